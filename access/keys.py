@@ -1,0 +1,105 @@
+"""API keys: `cck_<id>_<secret><checksum>`. Only the secret's SHA-256 is stored; the key is shown once, at its birth."""
+
+from __future__ import annotations
+
+import hashlib
+import hmac
+import re
+import secrets
+import threading
+import time
+import uuid
+import zlib
+from collections.abc import Collection
+from dataclasses import dataclass
+
+import sqlalchemy
+from sqlalchemy import text
+
+from core import database, errors, ids
+
+PREFIX = "cck"
+SCOPES = frozenset({"jobs", "admin"})
+CACHE_S = 5.0
+CACHE_MAX = 10_000
+_FORM = re.compile(rf"{PREFIX}_([0-9a-f]{{12}})_([0-9a-f]{{48}})([0-9a-f]{{8}})")
+
+_TENANT = text("""
+INSERT INTO tenants (id, name) VALUES (:id, :name) ON CONFLICT (name) DO UPDATE SET name = excluded.name RETURNING id
+""")
+_INSERT = text("""
+INSERT INTO api_keys (id, tenant_id, name, secret_sha256, scopes) VALUES (:id, :tenant_id, :name, :hash, :scopes)
+""")
+_SELECT = text("SELECT tenant_id, secret_sha256, scopes FROM api_keys WHERE id = :id AND revoked_at IS NULL")
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who a key speaks for."""
+
+    tenant_id: uuid.UUID
+    key_id: str
+    scopes: frozenset[str]
+
+    def require(self, scope: str) -> None:
+        """Raises Forbidden."""
+        if scope not in self.scopes:
+            raise errors.Forbidden(f"This API key does not have the scope '{scope}'", details={"scope": scope})
+
+
+def create(engine: sqlalchemy.Engine, *, tenant: str, name: str, scopes: Collection[str]) -> str:
+    """Make a key for a tenant (made too if new) and return it; it cannot be read again."""
+    if unknown := set(scopes) - SCOPES:
+        raise errors.InvalidInput.field(
+            "scopes", f"must be among {', '.join(sorted(SCOPES))}", received=sorted(unknown)
+        )
+    key_id, secret = secrets.token_hex(6), secrets.token_hex(24)
+    with engine.begin() as connection:
+        tenant_id = connection.execute(_TENANT, {"id": ids.uuid7(), "name": tenant}).scalar_one()
+        values = {"id": key_id, "tenant_id": tenant_id, "name": name, "hash": _hash(secret), "scopes": sorted(scopes)}
+        connection.execute(_INSERT, values)
+    return f"{PREFIX}_{key_id}_{secret}{_checksum(key_id, secret)}"
+
+
+class Keyring:
+    """Verifies keys, remembering each for a few seconds; a revoked one dies within that time."""
+
+    def __init__(self, engine: sqlalchemy.Engine) -> None:
+        self._engine = engine
+        self._known: dict[str, tuple[float, Caller]] = {}
+        self._lock = threading.Lock()
+
+    def verify(self, token: str | None) -> Caller:
+        """Raises Unauthorized, in the same words for a missing, malformed, unknown and revoked key; Unavailable."""
+        known = self._known.get(token or "")
+        if known is not None and known[0] > time.monotonic():
+            return known[1]
+        match = _FORM.fullmatch(token or "")
+        if match is None or _checksum(match[1], match[2]) != match[3]:
+            raise errors.Unauthorized
+        caller = self._look_up(match[1], match[2])
+        with self._lock:
+            if len(self._known) >= CACHE_MAX:
+                self._known.clear()
+            self._known[match[0]] = (time.monotonic() + CACHE_S, caller)
+        return caller
+
+    def _look_up(self, key_id: str, secret: str) -> Caller:
+        try:
+            with self._engine.connect() as connection:
+                row = connection.execute(_SELECT, {"id": key_id}).first()
+        except database.OUTAGES as error:
+            raise database.unavailable(error) from error
+        # An unknown id is compared too, so that it takes as long as a wrong secret.
+        stored = bytes(row.secret_sha256) if row is not None else bytes(32)
+        if not hmac.compare_digest(stored, _hash(secret)) or row is None:
+            raise errors.Unauthorized
+        return Caller(row.tenant_id, key_id, frozenset(row.scopes))
+
+
+def _hash(secret: str) -> bytes:
+    return hashlib.sha256(secret.encode()).digest()
+
+
+def _checksum(key_id: str, secret: str) -> str:
+    return f"{zlib.crc32(f'{key_id}_{secret}'.encode()):08x}"

@@ -1,0 +1,155 @@
+"""Everything that can go wrong, in one tree.
+
+CoatcheckError
+├── InvalidInput            the request's content breaks a rule; names the field and the limit
+│   ├── MalformedRequest    the body cannot be read at all
+│   └── BatchTooLarge       more items than one call may carry
+├── Unauthorized            no key, or one that opens nothing
+├── Forbidden               a key without the scope
+├── NotFound
+│   ├── JobNotFound
+│   ├── ModelNotFound
+│   └── VersionNotFound
+├── JobStateConflict        the job is past the point where this is possible
+├── BundleInvalid           a model bundle that must not be served
+├── ModelError              the model failed on this input
+├── ModelUnavailable        the model cannot be fetched or opened now  (retryable)
+├── Unavailable             an engine does not answer                 (retryable)
+│   └── Busy                every waiting place is taken              (retryable)
+└── SettingsInvalid         a setting that stops the start
+
+HTTP status codes are decided in `api.errors` alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+
+class CoatcheckError(Exception):
+    """Something went wrong."""
+
+    code = "INTERNAL"
+    retryable = False
+
+    def __init__(self, message: str = "", *, details: Mapping[str, Any] | None = None) -> None:
+        super().__init__(message or (type(self).__doc__ or "").strip())
+        self.details = dict(details or {})
+
+    @property
+    def message(self) -> str:
+        return str(self.args[0])
+
+
+class InvalidInput(CoatcheckError):
+    """Input validation failed"""
+
+    code = "INVALID_INPUT"
+
+    def __init__(
+        self, message: str = "", *, errors: Sequence[Mapping[str, Any]] = (), details: Mapping[str, Any] | None = None
+    ) -> None:
+        self.errors = [dict(error) for error in errors]
+        super().__init__(message, details=details or (self.errors[0] if self.errors else None))
+
+    @classmethod
+    def field(cls, name: str, issue: str, **facts: Any) -> InvalidInput:
+        """One fault in one field."""
+        return cls(errors=[{"field": name, "issue": issue, **facts}])
+
+    def under(self, prefix: str) -> InvalidInput:
+        """The same faults, seen from one level further out."""
+        return type(self)(self.message, errors=[{**e, "field": f"{prefix}.{e['field']}"} for e in self.errors])
+
+
+class MalformedRequest(InvalidInput):
+    """The request body cannot be read"""
+
+    code = "MALFORMED_REQUEST"
+
+
+class BatchTooLarge(InvalidInput):
+    """The batch has more items than one call may carry"""
+
+    code = "BATCH_TOO_LARGE"
+
+
+class Unauthorized(CoatcheckError):
+    """A valid API key is required"""
+
+    code = "UNAUTHORIZED"
+
+
+class Forbidden(CoatcheckError):
+    """This API key does not have the scope for that"""
+
+    code = "FORBIDDEN"
+
+
+class NotFound(CoatcheckError):
+    """There is nothing here"""
+
+    code = "NOT_FOUND"
+
+
+class JobNotFound(NotFound):
+    """No such job"""
+
+    code = "JOB_NOT_FOUND"
+
+
+class ModelNotFound(NotFound):
+    """No such model"""
+
+    code = "MODEL_NOT_FOUND"
+
+
+class VersionNotFound(NotFound):
+    """No such version of this model"""
+
+    code = "MODEL_VERSION_NOT_FOUND"
+
+
+class JobStateConflict(CoatcheckError):
+    """The job's state does not allow this"""
+
+    code = "JOB_STATE_CONFLICT"
+
+
+class BundleInvalid(CoatcheckError):
+    """The model bundle is not valid"""
+
+    code = "BUNDLE_INVALID"
+
+
+class ModelError(CoatcheckError):
+    """The model failed on this input"""
+
+    code = "MODEL_ERROR"
+
+
+class ModelUnavailable(CoatcheckError):
+    """The model cannot be loaded at the moment"""
+
+    code = "MODEL_UNAVAILABLE"
+    retryable = True
+
+
+class Unavailable(CoatcheckError):
+    """The service cannot answer at the moment; try again"""
+
+    code = "UNAVAILABLE"
+    retryable = True
+
+
+class Busy(Unavailable):
+    """Too many requests are waiting; try again"""
+
+    code = "BUSY"
+
+
+class SettingsInvalid(CoatcheckError):
+    """A setting is missing or wrong"""
+
+    code = "SETTINGS_INVALID"

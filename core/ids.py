@@ -1,0 +1,31 @@
+"""Identifiers people see: a prefix that says what it is, and a time-ordered UUID."""
+
+from __future__ import annotations
+
+import os
+import time
+import uuid
+
+from core import errors
+
+JOB_PREFIX = "job_"
+
+
+def uuid7() -> uuid.UUID:
+    """A version 7 UUID (RFC 9562 §5.7): 48 bits of milliseconds, 74 of chance, so keys are born in order."""
+    milliseconds = time.time_ns() // 1_000_000
+    chance = int.from_bytes(os.urandom(10), "big")
+    value = (milliseconds & (2**48 - 1)) << 80 | 0x7 << 76 | (chance >> 68) << 64 | 0b10 << 62 | chance & (2**62 - 1)
+    return uuid.UUID(int=value)
+
+
+def job_id(value: uuid.UUID) -> str:
+    return JOB_PREFIX + value.hex
+
+
+def parse_job_id(text: str) -> uuid.UUID:
+    """The UUID inside a job id; raises JobNotFound, because an id that cannot exist is one that does not."""
+    hexes = text.removeprefix(JOB_PREFIX)
+    if hexes == text or len(hexes) != 32 or set(hexes) - set("0123456789abcdef"):
+        raise errors.JobNotFound
+    return uuid.UUID(hex=hexes)

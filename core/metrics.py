@@ -1,0 +1,15 @@
+"""Every metric, in one place. Names follow Prometheus: seconds, `_total`, few labels."""
+
+from __future__ import annotations
+
+from prometheus_client import Counter, Gauge, Histogram
+
+_FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
+
+REQUESTS = Counter("http_requests_total", "HTTP requests answered", ["route", "method", "status"])
+REQUEST_SECONDS = Histogram("http_request_duration_seconds", "Time to answer", ["route"], buckets=_FAST)
+WAITERS = Gauge("http_waiters", "Requests waiting for a job to end")
+ACCEPTED = Counter("infer_jobs_accepted_total", "Jobs committed and answered with a ticket", ["model"])
+INLINE = Counter("infer_inline_total", "Inputs predicted inline", ["model", "version"])
+INFERENCE_SECONDS = Histogram("infer_inference_seconds", "Time in the model", ["model"], buckets=_FAST)
+HINTS = Counter("infer_hints_sent_total", "Wake-ups by outcome", ["result"])

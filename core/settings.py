@@ -1,0 +1,111 @@
+"""Every setting of the platform: read once, typed, and refused with its name when wrong."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import environs
+from marshmallow import validate
+
+from core import errors
+
+ENVIRONMENTS = ("development", "production")
+PROVIDERS = ("cpu", "cuda")
+_DATABASE_URL = validate.Regexp(r"postgresql(\+psycopg)?://")
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The platform's settings; the table in docs/settings.md mirrors the fields."""
+
+    database_url: str = field(repr=False)
+    redis_url: str = field(repr=False)
+    s3_endpoint_url: str
+    s3_access_key: str = field(repr=False)
+    s3_secret_key: str = field(repr=False)
+    s3_bucket: str
+    s3_region: str
+    environment: str
+    log_level: str
+    model_cache: Path
+    provider: str
+    onnx_threads: int  #: 0 = what the cgroup allows
+    max_body_bytes: int
+    max_batch_items: int
+    default_wait_s: float
+    max_wait_s: float
+    max_waiters: int
+    job_ttl_s: int  #: how long an accepted job may take before it expires
+    lease_s: float
+    heartbeat_s: float
+    slice_s: float  #: how long one wake-up may drain before it gives the pool back
+    max_attempts: int
+    max_losses: int
+
+
+def load() -> Settings:
+    """Read the environment.
+
+    Raises SettingsInvalid naming every variable that is missing or wrong.
+    """
+    env = environs.Env(eager=False)
+    values = _read(env)
+    try:
+        env.seal()
+    except environs.EnvValidationError as error:
+        raise errors.SettingsInvalid(_sentence(error.error_messages)) from error
+    settings = Settings(**values)
+    if settings.heartbeat_s * 3 > settings.lease_s:
+        raise errors.SettingsInvalid(
+            f"COATCHECK_HEARTBEAT_S={settings.heartbeat_s:g} is too slow for COATCHECK_LEASE_S={settings.lease_s:g}: "
+            "a lease must outlive three heartbeats"
+        )
+    return settings
+
+
+def database_url() -> str:
+    """Only the database's address, for migrations, which need nothing else."""
+    try:
+        return environs.Env().str("DATABASE_URL", validate=_DATABASE_URL)
+    except environs.EnvError as error:
+        raise errors.SettingsInvalid(f"cannot start: {error}") from error
+
+
+def _read(env: environs.Env) -> dict[str, Any]:
+    positive = validate.Range(min=0, min_inclusive=False)
+    values: dict[str, Any] = {
+        "database_url": env.str("DATABASE_URL", validate=_DATABASE_URL),
+        "redis_url": env.str("REDIS_URL", validate=validate.Regexp(r"(rediss?|unix|redis\+socket)://")),
+        "s3_endpoint_url": env.str("S3_ENDPOINT_URL", validate=validate.Regexp(r"https?://")),
+        "s3_access_key": env.str("S3_ACCESS_KEY"),
+        "s3_secret_key": env.str("S3_SECRET_KEY"),
+        "s3_bucket": env.str("S3_BUCKET", "coatcheck"),
+        "s3_region": env.str("S3_REGION", "us-east-1"),
+    }
+    with env.prefixed("COATCHECK_"):
+        values |= {
+            "environment": env.str("ENVIRONMENT", "development", validate=validate.OneOf(ENVIRONMENTS)),
+            "log_level": env.str("LOG_LEVEL", "INFO", validate=validate.OneOf(("DEBUG", "INFO", "WARNING", "ERROR"))),
+            "model_cache": env.path("MODEL_CACHE", Path(".coatcheck/models")),
+            "provider": env.str("PROVIDER", "cpu", validate=validate.OneOf(PROVIDERS)),
+            "onnx_threads": env.int("ONNX_THREADS", 0, validate=validate.Range(0, 256)),
+            "max_body_bytes": env.int("MAX_BODY_BYTES", 4 * 2**20, validate=validate.Range(1024)),
+            "max_batch_items": env.int("MAX_BATCH_ITEMS", 1000, validate=validate.Range(1)),
+            "default_wait_s": env.float("DEFAULT_WAIT_S", 10.0, validate=validate.Range(0)),
+            "max_wait_s": env.float("MAX_WAIT_S", 30.0, validate=positive),
+            "max_waiters": env.int("MAX_WAITERS", 16, validate=validate.Range(0)),
+            "job_ttl_s": env.int("JOB_TTL_S", 86_400, validate=validate.Range(1)),
+            "lease_s": env.float("LEASE_S", 20.0, validate=positive),
+            "heartbeat_s": env.float("HEARTBEAT_S", 5.0, validate=positive),
+            "slice_s": env.float("SLICE_S", 5.0, validate=positive),
+            "max_attempts": env.int("MAX_ATTEMPTS", 4, validate=validate.Range(1)),
+            "max_losses": env.int("MAX_LOSSES", 3, validate=validate.Range(1)),
+        }
+    return values
+
+
+def _sentence(messages: Any) -> str:
+    faults = "; ".join(f"{name}: {' '.join(map(str, text))}" for name, text in sorted(messages.items()))
+    return f"cannot start, fix these settings: {faults} (docs/settings.md lists them all)"

@@ -1,0 +1,110 @@
+"""What a wake-up does: claim, run, settle, until nothing is due or the slice of time is over."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any, TypeVar
+
+import sqlalchemy
+import structlog
+from inference.model import Model, Prediction
+
+from core import broker, database, errors, metrics
+from core.settings import Settings
+from jobs import claim, lease, run, settle
+from jobs.job import Claimed
+from registry.catalog import Catalog
+
+log = structlog.get_logger()
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Drainer:
+    """One worker process: what it needs to empty a pool."""
+
+    name: str
+    settings: Settings
+    engine: sqlalchemy.Engine
+    hints: broker.Hints
+    leases: lease.Leases
+    catalog: Catalog
+
+    def drain(self, pool: str) -> int:
+        """Run what is due in `pool`; returns how many jobs were settled here."""
+        self.hints.clear(pool)
+        settled = 0
+        ends_at = time.monotonic() + self.settings.slice_s
+        while self.leases.healthy:
+            batch = claim.claim(self.engine, pool=pool, worker=self.name, lease_s=self.settings.lease_s)
+            if batch is None:
+                return settled
+            if batch.full or time.monotonic() > ends_at:
+                self.hints.send(pool)
+            settled += self._work(batch)
+            if time.monotonic() > ends_at:
+                return settled
+        return settled
+
+    def _work(self, batch: claim.Batch) -> int:
+        held = self.leases.hold(batch.jobs)
+        try:
+            return self._settle(self._run(held))
+        finally:
+            self.leases.release(held)
+
+    def _run(self, held: Sequence[lease.Held]) -> list[run.Outcome]:
+        job = held[0].job
+        try:
+            model = self._open(job)
+        except errors.CoatcheckError as error:
+            return [run.Outcome(item, error=error) for item in held]
+        with metrics.INFERENCE_SECONDS.labels(job.model).time():
+            outcomes = run.run(model, held)
+        log.info("batch_ran", model=job.model, version=job.version, jobs=len(held), attempt=job.attempt)
+        return outcomes
+
+    def _open(self, job: Claimed) -> Model:
+        return self.catalog.open(self.catalog.resolve(job.model, job.version))
+
+    def _settle(self, outcomes: Sequence[run.Outcome]) -> int:
+        done = [self._done(item) for item in outcomes if item.error is None and item.held.wanted]
+        ours = self._insist(lambda: settle.complete(self.engine, done)) if done else set[uuid.UUID]()
+        for item in done:
+            if item.job.id not in ours:
+                log.warning("write_fenced", job_id=str(item.job.id), attempt=item.job.attempt)
+        settled = len(ours)
+        for outcome in outcomes:
+            job, error = outcome.held.job, outcome.error
+            if outcome.held.canceled:
+                settled += self._insist(lambda job=job: settle.cancel(self.engine, job))
+            elif error is not None and not outcome.held.lost:
+                settled += self._insist(lambda job=job, error=error: settle.fail(self.engine, job, error))
+        return settled
+
+    def _done(self, outcome: run.Outcome) -> settle.Done:
+        job = outcome.held.job
+        manifest = self.catalog.resolve(job.model, job.version).manifest
+        bodies = [body(prediction) for prediction in outcome.predictions]
+        result: dict[str, Any] = {"predictions": bodies} if isinstance(job.inputs, list) else bodies[0]
+        return settle.Done(job, result, units=manifest.units * len(bodies))
+
+    def _insist(self, write: Callable[[], T]) -> T:
+        """Repeat a fenced write through an outage, until the lease would have run out anyway."""
+        ends_at = time.monotonic() + self.settings.lease_s
+        while True:
+            try:
+                return write()
+            except database.OUTAGES:
+                if time.monotonic() > ends_at:
+                    raise
+                time.sleep(0.2)
+
+
+def body(prediction: Prediction) -> dict[str, Any]:
+    """A prediction as it is stored and handed out."""
+    return {"prediction": prediction.label, "confidence": prediction.confidence, "scores": prediction.scores}

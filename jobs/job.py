@@ -1,0 +1,87 @@
+"""The words of a job's life, and a job as a value."""
+
+from __future__ import annotations
+
+import datetime as dt
+import enum
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+class Status(enum.StrEnum):
+    PENDING = "pending"  #: accepted, waiting for a worker
+    PROCESSING = "processing"  #: a worker holds its lease
+    COMPLETED = "completed"  #: the result is stored
+    FAILED = "failed"  #: not retryable, or every attempt spent
+    CANCELED = "canceled"  #: taken back before it ended
+    EXPIRED = "expired"  #: not done by expires_at
+
+    @property
+    def is_terminal(self) -> bool:
+        return self in TERMINAL
+
+
+TERMINAL = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELED, Status.EXPIRED})
+
+
+class Kind(enum.StrEnum):
+    PREDICT = "predict"  #: one or several inputs, carried in the row
+
+
+class Priority(enum.StrEnum):
+    HIGH = "high"
+    NORMAL = "normal"
+    LOW = "low"
+
+
+#: Seconds that a priority adds to `fair_at`: an offset, not a wall, so that everything ages to the front.
+PRIORITY_OFFSET_S = {Priority.HIGH: -5.0, Priority.NORMAL: 0.0, Priority.LOW: 60.0}
+
+
+@dataclass(frozen=True)
+class Job:
+    """One job as its tenant may see it; `result` is there once it is completed."""
+
+    id: uuid.UUID
+    kind: str
+    model: str
+    version: str
+    status: Status
+    priority: str
+    progress: int
+    attempt: int
+    lost_count: int
+    options: Mapping[str, Any]
+    metadata: Mapping[str, Any]
+    error: Mapping[str, Any] | None
+    request_id: str
+    created_at: dt.datetime
+    started_at: dt.datetime | None
+    finished_at: dt.datetime | None
+    expires_at: dt.datetime
+    cancel_requested: bool
+    result: Mapping[str, Any] | None = None
+
+    @classmethod
+    def from_row(cls, row: Mapping[str, Any]) -> Job:
+        return cls(**{**row, "status": Status(row["status"])})
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """A job in a worker's hands; `attempt` is the fence that every write must show."""
+
+    id: uuid.UUID
+    attempt: int
+    max_attempts: int
+    model: str
+    version: str
+    inputs: Any  #: one input object, or a list of them
+    options: Mapping[str, Any]
+    request_id: str
+
+    @property
+    def rows(self) -> list[dict[str, Any]]:
+        return self.inputs if isinstance(self.inputs, list) else [self.inputs]

@@ -1,0 +1,23 @@
+"""Deciding whether to try again: a pure function of the error and the attempt."""
+
+from __future__ import annotations
+
+import random
+
+from core import errors
+
+BASE_S = 5.0
+CAP_S = 300.0
+
+
+def delay_s(
+    error: errors.CoatcheckError, *, attempt: int, max_attempts: int, chance: float | None = None
+) -> float | None:
+    """Seconds to wait before the next attempt, or None to give up.
+
+    Full jitter: uniform in [0, min(cap, base * 4^(attempt-1))]; `chance` in [0, 1) replaces the random draw.
+    """
+    if not error.retryable or attempt >= max_attempts:
+        return None
+    draw = random.random() if chance is None else chance  # noqa: S311 - jitter, not a secret
+    return float(draw * min(CAP_S, BASE_S * 4 ** (attempt - 1)))

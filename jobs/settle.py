@@ -1,0 +1,84 @@
+"""Ending an attempt. Every statement is fenced by (id, processing, attempt): a row that does not come back belongs to
+somebody else by now, and what was computed for it is thrown away. Running one twice is harmless, which is also the answer
+to a commit whose outcome is unknown."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy
+from sqlalchemy import text
+
+from core import database, errors
+from jobs import retry
+from jobs.job import Claimed
+
+_COMPLETE = text("""
+WITH done AS (
+  UPDATE jobs SET status = 'completed', progress = 100
+  FROM unnest(CAST(:ids AS uuid[]), CAST(:attempts AS int[]), CAST(:bodies AS text[]), CAST(:units AS int[]))
+       AS mine (id, attempt, body, units)
+  WHERE jobs.id = mine.id AND jobs.status = 'processing' AND jobs.attempt = mine.attempt
+  RETURNING jobs.id, jobs.attempt, tenant_id, model, body, units
+), stored AS (
+  INSERT INTO job_results (job_id, attempt, body) SELECT id, attempt, CAST(body AS json) FROM done
+), charged AS (
+  INSERT INTO usage (job_id, tenant_id, model, units) SELECT id, tenant_id, model, units FROM done
+)
+SELECT id FROM done
+""")
+
+_FAIL = text("""
+UPDATE jobs SET status = 'failed', error = CAST(:error AS json)
+WHERE id = :id AND status = 'processing' AND attempt = :attempt RETURNING id
+""")
+
+_RETRY = text("""
+UPDATE jobs SET status = 'pending', error = CAST(:error AS json),
+  not_before = now() + make_interval(secs => :delay_s), fair_at = greatest(fair_at, now() + make_interval(secs => :delay_s))
+WHERE id = :id AND status = 'processing' AND attempt = :attempt RETURNING id
+""")
+
+_CANCEL = text("""
+UPDATE jobs SET status = 'canceled'
+WHERE id = :id AND status = 'processing' AND attempt = :attempt RETURNING id
+""")
+
+
+@dataclass(frozen=True)
+class Done:
+    """A finished attempt: the result's body and what it costs."""
+
+    job: Claimed
+    body: dict[str, Any]
+    units: int
+
+
+def complete(engine: sqlalchemy.Engine, done: Sequence[Done]) -> set[uuid.UUID]:
+    """Store results, usage and the terminal status of a whole batch in one statement; returns the ids that were still ours."""
+    parameters = {
+        "ids": [item.job.id for item in done],
+        "attempts": [item.job.attempt for item in done],
+        "bodies": [database.dumps(item.body) for item in done],
+        "units": [item.units for item in done],
+    }
+    with engine.begin() as connection:
+        return set(connection.execute(_COMPLETE, parameters).scalars())
+
+
+def fail(engine: sqlalchemy.Engine, job: Claimed, error: errors.CoatcheckError) -> bool:
+    """End the attempt with an error: again later if it may heal and attempts are left, else failed. False if not ours."""
+    delay = retry.delay_s(error, attempt=job.attempt, max_attempts=job.max_attempts)
+    body = {"code": error.code, "message": error.message, **({"details": error.details} if error.details else {})}
+    parameters = {"id": job.id, "attempt": job.attempt, "error": database.dumps(body), "delay_s": delay or 0.0}
+    with engine.begin() as connection:
+        return connection.execute(_FAIL if delay is None else _RETRY, parameters).first() is not None
+
+
+def cancel(engine: sqlalchemy.Engine, job: Claimed) -> bool:
+    """Honour a cancellation that was asked for while the job ran. False if not ours."""
+    with engine.begin() as connection:
+        return connection.execute(_CANCEL, {"id": job.id, "attempt": job.attempt}).first() is not None

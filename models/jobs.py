@@ -1,0 +1,82 @@
+"""The job, its result and what it cost."""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from typing import Any
+
+from sqlalchemy import CheckConstraint, ForeignKey, Index, SmallInteger, func, text
+from sqlalchemy.orm import Mapped, mapped_column
+
+from models.base import Base
+
+STATUSES = ("pending", "processing", "completed", "failed", "canceled", "expired")
+TERMINAL = ("completed", "failed", "canceled", "expired")
+
+
+class Job(Base):
+    """The row is the job. The guard trigger (migrations) refuses every move that ARCHITECTURE.md does not draw."""
+
+    __tablename__ = "jobs"
+
+    id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    tenant_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("tenants.id"))
+    kind: Mapped[str]
+    pool: Mapped[str]
+    model: Mapped[str]
+    version: Mapped[str]
+    lane: Mapped[str]  #: jobs of one lane may share an ONNX batch
+    status: Mapped[str] = mapped_column(server_default="pending")
+    priority: Mapped[str] = mapped_column(server_default="normal")
+    fair_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())  #: the order of everything
+    not_before: Mapped[dt.datetime] = mapped_column(server_default=func.now())
+    expires_at: Mapped[dt.datetime]
+    attempt: Mapped[int] = mapped_column(server_default="0")  #: the fence: one more at every claim, never fewer
+    max_attempts: Mapped[int] = mapped_column(SmallInteger)
+    lost_count: Mapped[int] = mapped_column(SmallInteger, server_default="0")
+    worker: Mapped[str | None]
+    lease_expires_at: Mapped[dt.datetime | None]
+    cancel_requested_at: Mapped[dt.datetime | None]
+    progress: Mapped[int] = mapped_column(SmallInteger, server_default="0")
+    inputs: Mapped[list[Any]]
+    options: Mapped[dict[str, Any]]
+    metadata_: Mapped[dict[str, Any]] = mapped_column("metadata")
+    error: Mapped[dict[str, Any] | None]
+    request_id: Mapped[str]
+    created_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
+    started_at: Mapped[dt.datetime | None]
+    finished_at: Mapped[dt.datetime | None]
+
+    __table_args__ = (
+        CheckConstraint(f"status IN {STATUSES}", name="status"),
+        CheckConstraint("priority IN ('high', 'normal', 'low')", name="priority"),
+        CheckConstraint("progress BETWEEN 0 AND 100", name="progress"),
+        CheckConstraint("(status = 'processing') = (lease_expires_at IS NOT NULL)", name="lease"),
+        CheckConstraint(f"(status IN {TERMINAL}) = (finished_at IS NOT NULL)", name="finished"),
+        Index("ix_jobs_pool_head", "pool", "fair_at", "id", postgresql_where=text("status = 'pending'")),
+        Index("ix_jobs_lane_head", "lane", "fair_at", "id", postgresql_where=text("status = 'pending'")),
+        Index("ix_jobs_lease", "lease_expires_at", postgresql_where=text("status = 'processing'")),
+        Index("ix_jobs_pending_expiry", "expires_at", postgresql_where=text("status = 'pending'")),
+        Index("ix_jobs_tenant", "tenant_id", text("id DESC")),
+    )
+
+
+class JobResult(Base):
+    __tablename__ = "job_results"
+
+    job_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
+    attempt: Mapped[int]  #: the attempt that won
+    body: Mapped[dict[str, Any]]
+
+
+class Usage(Base):
+    __tablename__ = "usage"
+
+    job_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    tenant_id: Mapped[uuid.UUID]
+    model: Mapped[str]
+    units: Mapped[int]
+    created_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
+
+    __table_args__ = (Index("ix_usage_tenant", "tenant_id", "created_at"),)

@@ -1,0 +1,30 @@
+"""Which model versions exist, and which one answers by default."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+from sqlalchemy import ForeignKey, func
+from sqlalchemy.orm import Mapped, mapped_column
+
+from models.base import Base
+
+
+class Model(Base):
+    __tablename__ = "models"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    stable_version: Mapped[str]
+    created_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
+
+
+class ModelVersion(Base):
+    __tablename__ = "model_versions"
+
+    model: Mapped[str] = mapped_column(ForeignKey("models.name", ondelete="CASCADE"), primary_key=True)
+    version: Mapped[str] = mapped_column(primary_key=True)
+    digest: Mapped[str]  #: sha256 of the bundle; its object in S3 is bundles/<digest>.tar
+    manifest: Mapped[dict[str, Any]]
+    max_batch: Mapped[int]  #: inputs per ONNX run; the claim reads it
+    created_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())

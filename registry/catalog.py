@@ -1,0 +1,209 @@
+"""Which model versions exist, which one answers, and the opened model itself."""
+
+from __future__ import annotations
+
+import functools
+import shutil
+import tempfile
+import threading
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import sqlalchemy
+import structlog
+from inference import bundle, check, model
+from inference.manifest import Manifest
+from sqlalchemy import text
+
+from core import database, errors
+from storage.objects import Store
+
+log = structlog.get_logger()
+
+#: How long a process may believe what it read: the bound on how fast a change reaches everyone.
+CACHE_S = 1.0
+DEFAULT_MODEL = "sentiment"
+PROVIDERS = {"cpu": ("CPUExecutionProvider",), "cuda": ("CUDAExecutionProvider",)}
+
+_VERSIONS = text("""
+SELECT model, version, digest, manifest, version = stable_version AS stable
+FROM model_versions JOIN models ON name = model ORDER BY model, model_versions.created_at
+""")
+_MODEL = text("""
+INSERT INTO models (name, stable_version) VALUES (:name, :version)
+ON CONFLICT (name) DO UPDATE SET stable_version = CASE WHEN :stable THEN excluded.stable_version ELSE models.stable_version END
+""")
+_VERSION = text("""
+INSERT INTO model_versions (model, version, digest, manifest, max_batch)
+VALUES (:model, :version, :digest, CAST(:manifest AS json), :max_batch)
+ON CONFLICT (model, version) DO NOTHING
+""")
+_DIGEST = text("SELECT digest FROM model_versions WHERE model = :model AND version = :version")
+
+
+@dataclass(frozen=True)
+class Version:
+    """One published version of a model; `stable` marks the one that answers when nobody asks for another."""
+
+    model: str
+    version: str
+    digest: str
+    manifest: Manifest
+    stable: bool
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """The version that answers, and why: `pinned` by the caller, or `stable`."""
+
+    model: str
+    version: str
+    digest: str
+    manifest: Manifest
+    route: str
+
+
+class Catalog:
+    """The registry as one process sees it, at most a second old; models open once and are shared by threads."""
+
+    def __init__(
+        self, engine: sqlalchemy.Engine, store: Store, cache_dir: Path, *, provider: str = "cpu", threads: int = 0
+    ) -> None:
+        self._engine = engine
+        self._store = store
+        self._cache_dir = cache_dir
+        self._providers = PROVIDERS[provider]
+        self._threads = threads
+        self._lock = threading.Lock()
+        self._opening = threading.Lock()
+        self._known: tuple[float, Mapping[str, Mapping[str, Version]]] = (0.0, {})
+        self._open: dict[str, model.Model] = {}
+
+    def versions(self) -> list[Version]:
+        return [version for versions in self._read().values() for version in versions.values()]
+
+    def resolve(self, name: str | None, version: str | None) -> Resolved:
+        """The version that answers for a model; raises ModelNotFound, VersionNotFound, Unavailable."""
+        known = self._read()
+        name = name or (DEFAULT_MODEL if DEFAULT_MODEL in known or len(known) != 1 else next(iter(known)))
+        versions = known.get(name)
+        if versions is None:
+            raise errors.ModelNotFound(details={"field": "model", "issue": f"must be one of: {', '.join(known)}"})
+        if version is None:
+            found = next(item for item in versions.values() if item.stable)
+        else:
+            found = versions.get(version) or versions.get(version.removeprefix("v"))
+            if found is None:
+                issue = f"{name} has: {', '.join(versions)}"
+                raise errors.VersionNotFound(details={"field": "model_version", "issue": issue})
+        route = "stable" if version is None else "pinned"
+        return Resolved(found.model, found.version, found.digest, found.manifest, route)
+
+    def open(self, resolved: Resolved) -> model.Model:
+        """The model itself, fetched by digest at first use; raises ModelUnavailable while it cannot be fetched."""
+        opened = self._open.get(resolved.digest)
+        if opened is not None:
+            return opened
+        with self._opening:
+            if resolved.digest not in self._open:
+                loaded = self._fetch(resolved.digest)
+                self._open[resolved.digest] = model.open_model(loaded, providers=self._providers, threads=self._threads)
+            return self._open[resolved.digest]
+
+    def loaded(self) -> list[str]:
+        """The opened models, as name@version."""
+        manifests = [item.bundle.manifest for item in list(self._open.values())]
+        return sorted(f"{manifest.name}@{manifest.version}" for manifest in manifests)
+
+    def publish(self, loaded: bundle.Bundle, *, stable: bool = False) -> bool:
+        """Check a bundle, store it and list it; False when just this one is already there.
+
+        The first version of a model becomes its stable one. Raises BundleInvalid, also when the version is taken.
+        """
+        check.check(loaded)
+        manifest = loaded.manifest
+        self._store.put(_key(loaded.digest), bundle.pack(loaded))
+        with self._engine.begin() as connection:
+            connection.execute(_MODEL, {"name": manifest.name, "version": manifest.version, "stable": stable})
+            values = {
+                "model": manifest.name,
+                "version": manifest.version,
+                "digest": loaded.digest,
+                "manifest": database.dumps(manifest.to_dict()),
+                "max_batch": manifest.max_batch,
+            }
+            new = connection.execute(_VERSION, values).rowcount == 1
+            taken_by = connection.execute(_DIGEST, values).scalar_one()
+            if taken_by != loaded.digest:
+                raise errors.BundleInvalid(
+                    f"{manifest.name} {manifest.version} is already published with other contents; raise the version",
+                    details={"field": "version", "issue": "is taken", "published_digest": taken_by},
+                )
+        return new
+
+    def _read(self) -> Mapping[str, Mapping[str, Version]]:
+        read_at, known = self._known
+        if time.monotonic() - read_at < CACHE_S:
+            return known
+        with self._lock:
+            read_at, known = self._known
+            if time.monotonic() - read_at >= CACHE_S:
+                known = self._query()
+                self._known = (time.monotonic(), known)
+            return known
+
+    def _query(self) -> dict[str, dict[str, Version]]:
+        try:
+            with self._engine.connect() as connection:
+                rows = connection.execute(_VERSIONS).all()
+        except database.OUTAGES as error:
+            if self._known[1]:
+                # A model does not stop existing because the database blinks.
+                log.warning("catalog_stale", error=type(error).__name__)
+                return {name: dict(versions) for name, versions in self._known[1].items()}
+            raise database.unavailable(error) from error
+        known: dict[str, dict[str, Version]] = {}
+        for row in rows:
+            manifest = _manifest(row.digest, database.dumps(row.manifest))
+            known.setdefault(row.model, {})[row.version] = Version(
+                row.model, row.version, row.digest, manifest, row.stable
+            )
+        return known
+
+    def _fetch(self, digest: str) -> bundle.Bundle:
+        folder = self._cache_dir / digest
+        if not folder.exists():
+            try:
+                data = self._store.get(_key(digest))
+            except errors.Unavailable as error:
+                raise errors.ModelUnavailable(str(error)) from error
+            self._unpack(data, digest, folder)
+        loaded = bundle.load(folder)
+        if loaded.digest != digest:
+            raise errors.BundleInvalid(f"The cached bundle {folder} is not what its name says; remove it")
+        return loaded
+
+    def _unpack(self, data: bytes, digest: str, folder: Path) -> None:
+        self._cache_dir.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(dir=self._cache_dir) as scratch:
+            unpacked = bundle.unpack(data, Path(scratch) / "bundle")
+            if unpacked.digest != digest:
+                raise errors.BundleInvalid(f"The stored bundle {digest} was changed")
+            try:
+                (Path(scratch) / "bundle").rename(folder)
+            except OSError:
+                # Another process was faster; its copy has the same digest.
+                if not folder.exists():
+                    raise
+                shutil.rmtree(Path(scratch) / "bundle", ignore_errors=True)
+
+
+@functools.lru_cache(maxsize=256)
+def _manifest(digest: str, stored: str) -> Manifest:
+    return Manifest.from_dict(database.loads(stored))
+
+
+def _key(digest: str) -> str:
+    return f"bundles/{digest}.tar"

@@ -1,0 +1,53 @@
+"""The Celery app: wake-ups, sweeps and the clock. It holds no truth: see ARCHITECTURE.md."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import celery
+from celery.signals import setup_logging, worker_process_init
+
+from core import broker, logging, settings
+
+_settings = settings.load()
+
+app = celery.Celery("coatcheck", broker=_settings.redis_url, include=["workers.tasks"])
+app.conf.update(
+    # The lease in Postgres is the acknowledgement. A late ack would kill the worker when Redis restarts (Celery 5.7).
+    task_acks_late=False,
+    result_backend=None,
+    task_ignore_result=True,
+    task_serializer="json",
+    accept_content=["json"],
+    task_default_queue="control",
+    worker_pool_start_method="spawn",
+    worker_prefetch_multiplier=1,
+    worker_disable_prefetch=True,
+    worker_proc_alive_timeout=180,
+    worker_cancel_long_running_tasks_on_connection_loss=True,
+    worker_send_task_events=True,
+    worker_hijack_root_logger=False,
+    broker_connection_retry_on_startup=True,
+    broker_connection_max_retries=None,
+    broker_transport_options={
+        "visibility_timeout": 120,
+        "socket_timeout": 5,
+        "socket_connect_timeout": 3,
+        "socket_keepalive": True,
+        "health_check_interval": 10,
+        "global_keyprefix": broker.KEY_PREFIX,
+    },
+    beat_schedule={
+        "sweep": {"task": "coatcheck.sweep", "schedule": 2.0, "options": {"queue": "control", "expires": 10}},
+    },
+)
+
+
+@setup_logging.connect
+def _log_as_json(**_: Any) -> None:
+    logging.configure(_settings.log_level)
+
+
+@worker_process_init.connect
+def _log_as_json_in_child(**_: Any) -> None:
+    logging.configure(_settings.log_level)

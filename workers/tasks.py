@@ -1,0 +1,21 @@
+"""The tasks: thin, without arguments that matter, safe to run twice or never."""
+
+from __future__ import annotations
+
+from core import broker
+from jobs import sweep
+from workers import resources
+from workers.app import app
+
+
+@app.task(name=broker.WAKE)
+def wake(pool: str) -> int:
+    """Look whether `pool` has work; returns how many jobs were settled."""
+    return resources.drainer().drain(pool)
+
+
+@app.task(name="coatcheck.sweep")
+def sweep_jobs() -> str:
+    """Rescue, expire and wake; returns what was found."""
+    worker = resources.drainer()
+    return str(sweep.sweep(worker.engine, worker.hints, max_losses=worker.settings.max_losses))
