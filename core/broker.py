@@ -14,7 +14,8 @@ from core.settings import Settings
 
 WAKE = "coatcheck.wake"
 POOLS = ("cpu", "gpu")
-#: A hint says "look"; a second one while the first is unread adds nothing. The flag dies by itself should the worker do so first.
+#: A hint says "look"; a second one while the first is unread adds nothing. The flag dies by itself, with or without
+#: a worker.
 HINT_TTL_MS = 2000
 #: After a failed publish, do not try again for this long: requests must not queue up behind a dead Redis.
 PAUSE_S = 5.0

@@ -41,7 +41,7 @@ def dumps(value: Any) -> str:
     return orjson.dumps(value).decode()
 
 
-def unavailable(error: Exception) -> errors.Unavailable:
+def unavailable() -> errors.Unavailable:
     """What an outage of Postgres is to everyone above."""
     return errors.Unavailable("The database does not answer at the moment; nothing was accepted, try again")
 

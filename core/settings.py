@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -106,6 +107,6 @@ def _read(env: environs.Env) -> dict[str, Any]:
     return values
 
 
-def _sentence(messages: Any) -> str:
+def _sentence(messages: Mapping[str, Any]) -> str:
     faults = "; ".join(f"{name}: {' '.join(map(str, text))}" for name, text in sorted(messages.items()))
     return f"cannot start, fix these settings: {faults} (docs/settings.md lists them all)"

@@ -1,4 +1,4 @@
-"""A claim is a batch: the head of the pool decides the lane, and as much of that lane as one ONNX run takes comes along."""
+"""A claim is a batch: the head of the pool decides the lane; as much of that lane as one ONNX run takes comes along."""
 
 from __future__ import annotations
 

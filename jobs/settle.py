@@ -1,6 +1,9 @@
-"""Ending an attempt. Every statement is fenced by (id, processing, attempt): a row that does not come back belongs to
-somebody else by now, and what was computed for it is thrown away. Running one twice is harmless, which is also the answer
-to a commit whose outcome is unknown."""
+"""Ending an attempt.
+
+Every statement is fenced by (id, processing, attempt): a row that does not come back belongs to somebody else by now,
+and what was computed for it is thrown away. Running one twice is harmless, which is also the answer to a commit whose
+outcome is unknown.
+"""
 
 from __future__ import annotations
 
@@ -38,7 +41,8 @@ WHERE id = :id AND status = 'processing' AND attempt = :attempt RETURNING id
 
 _RETRY = text("""
 UPDATE jobs SET status = 'pending', error = CAST(:error AS json),
-  not_before = now() + make_interval(secs => :delay_s), fair_at = greatest(fair_at, now() + make_interval(secs => :delay_s))
+  not_before = now() + make_interval(secs => :delay_s),
+  fair_at = greatest(fair_at, now() + make_interval(secs => :delay_s))
 WHERE id = :id AND status = 'processing' AND attempt = :attempt RETURNING id
 """)
 
@@ -58,7 +62,7 @@ class Done:
 
 
 def complete(engine: sqlalchemy.Engine, done: Sequence[Done]) -> set[uuid.UUID]:
-    """Store results, usage and the terminal status of a whole batch in one statement; returns the ids that were still ours."""
+    """Store results, usage and status of a whole batch in one statement; returns the ids that were still ours."""
     parameters = {
         "ids": [item.job.id for item in done],
         "attempts": [item.job.attempt for item in done],
@@ -70,7 +74,7 @@ def complete(engine: sqlalchemy.Engine, done: Sequence[Done]) -> set[uuid.UUID]:
 
 
 def fail(engine: sqlalchemy.Engine, job: Claimed, error: errors.CoatcheckError) -> bool:
-    """End the attempt with an error: again later if it may heal and attempts are left, else failed. False if not ours."""
+    """End the attempt: again later if the error may heal and attempts are left, else failed. False if not ours."""
     delay = retry.delay_s(error, attempt=job.attempt, max_attempts=job.max_attempts)
     body = {"code": error.code, "message": error.message, **({"details": error.details} if error.details else {})}
     parameters = {"id": job.id, "attempt": job.attempt, "error": database.dumps(body), "delay_s": delay or 0.0}

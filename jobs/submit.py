@@ -50,7 +50,7 @@ def submit(engine: sqlalchemy.Engine, hints: broker.Hints, new: NewJob) -> uuid.
         with engine.begin() as connection:
             connection.execute(_INSERT, _values(job_id, new))
     except database.OUTAGES as error:
-        raise database.unavailable(error) from error
+        raise database.unavailable() from error
     metrics.ACCEPTED.labels(new.model).inc()
     hints.send(new.pool)
     return job_id

@@ -23,7 +23,7 @@ UPDATE jobs SET lost_count = lost_count + 1,
                 WHEN lost_count + 1 >= :max_losses OR jobs.attempt >= max_attempts THEN 'failed' ELSE 'pending' END,
   error = CASE WHEN cancel_requested_at IS NOT NULL THEN error
                WHEN expires_at <= now() THEN '{"code": "EXPIRED", "message": "Not done before expires_at"}'
-               ELSE json_build_object('code', 'WORKER_LOST', 'message', 'The worker disappeared while running this job') END,
+               ELSE '{"code": "WORKER_LOST", "message": "The worker disappeared while running this job"}' END,
   not_before = now() + make_interval(secs => :base_s * lost_count * random())
 FROM dead WHERE jobs.id = dead.id AND jobs.attempt = dead.attempt AND jobs.status = 'processing'
 RETURNING jobs.id, jobs.status
@@ -37,7 +37,9 @@ RETURNING id
 """)
 
 _DUE = text("""
-SELECT EXISTS (SELECT FROM jobs WHERE status = 'pending' AND pool = :pool AND not_before <= now() AND expires_at > now())
+SELECT EXISTS (
+  SELECT FROM jobs WHERE status = 'pending' AND pool = :pool AND not_before <= now() AND expires_at > now()
+)
 """)
 
 

@@ -33,7 +33,8 @@ FROM model_versions JOIN models ON name = model ORDER BY model, model_versions.c
 """)
 _MODEL = text("""
 INSERT INTO models (name, stable_version) VALUES (:name, :version)
-ON CONFLICT (name) DO UPDATE SET stable_version = CASE WHEN :stable THEN excluded.stable_version ELSE models.stable_version END
+ON CONFLICT (name) DO UPDATE SET
+  stable_version = CASE WHEN :stable THEN excluded.stable_version ELSE models.stable_version END
 """)
 _VERSION = text("""
 INSERT INTO model_versions (model, version, digest, manifest, max_batch)
@@ -163,10 +164,10 @@ class Catalog:
                 # A model does not stop existing because the database blinks.
                 log.warning("catalog_stale", error=type(error).__name__)
                 return {name: dict(versions) for name, versions in self._known[1].items()}
-            raise database.unavailable(error) from error
+            raise database.unavailable() from error
         known: dict[str, dict[str, Version]] = {}
         for row in rows:
-            manifest = _manifest(row.digest, database.dumps(row.manifest))
+            manifest = _manifest(database.dumps(row.manifest))
             known.setdefault(row.model, {})[row.version] = Version(
                 row.model, row.version, row.digest, manifest, row.stable
             )
@@ -201,7 +202,7 @@ class Catalog:
 
 
 @functools.lru_cache(maxsize=256)
-def _manifest(digest: str, stored: str) -> Manifest:
+def _manifest(stored: str) -> Manifest:
     return Manifest.from_dict(database.loads(stored))
 
 
