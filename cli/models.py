@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 import click
-from inference import bundle
 from rich.console import Console
 from rich.table import Table
 
 from core import database, settings
+from inference import bundle
 from registry.catalog import Catalog
 from storage.objects import Store
 

@@ -10,10 +10,10 @@ from typing import Any, TypeVar
 
 import sqlalchemy
 import structlog
-from inference.model import Model, Prediction
 
 from core import broker, database, errors, metrics
 from core.settings import Settings
+from inference.model import Model, Prediction
 from jobs import claim, lease, run, settle
 from jobs.job import Claimed
 from registry.catalog import Catalog

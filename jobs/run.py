@@ -5,9 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
-from inference.model import Model, Prediction
-
 from core import errors
+from inference.model import Model, Prediction
 from jobs.lease import Held
 
 #: Progress before the result is stored; 100 means completed.

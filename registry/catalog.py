@@ -13,11 +13,11 @@ from pathlib import Path
 
 import sqlalchemy
 import structlog
-from inference import bundle, check, model
-from inference.manifest import Manifest
 from sqlalchemy import text
 
 from core import database, errors
+from inference import bundle, check, model
+from inference.manifest import Manifest
 from storage.objects import Store
 
 log = structlog.get_logger()
@@ -104,13 +104,14 @@ class Catalog:
 
     def open(self, resolved: Resolved) -> model.Model:
         """The model itself, fetched by digest at first use; raises ModelUnavailable while it cannot be fetched."""
-        opened = self._open.get(resolved.digest)
-        if opened is not None:
-            return opened
+        if resolved.digest in self._open:
+            return self._open[resolved.digest]
         with self._opening:
             if resolved.digest not in self._open:
                 loaded = self._fetch(resolved.digest)
-                self._open[resolved.digest] = model.open_model(loaded, providers=self._providers, threads=self._threads)
+                opened = model.open_model(loaded, providers=self._providers, threads=self._threads)
+                check.check_golden(opened)
+                self._open[resolved.digest] = opened
             return self._open[resolved.digest]
 
     def loaded(self) -> list[str]:

@@ -1,0 +1,13 @@
+# One image for every process; docker-compose.yml names the command. `--build-arg EXTRA=gpu` for CUDA.
+FROM python:3.13-slim
+ARG EXTRA=cpu
+ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PIP_NO_CACHE_DIR=1
+RUN useradd --create-home --uid 10001 coatcheck
+WORKDIR /app
+COPY requirements/${EXTRA}.txt requirements/
+RUN pip install --require-hashes -r requirements/${EXTRA}.txt
+COPY . .
+RUN pip install --no-deps --editable . && install -d -o coatcheck /var/cache/coatcheck
+ENV COATCHECK_MODEL_CACHE=/var/cache/coatcheck
+USER coatcheck
+EXPOSE 8000

@@ -1,0 +1,103 @@
+"""From our values to v1's JSON."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import flask
+
+from core import ids
+from jobs.job import Job, Status
+from registry.catalog import Resolved, Version
+
+JOBS_PATH = "/api/v1/jobs/"
+RETRY_AFTER_S = "1"
+
+
+def prediction(stored: Mapping[str, Any], explain: str) -> dict[str, Any]:
+    """One stored prediction as v1 shows it."""
+    answer = {"prediction": stored["prediction"], "confidence": stored["confidence"]}
+    if explain:
+        answer["explanation"] = {"method": "scores", "scores": stored["scores"]}
+    return answer
+
+
+def served_by(response: flask.Response, resolved: Resolved) -> flask.Response:
+    response.headers["X-Model-Version"] = resolved.version
+    response.headers["X-Model-Route"] = resolved.route
+    return response
+
+
+def ticket(job_id: str, status: Status, resolved: Resolved) -> flask.Response:
+    """The 202."""
+    path = JOBS_PATH + job_id
+    body = {
+        "job_id": job_id,
+        "status": status,
+        "model": resolved.model,
+        "model_version": resolved.version,
+        "links": {"self": path, "cancel": f"{path}/cancel"},
+        "request_id": flask.g.request_id,
+    }
+    response = flask.jsonify(body)
+    response.status_code = 202
+    response.headers["Location"] = path
+    response.headers["Retry-After"] = RETRY_AFTER_S
+    return served_by(response, resolved)
+
+
+def job(found: Job) -> dict[str, Any]:
+    job_id = ids.job_id(found.id)
+    path = JOBS_PATH + job_id
+    links = {"self": path} if found.status.is_terminal else {"self": path, "cancel": f"{path}/cancel"}
+    answer: dict[str, Any] = {
+        "job_id": job_id,
+        "status": found.status,
+        "progress": found.progress,
+        "model": found.model,
+        "model_version": found.version,
+        "priority": found.priority,
+        "attempt": found.attempt,
+        "cancel_requested": found.cancel_requested,
+        "metadata": found.metadata,
+        "created_at": found.created_at,
+        "started_at": found.started_at,
+        "finished_at": found.finished_at,
+        "expires_at": found.expires_at,
+        "links": links,
+    }
+    if found.result is not None:
+        answer["result"] = result(found)
+    if found.error is not None:
+        answer["error"] = found.error
+    return answer
+
+
+def result(found: Job) -> dict[str, Any]:
+    """A completed job's result: one prediction, or a list of them."""
+    explain = str(found.options.get("explain", ""))
+    stored = found.result or {}
+    if "predictions" in stored:
+        return {"predictions": [prediction(item, explain) for item in stored["predictions"]]}
+    return prediction(stored, explain)
+
+
+def version(item: Version, input_schema: Mapping[str, Any]) -> dict[str, Any]:
+    manifest = item.manifest
+    return {
+        "model": item.model,
+        "version": item.version,
+        "stable": item.stable,
+        "digest": item.digest,
+        "kind": manifest.kind,
+        "summary": manifest.summary,
+        "labels": manifest.labels,
+        "pool": manifest.pool,
+        "inline": manifest.inline,
+        "max_batch": manifest.max_batch,
+        "units": manifest.units,
+        "explanation": manifest.explanation,
+        "licence": manifest.licence,
+        "input_schema": input_schema,
+    }

@@ -1,0 +1,80 @@
+"""The contract: OpenAPI 3.1 at /openapi/v1.json, and a page to read it at /docs that works without the internet."""
+
+from __future__ import annotations
+
+import http
+import importlib.util
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+import flask
+import flask_smorest
+
+from api.parsing import Blueprint
+from api.schemas.answers import Envelope
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+ASSETS = "/docs/assets/"
+
+
+class Api(flask_smorest.Api):
+    """Leaves errors to `api.errors`."""
+
+    ERROR_SCHEMA = Envelope
+
+    def _register_error_handlers(self, *, is_app: bool = True) -> None:
+        """Deliberately none."""
+
+
+def configure(app: flask.Flask) -> Api:
+    app.config.update(
+        API_TITLE="Coatcheck",
+        API_VERSION="v1",
+        OPENAPI_VERSION="3.1.0",
+        OPENAPI_URL_PREFIX="/",
+        OPENAPI_JSON_PATH="openapi/v1.json",
+        OPENAPI_SWAGGER_UI_PATH="/docs",
+        OPENAPI_SWAGGER_UI_URL=ASSETS,
+        API_SPEC_OPTIONS={
+            "info": {"description": "Hand in an input, get a ticket, come back for the result."},
+            "security": [{"bearer": []}, {"key": []}],
+            "components": {
+                "securitySchemes": {
+                    "bearer": {"type": "http", "scheme": "bearer"},
+                    "key": {"type": "apiKey", "in": "header", "name": "X-API-Key"},
+                }
+            },
+        },
+    )
+    app.add_url_rule(f"{ASSETS}<path:name>", view_func=_asset, endpoint="docs_asset")
+    return Api(app)
+
+
+def _asset(name: str) -> flask.Response:
+    return flask.send_from_directory(_dist(), name, max_age=86_400)
+
+
+def _dist() -> Path:
+    spec = importlib.util.find_spec("flask_swagger_ui")
+    if spec is None or spec.origin is None:
+        raise FileNotFoundError("flask_swagger_ui")
+    return Path(spec.origin).parent / "dist"
+
+
+def answers(
+    blueprint: Blueprint, good: Mapping[int, Any], *bad: int, headers: Mapping[str, str] | None = None
+) -> Callable[[F], F]:
+    """Document what a route answers: schemas of the good ones, and the statuses that wear the envelope."""
+    described = {name: {"schema": {"type": "string"}, "description": text} for name, text in (headers or {}).items()}
+
+    def decorate(view: F) -> F:
+        for status, schema in good.items():
+            phrase = http.HTTPStatus(status).phrase
+            view = blueprint.alt_response(status, schema=schema, description=phrase, headers=described)(view)
+        for status in bad:
+            view = blueprint.alt_response(status, schema=Envelope, description=http.HTTPStatus(status).phrase)(view)
+        return view
+
+    return decorate

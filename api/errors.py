@@ -1,0 +1,103 @@
+"""From error to HTTP: the one table of statuses, and the envelope that every error of every route wears."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import flask
+import structlog
+from werkzeug.exceptions import HTTPException
+
+from core import database, errors
+
+log = structlog.get_logger()
+
+STATUS: dict[type[errors.CoatcheckError], int] = {
+    errors.MalformedRequest: 400,
+    errors.Unauthorized: 401,
+    errors.Forbidden: 403,
+    errors.NotFound: 404,
+    errors.JobStateConflict: 409,
+    errors.BatchTooLarge: 413,
+    errors.InvalidInput: 422,
+    errors.ModelError: 422,
+    errors.ModelUnavailable: 503,
+    errors.Unavailable: 503,
+    errors.CoatcheckError: 500,
+}
+RETRY_AFTER_S = 2
+#: What werkzeug raises, in our words.
+CODES = {
+    400: "MALFORMED_REQUEST",
+    404: "NOT_FOUND",
+    405: "METHOD_NOT_ALLOWED",
+    413: "PAYLOAD_TOO_LARGE",
+    415: "UNSUPPORTED_MEDIA_TYPE",
+}
+
+
+def register(app: flask.Flask) -> None:
+    """Answer every error of every route with the envelope."""
+    app.register_error_handler(errors.CoatcheckError, _ours)
+    app.register_error_handler(HTTPException, _http)
+    for outage in database.OUTAGES:
+        app.register_error_handler(outage, _outage)
+    app.register_error_handler(Exception, _bug)
+
+
+def status(error: errors.CoatcheckError) -> int:
+    return next(STATUS[cls] for cls in type(error).__mro__ if cls in STATUS)
+
+
+def body(error: errors.CoatcheckError) -> dict[str, Any]:
+    """The error as one item of a batch carries it."""
+    found = {"code": error.code, "message": error.message, "details": error.details}
+    if isinstance(error, errors.InvalidInput) and len(error.errors) > 1:
+        found["errors"] = error.errors
+    return found
+
+
+def envelope(content: dict[str, Any], code: int, headers: dict[str, str] | None = None) -> flask.Response:
+    now = dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
+    full = {**content, "request_id": flask.g.get("request_id"), "timestamp": now}
+    response = flask.jsonify({"error": full})
+    response.status_code = code
+    response.headers.update(headers or {})
+    return response
+
+
+def _ours(error: errors.CoatcheckError) -> flask.Response:
+    code = status(error)
+    headers = {}
+    if code == 401:
+        headers["WWW-Authenticate"] = "Bearer"
+    if code == 503:
+        headers["Retry-After"] = str(RETRY_AFTER_S)
+    if code >= 500:
+        log.error("request_failed", code=error.code, error=str(error), request_id=flask.g.get("request_id"))
+    return envelope(body(error), code, headers)
+
+
+def _http(error: HTTPException) -> flask.Response:
+    code = error.code or 500
+    message = f"{error.name}: {error.description}" if code != 413 else _too_large()
+    content = {"code": CODES.get(code, error.name.upper().replace(" ", "_")), "message": message, "details": {}}
+    keep = {
+        name: value for name, value in error.get_headers() if name.lower() not in ("content-type", "content-length")
+    }
+    return envelope(content, code, keep)
+
+
+def _too_large() -> str:
+    return f"The request body is larger than {flask.current_app.config['MAX_CONTENT_LENGTH']} bytes"
+
+
+def _outage(error: Exception) -> flask.Response:
+    log.error("database_outage", error=type(error).__name__, request_id=flask.g.get("request_id"))
+    return _ours(database.unavailable())
+
+
+def _bug(error: Exception) -> flask.Response:
+    log.error("bug", request_id=flask.g.get("request_id"), exc_info=error)
+    return envelope({"code": "INTERNAL", "message": "Something went wrong on our side", "details": {}}, 500)

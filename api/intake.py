@@ -1,0 +1,119 @@
+"""What the predicting routes share: which version answers, whether the inputs fit it, and waiting for a job."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from typing import Any
+
+import flask
+
+from api import answers, prefer, requests
+from api.resources import Resources
+from core import errors, ids, metrics
+from inference import schema
+from inference.manifest import Manifest
+from jobs import queries, submit
+from jobs.job import Job, Priority, Status
+from registry.catalog import Resolved
+
+
+def resolve(here: Resources, body: Mapping[str, Any]) -> Resolved:
+    """The version that the header or the body pins, else the stable one; raises InvalidInput where they disagree."""
+    header, in_body = flask.request.headers.get("X-Model-Version"), body.get("model_version")
+    if header and in_body and header.removeprefix("v") != in_body.removeprefix("v"):
+        raise errors.InvalidInput.field("model_version", f"is {in_body}, but the header X-Model-Version says {header}")
+    return here.catalog.resolve(body.get("model"), header or in_body)
+
+
+def one(manifest: Manifest, raw: object) -> dict[str, Any]:
+    """One checked input; raises InvalidInput."""
+    return schema.validate_inputs(manifest, raw)
+
+
+def many(here: Resources, manifest: Manifest, raw: list[Any]) -> list[dict[str, Any]]:
+    """Checked inputs, all or none; raises InvalidInput naming the item, BatchTooLarge."""
+    limit_items(here, raw)
+    return [item(manifest, raw, index) for index in range(len(raw))]
+
+
+def item(manifest: Manifest, raw: list[Any], index: int) -> dict[str, Any]:
+    try:
+        return schema.validate_inputs(manifest, raw[index])
+    except errors.InvalidInput as error:
+        raise error.under(f"inputs.{index}") from error
+
+
+def limit_items(here: Resources, raw: list[Any]) -> None:
+    limit = here.settings.max_batch_items
+    if len(raw) > limit:
+        raise errors.BatchTooLarge(
+            errors=[{"field": "inputs", "issue": f"exceeds maximum of {limit} items", "received_length": len(raw)}]
+        )
+
+
+def explain(resolved: Resolved, level: str) -> str:
+    """The level, if the model offers it; raises InvalidInput."""
+    offered = resolved.manifest.explanation
+    if level and level not in offered:
+        issue = f"'{level}' is not offered by {resolved.model} {resolved.version}; it offers: {', '.join(offered) or 'none'}"
+        raise errors.InvalidInput.field("options.explain", issue)
+    return level
+
+
+def preference(here: Resources) -> prefer.Preference:
+    return prefer.parse(flask.request.headers.get("Prefer"), max_wait_s=here.settings.max_wait_s)
+
+
+def accept(
+    here: Resources,
+    resolved: Resolved,
+    inputs: Any,
+    *,
+    options: Mapping[str, Any] | None = None,
+    metadata: Mapping[str, Any] | None = None,
+    priority: str = Priority.NORMAL,
+    ttl_s: int | None = None,
+) -> uuid.UUID:
+    """Submit a job for the caller; raises Unavailable."""
+    new = submit.NewJob(
+        tenant_id=requests.caller().tenant_id,
+        pool=resolved.manifest.pool,
+        model=resolved.model,
+        version=resolved.version,
+        inputs=inputs,
+        options=options or {},
+        metadata=metadata or {},
+        request_id=flask.g.request_id,
+        ttl_s=ttl_s or here.settings.job_ttl_s,
+        max_attempts=here.settings.max_attempts,
+        priority=Priority(priority),
+    )
+    return submit.submit(here.engine, here.hints, new)
+
+
+def wait(here: Resources, job_id: uuid.UUID, timeout_s: float) -> Job:
+    """The job once it ended, or as it is when the time or the waiting places have run out."""
+    tenant = requests.caller().tenant_id
+    if timeout_s <= 0 or not here.waiters.acquire(blocking=False):
+        return queries.get(here.engine, tenant, job_id)
+    metrics.WAITERS.inc()
+    try:
+        return queries.wait(here.engine, tenant, job_id, timeout_s)
+    finally:
+        metrics.WAITERS.dec()
+        here.waiters.release()
+
+
+def outcome(here: Resources, resolved: Resolved, job_id: uuid.UUID, timeout_s: float) -> Job | flask.Response:
+    """The completed job in time, else its ticket; raises ModelError for one that failed."""
+    found = wait(here, job_id, timeout_s)
+    if not found.status.is_terminal:
+        return answers.ticket(ids.job_id(job_id), found.status, resolved)
+    if found.status is not Status.COMPLETED:
+        error = found.error or {}
+        raise errors.ModelError(
+            f"The job ended as {found.status}: {error.get('message', '')}",
+            details={"job_id": ids.job_id(job_id), "status": found.status, "code": error.get("code")},
+        )
+    return found

@@ -1,0 +1,82 @@
+"""Reading requests strictly: JSON only where JSON is due, and nothing that nobody asked for."""
+
+from __future__ import annotations
+
+from typing import Any, NoReturn
+
+import flask
+import flask_smorest
+import marshmallow as ma
+import orjson
+from flask.json.provider import JSONProvider
+from webargs.flaskparser import FlaskParser
+from werkzeug.exceptions import UnsupportedMediaType
+
+from core import errors
+
+
+class Json(JSONProvider):
+    """orjson both ways: neither reads nor writes NaN."""
+
+    def dumps(self, obj: Any, **_: Any) -> str:
+        return orjson.dumps(obj).decode()
+
+    def loads(self, s: str | bytes, **_: Any) -> Any:
+        return orjson.loads(s)
+
+    def response(self, *args: Any, **kwargs: Any) -> flask.Response:
+        body = orjson.dumps(self._prepare_response_obj(args, kwargs))
+        return self._app.response_class(body, mimetype="application/json")
+
+
+class StrictParser(FlaskParser):
+    """Refuses unknown fields everywhere, and any body that is not JSON."""
+
+    DEFAULT_UNKNOWN_BY_LOCATION = {  # noqa: RUF012 - webargs' own hook
+        "json": ma.RAISE,
+        "query": ma.RAISE,
+        "querystring": ma.RAISE,
+        "headers": ma.EXCLUDE,
+    }
+
+    def load_json(self, req: flask.Request, schema: ma.Schema) -> Any:
+        if not req.is_json:
+            raise UnsupportedMediaType("Send the body as Content-Type: application/json")
+        if req.headers.get("Content-Encoding", "identity") != "identity":
+            raise UnsupportedMediaType("Send the body without Content-Encoding")
+        try:
+            return orjson.loads(req.get_data())
+        except orjson.JSONDecodeError as error:
+            raise errors.MalformedRequest(details={"field": "body", "issue": f"is not valid JSON: {error}"}) from error
+
+    def handle_error(self, error: ma.ValidationError, *args: Any, **kwargs: Any) -> NoReturn:
+        messages: dict[str, Any] = next(iter(error.normalized_messages().values()))
+        raise errors.InvalidInput(errors=list(_flatten(messages))) from error
+
+
+def _flatten(messages: Any, path: str = "") -> list[dict[str, Any]]:
+    """Marshmallow's nested messages as a list of {field, issue}."""
+    if isinstance(messages, dict):
+        return [
+            fault
+            for name, inner in messages.items()
+            for fault in _flatten(inner, path if name == "_schema" else f"{path}.{name}".lstrip("."))
+        ]
+    return [{"field": path or "body", "issue": _WORDS.get(str(item), str(item))} for item in messages]
+
+
+_WORDS = {
+    "Unknown field.": "is not a known field",
+    "Missing data for required field.": "is required",
+    "Field may not be null.": "must not be null",
+    "Invalid input type.": "must be a JSON object",
+    "Not a valid mapping type.": "must be an object",
+    "Not a valid string.": "must be a string",
+    "Not a valid boolean.": "must be true or false",
+    "Not a valid integer.": "must be a whole number",
+    "Not a valid number.": "must be a number",
+}
+
+
+class Blueprint(flask_smorest.Blueprint):
+    ARGUMENTS_PARSER = StrictParser()

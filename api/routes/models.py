@@ -1,0 +1,62 @@
+"""Which models there are, and what they take."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import Any
+
+import flask
+
+from api import answers, docs, requests, resources
+from api.parsing import Blueprint
+from api.schemas import answers as out
+from api.schemas import requests as into
+from core import errors
+from inference import schema
+from registry.catalog import Version
+
+blueprint = Blueprint("models", __name__, url_prefix="/api/v1/models", description="What there is")
+blueprint.before_request(requests.authenticate)
+
+BAD = (401, 403, 422, 500, 503)
+
+
+@blueprint.route("", methods=["GET"])
+@blueprint.arguments(into.Nothing, location="query", as_kwargs=True)
+@docs.answers(blueprint, {200: out.Models}, *BAD)
+def list_models() -> flask.Response:
+    """Every model, with its stable version."""
+    grouped = groupby(resources.here().catalog.versions(), key=lambda item: item.model)
+    return flask.jsonify({"models": [_model(list(items)) for _, items in grouped]})
+
+
+@blueprint.route("/<name>", methods=["GET"])
+@blueprint.arguments(into.Nothing, location="query", as_kwargs=True)
+@docs.answers(blueprint, {200: out.Model}, 404, *BAD)
+def show_model(name: str) -> flask.Response:
+    """One model."""
+    found = [item for item in resources.here().catalog.versions() if item.model == name]
+    if not found:
+        raise errors.ModelNotFound
+    return flask.jsonify(_model(found))
+
+
+@blueprint.route("/<name>/versions/<version>", methods=["GET"])
+@blueprint.arguments(into.Nothing, location="query", as_kwargs=True)
+@docs.answers(blueprint, {200: out.Version}, 404, *BAD)
+def show_version(name: str, version: str) -> flask.Response:
+    """One version, with the JSON Schema of its inputs."""
+    here = resources.here()
+    resolved = here.catalog.resolve(name, version)
+    found = next(item for item in here.catalog.versions() if item.digest == resolved.digest)
+    return flask.jsonify(answers.version(found, schema.json_schema(found.manifest)))
+
+
+def _model(versions: list[Version]) -> dict[str, Any]:
+    stable = next(item for item in versions if item.stable)
+    return {
+        "name": stable.model,
+        "stable_version": stable.version,
+        "summary": stable.manifest.summary,
+        "versions": [item.version for item in versions],
+    }

@@ -1,0 +1,35 @@
+"""The `coatcheck` command."""
+
+from __future__ import annotations
+
+import sys
+
+import click
+
+from cli.keys import keys
+from cli.local import down, status, up
+from cli.migrate import migrate
+from cli.models import models
+from core import errors
+
+
+@click.group()
+def coatcheck() -> None:
+    """Coatcheck: self-hosted asynchronous ML inference."""
+
+
+for command in (up, down, status, migrate, models, keys):
+    coatcheck.add_command(command)
+
+
+def main() -> None:
+    """Run a command; an error of ours is one sentence, not a stack trace."""
+    try:
+        coatcheck(prog_name="coatcheck")
+    except errors.CoatcheckError as error:
+        click.echo(f"Error: {error.message}", err=True)
+        sys.exit(1)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,81 @@
+"""A bundle: a folder with a model and all it needs, named by the digest of what it holds."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import tarfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from core import errors
+from inference import manifest as manifests
+from inference.manifest import Manifest
+
+MODEL_FILE = "model.onnx"
+#: How the model was made does not change what it answers.
+NOT_PART = frozenset({"train.py"})
+MAX_BYTES = 2 * 2**30
+
+
+@dataclass(frozen=True)
+class Bundle:
+    """A checked folder; equal digests mean equal files."""
+
+    folder: Path
+    manifest: Manifest
+    digest: str
+
+    @property
+    def model_path(self) -> Path:
+        return self.folder / MODEL_FILE
+
+
+def load(folder: Path) -> Bundle:
+    """Read a bundle; raises BundleInvalid naming what is wrong."""
+    manifest = manifests.load(folder)
+    if not (folder / MODEL_FILE).is_file():
+        raise errors.BundleInvalid(f"{folder} has no {MODEL_FILE}")
+    return Bundle(folder, manifest, _digest(folder))
+
+
+def pack(bundle: Bundle) -> bytes:
+    """The bundle as a tar; the same files give the same bytes."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
+        for path in _files(bundle.folder):
+            info = tarfile.TarInfo(path.relative_to(bundle.folder).as_posix())
+            info.size = path.stat().st_size
+            with path.open("rb") as stream:
+                archive.addfile(info, stream)
+    return buffer.getvalue()
+
+
+def unpack(data: bytes, folder: Path) -> Bundle:
+    """Unpack a tar into a new folder and read it; raises BundleInvalid, also for paths that lead out of the folder."""
+    folder.mkdir(parents=True)
+    try:
+        with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
+            if sum(item.size for item in archive.getmembers()) > MAX_BYTES:
+                raise errors.BundleInvalid(f"The bundle is larger than {MAX_BYTES} bytes")
+            archive.extractall(folder, filter="data")
+    except tarfile.TarError as error:
+        raise errors.BundleInvalid(f"The bundle cannot be unpacked: {error}") from error
+    return load(folder)
+
+
+def _files(folder: Path) -> list[Path]:
+    found = sorted(path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
+    for path in found:
+        if path.is_symlink():
+            raise errors.BundleInvalid(f"{path} is a link; a bundle holds plain files")
+    return [path for path in found if path.relative_to(folder).as_posix() not in NOT_PART]
+
+
+def _digest(folder: Path) -> str:
+    whole = hashlib.sha256()
+    for path in _files(folder):
+        with path.open("rb") as stream:
+            content = hashlib.file_digest(stream, "sha256").hexdigest()
+        whole.update(f"{path.relative_to(folder).as_posix()}\0{content}\n".encode())
+    return whole.hexdigest()

@@ -1,0 +1,21 @@
+"""Named numbers, in the order of the manifest's fields."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from operator import itemgetter
+from typing import Any
+
+import numpy as np
+
+from inference.bundle import Bundle
+
+
+class Tabular:
+    """One matrix `features`, float32 [N, fields]."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self._columns = itemgetter(*(field.name for field in bundle.manifest.fields))
+
+    def encode(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray[Any, Any]]:
+        return {"features": np.array([self._columns(row) for row in rows], dtype=np.float32)}

@@ -1,0 +1,30 @@
+"""Text for transformers: token ids by the bundle's own tokenizer.json."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import tokenizers
+
+from inference.bundle import Bundle
+
+MAX_TOKENS = 128
+
+
+class Tokens:
+    """`input_ids` and `attention_mask`, int64 [N, longest], truncated at `options.max_tokens`."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self._field = str(bundle.manifest.options.get("field", "text"))
+        self._tokenizer = tokenizers.Tokenizer.from_file(str(bundle.folder / "tokenizer.json"))
+        self._tokenizer.enable_truncation(int(bundle.manifest.options.get("max_tokens", MAX_TOKENS)))
+        self._tokenizer.enable_padding()
+
+    def encode(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray[Any, Any]]:
+        encoded = self._tokenizer.encode_batch_fast([row[self._field] for row in rows])
+        return {
+            "input_ids": np.array([item.ids for item in encoded], dtype=np.int64),
+            "attention_mask": np.array([item.attention_mask for item in encoded], dtype=np.int64),
+        }

@@ -1,0 +1,138 @@
+"""What `model.yaml` says: the bundle's promise, checked word by word."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from core import errors
+
+FIELD_TYPES = ("string", "number", "integer", "boolean")
+POOLS = ("cpu", "gpu")
+EXPLANATIONS = ("simple",)
+_NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
+_VERSION = re.compile(r"\d+\.\d+\.\d+")
+
+
+@dataclass(frozen=True)
+class Field:
+    """One input field, its type and its limits."""
+
+    name: str
+    type: str
+    description: str = ""
+    required: bool = True
+    default: Any = None
+    min_length: int | None = None
+    max_length: int | None = None
+    minimum: float | None = None
+    maximum: float | None = None
+    enum: tuple[Any, ...] = ()
+
+
+@dataclass(frozen=True)
+class Golden:
+    """An input with the answer that the model must give, checked at push and at load."""
+
+    inputs: Mapping[str, Any]
+    prediction: str
+    confidence: float
+
+
+@dataclass(frozen=True, eq=False)
+class Manifest:
+    """A model version as its bundle describes it."""
+
+    name: str
+    version: str
+    kind: str
+    summary: str
+    licence: str
+    fields: tuple[Field, ...]
+    labels: tuple[str, ...]
+    golden: tuple[Golden, ...]
+    pool: str = "cpu"
+    inline: bool = False  #: light enough to be answered by the API itself
+    max_batch: int = 32  #: inputs per ONNX run
+    units: int = 1  #: what one input costs
+    explanation: tuple[str, ...] = ()
+    threshold_field: str | None = None  #: the input field below which the answer is `below_threshold`
+    below_threshold: str | None = None
+    options: Mapping[str, Any] = dataclasses.field(default_factory=dict)  #: what the kind needs to know
+
+    @classmethod
+    def from_dict(cls, raw: Mapping[str, Any]) -> Manifest:
+        """Raises BundleInvalid naming what is missing, unknown or wrong."""
+        values = _only(cls, raw, "model.yaml")
+        values["fields"] = tuple(_field(item) for item in raw["fields"])
+        values["golden"] = tuple(Golden(**_only(Golden, item, "golden")) for item in raw["golden"])
+        for name in ("labels", "explanation"):
+            values[name] = tuple(values.get(name, ()))
+        manifest = cls(**values)
+        _check(manifest)
+        return manifest
+
+    def to_dict(self) -> dict[str, Any]:
+        """What `from_dict` takes."""
+        return dataclasses.asdict(self)
+
+
+def load(folder: Path) -> Manifest:
+    """Read `folder/model.yaml`; raises BundleInvalid."""
+    try:
+        raw = yaml.safe_load((folder / "model.yaml").read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise errors.BundleInvalid(f"{folder / 'model.yaml'} cannot be read: {error}") from error
+    if not isinstance(raw, dict):
+        raise errors.BundleInvalid(f"{folder / 'model.yaml'} must be a mapping")
+    return Manifest.from_dict(raw)
+
+
+def _only(cls: type[Any], raw: Mapping[str, Any], where: str) -> dict[str, Any]:
+    known = {item.name: item for item in dataclasses.fields(cls)}
+    if not isinstance(raw, Mapping):
+        raise errors.BundleInvalid(f"{where} must be a mapping")
+    if unknown := sorted(set(raw) - set(known)):
+        raise errors.BundleInvalid(f"{where}: unknown: {', '.join(map(str, unknown))}")
+    needed = {
+        name
+        for name, item in known.items()
+        if item.default is dataclasses.MISSING and item.default_factory is dataclasses.MISSING
+    }
+    if missing := sorted(needed - set(raw)):
+        raise errors.BundleInvalid(f"{where}: missing: {', '.join(missing)}")
+    return dict(raw)
+
+
+def _field(raw: Mapping[str, Any]) -> Field:
+    values = _only(Field, raw, "fields")
+    values["enum"] = tuple(values.get("enum", ()))
+    field = Field(**values)
+    if field.type not in FIELD_TYPES:
+        raise errors.BundleInvalid(f"fields.{field.name}.type must be one of {', '.join(FIELD_TYPES)}")
+    return field
+
+
+def _check(manifest: Manifest) -> None:
+    rules = {
+        "name": bool(_NAME.fullmatch(str(manifest.name))),
+        "version": bool(_VERSION.fullmatch(str(manifest.version))),
+        "pool": manifest.pool in POOLS,
+        "max_batch": isinstance(manifest.max_batch, int) and 1 <= manifest.max_batch <= 4096,
+        "units": isinstance(manifest.units, int) and manifest.units >= 0,
+        "labels": len(manifest.labels) >= 2 and all(isinstance(label, str) for label in manifest.labels),
+        "fields": len({field.name for field in manifest.fields}) == len(manifest.fields) > 0,
+        "golden": len(manifest.golden) > 0,
+        "explanation": set(manifest.explanation) <= set(EXPLANATIONS),
+        "threshold_field": (manifest.threshold_field is None) == (manifest.below_threshold is None)
+        and manifest.threshold_field in {None, *(field.name for field in manifest.fields)},
+        "inline": not (manifest.inline and manifest.pool != "cpu"),
+    }
+    if broken := [name for name, holds in rules.items() if not holds]:
+        raise errors.BundleInvalid(f"model.yaml of {manifest.name}: wrong: {', '.join(broken)}")

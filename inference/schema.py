@@ -1,0 +1,159 @@
+"""A bundle's fields as a Marshmallow schema and as JSON Schema; requests and rows of files pass the same one."""
+
+from __future__ import annotations
+
+import functools
+import math
+from collections.abc import Mapping
+from typing import Any
+
+import marshmallow as ma
+from marshmallow import fields, validate
+
+from core import errors
+from inference.manifest import Field, Manifest
+
+UNKNOWN = "is not a field of this model"
+
+
+class StrictString(fields.String):
+    """A string that is one already and can be written down: no lone surrogates."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
+        if not isinstance(value, str):
+            raise self.make_error("invalid")
+        try:
+            value.encode()
+        except UnicodeEncodeError as error:
+            raise ma.ValidationError("contains a lone surrogate, which is not a character") from error
+        return value
+
+
+class StrictNumber(fields.Float):
+    """A finite number that is one already: neither "1" nor true."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> float:
+        if isinstance(value, bool) or not isinstance(value, (int, float)):
+            raise self.make_error("invalid")
+        if not _finite(value):
+            raise ma.ValidationError("must be a finite number")
+        return float(value)
+
+
+class StrictInteger(fields.Integer):
+    """A whole number that is one already."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> int:
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise self.make_error("invalid")
+        return value
+
+
+class StrictBoolean(fields.Boolean):
+    """true or false."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> bool:
+        if not isinstance(value, bool):
+            raise self.make_error("invalid")
+        return value
+
+
+_TYPES: dict[str, type[fields.Field[Any]]] = {
+    "string": StrictString,
+    "number": StrictNumber,
+    "integer": StrictInteger,
+    "boolean": StrictBoolean,
+}
+
+
+def validate_inputs(manifest: Manifest, raw: object) -> dict[str, Any]:
+    """One input object, checked and with defaults filled in; raises InvalidInput naming each field and limit."""
+    if not isinstance(raw, dict):
+        raise errors.InvalidInput.field("inputs", "must be an object")
+    try:
+        loaded: dict[str, Any] = _schema(manifest).load(raw)
+    except ma.ValidationError as error:
+        raise errors.InvalidInput(errors=_faults(error, raw)) from error
+    return loaded
+
+
+def inputs_schema(manifest: Manifest) -> ma.Schema:
+    """The Marshmallow schema of one input object."""
+    return _schema(manifest)
+
+
+def json_schema(manifest: Manifest) -> dict[str, Any]:
+    """The same rules as JSON Schema 2020-12."""
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "type": "object",
+        "properties": {field.name: _property(field) for field in manifest.fields},
+        "required": [field.name for field in manifest.fields if field.required],
+        "additionalProperties": False,
+    }
+
+
+@functools.lru_cache(maxsize=256)
+def _schema(manifest: Manifest) -> ma.Schema:
+    declared = {field.name: _marshmallow(field) for field in manifest.fields}
+    made = ma.Schema.from_dict(declared, name=f"{manifest.name}-{manifest.version}")
+    return made(unknown=ma.RAISE)
+
+
+def _marshmallow(field: Field) -> fields.Field[Any]:
+    rules: list[Any] = []
+    if field.min_length is not None or field.max_length is not None:
+        rules.append(functools.partial(_length, field))
+    if field.minimum is not None or field.maximum is not None:
+        rules.append(functools.partial(_range, field))
+    if field.enum:
+        rules.append(validate.OneOf(field.enum, error=f"must be one of: {', '.join(map(str, field.enum))}"))
+    messages = {"required": "is required", "null": "must not be null", "invalid": f"must be a {field.type}"}
+    extra: dict[str, Any] = {} if field.required else {"load_default": field.default}
+    return _TYPES[field.type](required=field.required, validate=rules, error_messages=messages, **extra)
+
+
+def _length(field: Field, value: str) -> None:
+    if field.max_length is not None and len(value) > field.max_length:
+        raise ma.ValidationError(f"exceeds maximum length of {field.max_length} characters")
+    if field.min_length is not None and len(value.strip()) < field.min_length:
+        raise ma.ValidationError(f"must have at least {field.min_length} character(s) that are not white space")
+
+
+def _range(field: Field, value: float) -> None:
+    if field.minimum is not None and value < field.minimum:
+        raise ma.ValidationError(f"must be at least {field.minimum:g}")
+    if field.maximum is not None and value > field.maximum:
+        raise ma.ValidationError(f"must be at most {field.maximum:g}")
+
+
+def _finite(value: float) -> bool:
+    try:
+        return math.isfinite(value)
+    except OverflowError:
+        return False
+
+
+def _faults(error: ma.ValidationError, raw: Mapping[str, Any]) -> list[dict[str, Any]]:
+    faults = []
+    for name, messages in error.normalized_messages().items():
+        issue = UNKNOWN if messages == ["Unknown field."] else str(messages[0])
+        fault: dict[str, Any] = {"field": str(name), "issue": issue}
+        received = raw.get(name)
+        if isinstance(received, str) and "length" in issue:
+            fault["received_length"] = len(received)
+        faults.append(fault)
+    return faults
+
+
+def _property(field: Field) -> dict[str, Any]:
+    facts = {
+        "description": field.description or None,
+        "minLength": field.min_length,
+        "maxLength": field.max_length,
+        "minimum": field.minimum,
+        "maximum": field.maximum,
+        "enum": list(field.enum) or None,
+        "default": None if field.required else field.default,
+    }
+    return {"type": field.type, **{name: value for name, value in facts.items() if value is not None}}

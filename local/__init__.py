@@ -1,0 +1,1 @@
+"""The embedded engines and the supervisor behind `./run up`."""

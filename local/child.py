@@ -1,0 +1,115 @@
+"""A child process that does not outlive us, and leaves no orphans of its own."""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_PR_SET_PDEATHSIG = 1
+_CLONE_NEWUSER = 0x10000000
+_NOBODY = 65534
+
+
+@dataclass(frozen=True)
+class Program:
+    """How to run something: `stop` is the signal that ends it well, `grace_s` how long it may take before SIGKILL."""
+
+    name: str
+    command: Sequence[str]
+    env: Mapping[str, str] = field(default_factory=dict)
+    stop: signal.Signals = signal.SIGTERM
+    grace_s: float = 10.0
+    unprivileged: bool = False  #: refuses to run as root
+    restart: bool = True
+
+
+class Child:
+    """A started program, in a process group of its own, logging to `log`."""
+
+    def __init__(self, program: Program, log: Path, cwd: Path) -> None:
+        self.program = program
+        self.log = log
+        with log.open("ab") as stream:
+            self._process = subprocess.Popen(
+                list(program.command),
+                stdin=subprocess.DEVNULL,
+                stdout=stream,
+                stderr=subprocess.STDOUT,
+                env=dict(program.env),
+                cwd=cwd,
+                start_new_session=True,
+                preexec_fn=_preparation(program),  # noqa: PLW1509 - only the main thread starts children
+            )
+        self.pid = self._process.pid
+        self.started_at = time.monotonic()
+
+    @property
+    def alive(self) -> bool:
+        return self._process.poll() is None
+
+    @property
+    def exit_code(self) -> int | None:
+        return self._process.poll()
+
+    def wait(self, timeout_s: float) -> int:
+        """The exit code; raises TimeoutExpired."""
+        return self._process.wait(timeout_s)
+
+    def ask_to_stop(self) -> None:
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self.pid, self.program.stop)
+
+    def stop(self) -> None:
+        """Ask, wait for the grace, then kill the whole group."""
+        if self.alive:
+            self.ask_to_stop()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._process.wait(self.program.grace_s)
+        self.kill()
+
+    def kill(self) -> None:
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(self.pid, signal.SIGKILL)
+        self._process.wait()
+
+
+def _preparation(program: Program) -> Callable[[], None]:
+    """What happens between fork and exec.
+
+    Postgres refuses uid 0: as root it gets a user namespace in which it is nobody, while its files stay root's outside.
+    """
+    parent = os.getpid()
+    drop = program.unprivileged and os.geteuid() == 0
+
+    def prepare() -> None:
+        if drop:
+            if _libc.unshare(_CLONE_NEWUSER) != 0:
+                os.write(2, b"cannot make a user namespace; start as an ordinary user, or give DATABASE_URL\n")
+                os._exit(126)
+            maps = {"setgroups": "deny", "uid_map": f"{_NOBODY} 0 1", "gid_map": f"{_NOBODY} 0 1"}
+            for name, text in maps.items():
+                with open(f"/proc/self/{name}", "w") as stream:
+                    stream.write(text)
+        # After the namespace: changing credentials clears it.
+        _libc.prctl(_PR_SET_PDEATHSIG, int(program.stop))
+        if os.getppid() != parent:
+            os._exit(125)
+
+    return prepare
+
+
+def start_time(pid: int) -> str | None:
+    """When a process began (clock ticks after boot), which tells it from a later one with the same pid; None if gone."""
+    try:
+        fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    except OSError:
+        return None
+    return None if fields[0] == "Z" else fields[19]

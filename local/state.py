@@ -1,0 +1,119 @@
+"""What one checkout remembers between starts: ports, secrets and keys, in `.coatcheck/` (0700, files 0600)."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import json
+import os
+import random
+import secrets
+import socket
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+API_PORT = 8000
+#: Below the range that the kernel gives to outgoing connections.
+PORTS = range(20_000, 32_000)
+NAMES = (
+    "postgres", "valkey", "flower", "s3", "s3_grpc", "master", "master_grpc", "volume", "volume_grpc", "filer",
+    "filer_grpc",
+)  # fmt: skip
+
+
+@dataclass
+class State:
+    """Made once, then read again at every start."""
+
+    folder: Path
+    ports: dict[str, int] = field(default_factory=dict)
+    secrets: dict[str, str] = field(default_factory=dict)
+    keys: dict[str, dict[str, str]] = field(default_factory=dict)  #: API keys by the database they are good for
+
+    @property
+    def run(self) -> Path:
+        return self.folder / "run"
+
+    @property
+    def logs(self) -> Path:
+        return self.folder / "logs"
+
+    @property
+    def data(self) -> Path:
+        return self.folder / "data"
+
+    def save(self) -> None:
+        values = {item.name: getattr(self, item.name) for item in dataclasses.fields(self) if item.name != "folder"}
+        write_private(self.folder / "state.json", json.dumps(values, indent=2))
+
+    def urls(self, environ: Mapping[str, str]) -> dict[str, str]:
+        """The engines' addresses: the given ones, else our own."""
+        ports, secret = self.ports, self.secrets
+        own = {
+            "DATABASE_URL": f"postgresql+psycopg://postgres:{secret['postgres']}@127.0.0.1:{ports['postgres']}/postgres",
+            "REDIS_URL": f"redis://:{secret['valkey']}@127.0.0.1:{ports['valkey']}/0",
+            "S3_ENDPOINT_URL": f"http://127.0.0.1:{ports['s3']}",
+            "S3_ACCESS_KEY": "coatcheck",
+            "S3_SECRET_KEY": secret["s3"],
+        }
+        given = {name: environ[name] for name in own if environ.get(name)}
+        return {**own, **given, "S3_BUCKET": environ.get("S3_BUCKET", "coatcheck")}
+
+    def keys_for(self, database_url: str) -> dict[str, str]:
+        return self.keys.setdefault(hashlib.sha256(database_url.encode()).hexdigest()[:16], {})
+
+
+def load(folder: Path) -> State:
+    """Read `.coatcheck/state.json`, or make it with fresh ports and secrets."""
+    folder.mkdir(mode=0o700, exist_ok=True)
+    state = State(folder)
+    stored = folder / "state.json"
+    if stored.exists():
+        state = State(folder, **json.loads(stored.read_text()))
+    for part in (state.run, state.logs, state.data):
+        part.mkdir(mode=0o700, exist_ok=True)
+    for name in NAMES:
+        state.ports.setdefault(name, free_port(state.ports.values()))
+    for name in ("postgres", "valkey", "s3", "flower"):
+        state.secrets.setdefault(name, secrets.token_urlsafe(24))
+    state.ports.setdefault("api", API_PORT if is_free(API_PORT) else free_port(state.ports.values()))
+    state.save()
+    return state
+
+
+def renew_taken_ports(state: State) -> list[str]:
+    """Replace ports that somebody else took since the last start; says which."""
+    taken = [name for name, port in state.ports.items() if not is_free(port)]
+    for name in taken:
+        state.ports[name] = free_port(state.ports.values())
+    state.save()
+    return taken
+
+
+def is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
+
+
+def free_port(not_these: Iterable[int] = ()) -> int:
+    """A port nobody listens on; raises OSError when there is none."""
+    taken = set(not_these)
+    for port in random.sample(PORTS, 500):
+        if port not in taken and is_free(port):
+            return port
+    raise OSError(f"no free port found between {PORTS.start} and {PORTS.stop}")
+
+
+def write_private(path: Path, text: str) -> None:
+    """Write a file that only its owner may read, whole or not at all."""
+    scratch = path.with_name(f".{path.name}.{os.getpid()}")
+    descriptor = os.open(scratch, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "w") as stream:
+        stream.write(text)
+    scratch.replace(path)

@@ -1,0 +1,190 @@
+"""Starting everything in the right order, keeping it running, and stopping it in reverse with nothing left."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+
+import click
+
+from local import child, engines, platform_processes, state
+from local.child import Child, Program
+from local.state import State, write_private
+
+START_S = 90.0
+#: A process that dies again within this time waits before it is started again.
+QUICK_DEATH_S = 5.0
+
+
+class StartFailed(Exception):
+    """Something did not come up; the message names it and its log."""
+
+
+class Supervisor:
+    """Owns every process of one checkout."""
+
+    def __init__(self, root: Path, environ: Mapping[str, str]) -> None:
+        self.root = root
+        self.state = state.load(root / ".coatcheck")
+        self.environ = environ
+        self.children: list[Child] = []
+        self.stopping = False
+
+    def start(self) -> dict[str, str]:
+        """Bring everything up and return the environment that clients need; raises StartFailed."""
+        clear_leftovers(self.state)
+        for name in state.renew_taken_ports(self.state):
+            click.echo(f"  port of {name} is taken by somebody else, using {self.state.ports[name]}")
+        urls = self.state.urls(self.environ)
+        env = platform_processes.environment(self.root, self.state, urls, self.environ)
+        self._engines(urls, env)
+        with _step("tables migrated"):
+            self._once(platform_processes.command("migrate"), env)
+        client = self._client_env(env, urls)
+        early, late = platform_processes.programs(self.state, env)
+        for program in early:
+            self._launch(program)
+        with _step("models published"):
+            bundles = sorted(str(path.parent) for path in (self.root / "bundles").glob("*/model.yaml"))
+            self._once(platform_processes.command("models", "push", *bundles), env)
+        for program in late:
+            self._launch(program)
+        with _step("api and workers ready"):
+            self._until(lambda: platform_processes.answers(client["COATCHECK_URL"] + "/ready"), "api")
+            self._until(
+                lambda: platform_processes.answers(f"http://127.0.0.1:{self.state.ports['flower']}/healthcheck"),
+                "flower",
+            )
+        return client
+
+    def watch(self) -> None:
+        """Start again whatever dies, until asked to stop."""
+        pause: dict[str, float] = {}
+        while not self.stopping:
+            for dead in [item for item in self.children if not item.alive]:
+                name, lived = dead.program.name, time.monotonic() - dead.started_at
+                wait = min(30.0, pause.get(name, 0.5) * 2) if lived < QUICK_DEATH_S else 0.5
+                pause[name] = wait
+                click.echo(f"{name} ended with code {dead.exit_code} after {lived:.0f} s; starting it again", err=True)
+                dead.kill()
+                self.children.remove(dead)
+                self._sleep(wait)
+                if not self.stopping:
+                    self._launch(dead.program)
+            self._sleep(0.3)
+
+    def stop(self) -> None:
+        """End everything in the reverse order; nothing is left when this returns."""
+        self.stopping = True
+        platform = [item for item in self.children if item.program.name not in ("postgres", "valkey", "seaweedfs")]
+        # Workers finish what they hold, while the engines are still there.
+        for item in platform:
+            item.ask_to_stop()
+        for item in reversed(self.children):
+            item.stop()
+        self.children.clear()
+        (self.state.run / "pids.json").unlink(missing_ok=True)
+
+    def ask_to_stop(self, *_: object) -> None:
+        self.stopping = True
+
+    def _engines(self, urls: Mapping[str, str], env: Mapping[str, str]) -> None:
+        wanted = engines.embedded(self.state, urls, {**self.environ, "PATH": env["PATH"]})
+        for engine in wanted:
+            engine.prepare()
+        for engine in wanted:
+            self._launch(engine.program)
+        for engine in wanted:
+            with _step(f"{engine.program.name} ready"):
+                self._until(engine.ready, engine.program.name)
+
+    def _client_env(self, env: Mapping[str, str], urls: Mapping[str, str]) -> dict[str, str]:
+        keys = self.state.keys_for(urls["DATABASE_URL"])
+        for name, flags in (("api", ()), ("admin", ("--admin",))):
+            if name not in keys:
+                keys[name] = self._once(
+                    platform_processes.command("keys", "create", "--name", name, *flags), env
+                ).strip()
+        self.state.save()
+        flower = f"http://coatcheck:{self.state.secrets['flower']}@127.0.0.1:{self.state.ports['flower']}"
+        client = {
+            "COATCHECK_URL": f"http://127.0.0.1:{self.state.ports['api']}",
+            "COATCHECK_API_KEY": keys["api"],
+            "COATCHECK_ADMIN_KEY": keys["admin"],
+            **urls,
+            "FLOWER_URL": flower,
+        }
+        lines = "".join(f"export {name}='{value}'\n" for name, value in client.items())
+        write_private(self.state.folder / "env", lines)
+        return client
+
+    def _launch(self, program: Program) -> None:
+        self.children.append(Child(program, self.state.logs / f"{program.name}.log", self.root))
+        alive = [
+            {"name": item.program.name, "pid": item.pid, "born": child.start_time(item.pid)} for item in self.children
+        ]
+        write_private(self.state.run / "pids.json", json.dumps(alive))
+
+    def _once(self, command: list[str], env: Mapping[str, str]) -> str:
+        done = subprocess.run(command, env=dict(env), cwd=self.root, capture_output=True, text=True, check=False)
+        if done.returncode != 0:
+            raise StartFailed(f"{' '.join(command[2:5])} failed:\n{done.stdout}{done.stderr}")
+        return done.stdout
+
+    def _until(self, condition: Callable[[], bool], name: str) -> None:
+        ends_at = time.monotonic() + START_S
+        log = self.state.logs / f"{name}.log"
+        while not condition():
+            dead = [item for item in self.children if item.program.name == name and not item.alive]
+            if dead:
+                raise StartFailed(f"{name} ended with code {dead[0].exit_code}, see {log}\n{tail(log)}")
+            if time.monotonic() > ends_at:
+                raise StartFailed(f"{name} was not ready after {START_S:.0f} s, see {log}\n{tail(log)}")
+            if self.stopping:
+                raise StartFailed("stopped while starting")
+            time.sleep(0.05)
+
+    def _sleep(self, seconds: float) -> None:
+        ends_at = time.monotonic() + seconds
+        while time.monotonic() < ends_at and not self.stopping:
+            time.sleep(0.05)
+
+
+def clear_leftovers(found: State) -> None:
+    """End what a killed supervisor left behind, and nobody else's processes."""
+    record = found.run / "pids.json"
+    if not record.exists():
+        return
+    left = [item for item in json.loads(record.read_text()) if child.start_time(item["pid"]) == item["born"]]
+    ends_at = time.monotonic() + 10
+    while left and time.monotonic() < ends_at:
+        time.sleep(0.1)
+        left = [item for item in left if child.start_time(item["pid"]) == item["born"]]
+    for item in left:
+        click.echo(f"  ending {item['name']} ({item['pid']}), left from before")
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(item["pid"], signal.SIGKILL)
+    record.unlink()
+
+
+def tail(log: Path, lines: int = 15) -> str:
+    return "\n".join(log.read_text(errors="replace").splitlines()[-lines:]) if log.exists() else ""
+
+
+@contextlib.contextmanager
+def _step(words: str) -> Iterator[None]:
+    """Say what is going on, and how long it took."""
+    started = time.monotonic()
+    interactive = sys.stdout.isatty()
+    if interactive:
+        click.echo(f"  … {words}", nl=False)
+    yield
+    start = "\r" if interactive else ""
+    click.echo(f"{start}  ✓ {words:<28} {time.monotonic() - started:5.1f} s")
