@@ -52,7 +52,7 @@ def status(error: errors.CoatcheckError) -> int:
 
 def body(error: errors.CoatcheckError) -> dict[str, Any]:
     """The error as one item of a batch carries it."""
-    found = {"code": error.code, "message": error.message, "details": error.details}
+    found: dict[str, Any] = {"code": error.code, "message": error.message, "details": error.details}
     if isinstance(error, errors.InvalidInput) and len(error.errors) > 1:
         found["errors"] = error.errors
     return found

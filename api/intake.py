@@ -56,7 +56,8 @@ def explain(resolved: Resolved, level: str) -> str:
     """The level, if the model offers it; raises InvalidInput."""
     offered = resolved.manifest.explanation
     if level and level not in offered:
-        issue = f"'{level}' is not offered by {resolved.model} {resolved.version}; it offers: {', '.join(offered) or 'none'}"
+        offers = ", ".join(offered) or "none"
+        issue = f"'{level}' is not offered by {resolved.model} {resolved.version}; it offers: {offers}"
         raise errors.InvalidInput.field("options.explain", issue)
     return level
 

@@ -25,8 +25,7 @@ class Json(JSONProvider):
         return orjson.loads(s)
 
     def response(self, *args: Any, **kwargs: Any) -> flask.Response:
-        body = orjson.dumps(self._prepare_response_obj(args, kwargs))
-        return self._app.response_class(body, mimetype="application/json")
+        return flask.Response(orjson.dumps(self._prepare_response_obj(args, kwargs)), mimetype="application/json")
 
 
 class StrictParser(FlaskParser):
@@ -50,7 +49,7 @@ class StrictParser(FlaskParser):
             raise errors.MalformedRequest(details={"field": "body", "issue": f"is not valid JSON: {error}"}) from error
 
     def handle_error(self, error: ma.ValidationError, *args: Any, **kwargs: Any) -> NoReturn:
-        messages: dict[str, Any] = next(iter(error.normalized_messages().values()))
+        messages: dict[str, Any] = next(iter(error.messages.values())) if isinstance(error.messages, dict) else {}
         raise errors.InvalidInput(errors=list(_flatten(messages))) from error
 
 

@@ -107,6 +107,8 @@ def _read(env: environs.Env) -> dict[str, Any]:
     return values
 
 
-def _sentence(messages: Mapping[str, Any]) -> str:
+def _sentence(messages: list[str] | Mapping[str, Any]) -> str:
+    if isinstance(messages, list):
+        messages = {"settings": messages}
     faults = "; ".join(f"{name}: {' '.join(map(str, text))}" for name, text in sorted(messages.items()))
     return f"cannot start, fix these settings: {faults} (docs/settings.md lists them all)"

@@ -108,7 +108,11 @@ def _marshmallow(field: Field) -> fields.Field[Any]:
         rules.append(functools.partial(_range, field))
     if field.enum:
         rules.append(validate.OneOf(field.enum, error=f"must be one of: {', '.join(map(str, field.enum))}"))
-    messages = {"required": "is required", "null": "must not be null", "invalid": f"must be a {field.type}"}
+    messages: dict[str, Any] = {
+        "required": "is required",
+        "null": "must not be null",
+        "invalid": f"must be a {field.type}",
+    }
     extra: dict[str, Any] = {} if field.required else {"load_default": field.default}
     return _TYPES[field.type](required=field.required, validate=rules, error_messages=messages, **extra)
 
@@ -136,7 +140,7 @@ def _finite(value: float) -> bool:
 
 def _faults(error: ma.ValidationError, raw: Mapping[str, Any]) -> list[dict[str, Any]]:
     faults = []
-    for name, messages in error.normalized_messages().items():
+    for name, messages in _messages(error).items():
         issue = UNKNOWN if messages == ["Unknown field."] else str(messages[0])
         fault: dict[str, Any] = {"field": str(name), "issue": issue}
         received = raw.get(name)
@@ -144,6 +148,10 @@ def _faults(error: ma.ValidationError, raw: Mapping[str, Any]) -> list[dict[str,
             fault["received_length"] = len(received)
         faults.append(fault)
     return faults
+
+
+def _messages(error: ma.ValidationError) -> dict[str, Any]:
+    return error.messages if isinstance(error.messages, dict) else {"inputs": error.messages}
 
 
 def _property(field: Field) -> dict[str, Any]:

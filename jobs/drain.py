@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 import uuid
 from collections.abc import Callable, Sequence
@@ -73,7 +74,7 @@ class Drainer:
 
     def _settle(self, outcomes: Sequence[run.Outcome]) -> int:
         done = [self._done(item) for item in outcomes if item.error is None and item.held.wanted]
-        ours = self._insist(lambda: settle.complete(self.engine, done)) if done else set[uuid.UUID]()
+        ours = self._insist(functools.partial(settle.complete, self.engine, done)) if done else set[uuid.UUID]()
         for item in done:
             if item.job.id not in ours:
                 log.warning("write_fenced", job_id=str(item.job.id), attempt=item.job.attempt)
@@ -81,9 +82,9 @@ class Drainer:
         for outcome in outcomes:
             job, error = outcome.held.job, outcome.error
             if outcome.held.canceled:
-                settled += self._insist(lambda job=job: settle.cancel(self.engine, job))
+                settled += self._insist(functools.partial(settle.cancel, self.engine, job))
             elif error is not None and not outcome.held.lost:
-                settled += self._insist(lambda job=job, error=error: settle.fail(self.engine, job, error))
+                settled += self._insist(functools.partial(settle.fail, self.engine, job, error))
         return settled
 
     def _done(self, outcome: run.Outcome) -> settle.Done:

@@ -107,7 +107,7 @@ def _preparation(program: Program) -> Callable[[], None]:
 
 
 def start_time(pid: int) -> str | None:
-    """When a process began (clock ticks after boot), which tells it from a later one with the same pid; None if gone."""
+    """When a process began, in ticks after boot, which tells it from a later one with its pid; None if it is gone."""
     try:
         fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     except OSError:

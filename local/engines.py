@@ -123,7 +123,8 @@ def _valkey(state: State, urls: Mapping[str, str], environ: Mapping[str, str]) -
         folder = state.data / "valkey"
         folder.mkdir(mode=0o700, exist_ok=True)
         lines = {
-            "port": state.ports["valkey"], "bind": "127.0.0.1", "dir": f'"{folder}"', "requirepass": state.secrets["valkey"],
+            "port": state.ports["valkey"], "bind": "127.0.0.1", "dir": f'"{folder}"',
+            "requirepass": state.secrets["valkey"],
             "appendonly": "yes", "appendfsync": "everysec", "save": '""', "maxmemory-policy": "noeviction",
         }  # fmt: skip
         write_private(configuration, "".join(f"{name} {value}\n" for name, value in lines.items()))

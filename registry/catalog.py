@@ -93,12 +93,12 @@ class Catalog:
         if versions is None:
             raise errors.ModelNotFound(details={"field": "model", "issue": f"must be one of: {', '.join(known)}"})
         if version is None:
-            found = next(item for item in versions.values() if item.stable)
+            found: Version | None = next(item for item in versions.values() if item.stable)
         else:
             found = versions.get(version) or versions.get(version.removeprefix("v"))
-            if found is None:
-                issue = f"{name} has: {', '.join(versions)}"
-                raise errors.VersionNotFound(details={"field": "model_version", "issue": issue})
+        if found is None:
+            issue = f"{name} has: {', '.join(versions)}"
+            raise errors.VersionNotFound(details={"field": "model_version", "issue": issue})
         route = "stable" if version is None else "pinned"
         return Resolved(found.model, found.version, found.digest, found.manifest, route)
 

@@ -12,7 +12,7 @@ from api.schemas import answers as out
 from api.schemas import requests as into
 from core import errors, ids
 from jobs import queries
-from jobs.job import Status
+from jobs.job import Job, Status
 
 blueprint = Blueprint("jobs", __name__, url_prefix="/api/v1/jobs", description="Take a ticket")
 blueprint.before_request(requests.authenticate)
@@ -81,7 +81,7 @@ def cancel(job_id: str) -> flask.Response:
     return _answer(queries.cancel(resources.here().engine, requests.caller().tenant_id, ids.parse_job_id(job_id)))
 
 
-def _answer(found: queries.Job) -> flask.Response:
+def _answer(found: Job) -> flask.Response:
     response = flask.jsonify(answers.job(found))
     if not found.status.is_terminal:
         response.headers["Retry-After"] = answers.RETRY_AFTER_S

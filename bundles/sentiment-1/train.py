@@ -47,7 +47,7 @@ def member(archive: tarfile.TarFile, ending: str) -> bytes:
 
 
 def vader(folder: Path) -> list[tuple[str, str]]:
-    inner = tarfile.open(
+    inner = tarfile.open(  # noqa: SIM115 - read below, gone with the process
         fileobj=io.BytesIO(member(sdist("vaderSentiment", "3.3.2", folder), "hutto_ICWSM_2014.tar.gz"))
     )
     pairs = []
@@ -87,7 +87,7 @@ def main() -> None:
     )
     regression = LogisticRegression(C=4.0, max_iter=500)
     pipeline = make_pipeline(vectorizer, regression).fit(train_x, train_y)
-    # zipmap off: probabilities as a plain matrix. The texts come lower-cased, because ONNX's own lower-casing needs a locale.
+    # zipmap off: probabilities as a plain matrix. The texts come lower-cased: ONNX would need a locale for it.
     options = {id(vectorizer): {"tokenexp": WORD}, id(regression): {"zipmap": False}}
     onnx_model = to_onnx(
         pipeline, initial_types=[("text", StringTensorType([None, 1]))], options=options, target_opset=17

@@ -1,0 +1,178 @@
+"""One real platform for the whole run: the engines, migrated, with the shipped bundles published."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import flask
+import flask.testing
+import pytest
+import sqlalchemy
+from sqlalchemy import text
+
+import api
+from access import keys
+from core import broker, database, settings
+from core.settings import Settings
+from inference import bundle
+from jobs import submit
+from local import engines, state
+from local.child import Child, Program
+from registry.catalog import Catalog
+from storage.objects import Store
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def until(condition: Callable[[], object], timeout_s: float = 30.0) -> object:
+    """Wait for a condition and return what it gave."""
+    ends_at = time.monotonic() + timeout_s
+    while not (found := condition()):
+        assert time.monotonic() < ends_at, "condition not met in time"
+        time.sleep(0.02)
+    return found
+
+
+@dataclass(frozen=True)
+class Engines:
+    """The throw-away engines, which a test may stop and start again."""
+
+    folder: Path
+    env: dict[str, str]
+    running: dict[str, Child]
+    known: dict[str, engines.Engine]
+
+    def start(self, name: str) -> None:
+        engine = self.known[name]
+        self.running[name] = Child(engine.program, self.folder / f"{name}.log", self.folder)
+        until(engine.ready, 60)
+
+    def stop(self, name: str) -> None:
+        self.running[name].stop()
+
+
+@dataclass(frozen=True)
+class Platform:
+    """Engines, settings and the objects that every part of the product is made of."""
+
+    engines: Engines
+    settings: Settings
+    engine: sqlalchemy.Engine
+    hints: broker.Hints
+    catalog: Catalog
+
+    def new_tenant(self) -> tuple[uuid.UUID, str]:
+        key = keys.create(self.engine, tenant=f"t-{uuid.uuid4()}", name="test", scopes={"jobs"})
+        return keys.Keyring(self.engine).verify(key).tenant_id, key
+
+    def one(self, sql: str, **parameters: object) -> sqlalchemy.Row[tuple[object, ...]]:
+        with self.engine.begin() as connection:
+            return connection.execute(text(sql), parameters).one()
+
+    def execute(self, sql: str, **parameters: object) -> None:
+        with self.engine.begin() as connection:
+            connection.execute(text(sql), parameters)
+
+
+@pytest.fixture(scope="session")
+def throwaway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engines]:
+    folder = tmp_path_factory.mktemp("engines")
+    environ = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), "LANG": "C.UTF-8"}
+    made = state.load(folder / ".coatcheck")
+    env = {**environ, **made.urls({}), "COATCHECK_MODEL_CACHE": str(folder / "models"), "PYTHONPATH": str(ROOT)}
+    known = {engine.program.name: engine for engine in engines.embedded(made, env, environ)}
+    found = Engines(folder, env, {}, known)
+    try:
+        for name, engine in known.items():
+            engine.prepare()
+            found.running[name] = Child(engine.program, folder / f"{name}.log", folder)
+        for engine in known.values():
+            until(engine.ready, 60)
+        yield found
+    finally:
+        for child in found.running.values():
+            child.stop()
+
+
+@pytest.fixture(scope="session")
+def platform(throwaway: Engines) -> Iterator[Platform]:
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in throwaway.env.items():
+            patch.setenv(name, value)
+        patch.setenv("COATCHECK_LEASE_S", "2")
+        patch.setenv("COATCHECK_HEARTBEAT_S", "0.5")
+        values = settings.load()
+        subprocess.run([sys.executable, "-m", "cli.main", "migrate"], cwd=ROOT, check=True, capture_output=True)
+        engine = database.create_engine(values.database_url)
+        store = Store(values)
+        store.ensure_bucket()
+        catalog = Catalog(engine, store, values.model_cache)
+        for folder in sorted(path.parent for path in (ROOT / "bundles").glob("*/model.yaml")):
+            catalog.publish(bundle.load(folder))
+        yield Platform(throwaway, values, engine, broker.Hints(values), catalog)
+        engine.dispose()
+
+
+@pytest.fixture
+def client(platform: Platform, app: flask.Flask) -> flask.testing.FlaskClient:
+    """A caller of a tenant of its own."""
+    _, key = platform.new_tenant()
+    found = app.test_client()
+    found.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {key}"
+    return found
+
+
+@pytest.fixture
+def anonymous(app: flask.Flask) -> flask.testing.FlaskClient:
+    return app.test_client()
+
+
+@pytest.fixture(scope="session")
+def app(platform: Platform) -> flask.Flask:
+    return api.create_app(platform.settings)
+
+
+@pytest.fixture
+def quiet(platform: Platform) -> None:
+    """No jobs but the test's own."""
+    platform.execute("TRUNCATE jobs, job_results, usage")
+
+
+@pytest.fixture
+def new_job(platform: Platform) -> Callable[..., uuid.UUID]:
+    """Submit a sentiment job; keywords override any field."""
+    tenant, _ = platform.new_tenant()
+
+    def make(**overrides: object) -> uuid.UUID:
+        fields: dict[str, object] = {
+            "tenant_id": tenant, "pool": "cpu", "model": "sentiment", "version": "1.0.0",
+            "inputs": {"text": "Lovely", "language": "en", "confidence_threshold": 0.0},
+            "options": {}, "metadata": {}, "request_id": "req_test", "ttl_s": 3600, "max_attempts": 4,
+        }  # fmt: skip
+        return submit.submit(platform.engine, platform.hints, submit.NewJob(**{**fields, **overrides}))  # type: ignore[arg-type]
+
+    return make
+
+
+@pytest.fixture
+def spawn(platform: Platform) -> Iterator[Callable[..., Child]]:
+    """Start a process of the platform; all are ended with the test."""
+    started: list[Child] = []
+
+    def start(name: str, *arguments: str, **env: str) -> Child:
+        environment = {**os.environ, **env}
+        program = Program(name, (sys.executable, "-m", *arguments), environment, stop=signal.SIGTERM, grace_s=5)
+        started.append(Child(program, platform.engines.folder / f"{name}-{len(started)}.log", ROOT))
+        return started[-1]
+
+    yield start
+    for child in started:
+        child.stop()

@@ -1,0 +1,196 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from uuid import UUID
+
+import pytest
+import sqlalchemy.exc
+
+from core import errors
+from jobs import claim, queries, settle, sweep
+from jobs.lease import Leases
+from tests.conftest import Platform
+
+pytestmark = pytest.mark.usefixtures("quiet")
+NewJob = Callable[..., UUID]
+
+
+def take(platform: Platform, pool: str = "cpu", lease_s: float = 20.0) -> claim.Batch | None:
+    return claim.claim(platform.engine, pool=pool, worker="test", lease_s=lease_s)
+
+
+def status_of(platform: Platform, job_id: UUID) -> object:
+    return platform.one("SELECT status FROM jobs WHERE id = :id", id=job_id)[0]
+
+
+def lose(platform: Platform) -> None:
+    """The workers of everything processing die."""
+    platform.execute("UPDATE jobs SET lease_expires_at = now() - interval '1 s' WHERE status = 'processing'")
+    sweep.sweep(platform.engine, platform.hints, max_losses=3)
+    platform.execute("UPDATE jobs SET not_before = now() WHERE status = 'pending'")
+
+
+def test_a_claim_takes_a_whole_batch_of_one_lane_in_order(platform: Platform, new_job: NewJob) -> None:
+    first = [new_job() for _ in range(3)]
+    other = new_job(model="tumor")
+    new_job(priority="low")
+    batch = take(platform)
+    assert batch is not None
+    assert [job.id for job in batch.jobs][:3] == first
+    assert len(batch.jobs) == 4
+    rest = take(platform)
+    assert rest is not None
+    assert [job.id for job in rest.jobs] == [other]
+    assert take(platform) is None
+
+
+def test_high_priority_goes_first(platform: Platform, new_job: NewJob) -> None:
+    new_job(priority="low")
+    urgent = new_job(priority="high")
+    batch = take(platform)
+    assert batch is not None
+    assert batch.jobs[0].id == urgent
+
+
+def test_a_claim_never_takes_more_than_the_models_max_batch(platform: Platform, new_job: NewJob) -> None:
+    most = platform.one("SELECT max_batch FROM model_versions WHERE model = 'sentiment' AND version = '1.0.0'")[0]
+    assert isinstance(most, int)
+    for _ in range(most + 1):
+        new_job()
+    batch = take(platform)
+    assert batch is not None
+    assert (len(batch.jobs), batch.full) == (most, True)
+
+
+def test_two_claims_never_share_a_job(platform: Platform, new_job: NewJob) -> None:
+    job = new_job()
+    assert take(platform) is not None
+    assert take(platform) is None
+    assert status_of(platform, job) == "processing"
+
+
+def test_completing_stores_result_usage_and_status_together_and_only_once(platform: Platform, new_job: NewJob) -> None:
+    job = new_job()
+    batch = take(platform)
+    assert batch is not None
+    done = [settle.Done(batch.jobs[0], {"prediction": "positive"}, units=2)]
+    assert settle.complete(platform.engine, done) == {job}
+    assert settle.complete(platform.engine, done) == set()
+    assert platform.one("SELECT count(*), sum(units) FROM usage WHERE job_id = :id", id=job) == (1, 2)
+    assert platform.one("SELECT attempt FROM job_results WHERE job_id = :id", id=job) == (1,)
+
+
+def test_a_zombies_write_changes_nothing_once_somebody_else_has_the_job(platform: Platform, new_job: NewJob) -> None:
+    job = new_job()
+    zombie = take(platform)
+    lose(platform)
+    successor = take(platform)
+    assert zombie is not None
+    assert successor is not None
+    assert (zombie.jobs[0].attempt, successor.jobs[0].attempt) == (1, 2)
+    assert settle.complete(platform.engine, [settle.Done(zombie.jobs[0], {"by": "zombie"}, 1)]) == set()
+    assert not settle.fail(platform.engine, zombie.jobs[0], errors.ModelError())
+    assert settle.complete(platform.engine, [settle.Done(successor.jobs[0], {"by": "successor"}, 1)]) == {job}
+    assert platform.one("SELECT body ->> 'by', attempt FROM job_results WHERE job_id = :id", id=job) == ("successor", 2)
+
+
+def test_a_job_that_lost_a_worker_runs_alone(platform: Platform, new_job: NewJob) -> None:
+    poison = new_job()
+    take(platform)
+    lose(platform)
+    new_job()
+    batch = take(platform)
+    assert batch is not None
+    assert [item.id for item in batch.jobs] == [poison]
+
+
+def test_three_lost_workers_end_a_job_as_worker_lost(platform: Platform, new_job: NewJob) -> None:
+    job = new_job(max_attempts=10)
+    for _ in range(3):
+        assert take(platform) is not None
+        lose(platform)
+    assert status_of(platform, job) == "failed"
+    assert platform.one("SELECT error ->> 'code' FROM jobs WHERE id = :id", id=job) == ("WORKER_LOST",)
+
+
+def test_a_retryable_error_returns_the_job_and_the_last_attempt_fails_it(platform: Platform, new_job: NewJob) -> None:
+    job = new_job(max_attempts=2)
+    for expected in ("pending", "failed"):
+        platform.execute("UPDATE jobs SET not_before = now()")
+        batch = take(platform)
+        assert batch is not None
+        assert settle.fail(platform.engine, batch.jobs[0], errors.ModelUnavailable())
+        assert status_of(platform, job) == expected
+
+
+def test_a_permanent_error_fails_at_once(platform: Platform, new_job: NewJob) -> None:
+    job = new_job()
+    batch = take(platform)
+    assert batch is not None
+    settle.fail(platform.engine, batch.jobs[0], errors.ModelError("no"))
+    assert status_of(platform, job) == "failed"
+
+
+def test_heartbeats_keep_the_lease_carry_progress_and_bring_cancellation(platform: Platform, new_job: NewJob) -> None:
+    job = new_job()
+    batch = take(platform, lease_s=1)
+    assert batch is not None
+    leases = Leases(platform.engine, lease_s=60, heartbeat_s=1)
+    (held,) = leases.hold(batch.jobs)
+    held.progress = 40
+    platform.execute("UPDATE jobs SET cancel_requested_at = now() WHERE id = :id", id=job)
+    leases.beat()
+    assert held.canceled
+    row = platform.one("SELECT progress, lease_expires_at > now() + interval '50 s' FROM jobs WHERE id = :id", id=job)
+    assert row == (40, True)
+
+
+def test_a_heartbeat_notices_that_the_job_was_given_to_somebody_else(platform: Platform, new_job: NewJob) -> None:
+    new_job()
+    batch = take(platform)
+    assert batch is not None
+    leases = Leases(platform.engine, lease_s=60, heartbeat_s=1)
+    (held,) = leases.hold(batch.jobs)
+    lose(platform)
+    leases.beat()
+    assert held.lost
+
+
+def test_expired_jobs_are_neither_claimed_nor_forgotten(platform: Platform, new_job: NewJob) -> None:
+    job = new_job()
+    platform.execute("UPDATE jobs SET expires_at = now() - interval '1 s'")
+    assert take(platform) is None
+    assert sweep.sweep(platform.engine, platform.hints, max_losses=3).expired == 1
+    assert status_of(platform, job) == "expired"
+
+
+def test_canceling_a_pending_job_is_immediate_and_a_finished_one_refuses(platform: Platform, new_job: NewJob) -> None:
+    job = new_job()
+    tenant = UUID(str(platform.one("SELECT tenant_id FROM jobs WHERE id = :id", id=job)[0]))
+    assert queries.cancel(platform.engine, tenant, job).status == "canceled"
+    with pytest.raises(errors.JobStateConflict, match="canceled"):
+        queries.cancel(platform.engine, tenant, job)
+
+
+@pytest.mark.parametrize(
+    "move",
+    [
+        "status = 'completed'",
+        "status = 'failed'",
+        "status = 'processing', lease_expires_at = now()",
+        "attempt = -1",
+        "progress = -1",
+    ],
+)
+def test_the_guard_refuses_what_is_not_drawn(platform: Platform, new_job: NewJob, move: str) -> None:
+    job = new_job()
+    with pytest.raises(sqlalchemy.exc.DBAPIError):
+        platform.execute(f"UPDATE jobs SET {move} WHERE id = :id", id=job)
+    assert status_of(platform, job) == "pending"
+
+
+def test_nothing_leaves_a_terminal_state(platform: Platform, new_job: NewJob) -> None:
+    job = new_job()
+    platform.execute("UPDATE jobs SET status = 'canceled' WHERE id = :id", id=job)
+    with pytest.raises(sqlalchemy.exc.IntegrityError, match="terminal"):
+        platform.execute("UPDATE jobs SET status = 'pending', finished_at = NULL WHERE id = :id", id=job)
