@@ -136,8 +136,10 @@ def anonymous(app: flask.Flask) -> flask.testing.FlaskClient:
 
 
 @pytest.fixture(scope="session")
-def app(platform: Platform) -> flask.Flask:
-    return api.create_app(platform.settings)
+def app(platform: Platform) -> Iterator[flask.Flask]:
+    made = api.create_app(platform.settings)
+    yield made
+    made.extensions["coatcheck"].engine.dispose()
 
 
 @pytest.fixture

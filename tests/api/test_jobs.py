@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+
+from jobs import claim, settle
+from tests.conftest import Platform
+
+JOBS = "/api/v1/jobs"
+GOOD = {"inputs": {"text": "Great"}}
+pytestmark = pytest.mark.usefixtures("quiet")
+
+
+def submit(client: FlaskClient, **fields: Any) -> str:
+    answer = client.post(JOBS, json={**GOOD, **fields})
+    assert answer.status_code == 202, answer.get_json()
+    return str(answer.get_json()["job_id"])
+
+
+def work(platform: Platform) -> None:
+    """Do what a worker does, once."""
+    batch = claim.claim(platform.engine, pool="cpu", worker="test", lease_s=20)
+    assert batch is not None
+    body = {"prediction": "positive", "confidence": 0.9, "scores": {"negative": 0.1, "positive": 0.9}}
+    settle.complete(platform.engine, [settle.Done(job, body, 1) for job in batch.jobs])
+
+
+def test_a_ticket_says_where_to_look(client: FlaskClient) -> None:
+    answer = client.post(JOBS, json={**GOOD, "metadata": {"order": "A\u0000\U0001f600"}})
+    ticket = answer.get_json()
+    assert (answer.status_code, ticket["status"]) == (202, "pending")
+    assert answer.headers["Location"] == f"{JOBS}/{ticket['job_id']}"
+    assert answer.headers["Retry-After"] == "1"
+    job = client.get(answer.headers["Location"]).get_json()
+    assert (job["status"], job["progress"], job["metadata"]) == ("pending", 0, {"order": "A\u0000\U0001f600"})
+
+
+def test_waiting_answers_as_soon_as_the_job_ends(client: FlaskClient, platform: Platform) -> None:
+    job_id = submit(client, options={"explain": "simple"})
+    timer = threading.Timer(0.3, work, [platform])
+    timer.start()
+    job = client.get(f"{JOBS}/{job_id}?wait=30").get_json()
+    timer.join()
+    assert (job["status"], job["progress"]) == ("completed", 100)
+    assert job["result"]["prediction"] == "positive"
+    assert job["result"]["explanation"]["scores"]["positive"] == 0.9
+    assert job["finished_at"] >= job["started_at"] >= job["created_at"]
+
+
+def test_another_tenants_job_looks_like_a_missing_one(client: FlaskClient, platform: Platform) -> None:
+    job_id = submit(client)
+    _, other = platform.new_tenant()
+    headers = {"Authorization": f"Bearer {other}"}
+    missing = client.get(f"{JOBS}/job_{'0' * 32}", headers=headers).get_json()["error"]
+    for answer in (
+        client.get(f"{JOBS}/{job_id}", headers=headers),
+        client.post(f"{JOBS}/{job_id}/cancel", headers=headers),
+    ):
+        assert answer.status_code == 404
+        assert answer.get_json()["error"]["code"] == missing["code"] == "JOB_NOT_FOUND"
+        assert answer.get_json()["error"]["message"] == missing["message"]
+    assert client.get(JOBS, headers=headers).get_json()["jobs"] == []
+
+
+def test_a_canceled_job_stays_canceled(client: FlaskClient) -> None:
+    job_id = submit(client)
+    assert client.post(f"{JOBS}/{job_id}/cancel").get_json()["status"] == "canceled"
+    again = client.post(f"{JOBS}/{job_id}/cancel")
+    assert again.status_code == 409
+    assert "canceled" in again.get_json()["error"]["message"]
+
+
+def test_pages_are_stable_while_new_jobs_arrive(client: FlaskClient) -> None:
+    old = [submit(client) for _ in range(5)]
+    first = client.get(f"{JOBS}?limit=3").get_json()
+    submit(client)
+    second = client.get(f"{JOBS}?limit=3&cursor={first['next_cursor']}").get_json()
+    assert [job["job_id"] for job in first["jobs"] + second["jobs"]] == old[::-1]
+    assert second["next_cursor"] is None
+
+
+def test_jobs_are_filtered_by_status_and_model(client: FlaskClient, platform: Platform) -> None:
+    done = submit(client)
+    work(platform)
+    submit(client)
+    assert [job["job_id"] for job in client.get(f"{JOBS}?status=completed").get_json()["jobs"]] == [done]
+    assert client.get(f"{JOBS}?model=tumor").get_json()["jobs"] == []
+
+
+@pytest.mark.parametrize(
+    ("body", "field"),
+    [
+        ({"inputs": []}, "inputs"),
+        ({"inputs": [{"text": "a"}, {"text": ""}]}, "inputs.1.text"),
+        ({"inputs": None}, "inputs"),
+        ({**GOOD, "priority": "urgent"}, "priority"),
+        ({**GOOD, "expires_in_s": 0}, "expires_in_s"),
+        ({**GOOD, "expires_in_s": 10**9}, "expires_in_s"),
+        ({**GOOD, "expires_in_s": "60"}, "expires_in_s"),
+        ({**GOOD, "metadata": {"a": "x" * 5000}}, "metadata"),
+        ({**GOOD, "metadata": []}, "metadata"),
+        ({**GOOD, "webhook_url": "https://example.com"}, "webhook_url"),
+    ],
+)
+def test_a_bad_job_is_refused_by_the_name_of_its_fault(client: FlaskClient, body: dict[str, Any], field: str) -> None:
+    answer = client.post(JOBS, json=body)
+    assert answer.status_code == 422
+    assert answer.get_json()["error"]["details"]["field"] == field
+    assert client.get(JOBS).get_json()["jobs"] == []
+
+
+@pytest.mark.parametrize("query", ["wait=31", "wait=-1", "wait=soon", "wait=nan", "colour=1"])
+def test_odd_waits_are_refused(client: FlaskClient, query: str) -> None:
+    assert client.get(f"{JOBS}/job_{'0' * 32}?{query}").status_code == 422
+
+
+@pytest.mark.parametrize(
+    "query", ["limit=0", "limit=101", "cursor=x", "cursor=%00", "status=done", "created_after=yesterday"]
+)
+def test_odd_listings_are_refused(client: FlaskClient, query: str) -> None:
+    assert client.get(f"{JOBS}?{query}").status_code == 422
+
+
+@pytest.mark.parametrize("job_id", ["1", "job_", "job_" + "g" * 32, "job_" + "0" * 33, "%00", "job_" + "\uff10" * 32])
+def test_ids_that_cannot_exist_do_not(client: FlaskClient, job_id: str) -> None:
+    assert client.get(f"{JOBS}/{job_id}").status_code == 404

@@ -1,0 +1,50 @@
+from __future__ import annotations
+
+import pytest
+
+from core import errors, settings
+
+GOOD = {
+    "DATABASE_URL": "postgresql+psycopg://a:b@h/d",
+    "REDIS_URL": "redis://:secret@h/0",
+    "S3_ENDPOINT_URL": "http://h",
+    "S3_ACCESS_KEY": "k",
+    "S3_SECRET_KEY": "hush",
+}
+
+
+@pytest.fixture(autouse=True)
+def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in GOOD.items():
+        monkeypatch.setenv(name, value)
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("DATABASE_URL", "mysql://h"),
+        ("REDIS_URL", "h:6379"),
+        ("COATCHECK_LEASE_S", "soon"),
+        ("COATCHECK_LEASE_S", "0"),
+        ("COATCHECK_HEARTBEAT_S", "10"),
+        ("COATCHECK_PROVIDER", "tpu"),
+        ("COATCHECK_MAX_BODY_BYTES", "-1"),
+    ],
+)
+def test_a_wrong_setting_stops_the_start_by_its_name(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(errors.SettingsInvalid, match=name):
+        settings.load()
+
+
+def test_all_missing_settings_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in GOOD:
+        monkeypatch.delenv(name)
+    with pytest.raises(errors.SettingsInvalid) as caught:
+        settings.load()
+    assert all(name in caught.value.message for name in GOOD)
+
+
+def test_secrets_do_not_show_when_settings_are_printed() -> None:
+    assert "hush" not in repr(settings.load())
+    assert "secret" not in repr(settings.load())
