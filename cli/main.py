@@ -10,7 +10,7 @@ from cli.keys import keys
 from cli.local import down, status, up
 from cli.migrate import migrate
 from cli.models import models
-from core import errors
+from core import database, errors
 
 
 @click.group()
@@ -28,6 +28,9 @@ def main() -> None:
         coatcheck(prog_name="coatcheck")
     except errors.CoatcheckError as error:
         click.echo(f"Error: {error.message}", err=True)
+        sys.exit(1)
+    except database.OUTAGES as error:
+        click.echo(f"Error: the database does not answer: {error}", err=True)
         sys.exit(1)
 
 

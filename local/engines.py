@@ -36,7 +36,8 @@ class Engine:
 def embedded(state: State, urls: Mapping[str, str], environ: Mapping[str, str]) -> list[Engine]:
     """The engines to start here: those whose address was not given."""
     every = [_postgres(state, urls, environ), _valkey(state, urls, environ), _seaweedfs(state, urls, environ)]
-    return [engine for engine in every if not environ.get(engine.url_name)]
+    given = state.given(environ)
+    return [engine for engine in every if engine.url_name not in given]
 
 
 def postgres_ready(url: str) -> bool:
@@ -154,8 +155,8 @@ def _seaweedfs(state: State, urls: Mapping[str, str], environ: Mapping[str, str]
         "-s3", f"-s3.port={ports['s3']}", f"-s3.port.grpc={ports['s3_grpc']}", "-s3.port.iceberg=0", "-s3.port.lance=0",
         "-s3.localSocket=s.sock", f"-s3.config={identities}", "-s3.concurrentUploadLimitMB=64", "-s3.cacheCapacityMB=0",
     )  # fmt: skip
-    # It ignores a polite request for 15 s; what it has acknowledged survives a kill.
-    program = Program("seaweedfs", command, {**environ, "GOMEMLIMIT": "384MiB"}, grace_s=2)
+    # It takes 15 s over a polite request, and what it has acknowledged survives a kill.
+    program = Program("seaweedfs", command, {**environ, "GOMEMLIMIT": "384MiB"}, stop=signal.SIGKILL)
     return Engine("S3_ENDPOINT_URL", program, prepare, lambda: s3_ready(urls))
 
 

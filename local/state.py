@@ -16,6 +16,7 @@ from pathlib import Path
 API_PORT = 8000
 #: Below the range that the kernel gives to outgoing connections.
 PORTS = range(20_000, 32_000)
+S3 = ("S3_ENDPOINT_URL", "S3_ACCESS_KEY", "S3_SECRET_KEY")
 NAMES = (
     "postgres", "valkey", "flower", "s3", "s3_grpc", "master", "master_grpc", "volume", "volume_grpc", "filer",
     "filer_grpc",
@@ -49,16 +50,26 @@ class State:
 
     def urls(self, environ: Mapping[str, str]) -> dict[str, str]:
         """The engines' addresses: the given ones, else our own."""
+        own = self._own()
+        return {**own, **self.given(environ), "S3_BUCKET": environ.get("S3_BUCKET", "coatcheck")}
+
+    def given(self, environ: Mapping[str, str]) -> dict[str, str]:
+        """What the environment says of engines elsewhere; our own addresses, from a sourced `.coatcheck/env`, are not."""
+        own = self._own()
+        foreign = {name: environ[name] for name in own if environ.get(name)}
+        if all(foreign.get(name, own[name]) == own[name] for name in S3):
+            foreign = {name: value for name, value in foreign.items() if name not in S3}
+        return {name: value for name, value in foreign.items() if value != own[name] or name in S3}
+
+    def _own(self) -> dict[str, str]:
         ports, secret = self.ports, self.secrets
-        own = {
+        return {
             "DATABASE_URL": f"postgresql+psycopg://postgres:{secret['postgres']}@127.0.0.1:{ports['postgres']}/postgres",
             "REDIS_URL": f"redis://:{secret['valkey']}@127.0.0.1:{ports['valkey']}/0",
             "S3_ENDPOINT_URL": f"http://127.0.0.1:{ports['s3']}",
             "S3_ACCESS_KEY": "coatcheck",
             "S3_SECRET_KEY": secret["s3"],
         }
-        given = {name: environ[name] for name in own if environ.get(name)}
-        return {**own, **given, "S3_BUCKET": environ.get("S3_BUCKET", "coatcheck")}
 
     def keys_for(self, database_url: str) -> dict[str, str]:
         return self.keys.setdefault(hashlib.sha256(database_url.encode()).hexdigest()[:16], {})

@@ -40,6 +40,12 @@ class Supervisor:
     def start(self) -> dict[str, str]:
         """Bring everything up and return the environment that clients need; raises StartFailed."""
         clear_leftovers(self.state)
+        for name in self.state.given(self.environ):
+            click.echo(f"  using {name} from the environment")
+        # Before the ports change: a sourced `.coatcheck/env` names the old ones, and they are ours.
+        self.environ = {name: value for name, value in self.environ.items() if name not in self.state.urls({})} | (
+            self.state.given(self.environ)
+        )
         for name in state.renew_taken_ports(self.state):
             click.echo(f"  port of {name} is taken by somebody else, using {self.state.ports[name]}")
         urls = self.state.urls(self.environ)
