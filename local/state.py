@@ -54,7 +54,7 @@ class State:
         return {**own, **self.given(environ), "S3_BUCKET": environ.get("S3_BUCKET", "coatcheck")}
 
     def given(self, environ: Mapping[str, str]) -> dict[str, str]:
-        """What the environment says of engines elsewhere; our own addresses, from a sourced `.coatcheck/env`, are not."""
+        """What the environment says of engines elsewhere; our own, from a sourced `.coatcheck/env`, do not count."""
         own = self._own()
         foreign = {name: environ[name] for name in own if environ.get(name)}
         if all(foreign.get(name, own[name]) == own[name] for name in S3):
