@@ -181,7 +181,9 @@ def clear_leftovers(found: State) -> None:
 
 
 def tail(log: Path, lines: int = 15) -> str:
-    return "\n".join(log.read_text(errors="replace").splitlines()[-lines:]) if log.exists() else ""
+    return (
+        "\n".join(line[:300] for line in log.read_text(errors="replace").splitlines()[-lines:]) if log.exists() else ""
+    )
 
 
 @contextlib.contextmanager
