@@ -38,9 +38,10 @@ def down(root: Path) -> int:
         _clear(root)
         click.echo("Not running")
         return 0
+    born = child.start_time(pid)
     os.kill(pid, signal.SIGTERM)
     ends_at = time.monotonic() + STOP_S
-    while running(root) == pid:
+    while born is not None and child.start_time(pid) == born:
         if time.monotonic() > ends_at:
             click.echo(f"The supervisor ({pid}) did not stop within {STOP_S:.0f} s; killing it", err=True)
             os.kill(pid, signal.SIGKILL)

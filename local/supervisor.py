@@ -48,6 +48,8 @@ class Supervisor:
         )
         for name in state.renew_taken_ports(self.state):
             click.echo(f"  port of {name} is taken by somebody else, using {self.state.ports[name]}")
+        if self.state.ports["api"] != state.API_PORT:
+            click.echo(f"  port {state.API_PORT} is not ours: the API listens on {self.state.ports['api']}")
         urls = self.state.urls(self.environ)
         env = platform_processes.environment(self.root, self.state, urls, self.environ)
         self._engines(urls, env)
