@@ -1,0 +1,1 @@
+"""Measurements: always a ratio, both sides in one run, on the same machine."""

@@ -1,0 +1,70 @@
+"""Durable jobs drained per second by one worker process, against plain Celery: one message a job, nothing stored."""
+
+from __future__ import annotations
+
+import redis
+from sqlalchemy import text
+
+from access import keys
+from benchmarks import bed
+from core import database
+
+JOBS = 10_000
+ROW = {"text": "I love this product, it works perfectly!", "language": "en", "confidence_threshold": 0.0}
+
+_INSERT = text("""
+INSERT INTO jobs (id, tenant_id, kind, pool, model, version, lane, expires_at, max_attempts, inputs, options, metadata,
+                  request_id)
+SELECT gen_random_uuid(), (SELECT id FROM tenants LIMIT 1), 'predict', 'cpu', 'sentiment', '1.0.0',
+       'cpu/predict/sentiment/1.0.0', now() + interval '1 day', 4, CAST(:inputs AS json), '{}', '{}', 'req_bench'
+FROM generate_series(1, :jobs)
+""")
+_DONE = text(
+    "SELECT count(*), extract(epoch FROM max(finished_at) - min(started_at)) FROM jobs WHERE status = 'completed'"
+)
+
+
+def run() -> None:
+    with bed.made() as found:
+        mine, theirs = coatcheck(found), plain_celery(found)
+    print(f"jobs drained by one worker process, {JOBS} jobs of one text each")
+    print(f"  coatcheck      {mine:8.0f} /s   (claimed, predicted, result and usage stored in Postgres)")
+    print(f"  plain Celery   {theirs:8.0f} /s   (predicted, nothing stored)")
+    print(f"  ratio          {mine / theirs:8.1f}")
+
+
+def coatcheck(found: bed.Bed) -> float:
+    engine = database.create_engine(found.env["DATABASE_URL"])
+    keys.create(engine, tenant="bench", name="bench", scopes={"jobs"})
+    with engine.begin() as connection:
+        connection.execute(_INSERT, {"jobs": JOBS, "inputs": database.dumps(ROW)})
+    celery = ("celery", "-A", "workers.app")
+    worker = found.python("worker", *celery, "worker", "-Q", "cpu", "--concurrency", "1", "-l", "WARNING")
+    io = found.python("io", *celery, "worker", "-Q", "control", "-P", "threads", "-n", "io@%h", "-l", "WARNING")
+    beat = found.python("beat", *celery, "beat", "-s", str(found.folder / "beat"), "--pidfile=", "-l", "WARNING")
+
+    def count() -> tuple[int, float]:
+        with engine.connect() as connection:
+            row = connection.execute(_DONE).one()
+        return row[0], float(row[1] or 0)
+
+    bed.until(lambda: count()[0] == JOBS)
+    for child in (beat, io, worker):
+        child.stop()
+    return JOBS / count()[1]
+
+
+def plain_celery(found: bed.Bed) -> float:
+    import os
+
+    os.environ["REDIS_URL"] = found.env["REDIS_URL"]
+    from benchmarks import celery_app
+
+    numbers = [0, *[1] * (JOBS - 2), -1]
+    for number in numbers:
+        celery_app.predict.delay(number, ROW)
+    found.python("plain", "celery", "-A", "benchmarks.celery_app", "worker", "--concurrency", "1", "-l", "WARNING")
+    client = redis.Redis.from_url(found.env["REDIS_URL"])
+    bed.until(lambda: client.get("plain-time:-1"))
+    times = [float(client.get(f"plain-time:{number}") or 0) for number in (0, -1)]
+    return JOBS / (times[1] - times[0])
