@@ -21,8 +21,8 @@ BAD = (401, 403, 422, 500, 503)
 
 
 @blueprint.route("", methods=["POST"])
-@blueprint.arguments(into.NewJob)
-@blueprint.arguments(into.Nothing, location="query", as_kwargs=True)
+@blueprint.arguments(into.NewJob())
+@blueprint.arguments(into.Nothing(), location="query", as_kwargs=True)
 @docs.answers(
     blueprint, {202: out.Ticket}, 400, 404, 413, 415, *BAD, headers={"Location": "The job", "Retry-After": "Seconds"}
 )
@@ -51,7 +51,7 @@ def submit(body: dict[str, Any]) -> flask.Response:
 
 
 @blueprint.route("", methods=["GET"])
-@blueprint.arguments(into.JobsQuery, location="query")
+@blueprint.arguments(into.JobsQuery(), location="query")
 @docs.answers(blueprint, {200: out.Jobs}, *BAD)
 def list_jobs(query: dict[str, Any]) -> flask.Response:
     """The caller's jobs, newest first; results are at each job's own address."""
@@ -63,7 +63,7 @@ def list_jobs(query: dict[str, Any]) -> flask.Response:
 
 
 @blueprint.route("/<job_id>", methods=["GET"])
-@blueprint.arguments(into.Wait, location="query", as_kwargs=True)
+@blueprint.arguments(into.Wait(), location="query", as_kwargs=True)
 @docs.answers(blueprint, {200: out.Job}, 404, *BAD)
 def show(job_id: str, wait: float) -> flask.Response:
     """One job; `?wait=20` answers as soon as it ends, or after 20 seconds."""
@@ -74,7 +74,7 @@ def show(job_id: str, wait: float) -> flask.Response:
 
 
 @blueprint.route("/<job_id>/cancel", methods=["POST"])
-@blueprint.arguments(into.Nothing, location="query", as_kwargs=True)
+@blueprint.arguments(into.Nothing(), location="query", as_kwargs=True)
 @docs.answers(blueprint, {200: out.Job}, 404, 409, *BAD)
 def cancel(job_id: str) -> flask.Response:
     """Take a job back: at once while it is pending, between two batches while it is processing."""

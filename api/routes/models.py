@@ -22,7 +22,7 @@ BAD = (401, 403, 422, 500, 503)
 
 
 @blueprint.route("", methods=["GET"])
-@blueprint.arguments(into.Nothing, location="query", as_kwargs=True)
+@blueprint.arguments(into.Nothing(), location="query", as_kwargs=True)
 @docs.answers(blueprint, {200: out.Models}, *BAD)
 def list_models() -> flask.Response:
     """Every model, with its stable version."""
@@ -31,7 +31,7 @@ def list_models() -> flask.Response:
 
 
 @blueprint.route("/<name>", methods=["GET"])
-@blueprint.arguments(into.Nothing, location="query", as_kwargs=True)
+@blueprint.arguments(into.Nothing(), location="query", as_kwargs=True)
 @docs.answers(blueprint, {200: out.Model}, 404, *BAD)
 def show_model(name: str) -> flask.Response:
     """One model."""
@@ -42,7 +42,7 @@ def show_model(name: str) -> flask.Response:
 
 
 @blueprint.route("/<name>/versions/<version>", methods=["GET"])
-@blueprint.arguments(into.Nothing, location="query", as_kwargs=True)
+@blueprint.arguments(into.Nothing(), location="query", as_kwargs=True)
 @docs.answers(blueprint, {200: out.Version}, 404, *BAD)
 def show_version(name: str, version: str) -> flask.Response:
     """One version, with the JSON Schema of its inputs."""

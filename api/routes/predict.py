@@ -26,8 +26,8 @@ BAD = (400, 401, 403, 404, 413, 415, 422, 500, 503)
 
 
 @blueprint.route("", methods=["POST"])
-@blueprint.arguments(into.Predict)
-@blueprint.arguments(into.PredictQuery, location="query", as_kwargs=True)
+@blueprint.arguments(into.Predict())
+@blueprint.arguments(into.PredictQuery(), location="query", as_kwargs=True)
 @docs.answers(blueprint, {200: out.Prediction, 202: out.Ticket}, *BAD, headers=SERVED)
 def predict(body: dict[str, Any], explain: str = "") -> flask.Response:
     """Predict one input."""
@@ -54,8 +54,8 @@ def predict(body: dict[str, Any], explain: str = "") -> flask.Response:
 
 
 @blueprint.route("/batch", methods=["POST"])
-@blueprint.arguments(into.Batch)
-@blueprint.arguments(into.Nothing, location="query", as_kwargs=True)
+@blueprint.arguments(into.Batch())
+@blueprint.arguments(into.Nothing(), location="query", as_kwargs=True)
 @docs.answers(blueprint, {200: out.Predictions, 202: out.Ticket}, *BAD, headers=SERVED)
 def predict_batch(body: dict[str, Any]) -> flask.Response:
     """Predict several inputs; with `return_errors: individual` a bad one spoils only itself."""
