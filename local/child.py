@@ -28,7 +28,7 @@ class Program:
     stop: signal.Signals = signal.SIGTERM
     grace_s: float = 10.0
     unprivileged: bool = False  #: refuses to run as root
-    restart: bool = True
+    cwd: Path | None = None  #: where it runs, if not in the project
 
 
 class Child:
@@ -44,7 +44,7 @@ class Child:
                 stdout=stream,
                 stderr=subprocess.STDOUT,
                 env=dict(program.env),
-                cwd=cwd,
+                cwd=program.cwd or cwd,
                 start_new_session=True,
                 preexec_fn=_preparation(program),  # noqa: PLW1509 - only the main thread starts children
             )

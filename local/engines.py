@@ -155,8 +155,9 @@ def _seaweedfs(state: State, urls: Mapping[str, str], environ: Mapping[str, str]
         "-s3", f"-s3.port={ports['s3']}", f"-s3.port.grpc={ports['s3_grpc']}", "-s3.port.iceberg=0", "-s3.port.lance=0",
         "-s3.localSocket=s.sock", f"-s3.config={identities}", "-s3.concurrentUploadLimitMB=64", "-s3.cacheCapacityMB=0",
     )  # fmt: skip
+    # Its sockets have relative names: a deep folder would make the path too long.
     # It takes 15 s over a polite request, and what it has acknowledged survives a kill.
-    program = Program("seaweedfs", command, {**environ, "GOMEMLIMIT": "384MiB"}, stop=signal.SIGKILL)
+    program = Program("seaweedfs", command, {**environ, "GOMEMLIMIT": "384MiB"}, stop=signal.SIGKILL, cwd=state.run)
     return Engine("S3_ENDPOINT_URL", program, prepare, lambda: s3_ready(urls))
 
 
