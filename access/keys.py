@@ -16,6 +16,7 @@ from dataclasses import dataclass
 import sqlalchemy
 from sqlalchemy import text
 
+from access.tiers import Tier
 from core import database, errors, ids
 
 PREFIX = "cck"
@@ -25,12 +26,18 @@ CACHE_MAX = 10_000
 _FORM = re.compile(rf"{PREFIX}_([0-9a-f]{{12}})_([0-9a-f]{{48}})([0-9a-f]{{8}})")
 
 _TENANT = text("""
-INSERT INTO tenants (id, name) VALUES (:id, :name) ON CONFLICT (name) DO UPDATE SET name = excluded.name RETURNING id
+INSERT INTO tenants (id, name, tier) VALUES (:id, :name, coalesce(:tier, 'free'))
+ON CONFLICT (name) DO UPDATE SET tier = coalesce(:tier, tenants.tier) RETURNING id
 """)
+_TIERS = text("SELECT name FROM tiers ORDER BY name")
 _INSERT = text("""
 INSERT INTO api_keys (id, tenant_id, name, secret_sha256, scopes) VALUES (:id, :tenant_id, :name, :hash, :scopes)
 """)
-_SELECT = text("SELECT tenant_id, secret_sha256, scopes FROM api_keys WHERE id = :id AND revoked_at IS NULL")
+_SELECT = text("""
+SELECT tenant_id, secret_sha256, scopes, tier, pace, priorities, max_running, max_pending, max_ttl_s
+FROM api_keys JOIN tenants ON tenants.id = tenant_id JOIN tiers ON tiers.name = tier
+WHERE api_keys.id = :id AND revoked_at IS NULL
+""")
 
 
 @dataclass(frozen=True)
@@ -38,6 +45,7 @@ class Caller:
     """Who a key speaks for."""
 
     tenant_id: uuid.UUID
+    tier: Tier
     key_id: str
     scopes: frozenset[str]
 
@@ -47,15 +55,24 @@ class Caller:
             raise errors.Forbidden(f"This API key does not have the scope '{scope}'", details={"scope": scope})
 
 
-def create(engine: sqlalchemy.Engine, *, tenant: str, name: str, scopes: Collection[str]) -> str:
-    """Make a key for a tenant (made too if new) and return it; it cannot be read again."""
+def create(
+    engine: sqlalchemy.Engine, *, tenant: str, name: str, scopes: Collection[str], tier: str | None = None
+) -> str:
+    """Make a key for a tenant (made too if new) and return it; it cannot be read again.
+
+    A `tier` becomes the tenant's; without one a new tenant is `free` and an old one stays what it is. Raises
+    InvalidInput.
+    """
     if unknown := set(scopes) - SCOPES:
         raise errors.InvalidInput.field(
             "scopes", f"must be among {', '.join(sorted(SCOPES))}", received=sorted(unknown)
         )
     key_id, secret = secrets.token_hex(6), secrets.token_hex(24)
     with engine.begin() as connection:
-        tenant_id = connection.execute(_TENANT, {"id": ids.uuid7(), "name": tenant}).scalar_one()
+        known = list(connection.execute(_TIERS).scalars())
+        if tier is not None and tier not in known:
+            raise errors.InvalidInput.field("tier", f"must be one of {', '.join(known)}", received=tier)
+        tenant_id = connection.execute(_TENANT, {"id": ids.uuid7(), "name": tenant, "tier": tier}).scalar_one()
         values = {"id": key_id, "tenant_id": tenant_id, "name": name, "hash": _hash(secret), "scopes": sorted(scopes)}
         connection.execute(_INSERT, values)
     return f"{PREFIX}_{key_id}_{secret}{_checksum(key_id, secret)}"
@@ -94,7 +111,8 @@ class Keyring:
         stored = bytes(row.secret_sha256) if row is not None else bytes(32)
         if not hmac.compare_digest(stored, _hash(secret)) or row is None:
             raise errors.Unauthorized
-        return Caller(row.tenant_id, key_id, frozenset(row.scopes))
+        tier = Tier(row.tier, row.pace, tuple(row.priorities), row.max_running, row.max_pending, row.max_ttl_s)
+        return Caller(row.tenant_id, tier, key_id, frozenset(row.scopes))
 
 
 def _hash(secret: str) -> bytes:

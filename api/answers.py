@@ -37,7 +37,7 @@ def ticket(job_id: str, status: Status, resolved: Resolved) -> flask.Response:
         "status": status,
         "model": resolved.model,
         "model_version": resolved.version,
-        "links": {"self": path, "cancel": f"{path}/cancel"},
+        "links": {"self": path, "events": f"{path}/events", "cancel": f"{path}/cancel"},
         "request_id": flask.g.request_id,
     }
     response = flask.jsonify(body)
@@ -47,31 +47,50 @@ def ticket(job_id: str, status: Status, resolved: Resolved) -> flask.Response:
     return served_by(response, resolved)
 
 
+def _links(found: Job) -> dict[str, str]:
+    path = JOBS_PATH + ids.job_id(found.id)
+    links = {"self": path, "events": f"{path}/events"}
+    if found.status is Status.COMPLETED:
+        links["result"] = f"{path}/result"
+    links["retry" if found.status.is_terminal else "cancel"] = (
+        f"{path}/{'retry' if found.status.is_terminal else 'cancel'}"
+    )
+    return links
+
+
 def job(found: Job) -> dict[str, Any]:
-    job_id = ids.job_id(found.id)
-    path = JOBS_PATH + job_id
-    links = {"self": path} if found.status.is_terminal else {"self": path, "cancel": f"{path}/cancel"}
     answer: dict[str, Any] = {
-        "job_id": job_id,
+        "job_id": ids.job_id(found.id),
         "status": found.status,
         "progress": found.progress,
         "model": found.model,
         "model_version": found.version,
         "priority": found.priority,
         "attempt": found.attempt,
+        "lost_count": found.lost_count,
+        "timeout_s": found.timeout_s,
         "cancel_requested": found.cancel_requested,
         "metadata": found.metadata,
         "created_at": found.created_at,
         "started_at": found.started_at,
         "finished_at": found.finished_at,
         "expires_at": found.expires_at,
-        "links": links,
+        "links": _links(found),
     }
+    if found.retry_of is not None:
+        answer["retry_of"] = ids.job_id(found.retry_of)
     if found.result is not None:
         answer["result"] = result(found)
     if found.error is not None:
-        answer["error"] = found.error
+        answer["error" if found.status.is_terminal else "last_error"] = found.error
     return answer
+
+
+def timeline(found: Job) -> list[dict[str, Any]]:
+    """From acceptance to the end, without the steps of progress."""
+    first = {"event": Status.PENDING, "at": found.created_at}
+    rest = [{name: value for name, value in item.items() if value is not None} for item in found.timeline or ()]
+    return [first, *rest]
 
 
 def result(found: Job) -> dict[str, Any]:

@@ -19,14 +19,18 @@ STATUS: dict[type[errors.CoatcheckError], int] = {
     errors.Forbidden: 403,
     errors.NotFound: 404,
     errors.JobStateConflict: 409,
+    errors.IdempotencyInProgress: 409,
     errors.BatchTooLarge: 413,
     errors.InvalidInput: 422,
     errors.ModelError: 422,
+    errors.TimedOut: 422,
+    errors.IdempotencyMismatch: 422,
+    errors.BacklogFull: 429,
     errors.ModelUnavailable: 503,
     errors.Unavailable: 503,
     errors.CoatcheckError: 500,
 }
-RETRY_AFTER_S = 2
+RETRY_AFTER_S = 2  #: on what may go well the next time
 #: What werkzeug raises, in our words.
 CODES = {
     400: "MALFORMED_REQUEST",
@@ -72,7 +76,7 @@ def _ours(error: errors.CoatcheckError) -> flask.Response:
     headers = {}
     if code == 401:
         headers["WWW-Authenticate"] = "Bearer"
-    if code == 503:
+    if code in (409, 429, 503) and error.retryable:
         headers["Retry-After"] = str(RETRY_AFTER_S)
     if code >= 500:
         log.error("request_failed", code=error.code, error=str(error), request_id=flask.g.get("request_id"))

@@ -66,31 +66,42 @@ def preference(here: Resources) -> prefer.Preference:
     return prefer.parse(flask.request.headers.get("Prefer"), max_wait_s=here.settings.max_wait_s)
 
 
-def accept(
-    here: Resources,
-    resolved: Resolved,
-    inputs: Any,
-    *,
-    options: Mapping[str, Any] | None = None,
-    metadata: Mapping[str, Any] | None = None,
-    priority: str = Priority.NORMAL,
-    ttl_s: int | None = None,
-) -> uuid.UUID:
-    """Submit a job for the caller; raises Unavailable."""
-    new = submit.NewJob(
-        tenant_id=requests.caller().tenant_id,
+def new_job(
+    here: Resources, resolved: Resolved, inputs: Any, *, explain: str = "", asked: Mapping[str, Any] | None = None
+) -> submit.NewJob:
+    """A job for the caller, with what it asked for within what its tier allows; raises InvalidInput."""
+    caller, asked = requests.caller(), asked or {}
+    tier = caller.tier
+    priority = asked.get("priority", Priority.NORMAL)
+    if priority not in tier.priorities:
+        issue = f"is not offered by tier '{tier.name}'; it offers: {', '.join(tier.priorities)}"
+        raise errors.InvalidInput.field("priority", issue, received=priority)
+    count = len(inputs) if isinstance(inputs, list) else 1
+    return submit.NewJob(
+        tenant_id=caller.tenant_id,
+        tier=tier,
         pool=resolved.manifest.pool,
         model=resolved.model,
         version=resolved.version,
         inputs=inputs,
-        options=options or {},
-        metadata=metadata or {},
+        options={"explain": explain},
+        metadata=asked.get("metadata", {}),
         request_id=flask.g.request_id,
-        ttl_s=ttl_s or here.settings.job_ttl_s,
+        ttl_s=_at_most("expires_in_s", asked, here.settings.job_ttl_s, tier.max_ttl_s),
+        timeout_s=_at_most("timeout_s", asked, here.settings.run_timeout_s, here.settings.max_run_timeout_s),
         max_attempts=here.settings.max_attempts,
+        units=resolved.manifest.units * count,
         priority=Priority(priority),
     )
-    return submit.submit(here.engine, here.hints, new)
+
+
+def _at_most(name: str, asked: Mapping[str, Any], default: int, most: int) -> int:
+    """What was asked for, or the default; raises InvalidInput above the limit."""
+    if name not in asked:
+        return min(default, most)
+    if asked[name] > most:
+        raise errors.InvalidInput.field(name, f"must be at most {most}", received=asked[name])
+    return int(asked[name])
 
 
 def wait(here: Resources, job_id: uuid.UUID, timeout_s: float) -> Job:

@@ -11,6 +11,7 @@ import sqlalchemy
 from access.keys import Keyring
 from core import broker, database
 from core.settings import Settings
+from jobs.submit import Submitter
 from registry.catalog import Catalog
 from storage.objects import Store
 
@@ -21,19 +22,31 @@ class Resources:
 
     settings: Settings
     engine: sqlalchemy.Engine
-    hints: broker.Hints
     store: Store
     catalog: Catalog
     keyring: Keyring
+    line: broker.Line
+    submitter: Submitter
     waiters: threading.Semaphore  #: a place for each request that may wait for a job
+    streams: threading.Semaphore  #: a place for each open event stream
 
 
 def make(settings: Settings) -> Resources:
     engine = database.create_engine(settings.database_url, pool_size=16, application="coatcheck-api")
     store = Store(settings)
     catalog = Catalog(engine, store, settings.model_cache, threads=settings.onnx_threads)
-    waiters = threading.Semaphore(settings.max_waiters)
-    return Resources(settings, engine, broker.Hints(settings), store, catalog, Keyring(engine), waiters)
+    line = broker.Line(settings)
+    return Resources(
+        settings,
+        engine,
+        store,
+        catalog,
+        Keyring(engine),
+        line,
+        Submitter(engine, line, broker.Hints(settings, line)),
+        waiters=threading.Semaphore(settings.max_waiters),
+        streams=threading.Semaphore(settings.max_streams),
+    )
 
 
 def here() -> Resources:

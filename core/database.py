@@ -32,7 +32,8 @@ def create_engine(url: str, *, pool_size: int = 5, application: str = "coatcheck
             "connect_timeout": 3,
             "tcp_user_timeout": 10_000,
             "application_name": application,
-            "options": "-c statement_timeout=30000 -c idle_in_transaction_session_timeout=10000 -c lock_timeout=5000",
+            "options": "-c timezone=UTC -c statement_timeout=30000 -c idle_in_transaction_session_timeout=10000"
+            " -c lock_timeout=5000",
         },
     )
 
@@ -43,7 +44,9 @@ def dumps(value: Any) -> str:
 
 def unavailable() -> errors.Unavailable:
     """What an outage of Postgres is to everyone above."""
-    return errors.Unavailable("The database does not answer at the moment; nothing was accepted, try again")
+    return errors.Unavailable(
+        "The database does not answer at the moment; try again, with an Idempotency-Key so that nothing is done twice"
+    )
 
 
 def loads(text: str) -> Any:

@@ -13,9 +13,14 @@ CoatcheckError
 ├── JobStateConflict        the job is past the point where this is possible
 ├── BundleInvalid           a model bundle that must not be served
 ├── ModelError              the model failed on this input
-├── ModelUnavailable        the model cannot be fetched or opened now  (retryable)
-├── Unavailable             an engine does not answer                 (retryable)
-│   └── Busy                every waiting place is taken              (retryable)
+│   └── ModelInterrupted    the run was ended from outside
+├── TimedOut                the run took longer than the job allows
+├── IdempotencyMismatch     the key was used for something else
+├── IdempotencyInProgress   the key's first request has not ended yet       (retryable)
+├── BacklogFull             the tenant has too many jobs waiting            (retryable)
+├── ModelUnavailable        the model cannot be fetched or opened now       (retryable)
+├── Unavailable             an engine does not answer                       (retryable)
+│   └── Busy                every waiting place is taken                    (retryable)
 └── SettingsInvalid         a setting that stops the start
 
 HTTP status codes are decided in `api.errors` alone.
@@ -127,6 +132,36 @@ class ModelError(CoatcheckError):
     """The model failed on this input"""
 
     code = "MODEL_ERROR"
+
+
+class ModelInterrupted(ModelError):
+    """The run was ended early"""
+
+
+class TimedOut(CoatcheckError):
+    """The run took longer than timeout_s"""
+
+    code = "TIMED_OUT"
+
+
+class IdempotencyMismatch(CoatcheckError):
+    """This Idempotency-Key was used for a different request"""
+
+    code = "IDEMPOTENCY_KEY_REUSED"
+
+
+class IdempotencyInProgress(CoatcheckError):
+    """The first request with this Idempotency-Key has not ended yet"""
+
+    code = "IDEMPOTENCY_IN_PROGRESS"
+    retryable = True
+
+
+class BacklogFull(CoatcheckError):
+    """Too many jobs are waiting already"""
+
+    code = "BACKLOG_FULL"
+    retryable = True
 
 
 class ModelUnavailable(CoatcheckError):

@@ -38,9 +38,13 @@ class Settings:
     default_wait_s: float
     max_wait_s: float
     max_waiters: int
+    max_streams: int
     job_ttl_s: int  #: how long an accepted job may take before it expires
     lease_s: float
     heartbeat_s: float
+    run_timeout_s: int  #: how long one attempt may run when the job does not say
+    max_run_timeout_s: int
+    grace_s: float  #: how long a worker that was asked to stop goes on with what it holds
     slice_s: float  #: how long one wake-up may drain before it gives the pool back
     max_attempts: int
     max_losses: int
@@ -62,6 +66,11 @@ def load() -> Settings:
         raise errors.SettingsInvalid(
             f"COATCHECK_HEARTBEAT_S={settings.heartbeat_s:g} is too slow for COATCHECK_LEASE_S={settings.lease_s:g}: "
             "a lease must outlive three heartbeats"
+        )
+    if settings.run_timeout_s > settings.max_run_timeout_s:
+        raise errors.SettingsInvalid(
+            f"COATCHECK_RUN_TIMEOUT_S={settings.run_timeout_s} is more than "
+            f"COATCHECK_MAX_RUN_TIMEOUT_S={settings.max_run_timeout_s}"
         )
     return settings
 
@@ -100,6 +109,10 @@ def _read(env: environs.Env) -> dict[str, Any]:
             "job_ttl_s": env.int("JOB_TTL_S", 86_400, validate=validate.Range(1)),
             "lease_s": env.float("LEASE_S", 20.0, validate=positive),
             "heartbeat_s": env.float("HEARTBEAT_S", 5.0, validate=positive),
+            "run_timeout_s": env.int("RUN_TIMEOUT_S", 300, validate=validate.Range(1)),
+            "max_run_timeout_s": env.int("MAX_RUN_TIMEOUT_S", 3600, validate=validate.Range(1)),
+            "grace_s": env.float("GRACE_S", 20.0, validate=validate.Range(0)),
+            "max_streams": env.int("MAX_STREAMS", 16, validate=validate.Range(0)),
             "slice_s": env.float("SLICE_S", 5.0, validate=positive),
             "max_attempts": env.int("MAX_ATTEMPTS", 4, validate=validate.Range(1)),
             "max_losses": env.int("MAX_LOSSES", 3, validate=validate.Range(1)),

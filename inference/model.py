@@ -13,6 +13,7 @@ from core import errors
 from inference import kinds
 from inference import threads as cpus
 from inference.bundle import Bundle
+from inference.interrupt import Interrupt
 
 PROBABILITIES = "probabilities"
 
@@ -42,12 +43,14 @@ class Model:
         """The names that the graph takes and gives."""
         return {item.name for item in self._session.get_inputs()}, {item.name for item in self._session.get_outputs()}
 
-    def predict(self, rows: Sequence[Mapping[str, Any]]) -> list[Prediction]:
-        """Predict validated rows as one batch; raises ModelError."""
+    def predict(self, rows: Sequence[Mapping[str, Any]], interrupt: Interrupt | None = None) -> list[Prediction]:
+        """Predict validated rows as one batch; raises ModelInterrupted if that was asked for, else ModelError."""
         try:
             inputs = self._kind.encode(rows)
-            matrix = self._session.run([PROBABILITIES], inputs)[0]
+            matrix = self._session.run([PROBABILITIES], inputs, interrupt.options if interrupt else None)[0]
         except Exception as error:
+            if interrupt is not None and interrupt.is_set:
+                raise errors.ModelInterrupted from error
             raise errors.ModelError(f"{self.bundle.manifest.name} failed: {type(error).__name__}") from error
         if not np.isfinite(matrix).all():
             raise errors.ModelError(f"{self.bundle.manifest.name} gave a number that is not finite")

@@ -12,24 +12,39 @@ from jobs.job import Claimed
 
 # SKIP LOCKED on the head too: a lane that other workers are claiming right now must not hide the next one.
 # A job that already lost a worker runs alone, so that it cannot take its neighbours down with it.
+# A tenant at its tier's `max_running` is passed over. Two claims at the same moment do not see each other, so a
+# tenant can be over that limit by a batch for as long as that batch runs.
 _CLAIM = text("""
-WITH head AS (
+WITH running AS MATERIALIZED (
+  SELECT tenant_id, count(*) AS jobs FROM jobs WHERE status = 'processing' GROUP BY tenant_id
+), at_limit AS MATERIALIZED (
+  SELECT tenant_id FROM running JOIN tenants ON tenants.id = tenant_id JOIN tiers ON tiers.name = tier
+  WHERE jobs >= max_running
+), head AS MATERIALIZED (
   SELECT id, lane, model, version, lost_count FROM jobs
   WHERE status = 'pending' AND pool = :pool AND not_before <= now() AND expires_at > now()
+    AND tenant_id NOT IN (SELECT tenant_id FROM at_limit)
   ORDER BY fair_at, id LIMIT 1 FOR UPDATE SKIP LOCKED
-), size AS (
+), size AS MATERIALIZED (
   SELECT head.*, CASE WHEN lost_count > 0 THEN 1 ELSE max_batch END AS max_jobs
   FROM head JOIN model_versions USING (model, version)
-), picked AS (
-  SELECT id FROM jobs
+), candidates AS MATERIALIZED (
+  SELECT id, tenant_id, fair_at FROM jobs
   WHERE status = 'pending' AND lane = (SELECT lane FROM size) AND not_before <= now() AND expires_at > now()
+    AND tenant_id NOT IN (SELECT tenant_id FROM at_limit)
     AND CASE WHEN (SELECT lost_count FROM size) > 0 THEN id = (SELECT id FROM size) ELSE lost_count = 0 END
   ORDER BY fair_at, id LIMIT (SELECT max_jobs FROM size) FOR UPDATE SKIP LOCKED
+), picked AS MATERIALIZED (
+  SELECT ranked.id FROM (
+    SELECT id, tenant_id, row_number() OVER (PARTITION BY tenant_id ORDER BY fair_at, id) AS nth FROM candidates
+  ) ranked
+  JOIN tenants ON tenants.id = tenant_id JOIN tiers ON tiers.name = tier LEFT JOIN running USING (tenant_id)
+  WHERE nth <= max_running - coalesce(running.jobs, 0)
 )
-UPDATE jobs SET status = 'processing', attempt = attempt + 1, worker = :worker,
+UPDATE jobs SET status = 'processing', attempt = attempt + 1, worker = :worker, wake_id = :wake_id,
   started_at = coalesce(started_at, now()), lease_expires_at = clock_timestamp() + make_interval(secs => :lease_s)
 FROM picked, size WHERE jobs.id = picked.id
-RETURNING jobs.id, attempt, max_attempts, jobs.model, jobs.version, inputs, options, request_id, max_jobs, fair_at
+RETURNING jobs.id, attempt, max_attempts, jobs.model, jobs.version, timeout_s, inputs, request_id, max_jobs, fair_at
 """)
 
 
@@ -41,10 +56,11 @@ class Batch:
     full: bool
 
 
-def claim(engine: sqlalchemy.Engine, *, pool: str, worker: str, lease_s: float) -> Batch | None:
+def claim(engine: sqlalchemy.Engine, *, pool: str, worker: str, wake_id: str, lease_s: float) -> Batch | None:
     """Take the next batch of a pool, or None when nothing is due. The lease runs on the database's clock."""
+    parameters = {"pool": pool, "worker": worker, "wake_id": wake_id, "lease_s": lease_s}
     with engine.begin() as connection:
-        rows = connection.execute(_CLAIM, {"pool": pool, "worker": worker, "lease_s": lease_s}).all()
+        rows = connection.execute(_CLAIM, parameters).all()
     if not rows:
         return None
     rows = sorted(rows, key=lambda row: (row.fair_at, row.id))

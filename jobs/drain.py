@@ -17,6 +17,7 @@ from core.settings import Settings
 from inference.model import Model, Prediction
 from jobs import claim, lease, run, settle
 from jobs.job import Claimed
+from jobs.presence import Presence
 from registry.catalog import Catalog
 
 log = structlog.get_logger()
@@ -28,27 +29,31 @@ T = TypeVar("T")
 class Drainer:
     """One worker process: what it needs to empty a pool."""
 
-    name: str
     settings: Settings
     engine: sqlalchemy.Engine
     hints: broker.Hints
     leases: lease.Leases
     catalog: Catalog
+    presence: Presence
 
-    def drain(self, pool: str) -> int:
+    def drain(self, pool: str, wake_id: str) -> int:
         """Run what is due in `pool`; returns how many jobs were settled here."""
         self.hints.clear(pool)
         settled = 0
         ends_at = time.monotonic() + self.settings.slice_s
-        while self.leases.healthy:
-            batch = claim.claim(self.engine, pool=pool, worker=self.name, lease_s=self.settings.lease_s)
+        while self.leases.may_claim:
+            batch = claim.claim(
+                self.engine, pool=pool, worker=self.presence.name, wake_id=wake_id, lease_s=self.settings.lease_s
+            )
             if batch is None:
                 return settled
             if batch.full or time.monotonic() > ends_at:
                 self.hints.send(pool)
-            settled += self._work(batch)
+            with self.presence.working(pool, len(batch.jobs)):
+                settled += self._work(batch)
             if time.monotonic() > ends_at:
                 return settled
+        self.hints.send(pool)
         return settled
 
     def _work(self, batch: claim.Batch) -> int:
@@ -73,18 +78,18 @@ class Drainer:
         return self.catalog.open(self.catalog.resolve(job.model, job.version))
 
     def _settle(self, outcomes: Sequence[run.Outcome]) -> int:
-        done = [self._done(item) for item in outcomes if item.error is None and item.held.wanted]
+        done = [self._done(item) for item in outcomes if item.complete and not (item.held.canceled or item.held.lost)]
         ours = self._insist(functools.partial(settle.complete, self.engine, done)) if done else set[uuid.UUID]()
-        for item in done:
-            if item.job.id not in ours:
-                log.warning("write_fenced", job_id=str(item.job.id), attempt=item.job.attempt)
+        fenced = [item.job.id for item in done if item.job.id not in ours]
         settled = len(ours)
         for outcome in outcomes:
-            job, error = outcome.held.job, outcome.error
-            if outcome.held.canceled:
-                settled += self._insist(functools.partial(settle.cancel, self.engine, job))
-            elif error is not None and not outcome.held.lost:
-                settled += self._insist(functools.partial(settle.fail, self.engine, job, error))
+            write = _ending(outcome)
+            if write is not None and not self._insist(functools.partial(write, self.engine)):
+                fenced.append(outcome.held.job.id)
+            settled += write is not None
+        if fenced:
+            metrics.FENCED.inc(len(fenced))
+            log.warning("write_fenced", job_ids=[str(item) for item in fenced])
         return settled
 
     def _done(self, outcome: run.Outcome) -> settle.Done:
@@ -92,7 +97,7 @@ class Drainer:
         manifest = self.catalog.resolve(job.model, job.version).manifest
         bodies = [body(prediction) for prediction in outcome.predictions]
         result: dict[str, Any] = {"predictions": bodies} if isinstance(job.inputs, list) else bodies[0]
-        return settle.Done(job, result, units=manifest.units * len(bodies))
+        return settle.Done(job, result, units=manifest.units * len(bodies), run_ms=round(outcome.run_s * 1000))
 
     def _insist(self, write: Callable[[], T]) -> T:
         """Repeat a fenced write through an outage, until the lease would have run out anyway."""
@@ -104,6 +109,21 @@ class Drainer:
                 if time.monotonic() > ends_at:
                     raise
                 time.sleep(0.2)
+
+
+def _ending(outcome: run.Outcome) -> Callable[[sqlalchemy.Engine], bool] | None:
+    """How an attempt that is not simply completed ends; None for a completed one and for one that is not ours any
+    more."""
+    held, job, error = outcome.held, outcome.held.job, outcome.error
+    if held.lost:
+        return None
+    if held.canceled:
+        return lambda engine: settle.cancel(engine, job)
+    if error is not None:
+        return lambda engine: settle.fail(engine, job, error)
+    if not outcome.complete:
+        return lambda engine: settle.give_back(engine, job)
+    return None
 
 
 def body(prediction: Prediction) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import enum
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -36,6 +36,9 @@ class Priority(enum.StrEnum):
     LOW = "low"
 
 
+#: Where a tenant's jobs of one kind stand behind others at the same moment, in seconds of `fair_at`.
+CLASS_OFFSET_S = {Kind.PREDICT: 0.0}
+
 #: Seconds that a priority adds to `fair_at`: an offset, not a wall, so that everything ages to the front.
 PRIORITY_OFFSET_S = {Priority.HIGH: -5.0, Priority.NORMAL: 0.0, Priority.LOW: 60.0}
 
@@ -46,6 +49,7 @@ class Job:
 
     id: uuid.UUID
     kind: str
+    pool: str
     model: str
     version: str
     status: Status
@@ -53,16 +57,20 @@ class Job:
     progress: int
     attempt: int
     lost_count: int
+    timeout_s: int
     options: Mapping[str, Any]
     metadata: Mapping[str, Any]
     error: Mapping[str, Any] | None
     request_id: str
+    retry_of: uuid.UUID | None
     created_at: dt.datetime
+    not_before: dt.datetime
     started_at: dt.datetime | None
     finished_at: dt.datetime | None
     expires_at: dt.datetime
     cancel_requested: bool
     result: Mapping[str, Any] | None = None
+    timeline: Sequence[Mapping[str, Any]] | None = None
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Job:
@@ -78,8 +86,8 @@ class Claimed:
     max_attempts: int
     model: str
     version: str
+    timeout_s: int  #: how long this attempt may run
     inputs: Any  #: one input object, or a list of them
-    options: Mapping[str, Any]
     request_id: str
 
     @property

@@ -3,21 +3,26 @@
 from __future__ import annotations
 
 import threading
+import time
 import uuid
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, field
 
 import sqlalchemy
 import structlog
 from sqlalchemy import text
 
 from core import database
+from inference.interrupt import Interrupt
 from jobs.job import Claimed
+from jobs.presence import Presence
 
 log = structlog.get_logger()
 
 #: So many heartbeats may fail in a row before the worker stops taking new work.
 TOLERATED_FAILURES = 1
+#: How often run limits and the wish to stop are looked at; a heartbeat is due more rarely.
+TICK_S = 0.2
 
 _HEARTBEAT = text("""
 UPDATE jobs SET lease_expires_at = clock_timestamp() + make_interval(secs => :lease_s),
@@ -30,35 +35,62 @@ RETURNING jobs.id, cancel_requested_at IS NOT NULL AS canceled
 
 @dataclass
 class Held:
-    """What the heartbeat says about one claimed job: progress goes out, `canceled` and `lost` come in."""
+    """One claimed job: progress goes out with the heartbeat, and what it brings in says why to stop."""
 
     job: Claimed
     progress: int = 0
-    canceled: bool = False
-    lost: bool = False
+    canceled: bool = False  #: its tenant does not want it any more
+    lost: bool = False  #: it belongs to somebody else by now, or has ended
+    timed_out: bool = False  #: it ran longer than it may
+    given_back: bool = False  #: this worker is going away
+    run_ends_at: float | None = None  #: monotonic; None while it does not run
+    interrupt: Interrupt = field(default_factory=Interrupt)  #: of the run that it is in
 
     @property
     def wanted(self) -> bool:
-        return not (self.canceled or self.lost)
+        return not (self.canceled or self.lost or self.timed_out or self.given_back)
+
+    def begin(self, interrupt: Interrupt) -> None:
+        """It is in this run now; its time starts with its first one."""
+        self.interrupt = interrupt
+        if self.run_ends_at is None:
+            self.run_ends_at = time.monotonic() + self.job.timeout_s
+
+    def begin_again(self) -> None:
+        """Its time was used up in company; alone it gets all of it."""
+        self.timed_out, self.run_ends_at = False, None
 
 
 class Leases(threading.Thread):
     """Renews every held lease each `heartbeat_s` until `close`; safe to use from any thread."""
 
-    def __init__(self, engine: sqlalchemy.Engine, *, lease_s: float, heartbeat_s: float) -> None:
+    def __init__(
+        self,
+        engine: sqlalchemy.Engine,
+        *,
+        lease_s: float,
+        heartbeat_s: float,
+        grace_s: float,
+        asked_to_stop: Callable[[], bool],
+        presence: Presence,
+    ) -> None:
         super().__init__(name="leases", daemon=True)
         self._engine = engine
         self._lease_s = lease_s
         self._heartbeat_s = heartbeat_s
+        self._grace_s = grace_s
+        self._asked_to_stop = asked_to_stop
+        self._presence = presence
         self._held: dict[uuid.UUID, Held] = {}
         self._lock = threading.Lock()
         self._closing = threading.Event()
         self._failures = 0
+        self._stop_at: float | None = None
 
     @property
-    def healthy(self) -> bool:
-        """False once heartbeats keep failing: hold on to what is there, take nothing new."""
-        return self._failures <= TOLERATED_FAILURES
+    def may_claim(self) -> bool:
+        """False while heartbeats keep failing, and once this worker was asked to stop: finish what is there."""
+        return self._failures <= TOLERATED_FAILURES and not self._asked_to_stop()
 
     def hold(self, jobs: Iterable[Claimed]) -> list[Held]:
         held = [Held(job) for job in jobs]
@@ -72,8 +104,24 @@ class Leases(threading.Thread):
                 self._held.pop(item.job.id, None)
 
     def run(self) -> None:
-        while not self._closing.wait(self._heartbeat_s):
-            self.beat()
+        next_beat = time.monotonic() + self._heartbeat_s
+        while not self._closing.wait(min(TICK_S, self._heartbeat_s)):
+            if time.monotonic() >= next_beat:
+                next_beat = time.monotonic() + self._heartbeat_s
+                self.beat()
+            self.tick()
+
+    def tick(self) -> None:
+        """What needs no database: run limits, and the end of the grace; then runs that nobody wants are interrupted."""
+        now = time.monotonic()
+        if self._stop_at is None and self._asked_to_stop():
+            self._stop_at = now + self._grace_s
+        with self._lock:
+            held = list(self._held.values())
+        for item in held:
+            item.timed_out = item.run_ends_at is not None and now > item.run_ends_at
+            item.given_back = self._stop_at is not None and now > self._stop_at
+        _interrupt(held)
 
     def beat(self) -> None:
         """One heartbeat for everything held."""
@@ -81,6 +129,7 @@ class Leases(threading.Thread):
             held = list(self._held.values())
         try:
             alive = self._renew(held) if held else {}
+            self._presence.tell(self._engine)
         except database.OUTAGES as error:
             self._failures += 1
             log.warning("heartbeat_failed", failures=self._failures, error=type(error).__name__)
@@ -102,3 +151,13 @@ class Leases(threading.Thread):
 
     def close(self) -> None:
         self._closing.set()
+
+
+def _interrupt(held: Sequence[Held]) -> None:
+    """End a run early when a job in it is over its time, or when no job in it is wanted."""
+    runs: dict[Interrupt, list[Held]] = {}
+    for item in held:
+        runs.setdefault(item.interrupt, []).append(item)
+    for interrupt, together in runs.items():
+        if any(item.timed_out for item in together) or not any(item.wanted for item in together):
+            interrupt.set()

@@ -16,11 +16,16 @@ from sqlalchemy import text
 from core import database, errors
 from jobs.job import Job, Status
 
-_COLUMNS = """id, kind, model, version, status, priority, progress, jobs.attempt, lost_count, options, metadata, error,
-  request_id, created_at, started_at, finished_at, expires_at, cancel_requested_at IS NOT NULL AS cancel_requested"""
+_COLUMNS = """id, kind, pool, model, version, status, priority, progress, jobs.attempt, lost_count, timeout_s, options,
+  metadata, error, request_id, retry_of, created_at, not_before, started_at, finished_at, expires_at,
+  cancel_requested_at IS NOT NULL AS cancel_requested"""
 
 _GET = text(f"""
-SELECT {_COLUMNS}, body AS result FROM jobs LEFT JOIN job_results ON job_id = id
+SELECT {_COLUMNS}, body AS result, (
+  SELECT json_agg(json_build_object('event', type, 'at', at, 'attempt', e.attempt, 'batch_size', batch_size,
+                                    'run_ms', e.run_ms, 'error', e.error) ORDER BY e.id)
+  FROM job_events AS e WHERE e.job_id = jobs.id AND type <> 'progress') AS timeline
+FROM jobs LEFT JOIN job_results ON job_id = id
 WHERE id = :id AND tenant_id = :tenant_id
 """)  # noqa: S608 - constants only
 
@@ -28,7 +33,8 @@ _STATUS = text("SELECT status FROM jobs WHERE id = :id AND tenant_id = :tenant_i
 
 _CANCEL = text("""
 UPDATE jobs SET cancel_requested_at = coalesce(cancel_requested_at, now()),
-  status = CASE status WHEN 'pending' THEN 'canceled' ELSE status END
+  status = CASE status WHEN 'pending' THEN 'canceled' ELSE status END,
+  error = CASE status WHEN 'pending' THEN NULL ELSE error END
 WHERE id = :id AND tenant_id = :tenant_id AND status IN ('pending', 'processing') RETURNING id
 """)
 
@@ -83,10 +89,15 @@ def cancel(engine: sqlalchemy.Engine, tenant_id: uuid.UUID, job_id: uuid.UUID) -
         raise database.unavailable() from error
     job = get(engine, tenant_id, job_id)
     if found is None:
-        raise errors.JobStateConflict(
-            f"A job that is {job.status} cannot be canceled", details={"field": "status", "issue": f"is {job.status}"}
-        )
+        raise conflict(job, "canceled")
     return job
+
+
+def conflict(job: Job, verb: str) -> errors.JobStateConflict:
+    """What to raise when the job's state forbids what was asked."""
+    return errors.JobStateConflict(
+        f"A job that is {job.status} cannot be {verb}", details={"field": "status", "issue": f"is {job.status}"}
+    )
 
 
 def page(engine: sqlalchemy.Engine, tenant_id: uuid.UUID, filters: Filters, *, limit: int, cursor: str | None) -> Page:

@@ -21,9 +21,9 @@ from jobs.job import Claimed
 
 _COMPLETE = text("""
 WITH done AS (
-  UPDATE jobs SET status = 'completed', progress = 100
-  FROM unnest(CAST(:ids AS uuid[]), CAST(:attempts AS int[]), CAST(:bodies AS text[]), CAST(:units AS int[]))
-       AS mine (id, attempt, body, units)
+  UPDATE jobs SET status = 'completed', progress = 100, error = NULL, run_ms = mine.run_ms
+  FROM unnest(CAST(:ids AS uuid[]), CAST(:attempts AS int[]), CAST(:bodies AS text[]), CAST(:units AS int[]),
+              CAST(:run_ms AS int[])) AS mine (id, attempt, body, units, run_ms)
   WHERE jobs.id = mine.id AND jobs.status = 'processing' AND jobs.attempt = mine.attempt
   RETURNING jobs.id, jobs.attempt, tenant_id, model, body, units
 ), stored AS (
@@ -40,25 +40,34 @@ WHERE id = :id AND status = 'processing' AND attempt = :attempt RETURNING id
 """)
 
 _RETRY = text("""
-UPDATE jobs SET status = 'pending', error = CAST(:error AS json),
+UPDATE jobs SET error = CAST(:error AS json),
+  status = CASE WHEN now() + make_interval(secs => :delay_s) < expires_at THEN 'pending' ELSE 'failed' END,
   not_before = now() + make_interval(secs => :delay_s),
   fair_at = greatest(fair_at, now() + make_interval(secs => :delay_s))
 WHERE id = :id AND status = 'processing' AND attempt = :attempt RETURNING id
 """)
 
 _CANCEL = text("""
-UPDATE jobs SET status = 'canceled'
+UPDATE jobs SET status = 'canceled', error = NULL
+WHERE id = :id AND status = 'processing' AND attempt = :attempt RETURNING id
+""")
+
+
+# The attempt that is given back does not count against max_attempts.
+_GIVE_BACK = text("""
+UPDATE jobs SET status = 'pending', max_attempts = max_attempts + 1
 WHERE id = :id AND status = 'processing' AND attempt = :attempt RETURNING id
 """)
 
 
 @dataclass(frozen=True)
 class Done:
-    """A finished attempt: the result's body and what it costs."""
+    """A finished attempt: the result's body, what it costs, and its time in the model."""
 
     job: Claimed
     body: dict[str, Any]
     units: int
+    run_ms: int = 0
 
 
 def complete(engine: sqlalchemy.Engine, done: Sequence[Done]) -> set[uuid.UUID]:
@@ -68,6 +77,7 @@ def complete(engine: sqlalchemy.Engine, done: Sequence[Done]) -> set[uuid.UUID]:
         "attempts": [item.job.attempt for item in done],
         "bodies": [database.dumps(item.body) for item in done],
         "units": [item.units for item in done],
+        "run_ms": [item.run_ms for item in done],
     }
     with engine.begin() as connection:
         return set(connection.execute(_COMPLETE, parameters).scalars())
@@ -86,3 +96,10 @@ def cancel(engine: sqlalchemy.Engine, job: Claimed) -> bool:
     """Honour a cancellation that was asked for while the job ran. False if not ours."""
     with engine.begin() as connection:
         return connection.execute(_CANCEL, {"id": job.id, "attempt": job.attempt}).first() is not None
+
+
+def give_back(engine: sqlalchemy.Engine, job: Claimed) -> bool:
+    """Return a job unfinished, because this worker has to go; it counts as no attempt and no loss. False if not
+    ours."""
+    with engine.begin() as connection:
+        return connection.execute(_GIVE_BACK, {"id": job.id, "attempt": job.attempt}).first() is not None

@@ -4,21 +4,35 @@ from __future__ import annotations
 
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 import sqlalchemy
 from sqlalchemy import text
 
+from access.tiers import Tier
 from core import broker, database, ids, metrics
-from jobs.job import PRIORITY_OFFSET_S, Kind, Priority
+from jobs import idempotency, queries
+from jobs.backlog import Backlog
+from jobs.fairness import Fairness
+from jobs.job import Job, Kind, Priority
 
 _INSERT = text("""
 INSERT INTO jobs (id, tenant_id, kind, pool, model, version, lane, priority, fair_at, expires_at, max_attempts,
+timeout_s,
                   inputs, options, metadata, request_id)
 VALUES (:id, :tenant_id, :kind, :pool, :model, :version, :lane, :priority, now() + make_interval(secs => :offset_s),
-        now() + make_interval(secs => :ttl_s), :max_attempts,
+        now() + make_interval(secs => :ttl_s), :max_attempts, :timeout_s,
         CAST(:inputs AS json), CAST(:options AS json), CAST(:metadata AS json), :request_id)
+""")
+
+_AGAIN = text("""
+INSERT INTO jobs (id, tenant_id, kind, pool, model, version, lane, priority, fair_at, expires_at, max_attempts,
+timeout_s,
+                  inputs, options, metadata, request_id, retry_of)
+SELECT :id, tenant_id, kind, pool, model, version, lane, priority, now() + make_interval(secs => :offset_s),
+       now() + (expires_at - created_at), :max_attempts, timeout_s, inputs, options, metadata, :request_id, jobs.id
+FROM jobs WHERE jobs.id = :old AND tenant_id = :tenant_id AND finished_at IS NOT NULL RETURNING id
 """)
 
 
@@ -27,6 +41,7 @@ class NewJob:
     """What a tenant hands in, already validated; `inputs` is one input object or a list of them."""
 
     tenant_id: uuid.UUID
+    tier: Tier
     pool: str
     model: str
     version: str
@@ -35,30 +50,89 @@ class NewJob:
     metadata: Mapping[str, Any]
     request_id: str
     ttl_s: int
+    timeout_s: int
     max_attempts: int
+    units: int = 1  #: what it costs
     priority: Priority = Priority.NORMAL
     kind: Kind = Kind.PREDICT
+    id: uuid.UUID = field(default_factory=ids.uuid7)
 
 
-def submit(engine: sqlalchemy.Engine, hints: broker.Hints, new: NewJob) -> uuid.UUID:
-    """Store the job and wake a worker; when this returns, the job will end, whatever dies in between.
+class Submitter:
+    """Where jobs come in: stored, put in their place, and a worker woken."""
 
-    Raises Unavailable when the database cannot say that it committed: nothing was promised then.
-    """
-    job_id = ids.uuid7()
-    try:
-        with engine.begin() as connection:
-            connection.execute(_INSERT, _values(job_id, new))
-    except database.OUTAGES as error:
-        raise database.unavailable() from error
-    metrics.ACCEPTED.labels(new.model).inc()
-    hints.send(new.pool)
-    return job_id
+    def __init__(self, engine: sqlalchemy.Engine, line: broker.Line, hints: broker.Hints) -> None:
+        self._engine = engine
+        self._hints = hints
+        self._fairness = Fairness(line)
+        self._backlog = Backlog(engine)
+
+    def submit(
+        self, new: NewJob, key: idempotency.Key | None = None, reply: Mapping[str, Any] | None = None
+    ) -> idempotency.Earlier | None:
+        """Store the job and wake a worker; when this returns, the job will end, whatever dies in between.
+
+        With a key, the job, the key and its reply are one transaction; a key that was used before returns what it
+        stands for,
+        and nothing new is stored. Raises BacklogFull, IdempotencyMismatch, IdempotencyInProgress, and Unavailable
+        when the
+        database cannot say that it committed: nothing was promised then.
+        """
+        try:
+            self._backlog.admit(new.tenant_id, new.tier.max_pending)
+            values = _values(new, self._offset_s(new))
+            with self._engine.begin() as connection:
+                if key is not None and (found := idempotency.claim(connection, key, job_id=new.id, reply=reply)):
+                    return found
+                connection.execute(_INSERT, values)
+        except database.OUTAGES as error:
+            raise database.unavailable() from error
+        self._committed(new.model, new.pool)
+        return None
+
+    def again(
+        self,
+        old: Job,
+        new_id: uuid.UUID,
+        *,
+        tenant_id: uuid.UUID,
+        tier: Tier,
+        request_id: str,
+        max_attempts: int,
+        key: idempotency.Key | None = None,
+        reply: Mapping[str, Any] | None = None,
+    ) -> idempotency.Earlier | None:
+        """Hand in an ended job once more, as a new job linked to it; raises as `submit`, and JobStateConflict."""
+        try:
+            self._backlog.admit(tenant_id, tier.max_pending)
+            offset = self._fairness.offset_s(
+                tenant_id, old.pool, cost=1, pace=tier.pace, kind=Kind(old.kind), priority=Priority(old.priority)
+            )
+            values = {"id": new_id, "old": old.id, "tenant_id": tenant_id, "offset_s": offset}
+            values |= {"max_attempts": max_attempts, "request_id": request_id}
+            with self._engine.begin() as connection:
+                if key is not None and (found := idempotency.claim(connection, key, job_id=new_id, reply=reply)):
+                    return found
+                if connection.execute(_AGAIN, values).first() is None:
+                    raise queries.conflict(old, "retried")
+        except database.OUTAGES as error:
+            raise database.unavailable() from error
+        self._committed(old.model, old.pool)
+        return None
+
+    def _offset_s(self, new: NewJob) -> float:
+        return self._fairness.offset_s(
+            new.tenant_id, new.pool, cost=new.units, pace=new.tier.pace, kind=new.kind, priority=new.priority
+        )
+
+    def _committed(self, model: str, pool: str) -> None:
+        metrics.ACCEPTED.labels(model).inc()
+        self._hints.send(pool)
 
 
-def _values(job_id: uuid.UUID, new: NewJob) -> dict[str, Any]:
+def _values(new: NewJob, offset_s: float) -> dict[str, Any]:
     return {
-        "id": job_id,
+        "id": new.id,
         "tenant_id": new.tenant_id,
         "kind": new.kind,
         "pool": new.pool,
@@ -66,8 +140,9 @@ def _values(job_id: uuid.UUID, new: NewJob) -> dict[str, Any]:
         "version": new.version,
         "lane": f"{new.pool}/{new.kind}/{new.model}/{new.version}",
         "priority": new.priority,
-        "offset_s": PRIORITY_OFFSET_S[new.priority],
+        "offset_s": offset_s,
         "ttl_s": new.ttl_s,
+        "timeout_s": new.timeout_s,
         "max_attempts": new.max_attempts,
         "inputs": database.dumps(new.inputs),
         "options": database.dumps(new.options),

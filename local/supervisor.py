@@ -118,7 +118,7 @@ class Supervisor:
         for name, flags in (("api", ()), ("admin", ("--admin",))):
             if name not in keys:
                 keys[name] = self._once(
-                    platform_processes.command("keys", "create", "--name", name, *flags), env
+                    platform_processes.command("keys", "create", "--tier", "pro", "--name", name, *flags), env
                 ).strip()
         self.state.save()
         flower = f"http://coatcheck:{self.state.secrets['flower']}@127.0.0.1:{self.state.ports['flower']}"

@@ -1,8 +1,21 @@
 """SQLAlchemy tables, nothing else."""
 
-from models.access import ApiKey, Tenant
+from models.access import ApiKey, Tenant, Tier
 from models.base import Base
-from models.jobs import Job, JobResult, Usage
+from models.jobs import IdempotencyKey, Job, JobEvent, JobResult, Usage, Worker
 from models.registry import Model, ModelVersion
 
-__all__ = ["ApiKey", "Base", "Job", "JobResult", "Model", "ModelVersion", "Tenant", "Usage"]
+__all__ = [
+    "ApiKey",
+    "Base",
+    "IdempotencyKey",
+    "Job",
+    "JobEvent",
+    "JobResult",
+    "Model",
+    "ModelVersion",
+    "Tenant",
+    "Tier",
+    "Usage",
+    "Worker",
+]

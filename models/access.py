@@ -12,11 +12,26 @@ from sqlalchemy.orm import Mapped, mapped_column
 from models.base import Base
 
 
+class Tier(Base):
+    """What a class of tenants may do; a changed row holds within seconds."""
+
+    __tablename__ = "tiers"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    pace: Mapped[float]  #: units per second by which `fair_at` spaces a tenant's jobs
+    priorities: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    max_running: Mapped[int]  #: jobs processing at once
+    max_pending: Mapped[int]  #: jobs waiting at once
+    max_ttl_s: Mapped[int]  #: the largest `expires_in_s`
+    keep_s: Mapped[int]  #: how long ended jobs and their results are kept
+
+
 class Tenant(Base):
     __tablename__ = "tenants"
 
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
     name: Mapped[str] = mapped_column(unique=True)
+    tier: Mapped[str] = mapped_column(ForeignKey("tiers.name"), server_default="free")
     created_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
 
 

@@ -6,7 +6,7 @@ import datetime as dt
 import uuid
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, Index, SmallInteger, func, text
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index, SmallInteger, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.base import Base
@@ -35,7 +35,9 @@ class Job(Base):
     attempt: Mapped[int] = mapped_column(server_default="0")  #: the fence: one more at every claim, never fewer
     max_attempts: Mapped[int] = mapped_column(SmallInteger)
     lost_count: Mapped[int] = mapped_column(SmallInteger, server_default="0")
-    worker: Mapped[str | None]
+    timeout_s: Mapped[int]  #: how long one attempt may run
+    worker: Mapped[str | None]  #: node/incarnation/pid, see core.ids.worker_name
+    wake_id: Mapped[str | None]  #: the wake-up whose process holds the lease
     lease_expires_at: Mapped[dt.datetime | None]
     cancel_requested_at: Mapped[dt.datetime | None]
     progress: Mapped[int] = mapped_column(SmallInteger, server_default="0")
@@ -44,6 +46,8 @@ class Job(Base):
     metadata_: Mapped[dict[str, Any]] = mapped_column("metadata")
     error: Mapped[dict[str, Any] | None]
     request_id: Mapped[str]
+    retry_of: Mapped[uuid.UUID | None]  #: the ended job that this one repeats
+    run_ms: Mapped[int | None]  #: in the model, the attempt that won
     created_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
     started_at: Mapped[dt.datetime | None]
     finished_at: Mapped[dt.datetime | None]
@@ -59,7 +63,59 @@ class Job(Base):
         Index("ix_jobs_lease", "lease_expires_at", postgresql_where=text("status = 'processing'")),
         Index("ix_jobs_pending_expiry", "expires_at", postgresql_where=text("status = 'pending'")),
         Index("ix_jobs_tenant", "tenant_id", text("id DESC")),
+        # Completed jobs are most of all there ever were, and found quickly without an index of their own.
+        Index(
+            "ix_jobs_tenant_status",
+            "tenant_id",
+            "status",
+            text("id DESC"),
+            postgresql_where=text("status <> 'completed'"),
+        ),
     )
+
+
+class JobEvent(Base):
+    """What happened to a job, written by a trigger on `jobs`, whoever made it happen."""
+
+    __tablename__ = "job_events"
+
+    job_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    at: Mapped[dt.datetime] = mapped_column(server_default=func.clock_timestamp())
+    type: Mapped[str]  #: the new status, or `progress`, or `cancel_requested`
+    progress: Mapped[int] = mapped_column(SmallInteger)
+    attempt: Mapped[int]
+    batch_size: Mapped[int | None]  #: jobs claimed together with this one
+    run_ms: Mapped[int | None]
+    error: Mapped[dict[str, Any] | None]
+
+
+class IdempotencyKey(Base):
+    """A key that a client made up, and what its first request came to: a job, a stored reply, or both."""
+
+    __tablename__ = "idempotency_keys"
+
+    tenant_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
+    route: Mapped[str] = mapped_column(primary_key=True)
+    key: Mapped[str] = mapped_column(primary_key=True)
+    fingerprint: Mapped[bytes]  #: SHA-256 of what was asked
+    job_id: Mapped[uuid.UUID | None]
+    reply: Mapped[dict[str, Any] | None]
+    created_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
+
+    __table_args__ = (Index("ix_idempotency_keys_created_at", "created_at"),)
+
+
+class Worker(Base):
+    """Worker processes as they last said of themselves; nothing decides by it, people and estimates read it."""
+
+    __tablename__ = "workers"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    pool: Mapped[str]
+    started_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
+    seen_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
+    jobs_per_s: Mapped[float]
 
 
 class JobResult(Base):

@@ -67,11 +67,12 @@ class Platform:
     settings: Settings
     engine: sqlalchemy.Engine
     hints: broker.Hints
+    submitter: submit.Submitter
     catalog: Catalog
 
-    def new_tenant(self) -> tuple[uuid.UUID, str]:
-        key = keys.create(self.engine, tenant=f"t-{uuid.uuid4()}", name="test", scopes={"jobs"})
-        return keys.Keyring(self.engine).verify(key).tenant_id, key
+    def new_tenant(self, tier: str = "pro") -> tuple[keys.Caller, str]:
+        key = keys.create(self.engine, tenant=f"t-{uuid.uuid4()}", name="test", scopes={"jobs"}, tier=tier)
+        return keys.Keyring(self.engine).verify(key), key
 
     def one(self, sql: str, **parameters: object) -> sqlalchemy.Row[tuple[object, ...]]:
         with self.engine.begin() as connection:
@@ -117,7 +118,9 @@ def platform(throwaway: Engines) -> Iterator[Platform]:
         catalog = Catalog(engine, store, values.model_cache)
         for folder in sorted(path.parent for path in (ROOT / "bundles").glob("*/model.yaml")):
             catalog.publish(bundle.load(folder))
-        yield Platform(throwaway, values, engine, broker.Hints(values), catalog)
+        line = broker.Line(values)
+        hints = broker.Hints(values, line)
+        yield Platform(throwaway, values, engine, hints, submit.Submitter(engine, line, hints), catalog)
         engine.dispose()
 
 
@@ -145,21 +148,24 @@ def app(platform: Platform) -> Iterator[flask.Flask]:
 @pytest.fixture
 def quiet(platform: Platform) -> None:
     """No jobs but the test's own."""
-    platform.execute("TRUNCATE jobs, job_results, usage")
+    platform.execute("TRUNCATE jobs, job_results, usage, job_events, workers, idempotency_keys")
 
 
 @pytest.fixture
 def new_job(platform: Platform) -> Callable[..., uuid.UUID]:
     """Submit a sentiment job; keywords override any field."""
-    tenant, _ = platform.new_tenant()
+    caller, _ = platform.new_tenant()
 
     def make(**overrides: object) -> uuid.UUID:
         fields: dict[str, object] = {
-            "tenant_id": tenant, "pool": "cpu", "model": "sentiment", "version": "1.0.0",
+            "tenant_id": caller.tenant_id, "tier": caller.tier, "timeout_s": 300, "pool": "cpu", "model":
+            "sentiment", "version": "1.0.0",
             "inputs": {"text": "Lovely", "language": "en", "confidence_threshold": 0.0},
             "options": {}, "metadata": {}, "request_id": "req_test", "ttl_s": 3600, "max_attempts": 4,
         }  # fmt: skip
-        return submit.submit(platform.engine, platform.hints, submit.NewJob(**{**fields, **overrides}))  # type: ignore[arg-type]
+        new = submit.NewJob(**{**fields, **overrides})  # type: ignore[arg-type]
+        platform.submitter.submit(new)
+        return new.id
 
     return make
 

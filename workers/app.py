@@ -8,6 +8,7 @@ import celery
 from celery.signals import setup_logging, worker_process_init
 
 from core import broker, logging, settings
+from workers import node  # noqa: F401 - connects its signals
 
 _settings = settings.load()
 
@@ -16,6 +17,8 @@ app.conf.update(
     # The lease in Postgres is the acknowledgement. A late ack would kill the worker when Redis restarts (Celery 5.7).
     task_acks_late=False,
     result_backend=None,
+    # The last resort against a run that hangs in C and cannot be interrupted; every job's own limit is far shorter.
+    task_time_limit=_settings.max_run_timeout_s + _settings.slice_s + 60,
     task_ignore_result=True,
     task_serializer="json",
     accept_content=["json"],

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import functools
 import os
-import socket
 import threading
 
 from core import broker, database, settings
 from jobs.drain import Drainer
 from jobs.lease import Leases
+from jobs.presence import Presence
 from registry.catalog import Catalog
 from storage.objects import Store
+from workers import node
 
 _making = threading.Lock()
 
@@ -25,10 +26,17 @@ def drainer() -> Drainer:
 @functools.cache
 def _drainer() -> Drainer:
     values = settings.load()
-    name = f"{socket.gethostname()}:{os.getpid()}"
     engine = database.create_engine(values.database_url, pool_size=2, application=f"coatcheck-worker {os.getpid()}")
     heart = database.create_engine(values.database_url, pool_size=1, application=f"coatcheck-heart {os.getpid()}")
-    leases = Leases(heart, lease_s=values.lease_s, heartbeat_s=values.heartbeat_s)
+    presence = Presence(f"{node.incarnation()}/{os.getpid()}")
+    leases = Leases(
+        heart,
+        lease_s=values.lease_s,
+        heartbeat_s=values.heartbeat_s,
+        grace_s=values.grace_s,
+        asked_to_stop=node.asked_to_stop,
+        presence=presence,
+    )
     leases.start()
     catalog = Catalog(engine, Store(values), values.model_cache, provider=values.provider, threads=values.onnx_threads)
-    return Drainer(name, values, engine, broker.Hints(values), leases, catalog)
+    return Drainer(values, engine, broker.Hints(values, broker.Line(values)), leases, catalog, presence)

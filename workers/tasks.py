@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from core import broker
 from jobs import sweep
 from workers import resources
 from workers.app import app
 
 
-@app.task(name=broker.WAKE)
-def wake(pool: str) -> int:
+@app.task(name=broker.WAKE, bind=True)
+def wake(self: Any, pool: str) -> int:
     """Look whether `pool` has work; returns how many jobs were settled."""
-    return resources.drainer().drain(pool)
+    return resources.drainer().drain(pool, self.request.id)
 
 
 @app.task(name="coatcheck.sweep")
 def sweep_jobs() -> str:
-    """Rescue, expire and wake; returns what was found."""
+    """Rescue, expire, forget and wake; returns what was found."""
     worker = resources.drainer()
     return str(sweep.sweep(worker.engine, worker.hints, max_losses=worker.settings.max_losses))

@@ -30,7 +30,7 @@ def ready() -> flask.Response:
     """200 when requests can be answered: the database is there and the stable model opens. Without Redis jobs are still
     accepted, and run when it is back."""
     here = resources.here()
-    checks = {"database": _database(here), "redis": here.hints.ping(), "storage": here.store.ping()}
+    checks = {"database": _database(here), "redis": here.line.ping(), "storage": here.store.ping()}
     loaded = checks["database"] and _opens(here)
     good = checks["database"] and loaded
     body = {"status": "ready" if good else "unavailable", "model_loaded": loaded, "models": here.catalog.loaded()}

@@ -2,52 +2,50 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 import flask
 
-from api import answers, docs, intake, requests, resources
+from api import answers, docs, intake, once, requests, resources, stream
 from api.parsing import Blueprint
+from api.resources import Resources
 from api.schemas import answers as out
 from api.schemas import requests as into
 from core import errors, ids
-from jobs import queries
+from jobs import idempotency, queries, queue
 from jobs.job import Job, Status
 
 blueprint = Blueprint("jobs", __name__, url_prefix="/api/v1/jobs", description="Take a ticket")
 blueprint.before_request(requests.authenticate)
 
 BAD = (401, 403, 422, 500, 503)
+TICKET = {"Location": "The job", "Retry-After": "Seconds", "Idempotent-Replayed": "true for a stored answer"}
+#: The longest that a client is told to wait before it asks again.
+MAX_RETRY_AFTER_S = 30
 
 
 @blueprint.route("", methods=["POST"])
 @blueprint.arguments(into.NewJob())
 @blueprint.arguments(into.Nothing(), location="query", as_kwargs=True)
-@docs.answers(
-    blueprint, {202: out.Ticket}, 400, 404, 413, 415, *BAD, headers={"Location": "The job", "Retry-After": "Seconds"}
-)
+@docs.answers(blueprint, {202: out.Ticket}, 400, 404, 409, 413, 415, 429, *BAD, headers=TICKET)
 def submit(body: dict[str, Any]) -> flask.Response:
     """Hand in a job; it is committed before this answers."""
     here = resources.here()
+    key = once.key("jobs", body)
+    if key and (found := idempotency.find(here.engine, key)) and found.reply:
+        return once.replay(found.reply)
     resolved = intake.resolve(here, body)
-    options = {"explain": intake.explain(resolved, body["options"].get("explain", ""))}
-    raw, limit = body["inputs"], here.settings.job_ttl_s
+    level = intake.explain(resolved, body["options"].get("explain", ""))
+    raw = body["inputs"]
     if raw == []:
         raise errors.InvalidInput.field("inputs", "must hold at least one input")
-    if body.get("expires_in_s", 1) > limit:
-        raise errors.InvalidInput.field("expires_in_s", f"must be at most {limit}", received=body["expires_in_s"])
     many = isinstance(raw, list)
     inputs = intake.many(here, resolved.manifest, raw) if many else intake.one(resolved.manifest, raw)
-    job_id = intake.accept(
-        here,
-        resolved,
-        inputs,
-        options=options,
-        metadata=body["metadata"],
-        priority=body["priority"],
-        ttl_s=body.get("expires_in_s"),
-    )
-    return answers.ticket(ids.job_id(job_id), Status.PENDING, resolved)
+    new = intake.new_job(here, resolved, inputs, explain=level, asked=body)
+    ticket = answers.ticket(ids.job_id(new.id), Status.PENDING, resolved)
+    earlier = here.submitter.submit(new, key, once.stored(ticket) if key else None)
+    return once.replay(earlier.reply) if earlier and earlier.reply else ticket
 
 
 @blueprint.route("", methods=["GET"])
@@ -64,25 +62,89 @@ def list_jobs(query: dict[str, Any]) -> flask.Response:
 
 @blueprint.route("/<job_id>", methods=["GET"])
 @blueprint.arguments(into.Wait(), location="query", as_kwargs=True)
-@docs.answers(blueprint, {200: out.Job}, 404, *BAD)
+@docs.answers(blueprint, {200: out.Job}, 404, *BAD, headers={"ETag": "Changes with the job", "Retry-After": "Seconds"})
+@blueprint.doc(responses={"304": {"description": "Not changed since the ETag in If-None-Match"}})
 def show(job_id: str, wait: float) -> flask.Response:
     """One job; `?wait=20` answers as soon as it ends, or after 20 seconds."""
     here = resources.here()
     if wait > here.settings.max_wait_s:
         raise errors.InvalidInput.field("wait", f"must be at most {here.settings.max_wait_s:g} seconds", received=wait)
-    return _answer(intake.wait(here, ids.parse_job_id(job_id), wait))
+    return _answer(here, intake.wait(here, ids.parse_job_id(job_id), wait))
+
+
+@blueprint.route("/<job_id>/result", methods=["GET"])
+@blueprint.arguments(into.Nothing(), location="query", as_kwargs=True)
+@docs.answers(blueprint, {200: {"type": "object"}}, 404, 409, *BAD)
+def result(job_id: str) -> flask.Response:
+    """A completed job's result, and nothing else."""
+    found = _find(job_id)
+    if found.status is not Status.COMPLETED:
+        raise errors.JobStateConflict(
+            f"A job that is {found.status} has no result", details={"field": "status", "issue": f"is {found.status}"}
+        )
+    return flask.jsonify(answers.result(found))
+
+
+@blueprint.route("/<job_id>/events", methods=["GET"])
+@blueprint.arguments(into.Nothing(), location="query", as_kwargs=True)
+@docs.answers(blueprint, {}, 404, *BAD)
+@blueprint.doc(
+    responses={
+        "200": {"description": "Server-Sent Events", "content": {"text/event-stream": {"schema": {"type": "string"}}}}
+    },
+    parameters=[{"in": "header", "name": "Last-Event-ID", "schema": {"type": "string"}}],
+)
+def events(job_id: str) -> flask.Response:
+    """What happens to a job, as Server-Sent Events; the terminal status is always the last."""
+    return stream.respond(resources.here(), _find(job_id))
 
 
 @blueprint.route("/<job_id>/cancel", methods=["POST"])
 @blueprint.arguments(into.Nothing(), location="query", as_kwargs=True)
 @docs.answers(blueprint, {200: out.Job}, 404, 409, *BAD)
 def cancel(job_id: str) -> flask.Response:
-    """Take a job back: at once while it is pending, between two batches while it is processing."""
-    return _answer(queries.cancel(resources.here().engine, requests.caller().tenant_id, ids.parse_job_id(job_id)))
+    """Take a job back: at once while it is pending, at the worker's next heartbeat while it is processing."""
+    here = resources.here()
+    return _answer(here, queries.cancel(here.engine, requests.caller().tenant_id, ids.parse_job_id(job_id)))
 
 
-def _answer(found: Job) -> flask.Response:
-    response = flask.jsonify(answers.job(found))
+@blueprint.route("/<job_id>/retry", methods=["POST"])
+@blueprint.arguments(into.Nothing(), location="query", as_kwargs=True)
+@docs.answers(blueprint, {202: out.Ticket}, 404, 409, 429, *BAD, headers=TICKET)
+def retry(job_id: str) -> flask.Response:
+    """Hand in an ended job once more: a new job, with the same inputs and model version, linked to the old one."""
+    here, old, caller, new_id = resources.here(), _find(job_id), requests.caller(), ids.uuid7()
+    key = once.key("retry", {"job_id": job_id})
+    ticket = answers.ticket(ids.job_id(new_id), Status.PENDING, here.catalog.resolve(old.model, old.version))
+    earlier = here.submitter.again(
+        old,
+        new_id,
+        tenant_id=caller.tenant_id,
+        tier=caller.tier,
+        request_id=flask.g.request_id,
+        max_attempts=here.settings.max_attempts,
+        key=key,
+        reply=once.stored(ticket) if key else None,
+    )
+    return once.replay(earlier.reply) if earlier and earlier.reply else ticket
+
+
+def _find(job_id: str) -> Job:
+    return queries.get(resources.here().engine, requests.caller().tenant_id, ids.parse_job_id(job_id))
+
+
+def _answer(here: Resources, found: Job) -> flask.Response:
+    body = {**answers.job(found), "timeline": answers.timeline(found)}
+    retry_after_s = 1
+    if found.status is Status.PENDING:
+        place = queue.place(here.engine, found)
+        body["queue"] = {"ahead": place.ahead, "starts_in_s": place.starts_in_s, "basis": place.basis}
+        retry_after_s = min(MAX_RETRY_AFTER_S, max(1, math.ceil(place.starts_in_s or 1)))
+    response = flask.jsonify(body)
     if not found.status.is_terminal:
-        response.headers["Retry-After"] = answers.RETRY_AFTER_S
+        response.headers["Retry-After"] = str(retry_after_s)
+    # Weak: where it stands in the queue may differ, what happened to it does not.
+    response.set_etag(f"{found.status}-{found.attempt}-{found.progress}-{found.cancel_requested:d}", weak=True)
+    if flask.request.method == "GET":
+        response.make_conditional(flask.request)
     return response

@@ -45,7 +45,10 @@ class Predictions(Schema):
 
 class Links(Schema):
     self_ = fields.String(data_key="self", required=True)
+    events = fields.String(required=True)
     cancel = fields.String()
+    retry = fields.String()
+    result = fields.String()
 
 
 class Ticket(Schema):
@@ -57,6 +60,21 @@ class Ticket(Schema):
     request_id = fields.String(required=True)
 
 
+class Queue(Schema):
+    ahead = fields.Integer(required=True)
+    starts_in_s = fields.Float(allow_none=True, required=True)
+    basis = fields.String(required=True)
+
+
+class Moment(Schema):
+    event = fields.String(required=True)
+    at = fields.AwareDateTime(required=True)
+    attempt = fields.Integer()
+    batch_size = fields.Integer()
+    run_ms = fields.Integer()
+    error = fields.Dict()
+
+
 class Job(Schema):
     job_id = fields.String(required=True)
     status = fields.Enum(Status, by_value=True, required=True)
@@ -65,10 +83,16 @@ class Job(Schema):
     model_version = fields.String(required=True)
     priority = fields.String(required=True)
     attempt = fields.Integer(required=True)
+    lost_count = fields.Integer(required=True)
     cancel_requested = fields.Boolean(required=True)
+    retry_of = fields.String()
+    timeout_s = fields.Integer(required=True)
     metadata = fields.Dict(required=True)
     result = fields.Dict()
     error = fields.Dict()
+    last_error = fields.Dict()
+    queue = fields.Nested(Queue)
+    timeline = fields.List(fields.Nested(Moment))
     created_at = fields.AwareDateTime(required=True)
     started_at = fields.AwareDateTime(allow_none=True, required=True)
     finished_at = fields.AwareDateTime(allow_none=True, required=True)

@@ -60,7 +60,8 @@ class NewJob(Schema):
     )
     options = fields.Nested(JobOptions, load_default=dict)
     priority = StrictString(validate=validate.OneOf(list(Priority)), load_default="normal")
-    expires_in_s = StrictInteger(validate=validate.Range(1))
+    expires_in_s = StrictInteger(validate=validate.Range(1), metadata={"description": "Seconds it may take in all."})
+    timeout_s = StrictInteger(validate=validate.Range(1), metadata={"description": "Seconds one attempt may run."})
     metadata = Metadata(load_default=dict)
 
 

@@ -22,7 +22,7 @@ def submit(client: FlaskClient, **fields: Any) -> str:
 
 def work(platform: Platform) -> None:
     """Do what a worker does, once."""
-    batch = claim.claim(platform.engine, pool="cpu", worker="test", lease_s=20)
+    batch = claim.claim(platform.engine, pool="cpu", worker="node/inc/1", wake_id="wake-1", lease_s=20)
     assert batch is not None
     body = {"prediction": "positive", "confidence": 0.9, "scores": {"negative": 0.1, "positive": 0.9}}
     settle.complete(platform.engine, [settle.Done(job, body, 1) for job in batch.jobs])

@@ -9,6 +9,7 @@ import sqlalchemy.exc
 from core import errors
 from jobs import claim, queries, settle, sweep
 from jobs.lease import Leases
+from jobs.presence import Presence
 from tests.conftest import Platform
 
 pytestmark = pytest.mark.usefixtures("quiet")
@@ -16,7 +17,18 @@ NewJob = Callable[..., UUID]
 
 
 def take(platform: Platform, pool: str = "cpu", lease_s: float = 20.0) -> claim.Batch | None:
-    return claim.claim(platform.engine, pool=pool, worker="test", lease_s=lease_s)
+    return claim.claim(platform.engine, pool=pool, worker="node/inc/1", wake_id="wake-1", lease_s=lease_s)
+
+
+def leases_of(platform: Platform) -> Leases:
+    return Leases(
+        platform.engine,
+        lease_s=60,
+        heartbeat_s=1,
+        grace_s=1,
+        asked_to_stop=lambda: False,
+        presence=Presence("node/inc/1"),
+    )
 
 
 def status_of(platform: Platform, job_id: UUID) -> object:
@@ -135,7 +147,7 @@ def test_heartbeats_keep_the_lease_carry_progress_and_bring_cancellation(platfor
     job = new_job()
     batch = take(platform, lease_s=1)
     assert batch is not None
-    leases = Leases(platform.engine, lease_s=60, heartbeat_s=1)
+    leases = leases_of(platform)
     (held,) = leases.hold(batch.jobs)
     held.progress = 40
     platform.execute("UPDATE jobs SET cancel_requested_at = now() WHERE id = :id", id=job)
@@ -149,7 +161,7 @@ def test_a_heartbeat_notices_that_the_job_was_given_to_somebody_else(platform: P
     new_job()
     batch = take(platform)
     assert batch is not None
-    leases = Leases(platform.engine, lease_s=60, heartbeat_s=1)
+    leases = leases_of(platform)
     (held,) = leases.hold(batch.jobs)
     lose(platform)
     leases.beat()

@@ -1,0 +1,93 @@
+"""The parent of a worker's processes: it knows at once when one of them dies, and tells them when it has to stop.
+
+The parent runs no job. It names its incarnation in the environment, which its children inherit, and a file that they
+look for
+to know that they are asked to stop: a signal would not reach a child that is deep inside a run.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import secrets
+import tempfile
+import threading
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy
+import structlog
+from celery.exceptions import TimeLimitExceeded, WorkerLostError
+from celery.signals import celeryd_init, task_failure, worker_ready, worker_shutdown, worker_shutting_down
+
+from core import broker, database, settings
+from jobs import rescue
+
+log = structlog.get_logger()
+
+INCARNATION = "COATCHECK_WORKER_INCARNATION"
+STOP_FILE = "COATCHECK_WORKER_STOP_FILE"
+
+
+def incarnation() -> str:
+    """`node/incarnation` of this process's worker."""
+    return os.environ[INCARNATION]
+
+
+def asked_to_stop() -> bool:
+    return os.path.exists(os.environ[STOP_FILE])
+
+
+@celeryd_init.connect
+def _name(sender: str, **_: Any) -> None:
+    name = secrets.token_hex(8)
+    os.environ[INCARNATION] = f"{sender}/{name}"
+    os.environ[STOP_FILE] = os.path.join(tempfile.gettempdir(), f"coatcheck-stop-{name}")
+
+
+@worker_shutting_down.connect
+def _stop(**_: Any) -> None:
+    Path(os.environ[STOP_FILE]).touch()
+
+
+@worker_shutdown.connect
+def _stopped(**_: Any) -> None:
+    Path(os.environ[STOP_FILE]).unlink(missing_ok=True)
+
+
+@worker_ready.connect
+def _born_again(sender: Any, **_: Any) -> None:
+    """What an earlier incarnation of this node held is free at once."""
+    _aside(lambda engine, most: rescue.node_born_again(engine, incarnation(), max_losses=most), sender.app)
+
+
+@task_failure.connect
+def _child_died(sender: Any, task_id: str, exception: BaseException, **_: Any) -> None:
+    """What a dead child held is free at once; its lease would only have run out in a while."""
+    if isinstance(exception, (WorkerLostError, TimeLimitExceeded)):
+        _aside(lambda engine, most: rescue.child_died(engine, task_id, max_losses=most), sender.app)
+
+
+def _aside(take_back: Callable[[sqlalchemy.Engine, int], int], app: Any) -> None:
+    """In a thread, so that a slow database never holds up the parent's loop; if it fails, the lease still runs out."""
+    pools = [queue for queue in app.amqp.queues.consume_from if queue in broker.POOLS]
+    threading.Thread(target=_take_back, args=(take_back, pools), daemon=True).start()
+
+
+def _take_back(take_back: Callable[[sqlalchemy.Engine, int], int], pools: list[str]) -> None:
+    engine, hints, most = _parents()
+    try:
+        while count := take_back(engine, most):
+            log.warning("jobs_taken_back", jobs=count, incarnation=incarnation())
+    except database.OUTAGES as error:
+        log.warning("jobs_not_taken_back", error=type(error).__name__)
+    for pool in pools:
+        hints.send(pool)
+
+
+@functools.cache
+def _parents() -> tuple[sqlalchemy.Engine, broker.Hints, int]:
+    values = settings.load()
+    engine = database.create_engine(values.database_url, pool_size=1, application=f"coatcheck-node {os.getpid()}")
+    return engine, broker.Hints(values, broker.Line(values)), values.max_losses
