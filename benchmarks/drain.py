@@ -13,10 +13,10 @@ JOBS = 10_000
 ROW = {"text": "I love this product, it works perfectly!", "language": "en", "confidence_threshold": 0.0}
 
 _INSERT = text("""
-INSERT INTO jobs (id, tenant_id, kind, pool, model, version, lane, expires_at, max_attempts, inputs, options, metadata,
-                  request_id)
+INSERT INTO jobs (id, tenant_id, kind, pool, model, version, lane, expires_at, max_attempts, timeout_s, inputs, options,
+                  metadata, request_id)
 SELECT gen_random_uuid(), (SELECT id FROM tenants LIMIT 1), 'predict', 'cpu', 'sentiment', '1.0.0',
-       'cpu/predict/sentiment/1.0.0', now() + interval '1 day', 4, CAST(:inputs AS json), '{}', '{}', 'req_bench'
+       'cpu/predict/sentiment/1.0.0', now() + interval '1 day', 4, 300, CAST(:inputs AS json), '{}', '{}', 'req_bench'
 FROM generate_series(1, :jobs)
 """)
 _DONE = text(
@@ -35,7 +35,7 @@ def run() -> None:
 
 def coatcheck(found: bed.Bed) -> float:
     engine = database.create_engine(found.env["DATABASE_URL"])
-    keys.create(engine, tenant="bench", name="bench", scopes={"jobs"})
+    keys.create(engine, tenant="bench", name="bench", scopes={"jobs"}, tier="pro")
     with engine.begin() as connection:
         connection.execute(_INSERT, {"jobs": JOBS, "inputs": database.dumps(ROW)})
     celery = ("celery", "-A", "workers.app")

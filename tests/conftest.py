@@ -8,7 +8,7 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -77,6 +77,10 @@ class Platform:
     def one(self, sql: str, **parameters: object) -> sqlalchemy.Row[tuple[object, ...]]:
         with self.engine.begin() as connection:
             return connection.execute(text(sql), parameters).one()
+
+    def rows(self, sql: str, **parameters: object) -> Sequence[sqlalchemy.Row[tuple[object, ...]]]:
+        with self.engine.begin() as connection:
+            return connection.execute(text(sql), parameters).all()
 
     def execute(self, sql: str, **parameters: object) -> None:
         with self.engine.begin() as connection:

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from jobs import claim, settle
 from tests.conftest import Platform
+from tests.hands import work
 
 JOBS = "/api/v1/jobs"
 GOOD = {"inputs": {"text": "Great"}}
@@ -18,14 +18,6 @@ def submit(client: FlaskClient, **fields: Any) -> str:
     answer = client.post(JOBS, json={**GOOD, **fields})
     assert answer.status_code == 202, answer.get_json()
     return str(answer.get_json()["job_id"])
-
-
-def work(platform: Platform) -> None:
-    """Do what a worker does, once."""
-    batch = claim.claim(platform.engine, pool="cpu", worker="node/inc/1", wake_id="wake-1", lease_s=20)
-    assert batch is not None
-    body = {"prediction": "positive", "confidence": 0.9, "scores": {"negative": 0.1, "positive": 0.9}}
-    settle.complete(platform.engine, [settle.Done(job, body, 1) for job in batch.jobs])
 
 
 def test_a_ticket_says_where_to_look(client: FlaskClient) -> None:

@@ -7,17 +7,14 @@ import pytest
 import sqlalchemy.exc
 
 from core import errors
-from jobs import claim, queries, settle, sweep
+from jobs import queries, settle, sweep
 from jobs.lease import Leases
 from jobs.presence import Presence
 from tests.conftest import Platform
+from tests.hands import lose, status_of, take
 
 pytestmark = pytest.mark.usefixtures("quiet")
 NewJob = Callable[..., UUID]
-
-
-def take(platform: Platform, pool: str = "cpu", lease_s: float = 20.0) -> claim.Batch | None:
-    return claim.claim(platform.engine, pool=pool, worker="node/inc/1", wake_id="wake-1", lease_s=lease_s)
 
 
 def leases_of(platform: Platform) -> Leases:
@@ -29,17 +26,6 @@ def leases_of(platform: Platform) -> Leases:
         asked_to_stop=lambda: False,
         presence=Presence("node/inc/1"),
     )
-
-
-def status_of(platform: Platform, job_id: UUID) -> object:
-    return platform.one("SELECT status FROM jobs WHERE id = :id", id=job_id)[0]
-
-
-def lose(platform: Platform) -> None:
-    """The workers of everything processing die."""
-    platform.execute("UPDATE jobs SET lease_expires_at = now() - interval '1 s' WHERE status = 'processing'")
-    sweep.sweep(platform.engine, platform.hints, max_losses=3)
-    platform.execute("UPDATE jobs SET not_before = now() WHERE status = 'pending'")
 
 
 def test_a_claim_takes_a_whole_batch_of_one_lane_in_order(platform: Platform, new_job: NewJob) -> None:

@@ -1,0 +1,48 @@
+"""What workers and their deaths do, by hand, one step at a time."""
+
+from __future__ import annotations
+
+from uuid import UUID
+
+from jobs import claim, settle, sweep
+from jobs.job import Claimed
+from tests.conftest import Platform
+
+BODY = {"prediction": "positive", "confidence": 0.9, "scores": {"negative": 0.1, "positive": 0.9}}
+
+
+def take(
+    platform: Platform, pool: str = "cpu", *, lease_s: float = 20.0, worker: str = "node/inc/1", wake_id: str = "wake-1"
+) -> claim.Batch | None:
+    return claim.claim(platform.engine, pool=pool, worker=worker, wake_id=wake_id, lease_s=lease_s)
+
+
+def took(platform: Platform, **how: str) -> list[Claimed]:
+    """A claim that must find something."""
+    batch = take(platform, **how)  # type: ignore[arg-type]
+    assert batch is not None
+    return list(batch.jobs)
+
+
+def complete(platform: Platform, jobs: list[Claimed]) -> set[UUID]:
+    return settle.complete(platform.engine, [settle.Done(job, BODY, 1, run_ms=3) for job in jobs])
+
+
+def work(platform: Platform) -> None:
+    """One batch, from claim to settle."""
+    complete(platform, took(platform))
+
+
+def clean_up(platform: Platform) -> sweep.Swept:
+    return sweep.sweep(platform.engine, platform.hints, max_losses=3)
+
+
+def lose(platform: Platform) -> None:
+    """The workers of everything processing die, and their leases run out."""
+    platform.execute("UPDATE jobs SET lease_expires_at = now() - interval '1 s' WHERE status = 'processing'")
+    clean_up(platform)
+    platform.execute("UPDATE jobs SET not_before = now() WHERE status = 'pending'")
+
+
+def status_of(platform: Platform, job_id: UUID) -> object:
+    return platform.one("SELECT status FROM jobs WHERE id = :id", id=job_id)[0]

@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import dataclasses
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from core import errors
+from jobs import idempotency
+from jobs.idempotency import Earlier, Key
+from tests.conftest import Platform
+
+pytestmark = pytest.mark.usefixtures("quiet")
+
+
+@pytest.fixture
+def key() -> Key:
+    return Key(uuid.uuid4(), "jobs", "order-1", idempotency.fingerprint({"a": 1, "b": [2]}))
+
+
+def claim(platform: Platform, key: Key, **what: object) -> Earlier | None:
+    with platform.engine.begin() as connection:
+        return idempotency.claim(connection, key, **what)  # type: ignore[arg-type]
+
+
+def test_the_order_of_a_requests_fields_does_not_matter() -> None:
+    assert idempotency.fingerprint({"a": 1, "b": [2]}) == idempotency.fingerprint({"b": [2], "a": 1})
+    assert idempotency.fingerprint({"a": 1}) != idempotency.fingerprint({"a": 1.5})
+
+
+def test_of_many_at_once_one_is_the_first_and_all_others_hear_of_it(platform: Platform, key: Key) -> None:
+    def submit(number: int) -> Earlier | None:
+        return claim(platform, key, job_id=uuid.UUID(int=number), reply={"job": number})
+
+    with ThreadPoolExecutor(50) as pool:
+        found = list(pool.map(submit, range(1, 51)))
+    (first,) = [number for number, earlier in enumerate(found, 1) if earlier is None]
+    assert {earlier.job_id for earlier in found if earlier} == {uuid.UUID(int=first)}
+    assert all(earlier.reply == {"job": first} for earlier in found if earlier)
+
+
+def test_a_key_of_another_tenant_or_route_is_another_key(platform: Platform, key: Key) -> None:
+    claim(platform, key, reply={"mine": True})
+    for other in (dataclasses.replace(key, tenant_id=uuid.uuid4()), dataclasses.replace(key, route="predict")):
+        assert claim(platform, other) is None
+
+
+def test_the_same_key_for_something_else_is_refused(platform: Platform, key: Key) -> None:
+    claim(platform, key, reply={"mine": True})
+    other = dataclasses.replace(key, fingerprint=idempotency.fingerprint("else"))
+    with pytest.raises(errors.IdempotencyMismatch):
+        claim(platform, other)
+    with pytest.raises(errors.IdempotencyMismatch):
+        idempotency.find(platform.engine, other)
+
+
+def test_an_unfinished_request_holds_its_key_until_it_answers_fails_or_is_abandoned(
+    platform: Platform, key: Key
+) -> None:
+    claim(platform, key)
+    with pytest.raises(errors.IdempotencyInProgress):
+        claim(platform, key)
+    idempotency.forget(platform.engine, key)
+    assert claim(platform, key) is None
+    platform.execute("UPDATE idempotency_keys SET created_at = now() - interval '61 s'")
+    assert claim(platform, key) is None
+    idempotency.answer(platform.engine, key, {"body": 1})
+    assert claim(platform, key) == Earlier(None, {"body": 1})
+
+
+def test_keys_are_forgotten_after_two_days(platform: Platform, key: Key) -> None:
+    claim(platform, key, reply={"body": 1})
+    assert idempotency.purge(platform.engine) == 0
+    platform.execute("UPDATE idempotency_keys SET created_at = now() - interval '48 h 1 s'")
+    assert idempotency.purge(platform.engine) == 1
+    assert idempotency.find(platform.engine, key) is None

@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from uuid import UUID
+
+import pytest
+import sqlalchemy.exc
+
+from core import errors
+from inference.bundle import Bundle
+from inference.model import Prediction
+from jobs import queries, rescue, run, settle
+from jobs.job import Claimed
+from jobs.lease import Held, Leases
+from jobs.presence import Presence
+from tests.conftest import Platform
+from tests.hands import clean_up, complete, lose, status_of, took
+
+pytestmark = pytest.mark.usefixtures("quiet")
+NewJob = Callable[..., UUID]
+COPIED = """tenant_id, kind, pool, model, version, lane, expires_at, max_attempts, timeout_s, inputs, options, metadata,
+  request_id"""
+
+
+def lost_count(platform: Platform, job_id: UUID) -> object:
+    return platform.one("SELECT lost_count FROM jobs WHERE id = :id", id=job_id)[0]
+
+
+def test_a_dead_childs_jobs_are_due_again_at_once_and_nobody_elses(platform: Platform, new_job: NewJob) -> None:
+    mine = new_job()
+    took(platform, wake_id="died")
+    others = new_job()
+    took(platform, wake_id="alive")
+    assert rescue.child_died(platform.engine, "died", max_losses=3) == 1
+    assert (status_of(platform, mine), status_of(platform, others)) == ("pending", "processing")
+    assert [job.id for job in took(platform)] == [mine]
+
+
+def test_a_restarted_node_takes_back_what_its_earlier_self_held(platform: Platform, new_job: NewJob) -> None:
+    before = new_job()
+    took(platform, worker="cpu@a/first/1")
+    now = new_job()
+    took(platform, worker="cpu@a/second/2")
+    elsewhere = new_job()
+    took(platform, worker="cpu@ab/first/1")
+    assert rescue.node_born_again(platform.engine, "cpu@a/second", max_losses=3) == 1
+    found = [status_of(platform, job) for job in (before, now, elsewhere)]
+    assert found == ["pending", "processing", "processing"]
+
+
+def test_a_job_given_back_is_charged_neither_an_attempt_nor_a_loss(platform: Platform, new_job: NewJob) -> None:
+    job = new_job(max_attempts=1)
+    for _ in range(3):
+        (held,) = took(platform)
+        assert settle.give_back(platform.engine, held)
+    (held,) = took(platform)
+    assert settle.fail(platform.engine, held, errors.ModelUnavailable())
+    assert (status_of(platform, job), lost_count(platform, job)) == ("failed", 0)
+
+
+def test_a_job_past_its_expiry_ends_even_while_it_runs(platform: Platform, new_job: NewJob) -> None:
+    job = new_job()
+    held = took(platform)
+    platform.execute("UPDATE jobs SET expires_at = now()")
+    assert clean_up(platform).expired == 1
+    assert complete(platform, held) == set()
+    assert status_of(platform, job) == "expired"
+
+
+def test_a_retry_that_could_only_come_too_late_is_a_failure(platform: Platform, new_job: NewJob) -> None:
+    job = new_job(ttl_s=1)
+    (held,) = took(platform)
+    platform.execute("UPDATE jobs SET expires_at = now()")
+    settle.fail(platform.engine, held, errors.ModelUnavailable())
+    assert status_of(platform, job) == "failed"
+
+
+def test_a_completed_job_shows_no_error_of_an_earlier_attempt(platform: Platform, new_job: NewJob) -> None:
+    job = new_job()
+    took(platform)
+    lose(platform)
+    complete(platform, took(platform))
+    assert platform.one("SELECT error FROM jobs WHERE id = :id", id=job) == (None,)
+
+
+def test_a_cancel_that_the_worker_never_heard_of_is_honoured_when_the_worker_is_lost(
+    platform: Platform, new_job: NewJob
+) -> None:
+    job = new_job()
+    took(platform)
+    tenant = UUID(str(platform.one("SELECT tenant_id FROM jobs")[0]))
+    assert queries.cancel(platform.engine, tenant, job).cancel_requested
+    lose(platform)
+    assert status_of(platform, job) == "canceled"
+
+
+@pytest.mark.parametrize("fields", ["status = 'processing', lease_expires_at = now()", "attempt = 1", "progress = 5"])
+def test_no_job_is_born_in_the_middle_of_its_life(platform: Platform, new_job: NewJob, fields: str) -> None:
+    new_job()
+    pairs = [part.split(" = ") for part in fields.split(", ")]
+    names, values = (", ".join(column) for column in zip(*pairs, strict=True))
+    with pytest.raises(sqlalchemy.exc.IntegrityError, match="a new job is pending"):
+        platform.execute(
+            f"INSERT INTO jobs ({COPIED}, id, {names}) SELECT {COPIED}, gen_random_uuid(), {values} FROM jobs"
+        )
+
+
+class Slow:
+    """A model that takes as long as its rows say, and lets itself be interrupted, as ONNX Runtime does."""
+
+    def __init__(self, bundle: Bundle) -> None:
+        self.bundle = bundle
+
+    def predict(self, rows: list[dict[str, float]], interrupt: object) -> list[Prediction]:
+        ends_at = time.monotonic() + sum(row["takes_s"] for row in rows)
+        while time.monotonic() < ends_at:
+            if interrupt.is_set:  # type: ignore[attr-defined]
+                raise errors.ModelInterrupted
+            time.sleep(0.005)
+        return [Prediction("done", 1.0, {})] * len(rows)
+
+
+def claimed(takes_s: float, timeout_s: int) -> Held:
+    return Held(Claimed(UUID(int=int(takes_s * 1000)), 1, 4, "m", "1", timeout_s, {"takes_s": takes_s}, "req"))
+
+
+def ticking(platform: Platform, held: list[Held], *, stopping: bool = False) -> Leases:
+    leases = Leases(
+        platform.engine,
+        lease_s=60,
+        heartbeat_s=30,
+        grace_s=0.3,
+        asked_to_stop=lambda: stopping,
+        presence=Presence("n/i/1"),
+    )
+    leases._held = {item.job.id: item for item in held}
+    leases.start()
+    return leases
+
+
+def test_a_job_over_its_time_is_ended_alone_and_its_neighbours_are_not(platform: Platform) -> None:
+    model = Slow(platform.catalog.open(platform.catalog.resolve("tumor", None)).bundle)
+    held = [claimed(0.1, 1), claimed(30, 1), claimed(0.2, 1)]
+    leases = ticking(platform, held)
+    outcomes = run.run(model, held)  # type: ignore[arg-type]
+    leases.close()
+    assert [outcome.complete for outcome in outcomes] == [True, False, True]
+    assert isinstance(outcomes[1].error, errors.TimedOut)
+
+
+def test_when_the_grace_is_over_a_long_run_is_interrupted_and_is_no_failure(platform: Platform) -> None:
+    model = Slow(platform.catalog.open(platform.catalog.resolve("tumor", None)).bundle)
+    held = [claimed(30, 300)]
+    leases = ticking(platform, held, stopping=True)
+    (outcome,) = run.run(model, held)  # type: ignore[arg-type]
+    leases.close()
+    assert (outcome.complete, outcome.error, outcome.held.given_back) == (False, None, True)
+    assert not leases.may_claim
+
+
+def test_a_real_onnx_run_ends_when_it_is_interrupted(platform: Platform) -> None:
+    model = platform.catalog.open(platform.catalog.resolve("sentiment", "2.0.0"))
+    row = {"text": "not bad at all " * 60, "language": "en", "confidence_threshold": 0.0}
+    held = Held(Claimed(UUID(int=1), 1, 4, "sentiment", "2.0.0", 1, [row] * 1000, "req"))
+    leases = ticking(platform, [held])
+    started = time.monotonic()
+    (outcome,) = run.run(model, [held])
+    leases.close()
+    assert isinstance(outcome.error, errors.TimedOut)
+    assert time.monotonic() - started < 5
