@@ -1,0 +1,142 @@
+"""Clients, and the ledger they keep outside the platform: what was asked, what was promised, what was seen."""
+
+from __future__ import annotations
+
+import json
+import random
+import threading
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import requests
+
+from inference import bundle
+from inference.model import open_model
+
+ROOT = Path(__file__).resolve().parent.parent.parent
+TEXTS = ("I love it", "It broke after a day", "not bad at all " * 40, "Terrible. Never again.", "Works perfectly well")
+#: Inputs of a job and its model version: mostly small, some that keep a worker busy for a while.
+SHAPES = ((1, "1.0.0", 65), (40, "1.0.0", 15), (300, "1.0.0", 10), (40, "2.0.0", 10))
+
+
+@dataclass
+class Promise:
+    """One request under one Idempotency-Key, repeated until it was answered with a ticket."""
+
+    key: str
+    inputs: list[dict[str, Any]]
+    version: str
+    job_id: str | None = None
+    cancel: bool = False
+    seen: dict[str, Any] | None = None  #: the terminal state as a client read it
+
+
+@dataclass
+class Ledger:
+    promises: list[Promise] = field(default_factory=list)
+    surprises: list[str] = field(default_factory=list)  #: answers that should never be given
+    refused: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def accepted(self) -> list[Promise]:
+        with self.lock:
+            return [promise for promise in self.promises if promise.job_id]
+
+
+def expected() -> dict[tuple[str, str], str]:
+    """What each model version says of each text, computed without the platform."""
+    found = {}
+    for folder in (ROOT / "bundles" / "sentiment-1", ROOT / "bundles" / "sentiment-2"):
+        loaded = bundle.load(folder)
+        rows = [{"text": text, "language": "en", "confidence_threshold": 0.0} for text in TEXTS]
+        for text, prediction in zip(TEXTS, open_model(loaded).predict(rows), strict=True):
+            found[loaded.manifest.version, text] = prediction.label
+    return found
+
+
+class Client(threading.Thread):
+    """Submits at a steady pace, repeats what was not answered, cancels some, and reads back what it was promised."""
+
+    def __init__(self, url: str, key: str, ledger: Ledger, seed: int, pace_s: float) -> None:
+        super().__init__(daemon=True)
+        self._jobs = f"{url}/api/v1/jobs"
+        self._http = requests.Session()
+        self._http.headers["Authorization"] = f"Bearer {key}"
+        self._ledger = ledger
+        self._random = random.Random(seed)
+        self._name = f"c{seed}"
+        self._pace_s = pace_s
+        self._stopping = threading.Event()
+        self._open: list[Promise] = []
+
+    def run(self) -> None:
+        number = 0
+        while not self._stopping.wait(self._random.expovariate(1 / self._pace_s)):
+            number += 1
+            self._submit(self._promise(number))
+            if self._open and self._random.random() < 0.5:
+                self._look(self._random.choice(self._open))
+
+    def stop(self) -> None:
+        self._stopping.set()
+
+    def _promise(self, number: int) -> Promise:
+        count, version, _ = self._random.choices(SHAPES, [weight for *_, weight in SHAPES])[0]
+        inputs = [{"text": self._random.choice(TEXTS)} for _ in range(count)]
+        promise = Promise(f"{self._name}-{number}", inputs, version)
+        promise.cancel = self._random.random() < 0.03
+        with self._ledger.lock:
+            self._ledger.promises.append(promise)
+        return promise
+
+    def _submit(self, promise: Promise) -> None:
+        body = {
+            "inputs": promise.inputs,
+            "model": "sentiment",
+            "model_version": promise.version,
+            "metadata": {"key": promise.key},
+        }
+        while not self._stopping.is_set():
+            answer = self._ask("POST", self._jobs, body, {"Idempotency-Key": promise.key})
+            if answer is None:
+                self._stopping.wait(0.2)
+                continue
+            job_id = answer["job_id"]
+            if promise.job_id not in (None, job_id):
+                self._surprise(f"{promise.key}: first {promise.job_id}, then {job_id}")
+            again = promise.job_id is None and self._random.random() < 0.1
+            promise.job_id = job_id
+            self._open.append(promise)
+            if promise.cancel:
+                self._ask("POST", f"{self._jobs}/{job_id}/cancel", None, {}, also=(409,))
+            if not again:
+                return
+
+    def _look(self, promise: Promise) -> None:
+        job = self._ask("GET", f"{self._jobs}/{promise.job_id}", None, {})
+        if job and job["status"] in ("completed", "failed", "canceled", "expired"):
+            promise.seen = {name: job.get(name) for name in ("status", "result", "attempt")}
+            self._open.remove(promise)
+
+    def _ask(
+        self, method: str, url: str, body: Any, headers: dict[str, str], also: tuple[int, ...] = ()
+    ) -> dict[str, Any] | None:
+        """The answer, or None for one that a client may meet when something is down."""
+        try:
+            answer = self._http.request(method, url, json=body, headers=headers, timeout=15)
+            found: dict[str, Any] = answer.json()
+        except (requests.RequestException, json.JSONDecodeError):
+            return None
+        if answer.status_code in (200, 202):
+            return found
+        with self._ledger.lock:
+            self._ledger.refused += 1
+        if answer.status_code not in (503, 409, *also):
+            self._surprise(f"{method} {url}: {answer.status_code} {answer.text[:300]}")
+        return None
+
+    def _surprise(self, text: str) -> None:
+        with self._ledger.lock:
+            self._ledger.surprises.append(f"{time.strftime('%T')} {text}")
