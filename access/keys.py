@@ -21,6 +21,7 @@ from core import database, errors, ids
 
 PREFIX = "cck"
 SCOPES = frozenset({"jobs", "admin"})
+MAX_NAME = 100
 CACHE_S = 5.0
 CACHE_MAX = 10_000
 _FORM = re.compile(rf"{PREFIX}_([0-9a-f]{{12}})_([0-9a-f]{{48}})([0-9a-f]{{8}})")
@@ -63,6 +64,9 @@ def create(
     A `tier` becomes the tenant's; without one a new tenant is `free` and an old one stays what it is. Raises
     InvalidInput.
     """
+    for field, value in (("tenant", tenant), ("name", name)):
+        if not (value.isprintable() and 0 < len(value.strip()) <= MAX_NAME):
+            raise errors.InvalidInput.field(field, f"must be 1 to {MAX_NAME} printable characters")
     if unknown := set(scopes) - SCOPES:
         raise errors.InvalidInput.field(
             "scopes", f"must be among {', '.join(sorted(SCOPES))}", received=sorted(unknown)

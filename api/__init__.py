@@ -18,6 +18,9 @@ def create_app(settings: Settings | None = None) -> flask.Flask:
     app = flask.Flask("coatcheck", static_folder=None)
     app.json = parsing.Json(app)
     app.url_map.strict_slashes = False
+    # Else a doubled slash is answered with a redirect to whatever the Host header says.
+    app.url_map.merge_slashes = False
+    app.add_url_rule("/", "root", lambda: flask.redirect("/docs"))
     app.config["MAX_CONTENT_LENGTH"] = values.max_body_bytes
     app.extensions["coatcheck"] = resources.make(values)
     requests.register(app)

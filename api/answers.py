@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import flask
@@ -98,8 +98,17 @@ def result(found: Job) -> dict[str, Any]:
     explain = str(found.options.get("explain", ""))
     stored = found.result or {}
     if "predictions" in stored:
-        return {"predictions": [prediction(item, explain) for item in stored["predictions"]]}
+        return {"predictions": in_place(stored["predictions"], found.options, explain)}
     return prediction(stored, explain)
+
+
+def in_place(
+    stored: Sequence[Mapping[str, Any]], options: Mapping[str, Any], explain: str = ""
+) -> list[dict[str, Any]]:
+    """Predictions in the order of the request, among them the errors of the items that never became inputs."""
+    made, faults = iter(stored), options.get("faults", {})
+    count = len(stored) + len(faults)
+    return [faults.get(str(index)) or prediction(next(made), explain) for index in range(count)]
 
 
 def version(item: Version, input_schema: Mapping[str, Any]) -> dict[str, Any]:

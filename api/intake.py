@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import uuid
 from collections.abc import Mapping
 from typing import Any
@@ -10,6 +11,7 @@ import flask
 
 from api import answers, prefer, requests
 from api.resources import Resources
+from api.schemas.fields import BEST
 from core import errors, ids, metrics
 from inference import schema
 from inference.manifest import Manifest
@@ -38,6 +40,8 @@ def many(here: Resources, manifest: Manifest, raw: list[Any]) -> list[dict[str, 
 
 
 def item(manifest: Manifest, raw: list[Any], index: int) -> dict[str, Any]:
+    if not isinstance(raw[index], dict):
+        raise errors.InvalidInput.field(f"inputs.{index}", "must be an object")
     try:
         return schema.validate_inputs(manifest, raw[index])
     except errors.InvalidInput as error:
@@ -52,9 +56,14 @@ def limit_items(here: Resources, raw: list[Any]) -> None:
         )
 
 
-def explain(resolved: Resolved, level: str) -> str:
-    """The level, if the model offers it; raises InvalidInput."""
-    offered = resolved.manifest.explanation
+def explain(resolved: Resolved, *asked: str | None) -> str:
+    """The level asked for in one place or the other, if the model offers it; raises InvalidInput."""
+    levels = {level for level in asked if level is not None} or {""}
+    if len(levels) > 1:
+        raise errors.InvalidInput.field("options.explain", "says something else than ?explain in the address")
+    level, offered = levels.pop(), resolved.manifest.explanation
+    if level == BEST and offered:
+        return offered[-1]
     if level and level not in offered:
         offers = ", ".join(offered) or "none"
         issue = f"'{level}' is not offered by {resolved.model} {resolved.version}; it offers: {offers}"
@@ -62,12 +71,19 @@ def explain(resolved: Resolved, level: str) -> str:
     return level
 
 
-def preference(here: Resources) -> prefer.Preference:
-    return prefer.parse(flask.request.headers.get("Prefer"), max_wait_s=here.settings.max_wait_s)
+def preference(here: Resources, *, respond_async: bool = False) -> prefer.Preference:
+    """What the header prefers, or the body's `options.async`; raises InvalidInput."""
+    found = prefer.parse(flask.request.headers.get("Prefer"), max_wait_s=here.settings.max_wait_s)
+    return dataclasses.replace(found, respond_async=found.respond_async or respond_async)
 
 
 def new_job(
-    here: Resources, resolved: Resolved, inputs: Any, *, explain: str = "", asked: Mapping[str, Any] | None = None
+    here: Resources,
+    resolved: Resolved,
+    inputs: Any,
+    options: Mapping[str, Any],
+    *,
+    asked: Mapping[str, Any] | None = None,
 ) -> submit.NewJob:
     """A job for the caller, with what it asked for within what its tier allows; raises InvalidInput."""
     caller, asked = requests.caller(), asked or {}
@@ -84,7 +100,7 @@ def new_job(
         model=resolved.model,
         version=resolved.version,
         inputs=inputs,
-        options={"explain": explain},
+        options=options,
         metadata=asked.get("metadata", {}),
         request_id=flask.g.request_id,
         ttl_s=_at_most("expires_in_s", asked, here.settings.job_ttl_s, tier.max_ttl_s),
@@ -117,14 +133,19 @@ def wait(here: Resources, job_id: uuid.UUID, timeout_s: float) -> Job:
         here.waiters.release()
 
 
+#: How a job may end for its input's sake; any other failure is ours.
+_INPUTS_FAULT = {errors.ModelError.code: errors.ModelError, errors.TimedOut.code: errors.TimedOut}
+
+
 def outcome(here: Resources, resolved: Resolved, job_id: uuid.UUID, timeout_s: float) -> Job | flask.Response:
-    """The completed job in time, else its ticket; raises ModelError for one that failed."""
+    """The completed job in time, else its ticket; raises ModelError, TimedOut or JobFailed for one that ended
+    otherwise."""
     found = wait(here, job_id, timeout_s)
     if not found.status.is_terminal:
         return answers.ticket(ids.job_id(job_id), found.status, resolved)
     if found.status is not Status.COMPLETED:
         error = found.error or {}
-        raise errors.ModelError(
+        raise _INPUTS_FAULT.get(error.get("code", ""), errors.JobFailed)(
             f"The job ended as {found.status}: {error.get('message', '')}",
             details={"job_id": ids.job_id(job_id), "status": found.status, "code": error.get("code")},
         )

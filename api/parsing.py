@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import json
+import math
+import re
 from typing import Any, NoReturn
 
 import flask
@@ -10,9 +13,12 @@ import marshmallow as ma
 import orjson
 from flask.json.provider import JSONProvider
 from webargs.flaskparser import FlaskParser
-from werkzeug.exceptions import UnsupportedMediaType
+from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 
 from core import errors
+
+#: Only then is a second look needed; strings match as well, and are let through by it.
+_LONG_NUMBER = re.compile(rb"[0-9]{19}")
 
 
 class Json(JSONProvider):
@@ -43,14 +49,34 @@ class StrictParser(FlaskParser):
             raise UnsupportedMediaType("Send the body as Content-Type: application/json")
         if req.headers.get("Content-Encoding", "identity") != "identity":
             raise UnsupportedMediaType("Send the body without Content-Encoding")
+        body = req.get_data()
+        # A body without Content-Length is cut at the limit, without a word.
+        if req.content_length is None and len(body) >= (req.max_content_length or math.inf):
+            raise RequestEntityTooLarge
         try:
-            return orjson.loads(req.get_data())
+            found = orjson.loads(body)
         except orjson.JSONDecodeError as error:
             raise errors.MalformedRequest(details={"field": "body", "issue": f"is not valid JSON: {error}"}) from error
+        if _LONG_NUMBER.search(body):
+            json.loads(body, parse_int=_exact)
+        return found
+
+    def load_querystring(self, req: flask.Request, schema: ma.Schema) -> Any:
+        for name, values in req.args.lists():
+            if len(values) > 1:
+                raise errors.InvalidInput.field(name, "is given more than once")
+        return super().load_querystring(req, schema)
 
     def handle_error(self, error: ma.ValidationError, *args: Any, **kwargs: Any) -> NoReturn:
         messages: dict[str, Any] = next(iter(error.messages.values())) if isinstance(error.messages, dict) else {}
         raise errors.InvalidInput(errors=list(_flatten(messages))) from error
+
+
+def _exact(digits: str) -> int:
+    """orjson reads what does not fit 64 bits as a rounded float; raises InvalidInput instead."""
+    if not -(2**63) <= int(digits[:25]) < 2**64 or len(digits) > 25:
+        raise errors.InvalidInput.field("body", "holds a whole number that does not fit 64 bits", received=digits[:25])
+    return int(digits)
 
 
 def _flatten(messages: Any, path: str = "") -> list[dict[str, Any]]:
@@ -74,6 +100,9 @@ _WORDS = {
     "Not a valid boolean.": "must be true or false",
     "Not a valid integer.": "must be a whole number",
     "Not a valid number.": "must be a number",
+    "Not a valid list.": "must be a list",
+    "Shorter than minimum length 1.": "must not be empty",
+    "Not a valid aware datetime.": "must be a date and time with a zone, such as 2026-01-31T12:00:00Z",
 }
 
 

@@ -26,7 +26,7 @@ def parse(header: str | None, *, max_wait_s: float) -> Preference:
 
 
 def _seconds(text: str, max_wait_s: float) -> float:
-    if not text.isascii() or not text.isdigit() or int(text[:9]) > max_wait_s:
+    if not text.isascii() or not text.isdigit() or len(text) > 9 or int(text) > max_wait_s:
         raise errors.InvalidInput.field(
             "Prefer", f"wait must be whole seconds from 0 to {max_wait_s:g}", received=text[:40]
         )

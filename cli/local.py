@@ -15,9 +15,10 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @click.command()
 @click.option("--detach", is_flag=True, help="Return when everything runs; stop with `down`.")
-def up(detach: bool) -> None:
+@click.option("--quiet", is_flag=True, help="Do not repeat here what the processes log.")
+def up(detach: bool, quiet: bool) -> None:
     """Start everything here: engines, API, workers, Flower."""
-    sys.exit(commands.up(ROOT, os.environ, detach=detach))
+    sys.exit(commands.up(ROOT, os.environ, detach=detach, quiet=quiet))
 
 
 @click.command()

@@ -11,6 +11,7 @@ from cli.local import down, status, up
 from cli.migrate import migrate
 from cli.models import models
 from core import database, errors
+from storage import objects
 
 
 @click.group()
@@ -31,6 +32,12 @@ def main() -> None:
         sys.exit(1)
     except database.OUTAGES as error:
         click.echo(f"Error: the database does not answer: {error}", err=True)
+        sys.exit(1)
+    except objects.OUTAGES as error:
+        click.echo(f"Error: the object store (S3_ENDPOINT_URL) does not answer: {error}", err=True)
+        sys.exit(1)
+    except (OSError, RuntimeError) as error:
+        click.echo(f"Error: {error}", err=True)
         sys.exit(1)
 
 

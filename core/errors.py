@@ -15,6 +15,7 @@ CoatcheckError
 ├── ModelError              the model failed on this input
 │   └── ModelInterrupted    the run was ended from outside
 ├── TimedOut                the run took longer than the job allows
+├── JobFailed               the job ended without a result, for no fault of its input
 ├── IdempotencyMismatch     the key was used for something else
 ├── IdempotencyInProgress   the key's first request has not ended yet       (retryable)
 ├── BacklogFull             the tenant has too many jobs waiting            (retryable)
@@ -142,6 +143,12 @@ class TimedOut(CoatcheckError):
     """The run took longer than timeout_s"""
 
     code = "TIMED_OUT"
+
+
+class JobFailed(CoatcheckError):
+    """The job ended without a result"""
+
+    code = "JOB_FAILED"
 
 
 class IdempotencyMismatch(CoatcheckError):

@@ -33,6 +33,9 @@ def configure(level: str) -> None:
             ],
         )
     )
+    # A line for every wake-up received and done says nothing that the jobs do not.
+    for chatty in ("celery.worker.strategy", "celery.app.trace", "celery.beat"):
+        logging.getLogger(chatty).setLevel(max(logging.WARNING, logging.getLevelNamesMapping()[level]))
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(level)

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import difflib
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,7 +17,11 @@ from core import errors
 
 ENVIRONMENTS = ("development", "production")
 PROVIDERS = ("cpu", "cuda")
-_DATABASE_URL = validate.Regexp(r"postgresql(\+psycopg)?://")
+_DATABASE_URL = validate.Regexp(r"postgresql(\+psycopg)?://", error="must begin with postgresql://")
+_REDIS_URL = validate.Regexp(r"(rediss?|unix|redis\+socket)://", error="must begin with redis:// or rediss://")
+_S3_URL = validate.Regexp(r"https?://", error="must begin with https:// or http://")
+#: Not read here, but ours: what `.coatcheck/env` hands to clients, and what a worker's parent hands to its children.
+_OTHERS = ("URL", "API_KEY", "ADMIN_KEY", "WORKER_INCARNATION", "WORKER_STOP_FILE")
 
 
 @dataclass(frozen=True)
@@ -61,6 +68,7 @@ def load() -> Settings:
         env.seal()
     except environs.EnvValidationError as error:
         raise errors.SettingsInvalid(_sentence(error.error_messages)) from error
+    _refuse_unknown(os.environ)  # noqa: TID251 - this is the place
     settings = Settings(**values)
     if settings.heartbeat_s * 3 > settings.lease_s:
         raise errors.SettingsInvalid(
@@ -87,8 +95,8 @@ def _read(env: environs.Env) -> dict[str, Any]:
     positive = validate.Range(min=0, min_inclusive=False)
     values: dict[str, Any] = {
         "database_url": env.str("DATABASE_URL", validate=_DATABASE_URL),
-        "redis_url": env.str("REDIS_URL", validate=validate.Regexp(r"(rediss?|unix|redis\+socket)://")),
-        "s3_endpoint_url": env.str("S3_ENDPOINT_URL", validate=validate.Regexp(r"https?://")),
+        "redis_url": env.str("REDIS_URL", validate=_REDIS_URL),
+        "s3_endpoint_url": env.str("S3_ENDPOINT_URL", validate=_S3_URL),
         "s3_access_key": env.str("S3_ACCESS_KEY"),
         "s3_secret_key": env.str("S3_SECRET_KEY"),
         "s3_bucket": env.str("S3_BUCKET", "coatcheck"),
@@ -106,7 +114,7 @@ def _read(env: environs.Env) -> dict[str, Any]:
             "default_wait_s": env.float("DEFAULT_WAIT_S", 10.0, validate=validate.Range(0)),
             "max_wait_s": env.float("MAX_WAIT_S", 30.0, validate=positive),
             "max_waiters": env.int("MAX_WAITERS", 16, validate=validate.Range(0)),
-            "job_ttl_s": env.int("JOB_TTL_S", 86_400, validate=validate.Range(1)),
+            "job_ttl_s": env.int("JOB_TTL_S", 86_400, validate=validate.Range(1, 10 * 365 * 86_400)),
             "lease_s": env.float("LEASE_S", 20.0, validate=positive),
             "heartbeat_s": env.float("HEARTBEAT_S", 5.0, validate=positive),
             "run_timeout_s": env.int("RUN_TIMEOUT_S", 300, validate=validate.Range(1)),
@@ -118,6 +126,18 @@ def _read(env: environs.Env) -> dict[str, Any]:
             "max_losses": env.int("MAX_LOSSES", 3, validate=validate.Range(1)),
         }
     return values
+
+
+def _refuse_unknown(environ: Mapping[str, str]) -> None:
+    """A misspelt setting must not pass as a default; raises SettingsInvalid."""
+    known = [
+        f"COATCHECK_{name}" for name in (*(field.name.upper() for field in dataclasses.fields(Settings)), *_OTHERS)
+    ]
+    for name in sorted(environ):
+        if name.startswith("COATCHECK_") and name not in known:
+            close = difflib.get_close_matches(name, known, 1)
+            meant = f"; did you mean {close[0]}?" if close else ""
+            raise errors.SettingsInvalid(f"cannot start: there is no setting {name}{meant} (docs/settings.md)")
 
 
 def _sentence(messages: list[str] | Mapping[str, Any]) -> str:

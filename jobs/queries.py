@@ -81,14 +81,15 @@ def wait(engine: sqlalchemy.Engine, tenant_id: uuid.UUID, job_id: uuid.UUID, tim
 
 
 def cancel(engine: sqlalchemy.Engine, tenant_id: uuid.UUID, job_id: uuid.UUID) -> Job:
-    """Cancel at once what is pending, ask a running job to stop; raises JobStateConflict for one that has ended."""
+    """Cancel at once what is pending, ask a running job to stop; raises JobStateConflict for one that ended
+    otherwise."""
     try:
         with engine.begin() as connection:
             found = connection.execute(_CANCEL, {"id": job_id, "tenant_id": tenant_id}).first()
     except database.OUTAGES as error:
         raise database.unavailable() from error
     job = get(engine, tenant_id, job_id)
-    if found is None:
+    if found is None and job.status is not Status.CANCELED:
         raise conflict(job, "canceled")
     return job
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -11,24 +12,29 @@ import threading
 import time
 from collections.abc import Mapping
 from pathlib import Path
+from typing import IO
 
 import click
 
-from local import child, first_run
-from local.state import write_private
-from local.supervisor import StartFailed, Supervisor, clear_leftovers, tail
+from core import errors
+from local import child, first_run, state
+from local.state import read_json, write_private
+from local.supervisor import StartFailed, Supervisor, clear_leftovers
 
 RECORD = "supervisor.json"
 STOP_S = 60.0
 
 
-def up(root: Path, environ: Mapping[str, str], *, detach: bool) -> int:
-    """Start everything; in the foreground until Ctrl-C, or in the background. Returns an exit code."""
+def up(root: Path, environ: Mapping[str, str], *, detach: bool, quiet: bool) -> int:
+    """Start everything; in the foreground until Ctrl-C, or in the background. Returns an exit code.
+
+    `quiet` leaves out what the processes log, which is in their files anyway.
+    """
     if running(root):
         client = _client(root)
         click.echo(f"Already running: {client['COATCHECK_URL']} (./run status, ./run down)")
         return 0
-    return _background(root, environ) if detach else _foreground(root, environ)
+    return _background(root, environ) if detach else _foreground(root, environ, quiet=quiet)
 
 
 def down(root: Path) -> int:
@@ -58,10 +64,13 @@ def status(root: Path) -> int:
         click.echo("Not running (./run up)")
         return 3
     record = root / ".coatcheck" / "run" / "pids.json"
-    processes = json.loads(record.read_text()) if record.exists() else []
+    processes = read_json(record) if record.exists() else []
     states = {item["name"]: child.start_time(item["pid"]) == item["born"] for item in processes}
     for item in processes:
         click.echo(f"  {item['name']:<10} {'running' if states[item['name']] else 'dead':<8} {item['pid']}")
+    if not (root / ".coatcheck" / "run" / "ready").exists():
+        click.echo("  still starting")
+        return 3
     click.echo(f"  {_client(root)['COATCHECK_URL']}")
     return 0 if states and all(states.values()) else 3
 
@@ -71,14 +80,19 @@ def running(root: Path) -> int | None:
     record = root / ".coatcheck" / "run" / RECORD
     if not record.exists():
         return None
-    found = json.loads(record.read_text())
+    found = read_json(record)
     return int(found["pid"]) if child.start_time(found["pid"]) == found["born"] else None
 
 
-def _foreground(root: Path, environ: Mapping[str, str]) -> int:
+def _foreground(root: Path, environ: Mapping[str, str], *, quiet: bool) -> int:
     started = time.monotonic()
+    try:
+        supervisor = Supervisor(root, environ)
+        lock = _lock(supervisor.state.run / "lock")
+    except (RuntimeError, OSError) as error:
+        click.echo(f"Cannot start: {error}", err=True)
+        return 1
     click.echo("Coatcheck is starting")
-    supervisor = Supervisor(root, environ)
     me = {"pid": os.getpid(), "born": child.start_time(os.getpid())}
     write_private(supervisor.state.run / RECORD, json.dumps(me))
     signal.signal(signal.SIGTERM, supervisor.ask_to_stop)
@@ -87,11 +101,13 @@ def _foreground(root: Path, environ: Mapping[str, str]) -> int:
     try:
         client = supervisor.start()
         first_run.show(client)
-        (supervisor.state.run / "ready").touch()
-        click.echo(f"Ready after {time.monotonic() - started:.1f} s. Logs: .coatcheck/logs. Ctrl-C stops everything.")
-        threading.Thread(target=_follow, args=(supervisor,), daemon=True).start()
+        click.echo(f"Ready after {time.monotonic() - started:.1f} s. Logs: .coatcheck/logs")
+        write_private(supervisor.state.run / "ready", str(os.getpid()))
+        if not quiet:
+            click.echo("Ctrl-C stops everything.")
+            threading.Thread(target=_follow, args=(supervisor,), daemon=True).start()
         supervisor.watch()
-    except (StartFailed, OSError, RuntimeError) as error:
+    except (StartFailed, OSError, RuntimeError, errors.CoatcheckError) as error:
         click.echo(f"\nCannot start: {error}", err=True)
         code = 1
     finally:
@@ -99,18 +115,30 @@ def _foreground(root: Path, environ: Mapping[str, str]) -> int:
         supervisor.stop()
         for name in (RECORD, "ready"):
             (supervisor.state.run / name).unlink(missing_ok=True)
+        lock.close()
     return code
+
+
+def _lock(path: Path) -> IO[bytes]:
+    """Held for as long as this supervisor lives, however it ends; raises RuntimeError when another one has it."""
+    stream = path.open("wb")
+    try:
+        fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        stream.close()
+        raise RuntimeError("another `up` of this checkout is running or starting (./run status)") from error
+    return stream
 
 
 def _background(root: Path, environ: Mapping[str, str]) -> int:
     folder = root / ".coatcheck"
     folder.mkdir(mode=0o700, exist_ok=True)
-    log, ready = folder / "up.log", folder / "run" / "ready"
-    ready.unlink(missing_ok=True)
-    with log.open("wb") as stream:
-        command = [sys.executable, "-m", "cli.main", "up"]
+    # A log of its own, until it is known that no other `up` is on its way.
+    log, ready = folder / f"up.{os.getpid()}.log", folder / "run" / "ready"
+    write_private(log, "")
+    with log.open("ab") as stream:
         process = subprocess.Popen(
-            command,
+            [sys.executable, "-m", "cli.main", "up", "--quiet"],
             stdin=subprocess.DEVNULL,
             stdout=stream,
             stderr=stream,
@@ -120,15 +148,17 @@ def _background(root: Path, environ: Mapping[str, str]) -> int:
         )
     shown = 0
     while process.poll() is None:
+        done = ready.exists() and ready.read_text() == str(process.pid)
         text = log.read_text(errors="replace")
         click.echo(text[shown:], nl=False)
         shown = len(text)
-        if ready.exists():
-            click.echo(log.read_text(errors="replace")[shown:].split("Ready after")[0], nl=False)
+        if done:
+            log.replace(folder / "up.log")
             click.echo("Running in the background. Stop with: ./run down")
             return 0
         time.sleep(0.1)
-    click.echo(tail(log) if shown == 0 else log.read_text(errors="replace")[shown:], err=True)
+    click.echo(log.read_text(errors="replace")[shown:], nl=False, err=True)
+    log.unlink()
     return process.returncode or 1
 
 
@@ -156,6 +186,6 @@ def _client(root: Path) -> dict[str, str]:
 def _clear(root: Path) -> None:
     folder = root / ".coatcheck"
     if (folder / "state.json").exists():
-        from local import state
-
         clear_leftovers(state.load(folder))
+    for name in (RECORD, "ready"):
+        (folder / "run" / name).unlink(missing_ok=True)

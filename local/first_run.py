@@ -13,13 +13,20 @@ TEXT = "I love this product, it works perfectly!"
 
 
 def show(client: Mapping[str, str]) -> None:
-    """Ask the running platform and print its answers; raises what urllib raises when it does not answer."""
+    """Ask the running platform and print its answers.
+
+    Raises RuntimeError when the job does not complete, and what urllib raises when nobody answers.
+    """
     url, key = client["COATCHECK_URL"], client["COATCHECK_API_KEY"]
     answer = _call(f"{url}/api/v1/predict", key, {"inputs": {"text": TEXT}})
     click.echo(f"\nPOST /api/v1/predict  {json.dumps(answer)}")
     ticket = _call(f"{url}/api/v1/jobs", key, {"inputs": {"text": TEXT}})
     job = _call(f"{url}/api/v1/jobs/{ticket['job_id']}?wait=30", key)
     click.echo(f"POST /api/v1/jobs     {ticket['job_id']} → {job['status']}  {json.dumps(job.get('result'))}")
+    if job["status"] != "completed":
+        raise RuntimeError(
+            f"the first job is {job['status']} after 30 s: {json.dumps(job.get('error', job.get('queue')))}"
+        )
     click.echo(
         f"\nAPI     {url}   (docs: {url}/docs)\nFlower  {client['FLOWER_URL']}\n"
         f"\nTry it:\n\n  . .coatcheck/env\n"

@@ -19,7 +19,7 @@ def environment(root: Path, state: State, urls: Mapping[str, str], environ: Mapp
     return {
         **environ,
         **urls,
-        "COATCHECK_MODEL_CACHE": str(state.folder / "models"),
+        "COATCHECK_MODEL_CACHE": environ.get("COATCHECK_MODEL_CACHE") or str(state.folder / "models"),
         "PYTHONPATH": str(root),
         "PYTHONUNBUFFERED": "1",
         "PATH": os.pathsep.join((scripts, environ.get("PATH", os.defpath))),
@@ -38,7 +38,7 @@ def programs(state: State, env: Mapping[str, str]) -> tuple[list[Program], list[
     ports = state.ports
     api = (
         sys.executable, "-m", "granian", "--interface", "wsgi", "--factory", "api:create_app", "--host", "127.0.0.1",
-        "--port", str(ports["api"]), "--workers", "1", "--blocking-threads", "16", "--log-level", "warning",
+        "--port", str(ports["api"]), "--workers", "1", "--blocking-threads", "64", "--log-level", "warning",
     )  # fmt: skip
     flower_env = {**env, "FLOWER_BASIC_AUTH": f"coatcheck:{state.secrets['flower']}"}
     flower = (*celery, "flower", "--address=127.0.0.1", f"--port={ports['flower']}")
@@ -59,7 +59,7 @@ def programs(state: State, env: Mapping[str, str]) -> tuple[list[Program], list[
     )
     beat = (*celery, "beat", "-s", str(state.run / "beat-schedule"), "--pidfile=", "-l", "WARNING")
     early = [
-        Program("worker", worker, env, grace_s=30),
+        Program("worker", worker, env, grace_s=40),
         Program("io", io, env, grace_s=15),
         Program("api", api, env, grace_s=15),
     ]

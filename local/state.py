@@ -12,6 +12,7 @@ import socket
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 API_PORT = 8000
 #: Below the range that the kernel gives to outgoing connections.
@@ -81,7 +82,9 @@ def load(folder: Path) -> State:
     state = State(folder)
     stored = folder / "state.json"
     if stored.exists():
-        state = State(folder, **json.loads(stored.read_text()))
+        state = State(folder, **read_json(stored))
+    elif (folder / "data").exists():
+        raise RuntimeError(f"{folder / 'data'} belongs to a state.json that is gone: remove {folder} to start afresh")
     for part in (state.run, state.logs, state.data):
         part.mkdir(mode=0o700, exist_ok=True)
     for name in NAMES:
@@ -94,7 +97,10 @@ def load(folder: Path) -> State:
 
 
 def renew_taken_ports(state: State) -> list[str]:
-    """Replace ports that somebody else took since the last start; says which."""
+    """Replace ports that somebody else took since the last start; says which. The API goes back to its own if it
+    can."""
+    if state.ports["api"] != API_PORT and is_free(API_PORT):
+        state.ports["api"] = API_PORT
     taken = [name for name, port in state.ports.items() if not is_free(port)]
     for name in taken:
         state.ports[name] = free_port(state.ports.values())
@@ -119,6 +125,14 @@ def free_port(not_these: Iterable[int] = ()) -> int:
         if port not in taken and is_free(port):
             return port
     raise OSError(f"no free port found between {PORTS.start} and {PORTS.stop}")
+
+
+def read_json(path: Path) -> Any:
+    """What `write_private` wrote; raises RuntimeError when it is damaged."""
+    try:
+        return json.loads(path.read_text())
+    except ValueError as error:
+        raise RuntimeError(f"{path} is damaged: remove it, or {path.parent} to start afresh") from error
 
 
 def write_private(path: Path, text: str) -> None:

@@ -14,11 +14,14 @@ from pathlib import Path
 
 import click
 
+from core import settings
 from local import child, engines, platform_processes, state
 from local.child import Child, Program
-from local.state import State, write_private
+from local.state import State, read_json, write_private
 
 START_S = 90.0
+#: A log larger than this is put aside when its process starts again.
+LOG_BYTES = 50 * 2**20
 #: A process that dies again within this time waits before it is started again.
 QUICK_DEATH_S = 5.0
 
@@ -51,6 +54,9 @@ class Supervisor:
         if self.state.ports["api"] != state.API_PORT:
             click.echo(f"  port {state.API_PORT} is not ours: the API listens on {self.state.ports['api']}")
         urls = self.state.urls(self.environ)
+        # Here, where it costs nothing yet, and not in the log of the first process that stumbles over it.
+        os.environ.update(urls)
+        settings.load()
         env = platform_processes.environment(self.root, self.state, urls, self.environ)
         self._engines(urls, env)
         with _step("tables migrated"):
@@ -134,7 +140,10 @@ class Supervisor:
         return client
 
     def _launch(self, program: Program) -> None:
-        self.children.append(Child(program, self.state.logs / f"{program.name}.log", self.root))
+        log = self.state.logs / f"{program.name}.log"
+        if log.exists() and log.stat().st_size > LOG_BYTES:
+            log.replace(log.with_suffix(".log.1"))
+        self.children.append(Child(program, log, self.root))
         alive = [
             {"name": item.program.name, "pid": item.pid, "born": child.start_time(item.pid)} for item in self.children
         ]
@@ -142,6 +151,8 @@ class Supervisor:
 
     def _once(self, command: list[str], env: Mapping[str, str]) -> str:
         done = subprocess.run(command, env=dict(env), cwd=self.root, capture_output=True, text=True, check=False)
+        if self.stopping:
+            raise StartFailed("stopped while starting")
         if done.returncode != 0:
             raise StartFailed(f"{' '.join(command[2:5])} failed:\n{done.stdout}{done.stderr}")
         return done.stdout
@@ -170,7 +181,7 @@ def clear_leftovers(found: State) -> None:
     record = found.run / "pids.json"
     if not record.exists():
         return
-    left = [item for item in json.loads(record.read_text()) if child.start_time(item["pid"]) == item["born"]]
+    left = [item for item in read_json(record) if child.start_time(item["pid"]) == item["born"]]
     ends_at = time.monotonic() + 10
     while left and time.monotonic() < ends_at:
         time.sleep(0.1)

@@ -8,7 +8,7 @@ from jobs import claim, settle, sweep
 from jobs.job import Claimed
 from tests.conftest import Platform
 
-BODY = {"prediction": "positive", "confidence": 0.9, "scores": {"negative": 0.1, "positive": 0.9}}
+BODY: dict[str, object] = {"prediction": "positive", "confidence": 0.9, "scores": {"negative": 0.1, "positive": 0.9}}
 
 
 def take(
@@ -25,7 +25,10 @@ def took(platform: Platform, **how: str) -> list[Claimed]:
 
 
 def complete(platform: Platform, jobs: list[Claimed]) -> set[UUID]:
-    return settle.complete(platform.engine, [settle.Done(job, BODY, 1, run_ms=3) for job in jobs])
+    def body(job: Claimed) -> dict[str, object]:
+        return {"predictions": [BODY] * len(job.rows)} if isinstance(job.inputs, list) else BODY
+
+    return settle.complete(platform.engine, [settle.Done(job, body(job), 1, run_ms=3) for job in jobs])
 
 
 def work(platform: Platform) -> None:

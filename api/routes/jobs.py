@@ -36,13 +36,13 @@ def submit(body: dict[str, Any]) -> flask.Response:
     if key and (found := idempotency.find(here.engine, key)) and found.reply:
         return once.replay(found.reply)
     resolved = intake.resolve(here, body)
-    level = intake.explain(resolved, body["options"].get("explain", ""))
+    level = intake.explain(resolved, body["options"].get("explain"))
     raw = body["inputs"]
     if raw == []:
         raise errors.InvalidInput.field("inputs", "must hold at least one input")
     many = isinstance(raw, list)
     inputs = intake.many(here, resolved.manifest, raw) if many else intake.one(resolved.manifest, raw)
-    new = intake.new_job(here, resolved, inputs, explain=level, asked=body)
+    new = intake.new_job(here, resolved, inputs, {"explain": level}, asked=body)
     ticket = answers.ticket(ids.job_id(new.id), Status.PENDING, resolved)
     earlier = here.submitter.submit(new, key, once.stored(ticket) if key else None)
     return once.replay(earlier.reply) if earlier and earlier.reply else ticket
@@ -103,7 +103,8 @@ def events(job_id: str) -> flask.Response:
 @blueprint.arguments(into.Nothing(), location="query", as_kwargs=True)
 @docs.answers(blueprint, {200: out.Job}, 404, 409, *BAD)
 def cancel(job_id: str) -> flask.Response:
-    """Take a job back: at once while it is pending, at the worker's next heartbeat while it is processing."""
+    """Take a job back: at once while it is pending, at the worker's next heartbeat while it is processing. Safe to
+    repeat."""
     here = resources.here()
     return _answer(here, queries.cancel(here.engine, requests.caller().tenant_id, ids.parse_job_id(job_id)))
 

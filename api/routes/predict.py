@@ -6,12 +6,12 @@ from typing import Any
 
 import flask
 
-from api import answers, docs, errors, intake, once, requests, resources
+from api import answers, docs, errors, intake, once, prefer, requests, resources
 from api.parsing import Blueprint
 from api.resources import Resources
 from api.schemas import answers as out
 from api.schemas import requests as into
-from core import errors as faults
+from core import errors as ours
 from core import ids, metrics
 from inference.model import Model
 from jobs import drain, idempotency, submit
@@ -29,23 +29,17 @@ BAD = (400, 401, 403, 404, 409, 413, 415, 422, 429, 500, 503)
 @blueprint.arguments(into.Predict())
 @blueprint.arguments(into.PredictQuery(), location="query", as_kwargs=True)
 @docs.answers(blueprint, {200: out.Prediction, 202: out.Ticket}, *BAD, headers=SERVED)
-def predict(body: dict[str, Any], explain: str = "") -> flask.Response:
+def predict(body: dict[str, Any], explain: str | None = None) -> flask.Response:
     """Predict one input."""
     here = resources.here()
     key = once.key("predict", {"body": body, "explain": explain})
     resolved = intake.resolve(here, body)
-    level = intake.explain(resolved, explain or body["options"].get("explain", ""))
+    level = intake.explain(resolved, explain, body["options"].get("explain"))
     row = intake.one(resolved.manifest, body["inputs"])
-    wants = intake.preference(here)
-    respond_async = wants.respond_async or body["options"].get("async_", False)
-    if resolved.manifest.inline and not respond_async:
+    wants = intake.preference(here, respond_async=body["options"].get("async_", False))
+    if resolved.manifest.inline and not wants.respond_async:
         return once.computed(here, key, lambda: _inline(here, resolved, row, level))
-    new = intake.new_job(here, resolved, row, explain=level)
-    if respond_async:
-        ticket = _preferred(answers.ticket(ids.job_id(new.id), Status.PENDING, resolved), "respond-async")
-        earlier = here.submitter.submit(new, key, once.stored(ticket) if key else None)
-        return once.replay(earlier.reply) if earlier and earlier.reply else ticket
-    found = _through_a_job(here, resolved, new, key)
+    found = _through_a_job(here, resolved, intake.new_job(here, resolved, row, {"explain": level}), key, wants)
     return _prediction(resolved, dict(found.result or {}), level) if isinstance(found, Job) else found
 
 
@@ -60,16 +54,19 @@ def _prediction(resolved: Resolved, stored: dict[str, Any], level: str) -> flask
 
 
 def _through_a_job(
-    here: Resources, resolved: Resolved, new: submit.NewJob, key: idempotency.Key | None
+    here: Resources, resolved: Resolved, new: submit.NewJob, key: idempotency.Key | None, wants: prefer.Preference
 ) -> Job | flask.Response:
-    """The completed job, its ticket if it takes too long, or what the key already stands for."""
-    earlier = here.submitter.submit(new, key)
+    """The completed job, its ticket if that is preferred or it takes too long, or what the key already stands for."""
+    ticket = answers.ticket(ids.job_id(new.id), Status.PENDING, resolved) if wants.respond_async else None
+    earlier = here.submitter.submit(new, key, once.stored(ticket) if ticket and key else None)
     if earlier and earlier.reply:
         return once.replay(earlier.reply)
+    if ticket:
+        return _applied(ticket, "respond-async")
     job_id = earlier.job_id if earlier and earlier.job_id else new.id
-    wants = intake.preference(here)
     wait_s = here.settings.default_wait_s if wants.wait_s is None else wants.wait_s
-    return intake.outcome(here, resolved, job_id, wait_s)
+    found = intake.outcome(here, resolved, job_id, wait_s)
+    return found if isinstance(found, Job) else _applied(found, f"wait={wait_s:g}")
 
 
 @blueprint.route("/batch", methods=["POST"])
@@ -81,34 +78,40 @@ def predict_batch(body: dict[str, Any]) -> flask.Response:
     here = resources.here()
     key = once.key("predict/batch", body)
     resolved = intake.resolve(here, body)
-    intake.limit_items(here, body["inputs"])
-    items: list[dict[str, Any] | None] = [None] * len(body["inputs"])
-    rows: dict[int, dict[str, Any]] = {}
-    for index in range(len(items)):
-        try:
-            rows[index] = intake.item(resolved.manifest, body["inputs"], index)
-        except faults.InvalidInput as error:
-            if body["options"]["return_errors"] == "fail_fast":
-                raise
-            items[index] = {"error": errors.body(error)}
-    if rows and not resolved.manifest.inline:
-        found = _through_a_job(here, resolved, intake.new_job(here, resolved, list(rows.values())), key)
+    wants = intake.preference(here)
+    rows, faults = _checked(here, resolved, body)
+    if rows and (wants.respond_async or not resolved.manifest.inline):
+        new = intake.new_job(here, resolved, list(rows.values()), {"explain": "", "faults": faults})
+        found = _through_a_job(here, resolved, new, key, wants)
         if not isinstance(found, Job):
             return found
-        made = [answers.prediction(item, "") for item in (found.result or {})["predictions"]]
-        return _batch(resolved, items, dict(zip(rows, made, strict=True)))
-    return once.computed(
-        here, key, lambda: _batch(resolved, items, _inline_rows(here, resolved, rows, body["options"]))
-    )
+        return _batch(resolved, answers.in_place((found.result or {})["predictions"], found.options))
+    return once.computed(here, key, lambda: _inline_batch(here, resolved, rows, faults, body["options"]))
 
 
-def _batch(resolved: Resolved, items: list[dict[str, Any] | None], made: dict[int, dict[str, Any]]) -> flask.Response:
-    answered = [made.get(index, item) for index, item in enumerate(items)]
+def _checked(
+    here: Resources, resolved: Resolved, body: dict[str, Any]
+) -> tuple[dict[int, dict[str, Any]], dict[str, dict[str, Any]]]:
+    """The good items by their place, and the errors of the others; raises InvalidInput if none may be bad."""
+    intake.limit_items(here, body["inputs"])
+    rows: dict[int, dict[str, Any]] = {}
+    faults: dict[str, dict[str, Any]] = {}
+    for index in range(len(body["inputs"])):
+        try:
+            rows[index] = intake.item(resolved.manifest, body["inputs"], index)
+        except ours.InvalidInput as error:
+            if body["options"]["return_errors"] == "fail_fast":
+                raise
+            faults[str(index)] = {"error": errors.body(error)}
+    return rows, faults
+
+
+def _batch(resolved: Resolved, answered: list[dict[str, Any]]) -> flask.Response:
     response = flask.jsonify(
         {
             "predictions": answered,
             "count": len(answered),
-            "failed": sum("error" in (answer or {}) for answer in answered),
+            "failed": sum("error" in answer for answer in answered),
             "model": resolved.model,
             "model_version": resolved.version,
             "request_id": flask.g.request_id,
@@ -117,16 +120,22 @@ def _batch(resolved: Resolved, items: list[dict[str, Any] | None], made: dict[in
     return answers.served_by(response, resolved)
 
 
-def _inline_rows(
-    here: Resources, resolved: Resolved, rows: dict[int, dict[str, Any]], options: dict[str, Any]
-) -> dict[int, dict[str, Any]]:
+def _inline_batch(
+    here: Resources,
+    resolved: Resolved,
+    rows: dict[int, dict[str, Any]],
+    faults: dict[str, dict[str, Any]],
+    options: dict[str, Any],
+) -> flask.Response:
     inputs, size = list(rows.values()), options["batch_size"]
     made: list[dict[str, Any]] = []
     for start in range(0, len(inputs), size):
         made += _slice(
             here, resolved, inputs[start : start + size], individual=options["return_errors"] == "individual"
         )
-    return dict(zip(rows, made, strict=True))
+    placed = iter(made)
+    count = len(rows) + len(faults)
+    return _batch(resolved, [faults.get(str(index)) or next(placed) for index in range(count)])
 
 
 def _slice(
@@ -134,7 +143,7 @@ def _slice(
 ) -> list[dict[str, Any]]:
     try:
         return [answers.prediction(drain.body(item), "") for item in _run(here, resolved, rows)]
-    except faults.ModelError as error:
+    except ours.ModelError as error:
         if not individual:
             raise
         if len(rows) == 1:
@@ -150,7 +159,7 @@ def _run(here: Resources, resolved: Resolved, rows: list[dict[str, Any]]) -> lis
     return found
 
 
-def _preferred(response: flask.Response, applied: str) -> flask.Response:
+def _applied(response: flask.Response, preference: str) -> flask.Response:
     if flask.request.headers.get("Prefer"):
-        response.headers["Preference-Applied"] = applied
+        response.headers["Preference-Applied"] = preference
     return response

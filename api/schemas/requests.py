@@ -4,7 +4,15 @@ from __future__ import annotations
 
 from marshmallow import Schema, fields, validate
 
-from api.schemas.fields import Explain, Metadata, StrictBoolean, StrictInteger, StrictString
+from api.schemas.fields import (
+    Explain,
+    Metadata,
+    QueryInteger,
+    QueryNumber,
+    StrictBoolean,
+    StrictInteger,
+    StrictString,
+)
 from jobs.job import Priority, Status
 
 _NAME = validate.Length(1, 64)
@@ -66,17 +74,17 @@ class NewJob(Schema):
 
 
 class Wait(Schema):
-    wait = fields.Float(
+    wait = QueryNumber(
         load_default=0.0, validate=validate.Range(0), metadata={"description": "Seconds to wait for the end."}
     )
 
 
 class JobsQuery(Schema):
     status = fields.String(validate=validate.OneOf(list(Status)))
-    model = fields.String(validate=_NAME)
+    model = fields.String(validate=validate.Regexp(r"[A-Za-z0-9._-]{1,64}\Z", error="is not the name of a model"))
     created_after = fields.AwareDateTime(format="iso")
     created_before = fields.AwareDateTime(format="iso")
-    limit = fields.Integer(load_default=20, validate=validate.Range(1, 100))
+    limit = QueryInteger(load_default=20, validate=validate.Range(1, 100))
     cursor = fields.String(validate=validate.Length(1, 64))
 
 

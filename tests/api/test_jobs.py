@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import threading
 from typing import Any
 
@@ -12,6 +13,10 @@ from tests.hands import work
 JOBS = "/api/v1/jobs"
 GOOD = {"inputs": {"text": "Great"}}
 pytestmark = pytest.mark.usefixtures("quiet")
+
+
+def nested(levels: int) -> Any:
+    return [nested(levels - 1)] if levels else []
 
 
 def submit(client: FlaskClient, **fields: Any) -> str:
@@ -61,8 +66,15 @@ def test_a_canceled_job_stays_canceled(client: FlaskClient) -> None:
     job_id = submit(client)
     assert client.post(f"{JOBS}/{job_id}/cancel").get_json()["status"] == "canceled"
     again = client.post(f"{JOBS}/{job_id}/cancel")
-    assert again.status_code == 409
-    assert "canceled" in again.get_json()["error"]["message"]
+    assert (again.status_code, again.get_json()["status"]) == (200, "canceled")
+
+
+def test_a_completed_job_cannot_be_canceled(client: FlaskClient, platform: Platform) -> None:
+    job_id = submit(client)
+    work(platform)
+    answer = client.post(f"{JOBS}/{job_id}/cancel")
+    assert answer.status_code == 409
+    assert "completed" in answer.get_json()["error"]["message"]
 
 
 def test_pages_are_stable_while_new_jobs_arrive(client: FlaskClient) -> None:
@@ -94,23 +106,50 @@ def test_jobs_are_filtered_by_status_and_model(client: FlaskClient, platform: Pl
         ({**GOOD, "expires_in_s": "60"}, "expires_in_s"),
         ({**GOOD, "metadata": {"a": "x" * 5000}}, "metadata"),
         ({**GOOD, "metadata": []}, "metadata"),
+        ({**GOOD, "metadata": {"a": nested(32)}}, "metadata"),
+        ({**GOOD, "metadata": {"a": 2**64}}, "body"),
+        ({**GOOD, "metadata": {"a": -(2**63) - 1}}, "body"),
+        ({"inputs": [{"text": "a"}, 7]}, "inputs.1"),
         ({**GOOD, "webhook_url": "https://example.com"}, "webhook_url"),
     ],
 )
 def test_a_bad_job_is_refused_by_the_name_of_its_fault(client: FlaskClient, body: dict[str, Any], field: str) -> None:
-    answer = client.post(JOBS, json=body)
+    answer = client.post(JOBS, data=json.dumps(body), content_type="application/json")
     assert answer.status_code == 422
     assert answer.get_json()["error"]["details"]["field"] == field
     assert client.get(JOBS).get_json()["jobs"] == []
 
 
-@pytest.mark.parametrize("query", ["wait=31", "wait=-1", "wait=soon", "wait=nan", "colour=1"])
+def test_metadata_comes_back_as_it_went_in(client: FlaskClient) -> None:
+    metadata = {"deep": nested(30), "big": 2**64 - 1, "small": -(2**63), "digits": "1" * 40}
+    job_id = submit(client, metadata=metadata)
+    assert client.get(f"{JOBS}/{job_id}").get_json()["metadata"] == metadata
+    assert client.get(JOBS).get_json()["jobs"][0]["metadata"] == metadata
+
+
+@pytest.mark.parametrize(
+    "query", ["wait=31", "wait=1_0", "wait=%D9%A1", "wait=1&wait=1", "wait=-1", "wait=soon", "wait=nan", "colour=1"]
+)
 def test_odd_waits_are_refused(client: FlaskClient, query: str) -> None:
     assert client.get(f"{JOBS}/job_{'0' * 32}?{query}").status_code == 422
 
 
 @pytest.mark.parametrize(
-    "query", ["limit=0", "limit=101", "cursor=x", "cursor=%00", "status=done", "created_after=yesterday"]
+    "query",
+    [
+        "limit=0",
+        "limit=101",
+        "limit=1_0",
+        "limit=%201",
+        "limit=%D9%A1",
+        "limit=1&limit=2",
+        "cursor=x",
+        "cursor=%00",
+        "status=done",
+        "status=failed&status=failed",
+        "created_after=yesterday",
+        "model=%00",
+    ],
 )
 def test_odd_listings_are_refused(client: FlaskClient, query: str) -> None:
     assert client.get(f"{JOBS}?{query}").status_code == 422

@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+import io
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
 
-from tests.conftest import Platform
+from core import errors
+from jobs import settle
+from tests.conftest import Platform, until
+from tests.hands import took, work
 
 PREDICT = "/api/v1/predict"
 GOOD = {"inputs": {"text": "I love this product, it works perfectly!"}}
@@ -59,6 +64,46 @@ def test_a_bad_item_of_a_batch_spoils_only_itself(client: FlaskClient) -> None:
     assert found["predictions"][2]["prediction"] == "negative"
 
 
+@pytest.mark.usefixtures("quiet")
+def test_a_batch_that_became_a_job_keeps_every_item_in_its_place(client: FlaskClient, platform: Platform) -> None:
+    body = {
+        "inputs": [{"text": ""}, GOOD["inputs"], {"text": ""}],
+        "model_version": "2.0.0",
+        "options": {"return_errors": "individual"},
+    }
+    for preference in ("wait=0", "respond-async"):
+        ticket = client.post(f"{PREDICT}/batch", json=body, headers={"Prefer": preference})
+        assert (ticket.status_code, ticket.headers["Preference-Applied"]) == (202, preference)
+        work(platform)
+        found = client.get(f"{ticket.headers['Location']}/result").get_json()["predictions"]
+        assert [next(iter(item)) for item in found] == ["error", "prediction", "error"]
+        assert found[2]["error"]["details"]["field"] == "inputs.2.text"
+
+
+def test_the_best_explanation_on_offer_is_what_true_means(client: FlaskClient) -> None:
+    found = client.post(PREDICT, json={**GOOD, "options": {"explain": True}}).get_json()["explanation"]
+    assert found["method"] == "scores"
+
+
+@pytest.mark.usefixtures("quiet")
+@pytest.mark.parametrize(
+    ("error", "status", "code"),
+    [(errors.ModelError(), 422, "MODEL_ERROR"), (errors.BundleInvalid(), 500, "JOB_FAILED")],
+)
+def test_a_job_that_failed_for_no_fault_of_its_input_is_no_fault_of_the_client(
+    client: FlaskClient, platform: Platform, error: errors.CoatcheckError, status: int, code: str
+) -> None:
+    def fail() -> None:
+        until(lambda: platform.rows("SELECT FROM jobs"))
+        settle.fail(platform.engine, took(platform)[0], error)
+
+    with ThreadPoolExecutor(1) as pool:
+        failed = pool.submit(fail)
+        answer = client.post(PREDICT, json={**GOOD, "model_version": "2.0.0"}, headers={"Prefer": "wait=20"})
+        failed.result()
+    assert (answer.status_code, answer.get_json()["error"]["code"]) == (status, code)
+
+
 def test_fail_fast_refuses_the_whole_batch(client: FlaskClient) -> None:
     answer = client.post(f"{PREDICT}/batch", json={"inputs": [GOOD["inputs"], {"text": 5}]})
     assert answer.status_code == 422
@@ -99,6 +144,14 @@ BAD: list[tuple[str, dict[str, Any], int, str]] = [
     ("unknown model", {"json": {**GOOD, "model": "nope"}}, 404, "MODEL_NOT_FOUND"),
     ("unknown version", {"json": {**GOOD, "model_version": "9.9.9"}}, 404, "MODEL_VERSION_NOT_FOUND"),
     ("huge", {"data": b" " * (5 * 2**20), "headers": JSON}, 413, "PAYLOAD_TOO_LARGE"),
+    ("wait beyond the limit, with zeros in front", {"json": GOOD, "headers": {"Prefer": "wait=00000000040"}}, 422,
+     "INVALID_INPUT"),
+    ("explanation said twice", {"json": {**GOOD, "options": {"explain": "simple"}}, "query_string": "explain=false"},
+     422, "INVALID_INPUT"),
+    ("query said twice", {"json": GOOD, "query_string": "explain=simple&explain=simple"}, 422, "INVALID_INPUT"),
+    ("doubled slashes", {"path": "/api//v1/predict", "json": GOOD}, 404, "NOT_FOUND"),
+    ("huge, without saying so", {"input_stream": io.BytesIO(b'{"inputs": {"text": "a"}}' + b" " * (5 * 2**20)),
+     "headers": JSON, "environ_overrides": {"wsgi.input_terminated": True}}, 413, "PAYLOAD_TOO_LARGE"),
     ("wrong method", {"method": "PUT"}, 405, "METHOD_NOT_ALLOWED"),
     ("unknown path", {"path": "/api/v1/nope"}, 404, "NOT_FOUND"),
     ("wrong key", {"json": GOOD, "headers": {"Authorization": "Bearer cck_x"}}, 401, "UNAUTHORIZED"),

@@ -29,11 +29,20 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
         ("COATCHECK_HEARTBEAT_S", "10"),
         ("COATCHECK_PROVIDER", "tpu"),
         ("COATCHECK_MAX_BODY_BYTES", "-1"),
+        ("COATCHECK_JOB_TTL_S", "99999999999999"),
+        ("COATCHECK_RUN_TIMEOUT_S", "7200"),
+        ("COATCHECK_LEASES", "20"),
     ],
 )
 def test_a_wrong_setting_stops_the_start_by_its_name(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(name, value)
     with pytest.raises(errors.SettingsInvalid, match=name):
+        settings.load()
+
+
+def test_a_misspelt_setting_is_told_what_it_may_have_meant(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COATCHECK_LEESE_S", "20")
+    with pytest.raises(errors.SettingsInvalid, match="did you mean COATCHECK_LEASE_S"):
         settings.load()
 
 

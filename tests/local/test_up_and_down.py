@@ -8,11 +8,12 @@ import subprocess
 import sys
 import urllib.request
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
-from local import state
+from local import state, supervisor
 from tests.conftest import ROOT, until
 
 ENVIRON = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), "LANG": "C.UTF-8"}
@@ -79,6 +80,51 @@ def test_up_twice_after_kill_9_and_down_leaves_nothing(checkout: Path) -> None:
     assert command(checkout, "down").returncode == 0
     assert processes(checkout) == []
     assert command(checkout, "status").returncode == 3
+
+
+@pytest.mark.timeout(300)
+def test_of_two_ups_at_once_one_runs_and_down_ends_it(checkout: Path) -> None:
+    with ThreadPoolExecutor(2) as pool:
+        codes = sorted(done.returncode for done in pool.map(lambda _: command(checkout, "up", "--detach"), range(2)))
+    assert codes == [0, 1]
+    assert command(checkout, "status").returncode == 0
+    assert command(checkout, "down").returncode == 0
+    assert processes(checkout) == []
+
+
+@pytest.mark.parametrize(
+    ("env", "sentence"),
+    [
+        ({"COATCHECK_LEASE_S": "soon"}, "COATCHECK_LEASE_S"),
+        ({"COATCHECK_NOSUCH": "1"}, "there is no setting COATCHECK_NOSUCH"),
+        ({"DATABASE_URL": "garbage"}, "DATABASE_URL: must begin with postgresql://"),
+    ],
+)
+def test_a_wrong_setting_stops_the_start_before_anything_runs(
+    checkout: Path, env: dict[str, str], sentence: str
+) -> None:
+    done = command(checkout, "up", "--detach", **env)
+    assert done.returncode == 1
+    assert sentence in done.stderr + done.stdout
+    assert "Traceback" not in done.stderr
+    assert processes(checkout) == []
+
+
+@pytest.mark.parametrize("name", ["state.json", "run/pids.json"])
+def test_a_damaged_file_is_named_and_is_no_stack_trace(tmp_path: Path, name: str) -> None:
+    folder = tmp_path / ".coatcheck"
+    state.load(folder)
+    (folder / name).write_text("")
+    with pytest.raises(RuntimeError, match=name.rpartition("/")[2]):
+        supervisor.clear_leftovers(state.load(folder))
+
+
+def test_data_without_its_secrets_is_not_started(tmp_path: Path) -> None:
+    folder = tmp_path / ".coatcheck"
+    state.load(folder)
+    (folder / "state.json").unlink()
+    with pytest.raises(RuntimeError, match="belongs to a state.json that is gone"):
+        state.load(folder)
 
 
 def test_secrets_are_for_their_owner_alone(tmp_path: Path) -> None:
