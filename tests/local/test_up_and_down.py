@@ -123,7 +123,7 @@ def test_data_without_its_secrets_is_not_started(tmp_path: Path) -> None:
     folder = tmp_path / ".coatcheck"
     state.load(folder)
     (folder / "state.json").unlink()
-    with pytest.raises(RuntimeError, match="belongs to a state.json that is gone"):
+    with pytest.raises(RuntimeError, match=r"belongs to a state\.json that is gone"):
         state.load(folder)
 
 
