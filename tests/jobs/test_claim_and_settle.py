@@ -11,7 +11,7 @@ from jobs import queries, settle, sweep
 from jobs.lease import Leases
 from jobs.presence import Presence
 from tests.conftest import Platform
-from tests.hands import lose, status_of, take
+from tests.hands import complete, lose, status_of, take, took
 
 pytestmark = pytest.mark.usefixtures("quiet")
 NewJob = Callable[..., UUID]
@@ -166,8 +166,11 @@ def test_canceling_a_pending_job_is_immediate_and_a_finished_one_refuses(platfor
     job = new_job()
     tenant = UUID(str(platform.one("SELECT tenant_id FROM jobs WHERE id = :id", id=job)[0]))
     assert queries.cancel(platform.engine, tenant, job).status == "canceled"
-    with pytest.raises(errors.JobStateConflict, match="canceled"):
-        queries.cancel(platform.engine, tenant, job)
+    assert queries.cancel(platform.engine, tenant, job).status == "canceled"
+    done = new_job()
+    complete(platform, took(platform))
+    with pytest.raises(errors.JobStateConflict, match="completed"):
+        queries.cancel(platform.engine, tenant, done)
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+import pytest
+from sqlalchemy import text
+
+from core import broker
+from jobs import submit
+from tests.conftest import Platform
+
+pytestmark = pytest.mark.usefixtures("quiet")
+
+
+def test_a_hint_goes_out_only_when_the_job_can_be_seen(platform: Platform) -> None:
+    seen: list[int] = []
+
+    class Looking(broker.Hints):
+        def send(self, pool: str) -> bool:
+            with platform.engine.connect() as connection:
+                seen.append(connection.execute(text("SELECT count(*) FROM jobs")).scalar_one())
+            return super().send(pool)
+
+    line = broker.Line(platform.settings)
+    submitter = submit.Submitter(platform.engine, line, Looking(platform.settings, line))
+    caller, _ = platform.new_tenant()
+    submitter.submit(
+        submit.NewJob(
+            caller.tenant_id, caller.tier, "cpu", "sentiment", "1.0.0", {}, {}, {}, "req", 60, 60, max_attempts=1
+        )
+    )
+    assert seen == [1]
+
+
+def test_what_must_survive_a_crash_is_on_disk_before_it_is_promised(platform: Platform) -> None:
+    for setting in ("fsync", "synchronous_commit", "full_page_writes"):
+        assert platform.one(f"SHOW {setting}") == ("on",)

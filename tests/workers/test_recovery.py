@@ -1,0 +1,152 @@
+from __future__ import annotations
+
+import os
+import signal
+from collections.abc import Callable
+from uuid import UUID
+
+import pytest
+
+from jobs import queries
+from local.child import Child
+from tests.conftest import Platform, until
+
+pytestmark = pytest.mark.usefixtures("quiet")
+Spawn = Callable[..., Child]
+NewJob = Callable[..., UUID]
+WORKER = ("celery", "-A", "workers.app", "worker", "-Q", "cpu", "--concurrency", "1")
+#: Long enough that nothing in these tests can be the lease running out.
+LONG = {"COATCHECK_LEASE_S": "120", "COATCHECK_HEARTBEAT_S": "0.5"}
+#: Some seconds on any machine, in many small runs.
+HEAVY = [{"text": "not bad at all " * 60, "language": "en", "confidence_threshold": 0.0}] * 1000
+
+
+def processing(platform: Platform) -> tuple[UUID, int, str] | None:
+    rows = platform.rows("SELECT id, attempt, worker FROM jobs WHERE status = 'processing'")
+    return (rows[0][0], rows[0][1], str(rows[0][2])) if rows else None  # type: ignore[return-value]
+
+
+def pid_of(platform: Platform) -> int:
+    """The process that holds a job, once one does."""
+    _, _, worker = until(lambda: processing(platform), 60)  # type: ignore[misc]
+    return int(worker.rpartition("/")[2])
+
+
+def row(platform: Platform, job: UUID, columns: str) -> tuple[object, ...]:
+    return tuple(platform.one(f"SELECT {columns} FROM jobs WHERE id = :id", id=job))
+
+
+def ended(platform: Platform, jobs: list[UUID], timeout_s: float = 60) -> None:
+    open_ = "SELECT count(*) FROM jobs WHERE finished_at IS NULL"
+    until(lambda: platform.one(open_) == (0,), timeout_s)
+    assert platform.one("SELECT count(*) FROM jobs WHERE status = 'completed'") == (len(jobs),)
+    assert platform.one("SELECT count(*), count(DISTINCT job_id) FROM usage") == (len(jobs), len(jobs))
+
+
+def test_a_killed_childs_jobs_run_again_long_before_their_lease_ends(
+    platform: Platform, spawn: Spawn, new_job: NewJob
+) -> None:
+    worker = spawn("worker", *WORKER, "-n", "a@%h", **LONG)
+    job = new_job(model="sentiment", version="2.0.0", inputs=HEAVY[:60])
+    os.kill(pid_of(platform), signal.SIGKILL)
+    until(lambda: row(platform, job, "attempt")[0] == 2, 20)
+    ended(platform, [job])
+    assert worker.alive
+    assert row(platform, job, "lost_count") == (1,)
+
+
+def test_a_killed_workers_jobs_run_again_as_soon_as_it_is_back(
+    platform: Platform, spawn: Spawn, new_job: NewJob
+) -> None:
+    first = spawn("worker", *WORKER, "-n", "a@%h", **LONG)
+    job = new_job(model="sentiment", version="2.0.0", inputs=HEAVY[:60])
+    pid_of(platform)
+    first.kill()
+    assert row(platform, job, "status") == ("processing",)
+    spawn("worker", *WORKER, "-n", "a@%h", **LONG)
+    until(lambda: row(platform, job, "attempt")[0] == 2, 30)
+    ended(platform, [job])
+
+
+def test_a_worker_that_is_asked_to_stop_finishes_what_it_holds_within_its_grace(
+    platform: Platform, spawn: Spawn, new_job: NewJob
+) -> None:
+    worker = spawn("worker", *WORKER, "-n", "a@%h", **LONG)
+    job = new_job(model="sentiment", version="2.0.0", inputs=HEAVY[:60])
+    later = [new_job(model="tumor", inputs={}) for _ in range(3)]
+    pid_of(platform)
+    worker.ask_to_stop()
+    assert worker.wait(60) == 0
+    assert row(platform, job, "status, attempt, lost_count") == ("completed", 1, 0)
+    assert {row(platform, item, "status")[0] for item in later} == {"pending"}
+
+
+def test_what_it_cannot_finish_in_time_it_gives_back_without_a_charge(
+    platform: Platform, spawn: Spawn, new_job: NewJob
+) -> None:
+    worker = spawn("worker", *WORKER, "-n", "a@%h", **LONG, COATCHECK_GRACE_S="0.5")
+    job = new_job(model="sentiment", version="2.0.0", inputs=HEAVY, max_attempts=1)
+    pid_of(platform)
+    worker.ask_to_stop()
+    assert worker.wait(30) == 0
+    assert row(platform, job, "status, attempt, lost_count, max_attempts") == ("pending", 1, 0, 2)
+
+
+def test_a_running_job_is_canceled_in_the_middle(platform: Platform, spawn: Spawn, new_job: NewJob) -> None:
+    spawn("worker", *WORKER, "-n", "a@%h", **LONG)
+    job = new_job(model="sentiment", version="2.0.0", inputs=HEAVY)
+    pid_of(platform)
+    until(lambda: row(platform, job, "progress > 0")[0], 60)
+    tenant = UUID(str(row(platform, job, "tenant_id")[0]))
+    assert queries.cancel(platform.engine, tenant, job).cancel_requested
+    until(lambda: row(platform, job, "status")[0] == "canceled", 10)
+    assert row(platform, job, "progress < 100") == (True,)
+    assert platform.one("SELECT count(*) FROM usage") == (0,)
+
+
+def test_a_running_job_is_ended_when_its_time_is_over(platform: Platform, spawn: Spawn, new_job: NewJob) -> None:
+    spawn("worker", *WORKER, "-n", "a@%h", **LONG)
+    job = new_job(model="sentiment", version="2.0.0", inputs=HEAVY, timeout_s=1)
+    until(lambda: row(platform, job, "status")[0] == "failed", 60)
+    assert row(platform, job, "error ->> 'code', attempt") == ("TIMED_OUT", 1)
+
+
+def test_a_zombie_wakes_up_and_changes_nothing(platform: Platform, spawn: Spawn, new_job: NewJob) -> None:
+    short = {"COATCHECK_LEASE_S": "2", "COATCHECK_HEARTBEAT_S": "0.5"}
+    log = spawn("zombie", *WORKER, "-n", "a@%h", **short).log
+    job = new_job(model="sentiment", version="2.0.0", inputs=HEAVY[:100])
+    zombie = pid_of(platform)
+    os.kill(zombie, signal.SIGSTOP)
+    try:
+        successor = spawn("worker", *WORKER, "-n", "b@%h", **short)
+        spawn("io", "celery", "-A", "workers.app", "worker", "-Q", "control", "-P", "threads", "-n", "io@%h", **short)
+        spawn("beat", "celery", "-A", "workers.app", "beat", "-s", str(log.with_name("beat")), "--pidfile=")
+        ended(platform, [job], 90)
+    finally:
+        os.kill(zombie, signal.SIGCONT)
+    successor.stop()
+    # Only the zombie is left to do this one, so it is back, and done with whatever it still wanted to write.
+    after = new_job()
+    ended(platform, [job, after])
+    assert row(platform, job, "attempt, lost_count") == (2, 1)
+    assert platform.one("SELECT attempt FROM job_results WHERE job_id = :id", id=job) == (2,)
+
+
+@pytest.mark.timeout(240)
+@pytest.mark.parametrize("concurrency", ["1", "2"])
+def test_ten_restarts_of_redis_under_a_busy_worker_end_no_worker(
+    platform: Platform, spawn: Spawn, new_job: NewJob, concurrency: str
+) -> None:
+    worker = spawn("worker", *WORKER[:-1], concurrency, "-n", "a@%h", **LONG)
+    io = spawn("io", "celery", "-A", "workers.app", "worker", "-Q", "control", "-P", "threads", "-n", "io@%h")
+    spawn("beat", "celery", "-A", "workers.app", "beat", "-s", str(worker.log.with_name("beat2")), "--pidfile=")
+    jobs = []
+    for _ in range(10):
+        jobs.append(new_job(model="sentiment", version="2.0.0", inputs=HEAVY[:20]))
+        until(lambda: processing(platform), 60)
+        platform.engines.stop("valkey")
+        jobs.append(new_job())
+        platform.engines.start("valkey")
+    ended(platform, jobs, 120)
+    assert worker.alive
+    assert io.alive
