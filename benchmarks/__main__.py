@@ -1,21 +1,23 @@
-"""`./run bench [inline|drain]`: measure on throw-away engines and print a table."""
+"""`./run bench [inline|drain|history]`: measure on throw-away engines and print a table."""
 
 from __future__ import annotations
 
 import sys
 
-from benchmarks import drain, inline
+from benchmarks import drain, history, inline
 
 EVERY = {"inline": inline.run, "drain": drain.run}
+#: Only when asked for: it takes minutes and several GB of disk.
+LONG = {"history": history.run}
 
 
 def main() -> int:
     names = sys.argv[1:] or list(EVERY)
-    if unknown := [name for name in names if name not in EVERY]:
-        print(f"no benchmark called {', '.join(unknown)}; there are: {', '.join(EVERY)}")
+    if unknown := [name for name in names if name not in EVERY | LONG]:
+        print(f"no benchmark called {', '.join(unknown)}; there are: {', '.join(EVERY | LONG)}")
         return 2
     for name in names:
-        EVERY[name]()
+        (EVERY | LONG)[name]()
     return 0
 
 

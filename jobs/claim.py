@@ -10,6 +10,7 @@ from sqlalchemy import text
 
 from jobs.job import Claimed
 
+# IS TRUE keeps the planner off the index on expires_at, which would read the whole backlog where statistics are old.
 # SKIP LOCKED on the head too: a lane that other workers are claiming right now must not hide the next one.
 # A job that already lost a worker runs alone, so that it cannot take its neighbours down with it.
 # A tenant at its tier's `max_running` is passed over. Two claims at the same moment do not see each other, so a
@@ -22,7 +23,7 @@ WITH running AS MATERIALIZED (
   WHERE jobs >= max_running
 ), head AS MATERIALIZED (
   SELECT id, lane, model, version, lost_count FROM jobs
-  WHERE status = 'pending' AND pool = :pool AND not_before <= now() AND expires_at > now()
+  WHERE status = 'pending' AND pool = :pool AND not_before <= now() AND (expires_at > now()) IS TRUE
     AND tenant_id NOT IN (SELECT tenant_id FROM at_limit)
   ORDER BY fair_at, id LIMIT 1 FOR UPDATE SKIP LOCKED
 ), size AS MATERIALIZED (
@@ -30,7 +31,7 @@ WITH running AS MATERIALIZED (
   FROM head JOIN model_versions USING (model, version)
 ), candidates AS MATERIALIZED (
   SELECT id, tenant_id, fair_at FROM jobs
-  WHERE status = 'pending' AND lane = (SELECT lane FROM size) AND not_before <= now() AND expires_at > now()
+  WHERE status = 'pending' AND lane = (SELECT lane FROM size) AND not_before <= now() AND (expires_at > now()) IS TRUE
     AND tenant_id NOT IN (SELECT tenant_id FROM at_limit)
     AND CASE WHEN (SELECT lost_count FROM size) > 0 THEN id = (SELECT id FROM size) ELSE lost_count = 0 END
   ORDER BY fair_at, id LIMIT (SELECT max_jobs FROM size) FOR UPDATE SKIP LOCKED

@@ -64,6 +64,7 @@ class Job:
     request_id: str
     retry_of: uuid.UUID | None
     created_at: dt.datetime
+    fair_at: dt.datetime
     not_before: dt.datetime
     started_at: dt.datetime | None
     finished_at: dt.datetime | None

@@ -19,9 +19,8 @@ SILENT_S = 15
 _PLACE = text("""
 SELECT
   (SELECT count(*) FROM (
-    SELECT FROM jobs AS other, (SELECT fair_at, id FROM jobs WHERE id = :id) AS mine
-    WHERE other.status = 'pending' AND other.pool = :pool AND (other.fair_at, other.id) < (mine.fair_at, mine.id)
-    LIMIT :most) AS ahead) AS ahead,
+    SELECT FROM jobs WHERE status = 'pending' AND pool = :pool AND (fair_at, id) < (:fair_at, :id)
+    ORDER BY fair_at, id LIMIT :most) AS ahead) AS ahead,
   count(*) AS workers, coalesce(sum(jobs_per_s), 0) AS rate, now() AS now
 FROM workers WHERE pool = :pool AND seen_at > now() - make_interval(secs => :silent_s)
 """)
@@ -40,7 +39,13 @@ def place(engine: sqlalchemy.Engine, job: Job) -> Place:
     """Count the jobs ahead of a pending one and guess its start from the workers' speed; raises Unavailable."""
     try:
         with engine.connect() as connection:
-            parameters = {"id": job.id, "pool": job.pool, "most": MOST, "silent_s": SILENT_S}
+            parameters = {
+                "id": job.id,
+                "fair_at": job.fair_at,
+                "pool": job.pool,
+                "most": MOST,
+                "silent_s": SILENT_S,
+            }
             row = connection.execute(_PLACE, parameters).one()
     except database.OUTAGES as error:
         raise database.unavailable() from error

@@ -25,7 +25,7 @@ _EXPIRE_PROCESSING = text(_EXPIRE.format(status="processing", order="lease_expir
 
 _DUE = text("""
 SELECT EXISTS (
-  SELECT FROM jobs WHERE status = 'pending' AND pool = :pool AND not_before <= now() AND expires_at > now()
+  SELECT FROM jobs WHERE status = 'pending' AND pool = :pool AND not_before <= now() AND (expires_at > now()) IS TRUE
 )
 """)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -65,7 +66,10 @@ STATEMENTS: dict[str, tuple[Any, dict[str, Any]]] = {
     "due": (sweep._DUE, {"pool": "cpu"}),
     "purge": (retention._PURGE, {"limit": 500}),
     "backlog": (backlog._WAITING, {"tenant_id": ID, "most": 1000}),
-    "place": (queue._PLACE, {"id": ID, "pool": "cpu", "most": 1000, "silent_s": 15}),
+    "place": (
+        queue._PLACE,
+        {"id": ID, "fair_at": dt.datetime.now(dt.UTC), "pool": "cpu", "most": 1000, "silent_s": 15},
+    ),
     "poll": (queries._STATUS, MINE),
     "get": (queries._GET, MINE),
     "cancel": (queries._CANCEL, MINE),
