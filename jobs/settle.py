@@ -25,7 +25,7 @@ WITH done AS (
   FROM unnest(CAST(:ids AS uuid[]), CAST(:attempts AS int[]), CAST(:bodies AS text[]), CAST(:units AS int[]),
               CAST(:run_ms AS int[])) AS mine (id, attempt, body, units, run_ms)
   WHERE jobs.id = mine.id AND jobs.status = 'processing' AND jobs.attempt = mine.attempt
-  RETURNING jobs.id, jobs.attempt, tenant_id, model, body, units
+  RETURNING jobs.id, mine.attempt, tenant_id, model, body, units
 ), stored AS (
   INSERT INTO job_results (job_id, attempt, body) SELECT id, attempt, CAST(body AS json) FROM done
 ), charged AS (

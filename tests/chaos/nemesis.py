@@ -42,7 +42,7 @@ class Nemesis:
         """One fault."""
         faults = [fault for fault, weight in self._faults() for _ in range(weight)]
         fault = self.random.choice(faults)
-        with contextlib.suppress(exc.DBAPIError, redis.RedisError, ProcessLookupError):
+        with contextlib.suppress(exc.DBAPIError, ProcessLookupError, *broker.LOST):
             fault()
             self.done[fault.__name__.strip("_")] += 1
 

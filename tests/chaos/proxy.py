@@ -21,9 +21,9 @@ class Proxy:
         self.deaf_after: bytes | None = None  #: once a client has said this, it hears nothing more
         self.heard = threading.Event()  #: `deaf_after` was said
         self._writers: set[asyncio.StreamWriter] = set()
-        self._loop = asyncio.new_event_loop()
         self._started = threading.Event()
-        threading.Thread(target=self._run, daemon=True).start()
+        self._thread = threading.Thread(target=lambda: asyncio.run(self._main()), daemon=True)
+        self._thread.start()
         self._started.wait(5)
 
     def cut(self) -> None:
@@ -36,13 +36,18 @@ class Proxy:
         self.cut()
 
     def close(self) -> None:
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        self.heal()
+        self._loop.call_soon_threadsafe(self._closing.set)
+        self._thread.join(10)
 
-    def _run(self) -> None:
-        asyncio.set_event_loop(self._loop)
-        self._loop.run_until_complete(asyncio.start_server(self._serve, "127.0.0.1", self.port))
+    async def _main(self) -> None:
+        self._loop, self._closing = asyncio.get_running_loop(), asyncio.Event()
+        server = await asyncio.start_server(self._serve, "127.0.0.1", self.port)
         self._started.set()
-        self._loop.run_forever()
+        await self._closing.wait()
+        server.close()
+        self._cut()
+        await asyncio.sleep(0.1)
 
     def _cut(self) -> None:
         for writer in self._writers:

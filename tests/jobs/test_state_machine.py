@@ -50,6 +50,11 @@ def machine(platform: Platform) -> type[RuleBasedStateMachine]:
         def complete_some(self, seed: int) -> None:
             complete(platform, random.Random(seed).sample(self.held, len(self.held) // 2))
 
+        @rule(seed=st.integers(0, 99))
+        def a_zombie_completes(self, seed: int) -> None:
+            """Whoever claimed longest ago, most likely not the owner any more."""
+            complete(platform, self.held[: 1 + seed % 3])
+
         @rule(seed=st.integers(0, 99), retryable=st.booleans())
         def fail_one(self, seed: int, retryable: bool) -> None:
             error = errors.ModelUnavailable() if retryable else errors.ModelError()

@@ -1,0 +1,69 @@
+from __future__ import annotations
+
+from collections.abc import Iterator
+from threading import Thread
+
+import pytest
+import requests
+from sqlalchemy import text
+
+from local import platform_processes
+from tests.chaos import stage
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[stage.Stage]:
+    with stage.built(tmp_path_factory.mktemp("commit"), lease_s=5, workers=1) as found:
+        yield found
+
+
+def post(built: stage.Stage, key: str) -> requests.Response:
+    headers = {"Authorization": f"Bearer {built.key}", "Idempotency-Key": key}
+    body = {"inputs": {"text": "Lovely"}, "metadata": {"key": key}}
+    return requests.post(f"{built.url}/api/v1/jobs", json=body, headers=headers, timeout=10)
+
+
+def jobs(built: stage.Stage, key: str) -> int:
+    with built.admin.connect() as connection:
+        count = text("SELECT count(*) FROM jobs WHERE metadata ->> 'key' = :key")
+        return int(connection.execute(count, {"key": key}).scalar_one())
+
+
+def kill_the_api_when_it_has_said(built: stage.Stage, words: bytes, key: str) -> None:
+    """It dies at the moment when Postgres has heard these words, and no answer has come back."""
+    post(built, f"warm-{key}")
+    built.postgres.deaf_after = words
+
+    def ask() -> None:
+        with pytest.raises(requests.RequestException):
+            post(built, key)
+
+    asking = Thread(target=ask)
+    asking.start()
+    assert built.postgres.heard.wait(10)
+    built.children["api"].kill()
+    asking.join()
+    built.postgres.heal()
+    built.until(lambda: built.children["api"].alive and platform_processes.answers(built.url + "/ready"), 60)
+
+
+@pytest.mark.timeout(120)
+def test_killed_between_commit_and_answer_the_same_key_gives_the_same_job(built: stage.Stage) -> None:
+    kill_the_api_when_it_has_said(built, b"COMMIT", "after")
+    built.until(lambda: jobs(built, "after") == 1, 10)
+    again = post(built, "after")
+    assert (again.status_code, again.headers["Idempotent-Replayed"]) == (202, "true")
+    assert jobs(built, "after") == 1
+    done = requests.get(
+        f"{built.url}{again.headers['Location']}?wait=20", headers={"X-API-Key": built.key}, timeout=30
+    ).json()
+    assert done["status"] == "completed"
+
+
+@pytest.mark.timeout(120)
+def test_killed_before_commit_nothing_is_there_and_the_key_is_free(built: stage.Stage) -> None:
+    kill_the_api_when_it_has_said(built, b"INSERT INTO jobs", "before")
+    assert jobs(built, "before") == 0
+    again = post(built, "before")
+    assert (again.status_code, again.headers.get("Idempotent-Replayed")) == (202, None)
+    assert jobs(built, "before") == 1
