@@ -30,13 +30,14 @@ class Backlog:
         self._room: dict[uuid.UUID, tuple[float, int]] = {}
         self._lock = threading.Lock()
 
-    def admit(self, tenant_id: uuid.UUID, max_pending: int) -> None:
-        """Raises BacklogFull."""
-        now = time.monotonic()
+    def admit(self, tenant_id: uuid.UUID, max_pending: int) -> bool:
+        """True when it was found just now that nothing of this tenant waits; raises BacklogFull."""
+        now, empty = time.monotonic(), False
         with self._lock:
             good_until, room = self._room.get(tenant_id, (0.0, 0))
         if good_until < now:
-            good_until, room = now + COUNT_S, max_pending - self._count(tenant_id, max_pending)
+            waiting = self._count(tenant_id, max_pending)
+            good_until, room, empty = now + COUNT_S, max_pending - waiting, waiting == 0
         with self._lock:
             if len(self._room) > 10_000:
                 self._room.clear()
@@ -46,6 +47,7 @@ class Backlog:
                 f"{max_pending} jobs are waiting already, as many as your tier allows; wait for some to start",
                 details={"limit": max_pending},
             )
+        return empty
 
     def _count(self, tenant_id: uuid.UUID, most: int) -> int:
         with self._engine.connect() as connection:

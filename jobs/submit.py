@@ -14,7 +14,7 @@ from access.tiers import Tier
 from core import broker, database, ids, metrics
 from jobs import idempotency, queries
 from jobs.backlog import Backlog
-from jobs.fairness import Fairness
+from jobs.fairness import Fairness, Place
 from jobs.job import Job, Kind, Priority
 
 _INSERT = text("""
@@ -64,7 +64,7 @@ class Submitter:
     def __init__(self, engine: sqlalchemy.Engine, line: broker.Line, hints: broker.Hints) -> None:
         self._engine = engine
         self._hints = hints
-        self._fairness = Fairness(line)
+        self._fairness = Fairness(engine, line)
         self._backlog = Backlog(engine)
 
     def submit(
@@ -79,8 +79,8 @@ class Submitter:
         database cannot say that it committed: nothing was promised then.
         """
         try:
-            self._backlog.admit(new.tenant_id, new.tier.max_pending)
-            values = _values(new, self._offset_s(new))
+            place = Place(new.tenant_id, new.tier, new.pool, new.kind, new.priority, cost=new.units)
+            values = _values(new, self._offset_s(place))
             with self._engine.begin() as connection:
                 if key is not None and (found := idempotency.claim(connection, key, job_id=new.id, reply=reply)):
                     return found
@@ -104,11 +104,8 @@ class Submitter:
     ) -> idempotency.Earlier | None:
         """Hand in an ended job once more, as a new job linked to it; raises as `submit`, and JobStateConflict."""
         try:
-            self._backlog.admit(tenant_id, tier.max_pending)
-            offset = self._fairness.offset_s(
-                tenant_id, old.pool, cost=1, pace=tier.pace, kind=Kind(old.kind), priority=Priority(old.priority)
-            )
-            values = {"id": new_id, "old": old.id, "tenant_id": tenant_id, "offset_s": offset}
+            place = Place(tenant_id, tier, old.pool, Kind(old.kind), Priority(old.priority), cost=1)
+            values = {"id": new_id, "old": old.id, "tenant_id": tenant_id, "offset_s": self._offset_s(place)}
             values |= {"max_attempts": max_attempts, "request_id": request_id}
             with self._engine.begin() as connection:
                 if key is not None and (found := idempotency.claim(connection, key, job_id=new_id, reply=reply)):
@@ -120,10 +117,11 @@ class Submitter:
         self._committed(old.model, old.pool)
         return None
 
-    def _offset_s(self, new: NewJob) -> float:
-        return self._fairness.offset_s(
-            new.tenant_id, new.pool, cost=new.units, pace=new.tier.pace, kind=new.kind, priority=new.priority
-        )
+    def _offset_s(self, place: Place) -> float:
+        """Where the job stands, in seconds from now; raises BacklogFull."""
+        if self._backlog.admit(place.tenant_id, place.tier.max_pending):
+            self._fairness.start_afresh(place.tenant_id, place.pool)
+        return self._fairness.offset_s(place)
 
     def _committed(self, model: str, pool: str) -> None:
         metrics.ACCEPTED.labels(model).inc()
