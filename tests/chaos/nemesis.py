@@ -10,6 +10,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import partial
 from uuid import UUID
 
 import redis
@@ -28,6 +29,13 @@ class Loss:
     jobs: dict[UUID, int]  #: id → attempt
 
 
+@dataclass(frozen=True)
+class Zombie:
+    pid: int
+    jobs: dict[UUID, int]  #: id → attempt
+    wakes_at: float  #: at the latest, monotonic
+
+
 @dataclass
 class Nemesis:
     stage: Stage
@@ -36,7 +44,8 @@ class Nemesis:
     done: Counter[str] = field(default_factory=Counter)
     kills: int = 0
     losses: list[Loss] = field(default_factory=list)
-    _undo: list[tuple[float, Callable[[], None]]] = field(default_factory=list)
+    _undo: list[tuple[float, Callable[[], object]]] = field(default_factory=list)
+    _zombies: list[Zombie] = field(default_factory=list)
 
     def strike(self) -> None:
         """One fault."""
@@ -48,6 +57,7 @@ class Nemesis:
 
     def tend(self) -> None:
         """Undo what has lasted long enough."""
+        self._wake_zombies()
         now = time.monotonic()
         due = [undo for at, undo in self._undo if at <= now]
         self._undo = [(at, undo) for at, undo in self._undo if at > now]
@@ -56,6 +66,10 @@ class Nemesis:
                 undo()
 
     def heal(self) -> None:
+        for zombie in self._zombies:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(zombie.pid, signal.SIGCONT)
+        self._zombies.clear()
         for _, undo in self._undo:
             with contextlib.suppress(ProcessLookupError):
                 undo()
@@ -65,7 +79,7 @@ class Nemesis:
 
     def _faults(self) -> list[tuple[Callable[[], None], int]]:
         return [
-            (self._kill_child, 12), (self._kill_worker, 5), (self._kill_worker_parent_only, 2), (self._freeze_child, 2),
+            (self._kill_child, 12), (self._kill_worker, 5), (self._kill_worker_parent_only, 2), (self._freeze_child, 4),
             (self._kill_api, 3), (self._kill_io, 2), (self._kill_beat, 1),
             (self._kill_redis, 2), (self._flush_redis, 2), (self._freeze_redis, 1),
             (self._crash_postgres, 2), (self._terminate_backends, 3),
@@ -86,10 +100,29 @@ class Nemesis:
         self._kill(self._worker())
 
     def _freeze_child(self) -> None:
-        """A zombie: it wakes up when its lease is long over."""
+        """A zombie. It wakes up at the worst moment: when somebody else has its job and is not done yet."""
         if (pid := self._busy_child()) is not None:
             os.kill(pid, signal.SIGSTOP)
-            self._later(self.lease_s * 1.5, lambda: os.kill(pid, signal.SIGCONT))
+            held = {job: attempt for job, attempt, worker in self._processing() if worker.endswith(f"/{pid}")}
+            self._zombies.append(Zombie(pid, held, time.monotonic() + 3 * self.lease_s))
+
+    def _wake_zombies(self) -> None:
+        with contextlib.suppress(exc.DBAPIError):
+            for zombie in list(self._zombies):
+                successors = {
+                    int(worker.rpartition("/")[2])
+                    for job, attempt, worker in self._processing()
+                    if attempt > zombie.jobs.get(job, attempt)
+                }
+                if not successors and time.monotonic() < zombie.wakes_at:
+                    continue
+                self._zombies.remove(zombie)
+                for pid in successors:
+                    os.kill(pid, signal.SIGSTOP)
+                    self._later(1.0, partial(os.kill, pid, signal.SIGCONT))
+                self.done["zombie_met_its_successor"] += bool(successors)
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(zombie.pid, signal.SIGCONT)
 
     def _kill_api(self) -> None:
         self._kill("api", group=True)
@@ -147,22 +180,25 @@ class Nemesis:
     def _worker(self) -> str:
         return self.random.choice(sorted(name for name in self.stage.programs if name.startswith("worker")))
 
-    def _busy_child(self) -> int | None:
+    def _processing(self) -> list[tuple[UUID, int, str]]:
         with self.stage.admin.connect() as connection:
-            rows = connection.execute(text("SELECT DISTINCT worker FROM jobs WHERE status = 'processing' ORDER BY 1"))
-            pids = [int(row.worker.rpartition("/")[2]) for row in rows]
+            rows = connection.execute(text("SELECT id, attempt, worker FROM jobs WHERE status = 'processing'"))
+            return [(row.id, row.attempt, row.worker) for row in rows]
+
+    def _busy_child(self) -> int | None:
+        pids = sorted({int(worker.rpartition("/")[2]) for *_, worker in self._processing()})
         alive = [pid for pid in pids if os.path.exists(f"/proc/{pid}")]
         return self.random.choice(alive) if alive else None
 
     def _lose(self, what: str, mine: Callable[[str], bool], kill: Callable[[], None]) -> None:
+        rows = self._processing()
         with self.stage.admin.connect() as connection:
-            rows = connection.execute(text("SELECT id, attempt, worker FROM jobs WHERE status = 'processing'")).all()
             kill()
             at = connection.execute(text("SELECT extract(epoch FROM clock_timestamp())")).scalar_one()
         self.kills += 1
-        held = {row.id: row.attempt for row in rows if mine(row.worker)}
+        held = {job: attempt for job, attempt, worker in rows if mine(worker)}
         if held:
             self.losses.append(Loss(what, float(at), held))
 
-    def _later(self, seconds: float, undo: Callable[[], None]) -> None:
+    def _later(self, seconds: float, undo: Callable[[], object]) -> None:
         self._undo.append((time.monotonic() + seconds, undo))
