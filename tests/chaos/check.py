@@ -121,6 +121,8 @@ def recovery(losses: Sequence[Loss], events: Mapping[Any, Sequence[Any]]) -> dic
             # One that had ended before the kill was not recovered from it.
             if later and later[0] > 0:
                 found.setdefault(loss.what, []).append(later[0])
+                back = [event for event in events[job_id] if event.type == "pending" and event.attempt == attempt]
+                found.setdefault(f"{loss.what} noticed", []).extend(event.at.timestamp() - loss.at for event in back)
     return found
 
 

@@ -43,8 +43,10 @@ class Report:
             "double terminals": len(verdict.double_terminals),
             "wrong answers": len(verdict.wrong),
             "writes fenced off": self.fenced,
-            "recovery of a child's jobs, s": check.percentiles(recovery.get("child", [])),
-            "recovery of a worker's jobs, s": check.percentiles(recovery.get("worker", [])),
+            "a killed child's jobs are free again, s": check.percentiles(recovery.get("child noticed", [])),
+            "a killed child's jobs run again, s": check.percentiles(recovery.get("child", [])),
+            "a killed worker's jobs are free again, s": check.percentiles(recovery.get("worker noticed", [])),
+            "a killed worker's jobs run again, s": check.percentiles(recovery.get("worker", [])),
             "everything ended after the last fault, s": f"{self.drained_s:.1f}",
         }
         return "\n".join(f"| {name} | {value} |" for name, value in rows.items())
