@@ -63,6 +63,27 @@ def _dist() -> Path:
     return Path(spec.origin).parent / "dist"
 
 
+def headers(**described: str) -> Callable[[F], F]:
+    """Document request headers, by their names with underscores."""
+    parameters = [
+        {"in": "header", "name": name.replace("_", "-"), "schema": {"type": "string"}, "description": text}
+        for name, text in described.items()
+    ]
+
+    def decorate(view: F) -> F:
+        # Beside those of `arguments`, which `doc(parameters=…)` would replace.
+        documented = view.__dict__.setdefault("_apidoc", {})
+        documented.setdefault("arguments", {}).setdefault("parameters", []).extend(parameters)
+        return view
+
+    return decorate
+
+
+ONCE = "The same key and request again get the first answer; 1 to 255 printable ASCII characters"
+PIN = "The version of the model that is to answer"
+PREFER = "`respond-async` for a ticket, `wait=N` for how many seconds to wait for a result"
+
+
 def answers(
     blueprint: Blueprint, good: Mapping[int, Any], *bad: int, headers: Mapping[str, str] | None = None
 ) -> Callable[[F], F]:

@@ -28,6 +28,7 @@ MAX_RETRY_AFTER_S = 30
 @blueprint.route("", methods=["POST"])
 @blueprint.arguments(into.NewJob())
 @blueprint.arguments(into.Nothing(), location="query", as_kwargs=True)
+@docs.headers(Idempotency_Key=docs.ONCE, X_Model_Version=docs.PIN)
 @docs.answers(blueprint, {202: out.Ticket}, 400, 404, 409, 413, 415, 429, *BAD, headers=TICKET)
 def submit(body: dict[str, Any]) -> flask.Response:
     """Hand in a job; it is committed before this answers."""
@@ -62,6 +63,7 @@ def list_jobs(query: dict[str, Any]) -> flask.Response:
 
 @blueprint.route("/<job_id>", methods=["GET"])
 @blueprint.arguments(into.Wait(), location="query", as_kwargs=True)
+@docs.headers(If_None_Match="The ETag that was seen last")
 @docs.answers(blueprint, {200: out.Job}, 404, *BAD, headers={"ETag": "Changes with the job", "Retry-After": "Seconds"})
 @blueprint.doc(responses={"304": {"description": "Not changed since the ETag in If-None-Match"}})
 def show(job_id: str, wait: float) -> flask.Response:
@@ -87,12 +89,12 @@ def result(job_id: str) -> flask.Response:
 
 @blueprint.route("/<job_id>/events", methods=["GET"])
 @blueprint.arguments(into.Nothing(), location="query", as_kwargs=True)
+@docs.headers(Last_Event_ID="The last event that was seen; what came after it follows")
 @docs.answers(blueprint, {}, 404, *BAD)
 @blueprint.doc(
     responses={
         "200": {"description": "Server-Sent Events", "content": {"text/event-stream": {"schema": {"type": "string"}}}}
     },
-    parameters=[{"in": "header", "name": "Last-Event-ID", "schema": {"type": "string"}}],
 )
 def events(job_id: str) -> flask.Response:
     """What happens to a job, as Server-Sent Events; the terminal status is always the last."""
@@ -111,6 +113,7 @@ def cancel(job_id: str) -> flask.Response:
 
 @blueprint.route("/<job_id>/retry", methods=["POST"])
 @blueprint.arguments(into.Nothing(), location="query", as_kwargs=True)
+@docs.headers(Idempotency_Key=docs.ONCE)
 @docs.answers(blueprint, {202: out.Ticket}, 404, 409, 429, *BAD, headers=TICKET)
 def retry(job_id: str) -> flask.Response:
     """Hand in an ended job once more: a new job, with the same inputs and model version, linked to the old one."""

@@ -28,6 +28,7 @@ BAD = (400, 401, 403, 404, 409, 413, 415, 422, 429, 500, 503)
 @blueprint.route("", methods=["POST"])
 @blueprint.arguments(into.Predict())
 @blueprint.arguments(into.PredictQuery(), location="query", as_kwargs=True)
+@docs.headers(Idempotency_Key=docs.ONCE, X_Model_Version=docs.PIN, Prefer=docs.PREFER)
 @docs.answers(blueprint, {200: out.Prediction, 202: out.Ticket}, *BAD, headers=SERVED)
 def predict(body: dict[str, Any], explain: str | None = None) -> flask.Response:
     """Predict one input."""
@@ -72,6 +73,7 @@ def _through_a_job(
 @blueprint.route("/batch", methods=["POST"])
 @blueprint.arguments(into.Batch())
 @blueprint.arguments(into.Nothing(), location="query", as_kwargs=True)
+@docs.headers(Idempotency_Key=docs.ONCE, X_Model_Version=docs.PIN, Prefer=docs.PREFER)
 @docs.answers(blueprint, {200: out.Predictions, 202: out.Ticket}, *BAD, headers=SERVED)
 def predict_batch(body: dict[str, Any]) -> flask.Response:
     """Predict several inputs; with `return_errors: individual` a bad one spoils only itself."""
