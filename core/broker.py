@@ -95,10 +95,16 @@ class Hints:
         if not self._line.redis.set(_flag(pool), b"1", nx=True, px=HINT_TTL_MS):
             return "joined"
         # A publish that fails must not leave its trace context behind in the caller's.
+        # No `expires`: it is a moment on the sender's clock, and a worker whose clock is ahead would drop the message.
         contextvars.copy_context().run(
-            self._app.send_task, WAKE, args=[pool], queue=pool, retry=False, ignore_result=True, expires=60
+            self._app.send_task, WAKE, args=[pool], queue=pool, retry=False, ignore_result=True
         )
         return "sent"
+
+    def first_in(self, name: str, seconds: float) -> bool:
+        """True for the first to ask under this name within so many seconds, and for everybody while Redis is away."""
+        key = f"{KEY_PREFIX}once:{name}"
+        return self._line.call(lambda: bool(self._line.redis.set(key, b"1", nx=True, px=int(seconds * 1000))), True)
 
     def clear(self, pool: str) -> None:
         """Call before claiming: whoever commits after this may hint again, so nothing falls between."""

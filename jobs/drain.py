@@ -119,6 +119,8 @@ def _ending(outcome: run.Outcome) -> Callable[[sqlalchemy.Engine], bool] | None:
         return None
     if held.canceled:
         return lambda engine: settle.cancel(engine, job)
+    if isinstance(error, (errors.ModelUnavailable, errors.Unavailable)):
+        return lambda engine: settle.put_off(engine, job, error)
     if error is not None:
         return lambda engine: settle.fail(engine, job, error)
     if not outcome.complete:

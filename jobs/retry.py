@@ -8,6 +8,7 @@ from core import errors
 
 BASE_S = 5.0
 CAP_S = 300.0
+PAUSE_S = 4.0
 
 
 def delay_s(
@@ -21,3 +22,8 @@ def delay_s(
         return None
     draw = random.random() if chance is None else chance  # noqa: S311 - jitter, not a secret
     return float(draw * min(CAP_S, BASE_S * 4 ** (attempt - 1)))
+
+
+def pause_s() -> float:
+    """Seconds until another try of what the platform could not begin: other workers may be able to, so soon."""
+    return random.uniform(PAUSE_S / 2, PAUSE_S * 1.5)  # noqa: S311 - jitter, not a secret

@@ -59,6 +59,13 @@ UPDATE jobs SET status = 'pending', max_attempts = max_attempts + 1
 WHERE id = :id AND status = 'processing' AND attempt = :attempt RETURNING id
 """)
 
+# Neither does one that the platform could not even begin.
+_PUT_OFF = text("""
+UPDATE jobs SET status = 'pending', max_attempts = max_attempts + 1, error = CAST(:error AS json),
+  not_before = now() + make_interval(secs => :delay_s)
+WHERE id = :id AND status = 'processing' AND attempt = :attempt RETURNING id
+""")
+
 
 @dataclass(frozen=True)
 class Done:
@@ -86,10 +93,22 @@ def complete(engine: sqlalchemy.Engine, done: Sequence[Done]) -> set[uuid.UUID]:
 def fail(engine: sqlalchemy.Engine, job: Claimed, error: errors.CoatcheckError) -> bool:
     """End the attempt: again later if the error may heal and attempts are left, else failed. False if not ours."""
     delay = retry.delay_s(error, attempt=job.attempt, max_attempts=job.max_attempts)
-    body = {"code": error.code, "message": error.message, **({"details": error.details} if error.details else {})}
-    parameters = {"id": job.id, "attempt": job.attempt, "error": database.dumps(body), "delay_s": delay or 0.0}
+    parameters = {"id": job.id, "attempt": job.attempt, "error": _body(error), "delay_s": delay or 0.0}
     with engine.begin() as connection:
         return connection.execute(_FAIL if delay is None else _RETRY, parameters).first() is not None
+
+
+def put_off(engine: sqlalchemy.Engine, job: Claimed, error: errors.CoatcheckError) -> bool:
+    """The platform is at fault (no model, no database): again in a while, until it expires. False if not ours."""
+    delay_s = retry.pause_s()
+    parameters = {"id": job.id, "attempt": job.attempt, "error": _body(error), "delay_s": delay_s}
+    with engine.begin() as connection:
+        return connection.execute(_PUT_OFF, parameters).first() is not None
+
+
+def _body(error: errors.CoatcheckError) -> str:
+    details = {"details": error.details} if error.details else {}
+    return database.dumps({"code": error.code, "message": error.message, **details})
 
 
 def cancel(engine: sqlalchemy.Engine, job: Claimed) -> bool:

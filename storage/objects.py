@@ -60,14 +60,14 @@ class Store:
         try:
             self.client.put_object(Bucket=self._settings.s3_bucket, Key=key, Body=data)
         except OUTAGES as error:
-            raise errors.Unavailable(f"The object store did not take {key}: {type(error).__name__}") from error
+            raise errors.Unavailable(f"The object store did not take {key}: {_reason(error)}") from error
 
     def get(self, key: str) -> bytes:
         """Read a whole object; raises Unavailable."""
         try:
             return self.client.get_object(Bucket=self._settings.s3_bucket, Key=key)["Body"].read()
         except OUTAGES as error:
-            raise errors.Unavailable(f"The object store did not give {key}: {type(error).__name__}") from error
+            raise errors.Unavailable(f"The object store did not give {key}: {_reason(error)}") from error
 
     def ping(self) -> bool:
         try:
@@ -75,3 +75,9 @@ class Store:
         except OUTAGES:
             return False
         return True
+
+
+def _reason(error: Exception) -> str:
+    """The store's own code, such as RequestTimeTooSkewed, or what kind of failure it was."""
+    answered = error.response if isinstance(error, exceptions.ClientError) else {}
+    return str(answered.get("Error", {}).get("Code", type(error).__name__))

@@ -41,7 +41,7 @@ app.conf.update(
         "global_keyprefix": broker.KEY_PREFIX,
     },
     beat_schedule={
-        "sweep": {"task": "coatcheck.sweep", "schedule": 2.0, "options": {"queue": "control", "expires": 10}},
+        "sweep": {"task": "coatcheck.sweep", "schedule": 2.0, "options": {"queue": "control"}},
     },
 )
 

@@ -18,6 +18,8 @@ def wake(self: Any, pool: str) -> int:
 
 @app.task(name="coatcheck.sweep")
 def sweep_jobs() -> str:
-    """Rescue, expire, forget and wake; returns what was found."""
+    """Rescue, expire, forget and wake; returns what was found. Ticks that piled up while nobody swept are one sweep."""
     worker = resources.drainer()
+    if not worker.hints.first_in("sweep", 1.0):
+        return "just swept"
     return str(sweep.sweep(worker.engine, worker.hints, max_losses=worker.settings.max_losses))

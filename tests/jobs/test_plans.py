@@ -11,7 +11,7 @@ import pytest
 import sqlalchemy
 from sqlalchemy import text
 
-from jobs import backlog, claim, events, idempotency, lease, queries, queue, rescue, retention, settle, sweep
+from jobs import backlog, claim, events, fairness, idempotency, lease, queries, queue, rescue, retention, settle, sweep
 from tests.conftest import Platform
 
 ENDED = 60_000
@@ -58,6 +58,8 @@ STATEMENTS: dict[str, tuple[Any, dict[str, Any]]] = {
     "fail": (settle._FAIL, {"id": ID, "attempt": 1, "error": "{}"}),
     "retry": (settle._RETRY, {"id": ID, "attempt": 1, "error": "{}", "delay_s": 1.0}),
     "give back": (settle._GIVE_BACK, {"id": ID, "attempt": 1}),
+    "put off": (settle._PUT_OFF, {"id": ID, "attempt": 1, "error": "{}", "delay_s": 1.0}),
+    "head": (fairness._HEAD, {"pool": "cpu"}),
     "rescue by lease": (rescue._LEASE_OVER, LOST),
     "rescue of a child's": (rescue._CHILD_DIED, {**LOST, "wake_id": "w"}),
     "rescue of a node's": (rescue._NODE_BORN_AGAIN, {**LOST, "node": "n", "incarnation": "n/i"}),

@@ -1,8 +1,12 @@
 from __future__ import annotations
 
 import os
+import shutil
 import signal
+import subprocess
+import time
 from collections.abc import Callable
+from pathlib import Path
 from uuid import UUID
 
 import pytest
@@ -150,3 +154,108 @@ def test_ten_restarts_of_redis_under_a_busy_worker_end_no_worker(
     ended(platform, jobs, 120)
     assert worker.alive
     assert io.alive
+
+
+#: libfaketime hangs Python's timed waits; this shifts the wall clock alone.
+CLOCK_C = """
+#define _GNU_SOURCE
+#include <stdlib.h>
+#include <sys/syscall.h>
+#include <sys/time.h>
+#include <time.h>
+#include <unistd.h>
+int clock_gettime(clockid_t clock, struct timespec *t) {
+  int failed = syscall(SYS_clock_gettime, clock, t);
+  if (!failed && clock == CLOCK_REALTIME) t->tv_sec += atol(getenv("CLOCK_OFFSET_S"));
+  return failed;
+}
+int gettimeofday(struct timeval *v, void *zone) {
+  struct timespec t;
+  int failed = clock_gettime(CLOCK_REALTIME, &t);
+  v->tv_sec = t.tv_sec, v->tv_usec = t.tv_nsec / 1000;
+  return failed;
+}
+time_t time(time_t *p) {
+  struct timespec t;
+  clock_gettime(CLOCK_REALTIME, &t);
+  if (p) *p = t.tv_sec;
+  return t.tv_sec;
+}
+"""
+
+
+@pytest.fixture(scope="module")
+def wrong_clock(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A library that shifts the wall clock of whoever loads it first."""
+    if shutil.which("cc") is None:
+        pytest.skip("there is no C compiler here")
+    library = tmp_path_factory.mktemp("clock") / "clock.so"
+    subprocess.run(["cc", "-shared", "-fPIC", "-x", "c", "-", "-o", library], input=CLOCK_C.encode(), check=True)
+    return str(library)
+
+
+@pytest.mark.parametrize("offset_s", ["3600", "-3600"])
+def test_a_worker_whose_clock_is_wrong_works_like_any_other(
+    platform: Platform, spawn: Spawn, new_job: NewJob, wrong_clock: str, offset_s: str
+) -> None:
+    # S3 refuses signatures with a wrong time: such a worker runs what it has a copy of, and leaves the rest to others.
+    for version in ("1.0.0", "2.0.0"):
+        platform.catalog.open(platform.catalog.resolve("sentiment", version))
+    wrong = {"LD_PRELOAD": wrong_clock, "CLOCK_OFFSET_S": offset_s}
+    short = {**wrong, "COATCHECK_LEASE_S": "2", "COATCHECK_HEARTBEAT_S": "0.5"}
+    worker = spawn("worker", *WORKER, "-n", "a@%h", **short)
+    spawn("io", "celery", "-A", "workers.app", "worker", "-Q", "control", "-P", "threads", "-n", "io@%h", **short)
+    spawn("beat", "celery", "-A", "workers.app", "beat", "-s", str(worker.log.with_name("beat3")), "--pidfile=")
+    jobs = [new_job(model="sentiment", version="2.0.0", inputs=HEAVY[:100]), new_job(), new_job(ttl_s=600)]
+    ended(platform, jobs)
+    assert platform.rows("SELECT id FROM jobs WHERE attempt > 1 OR finished_at > now() + interval '1 min'") == []
+
+
+def test_without_the_object_store_jobs_wait_for_their_model_and_lose_no_attempt(
+    platform: Platform, spawn: Spawn, new_job: NewJob, tmp_path: Path
+) -> None:
+    platform.engines.stop("seaweedfs")
+    try:
+        spawn("worker", *WORKER, "-n", "a@%h", **LONG, COATCHECK_MODEL_CACHE=str(tmp_path))
+        spawn("io", "celery", "-A", "workers.app", "worker", "-Q", "control", "-P", "threads", "-n", "io@%h")
+        spawn("beat", "celery", "-A", "workers.app", "beat", "-s", str(tmp_path / "beat"), "--pidfile=")
+        job = new_job(max_attempts=1)
+        until(lambda: row(platform, job, "attempt")[0] in (2, 3), 60)
+        assert platform.one("SELECT error ->> 'code' FROM job_events WHERE error IS NOT NULL LIMIT 1") == (
+            "MODEL_UNAVAILABLE",
+        )
+    finally:
+        platform.engines.start("seaweedfs")
+    ended(platform, [job])
+
+
+@pytest.mark.timeout(180)
+def test_a_job_that_kills_every_worker_fails_alone(platform: Platform, spawn: Spawn, new_job: NewJob) -> None:
+    worker = spawn("worker", *WORKER, "-n", "a@%h", **LONG)
+    poison = new_job(model="sentiment", version="2.0.0", inputs=HEAVY[:200])
+    neighbours = [new_job(model="sentiment", version="2.0.0", inputs=HEAVY[:1]) for _ in range(5)]
+    for attempt in (1, 2, 3):
+        until(lambda n=attempt: row(platform, poison, "status, attempt") == ("processing", n), 60)
+        os.kill(int(str(row(platform, poison, "worker")[0]).rpartition("/")[2]), signal.SIGKILL)
+        until(lambda: row(platform, poison, "status")[0] != "processing", 20)
+        platform.execute("UPDATE jobs SET not_before = now() WHERE status = 'pending'")
+        platform.hints.send("cpu")
+    until(lambda: platform.one("SELECT count(*) FROM jobs WHERE finished_at IS NULL") == (0,), 60)
+    assert row(platform, poison, "status, error ->> 'code', lost_count") == ("failed", "WORKER_LOST", 3)
+    assert {row(platform, job, "status")[0] for job in neighbours} == {"completed"}
+    assert platform.one("SELECT max(lost_count) FROM jobs WHERE id <> :id", id=poison)[0] in (0, 1)
+    assert worker.alive
+
+
+def test_a_frozen_redis_holds_up_no_submission(platform: Platform, new_job: NewJob) -> None:
+    new_job()
+    pid = platform.engines.running["valkey"].pid
+    os.kill(pid, signal.SIGSTOP)
+    try:
+        started = time.monotonic()
+        for _ in range(5):
+            new_job()
+        assert time.monotonic() - started < 1.5
+    finally:
+        os.kill(pid, signal.SIGCONT)
+    assert platform.one("SELECT count(*) FROM jobs") == (6,)
