@@ -6,7 +6,8 @@ import functools
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import sqlalchemy
@@ -35,31 +36,46 @@ class Drainer:
     leases: lease.Leases
     catalog: Catalog
     presence: Presence
+    #: Settles one batch while the next one runs: Postgres and the model each have a core to themselves.
+    settler: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "settler"))
 
     def drain(self, pool: str, wake_id: str) -> int:
         """Run what is due in `pool`; returns how many jobs were settled here."""
         self.hints.clear(pool)
-        settled = 0
+        settled, settling = 0, None
         ends_at = time.monotonic() + self.settings.slice_s
-        while self.leases.may_claim:
-            batch = claim.claim(
-                self.engine, pool=pool, worker=self.presence.name, wake_id=wake_id, lease_s=self.settings.lease_s
-            )
-            if batch is None:
-                return settled
-            if batch.full or time.monotonic() > ends_at:
+        while batch := self._claim(pool, wake_id):
+            over = time.monotonic() > ends_at
+            if batch.full or over:
                 self.hints.send(pool)
             with self.presence.working(pool, len(batch.jobs)):
-                settled += self._work(batch)
-            if time.monotonic() > ends_at:
-                return settled
-        self.hints.send(pool)
-        return settled
+                held, outcomes = self._work(batch)
+                settled += settling.result() if settling else 0
+                settling = self.settler.submit(self._finish, held, outcomes)
+            if over:
+                break
+        return settled + (settling.result() if settling else 0)
 
-    def _work(self, batch: claim.Batch) -> int:
+    def _claim(self, pool: str, wake_id: str) -> claim.Batch | None:
+        """The next batch; None when nothing is due, or nothing may be taken any more."""
+        if not self.leases.may_claim:
+            self.hints.send(pool)
+            return None
+        return claim.claim(
+            self.engine, pool=pool, worker=self.presence.name, wake_id=wake_id, lease_s=self.settings.lease_s
+        )
+
+    def _work(self, batch: claim.Batch) -> tuple[list[lease.Held], list[run.Outcome]]:
         held = self.leases.hold(batch.jobs)
         try:
-            return self._settle(self._run(held))
+            return held, self._run(held)
+        except BaseException:
+            self.leases.release(held)
+            raise
+
+    def _finish(self, held: Sequence[lease.Held], outcomes: Sequence[run.Outcome]) -> int:
+        try:
+            return self._settle(outcomes)
         finally:
             self.leases.release(held)
 
