@@ -15,7 +15,7 @@ from tests.chaos import show
 @click.command()
 @click.option("--minutes", type=click.FloatRange(0.2, 1440), default=3.0, show_default=True, help="How long.")
 @click.option("--seed", type=int, help="The same faults again; by default a new one, which is printed.")
-@click.option("--every", type=click.FloatRange(0.2), default=2.5, show_default=True, help="Seconds between faults.")
+@click.option("--every", type=click.FloatRange(0.2), default=1.5, show_default=True, help="Seconds between faults.")
 @click.option("--lease", type=click.FloatRange(1), default=20.0, show_default=True, help="COATCHECK_LEASE_S.")
 def chaos(minutes: float, seed: int | None, every: float, lease: float) -> None:
     """Kill, freeze and cut off processes and engines at random, and account for every job that was accepted."""
