@@ -7,8 +7,9 @@ from typing import Any
 
 import flask
 
+from api import files
 from core import ids
-from jobs.job import Job, Status
+from jobs.job import Job, Kind, Status
 from registry.catalog import Resolved, Version
 
 JOBS_PATH = "/api/v1/jobs/"
@@ -50,6 +51,8 @@ def ticket(job_id: str, status: Status, resolved: Resolved) -> flask.Response:
 def _links(found: Job) -> dict[str, str]:
     path = JOBS_PATH + ids.job_id(found.id)
     links = {"self": path, "events": f"{path}/events"}
+    if found.kind == Kind.BULK:
+        links["parts"] = f"{path}/parts"
     if found.status is Status.COMPLETED:
         links["result"] = f"{path}/result"
     links["retry" if found.status.is_terminal else "cancel"] = (
@@ -94,7 +97,9 @@ def timeline(found: Job) -> list[dict[str, Any]]:
 
 
 def result(found: Job) -> dict[str, Any]:
-    """A completed job's result: one prediction, or a list of them."""
+    """A completed job's result: one prediction, a list of them, or where its files are."""
+    if found.kind == Kind.BULK:
+        return files.output(found)
     explain = str(found.options.get("explain", ""))
     stored = found.result or {}
     if "predictions" in stored:

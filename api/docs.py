@@ -80,6 +80,7 @@ def headers(**described: str) -> Callable[[F], F]:
 
 
 ONCE = "The same key and request again get the first answer; 1 to 255 printable ASCII characters"
+REPLAYED = {"Idempotent-Replayed": "true for a stored answer"}
 PIN = "The version of the model that is to answer"
 PREFER = "`respond-async` for a ticket, `wait=N` for how many seconds to wait for a result"
 

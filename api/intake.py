@@ -15,8 +15,8 @@ from api.schemas.fields import BEST
 from core import errors, ids, metrics
 from inference import schema
 from inference.manifest import Manifest
-from jobs import queries, submit
-from jobs.job import Job, Priority, Status
+from jobs import queries, submit, uploads
+from jobs.job import Job, Kind, Priority, Status
 from registry.catalog import Resolved
 
 
@@ -31,6 +31,13 @@ def resolve(here: Resources, body: Mapping[str, Any]) -> Resolved:
 def one(manifest: Manifest, raw: object) -> dict[str, Any]:
     """One checked input; raises InvalidInput."""
     return schema.validate_inputs(manifest, raw)
+
+
+def inputs(here: Resources, manifest: Manifest, raw: object) -> Any:
+    """One checked input or a list of them, as they were given; raises InvalidInput, BatchTooLarge."""
+    if raw == []:
+        raise errors.InvalidInput.field("inputs", "must hold at least one input")
+    return many(here, manifest, raw) if isinstance(raw, list) else one(manifest, raw)
 
 
 def many(here: Resources, manifest: Manifest, raw: list[Any]) -> list[dict[str, Any]]:
@@ -84,6 +91,7 @@ def new_job(
     options: Mapping[str, Any],
     *,
     asked: Mapping[str, Any] | None = None,
+    kind: Kind = Kind.PREDICT,
 ) -> submit.NewJob:
     """A job for the caller, with what it asked for within what its tier allows; raises InvalidInput."""
     caller, asked = requests.caller(), asked or {}
@@ -108,7 +116,15 @@ def new_job(
         max_attempts=here.settings.max_attempts,
         units=resolved.manifest.units * count,
         priority=Priority(priority),
+        kind=kind,
     )
+
+
+def file(here: Resources, body: Mapping[str, Any]) -> dict[str, Any]:
+    """What a bulk job keeps of its file; raises UploadNotFound, InvalidInput."""
+    upload_id = ids.parse_upload_id(body["upload_id"])
+    found = uploads.use(here.engine, here.store, requests.caller().tenant_id, upload_id, body["options"].get("format"))
+    return {"key": found.key, "etag": found.etag, "sha256": found.sha256, "format": found.format}
 
 
 def _at_most(name: str, asked: Mapping[str, Any], default: int, most: int) -> int:

@@ -8,6 +8,7 @@ CoatcheckError
 ├── Forbidden               a key without the scope
 ├── NotFound
 │   ├── JobNotFound
+│   ├── UploadNotFound      no such upload, or not of this tenant
 │   ├── ModelNotFound
 │   └── VersionNotFound
 ├── JobStateConflict        the job is past the point where this is possible
@@ -16,6 +17,9 @@ CoatcheckError
 │   └── ModelInterrupted    the run was ended from outside
 ├── TimedOut                the run took longer than the job allows
 ├── JobFailed               the job ended without a result, for no fault of its input
+├── InputChanged            the file is not the one that was accepted
+├── InputUnreadable         the file is not what it says
+├── InputTooLarge           the file, or one of its rows, is larger than allowed
 ├── IdempotencyMismatch     the key was used for something else
 ├── IdempotencyInProgress   the key's first request has not ended yet       (retryable)
 ├── BacklogFull             the tenant has too many jobs waiting            (retryable)
@@ -149,6 +153,30 @@ class JobFailed(CoatcheckError):
     """The job ended without a result"""
 
     code = "JOB_FAILED"
+
+
+class UploadNotFound(NotFound):
+    """No such upload"""
+
+    code = "UPLOAD_NOT_FOUND"
+
+
+class InputChanged(CoatcheckError):
+    """The file is not the one that was accepted"""
+
+    code = "INPUT_CHANGED"
+
+
+class InputUnreadable(CoatcheckError):
+    """The file cannot be read"""
+
+    code = "INPUT_UNREADABLE"
+
+
+class InputTooLarge(CoatcheckError):
+    """The file is too large"""
+
+    code = "INPUT_TOO_LARGE"
 
 
 class IdempotencyMismatch(CoatcheckError):

@@ -9,6 +9,7 @@ import uuid
 from core import errors
 
 JOB_PREFIX = "job_"
+UPLOAD_PREFIX = "upl_"
 
 
 def uuid7() -> uuid.UUID:
@@ -19,13 +20,26 @@ def uuid7() -> uuid.UUID:
     return uuid.UUID(int=value)
 
 
+def upload_id(value: uuid.UUID) -> str:
+    return UPLOAD_PREFIX + value.hex
+
+
+def parse_upload_id(text: str) -> uuid.UUID:
+    """The UUID inside an upload id; raises UploadNotFound."""
+    return _parse(text, UPLOAD_PREFIX, errors.UploadNotFound)
+
+
 def job_id(value: uuid.UUID) -> str:
     return JOB_PREFIX + value.hex
 
 
 def parse_job_id(text: str) -> uuid.UUID:
     """The UUID inside a job id; raises JobNotFound, because an id that cannot exist is one that does not."""
-    hexes = text.removeprefix(JOB_PREFIX)
+    return _parse(text, JOB_PREFIX, errors.JobNotFound)
+
+
+def _parse(text: str, prefix: str, missing: type[errors.NotFound]) -> uuid.UUID:
+    hexes = text.removeprefix(prefix)
     if hexes == text or len(hexes) != 32 or set(hexes) - set("0123456789abcdef"):
-        raise errors.JobNotFound
+        raise missing
     return uuid.UUID(hex=hexes)

@@ -33,6 +33,7 @@ class Settings:
     s3_endpoint_url: str
     s3_access_key: str = field(repr=False)
     s3_secret_key: str = field(repr=False)
+    s3_public_url: str  #: how clients reach the store, where that is not how we do
     s3_bucket: str
     s3_region: str
     environment: str
@@ -42,6 +43,10 @@ class Settings:
     onnx_threads: int  #: 0 = what the cgroup allows
     max_body_bytes: int
     max_batch_items: int
+    max_upload_bytes: int
+    max_unpacked_bytes: int
+    upload_s: int  #: how long an upload may take to begin
+    download_s: int  #: how long an address of a result is good for
     default_wait_s: float
     max_wait_s: float
     max_waiters: int
@@ -99,6 +104,7 @@ def _read(env: environs.Env) -> dict[str, Any]:
         "s3_endpoint_url": env.str("S3_ENDPOINT_URL", validate=_S3_URL),
         "s3_access_key": env.str("S3_ACCESS_KEY"),
         "s3_secret_key": env.str("S3_SECRET_KEY"),
+        "s3_public_url": env.str("S3_PUBLIC_URL", ""),
         "s3_bucket": env.str("S3_BUCKET", "coatcheck"),
         "s3_region": env.str("S3_REGION", "us-east-1"),
     }
@@ -111,6 +117,10 @@ def _read(env: environs.Env) -> dict[str, Any]:
             "onnx_threads": env.int("ONNX_THREADS", 0, validate=validate.Range(0, 256)),
             "max_body_bytes": env.int("MAX_BODY_BYTES", 4 * 2**20, validate=validate.Range(1024)),
             "max_batch_items": env.int("MAX_BATCH_ITEMS", 1000, validate=validate.Range(1)),
+            "max_upload_bytes": env.int("MAX_UPLOAD_BYTES", 2**30, validate=validate.Range(1)),
+            "max_unpacked_bytes": env.int("MAX_UNPACKED_BYTES", 8 * 2**30, validate=validate.Range(1)),
+            "upload_s": env.int("UPLOAD_S", 900, validate=validate.Range(1, 86_400)),
+            "download_s": env.int("DOWNLOAD_S", 3600, validate=validate.Range(1, 604_800)),
             "default_wait_s": env.float("DEFAULT_WAIT_S", 10.0, validate=validate.Range(0)),
             "max_wait_s": env.float("MAX_WAIT_S", 30.0, validate=positive),
             "max_waiters": env.int("MAX_WAITERS", 16, validate=validate.Range(0)),

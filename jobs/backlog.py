@@ -17,7 +17,7 @@ COUNT_S = 1.0
 
 _WAITING = text("""
 SELECT count(*) FROM (
-  SELECT FROM jobs WHERE tenant_id = :tenant_id AND status = 'pending' LIMIT :most
+  SELECT FROM jobs WHERE tenant_id = :tenant_id AND status = 'pending' AND parent_id IS NULL LIMIT :most
 ) AS waiting
 """)
 

@@ -17,17 +17,17 @@ from jobs.job import Claimed
 # tenant can be over that limit by a batch for as long as that batch runs.
 _CLAIM = text("""
 WITH running AS MATERIALIZED (
-  SELECT tenant_id, count(*) AS jobs FROM jobs WHERE status = 'processing' GROUP BY tenant_id
+  SELECT tenant_id, count(*) AS jobs FROM jobs WHERE status = 'processing' AND worker IS NOT NULL GROUP BY tenant_id
 ), at_limit AS MATERIALIZED (
   SELECT tenant_id FROM running JOIN tenants ON tenants.id = tenant_id JOIN tiers ON tiers.name = tier
   WHERE jobs >= max_running
 ), head AS MATERIALIZED (
-  SELECT id, lane, model, version, lost_count FROM jobs
+  SELECT id, kind, lane, model, version, lost_count FROM jobs
   WHERE status = 'pending' AND pool = :pool AND not_before <= now() AND (expires_at > now()) IS TRUE
     AND tenant_id NOT IN (SELECT tenant_id FROM at_limit)
   ORDER BY fair_at, id LIMIT 1 FOR UPDATE SKIP LOCKED
 ), size AS MATERIALIZED (
-  SELECT head.*, CASE WHEN lost_count > 0 THEN 1 ELSE max_batch END AS max_jobs
+  SELECT head.*, CASE WHEN lost_count > 0 OR kind <> 'predict' THEN 1 ELSE max_batch END AS max_jobs
   FROM head JOIN model_versions USING (model, version)
 ), candidates AS MATERIALIZED (
   SELECT id, tenant_id, fair_at FROM jobs
@@ -45,7 +45,8 @@ WITH running AS MATERIALIZED (
 UPDATE jobs SET status = 'processing', attempt = attempt + 1, worker = :worker, wake_id = :wake_id,
   started_at = coalesce(started_at, now()), lease_expires_at = clock_timestamp() + make_interval(secs => :lease_s)
 FROM picked, size WHERE jobs.id = picked.id
-RETURNING jobs.id, attempt, max_attempts, jobs.model, jobs.version, timeout_s, inputs, request_id, max_jobs, fair_at
+RETURNING jobs.id, jobs.kind, attempt, max_attempts, jobs.model, jobs.version, timeout_s, inputs, options, request_id,
+  max_jobs, fair_at
 """)
 
 
@@ -65,5 +66,5 @@ def claim(engine: sqlalchemy.Engine, *, pool: str, worker: str, wake_id: str, le
     if not rows:
         return None
     rows = sorted(rows, key=lambda row: (row.fair_at, row.id))
-    jobs = [Claimed(*row[:8]) for row in rows]
+    jobs = [Claimed(*row[:10]) for row in rows]
     return Batch(jobs, full=len(jobs) == rows[0].max_jobs)

@@ -15,11 +15,11 @@ import structlog
 
 from core import broker, database, errors, metrics
 from core.settings import Settings
-from inference.model import Model, Prediction
 from jobs import claim, lease, run, settle
-from jobs.job import Claimed
+from jobs.attempt import Attempts
+from jobs.bulk import progress
+from jobs.job import Kind
 from jobs.presence import Presence
-from registry.catalog import Catalog
 
 log = structlog.get_logger()
 
@@ -34,7 +34,7 @@ class Drainer:
     engine: sqlalchemy.Engine
     hints: broker.Hints
     leases: lease.Leases
-    catalog: Catalog
+    attempts: Attempts
     presence: Presence
     #: Settles one batch while the next one runs: Postgres and the model each have a core to themselves.
     settler: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "settler"))
@@ -68,7 +68,7 @@ class Drainer:
     def _work(self, batch: claim.Batch) -> tuple[list[lease.Held], list[run.Outcome]]:
         held = self.leases.hold(batch.jobs)
         try:
-            return held, self._run(held)
+            return held, self.attempts.run(held)
         except BaseException:
             self.leases.release(held)
             raise
@@ -79,22 +79,9 @@ class Drainer:
         finally:
             self.leases.release(held)
 
-    def _run(self, held: Sequence[lease.Held]) -> list[run.Outcome]:
-        job = held[0].job
-        try:
-            model = self._open(job)
-        except errors.CoatcheckError as error:
-            return [run.Outcome(item, error=error) for item in held]
-        with metrics.INFERENCE_SECONDS.labels(job.model).time():
-            outcomes = run.run(model, held)
-        log.info("batch_ran", model=job.model, version=job.version, jobs=len(held), attempt=job.attempt)
-        return outcomes
-
-    def _open(self, job: Claimed) -> Model:
-        return self.catalog.open(self.catalog.resolve(job.model, job.version))
-
     def _settle(self, outcomes: Sequence[run.Outcome]) -> int:
-        done = [self._done(item) for item in outcomes if item.complete and not (item.held.canceled or item.held.lost)]
+        wanted = [item for item in outcomes if not (item.held.canceled or item.held.lost)]
+        done = [_done(item, item.result) for item in wanted if item.result is not None]
         ours = self._insist(functools.partial(settle.complete, self.engine, done)) if done else set[uuid.UUID]()
         fenced = [item.job.id for item in done if item.job.id not in ours]
         settled = len(ours)
@@ -103,17 +90,19 @@ class Drainer:
             if write is not None and not self._insist(functools.partial(write, self.engine)):
                 fenced.append(outcome.held.job.id)
             settled += write is not None
+            if outcome.held.job.kind == Kind.CHUNK:
+                self._insist(functools.partial(self._advance, outcome))
         if fenced:
             metrics.FENCED.inc(len(fenced))
             log.warning("write_fenced", job_ids=[str(item) for item in fenced])
         return settled
 
-    def _done(self, outcome: run.Outcome) -> settle.Done:
-        job = outcome.held.job
-        manifest = self.catalog.resolve(job.model, job.version).manifest
-        bodies = [body(prediction) for prediction in outcome.predictions]
-        result: dict[str, Any] = {"predictions": bodies} if isinstance(job.inputs, list) else bodies[0]
-        return settle.Done(job, result, units=manifest.units * len(bodies), run_ms=round(outcome.run_s * 1000))
+    def _advance(self, outcome: run.Outcome) -> None:
+        """The last chunk of a bulk job, and one that ends it, say so at once; progress is the sweep's."""
+        bulk_id = uuid.UUID(outcome.held.job.inputs["parent"])
+        if outcome.error is not None or not progress.is_open(self.engine, bulk_id):
+            for pool in progress.advance(self.engine, bulk_id):
+                self.hints.send(pool)
 
     def _insist(self, write: Callable[[], T]) -> T:
         """Repeat a fenced write through an outage, until the lease would have run out anyway."""
@@ -125,6 +114,10 @@ class Drainer:
                 if time.monotonic() > ends_at:
                     raise
                 time.sleep(0.2)
+
+
+def _done(outcome: run.Outcome, result: dict[str, Any]) -> settle.Done:
+    return settle.Done(outcome.held.job, result, units=outcome.units, run_ms=round(outcome.run_s * 1000))
 
 
 def _ending(outcome: run.Outcome) -> Callable[[sqlalchemy.Engine], bool] | None:
@@ -139,11 +132,8 @@ def _ending(outcome: run.Outcome) -> Callable[[sqlalchemy.Engine], bool] | None:
         return lambda engine: settle.put_off(engine, job, error)
     if error is not None:
         return lambda engine: settle.fail(engine, job, error)
-    if not outcome.complete:
+    if outcome.hand_over is not None:
+        return outcome.hand_over
+    if outcome.result is None:
         return lambda engine: settle.give_back(engine, job)
     return None
-
-
-def body(prediction: Prediction) -> dict[str, Any]:
-    """A prediction as it is stored and handed out."""
-    return {"prediction": prediction.label, "confidence": prediction.confidence, "scores": prediction.scores}

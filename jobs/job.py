@@ -28,6 +28,8 @@ TERMINAL = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELED, Status.E
 
 class Kind(enum.StrEnum):
     PREDICT = "predict"  #: one or several inputs, carried in the row
+    BULK = "bulk"  #: a file, answered by its chunks
+    CHUNK = "chunk"  #: some rows of a bulk job's file; not shown to anybody
 
 
 class Priority(enum.StrEnum):
@@ -37,7 +39,7 @@ class Priority(enum.StrEnum):
 
 
 #: Where a tenant's jobs of one kind stand behind others at the same moment, in seconds of `fair_at`.
-CLASS_OFFSET_S = {Kind.PREDICT: 0.0}
+CLASS_OFFSET_S = {Kind.PREDICT: 0.0, Kind.BULK: 30.0, Kind.CHUNK: 30.0}
 
 #: Seconds that a priority adds to `fair_at`: an offset, not a wall, so that everything ages to the front.
 PRIORITY_OFFSET_S = {Priority.HIGH: -5.0, Priority.NORMAL: 0.0, Priority.LOW: 60.0}
@@ -83,12 +85,14 @@ class Claimed:
     """A job in a worker's hands; `attempt` is the fence that every write must show."""
 
     id: uuid.UUID
+    kind: str
     attempt: int
     max_attempts: int
     model: str
     version: str
     timeout_s: int  #: how long this attempt may run
-    inputs: Any  #: one input object, or a list of them
+    inputs: Any  #: one input object, a list of them, or where they are
+    options: Mapping[str, Any]
     request_id: str
 
     @property

@@ -6,7 +6,7 @@ import base64
 import datetime as dt
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -26,16 +26,16 @@ SELECT {_COLUMNS}, body AS result, (
                                     'run_ms', e.run_ms, 'error', e.error) ORDER BY e.id)
   FROM job_events AS e WHERE e.job_id = jobs.id AND type <> 'progress') AS timeline
 FROM jobs LEFT JOIN job_results ON job_id = id
-WHERE id = :id AND tenant_id = :tenant_id
+WHERE id = :id AND tenant_id = :tenant_id AND parent_id IS NULL
 """)  # noqa: S608 - constants only
 
-_STATUS = text("SELECT status FROM jobs WHERE id = :id AND tenant_id = :tenant_id")
+_STATUS = text("SELECT status FROM jobs WHERE id = :id AND tenant_id = :tenant_id AND parent_id IS NULL")
 
 _CANCEL = text("""
 UPDATE jobs SET cancel_requested_at = coalesce(cancel_requested_at, now()),
-  status = CASE status WHEN 'pending' THEN 'canceled' ELSE status END,
-  error = CASE status WHEN 'pending' THEN NULL ELSE error END
-WHERE id = :id AND tenant_id = :tenant_id AND status IN ('pending', 'processing') RETURNING id
+  status = CASE WHEN status = 'pending' OR worker IS NULL THEN 'canceled' ELSE status END,
+  error = CASE WHEN status = 'pending' OR worker IS NULL THEN NULL ELSE error END
+WHERE id = :id AND tenant_id = :tenant_id AND parent_id IS NULL AND status IN ('pending', 'processing') RETURNING id
 """)
 
 #: The first look comes quickly, later ones rarely: most inline-sized jobs end within a few milliseconds.
@@ -103,19 +103,11 @@ def conflict(job: Job, verb: str) -> errors.JobStateConflict:
 
 def page(engine: sqlalchemy.Engine, tenant_id: uuid.UUID, filters: Filters, *, limit: int, cursor: str | None) -> Page:
     """One page of a tenant's jobs, newest first, stable while new ones arrive; raises InvalidInput for a bad cursor."""
-    conditions = ["tenant_id = :tenant_id"]
     parameters: dict[str, Any] = {"tenant_id": tenant_id, "limit": limit + 1}
-    for name, condition in _CONDITIONS.items():
-        value = getattr(filters, name)
-        if value is not None:
-            conditions.append(condition)
-            parameters[name] = value
+    parameters |= {name: value for name, value in vars(filters).items() if value is not None}
     if cursor is not None:
-        conditions.append("id < :before")
         parameters["before"] = _decode(cursor)
-    statement = text(
-        f"SELECT {_COLUMNS} FROM jobs WHERE {' AND '.join(conditions)} ORDER BY id DESC LIMIT :limit"  # noqa: S608
-    )
+    statement = _listing(parameters)
     try:
         with engine.connect() as connection:
             rows = connection.execute(statement, parameters).mappings().all()
@@ -125,7 +117,15 @@ def page(engine: sqlalchemy.Engine, tenant_id: uuid.UUID, filters: Filters, *, l
     return Page(jobs, _encode(jobs[-1].id) if len(rows) > limit else None)
 
 
+def _listing(given: Collection[str]) -> sqlalchemy.TextClause:
+    """The statement for these parameters."""
+    conditions = " AND ".join(condition for name, condition in _CONDITIONS.items() if name in given)
+    return text(f"SELECT {_COLUMNS} FROM jobs WHERE {conditions} AND parent_id IS NULL ORDER BY id DESC LIMIT :limit")  # noqa: S608
+
+
 _CONDITIONS = {
+    "tenant_id": "tenant_id = :tenant_id",
+    "before": "id < :before",
     "status": "status = :status",
     "model": "model = :model",
     "created_after": "created_at >= :created_after",

@@ -5,25 +5,31 @@ from __future__ import annotations
 import sqlalchemy
 from sqlalchemy import text
 
-from jobs import events, idempotency
+from jobs import events, idempotency, uploads
+from jobs.bulk.work import folder
+from storage.objects import Store
 
 LIMIT = 500
 
-# By tenant and id, which is time-ordered: the oldest jobs come first, without an index for this alone. The id says
-# when a job
-# was accepted, so `finished_at` is looked at as well.
-_PURGE = text("""
-DELETE FROM jobs WHERE id = ANY (ARRAY(
+# By tenant and id, which is time-ordered: the oldest jobs come first, without an index for this alone. The id says when
+# a job was accepted, so `finished_at` is looked at as well.
+_OLD = """
   SELECT old.id FROM tenants JOIN tiers ON tiers.name = tier CROSS JOIN LATERAL (
     SELECT id FROM jobs
-    WHERE tenant_id = tenants.id AND id < CAST(
+    WHERE tenant_id = tenants.id AND parent_id IS NULL AND kind {kinds} AND id < CAST(
       lpad(to_hex((extract(epoch FROM now() - make_interval(secs => keep_s)) * 1000)::bigint), 12, '0') ||
       repeat('0', 20) AS uuid)
       AND finished_at < now() - make_interval(secs => keep_s)
     ORDER BY tenant_id, id LIMIT :limit FOR UPDATE SKIP LOCKED
   ) AS old LIMIT :limit
-)) RETURNING id
+"""
+_OLD_JOBS = _OLD.format(kinds="<> 'bulk'")
+_PURGE = text(f"DELETE FROM jobs WHERE id = ANY (ARRAY({_OLD_JOBS})) RETURNING id")  # noqa: S608 - constants
+_OLD_BULK = text(_OLD.format(kinds="= 'bulk'"))
+_PURGE_CHUNKS = text("""
+DELETE FROM jobs WHERE id = ANY (ARRAY(SELECT id FROM jobs WHERE parent_id = :id LIMIT :limit)) RETURNING id
 """)
+_PURGE_ONE = text("DELETE FROM jobs WHERE id = :id RETURNING id")
 
 _SILENT_WORKERS = text("DELETE FROM workers WHERE seen_at < now() - interval '1 day'")
 
@@ -35,4 +41,22 @@ def purge(engine: sqlalchemy.Engine) -> int:
         events.purge(connection, gone)
         connection.execute(_SILENT_WORKERS)
     idempotency.purge(engine)
+    return len(gone)
+
+
+def purge_files(engine: sqlalchemy.Engine, store: Store) -> int:
+    """A bulk job with everything of it in the store, or LIMIT of its chunks; and uploads that are over.
+
+    Returns how many jobs were forgotten; raises Unavailable, and forgets nothing whose files are still there.
+    """
+    uploads.purge(engine, store)
+    with engine.begin() as connection:
+        bulk_id = connection.execute(_OLD_BULK, {"limit": 1}).scalar()
+        if bulk_id is None:
+            return 0
+        store.delete_all(folder(bulk_id))
+        gone = list(connection.execute(_PURGE_CHUNKS, {"id": bulk_id, "limit": LIMIT}).scalars())
+        if len(gone) < LIMIT:
+            gone += connection.execute(_PURGE_ONE, {"id": bulk_id}).scalars()
+        events.purge(connection, gone)
     return len(gone)

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy
 
 from core import errors
 from inference.interrupt import Interrupt
@@ -15,10 +18,35 @@ from jobs.lease import Held
 ALMOST = 99
 
 
-@dataclass
+@dataclass(frozen=True)
 class Outcome:
-    """What one job came to: all its predictions, or the first error. `run_s` is the time of the runs it took part
-    in."""
+    """What one attempt came to: a result, an error, or neither if it was left where it was.
+
+    `units` is what it costs, `run_s` the time in the model; `hand_over` is how it ends when it goes on in other jobs.
+    """
+
+    held: Held
+    result: dict[str, Any] | None = None
+    error: errors.CoatcheckError | None = None
+    units: int = 0
+    run_s: float = 0.0
+    hand_over: Callable[[sqlalchemy.Engine], bool] | None = None
+
+
+def stopped(held: Held, run_s: float = 0.0) -> Outcome:
+    """Of an attempt that nobody wants to go on with: an error only if its time ran out."""
+    late = errors.TimedOut(f"The run took longer than timeout_s={held.job.timeout_s}") if held.timed_out else None
+    return Outcome(held, error=late, run_s=run_s)
+
+
+def body(prediction: Prediction) -> dict[str, Any]:
+    """A prediction as it is stored and handed out."""
+    return {"prediction": prediction.label, "confidence": prediction.confidence, "scores": prediction.scores}
+
+
+@dataclass
+class _Running:
+    """A job on its way: the predictions it has so far, or its first error."""
 
     held: Held
     predictions: list[Prediction] = field(default_factory=list)
@@ -26,41 +54,44 @@ class Outcome:
     run_s: float = 0.0
 
     @property
-    def complete(self) -> bool:
-        return self.error is None and len(self.predictions) == len(self.held.job.rows)
-
-    @property
     def open(self) -> bool:
         return self.held.wanted and self.error is None
+
+    def outcome(self, units: int) -> Outcome:
+        job = self.held.job
+        if self.error is not None:
+            return Outcome(self.held, error=self.error, run_s=self.run_s)
+        if len(self.predictions) < len(job.rows):
+            return stopped(self.held, self.run_s)
+        bodies = [body(prediction) for prediction in self.predictions]
+        result: dict[str, Any] = {"predictions": bodies} if isinstance(job.inputs, list) else bodies[0]
+        return Outcome(self.held, result, units=units * len(bodies), run_s=self.run_s)
 
 
 def run(model: Model, held: Sequence[Held]) -> list[Outcome]:
     """Predict every input of every job, `max_batch` at a time; a job nobody wants any more is left where it is."""
-    outcomes = [Outcome(item) for item in held]
-    for slice_ in _slices(outcomes, model.bundle.manifest.max_batch):
-        rows = [(outcome, row) for outcome, row in slice_ if outcome.open]
+    running = [_Running(item) for item in held]
+    for slice_ in _slices(running, model.bundle.manifest.max_batch):
+        rows = [(item, row) for item, row in slice_ if item.open]
         if rows:
             _predict(model, rows)
-    for outcome in outcomes:
-        if outcome.held.timed_out and outcome.error is None and not outcome.complete:
-            outcome.error = errors.TimedOut(f"The run took longer than timeout_s={outcome.held.job.timeout_s}")
-    return outcomes
+    return [item.outcome(model.bundle.manifest.units) for item in running]
 
 
-Row = tuple[Outcome, dict[str, object]]
+Row = tuple[_Running, dict[str, object]]
 
 
-def _slices(outcomes: Sequence[Outcome], size: int) -> Iterator[list[Row]]:
-    rows = [(outcome, row) for outcome in outcomes for row in outcome.held.job.rows]
+def _slices(running: Sequence[_Running], size: int) -> Iterator[list[Row]]:
+    rows = [(item, row) for item in running for row in item.held.job.rows]
     for start in range(0, len(rows), size):
         yield rows[start : start + size]
 
 
 def _predict(model: Model, rows: Sequence[Row]) -> None:
     interrupt = Interrupt()
-    together = {outcome.held.job.id: outcome for outcome, _ in rows}.values()
-    for outcome in together:
-        outcome.held.begin(interrupt)
+    together = {item.held.job.id: item for item, _ in rows}.values()
+    for item in together:
+        item.held.begin(interrupt)
     started = time.perf_counter()
     try:
         predictions = model.predict([row for _, row in rows], interrupt)
@@ -71,18 +102,18 @@ def _predict(model: Model, rows: Sequence[Row]) -> None:
         _one_row_at_a_time(model, rows, error)
         return
     finally:
-        for outcome in together:
-            outcome.run_s += time.perf_counter() - started
-    for (outcome, _), prediction in zip(rows, predictions, strict=True):
-        outcome.predictions.append(prediction)
-        outcome.held.progress = ALMOST * len(outcome.predictions) // len(outcome.held.job.rows)
+        for item in together:
+            item.run_s += time.perf_counter() - started
+    for (item, _), prediction in zip(rows, predictions, strict=True):
+        item.predictions.append(prediction)
+        item.held.progress = ALMOST * len(item.predictions) // len(item.held.job.rows)
 
 
 def _one_job_at_a_time(model: Model, rows: Sequence[Row]) -> None:
     """Nobody may lose its time to a slow neighbour."""
     jobs: dict[object, list[Row]] = {}
-    for outcome, row in rows:
-        jobs.setdefault(outcome.held.job.id, []).append((outcome, row))
+    for item, row in rows:
+        jobs.setdefault(item.held.job.id, []).append((item, row))
     if len(jobs) == 1:
         return
     for mine in jobs.values():

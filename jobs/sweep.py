@@ -5,10 +5,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 import sqlalchemy
+import structlog
 from sqlalchemy import text
 
-from core import broker
+from core import broker, errors
 from jobs import rescue, retention
+from jobs.bulk import progress
+from storage.objects import Store
+
+log = structlog.get_logger()
 
 LIMIT = 500
 
@@ -40,15 +45,25 @@ class Swept:
     hinted: tuple[str, ...]
 
 
-def sweep(engine: sqlalchemy.Engine, hints: broker.Hints, *, max_losses: int) -> Swept:
-    """Return jobs of dead workers, end those past their time, forget the old, and wake every pool that has something
-    due."""
+def sweep(engine: sqlalchemy.Engine, hints: broker.Hints, store: Store, *, max_losses: int) -> Swept:
+    """Return jobs of dead workers, end those past their time, bring bulk jobs to where their chunks are, forget the
+    old, and wake every pool that has something due."""
     rescued = rescue.lease_over(engine, max_losses=max_losses)
     expired = 0
     for statement in (_EXPIRE_PENDING, _EXPIRE_PROCESSING):
         with engine.begin() as connection:
             expired += len(connection.execute(statement, {"limit": LIMIT}).all())
-    purged = retention.purge(engine)
+    progress.advance(engine)
+    purged = retention.purge(engine) + _purge_files(engine, store)
     with engine.connect() as connection:
         due = [pool for pool in broker.POOLS if connection.execute(_DUE, {"pool": pool}).scalar_one()]
     return Swept(rescued, expired, purged, tuple(pool for pool in due if hints.send(pool)))
+
+
+def _purge_files(engine: sqlalchemy.Engine, store: Store) -> int:
+    """The store may be away; the rest of housekeeping must not wait for it."""
+    try:
+        return retention.purge_files(engine, store)
+    except errors.Unavailable as error:
+        log.warning("files_not_purged", error=error.message)
+        return 0

@@ -2,6 +2,7 @@
 
 from models.access import ApiKey, Tenant, Tier
 from models.base import Base
+from models.files import Upload
 from models.jobs import IdempotencyKey, Job, JobEvent, JobResult, Usage, Worker
 from models.registry import Model, ModelVersion
 
@@ -16,6 +17,7 @@ __all__ = [
     "ModelVersion",
     "Tenant",
     "Tier",
+    "Upload",
     "Usage",
     "Worker",
 ]

@@ -46,6 +46,7 @@ class Job(Base):
     metadata_: Mapped[dict[str, Any]] = mapped_column("metadata")
     error: Mapped[dict[str, Any] | None]
     request_id: Mapped[str]
+    parent_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("jobs.id"))  #: of a chunk
     retry_of: Mapped[uuid.UUID | None]  #: the ended job that this one repeats
     run_ms: Mapped[int | None]  #: in the model, the attempt that won
     created_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
@@ -62,14 +63,15 @@ class Job(Base):
         Index("ix_jobs_lane_head", "lane", "fair_at", "id", postgresql_where=text("status = 'pending'")),
         Index("ix_jobs_lease", "lease_expires_at", postgresql_where=text("status = 'processing'")),
         Index("ix_jobs_pending_expiry", "expires_at", postgresql_where=text("status = 'pending'")),
-        Index("ix_jobs_tenant", "tenant_id", text("id DESC")),
+        Index("ix_jobs_tenant", "tenant_id", text("id DESC"), postgresql_where=text("parent_id IS NULL")),
+        Index("ix_jobs_parent", "parent_id", "status", postgresql_where=text("parent_id IS NOT NULL")),
         # Completed jobs are most of all there ever were, and found quickly without an index of their own.
         Index(
             "ix_jobs_tenant_status",
             "tenant_id",
             "status",
             text("id DESC"),
-            postgresql_where=text("status <> 'completed'"),
+            postgresql_where=text("status <> 'completed' AND parent_id IS NULL"),
         ),
     )
 

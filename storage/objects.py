@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 import threading
-from typing import TYPE_CHECKING
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import IO, TYPE_CHECKING, Any
 
 import boto3
+import boto3.exceptions
+from boto3.s3.transfer import TransferConfig
 from botocore import exceptions
 from botocore.config import Config
 
@@ -16,23 +20,146 @@ if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
 
 OUTAGES = (exceptions.BotoCoreError, exceptions.ClientError)
+UPLOAD_OUTAGES = (*OUTAGES, boto3.exceptions.Boto3Error)
+CHUNK = 256 * 1024
+#: One part at a time, so that no more than one is in memory.
+_IN_PARTS = TransferConfig(multipart_chunksize=16 << 20, use_threads=False)
+
+
+@dataclass(frozen=True)
+class Head:
+    """An object as it is now; `etag` pins it."""
+
+    size: int
+    etag: str
 
 
 class Store:
-    """One bucket. The client is made at first use, so that a spawned process never inherits one."""
+    """One bucket. The clients are made at first use, so that a spawned process never inherits one."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
+        self._bucket = settings.s3_bucket
         self._lock = threading.Lock()
-        self._client: S3Client | None = None
+        self._clients: dict[str, S3Client] = {}
 
     @property
     def client(self) -> S3Client:
+        return self._client(self._settings.s3_endpoint_url)
+
+    @property
+    def _signer(self) -> S3Client:
+        """Signs addresses as clients reach the store, which may not be how we do."""
+        return self._client(self._settings.s3_public_url or self._settings.s3_endpoint_url)
+
+    def ensure_bucket(self) -> None:
+        """Make the bucket if it is not there."""
+        try:
+            self.client.create_bucket(Bucket=self._bucket)
+        except (self.client.exceptions.BucketAlreadyOwnedByYou, self.client.exceptions.BucketAlreadyExists):
+            return
+
+    def put(self, key: str, data: bytes) -> None:
+        """Store `data`; raises Unavailable."""
+        try:
+            self.client.put_object(Bucket=self._bucket, Key=key, Body=data)
+        except OUTAGES as error:
+            raise _unavailable("did not take", key, error) from error
+
+    def put_file(self, key: str, file: IO[bytes]) -> Head:
+        """Store a file from where it stands, in parts; raises Unavailable."""
+        try:
+            self.client.upload_fileobj(file, self._bucket, key, Config=_IN_PARTS)
+        except UPLOAD_OUTAGES as error:
+            raise _unavailable("did not take", key, error) from error
+        head = self.head(key)
+        if head is None:
+            raise errors.Unavailable(f"The object store does not have {key}, which it took just now")
+        return head
+
+    def get(self, key: str) -> bytes:
+        """Read a whole object; raises Unavailable."""
+        try:
+            return self.client.get_object(Bucket=self._bucket, Key=key)["Body"].read()
+        except OUTAGES as error:
+            raise _unavailable("did not give", key, error) from error
+
+    def head(self, key: str) -> Head | None:
+        """The object's size and ETag, or None if it is not there; raises Unavailable."""
+        try:
+            found = self.client.head_object(Bucket=self._bucket, Key=key)
+        except exceptions.ClientError as error:
+            if _status(error) == 404:
+                return None
+            raise _unavailable("did not say what it has of", key, error) from error
+        except OUTAGES as error:
+            raise _unavailable("did not say what it has of", key, error) from error
+        return Head(found["ContentLength"], found["ETag"])
+
+    def stream(self, key: str, etag: str) -> Iterator[bytes]:
+        """The object in pieces, if it is still the one with this ETag; raises InputChanged, Unavailable."""
+        yield from self._read(key, etag)
+
+    def read_range(self, key: str, etag: str, start: int, end: int) -> bytes:
+        """Bytes from `start` up to `end`, of the object with this ETag; raises InputChanged, Unavailable."""
+        return b"".join(self._read(key, etag, Range=f"bytes={start}-{end - 1}"))
+
+    def delete_all(self, prefix: str) -> None:
+        """Remove every object under a prefix; raises Unavailable."""
+        try:
+            pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix)
+            for page in pages:
+                if found := [{"Key": item["Key"]} for item in page.get("Contents", ())]:
+                    self.client.delete_objects(Bucket=self._bucket, Delete={"Objects": found, "Quiet": True})  # type: ignore[typeddict-item]
+        except OUTAGES as error:
+            raise _unavailable("did not delete", prefix, error) from error
+
+    def presign_post(self, key: str, *, content_type: str, size: int, sha256: str | None, expires_s: int) -> Any:
+        """Address and form fields for one upload of exactly `size` bytes (S3 POST policy)."""
+        fields = {"Content-Type": content_type}
+        if sha256 is not None:
+            fields |= {"x-amz-checksum-algorithm": "SHA256", "x-amz-checksum-sha256": sha256}
+        conditions: list[Any] = [
+            ["content-length-range", size, size],
+            *({name: value} for name, value in fields.items()),
+        ]
+        return self._signer.generate_presigned_post(
+            self._bucket, key, Fields=fields, Conditions=conditions, ExpiresIn=expires_s
+        )
+
+    def presign_get(self, key: str, *, filename: str, expires_s: int) -> str:
+        """An address that gives the object to whoever has it, for a while."""
+        wanted = {
+            "Bucket": self._bucket,
+            "Key": key,
+            "ResponseContentDisposition": f'attachment; filename="{filename}"',
+        }
+        return self._signer.generate_presigned_url("get_object", Params=wanted, ExpiresIn=expires_s)
+
+    def ping(self) -> bool:
+        try:
+            self.client.head_bucket(Bucket=self._bucket)
+        except OUTAGES:
+            return False
+        return True
+
+    def _read(self, key: str, etag: str, **range_: str) -> Iterator[bytes]:
+        try:
+            found = self.client.get_object(Bucket=self._bucket, Key=key, IfMatch=etag, **range_)  # type: ignore[arg-type]
+            yield from found["Body"].iter_chunks(CHUNK)
+        except exceptions.ClientError as error:
+            if _status(error) in (404, 412):
+                raise errors.InputChanged from error
+            raise _unavailable("did not give", key, error) from error
+        except OUTAGES as error:
+            raise _unavailable("did not give", key, error) from error
+
+    def _client(self, endpoint: str) -> S3Client:
         with self._lock:
-            if self._client is None:
-                self._client = boto3.client(
+            if endpoint not in self._clients:
+                self._clients[endpoint] = boto3.client(
                     "s3",
-                    endpoint_url=self._settings.s3_endpoint_url,
+                    endpoint_url=endpoint,
                     aws_access_key_id=self._settings.s3_access_key,
                     aws_secret_access_key=self._settings.s3_secret_key,
                     region_name=self._settings.s3_region,
@@ -46,38 +173,15 @@ class Store:
                         response_checksum_validation="when_required",
                     ),
                 )
-            return self._client
-
-    def ensure_bucket(self) -> None:
-        """Make the bucket if it is not there."""
-        try:
-            self.client.create_bucket(Bucket=self._settings.s3_bucket)
-        except (self.client.exceptions.BucketAlreadyOwnedByYou, self.client.exceptions.BucketAlreadyExists):
-            return
-
-    def put(self, key: str, data: bytes) -> None:
-        """Store `data`; raises Unavailable."""
-        try:
-            self.client.put_object(Bucket=self._settings.s3_bucket, Key=key, Body=data)
-        except OUTAGES as error:
-            raise errors.Unavailable(f"The object store did not take {key}: {_reason(error)}") from error
-
-    def get(self, key: str) -> bytes:
-        """Read a whole object; raises Unavailable."""
-        try:
-            return self.client.get_object(Bucket=self._settings.s3_bucket, Key=key)["Body"].read()
-        except OUTAGES as error:
-            raise errors.Unavailable(f"The object store did not give {key}: {_reason(error)}") from error
-
-    def ping(self) -> bool:
-        try:
-            self.client.head_bucket(Bucket=self._settings.s3_bucket)
-        except OUTAGES:
-            return False
-        return True
+            return self._clients[endpoint]
 
 
-def _reason(error: Exception) -> str:
-    """The store's own code, such as RequestTimeTooSkewed, or what kind of failure it was."""
+def _unavailable(what: str, key: str, error: Exception) -> errors.Unavailable:
+    """With the store's own code, such as RequestTimeTooSkewed, or what kind of failure it was."""
     answered = error.response if isinstance(error, exceptions.ClientError) else {}
-    return str(answered.get("Error", {}).get("Code", type(error).__name__))
+    reason = answered.get("Error", {}).get("Code", type(error).__name__)
+    return errors.Unavailable(f"The object store {what} {key}: {reason}")
+
+
+def _status(error: exceptions.ClientError) -> int:
+    return int(error.response.get("ResponseMetadata", {}).get("HTTPStatusCode", 0))

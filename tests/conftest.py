@@ -69,6 +69,7 @@ class Platform:
     hints: broker.Hints
     submitter: submit.Submitter
     catalog: Catalog
+    store: Store
 
     def new_tenant(self, tier: str = "pro") -> tuple[keys.Caller, str]:
         key = keys.create(self.engine, tenant=f"t-{uuid.uuid4()}", name="test", scopes={"jobs"}, tier=tier)
@@ -124,7 +125,7 @@ def platform(throwaway: Engines) -> Iterator[Platform]:
             catalog.publish(bundle.load(folder))
         line = broker.Line(values)
         hints = broker.Hints(values, line)
-        yield Platform(throwaway, values, engine, hints, submit.Submitter(engine, line, hints), catalog)
+        yield Platform(throwaway, values, engine, hints, submit.Submitter(engine, line, hints), catalog, store)
         engine.dispose()
 
 

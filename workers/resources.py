@@ -7,6 +7,7 @@ import os
 import threading
 
 from core import broker, database, settings
+from jobs.attempt import Attempts
 from jobs.drain import Drainer
 from jobs.lease import Leases
 from jobs.presence import Presence
@@ -38,5 +39,7 @@ def _drainer() -> Drainer:
         presence=presence,
     )
     leases.start()
-    catalog = Catalog(engine, Store(values), values.model_cache, provider=values.provider, threads=values.onnx_threads)
-    return Drainer(values, engine, broker.Hints(values, broker.Line(values)), leases, catalog, presence)
+    store = Store(values)
+    catalog = Catalog(engine, store, values.model_cache, provider=values.provider, threads=values.onnx_threads)
+    attempts = Attempts(values, engine, store, catalog)
+    return Drainer(values, engine, broker.Hints(values, broker.Line(values)), leases, attempts, presence)

@@ -22,4 +22,4 @@ def sweep_jobs() -> str:
     worker = resources.drainer()
     if not worker.hints.first_in("sweep", 1.0):
         return "just swept"
-    return str(sweep.sweep(worker.engine, worker.hints, max_losses=worker.settings.max_losses))
+    return str(sweep.sweep(worker.engine, worker.hints, worker.attempts.store, max_losses=worker.settings.max_losses))

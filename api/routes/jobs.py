@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from typing import Any
 
 import flask
 
-from api import answers, docs, intake, once, requests, resources, stream
+from api import answers, docs, files, intake, once, requests, resources, stream
 from api.parsing import Blueprint
 from api.resources import Resources
 from api.schemas import answers as out
 from api.schemas import requests as into
 from core import errors, ids
 from jobs import idempotency, queries, queue
-from jobs.job import Job, Status
+from jobs.bulk import progress
+from jobs.job import Job, Kind, Status
 
 blueprint = Blueprint("jobs", __name__, url_prefix="/api/v1/jobs", description="Take a ticket")
 blueprint.before_request(requests.authenticate)
@@ -37,13 +39,14 @@ def submit(body: dict[str, Any]) -> flask.Response:
     if key and (found := idempotency.find(here.engine, key)) and found.reply:
         return once.replay(found.reply)
     resolved = intake.resolve(here, body)
-    level = intake.explain(resolved, body["options"].get("explain"))
-    raw = body["inputs"]
-    if raw == []:
-        raise errors.InvalidInput.field("inputs", "must hold at least one input")
-    many = isinstance(raw, list)
-    inputs = intake.many(here, resolved.manifest, raw) if many else intake.one(resolved.manifest, raw)
-    new = intake.new_job(here, resolved, inputs, {"explain": level}, asked=body)
+    options = {"explain": intake.explain(resolved, body["options"].get("explain"))}
+    if "inputs" in body:
+        new = intake.new_job(
+            here, resolved, intake.inputs(here, resolved.manifest, body["inputs"]), options, asked=body
+        )
+    else:
+        options["return_errors"] = body["options"].get("return_errors", "individual")
+        new = intake.new_job(here, resolved, intake.file(here, body), options, asked=body, kind=Kind.BULK)
     ticket = answers.ticket(ids.job_id(new.id), Status.PENDING, resolved)
     earlier = here.submitter.submit(new, key, once.stored(ticket) if key else None)
     return once.replay(earlier.reply) if earlier and earlier.reply else ticket
@@ -77,6 +80,7 @@ def show(job_id: str, wait: float) -> flask.Response:
 @blueprint.route("/<job_id>/result", methods=["GET"])
 @blueprint.arguments(into.Nothing(), location="query", as_kwargs=True)
 @docs.answers(blueprint, {200: {"type": "object"}}, 404, 409, *BAD)
+@blueprint.doc(responses={"303": {"description": "The output of a file, at the address in Location"}})
 def result(job_id: str) -> flask.Response:
     """A completed job's result, and nothing else."""
     found = _find(job_id)
@@ -84,7 +88,20 @@ def result(job_id: str) -> flask.Response:
         raise errors.JobStateConflict(
             f"A job that is {found.status} has no result", details={"field": "status", "issue": f"is {found.status}"}
         )
+    if found.kind == Kind.BULK:
+        return flask.redirect(answers.result(found)["output_url"], 303)  # type: ignore[return-value]
     return flask.jsonify(answers.result(found))
+
+
+@blueprint.route("/<job_id>/parts", methods=["GET"])
+@blueprint.arguments(into.PartsQuery(), location="query")
+@docs.answers(blueprint, {200: out.Parts}, 404, *BAD)
+def parts(query: dict[str, Any], job_id: str) -> flask.Response:
+    """What is done of a file, in order, also while the rest still runs, and when it was canceled."""
+    found, limit = _find(job_id), query["limit"]
+    done = progress.parts(resources.here().engine, found.id, after=query["after"], limit=limit)
+    more = done[-1].inputs["part"] if len(done) == limit else None
+    return flask.jsonify({"parts": files.parts(found, done), "next_after": more, "expires_at": files.expires_at()})
 
 
 @blueprint.route("/<job_id>/events", methods=["GET"])
@@ -139,6 +156,8 @@ def _find(job_id: str) -> Job:
 
 def _answer(here: Resources, found: Job) -> flask.Response:
     body = {**answers.job(found), "timeline": answers.timeline(found)}
+    if found.kind == Kind.BULK:
+        body["rows"] = dataclasses.asdict(progress.count(here.engine, found.id))
     retry_after_s = 1
     if found.status is Status.PENDING:
         place = queue.place(here.engine, found)

@@ -14,7 +14,7 @@ from api.schemas import requests as into
 from core import errors as ours
 from core import ids, metrics
 from inference.model import Model
-from jobs import drain, idempotency, submit
+from jobs import idempotency, run, submit
 from jobs.job import Job, Status
 from registry.catalog import Resolved
 
@@ -45,7 +45,7 @@ def predict(body: dict[str, Any], explain: str | None = None) -> flask.Response:
 
 
 def _inline(here: Resources, resolved: Resolved, row: dict[str, Any], level: str) -> flask.Response:
-    return _prediction(resolved, drain.body(_run(here, resolved, [row])[0]), level)
+    return _prediction(resolved, run.body(_run(here, resolved, [row])[0]), level)
 
 
 def _prediction(resolved: Resolved, stored: dict[str, Any], level: str) -> flask.Response:
@@ -144,7 +144,7 @@ def _slice(
     here: Resources, resolved: Resolved, rows: list[dict[str, Any]], *, individual: bool
 ) -> list[dict[str, Any]]:
     try:
-        return [answers.prediction(drain.body(item), "") for item in _run(here, resolved, rows)]
+        return [answers.prediction(run.body(item), "") for item in _run(here, resolved, rows)]
     except ours.ModelError as error:
         if not individual:
             raise

@@ -49,6 +49,7 @@ class Links(Schema):
     cancel = fields.String()
     retry = fields.String()
     result = fields.String()
+    parts = fields.String()
 
 
 class Ticket(Schema):
@@ -75,6 +76,34 @@ class Moment(Schema):
     error = fields.Dict()
 
 
+class Rows(Schema):
+    total = fields.Integer(required=True)
+    done = fields.Integer(required=True)
+    failed = fields.Integer(required=True)
+
+
+class Part(Schema):
+    part = fields.Integer(required=True)
+    first_line = fields.Integer(required=True)
+    rows = fields.Integer(required=True)
+    failed = fields.Integer(required=True)
+    url = fields.String(required=True)
+
+
+class Parts(Schema):
+    parts = fields.List(fields.Nested(Part), required=True)
+    next_after = fields.Integer(allow_none=True, required=True)
+    expires_at = fields.AwareDateTime(required=True)
+
+
+class Upload(Schema):
+    upload_id = fields.String(required=True)
+    url = fields.String(required=True)
+    fields_ = fields.Dict(data_key="fields", keys=fields.String(), values=fields.String(), required=True)
+    expires_at = fields.AwareDateTime(required=True)
+    request_id = fields.String(required=True)
+
+
 class Job(Schema):
     job_id = fields.String(required=True)
     status = fields.Enum(Status, by_value=True, required=True)
@@ -91,6 +120,7 @@ class Job(Schema):
     result = fields.Dict()
     error = fields.Dict()
     last_error = fields.Dict()
+    rows = fields.Nested(Rows, metadata={"description": "Of a file."})
     queue = fields.Nested(Queue)
     timeline = fields.List(fields.Nested(Moment))
     created_at = fields.AwareDateTime(required=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from marshmallow import Schema, fields, validate
+from typing import Any
+
+from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
 from api.schemas.fields import (
     Explain,
@@ -14,6 +16,7 @@ from api.schemas.fields import (
     StrictString,
 )
 from jobs.job import Priority, Status
+from jobs.uploads import FORMATS
 
 _NAME = validate.Length(1, 64)
 _EXPLAIN = {"oneOf": [{"type": "boolean"}, {"type": "string", "enum": ["true", "false", "simple", "shap"]}]}
@@ -54,23 +57,52 @@ class Batch(Schema):
 
 class JobOptions(Schema):
     explain = Explain(metadata=_EXPLAIN)
+    return_errors = StrictString(
+        validate=validate.OneOf(["individual", "fail_fast"]),
+        metadata={"description": "Of a file: a bad row is a line of the output (the default), or ends the job."},
+    )
+    format = StrictString(
+        validate=validate.OneOf(["jsonl", "csv"]),
+        metadata={"description": "Of a file whose type and name do not say it."},
+    )
 
 
 class NewJob(Schema):
     model = StrictString(validate=_NAME)
     model_version = StrictString(validate=_NAME)
     inputs = fields.Raw(
-        required=True,
         metadata={
             "oneOf": [{"type": "object"}, {"type": "array", "minItems": 1, "items": {"type": "object"}}],
             "description": "One input object, or a list of them.",
         },
+    )
+    upload_id = StrictString(
+        validate=validate.Length(1, 64), metadata={"description": "Instead of `inputs`: a file with a row for each."}
     )
     options = fields.Nested(JobOptions, load_default=dict)
     priority = StrictString(validate=validate.OneOf(list(Priority)), load_default="normal")
     expires_in_s = StrictInteger(validate=validate.Range(1), metadata={"description": "Seconds it may take in all."})
     timeout_s = StrictInteger(validate=validate.Range(1), metadata={"description": "Seconds one attempt may run."})
     metadata = Metadata(load_default=dict)
+
+    @validates_schema
+    def _one_source(self, data: dict[str, Any], **_: Any) -> None:
+        given = [name for name in ("inputs", "upload_id") if name in data]
+        if len(given) != 1:
+            raise ValidationError({"inputs": "is required, or upload_id instead; one of the two"})
+        if "inputs" in data:
+            for name in ("return_errors", "format"):
+                if name in data.get("options", {}):
+                    raise ValidationError({"options": {name: ["is for files only"]}})
+
+
+class NewUpload(Schema):
+    filename = StrictString(
+        validate=validate.Length(1, 255), metadata={"description": "For people, and for its ending."}
+    )
+    content_type = StrictString(required=True, validate=validate.OneOf(list(FORMATS)))
+    size = StrictInteger(required=True, validate=validate.Range(1), metadata={"description": "Bytes."})
+    sha256 = StrictString(validate=validate.Length(44, 64), metadata={"description": "In hex or base64."})
 
 
 class Wait(Schema):
@@ -86,6 +118,11 @@ class JobsQuery(Schema):
     created_before = fields.AwareDateTime(format="iso")
     limit = QueryInteger(load_default=20, validate=validate.Range(1, 100))
     cursor = fields.String(validate=validate.Length(1, 64))
+
+
+class PartsQuery(Schema):
+    after = QueryInteger(load_default=-1, validate=validate.Range(0), metadata={"description": "The last part seen."})
+    limit = QueryInteger(load_default=100, validate=validate.Range(1, 1000))
 
 
 class Nothing(Schema):

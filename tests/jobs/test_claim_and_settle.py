@@ -158,7 +158,7 @@ def test_expired_jobs_are_neither_claimed_nor_forgotten(platform: Platform, new_
     job = new_job()
     platform.execute("UPDATE jobs SET expires_at = now() - interval '1 s'")
     assert take(platform) is None
-    assert sweep.sweep(platform.engine, platform.hints, max_losses=3).expired == 1
+    assert sweep.sweep(platform.engine, platform.hints, platform.store, max_losses=3).expired == 1
     assert status_of(platform, job) == "expired"
 
 

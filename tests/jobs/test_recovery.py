@@ -121,8 +121,12 @@ class Slow:
         return [Prediction("done", 1.0, {})] * len(rows)
 
 
+def hold(number: int, timeout_s: int, inputs: object) -> Held:
+    return Held(Claimed(UUID(int=number), "predict", 1, 4, "m", "1", timeout_s, inputs, {}, "req"))
+
+
 def claimed(takes_s: float, timeout_s: int) -> Held:
-    return Held(Claimed(UUID(int=int(takes_s * 1000)), 1, 4, "m", "1", timeout_s, {"takes_s": takes_s}, "req"))
+    return hold(int(takes_s * 1000), timeout_s, {"takes_s": takes_s})
 
 
 def ticking(platform: Platform, held: list[Held], *, stopping: bool = False) -> Leases:
@@ -145,7 +149,7 @@ def test_a_job_over_its_time_is_ended_alone_and_its_neighbours_are_not(platform:
     leases = ticking(platform, held)
     outcomes = run.run(model, held)  # type: ignore[arg-type]
     leases.close()
-    assert [outcome.complete for outcome in outcomes] == [True, False, True]
+    assert [outcome.result is not None for outcome in outcomes] == [True, False, True]
     assert isinstance(outcomes[1].error, errors.TimedOut)
 
 
@@ -155,14 +159,14 @@ def test_when_the_grace_is_over_a_long_run_is_interrupted_and_is_no_failure(plat
     leases = ticking(platform, held, stopping=True)
     (outcome,) = run.run(model, held)  # type: ignore[arg-type]
     leases.close()
-    assert (outcome.complete, outcome.error, outcome.held.given_back) == (False, None, True)
+    assert (outcome.result, outcome.error, outcome.held.given_back) == (None, None, True)
     assert not leases.may_claim
 
 
 def test_a_real_onnx_run_ends_when_it_is_interrupted(platform: Platform) -> None:
     model = platform.catalog.open(platform.catalog.resolve("sentiment", "2.0.0"))
     row = {"text": "not bad at all " * 60, "language": "en", "confidence_threshold": 0.0}
-    held = Held(Claimed(UUID(int=1), 1, 4, "sentiment", "2.0.0", 1, [row] * 1000, "req"))
+    held = hold(1, 1, [row] * 1000)
     leases = ticking(platform, [held])
     started = time.monotonic()
     (outcome,) = run.run(model, [held])

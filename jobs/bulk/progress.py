@@ -1,0 +1,155 @@
+"""A bulk job between its two halves: it is parked, processing under a lease without end that no worker holds, while
+its chunks run. What ends it ends them (a trigger); when the last of them has ended, it is pending once more, to be
+merged."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy
+from sqlalchemy import text
+
+from core import database, ids
+from jobs.bulk.plan import Plan
+from jobs.bulk.work import FAIL_FAST
+from jobs.job import Claimed, Kind, Status
+
+LIMIT = 100
+
+_PARK = text("""
+WITH parked AS (
+  UPDATE jobs SET lease_expires_at = 'infinity', worker = NULL, wake_id = NULL
+  WHERE id = :id AND status = 'processing' AND attempt = :attempt RETURNING *
+)
+INSERT INTO jobs (id, parent_id, tenant_id, kind, pool, model, version, lane, priority, fair_at, expires_at,
+                  max_attempts, timeout_s, inputs, options, metadata, request_id)
+SELECT chunk.id, parked.id, tenant_id, :kind, pool, model, version, pool || '/chunk/' || model || '/' || version,
+       priority, greatest(fair_at, now()) + make_interval(secs => before / pace), expires_at,
+       max_attempts, timeout_s, CAST(chunk.inputs AS json), options, '{}', request_id
+FROM parked JOIN tenants ON tenants.id = tenant_id JOIN tiers ON tiers.name = tier,
+     unnest(CAST(:ids AS uuid[]), CAST(:before AS float[]), CAST(:inputs AS text[])) AS chunk (id, before, inputs)
+RETURNING id
+""")
+
+# One failed chunk ends a job that was to fail fast. A chunk that ended in any other way is done.
+_ADVANCE = text("""
+WITH parked AS (
+  SELECT id FROM jobs WHERE status = 'processing' AND lease_expires_at = 'infinity'
+    AND (CAST(:id AS uuid) IS NULL OR id = :id)
+  ORDER BY random() LIMIT :limit FOR UPDATE SKIP LOCKED
+), chunks AS (
+  SELECT parent_id, count(*) FILTER (WHERE status IN ('pending', 'processing')) AS open,
+    sum(CAST(inputs ->> 'rows' AS int) * CASE WHEN finished_at IS NULL THEN jobs.progress ELSE 100 END)
+      / sum(CAST(inputs ->> 'rows' AS int)) AS progress,
+    (array_agg(error) FILTER (WHERE status = 'failed' AND options ->> 'return_errors' = :fail_fast))[1] AS error
+  FROM jobs WHERE parent_id IN (SELECT id FROM parked) GROUP BY parent_id
+)
+UPDATE jobs SET
+  status = CASE WHEN chunks.error IS NOT NULL THEN 'failed' WHEN open = 0 THEN 'pending' ELSE 'processing' END,
+  error = chunks.error,
+  max_attempts = max_attempts + CASE WHEN open = 0 THEN 1 ELSE 0 END,
+  progress = greatest(jobs.progress, least(99, chunks.progress))
+FROM chunks
+WHERE jobs.id = chunks.parent_id AND (open = 0 OR chunks.error IS NOT NULL OR chunks.progress > jobs.progress)
+RETURNING jobs.status, jobs.pool
+""")
+
+_OPEN = text("""
+SELECT EXISTS (SELECT FROM jobs WHERE parent_id = :id AND status = 'pending')
+    OR EXISTS (SELECT FROM jobs WHERE parent_id = :id AND status = 'processing')
+""")
+
+_SELECT = "SELECT jobs.id, status, inputs, error, body AS result FROM jobs LEFT JOIN job_results ON job_id = jobs.id"
+_CHUNKS = text(f"{_SELECT} WHERE parent_id = :id ORDER BY CAST(inputs ->> 'part' AS int)")
+_PARTS = text(f"""
+{_SELECT} WHERE parent_id = :id AND status = 'completed' AND CAST(inputs ->> 'part' AS int) > :after
+ORDER BY CAST(inputs ->> 'part' AS int) LIMIT :limit
+""")
+
+
+@dataclass(frozen=True)
+class Chunk:
+    """A chunk as its parent sees it."""
+
+    id: uuid.UUID
+    status: Status
+    inputs: Mapping[str, Any]
+    error: Mapping[str, Any] | None
+    result: Mapping[str, Any]
+
+    @property
+    def rows(self) -> int:
+        return int(self.inputs["rows"])
+
+
+@dataclass(frozen=True)
+class Rows:
+    """How many rows of a bulk job there are, have an answer or an error, and have an error."""
+
+    total: int
+    done: int
+    failed: int
+
+
+def park(engine: sqlalchemy.Engine, job: Claimed, plan: Plan, *, units: int) -> bool:
+    """Hand the job to its chunks; False if it is not ours any more."""
+    before, inputs = 0, []
+    offsets = []
+    for part, span in enumerate(plan.spans):
+        where = {"parent": job.id.hex, "part": part, "key": plan.key, "etag": plan.etag, "header": plan.header}
+        inputs.append(database.dumps({**where, **vars(span)}))
+        offsets.append(before)
+        before += span.rows * units
+    values = {"id": job.id, "attempt": job.attempt, "kind": Kind.CHUNK, "inputs": inputs, "before": offsets}
+    with engine.begin() as connection:
+        found = connection.execute(_PARK, {**values, "ids": [ids.uuid7() for _ in inputs]}).all()
+    return len(found) > 0
+
+
+def advance(engine: sqlalchemy.Engine, bulk_id: uuid.UUID | None = None) -> set[str]:
+    """Bring parked jobs (or this one) to where their chunks are; returns the pools that have one to merge."""
+    with engine.begin() as connection:
+        found = connection.execute(_ADVANCE, {"id": bulk_id, "limit": LIMIT, "fail_fast": FAIL_FAST}).all()
+    return {row.pool for row in found if row.status == Status.PENDING}
+
+
+def is_open(engine: sqlalchemy.Engine, bulk_id: uuid.UUID) -> bool:
+    """Whether any chunk has not ended yet."""
+    with engine.connect() as connection:
+        return bool(connection.execute(_OPEN, {"id": bulk_id}).scalar_one())
+
+
+def chunks(engine: sqlalchemy.Engine, bulk_id: uuid.UUID) -> list[Chunk]:
+    """A job's chunks in order; none before it was planned."""
+    with engine.connect() as connection:
+        rows = connection.execute(_CHUNKS, {"id": bulk_id}).all()
+    return [_chunk(row) for row in rows]
+
+
+def parts(engine: sqlalchemy.Engine, bulk_id: uuid.UUID, *, after: int, limit: int) -> list[Chunk]:
+    """Completed chunks in order, those behind part `after`."""
+    with engine.connect() as connection:
+        rows = connection.execute(_PARTS, {"id": bulk_id, "after": after, "limit": limit}).all()
+    return [_chunk(row) for row in rows]
+
+
+def _chunk(row: Any) -> Chunk:
+    return Chunk(row.id, Status(row.status), row.inputs, row.error, row.result or {})
+
+
+def count(engine: sqlalchemy.Engine, bulk_id: uuid.UUID) -> Rows:
+    """Rows of a job's chunks, as far as they are known."""
+    with engine.connect() as connection:
+        return Rows(*connection.execute(_COUNT, {"id": bulk_id}).one())
+
+
+_COUNT = text("""
+SELECT coalesce(sum(rows), 0), coalesce(sum(CASE WHEN finished_at IS NULL THEN rows * progress / 100 ELSE rows END), 0),
+       coalesce(sum(CASE status WHEN 'completed' THEN failed WHEN 'failed' THEN rows ELSE 0 END), 0)
+FROM (SELECT CAST(inputs ->> 'rows' AS int) AS rows, progress, finished_at, status,
+             CAST(body ->> 'failed' AS int) AS failed
+      FROM jobs LEFT JOIN job_results ON job_id = jobs.id WHERE parent_id = :id) AS chunks
+""")

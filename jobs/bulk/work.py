@@ -1,0 +1,109 @@
+"""One chunk: its rows through the model, into a part of the output."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from core import errors
+from inference.interrupt import Interrupt
+from inference.model import Model, Prediction
+from jobs import run
+from jobs.bulk import rows
+from jobs.bulk.rows import Row
+from jobs.job import Claimed
+from jobs.lease import Held
+from storage.objects import Store
+
+FAIL_FAST = "fail_fast"
+
+Said = Prediction | errors.CoatcheckError
+
+
+@dataclass
+class _Part:
+    """Output lines in order, and those of them that are errors."""
+
+    output: list[bytes] = field(default_factory=list)
+    faults: list[bytes] = field(default_factory=list)
+
+
+def folder(bulk_id: uuid.UUID) -> str:
+    """Where everything of a bulk job lies."""
+    return f"bulk/{bulk_id.hex}/"
+
+
+def answer(store: Store, model: Model, held: Held) -> run.Outcome:
+    """Answer a chunk and store its part, under this attempt's own name; raises InputChanged, Unavailable."""
+    job, chunk, manifest = held.job, held.job.inputs, model.bundle.manifest
+    data = store.read_range(chunk["key"], chunk["etag"], chunk["start"], chunk["end"])
+    found = list(rows.read(data, manifest, line=chunk["line"], header=chunk["header"]))
+    part, started = _Part(), time.perf_counter()
+    for start in range(0, len(found), manifest.max_batch):
+        batch = found[start : start + manifest.max_batch]
+        try:
+            answered = _predict(model, held, batch)
+        except errors.ModelInterrupted:
+            return run.stopped(held)
+        for row, said in zip(batch, answered, strict=True):
+            if isinstance(said, errors.CoatcheckError) and job.options["return_errors"] == FAIL_FAST:
+                return run.Outcome(held, error=_located(said, row))
+            _add(part, row, said, explain=bool(job.options.get("explain")))
+        held.progress = run.ALMOST * len(part.output) // len(found)
+    result = _store(store, job, part)
+    return run.Outcome(held, result, units=manifest.units * len(found), run_s=time.perf_counter() - started)
+
+
+def _predict(model: Model, held: Held, batch: Sequence[Row]) -> list[Said]:
+    """What the model says to each row, or what is wrong with the row; raises ModelInterrupted."""
+    inputs = [row.inputs for row in batch if row.inputs is not None]
+    said = iter(_run(model, held, inputs))
+    return [row.error or next(said) for row in batch]
+
+
+def _run(model: Model, held: Held, inputs: Sequence[dict[str, Any]]) -> list[Said]:
+    if not held.wanted:
+        raise errors.ModelInterrupted
+    if not inputs:
+        return []
+    interrupt = Interrupt()
+    held.begin(interrupt)
+    try:
+        return [*model.predict(inputs, interrupt)]
+    except errors.ModelInterrupted:
+        raise
+    except errors.ModelError as error:
+        if len(inputs) == 1:
+            return [error]
+        return [said for one in inputs for said in _run(model, held, [one])]
+
+
+def _add(part: _Part, row: Row, said: Said, *, explain: bool) -> None:
+    if isinstance(said, errors.CoatcheckError):
+        line = rows.refusal(row, said)
+        part.faults.append(line)
+    else:
+        more = {"explanation": {"method": "scores", "scores": said.scores}} if explain else {}
+        line = rows.answer(row, prediction=said.label, confidence=said.confidence, **more)
+    part.output.append(line)
+
+
+def _located(error: errors.CoatcheckError, row: Row) -> errors.CoatcheckError:
+    """The error as the whole job's, with the line that it is about."""
+    where = {"line": row.line} if row.id is None else {"line": row.line, "id": row.id}
+    return type(error)(f"Line {row.line}: {error.message}", details={**error.details, **where})
+
+
+def _store(store: Store, job: Claimed, part: _Part) -> dict[str, Any]:
+    """A chunk's result: where its part lies, and how much is in it."""
+    chunk = job.inputs
+    name = f"{folder(uuid.UUID(chunk['parent']))}parts/{chunk['part']:06}.{job.attempt}"
+    result: dict[str, Any] = {"key": f"{name}.jsonl", "rows": len(part.output), "failed": len(part.faults)}
+    store.put(result["key"], b"".join(part.output))
+    if part.faults:
+        store.put(f"{name}.errors.jsonl", b"".join(part.faults))
+        result["errors_key"] = f"{name}.errors.jsonl"
+    return result

@@ -1,0 +1,146 @@
+"""Uploads: a tenant is given a place in S3 for one file, and a job is then made from what lies there."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import datetime as dt
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy
+from sqlalchemy import text
+
+from core import errors, ids
+from storage.objects import Store
+
+#: What a file may be, and how its rows are written.
+FORMATS: Mapping[str, str | None] = {
+    "application/x-ndjson": "jsonl",
+    "application/jsonl": "jsonl",
+    "text/csv": "csv",
+    "application/gzip": None,
+}
+#: How long a file may be used after its address expired; what a job uses is kept until the job cannot need it any more.
+UNUSED_S = 86_400
+LIMIT = 100
+
+_INSERT = text("""
+INSERT INTO uploads (id, tenant_id, filename, content_type, size, sha256, expires_at)
+VALUES (:id, :tenant_id, :filename, :content_type, :size, :sha256, now() + make_interval(secs => :expires_s))
+RETURNING expires_at
+""")
+_USE = text("""
+UPDATE uploads SET used_at = now()
+WHERE id = :id AND tenant_id = :tenant_id AND expires_at > now() - make_interval(secs => :unused_s)
+RETURNING id, filename, content_type, size, sha256
+""")
+_OVER = text("""
+SELECT uploads.id FROM uploads JOIN tenants ON tenants.id = tenant_id JOIN tiers ON tiers.name = tier
+WHERE uploads.created_at < now() - make_interval(secs => :unused_s)
+  AND expires_at < now() - make_interval(secs => :unused_s)
+  AND coalesce(used_at, '-infinity') < now() - make_interval(secs => max_ttl_s)
+ORDER BY uploads.created_at LIMIT :limit FOR UPDATE OF uploads SKIP LOCKED
+""")
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where and how to send the file: a POST of `fields` and then the file, by anybody who has them."""
+
+    id: uuid.UUID
+    url: str
+    fields: Mapping[str, str]
+    expires_at: dt.datetime
+
+
+@dataclass(frozen=True)
+class File:
+    """An uploaded file as it is now; `etag` pins it."""
+
+    key: str
+    etag: str
+    size: int
+    sha256: str | None  #: base64, as its uploader gave it
+    format: str
+
+
+def key(upload_id: uuid.UUID) -> str:
+    return f"uploads/{upload_id.hex}"
+
+
+def create(
+    engine: sqlalchemy.Engine,
+    store: Store,
+    tenant_id: uuid.UUID,
+    *,
+    filename: str | None,
+    content_type: str,
+    size: int,
+    sha256: str | None,
+    expires_s: int,
+) -> Place:
+    """A place for one file of just this size, type and digest; raises InvalidInput, Unavailable."""
+    new_id, digest = ids.uuid7(), _base64(sha256) if sha256 else None
+    values: dict[str, Any] = {
+        "id": new_id,
+        "tenant_id": tenant_id,
+        "filename": filename,
+        "content_type": content_type,
+        "size": size,
+        "sha256": digest,
+        "expires_s": expires_s,
+    }
+    with engine.begin() as connection:
+        expires_at = connection.execute(_INSERT, values).scalar_one()
+    form = store.presign_post(
+        key(new_id), content_type=content_type, size=size, sha256=values["sha256"], expires_s=expires_s
+    )
+    return Place(new_id, form["url"], form["fields"], expires_at)
+
+
+def use(engine: sqlalchemy.Engine, store: Store, tenant_id: uuid.UUID, upload_id: uuid.UUID, form: str | None) -> File:
+    """The file for a job; `form` says how its rows are written where its type does not.
+
+    Raises UploadNotFound; InvalidInput while nothing was uploaded, or when nobody says what it is.
+    """
+    with engine.begin() as connection:
+        parameters = {"id": upload_id, "tenant_id": tenant_id, "unused_s": UNUSED_S}
+        row = connection.execute(_USE, parameters).first()
+    if row is None:
+        raise errors.UploadNotFound
+    head = store.head(key(upload_id))
+    if head is None:
+        raise errors.InvalidInput.field("upload_id", "has no file yet; send it to the upload's url first")
+    found = form or FORMATS[row.content_type] or _by_name(row.filename)
+    if found is None:
+        raise errors.InvalidInput.field("options.format", "is required: neither type nor name of the file says it")
+    return File(key(upload_id), head.etag, head.size, row.sha256, found)
+
+
+def purge(engine: sqlalchemy.Engine, store: Store) -> int:
+    """Forget what nobody used in time, and what no job can need any more; returns how many. Raises Unavailable."""
+    with engine.begin() as connection:
+        over = list(connection.execute(_OVER, {"unused_s": UNUSED_S, "limit": LIMIT}).scalars())
+        for upload_id in over:
+            store.delete_all(key(upload_id))
+        connection.execute(text("DELETE FROM uploads WHERE id = ANY (:ids)"), {"ids": over})
+    return len(over)
+
+
+def _by_name(filename: str | None) -> str | None:
+    stem = (filename or "").lower().removesuffix(".gz")
+    return next((form for form in ("jsonl", "csv") if stem.endswith(f".{form}")), None)
+
+
+def _base64(sha256: str) -> str:
+    """S3 wants base64, people have hex; raises InvalidInput."""
+    try:
+        digest = bytes.fromhex(sha256) if len(sha256) == 64 else base64.b64decode(sha256, validate=True)
+    except (ValueError, binascii.Error):
+        digest = b""
+    if len(digest) != 32:
+        raise errors.InvalidInput.field("sha256", "must be a SHA-256 in hex or base64")
+    return base64.b64encode(digest).decode()

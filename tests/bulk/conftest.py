@@ -1,0 +1,67 @@
+"""Files, uploads, and a worker in this process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import flask.testing
+import pytest
+import urllib3
+
+from jobs.attempt import Attempts
+from jobs.drain import Drainer
+from jobs.lease import Leases
+from jobs.presence import Presence
+from tests.conftest import Platform
+
+Send = Callable[..., str]
+Run = Callable[[], None]
+
+
+def post_file(url: str, form: dict[str, str], data: bytes, content_type: str) -> urllib3.BaseHTTPResponse:
+    """What a browser or `curl -F` does."""
+    return urllib3.request("POST", url, fields=[*form.items(), ("file", ("file", data, content_type))])
+
+
+@pytest.fixture
+def upload(client: flask.testing.FlaskClient) -> Send:
+    """Hand in a file in the two steps; returns the upload's id."""
+
+    def send(data: bytes, content_type: str = "application/x-ndjson", **asked: Any) -> str:
+        body = {"content_type": content_type, "size": len(data), **asked}
+        made = client.post("/api/v1/uploads", json=body)
+        assert made.status_code == 201, made.text
+        answer = post_file(made.json["url"], made.json["fields"], data, content_type)
+        assert answer.status in (200, 201, 204), answer.data
+        return str(made.json["upload_id"])
+
+    return send
+
+
+@pytest.fixture
+def drainer(platform: Platform, quiet: None) -> Iterator[Drainer]:
+    leases = Leases(
+        platform.engine, lease_s=60, heartbeat_s=1, grace_s=1, asked_to_stop=lambda: False, presence=Presence("n/i/1")
+    )
+    leases.start()
+    attempts = Attempts(platform.settings, platform.engine, platform.store, platform.catalog)
+    yield Drainer(platform.settings, platform.engine, platform.hints, leases, attempts, Presence("n/i/1"))
+    leases.close()
+
+
+@pytest.fixture
+def work(drainer: Drainer) -> Run:
+    """Run everything that is due: cut, answer, merge."""
+
+    def run() -> None:
+        while drainer.drain("cpu", "wake"):
+            pass
+
+    return run
+
+
+def download(url: str) -> bytes:
+    answer = urllib3.request("GET", url)
+    assert answer.status == 200, answer.data
+    return answer.data

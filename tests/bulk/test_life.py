@@ -1,0 +1,220 @@
+"""A file from upload to output."""
+
+from __future__ import annotations
+
+import dataclasses
+import gzip
+import json
+from typing import Any
+
+import flask.testing
+import pytest
+import urllib3
+
+from core import ids
+from jobs.drain import Drainer
+from tests.bulk.conftest import Run, Send, download, post_file
+from tests.conftest import Platform
+
+Client = flask.testing.FlaskClient
+
+
+def lines(rows: list[Any]) -> bytes:
+    return b"".join(json.dumps(row).encode() + b"\n" for row in rows)
+
+
+def submit(client: Client, upload_id: str, **asked: Any) -> str:
+    answer = client.post("/api/v1/jobs", json={"upload_id": upload_id, **asked})
+    assert answer.status_code == 202, answer.text
+    return str(answer.json["job_id"])
+
+
+def show(client: Client, job_id: str) -> dict[str, Any]:
+    answer = client.get(f"/api/v1/jobs/{job_id}")
+    assert answer.status_code == 200, answer.text
+    return dict(answer.json)
+
+
+def output(job: dict[str, Any], what: str = "output") -> list[dict[str, Any]]:
+    return [json.loads(line) for line in download(job["result"][f"{what}_url"]).splitlines()]
+
+
+ROWS = [{"id": f"r{number}", "text": "Lovely" if number % 2 else "Terrible"} for number in range(10_000)]
+
+
+@pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
+def test_every_row_is_answered_in_order_with_its_id(client: Client, upload: Send, work: Run, pack: Any) -> None:
+    job_id = submit(client, upload(pack(lines(ROWS)), filename="rows.jsonl.gz"))
+    assert show(client, job_id)["status"] == "pending"
+    work()
+    job = show(client, job_id)
+    assert (job["status"], job["progress"], job["rows"]) == (
+        "completed",
+        100,
+        {"total": 10_000, "done": 10_000, "failed": 0},
+    )
+    found = output(job)
+    assert [row["id"] for row in found] == [row["id"] for row in ROWS]
+    assert [row["line"] for row in found] == list(range(1, 10_001))
+    assert {row["prediction"] for row in found[1::2]} == {"positive"}
+    assert "errors_url" not in job["result"]
+
+
+def test_bad_rows_are_lines_of_the_output_and_of_the_error_file(client: Client, upload: Send, work: Run) -> None:
+    data = b'{"text": "Fine", "id": 7}\n\n{"text": ""}\nnot json\n[1]\n{"text": "x", "id": true}\n{"text": "Good"}'
+    job_id = submit(client, upload(data))
+    work()
+    job = show(client, job_id)
+    assert job["rows"] == {"total": 6, "done": 6, "failed": 4}
+    found = output(job)
+    assert [row["line"] for row in found] == [1, 3, 4, 5, 6, 7]
+    assert found[0]["id"] == 7
+    assert [row["line"] for row in found if "error" in row] == [3, 4, 5, 6]
+    assert found[1]["error"]["details"]["field"] == "text"
+    assert output(job, "errors") == [row for row in found if "error" in row]
+
+
+def test_fail_fast_ends_at_the_first_bad_row_and_names_it(client: Client, upload: Send, work: Run) -> None:
+    rows = [*ROWS[:5000], {"id": "bad", "text": ""}, *ROWS[5000:]]
+    job_id = submit(client, upload(lines(rows)), options={"return_errors": "fail_fast"})
+    work()
+    job = show(client, job_id)
+    assert job["status"] == "failed"
+    assert job["error"]["code"] == "INVALID_INPUT"
+    assert (job["error"]["details"]["line"], job["error"]["details"]["id"]) == (5001, "bad")
+
+
+def test_a_csv_is_read_by_its_header_with_the_fields_types(
+    client: Client, upload: Send, work: Run, platform: Platform
+) -> None:
+    golden = platform.catalog.resolve("tumor", None).manifest.golden[0]
+    names = list(golden.inputs)
+    values = ",".join(str(golden.inputs[name]) for name in names)
+    data = f'\ufeffid,{",".join(names)}\r\n"a\nb",{values}\r\nc,{values.replace(",", ",x", 1)}\r\nd,1\r\n'.encode()
+    job_id = submit(client, upload(data, "text/csv"), model="tumor")
+    work()
+    found = output(show(client, job_id))
+    assert (found[0]["id"], found[0]["prediction"], found[0]["line"]) == ("a\nb", golden.prediction, 2)
+    assert found[1]["error"]["details"]["issue"] == "must be a number"
+    assert "columns" in found[2]["error"]["details"]["issue"]
+
+
+def test_finished_parts_can_be_read_while_it_runs_and_after_a_cancel(
+    client: Client, upload: Send, work: Run, drainer: Drainer, platform: Platform
+) -> None:
+    job_id = submit(client, upload(lines(ROWS)))
+    hurried = dataclasses.replace(drainer, settings=dataclasses.replace(drainer.settings, slice_s=0.0))
+    for _ in ("plan", "one chunk"):
+        hurried.drain("cpu", "wake")
+    running = show(client, job_id)
+    assert (running["status"], running["rows"]["done"] > 0) == ("processing", True)
+    assert client.post(f"/api/v1/jobs/{job_id}/cancel").json["status"] == "canceled"
+    work()
+    (part,) = client.get(f"/api/v1/jobs/{job_id}/parts").json["parts"]
+    assert (part["first_line"], part["rows"]) == (1, 4096)
+    assert len(download(part["url"]).splitlines()) == 4096
+    open_ = platform.one("SELECT count(*) FROM jobs WHERE finished_at IS NULL AND tenant_id IS NOT NULL")
+    assert open_[0] == 0
+
+
+def test_chunks_are_nobodys_business(client: Client, upload: Send, work: Run, platform: Platform) -> None:
+    job_id = submit(client, upload(lines(ROWS)))
+    work()
+    (chunk, *_) = platform.rows("SELECT id FROM jobs WHERE parent_id = :id", id=ids.parse_job_id(job_id))
+    assert [job["job_id"] for job in client.get("/api/v1/jobs").json["jobs"]] == [job_id]
+    assert client.get(f"/api/v1/jobs/{ids.job_id(chunk[0])}").status_code == 404
+    assert client.post(f"/api/v1/jobs/{ids.job_id(chunk[0])}/cancel").status_code == 404
+
+
+def test_each_row_is_charged_once(client: Client, upload: Send, work: Run, platform: Platform) -> None:
+    job_id = submit(client, upload(lines(ROWS)))
+    work()
+    charged = platform.one(
+        "SELECT sum(units) FROM usage WHERE job_id IN (SELECT id FROM jobs WHERE :id IN (id, parent_id))",
+        id=ids.parse_job_id(job_id),
+    )
+    assert charged[0] == len(ROWS)
+
+
+def test_the_result_is_a_redirect_to_the_output(client: Client, upload: Send, work: Run) -> None:
+    job_id = submit(client, upload(lines(ROWS[:3])))
+    assert client.get(f"/api/v1/jobs/{job_id}/result").status_code == 409
+    work()
+    answer = client.get(f"/api/v1/jobs/{job_id}/result")
+    assert answer.status_code == 303
+    assert len(download(answer.headers["Location"]).splitlines()) == 3
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [
+        (b"\x89PNG\r\n\x1a\n\0\0\0", "INPUT_UNREADABLE"),
+        (gzip.compress(lines(ROWS))[:-20], "INPUT_UNREADABLE"),
+        (gzip.compress(lines(ROWS))[:500] + b"\xff" * 500, "INPUT_UNREADABLE"),
+        (b"\n\n  \n", "INPUT_UNREADABLE"),
+        (b'{"text": "' + b"x" * 5_000_000 + b'"}', "INPUT_TOO_LARGE"),
+    ],
+    ids=["binary", "gzip cut short", "gzip damaged", "no rows", "a line of 5 MB"],
+)
+def test_a_file_that_cannot_be_read_ends_the_job_with_its_reason(
+    client: Client, upload: Send, work: Run, data: bytes, code: str
+) -> None:
+    job_id = submit(client, upload(data))
+    work()
+    job = show(client, job_id)
+    assert (job["status"], job["error"]["code"]) == ("failed", code)
+
+
+def test_a_gzip_bomb_is_stopped_at_the_limit(client: Client, upload: Send, drainer: Drainer) -> None:
+    job_id = submit(client, upload(gzip.compress(b"\n" * 200_000_000), "application/gzip", filename="b.jsonl.gz"))
+    attempts = dataclasses.replace(
+        drainer.attempts, settings=dataclasses.replace(drainer.settings, max_unpacked_bytes=10_000_000)
+    )
+    dataclasses.replace(drainer, attempts=attempts).drain("cpu", "wake")
+    assert show(client, job_id)["error"]["code"] == "INPUT_TOO_LARGE"
+
+
+def test_a_file_swapped_after_submit_ends_the_job(client: Client, work: Run) -> None:
+    data = lines(ROWS[:10])
+    made = client.post("/api/v1/uploads", json={"content_type": "application/x-ndjson", "size": len(data)}).json
+    post_file(made["url"], made["fields"], data, "application/x-ndjson")
+    job_id = submit(client, made["upload_id"])
+    post_file(made["url"], made["fields"], data.replace(b"Lovely", b"Hateful"[:6]), "application/x-ndjson")
+    work()
+    assert show(client, job_id)["error"]["code"] == "INPUT_CHANGED"
+
+
+def test_a_wrong_checksum_is_refused_before_anything_is_predicted(client: Client, work: Run) -> None:
+    data = lines(ROWS[:10])
+    body = {"content_type": "application/x-ndjson", "size": len(data), "sha256": "0" * 64}
+    made = client.post("/api/v1/uploads", json=body).json
+    sent = post_file(made["url"], made["fields"], data, "application/x-ndjson")
+    if sent.status < 300:
+        job_id = submit(client, made["upload_id"])
+        work()
+        assert show(client, job_id)["error"]["code"] == "INPUT_CHANGED"
+
+
+def test_the_store_takes_just_the_file_that_was_announced(client: Client) -> None:
+    made = client.post("/api/v1/uploads", json={"content_type": "application/x-ndjson", "size": 10}).json
+
+    def sent(data: bytes, **changed: str) -> urllib3.BaseHTTPResponse:
+        return post_file(made["url"], made["fields"] | changed, data, "application/x-ndjson")
+
+    assert sent(b"x" * 11).status >= 400
+    assert sent(b"x" * 9).status >= 400
+    assert sent(b"x" * 10, **{"Content-Type": "text/html"}).status >= 400
+    assert sent(b"x" * 10, key="bundles/mine.tar").status >= 400
+    assert sent(b"x" * 10).status < 300
+
+
+def test_an_upload_belongs_to_its_tenant_and_needs_its_file(
+    client: Client, platform: Platform, app: flask.Flask, upload: Send
+) -> None:
+    foreign = app.test_client()
+    foreign.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {platform.new_tenant()[1]}"
+    answer = foreign.post("/api/v1/jobs", json={"upload_id": upload(b"{}")})
+    assert (answer.status_code, answer.json["error"]["code"]) == (404, "UPLOAD_NOT_FOUND")
+    empty = client.post("/api/v1/uploads", json={"content_type": "text/csv", "size": 10}).json["upload_id"]
+    answer = client.post("/api/v1/jobs", json={"upload_id": empty})
+    assert (answer.status_code, answer.json["error"]["details"]["field"]) == (422, "upload_id")
