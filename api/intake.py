@@ -18,6 +18,7 @@ from inference.manifest import Manifest
 from jobs import queries, submit, uploads
 from jobs.job import Job, Kind, Priority, Status
 from registry.catalog import Resolved
+from storage import fetch
 
 
 def resolve(here: Resources, body: Mapping[str, Any]) -> Resolved:
@@ -121,10 +122,20 @@ def new_job(
 
 
 def file(here: Resources, body: Mapping[str, Any]) -> dict[str, Any]:
-    """What a bulk job keeps of its file; raises UploadNotFound, InvalidInput."""
+    """What a bulk job keeps of its file; raises UploadNotFound, InvalidInput, and what looking at a URL can raise."""
+    if "input_url" in body:
+        return _at_url(here, body["input_url"], body["options"].get("format"))
     upload_id = ids.parse_upload_id(body["upload_id"])
     found = uploads.use(here.engine, here.store, requests.caller().tenant_id, upload_id, body["options"].get("format"))
     return {"key": found.key, "etag": found.etag, "sha256": found.sha256, "format": found.format}
+
+
+def _at_url(here: Resources, url: str, form: str | None) -> dict[str, Any]:
+    found = here.fetcher.probe(url)
+    form = form or fetch.format_of(url)
+    if form is None:
+        raise errors.InvalidInput.field("options.format", "is required: the name of the file does not say it")
+    return {"url": here.seal.seal(url), "etag": found.etag, "sha256": None, "format": form}
 
 
 def _at_most(name: str, asked: Mapping[str, Any], default: int, most: int) -> int:

@@ -10,9 +10,11 @@ import sqlalchemy
 
 from access.keys import Keyring
 from core import broker, database
+from core.seal import Seal
 from core.settings import Settings
 from jobs.submit import Submitter
 from registry.catalog import Catalog
+from storage.fetch import Fetcher
 from storage.objects import Store
 
 
@@ -23,6 +25,8 @@ class Resources:
     settings: Settings
     engine: sqlalchemy.Engine
     store: Store
+    fetcher: Fetcher
+    seal: Seal
     catalog: Catalog
     keyring: Keyring
     line: broker.Line
@@ -40,6 +44,8 @@ def make(settings: Settings) -> Resources:
         settings,
         engine,
         store,
+        Fetcher(settings),
+        Seal(settings),
         catalog,
         Keyring(engine),
         line,

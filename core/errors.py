@@ -17,6 +17,11 @@ CoatcheckError
 │   └── ModelInterrupted    the run was ended from outside
 ├── TimedOut                the run took longer than the job allows
 ├── JobFailed               the job ended without a result, for no fault of its input
+├── SecretLost              sealed under another COATCHECK_SECRET_KEY
+├── InputExpired            the signed URL does not hold (long enough) any more
+├── InputNotFound           nothing at the signed URL
+├── InputForbidden          the signed URL gives nothing to us
+├── InputUnavailable        the signed URL's store does not answer            (retryable)
 ├── InputChanged            the file is not the one that was accepted
 ├── InputUnreadable         the file is not what it says
 ├── InputTooLarge           the file, or one of its rows, is larger than allowed
@@ -159,6 +164,37 @@ class UploadNotFound(NotFound):
     """No such upload"""
 
     code = "UPLOAD_NOT_FOUND"
+
+
+class SecretLost(CoatcheckError):
+    """COATCHECK_SECRET_KEY is not the one that this was stored under"""
+
+    code = "SECRET_LOST"
+
+
+class InputExpired(CoatcheckError):
+    """The signed URL has expired"""
+
+    code = "INPUT_EXPIRED"
+
+
+class InputNotFound(CoatcheckError):
+    """There is no file at the URL"""
+
+    code = "INPUT_NOT_FOUND"
+
+
+class InputForbidden(CoatcheckError):
+    """The URL does not give the file"""
+
+    code = "INPUT_FORBIDDEN"
+
+
+class InputUnavailable(CoatcheckError):
+    """The store of the file does not answer"""
+
+    code = "INPUT_UNAVAILABLE"
+    retryable = True
 
 
 class InputChanged(CoatcheckError):

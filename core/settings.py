@@ -20,8 +20,17 @@ PROVIDERS = ("cpu", "cuda")
 _DATABASE_URL = validate.Regexp(r"postgresql(\+psycopg)?://", error="must begin with postgresql://")
 _REDIS_URL = validate.Regexp(r"(rediss?|unix|redis\+socket)://", error="must begin with redis:// or rediss://")
 _S3_URL = validate.Regexp(r"https?://", error="must begin with https:// or http://")
+_BUCKET = validate.Regexp(
+    r"https?://[a-z0-9.-]+(:[0-9]{1,5})?/[a-z0-9._-]+",
+    error="must be addresses of buckets, such as https://host/bucket",
+)
 #: Not read here, but ours: what `.coatcheck/env` hands to clients, and what a worker's parent hands to its children.
 _OTHERS = ("URL", "API_KEY", "ADMIN_KEY", "WORKER_INCARNATION", "WORKER_STOP_FILE")
+
+
+def _buckets(given: list[str]) -> None:
+    for item in given:
+        _BUCKET(item)
 
 
 @dataclass(frozen=True)
@@ -37,6 +46,7 @@ class Settings:
     s3_bucket: str
     s3_region: str
     environment: str
+    secret_key: str = field(repr=False)  #: seals what may be in the database only so
     log_level: str
     model_cache: Path
     provider: str
@@ -45,6 +55,8 @@ class Settings:
     max_batch_items: int
     max_upload_bytes: int
     max_unpacked_bytes: int
+    input_buckets: tuple[str, ...]  #: from which signed URLs are read
+    input_private_buckets: tuple[str, ...]  #: the same, at addresses that are not public
     upload_s: int  #: how long an upload may take to begin
     download_s: int  #: how long an address of a result is good for
     default_wait_s: float
@@ -111,6 +123,7 @@ def _read(env: environs.Env) -> dict[str, Any]:
     with env.prefixed("COATCHECK_"):
         values |= {
             "environment": env.str("ENVIRONMENT", "development", validate=validate.OneOf(ENVIRONMENTS)),
+            "secret_key": env.str("SECRET_KEY", validate=validate.Length(32)),
             "log_level": env.str("LOG_LEVEL", "INFO", validate=validate.OneOf(("DEBUG", "INFO", "WARNING", "ERROR"))),
             "model_cache": env.path("MODEL_CACHE", Path(".coatcheck/models")),
             "provider": env.str("PROVIDER", "cpu", validate=validate.OneOf(PROVIDERS)),
@@ -119,6 +132,8 @@ def _read(env: environs.Env) -> dict[str, Any]:
             "max_batch_items": env.int("MAX_BATCH_ITEMS", 1000, validate=validate.Range(1)),
             "max_upload_bytes": env.int("MAX_UPLOAD_BYTES", 2**30, validate=validate.Range(1)),
             "max_unpacked_bytes": env.int("MAX_UNPACKED_BYTES", 8 * 2**30, validate=validate.Range(1)),
+            "input_buckets": tuple(env.list("INPUT_BUCKETS", [], validate=_buckets)),
+            "input_private_buckets": tuple(env.list("INPUT_PRIVATE_BUCKETS", [], validate=_buckets)),
             "upload_s": env.int("UPLOAD_S", 900, validate=validate.Range(1, 86_400)),
             "download_s": env.int("DOWNLOAD_S", 3600, validate=validate.Range(1, 604_800)),
             "default_wait_s": env.float("DEFAULT_WAIT_S", 10.0, validate=validate.Range(0)),

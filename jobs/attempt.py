@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy
 import structlog
 
 from core import database, errors, metrics
+from core.seal import Seal
 from core.settings import Settings
 from jobs import run
 from jobs.bulk import merge, plan, progress, work
@@ -17,6 +19,7 @@ from jobs.job import Kind
 from jobs.lease import Held
 from jobs.run import Outcome
 from registry.catalog import Catalog, Resolved
+from storage.fetch import Fetcher
 from storage.objects import Store
 
 log = structlog.get_logger()
@@ -30,6 +33,8 @@ class Attempts:
     engine: sqlalchemy.Engine
     store: Store
     catalog: Catalog
+    fetcher: Fetcher
+    seal: Seal
 
     def run(self, held: Sequence[Held]) -> list[Outcome]:
         """One outcome for each job of a lane; what goes wrong is in them."""
@@ -60,7 +65,7 @@ class Attempts:
         made = plan.make(
             self.store,
             held,
-            plan.checked(self.store.stream(job.inputs["key"], job.inputs["etag"]), job.inputs["sha256"]),
+            plan.checked(self._source(job.inputs), job.inputs["sha256"]),
             form=job.inputs["format"],
             key=f"{work.folder(job.id)}input.{job.attempt}",
             max_batch=resolved.manifest.max_batch,
@@ -71,3 +76,9 @@ class Attempts:
         log.info("bulk_planned", chunks=len(made.spans), rows=sum(span.rows for span in made.spans))
         park = functools.partial(progress.park, job=job, plan=made, units=resolved.manifest.units)
         return Outcome(held, hand_over=park)
+
+    def _source(self, inputs: Mapping[str, Any]) -> Iterator[bytes]:
+        """The file that was accepted, from its upload or from the client's own bucket."""
+        if "url" in inputs:
+            return self.fetcher.stream(self.seal.open(inputs["url"]), inputs["etag"])
+        return self.store.stream(inputs["key"], inputs["etag"])

@@ -1,18 +1,19 @@
 """`fair_at`: start-time fair queueing (P. Goyal, H. M. Vin, H. Cheng, 1996).
 
 A job's place is start = max(virtual time, end of the tenant's last one); end = start + cost / pace. Virtual time is
-where the
-pool's head stands, and the clock when nobody waits. So however long the queue, a tenant that comes new stands at its
-head, and
-tenants that all have a backlog take turns in proportion to their tiers' pace. It orders; it does not delay.
+where the pool's head stands, and the clock when nobody waits. So however long the queue, a tenant that comes new stands
+at its head, and tenants that all have a backlog take turns in proportion to their tiers' pace. Nobody new passes what
+has waited for AGE_S. It orders; it does not delay.
 """
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 import uuid
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy
 from sqlalchemy import text
@@ -23,17 +24,28 @@ from jobs.job import CLASS_OFFSET_S, PRIORITY_OFFSET_S, Kind, Priority
 
 #: How long a look at the head of a pool is good for.
 LOOK_S = 0.1
+#: The furthest that virtual time may be behind the clock, so that everything ages to the front.
+AGE_S = 600.0
 
 _HEAD = text("""
 SELECT priority, kind, extract(epoch FROM now() - fair_at) AS age_s FROM jobs
 WHERE status = 'pending' AND pool = :pool ORDER BY fair_at, id LIMIT 1
 """)
 
-# On Redis's own clock, asked and answered as distances from now.
+# The newest of a tenant's waiting jobs stands behind all others of that tenant.
+_OWN_LAST = text("""
+SELECT priority, kind, extract(epoch FROM now() - fair_at) AS age_s FROM jobs
+WHERE tenant_id = :tenant_id AND status = 'pending' AND parent_id IS NULL AND pool = :pool ORDER BY id DESC LIMIT 1
+""")
+
+# On Redis's own clock, asked and answered as distances from now. Nothing if it does not know the tenant, unless told
+# that nobody does.
 _NEXT = """
+local last = redis.call('GET', KEYS[1])
+if not last and ARGV[3] == '0' then return false end
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1e6
-local start = math.max(now - ARGV[2], tonumber(redis.call('GET', KEYS[1]) or '0'))
+local start = math.max(now + ARGV[2], tonumber(last or '0'))
 redis.call('SET', KEYS[1], string.format('%.6f', start + ARGV[1]), 'EX', 86400)
 return string.format('%.6f', start - now)
 """
@@ -52,25 +64,41 @@ class Place:
 
 
 class Fairness:
-    """Where the next job of a tenant stands; without Redis it is at the virtual time."""
+    """Where the next job of a tenant stands. Redis remembers where its last one does; without Redis, and when Redis
+    forgot, the tenant's waiting jobs say it."""
 
     def __init__(self, engine: sqlalchemy.Engine, line: Line) -> None:
         self._engine = engine
         self._line = line
-        self._next = line.redis.register_script(_NEXT)
+        self._script = line.redis.register_script(_NEXT)
         self._lags: dict[str, tuple[float, float]] = {}
         self._lock = threading.Lock()
 
     def offset_s(self, place: Place) -> float:
         """Seconds from now to the job's `fair_at`, negative for one in front: its start, its class and its priority."""
-        lag = self._lag_s(place.pool)
-        key, spacing = _key(place.tenant_id, place.pool), place.cost / place.tier.pace
-        start = self._line.call(lambda: float(self._next(keys=[key], args=[spacing, lag])), -lag)
-        return start + CLASS_OFFSET_S[place.kind] + PRIORITY_OFFSET_S[place.priority]
+        spacing, floor = place.cost / place.tier.pace, -self._lag_s(place.pool)
+        start = self._next(place, spacing, floor, known=False)
+        if start is None:
+            floor = max(floor, self._behind_own(place, spacing))
+            start = self._next(place, spacing, floor, known=True)
+        return (floor if start is None else start) + _own(place.kind, place.priority)
 
     def start_afresh(self, tenant_id: uuid.UUID, pool: str) -> None:
         """For a tenant with nothing waiting: what it had done in the past does not hold it back."""
         self._line.call(lambda: self._line.redis.delete(_key(tenant_id, pool)), None)
+
+    def _next(self, place: Place, spacing: float, floor: float, *, known: bool) -> float | None:
+        """The start, and the tenant's last one moved behind it; None without Redis, or where it does not know."""
+        keys, arguments = [_key(place.tenant_id, place.pool)], [spacing, floor, int(known)]
+        found = self._line.call(lambda: self._script(keys=keys, args=arguments), None)
+        return None if found is None else float(found)
+
+    def _behind_own(self, place: Place, spacing: float) -> float:
+        """Behind the tenant's last waiting job, if there is one."""
+        with self._engine.connect() as connection:
+            parameters = {"tenant_id": place.tenant_id, "pool": place.pool}
+            last = connection.execute(_OWN_LAST, parameters).first()
+        return -math.inf if last is None else spacing - _age_s(last)
 
     def _lag_s(self, pool: str) -> float:
         """How far the virtual time of a pool is behind the clock."""
@@ -79,14 +107,19 @@ class Fairness:
         if good_until < time.monotonic():
             with self._engine.connect() as connection:
                 head = connection.execute(_HEAD, {"pool": pool}).first()
-            lag = 0.0
-            if head is not None:
-                # Without the head's own class and priority: those put it where it is, but are nobody else's.
-                own = CLASS_OFFSET_S[Kind(head.kind)] + PRIORITY_OFFSET_S[Priority(head.priority)]
-                lag = max(0.0, float(head.age_s) + own)
+            lag = 0.0 if head is None else min(max(0.0, _age_s(head)), AGE_S)
             with self._lock:
                 self._lags[pool] = (time.monotonic() + LOOK_S, lag)
         return lag
+
+
+def _own(kind: Kind, priority: Priority) -> float:
+    return CLASS_OFFSET_S[kind] + PRIORITY_OFFSET_S[priority]
+
+
+def _age_s(row: Any) -> float:
+    """How long ago a job's start was. Its class and priority put it where it is, but are nobody else's."""
+    return float(row.age_s) + _own(Kind(row.kind), Priority(row.priority))
 
 
 def _key(tenant_id: uuid.UUID, pool: str) -> str:

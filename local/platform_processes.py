@@ -19,6 +19,9 @@ def environment(root: Path, state: State, urls: Mapping[str, str], environ: Mapp
     return {
         **environ,
         **urls,
+        "COATCHECK_SECRET_KEY": environ.get("COATCHECK_SECRET_KEY") or state.secrets["app"],
+        "COATCHECK_INPUT_PRIVATE_BUCKETS": environ.get("COATCHECK_INPUT_PRIVATE_BUCKETS")
+        or f"{urls['S3_ENDPOINT_URL']}/inbox",
         "COATCHECK_MODEL_CACHE": environ.get("COATCHECK_MODEL_CACHE") or str(state.folder / "models"),
         "PYTHONPATH": str(root),
         "PYTHONUNBUFFERED": "1",

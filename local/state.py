@@ -89,7 +89,7 @@ def load(folder: Path) -> State:
         part.mkdir(mode=0o700, exist_ok=True)
     for name in NAMES:
         state.ports.setdefault(name, free_port(state.ports.values()))
-    for name in ("postgres", "valkey", "s3", "flower"):
+    for name in ("postgres", "valkey", "s3", "flower", "app"):
         state.secrets.setdefault(name, secrets.token_urlsafe(24))
     state.ports.setdefault("api", API_PORT if is_free(API_PORT) else free_port(state.ports.values()))
     state.save()

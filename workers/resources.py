@@ -7,11 +7,13 @@ import os
 import threading
 
 from core import broker, database, settings
+from core.seal import Seal
 from jobs.attempt import Attempts
 from jobs.drain import Drainer
 from jobs.lease import Leases
 from jobs.presence import Presence
 from registry.catalog import Catalog
+from storage.fetch import Fetcher
 from storage.objects import Store
 from workers import node
 
@@ -41,5 +43,5 @@ def _drainer() -> Drainer:
     leases.start()
     store = Store(values)
     catalog = Catalog(engine, store, values.model_cache, provider=values.provider, threads=values.onnx_threads)
-    attempts = Attempts(values, engine, store, catalog)
+    attempts = Attempts(values, engine, store, catalog, Fetcher(values), Seal(values))
     return Drainer(values, engine, broker.Hints(values, broker.Line(values)), leases, attempts, presence)

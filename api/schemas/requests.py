@@ -79,6 +79,10 @@ class NewJob(Schema):
     upload_id = StrictString(
         validate=validate.Length(1, 64), metadata={"description": "Instead of `inputs`: a file with a row for each."}
     )
+    input_url = StrictString(
+        validate=validate.Length(1, 4096),
+        metadata={"description": "Instead of `inputs`: a signed URL of such a file in a bucket that is allowed."},
+    )
     options = fields.Nested(JobOptions, load_default=dict)
     priority = StrictString(validate=validate.OneOf(list(Priority)), load_default="normal")
     expires_in_s = StrictInteger(validate=validate.Range(1), metadata={"description": "Seconds it may take in all."})
@@ -87,9 +91,9 @@ class NewJob(Schema):
 
     @validates_schema
     def _one_source(self, data: dict[str, Any], **_: Any) -> None:
-        given = [name for name in ("inputs", "upload_id") if name in data]
+        given = [name for name in ("inputs", "upload_id", "input_url") if name in data]
         if len(given) != 1:
-            raise ValidationError({"inputs": "is required, or upload_id instead; one of the two"})
+            raise ValidationError({"inputs": ["is required, or upload_id or input_url instead; one of the three"]})
         if "inputs" in data:
             for name in ("return_errors", "format"):
                 if name in data.get("options", {}):

@@ -9,10 +9,12 @@ import flask.testing
 import pytest
 import urllib3
 
+from core.seal import Seal
 from jobs.attempt import Attempts
 from jobs.drain import Drainer
 from jobs.lease import Leases
 from jobs.presence import Presence
+from storage.fetch import Fetcher
 from tests.conftest import Platform
 
 Send = Callable[..., str]
@@ -45,7 +47,14 @@ def drainer(platform: Platform, quiet: None) -> Iterator[Drainer]:
         platform.engine, lease_s=60, heartbeat_s=1, grace_s=1, asked_to_stop=lambda: False, presence=Presence("n/i/1")
     )
     leases.start()
-    attempts = Attempts(platform.settings, platform.engine, platform.store, platform.catalog)
+    attempts = Attempts(
+        platform.settings,
+        platform.engine,
+        platform.store,
+        platform.catalog,
+        Fetcher(platform.settings),
+        Seal(platform.settings),
+    )
     yield Drainer(platform.settings, platform.engine, platform.hints, leases, attempts, Presence("n/i/1"))
     leases.close()
 

@@ -25,8 +25,9 @@ def chaos(minutes: float, seed: int | None, every: float, lease: float) -> None:
         report = show.run(Path(folder), seed=seed, minutes=minutes, every_s=every, lease_s=lease, say=click.echo)
     click.echo(report.table())
     click.echo("faults: " + ", ".join(f"{name} {count}" for name, count in sorted(report.nemesis.done.items())))
-    for fault in report.verdict.faults[:50]:
-        click.echo(fault)
+    for kind, faults in report.verdict.faults.items():
+        for fault in faults[:20]:
+            click.echo(f"{kind}: {fault}")
     sys.exit(1 if report.verdict.faults else 0)
 
 

@@ -34,12 +34,9 @@ class Verdict:
     recovery: dict[str, list[float]] = field(default_factory=dict)
 
     @property
-    def faults(self) -> list[str]:
-        return [
-            f"{name}: {item}"
-            for name in ("lost", "duplicated", "double_terminals", "wrong")
-            for item in getattr(self, name)
-        ]
+    def faults(self) -> dict[str, list[str]]:
+        names = ("lost", "duplicated", "double_terminals", "wrong")
+        return {name: found for name in names if (found := getattr(self, name))}
 
 
 def judge(
@@ -47,7 +44,8 @@ def judge(
 ) -> Verdict:
     """Everything that the platform promises of its jobs, against its own tables and the ledger."""
     verdict = Verdict(wrong=list(ledger.surprises))
-    with engine.connect() as connection:
+    # One picture of everything, should something still run.
+    with engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
         jobs = {row.id: row for row in connection.execute(text("SELECT * FROM jobs")).all()}
         results = {row.job_id: row for row in connection.execute(text("SELECT * FROM job_results")).all()}
         usage = Counter(connection.execute(text("SELECT job_id FROM usage")).scalars())

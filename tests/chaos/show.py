@@ -15,7 +15,7 @@ from tests.chaos.nemesis import Nemesis
 
 CLIENTS = 4
 #: How long after the last fault everything accepted must have ended.
-SETTLE_S = 180.0
+SETTLE_S = 600.0
 
 
 @dataclass

@@ -10,6 +10,7 @@ GOOD = {
     "S3_ENDPOINT_URL": "http://h",
     "S3_ACCESS_KEY": "k",
     "S3_SECRET_KEY": "hush",
+    "COATCHECK_SECRET_KEY": "hush" * 8,
 }
 
 

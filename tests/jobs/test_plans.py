@@ -60,6 +60,7 @@ STATEMENTS: dict[str, tuple[Any, dict[str, Any]]] = {
     "retry": (settle._RETRY, {"id": ID, "attempt": 1, "error": "{}", "delay_s": 1.0}),
     "give back": (settle._GIVE_BACK, {"id": ID, "attempt": 1}),
     "put off": (settle._PUT_OFF, {"id": ID, "attempt": 1, "error": "{}", "delay_s": 1.0}),
+    "own last": (fairness._OWN_LAST, {"tenant_id": ID, "pool": "cpu"}),
     "head": (fairness._HEAD, {"pool": "cpu"}),
     "rescue by lease": (rescue._LEASE_OVER, LOST),
     "rescue of a child's": (rescue._CHILD_DIED, {**LOST, "wake_id": "w"}),

@@ -1,0 +1,274 @@
+"""Files in clients' own buckets."""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import http.server
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from typing import Any
+
+import flask.testing
+import pytest
+
+from core import errors
+from jobs.drain import Drainer
+from storage import fetch
+from storage.fetch import Fetcher
+from tests.bulk.conftest import Run
+from tests.bulk.test_life import ROWS, lines, output, show
+from tests.conftest import Platform
+
+Client = flask.testing.FlaskClient
+Sign = Callable[..., str]
+
+DATA = lines(ROWS[:5])
+
+
+@pytest.fixture
+def sign(platform: Platform) -> Sign:
+    """Put a file into a client's bucket; returns its signed URL."""
+    s3 = platform.store.client
+
+    def put(data: bytes | None = DATA, name: str = "rows.jsonl", bucket: str = "inbox", good_for_s: int = 600) -> str:
+        with contextlib.suppress(s3.exceptions.BucketAlreadyOwnedByYou, s3.exceptions.BucketAlreadyExists):
+            s3.create_bucket(Bucket=bucket)
+        if data is not None:
+            s3.put_object(Bucket=bucket, Key=name, Body=data)
+        return s3.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": name}, ExpiresIn=good_for_s)
+
+    return put
+
+
+def submit(client: Client, url: str, **options: str) -> Any:
+    return client.post("/api/v1/jobs", json={"input_url": url, "options": options})
+
+
+def test_a_file_in_the_clients_bucket_is_answered(client: Client, sign: Sign, work: Run) -> None:
+    answer = submit(client, sign())
+    assert answer.status_code == 202, answer.text
+    work()
+    assert [row["id"] for row in output(show(client, answer.json["job_id"]))] == [row["id"] for row in ROWS[:5]]
+
+
+def test_the_url_is_nowhere_in_clear(client: Client, sign: Sign, platform: Platform, capfd: Any) -> None:
+    url = sign()
+    submit(client, url)
+    submit(client, url[:-4] + "0000")
+    signature = url.rpartition("Signature=")[2][:32]
+    kept = platform.one("SELECT json_agg(inputs) :: text FROM jobs WHERE kind = 'bulk'")[0]
+    assert "input.jsonl" not in str(kept)
+    assert signature not in str(kept)
+    assert signature not in "".join(capfd.readouterr())
+
+
+#: What is changed in a good URL, and the code that answers it.
+CHANGES = {
+    "tampered": ("X-Amz-Signature=", "X-Amz-Signature=0", "INPUT_FORBIDDEN"),
+    "another object": ("rows.jsonl", "other.jsonl", "INPUT_FORBIDDEN"),
+    "another bucket": ("/inbox/", "/coatcheck/", "INVALID_INPUT"),
+    "up and over": ("/inbox/", "/inbox/../coatcheck/", "INVALID_INPUT"),
+    "up and over, encoded": ("/inbox/", "/inbox/%2e%2e/coatcheck/", "INVALID_INPUT"),
+    "a user": ("http://", "http://me:secret@", "INVALID_INPUT"),
+    "ftp": ("http://", "ftp://", "INVALID_INPUT"),
+    "file": ("http://", "file://", "INVALID_INPUT"),
+    "upper case": ("http://", "HTTP://", "INVALID_INPUT"),
+    "a short address": ("127.0.0.1", "127.1", "INVALID_INPUT"),
+    "a decimal address": ("127.0.0.1", "2130706433", "INVALID_INPUT"),
+    "an octal address": ("127.0.0.1", "0177.0.0.1", "INVALID_INPUT"),
+    "IPv6 loopback": ("127.0.0.1", "[::1]", "INVALID_INPUT"),
+    "a mapped address": ("127.0.0.1", "[::ffff:127.0.0.1]", "INVALID_INPUT"),
+    "a name for it": ("127.0.0.1", "localhost", "INVALID_INPUT"),
+    "a name with a dot": ("127.0.0.1", "localhost.", "INVALID_INPUT"),
+    "an ideographic stop": ("127.0.0.1", "127\u30020.0.1", "INVALID_INPUT"),
+    "the metadata service": ("127.0.0.1", "169.254.169.254", "INVALID_INPUT"),
+    "another port": ("127.0.0.1:", "127.0.0.1:1", "INVALID_INPUT"),
+    "a fragment": ("rows.jsonl?", "rows.jsonl#?", "INVALID_INPUT"),
+    "no signature": ("X-Amz-Signature=", "X-Amz-Nothing=", "INVALID_INPUT"),
+    "an expiry in words": ("X-Amz-Expires=600", "X-Amz-Expires=x", "INVALID_INPUT"),
+    "a line break": ("rows.jsonl?", "rows.jsonl\n?", "INVALID_INPUT"),
+}
+
+
+@pytest.mark.parametrize(("old", "new", "code"), CHANGES.values(), ids=CHANGES)
+def test_a_url_that_may_not_be_read_is_refused_and_leaves_nothing(
+    client: Client, sign: Sign, quiet: None, platform: Platform, old: str, new: str, code: str
+) -> None:
+    answer = submit(client, sign().replace(old, new))
+    assert (answer.status_code, answer.json["error"]["code"]) == (422, code)
+    assert platform.one("SELECT count(*) FROM jobs")[0] == 0
+
+
+def test_a_url_that_ends_too_soon_is_refused_at_once(client: Client, sign: Sign) -> None:
+    assert submit(client, sign(good_for_s=30)).json["error"]["code"] == "INPUT_EXPIRED"
+
+
+def test_a_missing_object_is_refused_at_once(client: Client, sign: Sign) -> None:
+    assert submit(client, sign(None, "none.jsonl")).json["error"]["code"] == "INPUT_NOT_FOUND"
+
+
+def test_an_object_over_the_limit_is_refused_at_once(sign: Sign, platform: Platform) -> None:
+    small = Fetcher(replace(platform.settings, max_upload_bytes=100))
+    with pytest.raises(errors.InputTooLarge):
+        small.probe(sign())
+
+
+def test_the_format_must_be_known(client: Client, sign: Sign, work: Run) -> None:
+    answer = submit(client, sign(name="rows"))
+    assert answer.json["error"]["details"]["field"] == "options.format"
+    assert submit(client, sign(name="rows"), format="jsonl").status_code == 202
+
+
+def test_an_object_swapped_after_submit_ends_the_job(client: Client, sign: Sign, work: Run) -> None:
+    job_id = submit(client, sign()).json["job_id"]
+    sign(DATA * 2)
+    work()
+    assert show(client, job_id)["error"]["code"] == "INPUT_CHANGED"
+
+
+def test_a_url_that_expires_while_its_job_waits_ends_it(
+    client: Client, sign: Sign, work: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetch, "SPARE_S", 0)
+    url = sign(good_for_s=2)
+    job_id = submit(client, url).json["job_id"]
+    ended_at = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=3.2)
+    while dt.datetime.now(dt.UTC) < ended_at:
+        threading.Event().wait(0.1)
+    work()
+    job = show(client, job_id)
+    assert (job["status"], job["error"]["code"]) == ("failed", "INPUT_EXPIRED")
+
+
+class Store(http.server.BaseHTTPRequestHandler):
+    """A store that behaves as its path says."""
+
+    def do_GET(self) -> None:
+        what = self.path.split("/")[2].partition("?")[0]
+        getattr(self, what)()
+
+    def redirect(self) -> None:
+        self.send_response(302)
+        self.send_header("Location", "http://127.0.0.1:1/")
+        self.end_headers()
+
+    def broken(self) -> None:
+        self.send_error(503)
+
+    def expired(self) -> None:
+        body = b"<Error><Code>AccessDenied</Code><Message>Request has expired</Message></Error>"
+        self.send_response(403)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def more(self) -> None:
+        """More bytes than were declared to the probe."""
+        self.send_response(200)
+        self.end_headers()
+        with contextlib.suppress(OSError):
+            for _ in range(100):
+                self.wfile.write(b"x" * 10_000)
+
+    def short(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "1000")
+        self.end_headers()
+        self.wfile.write(b"x" * 10)
+
+    def drip(self) -> None:
+        self.send_response(200)
+        self.send_header("Content-Length", "1000000")
+        self.end_headers()
+        with contextlib.suppress(OSError):
+            while not self.server.done.wait(0.05):  # type: ignore[attr-defined]
+                self.wfile.write(b"x")
+                self.wfile.flush()
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture
+def odd(platform: Platform) -> Iterator[tuple[Fetcher, str]]:
+    """A fetcher that may read an odd store, and the store's address."""
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Store)
+    server.done = threading.Event()  # type: ignore[attr-defined]
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    address = f"http://127.0.0.1:{server.server_port}/odd"
+    yield Fetcher(replace(platform.settings, input_private_buckets=(address,), max_upload_bytes=100_000)), address
+    server.done.set()  # type: ignore[attr-defined]
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize(
+    ("what", "error"),
+    [
+        ("redirect", errors.InputForbidden),
+        ("broken", errors.InputUnavailable),
+        ("expired", errors.InputExpired),
+        ("more", errors.InputTooLarge),
+        ("short", errors.InputUnavailable),
+        ("drip", errors.InputUnavailable),
+    ],
+)
+def test_a_store_that_misbehaves_has_its_own_error(
+    odd: tuple[Fetcher, str], what: str, error: type[errors.CoatcheckError], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(fetch, "START_S", 0.3)
+    fetcher, address = odd
+    with pytest.raises(error):
+        list(fetcher.stream(f"{address}/{what}?X-Amz-Signature=1", None))
+
+
+def test_a_name_that_turns_to_a_private_address_is_not_connected_to(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """As with a DNS answer that flips after submit: the address that is checked is the one that is used."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    port = listener.getsockname()[1]
+    monkeypatch.setattr(
+        socket, "getaddrinfo", lambda *_, **__: [(2, 1, 6, "", (address, port)) for address in ("8.8.8.8", "127.0.0.1")]
+    )
+    fetcher = Fetcher(replace(platform.settings, input_buckets=(f"https://store.example:{port}/odd",)))
+    with pytest.raises(errors.InputForbidden):
+        list(fetcher.stream(f"https://store.example:{port}/odd/x?X-Amz-Signature=1", None))
+    listener.settimeout(0.2)
+    with pytest.raises(TimeoutError):
+        listener.accept()
+    listener.close()
+
+
+@pytest.mark.parametrize(
+    "address",
+    [
+        *("10.0.0.1", "100.64.0.1", "169.254.169.254", "0.0.0.0"),  # noqa: S104 - not to listen on
+        *("::1", "fd00::1", "::ffff:10.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::"),
+    ],
+)
+def test_addresses_that_are_not_public(address: str) -> None:
+    assert not fetch._public(address)
+    assert fetch._public("8.8.8.8")
+
+
+def test_when_the_store_is_down_the_job_is_tried_again(
+    client: Client, sign: Sign, drainer: Drainer, platform: Platform
+) -> None:
+    job_id = submit(client, sign()).json["job_id"]
+    platform.engines.stop("seaweedfs")
+    try:
+        drainer.drain("cpu", "wake")
+        assert (show(client, job_id)["status"], show(client, job_id)["last_error"]["code"]) == (
+            "pending",
+            "INPUT_UNAVAILABLE",
+        )
+    finally:
+        platform.engines.start("seaweedfs")
+    platform.execute("UPDATE jobs SET not_before = now()")
+    while drainer.drain("cpu", "wake"):
+        pass
+    assert show(client, job_id)["status"] == "completed"
