@@ -6,6 +6,7 @@ import sys
 
 import click
 
+from cli.jobs import jobs, result, submit
 from cli.keys import keys
 from cli.local import down, status, up
 from cli.migrate import migrate
@@ -19,7 +20,7 @@ def coatcheck() -> None:
     """Coatcheck: self-hosted asynchronous ML inference."""
 
 
-for command in (up, down, status, migrate, models, keys):
+for command in (up, down, status, submit, jobs, result, migrate, models, keys):
     coatcheck.add_command(command)
 
 

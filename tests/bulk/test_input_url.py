@@ -246,7 +246,7 @@ def test_a_name_that_turns_to_a_private_address_is_not_connected_to(
 @pytest.mark.parametrize(
     "address",
     [
-        *("10.0.0.1", "100.64.0.1", "169.254.169.254", "0.0.0.0"),  # noqa: S104 - not to listen on
+        *("10.0.0.1", "100.64.0.1", "169.254.169.254", "0.0.0.0"),
         *("::1", "fd00::1", "::ffff:10.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::"),
     ],
 )

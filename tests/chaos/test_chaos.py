@@ -11,6 +11,6 @@ MINUTES = 2.5
 def test_nothing_accepted_is_lost_or_done_twice_whatever_is_killed(tmp_path: Path) -> None:
     report = show.run(tmp_path, seed=SEED, minutes=MINUTES, every_s=2.0, lease_s=5, say=print)
     print(report.table())
-    assert report.verdict.faults == []
+    assert report.verdict.faults == {}
     assert report.verdict.accepted > 200
     assert report.nemesis.kills > 30

@@ -1,0 +1,137 @@
+"""`coatcheck submit|jobs|result`: files in, files out, for people."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import click
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
+from rich.table import Table
+
+from cli.remote import Remote
+
+JSONL = "application/x-ndjson"
+TYPES = {".jsonl": JSONL, ".ndjson": JSONL, ".csv": "text/csv", ".gz": "application/gzip"}
+ENDED = ("completed", "failed", "canceled", "expired")
+#: On the terminal, away from what is piped on.
+screen = Console(stderr=True)
+
+
+@click.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--model", help="The model that is to answer.")
+@click.option("--model-version", help="Its version; the stable one if not given.")
+@click.option("--format", "form", type=click.Choice(["jsonl", "csv"]), help="Where the name does not say it.")
+@click.option("--fail-fast", is_flag=True, help="End at the first bad row, instead of reporting it among the answers.")
+@click.option("--priority", type=click.Choice(["high", "normal", "low"]))
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Default: FILE.out.jsonl")
+@click.option("--no-wait", is_flag=True, help="Print the job's id and come back later with `coatcheck result`.")
+def submit(
+    file: Path,
+    model: str | None,
+    model_version: str | None,
+    form: str | None,
+    fail_fast: bool,
+    priority: str | None,
+    output: Path | None,
+    no_wait: bool,
+) -> None:
+    """Have every row of FILE answered: JSONL (an input on each line, with an `id` if you like) or CSV, also gzipped."""
+    remote = Remote.from_environment()
+    with Progress(*_columns(), console=screen) as progress:
+        upload_id = _upload(remote, file, progress)
+        options = {"return_errors": "fail_fast" if fail_fast else "individual", **({"format": form} if form else {})}
+        asked = {"model": model, "model_version": model_version, "priority": priority}
+        given = {name: value for name, value in asked.items() if value}
+        job_id = remote.post("/jobs", {"upload_id": upload_id, "options": options, **given})["job_id"]
+        if no_wait:
+            click.echo(job_id)
+            return
+        screen.print(f"{job_id}; it goes on if you leave, and `coatcheck result {job_id}` fetches it")
+        job = _watch(remote, job_id, progress)
+    _save(remote, job, output or file.with_name(file.name + ".out.jsonl"))
+
+
+@click.command()
+@click.option("--status", type=click.Choice(["pending", "processing", *ENDED]))
+@click.option("--model")
+@click.option("--limit", type=click.IntRange(1, 100), default=20, show_default=True)
+def jobs(status: str | None, model: str | None, limit: int) -> None:
+    """Your jobs, newest first."""
+    asked = {"status": status, "model": model, "limit": str(limit)}
+    found = Remote.from_environment().get("/jobs", **{name: value for name, value in asked.items() if value})
+    table = Table("job", "status", "progress", "model", "accepted", "why")
+    for job in found["jobs"]:
+        why = (job.get("error") or job.get("last_error") or {}).get("code", "")
+        table.add_row(
+            job["job_id"], job["status"], f"{job['progress']} %", f"{job['model']} {job['model_version']}",
+            job["created_at"][:19], why,
+        )  # fmt: skip
+    Console().print(table)
+
+
+@click.command()
+@click.argument("job_id")
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Default of a file: JOB_ID.jsonl")
+def result(job_id: str, output: Path | None) -> None:
+    """Wait for a job and fetch its result: printed as JSON, or saved where it is a file."""
+    remote = Remote.from_environment()
+    with Progress(*_columns(), console=screen, transient=True) as progress:
+        job = _watch(remote, job_id, progress)
+    if "rows" in job:
+        _save(remote, job, output or Path(f"{job_id}.jsonl"))
+        return
+    _check(job)
+    text = json.dumps(job["result"], indent=2, ensure_ascii=False)
+    if output:
+        output.write_text(text + "\n", encoding="utf-8")
+    else:
+        click.echo(text)
+
+
+def _columns() -> tuple[Any, ...]:
+    name, rows = TextColumn("{task.description:<10}"), TextColumn("{task.fields[rows]}")
+    return name, BarColumn(), TaskProgressColumn(), TimeRemainingColumn(), rows
+
+
+def _upload(remote: Remote, file: Path, progress: Progress) -> str:
+    size = file.stat().st_size
+    kind = TYPES.get(file.suffix.lower(), JSONL)
+    place = remote.post("/uploads", {"filename": file.name[-255:], "content_type": kind, "size": size})
+    task = progress.add_task("uploading", total=size, rows="")
+    with file.open("rb") as stream:
+        remote.send(place["url"], place["fields"], stream, size, lambda count: progress.advance(task, count))
+    return str(place["upload_id"])
+
+
+def _watch(remote: Remote, job_id: str, progress: Progress) -> dict[str, Any]:
+    """The job as it ended."""
+    task = progress.add_task("pending", total=100, rows="")
+    while True:
+        job = remote.get(f"/jobs/{job_id}", wait="1")
+        rows = job.get("rows", {})
+        done = f"{rows['done']:,} of {rows['total']:,} rows, {rows['failed']:,} failed" if rows.get("total") else ""
+        progress.update(task, completed=job["progress"], description=job["status"], rows=done)
+        if job["status"] in ENDED:
+            return job
+
+
+def _save(remote: Remote, job: dict[str, Any], path: Path) -> None:
+    _check(job)
+    found = job["result"]
+    remote.download(found["output_url"], path)
+    screen.print(f"{found['rows']:,} rows, {found['failed']:,} failed: {path}")
+    if "errors_url" in found:
+        faults = path.with_name(path.name.removesuffix(".jsonl") + ".errors.jsonl")
+        remote.download(found["errors_url"], faults)
+        screen.print(f"the failed ones alone: {faults}")
+
+
+def _check(job: dict[str, Any]) -> None:
+    if job["status"] != "completed":
+        error = job.get("error") or {}
+        said = f": {error['message']} ({error['code']})" if error else ""
+        raise click.ClickException(f"{job['job_id']} is {job['status']}{said}")

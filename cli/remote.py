@@ -1,0 +1,103 @@
+"""The platform as a client of its HTTP API sees it."""
+
+from __future__ import annotations
+
+import json
+import os
+import uuid
+from collections.abc import Callable, Iterator, Mapping
+from pathlib import Path
+from typing import IO, Any
+
+import click
+import urllib3
+
+API = "/api/v1"
+PIECE = 256 * 1024
+
+
+class Remote:
+    """Calls with the address and the key from the environment; says what is wrong in one sentence."""
+
+    def __init__(self, url: str, key: str) -> None:
+        self._url = url.rstrip("/")
+        self._key = key
+        # Safe for POST as well: every one carries an Idempotency-Key.
+        again = urllib3.Retry(5, backoff_factor=0.5, status_forcelist=(502, 503), allowed_methods=None, redirect=False)
+        self._http = urllib3.PoolManager(timeout=urllib3.Timeout(connect=5, read=60), retries=again)
+
+    @classmethod
+    def from_environment(cls) -> Remote:
+        """Raises UsageError that says where the two come from."""
+        url, key = os.environ.get("COATCHECK_URL"), os.environ.get("COATCHECK_API_KEY")
+        if not url or not key:
+            raise click.UsageError("Set COATCHECK_URL and COATCHECK_API_KEY (here: `. .coatcheck/env`)")
+        return cls(url, key)
+
+    def get(self, path: str, **query: str) -> dict[str, Any]:
+        return self._call("GET", path, query=query)
+
+    def post(self, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
+        return self._call("POST", path, body=body, headers={"Idempotency-Key": str(uuid.uuid4())})
+
+    def send(
+        self, url: str, fields: Mapping[str, str], file: IO[bytes], size: int, sent: Callable[[int], None]
+    ) -> None:
+        """POST a form with a file as its last field, without holding it; `sent` hears of every piece."""
+        boundary = uuid.uuid4().hex
+        parts = [
+            f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
+            for name, value in fields.items()
+        ]
+        parts.append(f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="file"\r\n\r\n')
+        head, tail = "".join(parts).encode(), f"\r\n--{boundary}--\r\n".encode()
+        headers = {
+            "Content-Type": f"multipart/form-data; boundary={boundary}",
+            "Content-Length": str(len(head) + size + len(tail)),
+        }
+        body = _form(head, file, tail, sent)
+        answer = urllib3.PoolManager(retries=False).request("POST", url, body=body, headers=headers)
+        if answer.status >= 300:
+            raise click.ClickException(f"The store did not take the file: {answer.status} {answer.data[:300].decode()}")
+
+    def download(self, url: str, path: Path) -> None:
+        """Save what is at a signed address, whole or not at all."""
+        scratch = path.with_name(path.name + ".part")
+        with self._http.request("GET", url, preload_content=False) as answer, scratch.open("wb") as file:
+            if answer.status != 200:
+                raise click.ClickException(f"The store did not give {path.name}: {answer.status}")
+            for piece in answer.stream(PIECE):
+                file.write(piece)
+        scratch.replace(path)
+
+    def _call(
+        self, method: str, path: str, *, query: Mapping[str, str] | None = None, body: Any = None, headers: Any = None
+    ) -> dict[str, Any]:
+        asked = {"Authorization": f"Bearer {self._key}", **(headers or {})}
+        try:
+            answer = self._http.request(
+                method, f"{self._url}{API}{path}", fields=query, headers=asked, **({"json": body} if body else {})
+            )
+        except urllib3.exceptions.HTTPError as error:
+            raise click.ClickException(f"{self._url} does not answer: {type(error).__name__}") from error
+        try:
+            found: dict[str, Any] = json.loads(answer.data)
+        except ValueError as error:
+            raise click.ClickException(f"{self._url} is not Coatcheck: it answers {answer.status}") from error
+        if answer.status >= 400:
+            raise click.ClickException(_sentence(found["error"]))
+        return found
+
+
+def _form(head: bytes, file: IO[bytes], tail: bytes, sent: Callable[[int], None]) -> Iterator[bytes]:
+    yield head
+    while piece := file.read(PIECE):
+        yield piece
+        sent(len(piece))
+    yield tail
+
+
+def _sentence(error: Mapping[str, Any]) -> str:
+    details = error.get("details") or {}
+    about = f": {details['field']} {details.get('issue', '')}" if "field" in details else ""
+    return f"{error['message']}{about} ({error['code']})"
