@@ -18,7 +18,7 @@ from inference.model import open_model
 ROOT = Path(__file__).resolve().parent.parent.parent
 TEXTS = ("I love it", "It broke after a day", "not bad at all " * 40, "Terrible. Never again.", "Works perfectly well")
 #: Inputs of a job and its model version: mostly small, some that keep a worker busy for a while.
-SHAPES = ((1, "1.0.0", 65), (40, "1.0.0", 15), (300, "1.0.0", 10), (40, "2.0.0", 10))
+SHAPES = ((1, "1.0.0", 65), (40, "1.0.0", 25), (300, "1.0.0", 5), (8, "2.0.0", 5))
 
 
 @dataclass
