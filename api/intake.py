@@ -31,6 +31,7 @@ def resolve(here: Resources, body: Mapping[str, Any]) -> Resolved:
 
 def one(manifest: Manifest, raw: object) -> dict[str, Any]:
     """One checked input; raises InvalidInput."""
+    _takes_rows(manifest)
     return schema.validate_inputs(manifest, raw)
 
 
@@ -48,12 +49,18 @@ def many(here: Resources, manifest: Manifest, raw: list[Any]) -> list[dict[str, 
 
 
 def item(manifest: Manifest, raw: list[Any], index: int) -> dict[str, Any]:
+    _takes_rows(manifest)
     if not isinstance(raw[index], dict):
         raise errors.InvalidInput.field(f"inputs.{index}", "must be an object")
     try:
         return schema.validate_inputs(manifest, raw[index])
     except errors.InvalidInput as error:
         raise error.under(f"inputs.{index}") from error
+
+
+def _takes_rows(manifest: Manifest) -> None:
+    if manifest.takes_file:
+        raise errors.InvalidInput.field("model", f"{manifest.name} takes a file, not inputs")
 
 
 def limit_items(here: Resources, raw: list[Any]) -> None:

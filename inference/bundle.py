@@ -11,11 +11,11 @@ from pathlib import Path
 
 from core import errors
 from inference import manifest as manifests
-from inference.manifest import Manifest
+from inference.manifest import GoldenFile, Manifest
 
 MODEL_FILE = "model.onnx"
 #: How the model was made does not change what it answers.
-NOT_PART = frozenset({"train.py"})
+NOT_PART = frozenset({"train.py", "build.py"})
 MAX_BYTES = 2 * 2**30
 
 
@@ -37,6 +37,9 @@ def load(folder: Path) -> Bundle:
     manifest = manifests.load(folder)
     if not (folder / MODEL_FILE).is_file():
         raise errors.BundleInvalid(f"{folder} has no {MODEL_FILE}")
+    golden = {item.file for item in manifest.golden if isinstance(item, GoldenFile)}
+    if missing := sorted(golden - {path.relative_to(folder).as_posix() for path in _files(folder)}):
+        raise errors.BundleInvalid(f"{folder} does not hold its golden examples' {', '.join(missing)}")
     return Bundle(folder, manifest, _digest(folder))
 
 

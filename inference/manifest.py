@@ -16,6 +16,8 @@ from core import errors
 FIELD_TYPES = ("string", "number", "integer", "boolean")
 POOLS = ("cpu", "gpu")
 EXPLANATIONS = ("simple",)
+#: Kinds that take a file, with the fields as parameters, and give what is in it; all others take rows and give labels.
+FILE_KINDS = ("audio",)
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 _VERSION = re.compile(r"\d+\.\d+\.\d+")
 
@@ -45,6 +47,15 @@ class Golden:
     confidence: float
 
 
+@dataclass(frozen=True)
+class GoldenFile:
+    """A file of the bundle with the segments, in seconds, that the model must find in it."""
+
+    file: str
+    segments: tuple[Mapping[str, float], ...]
+    inputs: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
 @dataclass(frozen=True, eq=False)
 class Manifest:
     """A model version as its bundle describes it."""
@@ -55,8 +66,8 @@ class Manifest:
     summary: str
     licence: str
     fields: tuple[Field, ...]
-    labels: tuple[str, ...]
-    golden: tuple[Golden, ...]
+    golden: tuple[Golden | GoldenFile, ...]
+    labels: tuple[str, ...] = ()
     pool: str = "cpu"
     inline: bool = False  #: light enough to be answered by the API itself
     max_batch: int = 32  #: inputs per ONNX run
@@ -71,12 +82,17 @@ class Manifest:
         """Raises BundleInvalid naming what is missing, unknown or wrong."""
         values = _only(cls, raw, "model.yaml")
         values["fields"] = tuple(_field(item) for item in raw["fields"])
-        values["golden"] = tuple(Golden(**_only(Golden, item, "golden")) for item in raw["golden"])
+        golden = _golden_file if raw["kind"] in FILE_KINDS else _golden
+        values["golden"] = tuple(golden(item) for item in raw["golden"])
         for name in ("labels", "explanation"):
             values[name] = tuple(values.get(name, ()))
         manifest = cls(**values)
         _check(manifest)
         return manifest
+
+    @property
+    def takes_file(self) -> bool:
+        return self.kind in FILE_KINDS
 
     def to_dict(self) -> dict[str, Any]:
         """What `from_dict` takes."""
@@ -110,6 +126,28 @@ def _only(cls: type[Any], raw: Mapping[str, Any], where: str) -> dict[str, Any]:
     return dict(raw)
 
 
+def _golden(raw: Mapping[str, Any]) -> Golden:
+    return Golden(**_only(Golden, raw, "golden"))
+
+
+def _golden_file(raw: Mapping[str, Any]) -> GoldenFile:
+    values = _only(GoldenFile, raw, "golden")
+    if not isinstance(values["file"], str):
+        raise errors.BundleInvalid("golden: file must be the name of a file")
+    if not (isinstance(values["segments"], (list, tuple)) and all(map(_is_segment, values["segments"]))):
+        raise errors.BundleInvalid("golden: segments must be a list of {start, end} in seconds")
+    values["segments"] = tuple(values["segments"])
+    return GoldenFile(**values)
+
+
+def _is_segment(raw: object) -> bool:
+    return (
+        isinstance(raw, Mapping)
+        and set(raw) == {"start", "end"}
+        and all(isinstance(value, (int, float)) for value in raw.values())
+    )
+
+
 def _field(raw: Mapping[str, Any]) -> Field:
     values = _only(Field, raw, "fields")
     values["enum"] = tuple(values.get("enum", ()))
@@ -126,13 +164,19 @@ def _check(manifest: Manifest) -> None:
         "pool": manifest.pool in POOLS,
         "max_batch": type(manifest.max_batch) is int and 1 <= manifest.max_batch <= 4096,
         "units": type(manifest.units) is int and manifest.units >= 0,
-        "labels": len(manifest.labels) >= 2 and all(isinstance(label, str) for label in manifest.labels),
+        "labels": _labels(manifest),
         "fields": len({field.name for field in manifest.fields}) == len(manifest.fields) > 0,
         "golden": len(manifest.golden) > 0,
         "explanation": set(manifest.explanation) <= set(EXPLANATIONS),
         "threshold_field": (manifest.threshold_field is None) == (manifest.below_threshold is None)
         and manifest.threshold_field in {None, *(field.name for field in manifest.fields)},
-        "inline": not (manifest.inline and manifest.pool != "cpu"),
+        "inline": not (manifest.inline and (manifest.pool != "cpu" or manifest.takes_file)),
     }
     if broken := [name for name, holds in rules.items() if not holds]:
         raise errors.BundleInvalid(f"model.yaml of {manifest.name}: wrong: {', '.join(broken)}")
+
+
+def _labels(manifest: Manifest) -> bool:
+    if manifest.takes_file:
+        return not manifest.labels
+    return len(manifest.labels) >= 2 and all(isinstance(label, str) for label in manifest.labels)

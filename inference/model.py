@@ -1,4 +1,4 @@
-"""An opened model: rows in, predictions out. Safe to share between threads."""
+"""A model that takes rows and gives predictions, and opening a model of any kind."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ import onnxruntime
 from core import errors
 from inference import kinds
 from inference import threads as cpus
+from inference.audio import Listener
 from inference.bundle import Bundle
 from inference.interrupt import Interrupt
+from inference.opened import Opened
 
 PROBABILITIES = "probabilities"
 
@@ -27,33 +29,22 @@ class Prediction:
     scores: dict[str, float]
 
 
-class Model:
+class Model(Opened):
     """A bundle with its ONNX session, whose output `probabilities` is float [N, labels]."""
 
+    OUTPUTS = frozenset({PROBABILITIES})
+
     def __init__(self, bundle: Bundle, session: onnxruntime.InferenceSession) -> None:
-        self.bundle = bundle
-        self._session = session
+        super().__init__(bundle, session)
         self._kind = kinds.find(bundle.manifest.kind)(bundle)
-
-    @property
-    def providers(self) -> list[str]:
-        return list(self._session.get_providers())
-
-    def signature(self) -> tuple[set[str], set[str]]:
-        """The names that the graph takes and gives."""
-        return {item.name for item in self._session.get_inputs()}, {item.name for item in self._session.get_outputs()}
 
     def predict(self, rows: Sequence[Mapping[str, Any]], interrupt: Interrupt | None = None) -> list[Prediction]:
         """Predict validated rows as one batch; raises ModelInterrupted if that was asked for, else ModelError."""
-        try:
+        with self._running(interrupt):
             inputs = self._kind.encode(rows)
             matrix = self._session.run([PROBABILITIES], inputs, interrupt.options if interrupt else None)[0]
-        except Exception as error:
-            if interrupt is not None and interrupt.is_set:
-                raise errors.ModelInterrupted from error
-            raise errors.ModelError(f"{self.bundle.manifest.name} failed: {type(error).__name__}") from error
         if not np.isfinite(matrix).all():
-            raise errors.ModelError(f"{self.bundle.manifest.name} gave a number that is not finite")
+            raise self._not_finite()
         return self._predictions(rows, matrix)
 
     def _predictions(self, rows: Sequence[Mapping[str, Any]], matrix: np.ndarray[Any, Any]) -> list[Prediction]:
@@ -68,10 +59,14 @@ class Model:
         return found
 
 
-def open_model(bundle: Bundle, *, providers: Sequence[str] = ("CPUExecutionProvider",), threads: int = 0) -> Model:
+def open_model(
+    bundle: Bundle, *, providers: Sequence[str] = ("CPUExecutionProvider",), threads: int = 0
+) -> Model | Listener:
     """Make the session; call after the process was spawned. Raises BundleInvalid, also when a provider is not there."""
+    takes_file = bundle.manifest.takes_file
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or cpus.available()
+    # A frame follows from the one before it: there is nothing for a second thread to do.
+    options.intra_op_num_threads = 1 if takes_file else threads or cpus.available()
     options.inter_op_num_threads = 1
     options.log_severity_level = 3
     try:
@@ -81,4 +76,4 @@ def open_model(bundle: Bundle, *, providers: Sequence[str] = ("CPUExecutionProvi
     # ONNX Runtime falls back to the CPU with no more than a warning.
     if session.get_providers()[0] != providers[0]:
         raise errors.BundleInvalid(f"{providers[0]} was asked for, but only {session.get_providers()} is there")
-    return Model(bundle, session)
+    return Listener(bundle, session) if takes_file else Model(bundle, session)

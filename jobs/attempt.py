@@ -50,7 +50,7 @@ class Attempts:
         resolved = self.catalog.resolve(job.model, job.version)
         if job.kind == Kind.BULK:
             return [self._bulk(resolved, held[0])]
-        model = self.catalog.open(resolved)
+        model = self.catalog.predictor(resolved)
         with metrics.INFERENCE_SECONDS.labels(job.model).time():
             chunk = job.kind == Kind.CHUNK
             outcomes = [work.answer(self.store, model, held[0])] if chunk else run.run(model, held)

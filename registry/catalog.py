@@ -17,6 +17,7 @@ from sqlalchemy import text
 
 from core import database, errors
 from inference import bundle, check, model
+from inference.audio import Listener
 from inference.manifest import Manifest
 from storage.objects import Store
 
@@ -80,7 +81,7 @@ class Catalog:
         self._lock = threading.Lock()
         self._opening = threading.Lock()
         self._known: tuple[float, Mapping[str, Mapping[str, Version]]] = (0.0, {})
-        self._open: dict[str, model.Model] = {}
+        self._open: dict[str, model.Model | Listener] = {}
 
     def versions(self) -> list[Version]:
         return [version for versions in self._read().values() for version in versions.values()]
@@ -102,7 +103,7 @@ class Catalog:
         route = "stable" if version is None else "pinned"
         return Resolved(found.model, found.version, found.digest, found.manifest, route)
 
-    def open(self, resolved: Resolved) -> model.Model:
+    def open(self, resolved: Resolved) -> model.Model | Listener:
         """The model itself, fetched by digest at first use; raises ModelUnavailable while it cannot be fetched."""
         if resolved.digest in self._open:
             return self._open[resolved.digest]
@@ -113,6 +114,13 @@ class Catalog:
                 check.check_golden(opened)
                 self._open[resolved.digest] = opened
             return self._open[resolved.digest]
+
+    def predictor(self, resolved: Resolved) -> model.Model:
+        """The opened model for rows; raises ModelError if it takes a file, and what `open` raises."""
+        opened = self.open(resolved)
+        if not isinstance(opened, model.Model):
+            raise errors.ModelError(f"{resolved.model} takes a file, not inputs")
+        return opened
 
     def loaded(self) -> list[str]:
         """The opened models, as name@version."""

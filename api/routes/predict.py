@@ -13,7 +13,6 @@ from api.schemas import answers as out
 from api.schemas import requests as into
 from core import errors as ours
 from core import ids, metrics
-from inference.model import Model
 from jobs import idempotency, run, submit
 from jobs.job import Job, Status
 from registry.catalog import Resolved
@@ -154,7 +153,7 @@ def _slice(
 
 
 def _run(here: Resources, resolved: Resolved, rows: list[dict[str, Any]]) -> list[Any]:
-    model: Model = here.catalog.open(resolved)
+    model = here.catalog.predictor(resolved)
     with metrics.INFERENCE_SECONDS.labels(resolved.model).time():
         found = model.predict(rows)
     metrics.INLINE.labels(resolved.model, resolved.version).inc(len(rows))

@@ -1,4 +1,4 @@
-"""Input kinds: how validated rows become what the ONNX session takes. A new kind is one class in one module."""
+"""Input kinds of rows: how they become what the ONNX session takes. A new kind is one class in one module."""
 
 from __future__ import annotations
 

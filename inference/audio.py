@@ -1,0 +1,87 @@
+"""Listening to audio files: where there is speech. Safe to share between threads."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnxruntime
+
+from core import errors
+from inference import waveform
+from inference.bundle import Bundle
+from inference.interrupt import Interrupt
+from inference.opened import Opened
+from inference.segments import FRAME, Finder
+from inference.waveform import RATE, Samples
+
+#: Each frame comes with the end of the one before it.
+CONTEXT = 64
+STATE = (1, 1, 128)
+PARAMETERS = ("threshold", "min_speech_ms", "min_silence_ms", "speech_pad_ms")
+
+
+class Listener(Opened):
+    """A bundle with its ONNX session, which takes frames [N, CONTEXT + FRAME] and carries its state `h`, `c` along."""
+
+    OUTPUTS = frozenset({"speech_probs", "hn", "cn"})
+
+    def __init__(self, bundle: Bundle, session: onnxruntime.InferenceSession) -> None:
+        super().__init__(bundle, session)
+        if sorted(field.name for field in bundle.manifest.fields) != sorted(PARAMETERS):
+            raise errors.BundleInvalid(f"model.yaml of {bundle.manifest.name}: fields must be {', '.join(PARAMETERS)}")
+
+    def listen(
+        self, path: Path, inputs: Mapping[str, Any], *, progress: Callable[[float], None], interrupt: Interrupt
+    ) -> dict[str, Any]:
+        """The segments of speech in a WAV or FLAC file, under validated parameters, in memory that does not grow
+        with the file.
+
+        `progress` hears fractions up to 1.0. Raises InputUnreadable, ModelError, and ModelInterrupted if that was
+        asked for.
+        """
+        finder, length = Finder(**inputs), 0
+        rest = np.zeros(CONTEXT, np.float32)
+        h = c = np.zeros(STATE, np.float32)
+        with waveform.opened(path) as sound:
+            for block, done in waveform.blocks(sound):
+                if interrupt.is_set:
+                    raise errors.ModelInterrupted
+                length += len(block)
+                # What is left of the last frame is silence.
+                heard = np.pad(block, (0, -length % FRAME)) if done == 1.0 else block
+                frames, rest = _frames(np.concatenate((rest, heard)))
+                probabilities, h, c = self._run(frames, h, c, interrupt)
+                finder.hear(probabilities.tolist())
+                progress(done)
+        return _result(finder.segments(length), length)
+
+    def _run(self, frames: Samples, h: Samples, c: Samples, interrupt: Interrupt) -> tuple[Samples, Samples, Samples]:
+        """The probability of speech in each frame, and the state after the last one."""
+        if not len(frames):
+            return np.zeros(0, np.float32), h, c
+        inputs = {"input": frames, "h": h, "c": c}
+        with self._running(interrupt):
+            probabilities, h, c = self._session.run(["speech_probs", "hn", "cn"], inputs, interrupt.options)
+        if not np.isfinite(probabilities).all():
+            raise self._not_finite()
+        return probabilities, h, c
+
+
+def _frames(samples: Samples) -> tuple[Samples, Samples]:
+    """The whole frames of what starts with a context, and the samples that the next ones start with."""
+    count = (len(samples) - CONTEXT) // FRAME
+    if not count:
+        return np.zeros((0, CONTEXT + FRAME), np.float32), samples
+    windows = np.lib.stride_tricks.sliding_window_view(samples, CONTEXT + FRAME)[::FRAME]
+    return np.ascontiguousarray(windows), samples[count * FRAME :]
+
+
+def _result(segments: list[tuple[int, int]], length: int) -> dict[str, Any]:
+    return {
+        "segments": [{"start": round(start / RATE, 3), "end": round(end / RATE, 3)} for start, end in segments],
+        "duration_s": round(length / RATE, 3),
+        "speech_s": round(sum(end - start for start, end in segments) / RATE, 3),
+    }
