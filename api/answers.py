@@ -100,6 +100,10 @@ def result(found: Job) -> dict[str, Any]:
     """A completed job's result: one prediction, a list of them, or where its files are."""
     if found.kind == Kind.BULK:
         return files.output(found)
+    if files.is_stored(found):
+        return files.stored(found)
+    if found.kind == Kind.FILE:
+        return dict(found.result or {})
     explain = str(found.options.get("explain", ""))
     stored = found.result or {}
     if "predictions" in stored:

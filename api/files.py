@@ -1,15 +1,61 @@
-"""Addresses of what a bulk job made: for whoever holds them, and for a while."""
+"""Files that clients hand in, and addresses of what was made of them: for whoever holds them, and for a while."""
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
-from collections.abc import Iterable
+import urllib.parse
+from collections.abc import Iterable, Mapping
 from typing import Any
 
-from api import resources
-from core import ids
+from api import requests, resources
+from api.resources import Resources
+from core import database, errors, ids
+from inference import schema
+from jobs import uploads
+from jobs.bulk import progress
 from jobs.bulk.progress import Chunk
-from jobs.job import Job
+from jobs.job import Job, Kind, Status
+from registry.catalog import Resolved
+
+
+def taken(here: Resources, body: Mapping[str, Any], resolved: Resolved) -> tuple[Kind, dict[str, Any]]:
+    """What a job keeps of its file, and which kind of job that makes.
+
+    Raises UploadNotFound, InvalidInput, and all that looking at a signed URL can raise.
+    """
+    form, manifest = body["options"].get("format"), resolved.manifest
+    kept, said = _at_url(here, body["input_url"]) if "input_url" in body else _uploaded(here, body["upload_id"])
+    if manifest.takes_file:
+        if form is not None:
+            raise errors.InvalidInput.field("options.format", f"is for files of rows; {resolved.model} takes the file")
+        return Kind.FILE, {**kept, "fields": schema.validate_inputs(manifest, body.get("inputs", {}))}
+    if "inputs" in body:
+        raise errors.InvalidInput.field("inputs", f"come from the file; {resolved.model} answers its rows")
+    if form is None and said is None:
+        raise errors.InvalidInput.field("options.format", "is required: neither type nor name of the file says it")
+    return Kind.BULK, {**kept, "format": form or said}
+
+
+def failed_rows(here: Resources, old: Job) -> dict[str, Any]:
+    """The inputs of a job that answers what an ended one did not; raises InvalidInput, JobStateConflict."""
+    if old.kind != Kind.BULK:
+        raise errors.InvalidInput.field("rows", "is for jobs that were made from a file of rows")
+    count = progress.count(here.engine, old.id)
+    if old.status.is_terminal and (count.total == 0 or (old.status is Status.COMPLETED and count.failed == 0)):
+        raise errors.JobStateConflict("No row of this job has failed", details={"field": "rows", "issue": "0 failed"})
+    return {"failed_of": old.id.hex, "sha256": None}
+
+
+def _uploaded(here: Resources, upload_id: str) -> tuple[dict[str, Any], str | None]:
+    found = uploads.use(here.engine, here.store, requests.caller().tenant_id, ids.parse_upload_id(upload_id))
+    return {"key": found.key, "etag": found.etag, "sha256": found.sha256}, found.format
+
+
+def _at_url(here: Resources, url: str) -> tuple[dict[str, Any], str | None]:
+    found = here.fetcher.probe(url)
+    kept = {"url": here.seal.seal(url), "etag": found.etag, "sha256": None}
+    return kept, uploads.by_name(urllib.parse.urlsplit(url).path)
 
 
 def output(found: Job) -> dict[str, Any]:
@@ -34,6 +80,26 @@ def parts(found: Job, chunks: Iterable[Chunk]) -> list[dict[str, Any]]:
         }
         for chunk in chunks
     ]
+
+
+def is_stored(found: Job) -> bool:
+    """Whether the result is an object of its own."""
+    return "stored_key" in (found.result or {})
+
+
+def loaded(found: Job) -> Job:
+    """The job with its result, wherever that is; raises Unavailable."""
+    if not is_stored(found):
+        return found
+    data = resources.here().store.get((found.result or {})["stored_key"])
+    return dataclasses.replace(found, result=database.loads(data.decode()))
+
+
+def stored(found: Job) -> dict[str, Any]:
+    """A result too large for the database."""
+    kept = found.result or {}
+    url = address(kept["stored_key"], f"{ids.job_id(found.id)}.json")
+    return {"url": url, "bytes": kept["bytes"], "expires_at": expires_at()}
 
 
 def address(key: str, filename: str) -> str:

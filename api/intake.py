@@ -9,16 +9,15 @@ from typing import Any
 
 import flask
 
-from api import answers, prefer, requests
+from api import answers, files, prefer, requests
 from api.resources import Resources
 from api.schemas.fields import BEST
 from core import errors, ids, metrics
 from inference import schema
 from inference.manifest import Manifest
-from jobs import queries, submit, uploads
+from jobs import queries, submit
 from jobs.job import Job, Kind, Priority, Status
 from registry.catalog import Resolved
-from storage import fetch
 
 
 def resolve(here: Resources, body: Mapping[str, Any]) -> Resolved:
@@ -29,9 +28,16 @@ def resolve(here: Resources, body: Mapping[str, Any]) -> Resolved:
     return here.catalog.resolve(body.get("model"), header or in_body)
 
 
+def takes_rows(resolved: Resolved) -> Resolved:
+    """Raises InvalidInput for a model whose input is a file."""
+    if resolved.manifest.takes_file:
+        issue = f"{resolved.model} takes a file: POST /api/v1/jobs with upload_id or input_url"
+        raise errors.InvalidInput.field("model", issue)
+    return resolved
+
+
 def one(manifest: Manifest, raw: object) -> dict[str, Any]:
     """One checked input; raises InvalidInput."""
-    _takes_rows(manifest)
     return schema.validate_inputs(manifest, raw)
 
 
@@ -49,18 +55,12 @@ def many(here: Resources, manifest: Manifest, raw: list[Any]) -> list[dict[str, 
 
 
 def item(manifest: Manifest, raw: list[Any], index: int) -> dict[str, Any]:
-    _takes_rows(manifest)
     if not isinstance(raw[index], dict):
         raise errors.InvalidInput.field(f"inputs.{index}", "must be an object")
     try:
         return schema.validate_inputs(manifest, raw[index])
     except errors.InvalidInput as error:
         raise error.under(f"inputs.{index}") from error
-
-
-def _takes_rows(manifest: Manifest) -> None:
-    if manifest.takes_file:
-        raise errors.InvalidInput.field("model", f"{manifest.name} takes a file, not inputs")
 
 
 def limit_items(here: Resources, raw: list[Any]) -> None:
@@ -128,23 +128,6 @@ def new_job(
     )
 
 
-def file(here: Resources, body: Mapping[str, Any]) -> dict[str, Any]:
-    """What a bulk job keeps of its file; raises UploadNotFound, InvalidInput, and what looking at a URL can raise."""
-    if "input_url" in body:
-        return _at_url(here, body["input_url"], body["options"].get("format"))
-    upload_id = ids.parse_upload_id(body["upload_id"])
-    found = uploads.use(here.engine, here.store, requests.caller().tenant_id, upload_id, body["options"].get("format"))
-    return {"key": found.key, "etag": found.etag, "sha256": found.sha256, "format": found.format}
-
-
-def _at_url(here: Resources, url: str, form: str | None) -> dict[str, Any]:
-    found = here.fetcher.probe(url)
-    form = form or fetch.format_of(url)
-    if form is None:
-        raise errors.InvalidInput.field("options.format", "is required: the name of the file does not say it")
-    return {"url": here.seal.seal(url), "etag": found.etag, "sha256": None, "format": form}
-
-
 def _at_most(name: str, asked: Mapping[str, Any], default: int, most: int) -> int:
     """What was asked for, or the default; raises InvalidInput above the limit."""
     if name not in asked:
@@ -183,4 +166,4 @@ def outcome(here: Resources, resolved: Resolved, job_id: uuid.UUID, timeout_s: f
             f"The job ended as {found.status}: {error.get('message', '')}",
             details={"job_id": ids.job_id(job_id), "status": found.status, "code": error.get("code")},
         )
-    return found
+    return files.loaded(found)

@@ -1,14 +1,14 @@
-"""`./run bench [inline|drain|history]`: measure on throw-away engines and print a table."""
+"""`./run bench [inline|drain|bulk|history]`: measure on throw-away engines and print a table."""
 
 from __future__ import annotations
 
 import sys
 
-from benchmarks import drain, history, inline
+from benchmarks import bulk, drain, history, inline
 
 EVERY = {"inline": inline.run, "drain": drain.run}
 #: Only when asked for: it takes minutes and several GB of disk.
-LONG = {"history": history.run}
+LONG = {"bulk": bulk.run, "history": history.run}
 
 
 def main() -> int:

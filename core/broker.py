@@ -31,8 +31,7 @@ T = TypeVar("T")
 
 class Line:
     """A Redis that may be away: no call waits longer than half a second, none fails, and after one that did Redis is
-    left
-    alone for a while."""
+    left alone for a while."""
 
     def __init__(self, settings: Settings) -> None:
         self.redis = redis.Redis.from_url(

@@ -2,25 +2,30 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
-from collections.abc import Iterator, Mapping, Sequence
+import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import sqlalchemy
 import structlog
 
 from core import database, errors, metrics
-from core.seal import Seal
 from core.settings import Settings
-from jobs import run
-from jobs.bulk import merge, plan, progress, work
+from inference.audio import Listener
+from inference.model import Model
+from jobs import file, run
+from jobs.bulk import again, merge, plan, progress, work
 from jobs.job import Kind
 from jobs.lease import Held
 from jobs.run import Outcome
+from jobs.source import Sources
 from registry.catalog import Catalog, Resolved
-from storage.fetch import Fetcher
 from storage.objects import Store
+
+#: A result over this is not kept in the database.
+LARGE_BYTES = 256 * 1024
 
 log = structlog.get_logger()
 
@@ -33,13 +38,12 @@ class Attempts:
     engine: sqlalchemy.Engine
     store: Store
     catalog: Catalog
-    fetcher: Fetcher
-    seal: Seal
+    sources: Sources
 
     def run(self, held: Sequence[Held]) -> list[Outcome]:
         """One outcome for each job of a lane; what goes wrong is in them."""
         try:
-            return self._run(held)
+            return [self._lightened(outcome) for outcome in self._run(held)]
         except errors.CoatcheckError as error:
             return [Outcome(item, error=error) for item in held]
         except database.OUTAGES:
@@ -50,35 +54,62 @@ class Attempts:
         resolved = self.catalog.resolve(job.model, job.version)
         if job.kind == Kind.BULK:
             return [self._bulk(resolved, held[0])]
-        model = self.catalog.predictor(resolved)
+        model = self.catalog.open(resolved)
         with metrics.INFERENCE_SECONDS.labels(job.model).time():
-            chunk = job.kind == Kind.CHUNK
-            outcomes = [work.answer(self.store, model, held[0])] if chunk else run.run(model, held)
+            outcomes = self._predict(model, held)
         log.info("batch_ran", kind=job.kind, model=job.model, version=job.version, jobs=len(held), attempt=job.attempt)
         return outcomes
+
+    def _predict(self, model: Model | Listener, held: Sequence[Held]) -> list[Outcome]:
+        job = held[0].job
+        if isinstance(model, Listener):
+            return [file.answer(model, held[0], self.sources.open(job.inputs))]
+        if job.kind == Kind.CHUNK:
+            return [work.answer(self.store, model, held[0])]
+        return run.run(model, held)
+
+    def _lightened(self, outcome: Outcome) -> Outcome:
+        """A large result is an object of its own, named by its attempt; that of a single input never is."""
+        job = outcome.held.job
+        if outcome.result is None or (job.kind == Kind.PREDICT and not isinstance(job.inputs, list)):
+            return outcome
+        body = database.dumps(outcome.result).encode()
+        if len(body) <= LARGE_BYTES:
+            return outcome
+        key = f"{run.folder(job.id)}{job.attempt}.json"
+        self.store.put(key, body)
+        return dataclasses.replace(outcome, result={"stored_key": key, "bytes": len(body)})
 
     def _bulk(self, resolved: Resolved, held: Held) -> Outcome:
         """Cut the file, or, when its chunks have ended, put the parts together."""
         job = held.job
         if chunks := progress.chunks(self.engine, job.id):
             return merge.merge(self.store, resolved.manifest, held, chunks)
-        made = plan.make(
-            self.store,
-            held,
-            plan.checked(self._source(job.inputs), job.inputs["sha256"]),
-            form=job.inputs["format"],
-            key=f"{work.folder(job.id)}input.{job.attempt}",
-            max_batch=resolved.manifest.max_batch,
-            max_bytes=self.settings.max_unpacked_bytes,
-        )
+        if "failed_of" in job.inputs:
+            earlier = progress.chunks(self.engine, uuid.UUID(job.inputs["failed_of"]))
+            made: plan.Plan | None = plan.make_again(
+                self.store,
+                again.failed(self.store, earlier),
+                earlier[0].inputs["header"] if earlier else None,
+                key=f"{work.folder(job.id)}input.{job.attempt}",
+                max_batch=resolved.manifest.max_batch,
+            )
+        else:
+            made = self._plan(resolved, held)
         if made is None:
             return run.stopped(held)
         log.info("bulk_planned", chunks=len(made.spans), rows=sum(span.rows for span in made.spans))
         park = functools.partial(progress.park, job=job, plan=made, units=resolved.manifest.units)
         return Outcome(held, hand_over=park)
 
-    def _source(self, inputs: Mapping[str, Any]) -> Iterator[bytes]:
-        """The file that was accepted, from its upload or from the client's own bucket."""
-        if "url" in inputs:
-            return self.fetcher.stream(self.seal.open(inputs["url"]), inputs["etag"])
-        return self.store.stream(inputs["key"], inputs["etag"])
+    def _plan(self, resolved: Resolved, held: Held) -> plan.Plan | None:
+        job = held.job
+        return plan.make(
+            self.store,
+            held,
+            self.sources.open(job.inputs),
+            form=job.inputs["format"],
+            key=f"{work.folder(job.id)}input.{job.attempt}",
+            max_batch=resolved.manifest.max_batch,
+            max_bytes=self.settings.max_unpacked_bytes,
+        )

@@ -89,8 +89,7 @@ def claim(
     """Take the key within the caller's transaction, or return what it already stands for.
 
     A concurrent holder's transaction is waited for. Raises IdempotencyMismatch, and IdempotencyInProgress while
-    another request
-    is still computing its answer.
+    another request is still computing its answer.
     """
     values = {**key._where, "fingerprint": key.fingerprint, "job_id": job_id}
     if connection.execute(_INSERT, {**values, "reply": database.dumps(reply) if reply else None}).first():

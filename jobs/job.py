@@ -28,6 +28,7 @@ TERMINAL = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELED, Status.E
 
 class Kind(enum.StrEnum):
     PREDICT = "predict"  #: one or several inputs, carried in the row
+    FILE = "file"  #: one file, which is the input
     BULK = "bulk"  #: a file, answered by its chunks
     CHUNK = "chunk"  #: some rows of a bulk job's file; not shown to anybody
 
@@ -39,7 +40,7 @@ class Priority(enum.StrEnum):
 
 
 #: Where a tenant's jobs of one kind stand behind others at the same moment, in seconds of `fair_at`.
-CLASS_OFFSET_S = {Kind.PREDICT: 0.0, Kind.BULK: 30.0, Kind.CHUNK: 30.0}
+CLASS_OFFSET_S = {Kind.PREDICT: 0.0, Kind.FILE: 0.0, Kind.BULK: 30.0, Kind.CHUNK: 30.0}
 
 #: Seconds that a priority adds to `fair_at`: an offset, not a wall, so that everything ages to the front.
 PRIORITY_OFFSET_S = {Priority.HIGH: -5.0, Priority.NORMAL: 0.0, Priority.LOW: 60.0}

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import sqlalchemy
@@ -23,6 +23,10 @@ log = structlog.get_logger()
 TOLERATED_FAILURES = 1
 #: How often run limits and the wish to stop are looked at; a heartbeat is due more rarely.
 TICK_S = 0.2
+#: A heartbeat is due earlier when it has progress to tell, but not more often than this.
+NEWS_S = 1.0
+#: Progress before the result is stored; 100 means completed.
+ALMOST = 99
 
 _HEARTBEAT = text("""
 UPDATE jobs SET lease_expires_at = clock_timestamp() + make_interval(secs => :lease_s),
@@ -39,6 +43,7 @@ class Held:
 
     job: Claimed
     progress: int = 0
+    told: int = 0  #: the progress that the last heartbeat took along
     canceled: bool = False  #: its tenant does not want it any more
     lost: bool = False  #: it belongs to somebody else by now, or has ended
     timed_out: bool = False  #: it ran longer than it may
@@ -49,6 +54,10 @@ class Held:
     @property
     def wanted(self) -> bool:
         return not (self.canceled or self.lost or self.timed_out or self.given_back)
+
+    def advance(self, fraction: float) -> None:
+        """Progress as a part of 1; the rest to 100 is the settle's."""
+        self.progress = int(ALMOST * fraction)
 
     def begin(self, interrupt: Interrupt) -> None:
         """It is in this run now; its time starts with its first one."""
@@ -104,12 +113,18 @@ class Leases(threading.Thread):
                 self._held.pop(item.job.id, None)
 
     def run(self) -> None:
-        next_beat = time.monotonic() + self._heartbeat_s
+        last = time.monotonic()
         while not self._closing.wait(min(TICK_S, self._heartbeat_s)):
-            if time.monotonic() >= next_beat:
-                next_beat = time.monotonic() + self._heartbeat_s
+            silence_s = time.monotonic() - last
+            if silence_s >= self._heartbeat_s or (silence_s >= NEWS_S and self._news):
+                last = time.monotonic()
                 self.beat()
             self.tick()
+
+    @property
+    def _news(self) -> bool:
+        with self._lock:
+            return any(item.progress > item.told for item in self._held.values())
 
     def tick(self) -> None:
         """What needs no database: run limits, and the end of the grace; then runs that nobody wants are interrupted."""
@@ -128,7 +143,8 @@ class Leases(threading.Thread):
         with self._lock:
             held = list(self._held.values())
         try:
-            alive = self._renew(held) if held else {}
+            told = {item.job.id: item.progress for item in held}
+            alive = self._renew(told, held) if held else {}
             self._presence.tell(self._engine)
         except database.OUTAGES as error:
             self._failures += 1
@@ -138,12 +154,13 @@ class Leases(threading.Thread):
         for item in held:
             item.lost = item.job.id not in alive
             item.canceled = alive.get(item.job.id, False)
+            item.told = told[item.job.id]
 
-    def _renew(self, held: list[Held]) -> dict[uuid.UUID, bool]:
+    def _renew(self, progress: Mapping[uuid.UUID, int], held: list[Held]) -> dict[uuid.UUID, bool]:
         parameters = {
             "ids": [item.job.id for item in held],
             "attempts": [item.job.attempt for item in held],
-            "progress": [item.progress for item in held],
+            "progress": [progress[item.job.id] for item in held],
             "lease_s": self._lease_s,
         }
         with self._engine.begin() as connection:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy
 from sqlalchemy import text
 
-from jobs import events, idempotency, uploads
+from jobs import events, idempotency, run, uploads
 from jobs.bulk.work import folder
 from storage.objects import Store
 
@@ -23,8 +23,9 @@ _OLD = """
     ORDER BY tenant_id, id LIMIT :limit FOR UPDATE SKIP LOCKED
   ) AS old LIMIT :limit
 """
-_OLD_JOBS = _OLD.format(kinds="<> 'bulk'")
-_PURGE = text(f"DELETE FROM jobs WHERE id = ANY (ARRAY({_OLD_JOBS})) RETURNING id")  # noqa: S608 - constants
+_OLD_JOBS = text(_OLD.format(kinds="<> 'bulk'"))
+_STORED = text("SELECT job_id FROM job_results WHERE job_id = ANY (:ids) AND body ->> 'stored_key' IS NOT NULL")
+_PURGE = text("DELETE FROM jobs WHERE id = ANY (:ids)")
 _OLD_BULK = text(_OLD.format(kinds="= 'bulk'"))
 _PURGE_CHUNKS = text("""
 DELETE FROM jobs WHERE id = ANY (ARRAY(SELECT id FROM jobs WHERE parent_id = :id LIMIT :limit)) RETURNING id
@@ -34,22 +35,25 @@ _PURGE_ONE = text("DELETE FROM jobs WHERE id = :id RETURNING id")
 _SILENT_WORKERS = text("DELETE FROM workers WHERE seen_at < now() - interval '1 day'")
 
 
-def purge(engine: sqlalchemy.Engine) -> int:
-    """One small step; returns how many jobs were forgotten. A full LIMIT says that more are due."""
-    with engine.begin() as connection:
-        gone = list(connection.execute(_PURGE, {"limit": LIMIT}).scalars())
-        events.purge(connection, gone)
-        connection.execute(_SILENT_WORKERS)
-    idempotency.purge(engine)
-    return len(gone)
+def purge(engine: sqlalchemy.Engine, store: Store) -> int:
+    """One small step; returns how many jobs were forgotten. A full LIMIT says that more are due.
 
-
-def purge_files(engine: sqlalchemy.Engine, store: Store) -> int:
-    """A bulk job with everything of it in the store, or LIMIT of its chunks; and uploads that are over.
-
-    Returns how many jobs were forgotten; raises Unavailable, and forgets nothing whose files are still there.
+    Raises Unavailable, and forgets nothing whose files are still in the store.
     """
+    idempotency.purge(engine)
+    with engine.begin() as connection:
+        connection.execute(_SILENT_WORKERS)
+        gone = list(connection.execute(_OLD_JOBS, {"limit": LIMIT}).scalars())
+        for job_id in connection.execute(_STORED, {"ids": gone}).scalars():
+            store.delete_all(run.folder(job_id))
+        connection.execute(_PURGE, {"ids": gone})
+        events.purge(connection, gone)
     uploads.purge(engine, store)
+    return len(gone) + _purge_bulk(engine, store)
+
+
+def _purge_bulk(engine: sqlalchemy.Engine, store: Store) -> int:
+    """One bulk job with its files, or LIMIT of its chunks."""
     with engine.begin() as connection:
         bulk_id = connection.execute(_OLD_BULK, {"limit": 1}).scalar()
         if bulk_id is None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import uuid
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -13,9 +14,6 @@ from core import errors
 from inference.interrupt import Interrupt
 from inference.model import Model, Prediction
 from jobs.lease import Held
-
-#: Progress before the result is stored; 100 means completed.
-ALMOST = 99
 
 
 @dataclass(frozen=True)
@@ -37,6 +35,11 @@ def stopped(held: Held, run_s: float = 0.0) -> Outcome:
     """Of an attempt that nobody wants to go on with: an error only if its time ran out."""
     late = errors.TimedOut(f"The run took longer than timeout_s={held.job.timeout_s}") if held.timed_out else None
     return Outcome(held, error=late, run_s=run_s)
+
+
+def folder(job_id: uuid.UUID) -> str:
+    """Where a result lies that is too large for the database."""
+    return f"results/{job_id.hex}/"
 
 
 def body(prediction: Prediction) -> dict[str, Any]:
@@ -106,7 +109,7 @@ def _predict(model: Model, rows: Sequence[Row]) -> None:
             item.run_s += time.perf_counter() - started
     for (item, _), prediction in zip(rows, predictions, strict=True):
         item.predictions.append(prediction)
-        item.held.progress = ALMOST * len(item.predictions) // len(item.held.job.rows)
+        item.held.advance(len(item.predictions) / len(item.held.job.rows))
 
 
 def _one_job_at_a_time(model: Model, rows: Sequence[Row]) -> None:

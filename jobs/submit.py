@@ -19,8 +19,7 @@ from jobs.job import Job, Kind, Priority
 
 _INSERT = text("""
 INSERT INTO jobs (id, tenant_id, kind, pool, model, version, lane, priority, fair_at, expires_at, max_attempts,
-timeout_s,
-                  inputs, options, metadata, request_id)
+                  timeout_s, inputs, options, metadata, request_id)
 VALUES (:id, :tenant_id, :kind, :pool, :model, :version, :lane, :priority, now() + make_interval(secs => :offset_s),
         now() + make_interval(secs => :ttl_s), :max_attempts, :timeout_s,
         CAST(:inputs AS json), CAST(:options AS json), CAST(:metadata AS json), :request_id)
@@ -28,10 +27,10 @@ VALUES (:id, :tenant_id, :kind, :pool, :model, :version, :lane, :priority, now()
 
 _AGAIN = text("""
 INSERT INTO jobs (id, tenant_id, kind, pool, model, version, lane, priority, fair_at, expires_at, max_attempts,
-timeout_s,
-                  inputs, options, metadata, request_id, retry_of)
+                  timeout_s, inputs, options, metadata, request_id, retry_of)
 SELECT :id, tenant_id, kind, pool, model, version, lane, priority, now() + make_interval(secs => :offset_s),
-       now() + (expires_at - created_at), :max_attempts, timeout_s, inputs, options, metadata, :request_id, jobs.id
+       now() + (expires_at - created_at), :max_attempts, timeout_s, coalesce(CAST(:inputs AS json), inputs),
+       options, metadata, :request_id, jobs.id
 FROM jobs WHERE jobs.id = :old AND tenant_id = :tenant_id AND finished_at IS NOT NULL RETURNING id
 """)
 
@@ -73,10 +72,8 @@ class Submitter:
         """Store the job and wake a worker; when this returns, the job will end, whatever dies in between.
 
         With a key, the job, the key and its reply are one transaction; a key that was used before returns what it
-        stands for,
-        and nothing new is stored. Raises BacklogFull, IdempotencyMismatch, IdempotencyInProgress, and Unavailable
-        when the
-        database cannot say that it committed: nothing was promised then.
+        stands for, and nothing new is stored. Raises BacklogFull, IdempotencyMismatch, IdempotencyInProgress, and
+        Unavailable when the database cannot say that it committed: nothing was promised then.
         """
         try:
             place = Place(new.tenant_id, new.tier, new.pool, new.kind, new.priority, cost=new.units)
@@ -99,14 +96,19 @@ class Submitter:
         tier: Tier,
         request_id: str,
         max_attempts: int,
+        inputs: Mapping[str, Any] | None = None,
         key: idempotency.Key | None = None,
         reply: Mapping[str, Any] | None = None,
     ) -> idempotency.Earlier | None:
-        """Hand in an ended job once more, as a new job linked to it; raises as `submit`, and JobStateConflict."""
+        """Hand in an ended job once more, as a new job linked to it, with these inputs if they are not the same.
+
+        Raises as `submit`, and JobStateConflict.
+        """
         try:
             place = Place(tenant_id, tier, old.pool, Kind(old.kind), Priority(old.priority), cost=1)
             values = {"id": new_id, "old": old.id, "tenant_id": tenant_id, "offset_s": self._offset_s(place)}
             values |= {"max_attempts": max_attempts, "request_id": request_id}
+            values["inputs"] = database.dumps(inputs) if inputs else None
             with self._engine.begin() as connection:
                 if key is not None and (found := idempotency.claim(connection, key, job_id=new_id, reply=reply)):
                     return found

@@ -54,16 +54,16 @@ def sweep(engine: sqlalchemy.Engine, hints: broker.Hints, store: Store, *, max_l
         with engine.begin() as connection:
             expired += len(connection.execute(statement, {"limit": LIMIT}).all())
     progress.advance(engine)
-    purged = retention.purge(engine) + _purge_files(engine, store)
+    purged = _purge(engine, store)
     with engine.connect() as connection:
         due = [pool for pool in broker.POOLS if connection.execute(_DUE, {"pool": pool}).scalar_one()]
     return Swept(rescued, expired, purged, tuple(pool for pool in due if hints.send(pool)))
 
 
-def _purge_files(engine: sqlalchemy.Engine, store: Store) -> int:
+def _purge(engine: sqlalchemy.Engine, store: Store) -> int:
     """The store may be away; the rest of housekeeping must not wait for it."""
     try:
-        return retention.purge_files(engine, store)
+        return retention.purge(engine, store)
     except errors.Unavailable as error:
-        log.warning("files_not_purged", error=error.message)
+        log.warning("nothing_purged", error=error.message)
         return 0

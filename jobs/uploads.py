@@ -16,12 +16,15 @@ from sqlalchemy import text
 from core import errors, ids
 from storage.objects import Store
 
-#: What a file may be, and how its rows are written.
-FORMATS: Mapping[str, str | None] = {
+#: What a file may be, and how its rows are written, where it has rows and its type says how.
+TYPES: Mapping[str, str | None] = {
     "application/x-ndjson": "jsonl",
     "application/jsonl": "jsonl",
     "text/csv": "csv",
     "application/gzip": None,
+    "audio/wav": None,
+    "audio/x-wav": None,
+    "audio/flac": None,
 }
 #: How long a file may be used after its address expired; what a job uses is kept until the job cannot need it any more.
 UNUSED_S = 86_400
@@ -64,7 +67,7 @@ class File:
     etag: str
     size: int
     sha256: str | None  #: base64, as its uploader gave it
-    format: str
+    format: str | None  #: jsonl or csv, if type or name say so
 
 
 def key(upload_id: uuid.UUID) -> str:
@@ -101,11 +104,8 @@ def create(
     return Place(new_id, form["url"], form["fields"], expires_at)
 
 
-def use(engine: sqlalchemy.Engine, store: Store, tenant_id: uuid.UUID, upload_id: uuid.UUID, form: str | None) -> File:
-    """The file for a job; `form` says how its rows are written where its type does not.
-
-    Raises UploadNotFound; InvalidInput while nothing was uploaded, or when nobody says what it is.
-    """
+def use(engine: sqlalchemy.Engine, store: Store, tenant_id: uuid.UUID, upload_id: uuid.UUID) -> File:
+    """The file for a job; raises UploadNotFound, and InvalidInput while nothing was uploaded."""
     with engine.begin() as connection:
         parameters = {"id": upload_id, "tenant_id": tenant_id, "unused_s": UNUSED_S}
         row = connection.execute(_USE, parameters).first()
@@ -114,10 +114,8 @@ def use(engine: sqlalchemy.Engine, store: Store, tenant_id: uuid.UUID, upload_id
     head = store.head(key(upload_id))
     if head is None:
         raise errors.InvalidInput.field("upload_id", "has no file yet; send it to the upload's url first")
-    found = form or FORMATS[row.content_type] or _by_name(row.filename)
-    if found is None:
-        raise errors.InvalidInput.field("options.format", "is required: neither type nor name of the file says it")
-    return File(key(upload_id), head.etag, head.size, row.sha256, found)
+    form = TYPES[row.content_type] or by_name(row.filename or "")
+    return File(key(upload_id), head.etag, head.size, row.sha256, form)
 
 
 def purge(engine: sqlalchemy.Engine, store: Store) -> int:
@@ -130,8 +128,9 @@ def purge(engine: sqlalchemy.Engine, store: Store) -> int:
     return len(over)
 
 
-def _by_name(filename: str | None) -> str | None:
-    stem = (filename or "").lower().removesuffix(".gz")
+def by_name(filename: str) -> str | None:
+    """How rows are written, by the ending of the file's name."""
+    stem = filename.lower().removesuffix(".gz")
     return next((form for form in ("jsonl", "csv") if stem.endswith(f".{form}")), None)
 
 

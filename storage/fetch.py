@@ -138,12 +138,6 @@ class Fetcher:
         raise errors.InvalidInput.field(FIELD, "is in no bucket that this platform may read")
 
 
-def format_of(url: str) -> str | None:
-    """How rows are written, by the name of the file."""
-    stem = urllib.parse.urlsplit(url).path.lower().removesuffix(".gz")
-    return next((form for form in ("jsonl", "csv") if stem.endswith(f".{form}")), None)
-
-
 def _parse(url: str) -> urllib.parse.SplitResult:
     """The URL, if there is only one way to read it; raises InvalidInput."""
     try:

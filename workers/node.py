@@ -1,8 +1,7 @@
 """The parent of a worker's processes: it knows at once when one of them dies, and tells them when it has to stop.
 
 The parent runs no job. It names its incarnation in the environment, which its children inherit, and a file that they
-look for
-to know that they are asked to stop: a signal would not reach a child that is deep inside a run.
+look for to know that they are asked to stop: a signal would not reach a child that is deep inside a run.
 """
 
 from __future__ import annotations

@@ -12,6 +12,7 @@ from jobs.attempt import Attempts
 from jobs.drain import Drainer
 from jobs.lease import Leases
 from jobs.presence import Presence
+from jobs.source import Sources
 from registry.catalog import Catalog
 from storage.fetch import Fetcher
 from storage.objects import Store
@@ -43,5 +44,5 @@ def _drainer() -> Drainer:
     leases.start()
     store = Store(values)
     catalog = Catalog(engine, store, values.model_cache, provider=values.provider, threads=values.onnx_threads)
-    attempts = Attempts(values, engine, store, catalog, Fetcher(values), Seal(values))
+    attempts = Attempts(values, engine, store, catalog, Sources(store, Fetcher(values), Seal(values)))
     return Drainer(values, engine, broker.Hints(values, broker.Line(values)), leases, attempts, presence)

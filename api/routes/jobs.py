@@ -40,13 +40,14 @@ def submit(body: dict[str, Any]) -> flask.Response:
         return once.replay(found.reply)
     resolved = intake.resolve(here, body)
     options = {"explain": intake.explain(resolved, body["options"].get("explain"))}
-    if "inputs" in body:
-        new = intake.new_job(
-            here, resolved, intake.inputs(here, resolved.manifest, body["inputs"]), options, asked=body
-        )
+    if "upload_id" in body or "input_url" in body:
+        kind, kept = files.taken(here, body, resolved)
+        if kind is Kind.BULK:
+            options["return_errors"] = body["options"].get("return_errors", "individual")
+        new = intake.new_job(here, resolved, kept, options, asked=body, kind=kind)
     else:
-        options["return_errors"] = body["options"].get("return_errors", "individual")
-        new = intake.new_job(here, resolved, intake.file(here, body), options, asked=body, kind=Kind.BULK)
+        inputs = intake.inputs(here, intake.takes_rows(resolved).manifest, body["inputs"])
+        new = intake.new_job(here, resolved, inputs, options, asked=body)
     ticket = answers.ticket(ids.job_id(new.id), Status.PENDING, resolved)
     earlier = here.submitter.submit(new, key, once.stored(ticket) if key else None)
     return once.replay(earlier.reply) if earlier and earlier.reply else ticket
@@ -88,9 +89,9 @@ def result(job_id: str) -> flask.Response:
         raise errors.JobStateConflict(
             f"A job that is {found.status} has no result", details={"field": "status", "issue": f"is {found.status}"}
         )
-    if found.kind == Kind.BULK:
-        return flask.redirect(answers.result(found)["output_url"], 303)  # type: ignore[return-value]
-    return flask.jsonify(answers.result(found))
+    answer = answers.result(found)
+    url = answer["output_url"] if found.kind == Kind.BULK else files.is_stored(found) and answer["url"]
+    return flask.redirect(url, 303) if url else flask.jsonify(answer)  # type: ignore[return-value]
 
 
 @blueprint.route("/<job_id>/parts", methods=["GET"])
@@ -129,13 +130,15 @@ def cancel(job_id: str) -> flask.Response:
 
 
 @blueprint.route("/<job_id>/retry", methods=["POST"])
-@blueprint.arguments(into.Nothing(), location="query", as_kwargs=True)
+@blueprint.arguments(into.RetryQuery(), location="query")
 @docs.headers(Idempotency_Key=docs.ONCE)
 @docs.answers(blueprint, {202: out.Ticket}, 404, 409, 429, *BAD, headers=TICKET)
-def retry(job_id: str) -> flask.Response:
-    """Hand in an ended job once more: a new job, with the same inputs and model version, linked to the old one."""
+def retry(query: dict[str, Any], job_id: str) -> flask.Response:
+    """Hand in an ended job once more: a new job, with the same inputs and model version, linked to the old one; of a
+    file all rows, or only those that failed."""
     here, old, caller, new_id = resources.here(), _find(job_id), requests.caller(), ids.uuid7()
-    key = once.key("retry", {"job_id": job_id})
+    inputs = files.failed_rows(here, old) if query else None
+    key = once.key("retry", {"job_id": job_id, **query})
     ticket = answers.ticket(ids.job_id(new_id), Status.PENDING, here.catalog.resolve(old.model, old.version))
     earlier = here.submitter.again(
         old,
@@ -144,6 +147,7 @@ def retry(job_id: str) -> flask.Response:
         tier=caller.tier,
         request_id=flask.g.request_id,
         max_attempts=here.settings.max_attempts,
+        inputs=inputs,
         key=key,
         reply=once.stored(ticket) if key else None,
     )

@@ -33,7 +33,7 @@ def predict(body: dict[str, Any], explain: str | None = None) -> flask.Response:
     """Predict one input."""
     here = resources.here()
     key = once.key("predict", {"body": body, "explain": explain})
-    resolved = intake.resolve(here, body)
+    resolved = intake.takes_rows(intake.resolve(here, body))
     level = intake.explain(resolved, explain, body["options"].get("explain"))
     row = intake.one(resolved.manifest, body["inputs"])
     wants = intake.preference(here, respond_async=body["options"].get("async_", False))
@@ -78,7 +78,7 @@ def predict_batch(body: dict[str, Any]) -> flask.Response:
     """Predict several inputs; with `return_errors: individual` a bad one spoils only itself."""
     here = resources.here()
     key = once.key("predict/batch", body)
-    resolved = intake.resolve(here, body)
+    resolved = intake.takes_rows(intake.resolve(here, body))
     wants = intake.preference(here)
     rows, faults = _checked(here, resolved, body)
     if rows and (wants.respond_async or not resolved.manifest.inline):

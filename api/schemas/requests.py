@@ -16,7 +16,7 @@ from api.schemas.fields import (
     StrictString,
 )
 from jobs.job import Priority, Status
-from jobs.uploads import FORMATS
+from jobs.uploads import TYPES
 
 _NAME = validate.Length(1, 64)
 _EXPLAIN = {"oneOf": [{"type": "boolean"}, {"type": "string", "enum": ["true", "false", "simple", "shap"]}]}
@@ -91,10 +91,12 @@ class NewJob(Schema):
 
     @validates_schema
     def _one_source(self, data: dict[str, Any], **_: Any) -> None:
-        given = [name for name in ("inputs", "upload_id", "input_url") if name in data]
-        if len(given) != 1:
-            raise ValidationError({"inputs": ["is required, or upload_id or input_url instead; one of the three"]})
-        if "inputs" in data:
+        files = [name for name in ("upload_id", "input_url") if name in data]
+        if len(files) > 1:
+            raise ValidationError({"input_url": ["is given beside upload_id; there is one file to a job"]})
+        if not files and "inputs" not in data:
+            raise ValidationError({"inputs": ["is required, or upload_id or input_url instead"]})
+        if not files:
             for name in ("return_errors", "format"):
                 if name in data.get("options", {}):
                     raise ValidationError({"options": {name: ["is for files only"]}})
@@ -104,7 +106,7 @@ class NewUpload(Schema):
     filename = StrictString(
         validate=validate.Length(1, 255), metadata={"description": "For people, and for its ending."}
     )
-    content_type = StrictString(required=True, validate=validate.OneOf(list(FORMATS)))
+    content_type = StrictString(required=True, validate=validate.OneOf(list(TYPES)))
     size = StrictInteger(required=True, validate=validate.Range(1), metadata={"description": "Bytes."})
     sha256 = StrictString(validate=validate.Length(44, 64), metadata={"description": "In hex or base64."})
 
@@ -127,6 +129,12 @@ class JobsQuery(Schema):
 class PartsQuery(Schema):
     after = QueryInteger(load_default=-1, validate=validate.Range(0), metadata={"description": "The last part seen."})
     limit = QueryInteger(load_default=100, validate=validate.Range(1, 1000))
+
+
+class RetryQuery(Schema):
+    rows = fields.String(
+        validate=validate.OneOf(["failed"]), metadata={"description": "Of a file: only the rows that have no answer."}
+    )
 
 
 class Nothing(Schema):

@@ -47,7 +47,7 @@ def _copy(store: Store, key: str | None, file: IO[bytes]) -> None:
 def _refusals(store: Store, manifest: Manifest, chunk: Chunk) -> Iterator[bytes]:
     where, error = chunk.inputs, chunk.error or {}
     data = store.read_range(where["key"], where["etag"], where["start"], where["end"])
-    for row in rows.read(data, manifest, line=where["line"], header=where["header"]):
+    for row in rows.read(data, manifest, where):
         yield rows.answer(row, error={"code": error.get("code"), "message": error.get("message")})
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import base64
 import csv
 import errno
-import hashlib
 import itertools
 import tempfile
 import zlib
@@ -34,6 +32,7 @@ class Span:
     end: int
     line: int
     rows: int
+    lines: list[int] | None = None  #: of rows that are answered again: where each was at first
 
 
 @dataclass(frozen=True)
@@ -70,14 +69,23 @@ def make(
         return Plan(key, store.put_file(key, file).etag, header, spans)
 
 
-def checked(source: Iterator[bytes], sha256: str | None) -> Iterator[bytes]:
-    """The same bytes, if they have this digest (base64) or need none; raises InputChanged at their end."""
-    digest = hashlib.sha256()
-    for piece in source:
-        digest.update(piece)
-        yield piece
-    if sha256 is not None and base64.b64encode(digest.digest()).decode() != sha256:
-        raise errors.InputChanged("The file does not have the sha256 that its upload was announced with")
+def make_again(
+    store: Store, found: Iterator[tuple[int, bytes]], header: list[str] | None, *, key: str, max_batch: int
+) -> Plan:
+    """Rows of an earlier file, by their lines there, as a file of their own; raises InputUnreadable, Unavailable."""
+    spans: list[Span] = []
+    offset = 0
+    with tempfile.TemporaryFile(prefix="coatcheck-bulk-") as file:
+        while batch := list(itertools.islice(found, max_batch * BATCHES_PER_CHUNK)):
+            text = b"".join(row + b"\n" for _, row in batch)
+            _write(file, text)
+            lines = [line for line, _ in batch]
+            spans.append(Span(offset, offset + len(text), lines[0], len(batch), lines))
+            offset += len(text)
+        if not spans:
+            raise errors.InputUnreadable("No row of the earlier job has failed")
+        file.seek(0)
+        return Plan(key, store.put_file(key, file).etag, header, spans)
 
 
 def unpacked(source: Iterator[bytes]) -> Iterator[bytes]:

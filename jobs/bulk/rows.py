@@ -29,15 +29,37 @@ class Row:
     error: errors.CoatcheckError | None = None
 
 
-def read(data: bytes, manifest: Manifest, *, line: int, header: Sequence[str] | None) -> Iterator[Row]:
-    """Every row of a span that starts on `line`; empty lines are none."""
+def read(data: bytes, manifest: Manifest, chunk: Mapping[str, Any]) -> Iterator[Row]:
+    """Every row of a chunk's bytes, which start on its `line`; empty lines are none.
+
+    A chunk of rows that are answered again says in `lines` where each was at first.
+    """
+    line, header, lines = chunk["line"], chunk["header"], iter(chunk.get("lines") or ())
     records = _jsonl(data, line) if header is None else _csv(data, line, header, manifest)
     for row, raw in records:
+        row.line = next(lines, row.line)
         if isinstance(raw, errors.CoatcheckError):
             row.error = raw
         else:
             _check(row, raw, manifest)
         yield row
+
+
+def raw(data: bytes, chunk: Mapping[str, Any]) -> Iterator[tuple[int, bytes]]:
+    """Every row of a chunk's bytes as it was written, by its line."""
+    lines = iter(chunk.get("lines") or ())
+    if chunk["header"] is None:
+        found = _lines(data, chunk["line"])
+    else:
+        found = ((number, _written(record)) for number, record in _records(data, chunk["line"]))
+    for number, text in found:
+        yield next(lines, number), text
+
+
+def _written(record: list[str]) -> bytes:
+    text = io.StringIO(newline="")
+    csv.writer(text, lineterminator="").writerow(record)
+    return text.getvalue().encode()
 
 
 def answer(row: Row, **said: Any) -> bytes:
@@ -52,24 +74,35 @@ def refusal(row: Row, error: errors.CoatcheckError) -> bytes:
     return answer(row, error={"code": error.code, "message": error.message, **details})
 
 
-def _jsonl(data: bytes, first: int) -> Iterator[tuple[Row, Any]]:
+def _lines(data: bytes, first: int) -> Iterator[tuple[int, bytes]]:
     if first == 1:
         data = data.removeprefix(codecs.BOM_UTF8)
     for number, line in enumerate(data.split(b"\n"), first):
         if line and not line.isspace():
-            try:
-                yield Row(number), orjson.loads(line)
-            except orjson.JSONDecodeError as error:
-                yield Row(number), errors.InvalidInput.field("row", f"is not valid JSON: {error}")
+            yield number, line
+
+
+def _records(data: bytes, first: int) -> Iterator[tuple[int, list[str]]]:
+    reader = csv.reader(io.StringIO(data.decode(), newline=""), strict=True)
+    before = 0
+    for record in reader:
+        number, before = first + before, reader.line_num
+        if record:
+            yield number, record
+
+
+def _jsonl(data: bytes, first: int) -> Iterator[tuple[Row, Any]]:
+    for number, line in _lines(data, first):
+        try:
+            yield Row(number), orjson.loads(line)
+        except orjson.JSONDecodeError as error:
+            yield Row(number), errors.InvalidInput.field("row", f"is not valid JSON: {error}")
 
 
 def _csv(data: bytes, first: int, header: Sequence[str], manifest: Manifest) -> Iterator[tuple[Row, Any]]:
-    reader = csv.reader(io.StringIO(data.decode(), newline=""), strict=True)
-    read, types = 0, {field.name: field.type for field in manifest.fields}
-    for record in reader:
-        row, read = Row(first + read), reader.line_num
-        if not record:
-            continue
+    types = {field.name: field.type for field in manifest.fields}
+    for number, record in _records(data, first):
+        row = Row(number)
         if len(record) != len(header):
             issue = f"has {len(record)} columns, but the first line of the file has {len(header)}"
             yield row, errors.InvalidInput.field("row", issue)

@@ -40,7 +40,7 @@ def answer(store: Store, model: Model, held: Held) -> run.Outcome:
     """Answer a chunk and store its part, under this attempt's own name; raises InputChanged, Unavailable."""
     job, chunk, manifest = held.job, held.job.inputs, model.bundle.manifest
     data = store.read_range(chunk["key"], chunk["etag"], chunk["start"], chunk["end"])
-    found = list(rows.read(data, manifest, line=chunk["line"], header=chunk["header"]))
+    found = list(rows.read(data, manifest, chunk))
     part, started = _Part(), time.perf_counter()
     for start in range(0, len(found), manifest.max_batch):
         batch = found[start : start + manifest.max_batch]
@@ -52,7 +52,7 @@ def answer(store: Store, model: Model, held: Held) -> run.Outcome:
             if isinstance(said, errors.CoatcheckError) and job.options["return_errors"] == FAIL_FAST:
                 return run.Outcome(held, error=_located(said, row))
             _add(part, row, said, explain=bool(job.options.get("explain")))
-        held.progress = run.ALMOST * len(part.output) // len(found)
+        held.advance(len(part.output) / len(found))
     result = _store(store, job, part)
     return run.Outcome(held, result, units=manifest.units * len(found), run_s=time.perf_counter() - started)
 

@@ -36,7 +36,7 @@ def test_metrics_count_requests(anonymous: FlaskClient) -> None:
 
 def test_models_say_what_they_take(client: FlaskClient, platform: Platform) -> None:
     names = [model["name"] for model in client.get("/api/v1/models").get_json()["models"]]
-    assert names == ["sentiment", "tumor"]
+    assert names == ["sentiment", "speech", "tumor"]
     version = client.get("/api/v1/models/sentiment/versions/1.0.0").get_json()
     assert version["input_schema"]["properties"]["text"]["maxLength"] == 1000
     assert version["input_schema"]["additionalProperties"] is False

@@ -14,6 +14,7 @@ from jobs.attempt import Attempts
 from jobs.drain import Drainer
 from jobs.lease import Leases
 from jobs.presence import Presence
+from jobs.source import Sources
 from storage.fetch import Fetcher
 from tests.conftest import Platform
 
@@ -47,14 +48,8 @@ def drainer(platform: Platform, quiet: None) -> Iterator[Drainer]:
         platform.engine, lease_s=60, heartbeat_s=1, grace_s=1, asked_to_stop=lambda: False, presence=Presence("n/i/1")
     )
     leases.start()
-    attempts = Attempts(
-        platform.settings,
-        platform.engine,
-        platform.store,
-        platform.catalog,
-        Fetcher(platform.settings),
-        Seal(platform.settings),
-    )
+    sources = Sources(platform.store, Fetcher(platform.settings), Seal(platform.settings))
+    attempts = Attempts(platform.settings, platform.engine, platform.store, platform.catalog, sources)
     yield Drainer(platform.settings, platform.engine, platform.hints, leases, attempts, Presence("n/i/1"))
     leases.close()
 

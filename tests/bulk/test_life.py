@@ -19,6 +19,11 @@ from tests.conftest import Platform
 Client = flask.testing.FlaskClient
 
 
+def step(drainer: Drainer) -> None:
+    """One claim, and no more."""
+    dataclasses.replace(drainer, settings=dataclasses.replace(drainer.settings, slice_s=0.0)).drain("cpu", "wake")
+
+
 def lines(rows: list[Any]) -> bytes:
     return b"".join(json.dumps(row).encode() + b"\n" for row in rows)
 
@@ -103,9 +108,8 @@ def test_finished_parts_can_be_read_while_it_runs_and_after_a_cancel(
     client: Client, upload: Send, work: Run, drainer: Drainer, platform: Platform
 ) -> None:
     job_id = submit(client, upload(lines(ROWS)))
-    hurried = dataclasses.replace(drainer, settings=dataclasses.replace(drainer.settings, slice_s=0.0))
     for _ in ("plan", "one chunk"):
-        hurried.drain("cpu", "wake")
+        step(drainer)
     running = show(client, job_id)
     assert (running["status"], running["rows"]["done"] > 0) == ("processing", True)
     assert client.post(f"/api/v1/jobs/{job_id}/cancel").json["status"] == "canceled"
@@ -218,3 +222,32 @@ def test_an_upload_belongs_to_its_tenant_and_needs_its_file(
     empty = client.post("/api/v1/uploads", json={"content_type": "text/csv", "size": 10}).json["upload_id"]
     answer = client.post("/api/v1/jobs", json={"upload_id": empty})
     assert (answer.status_code, answer.json["error"]["details"]["field"]) == (422, "upload_id")
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv"])
+def test_only_the_failed_rows_can_be_handed_in_again(
+    client: Client, upload: Send, work: Run, drainer: Drainer, platform: Platform, form: str
+) -> None:
+    rows = [{"id": f"r{number}", "text": f"Fine, {number}\nand so on"} for number in range(5000)]
+    if form == "csv":
+        data = "id,text\n" + "".join(f'{row["id"]},"{row["text"]}"\n' for row in rows)
+        upload_id = upload(data.encode(), "text/csv")
+    else:
+        upload_id = upload(lines(rows))
+    job_id = submit(client, upload_id)
+    step(drainer)
+    second = "WHERE kind = 'chunk' AND inputs ->> 'part' = '1'"
+    platform.execute(f"UPDATE jobs SET status = 'processing', attempt = 1, lease_expires_at = now() {second}")
+    platform.execute(f"UPDATE jobs SET status = 'failed', error = CAST(:lost AS json) {second}", lost='{"code": "X"}')
+    work()
+    before = output(show(client, job_id))
+    failed = [row for row in before if "error" in row]
+    assert [row["id"] for row in failed] == [row["id"] for row in rows[4096:]]
+    again = client.post(f"/api/v1/jobs/{job_id}/retry?rows=failed")
+    assert again.status_code == 202, again.text
+    work()
+    found = output(show(client, again.json["job_id"]))
+    assert [(row["line"], row["id"]) for row in found] == [(row["line"], row["id"]) for row in failed]
+    assert {row["prediction"] for row in found} == {"positive"}
+    answer = client.post(f"/api/v1/jobs/{again.json['job_id']}/retry?rows=failed")
+    assert (answer.status_code, answer.json["error"]["code"]) == (409, "JOB_STATE_CONFLICT")

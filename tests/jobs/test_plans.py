@@ -68,7 +68,9 @@ STATEMENTS: dict[str, tuple[Any, dict[str, Any]]] = {
     "expire pending": (sweep._EXPIRE_PENDING, {"limit": 500}),
     "expire processing": (sweep._EXPIRE_PROCESSING, {"limit": 500}),
     "due": (sweep._DUE, {"pool": "cpu"}),
-    "purge": (retention._PURGE, {"limit": 500}),
+    "old": (retention._OLD_JOBS, {"limit": 500}),
+    "old results in the store": (retention._STORED, {"ids": [ID]}),
+    "purge": (retention._PURGE, {"ids": [ID]}),
     "backlog": (backlog._WAITING, {"tenant_id": ID, "most": 1000}),
     "place": (
         queue._PLACE,

@@ -14,7 +14,7 @@ from jobs import queries, rescue, run, settle
 from jobs.job import Claimed
 from jobs.lease import Held, Leases
 from jobs.presence import Presence
-from tests.conftest import Platform
+from tests.conftest import Platform, until
 from tests.hands import clean_up, complete, lose, status_of, took
 
 pytestmark = pytest.mark.usefixtures("quiet")
@@ -125,10 +125,6 @@ def hold(number: int, timeout_s: int, inputs: object) -> Held:
     return Held(Claimed(UUID(int=number), "predict", 1, 4, "m", "1", timeout_s, inputs, {}, "req"))
 
 
-def claimed(takes_s: float, timeout_s: int) -> Held:
-    return hold(int(takes_s * 1000), timeout_s, {"takes_s": takes_s})
-
-
 def ticking(platform: Platform, held: list[Held], *, stopping: bool = False) -> Leases:
     leases = Leases(
         platform.engine,
@@ -143,9 +139,11 @@ def ticking(platform: Platform, held: list[Held], *, stopping: bool = False) -> 
     return leases
 
 
-def test_a_job_over_its_time_is_ended_alone_and_its_neighbours_are_not(platform: Platform) -> None:
+def test_a_job_over_its_time_is_ended_alone_and_its_neighbours_are_not(platform: Platform, new_job: NewJob) -> None:
     model = Slow(platform.catalog.open(platform.catalog.resolve("tumor", None)).bundle)
-    held = [claimed(0.1, 1), claimed(30, 1), claimed(0.2, 1)]
+    for takes_s in (0.1, 30, 0.2):
+        new_job(inputs={"takes_s": takes_s}, timeout_s=1)
+    held = [Held(job) for job in took(platform)]
     leases = ticking(platform, held)
     outcomes = run.run(model, held)  # type: ignore[arg-type]
     leases.close()
@@ -155,7 +153,7 @@ def test_a_job_over_its_time_is_ended_alone_and_its_neighbours_are_not(platform:
 
 def test_when_the_grace_is_over_a_long_run_is_interrupted_and_is_no_failure(platform: Platform) -> None:
     model = Slow(platform.catalog.open(platform.catalog.resolve("tumor", None)).bundle)
-    held = [claimed(30, 300)]
+    held = [hold(1, 300, {"takes_s": 30})]
     leases = ticking(platform, held, stopping=True)
     (outcome,) = run.run(model, held)  # type: ignore[arg-type]
     leases.close()
@@ -173,3 +171,17 @@ def test_a_real_onnx_run_ends_when_it_is_interrupted(platform: Platform) -> None
     leases.close()
     assert isinstance(outcome.error, errors.TimedOut)
     assert time.monotonic() - started < 5
+
+
+def test_progress_is_told_and_a_cancel_seen_long_before_the_heartbeat_is_due(
+    platform: Platform, new_job: NewJob, quiet: None
+) -> None:
+    job_id = new_job()
+    leases = ticking(platform, [])
+    (held,) = leases.hold(took(platform))
+    held.advance(0.5)
+    until(lambda: platform.one("SELECT progress FROM jobs WHERE id = :id", id=job_id)[0] == 49, 5)
+    platform.execute("UPDATE jobs SET cancel_requested_at = now() WHERE id = :id", id=job_id)
+    held.advance(0.6)
+    until(lambda: held.canceled, 5)
+    leases.close()

@@ -39,7 +39,7 @@ def test_ended_jobs_go_with_result_and_events_when_their_tiers_time_is_over(
     work(platform)
     for job in (old_free, old_pro):
         age(platform, job, 7.5)
-    assert retention.purge(platform.engine) == 1
+    assert retention.purge(platform.engine, platform.store) == 1
     left = {row[0] for row in platform.rows("SELECT id FROM jobs")}
     assert left == {old_pro, new_free}
     for table in ("job_results", "job_events"):
@@ -50,7 +50,7 @@ def test_ended_jobs_go_with_result_and_events_when_their_tiers_time_is_over(
 def test_what_has_not_ended_or_ended_lately_stays_however_old_it_is(platform: Platform, new_job: NewJob) -> None:
     ended, waiting = new_job(id=born(90)), new_job(id=born(90), priority="low")
     platform.execute("UPDATE jobs SET status = 'canceled' WHERE id = :id", id=ended)
-    assert retention.purge(platform.engine) == 0
+    assert retention.purge(platform.engine, platform.store) == 0
     assert (status_of(platform, ended), status_of(platform, waiting)) == ("canceled", "pending")
 
 
@@ -59,4 +59,4 @@ def test_it_goes_in_small_steps(platform: Platform, new_job: NewJob, monkeypatch
     for _ in range(10):
         new_job(id=born(90))
     platform.execute("UPDATE jobs SET status = 'canceled', finished_at = now() - interval '40 days'")
-    assert [retention.purge(platform.engine) for _ in range(4)] == [4, 4, 2, 0]
+    assert [retention.purge(platform.engine, platform.store) for _ in range(4)] == [4, 4, 2, 0]
