@@ -15,6 +15,8 @@ import soxr
 from core import errors
 
 RATE = 16_000
+#: Beyond these a rate is a damaged header, and a few bytes could claim days.
+RATES = range(1_000, 768_001)
 FORMATS = frozenset({"WAV", "WAVEX", "FLAC"})
 #: A block is so many seconds at most, and so many samples of all channels together: what bounds memory, and the time
 #: between two looks at the interrupt.
@@ -62,6 +64,8 @@ def blocks(sound: soundfile.SoundFile) -> Iterator[tuple[Samples, float]]:
 def _check(sound: soundfile.SoundFile) -> None:
     if sound.format not in FORMATS:
         raise errors.InputUnreadable(f"The file is {sound.format_info}; it must be WAV or FLAC")
+    if sound.samplerate not in RATES:
+        raise errors.InputUnreadable(f"The file claims {sound.samplerate} samples a second")
     if sound.frames == _UNKNOWN:
         raise errors.InputUnreadable("The file does not say how long it is, as a FLAC written into a pipe does not")
     if sound.frames == 0:

@@ -100,7 +100,7 @@ def result(job_id: str) -> flask.Response:
 def parts(query: dict[str, Any], job_id: str) -> flask.Response:
     """What is done of a file, in order, also while the rest still runs, and when it was canceled."""
     found, limit = _find(job_id), query["limit"]
-    done = progress.parts(resources.here().engine, found.id, after=query["after"], limit=limit)
+    done = progress.parts(resources.here().engine, found.id, after=query.get("after", -1), limit=limit)
     more = done[-1].inputs["part"] if len(done) == limit else None
     return flask.jsonify({"parts": files.parts(found, done), "next_after": more, "expires_at": files.expires_at()})
 

@@ -127,7 +127,7 @@ class JobsQuery(Schema):
 
 
 class PartsQuery(Schema):
-    after = QueryInteger(load_default=-1, validate=validate.Range(0), metadata={"description": "The last part seen."})
+    after = QueryInteger(metadata={"description": "The last part seen."})
     limit = QueryInteger(load_default=100, validate=validate.Range(1, 1000))
 
 

@@ -267,6 +267,15 @@ def test_a_file_without_samples_is_refused(listen: Listen, tmp_path: Path, endin
         listen(tmp_path / f"none.{ending}")
 
 
+@pytest.mark.parametrize("rate", [1, 2_000_000_000])
+def test_a_rate_that_no_microphone_has_is_refused(
+    listen: Listen, golden: np.ndarray, tmp_path: Path, rate: int
+) -> None:
+    soundfile.write(tmp_path / "sound.wav", golden[:1000], rate)
+    with pytest.raises(errors.InputUnreadable, match="claims"):
+        listen(tmp_path / "sound.wav")
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_a_sample_that_is_no_number_is_refused(
     listen: Listen, golden: np.ndarray, tmp_path: Path, value: float
