@@ -68,6 +68,8 @@ def open_model(
     # A frame follows from the one before it: there is nothing for a second thread to do.
     options.intra_op_num_threads = 1 if takes_file else threads or cpus.available()
     options.inter_op_num_threads = 1
+    # A thread that waits in a loop for work takes a core from everybody else on the machine.
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     options.log_severity_level = 3
     try:
         session = onnxruntime.InferenceSession(str(bundle.model_path), options, providers=list(providers))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import time
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -40,10 +42,8 @@ def answer(store: Store, model: Model, held: Held) -> run.Outcome:
     """Answer a chunk and store its part, under this attempt's own name; raises InputChanged, Unavailable."""
     job, chunk, manifest = held.job, held.job.inputs, model.bundle.manifest
     data = store.read_range(chunk["key"], chunk["etag"], chunk["start"], chunk["end"])
-    found = list(rows.read(data, manifest, chunk))
     part, started = _Part(), time.perf_counter()
-    for start in range(0, len(found), manifest.max_batch):
-        batch = found[start : start + manifest.max_batch]
+    for batch in _ahead(rows.read(data, manifest, chunk), manifest.max_batch):
         try:
             answered = _predict(model, held, batch)
         except errors.ModelInterrupted:
@@ -52,9 +52,22 @@ def answer(store: Store, model: Model, held: Held) -> run.Outcome:
             if isinstance(said, errors.CoatcheckError) and job.options["return_errors"] == FAIL_FAST:
                 return run.Outcome(held, error=_located(said, row))
             _add(part, row, said, explain=bool(job.options.get("explain")))
-        held.advance(len(part.output) / len(found))
+        held.advance(len(part.output) / chunk["rows"])
     result = _store(store, job, part)
-    return run.Outcome(held, result, units=manifest.units * len(found), run_s=time.perf_counter() - started)
+    return run.Outcome(held, result, units=manifest.units * len(part.output), run_s=time.perf_counter() - started)
+
+
+def _ahead(found: Iterator[Row], size: int) -> Iterator[list[Row]]:
+    """Rows in batches; the next one is read and checked while the model, which needs no GIL, is at the last one."""
+    with ThreadPoolExecutor(1, "reader") as reader:
+
+        def take() -> Future[list[Row]]:
+            return reader.submit(lambda: list(itertools.islice(found, size)))
+
+        coming = take()
+        while batch := coming.result():
+            coming = take()
+            yield batch
 
 
 def _predict(model: Model, held: Held, batch: Sequence[Row]) -> list[Said]:
