@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 OUTAGES = (exceptions.BotoCoreError, exceptions.ClientError)
 UPLOAD_OUTAGES = (*OUTAGES, boto3.exceptions.Boto3Error)
 CHUNK = 256 * 1024
+READS = 3
 #: One part at a time, so that no more than one is in memory.
 _IN_PARTS = TransferConfig(multipart_chunksize=16 << 20, use_threads=False)
 
@@ -79,10 +80,7 @@ class Store:
 
     def get(self, key: str) -> bytes:
         """Read a whole object; raises Unavailable."""
-        try:
-            return self.client.get_object(Bucket=self._bucket, Key=key)["Body"].read()
-        except OUTAGES as error:
-            raise _unavailable("did not give", key, error) from error
+        return self._whole(key)
 
     def head(self, key: str) -> Head | None:
         """The object's size and ETag, or None if it is not there; raises Unavailable."""
@@ -98,11 +96,11 @@ class Store:
 
     def stream(self, key: str, etag: str) -> Iterator[bytes]:
         """The object in pieces, if it is still the one with this ETag; raises InputChanged, Unavailable."""
-        yield from self._read(key, etag)
+        yield from self._read(key, IfMatch=etag)
 
     def read_range(self, key: str, etag: str, start: int, end: int) -> bytes:
         """Bytes from `start` up to `end`, of the object with this ETag; raises InputChanged, Unavailable."""
-        return b"".join(self._read(key, etag, Range=f"bytes={start}-{end - 1}"))
+        return self._whole(key, IfMatch=etag, Range=f"bytes={start}-{end - 1}")
 
     def delete_all(self, prefix: str) -> None:
         """Remove every object under a prefix; raises Unavailable."""
@@ -143,12 +141,21 @@ class Store:
             return False
         return True
 
-    def _read(self, key: str, etag: str, **range_: str) -> Iterator[bytes]:
+    def _whole(self, key: str, **how: str) -> bytes:
+        """Once more if the answer breaks off: the client itself repeats only what was not answered at all."""
+        for _ in range(READS - 1):
+            try:
+                return b"".join(self._read(key, **how))
+            except errors.Unavailable:
+                continue
+        return b"".join(self._read(key, **how))
+
+    def _read(self, key: str, **how: str) -> Iterator[bytes]:
         try:
-            found = self.client.get_object(Bucket=self._bucket, Key=key, IfMatch=etag, **range_)  # type: ignore[arg-type]
+            found = self.client.get_object(Bucket=self._bucket, Key=key, **how)  # type: ignore[arg-type]
             yield from found["Body"].iter_chunks(CHUNK)
         except exceptions.ClientError as error:
-            if _status(error) in (404, 412):
+            if _status(error) in (404, 412) and "IfMatch" in how:
                 raise errors.InputChanged from error
             raise _unavailable("did not give", key, error) from error
         except OUTAGES as error:

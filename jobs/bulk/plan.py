@@ -21,7 +21,7 @@ PIECE = 1 << 20
 MAX_LINE = 4 << 20
 #: A chunk is done by its rows or by its bytes, whichever comes first: it is held in memory, and is what a crash costs.
 CHUNK_BYTES = 4 << 20
-BATCHES_PER_CHUNK = 16
+BATCHES_PER_CHUNK = 32
 
 
 @dataclass(frozen=True)

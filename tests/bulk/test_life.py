@@ -44,7 +44,7 @@ def output(job: dict[str, Any], what: str = "output") -> list[dict[str, Any]]:
     return [json.loads(line) for line in download(job["result"][f"{what}_url"]).splitlines()]
 
 
-ROWS = [{"id": f"r{number}", "text": "Lovely" if number % 2 else "Terrible"} for number in range(10_000)]
+ROWS = [{"id": f"r{number}", "text": "Lovely" if number % 2 else "Terrible"} for number in range(20_000)]
 
 
 @pytest.mark.parametrize("pack", [bytes, gzip.compress], ids=["plain", "gzip"])
@@ -56,11 +56,11 @@ def test_every_row_is_answered_in_order_with_its_id(client: Client, upload: Send
     assert (job["status"], job["progress"], job["rows"]) == (
         "completed",
         100,
-        {"total": 10_000, "done": 10_000, "failed": 0},
+        {"total": 20_000, "done": 20_000, "failed": 0},
     )
     found = output(job)
     assert [row["id"] for row in found] == [row["id"] for row in ROWS]
-    assert [row["line"] for row in found] == list(range(1, 10_001))
+    assert [row["line"] for row in found] == list(range(1, 20_001))
     assert {row["prediction"] for row in found[1::2]} == {"positive"}
     assert "errors_url" not in job["result"]
 
@@ -115,8 +115,8 @@ def test_finished_parts_can_be_read_while_it_runs_and_after_a_cancel(
     assert client.post(f"/api/v1/jobs/{job_id}/cancel").json["status"] == "canceled"
     work()
     (part,) = client.get(f"/api/v1/jobs/{job_id}/parts").json["parts"]
-    assert (part["first_line"], part["rows"]) == (1, 4096)
-    assert len(download(part["url"]).splitlines()) == 4096
+    assert (part["first_line"], part["rows"]) == (1, 8192)
+    assert len(download(part["url"]).splitlines()) == 8192
     open_ = platform.one("SELECT count(*) FROM jobs WHERE finished_at IS NULL AND tenant_id IS NOT NULL")
     assert open_[0] == 0
 
@@ -228,7 +228,7 @@ def test_an_upload_belongs_to_its_tenant_and_needs_its_file(
 def test_only_the_failed_rows_can_be_handed_in_again(
     client: Client, upload: Send, work: Run, drainer: Drainer, platform: Platform, form: str
 ) -> None:
-    rows = [{"id": f"r{number}", "text": f"Fine, {number}\nand so on"} for number in range(5000)]
+    rows = [{"id": f"r{number}", "text": f"Fine, {number}\nand so on"} for number in range(9000)]
     if form == "csv":
         data = "id,text\n" + "".join(f'{row["id"]},"{row["text"]}"\n' for row in rows)
         upload_id = upload(data.encode(), "text/csv")
@@ -242,7 +242,7 @@ def test_only_the_failed_rows_can_be_handed_in_again(
     work()
     before = output(show(client, job_id))
     failed = [row for row in before if "error" in row]
-    assert [row["id"] for row in failed] == [row["id"] for row in rows[4096:]]
+    assert [row["id"] for row in failed] == [row["id"] for row in rows[8192:]]
     again = client.post(f"/api/v1/jobs/{job_id}/retry?rows=failed")
     assert again.status_code == 202, again.text
     work()
