@@ -29,11 +29,16 @@ def taken(here: Resources, body: Mapping[str, Any], resolved: Resolved) -> tuple
     if manifest.takes_file:
         if form is not None:
             raise errors.InvalidInput.field("options.format", f"is for files of rows; {resolved.model} takes the file")
+        if "output_url" in body:
+            raise errors.InvalidInput.field("output_url", f"is for files of rows; {resolved.model} takes the file")
         return Kind.FILE, {**kept, "fields": schema.validate_inputs(manifest, body.get("inputs", {}))}
     if "inputs" in body:
         raise errors.InvalidInput.field("inputs", f"come from the file; {resolved.model} answers its rows")
     if form is None and said is None:
         raise errors.InvalidInput.field("options.format", "is required: neither type nor name of the file says it")
+    if "output_url" in body:
+        here.fetcher.check_target(body["output_url"])
+        kept["output_url"] = here.seal.seal(body["output_url"])
     return Kind.BULK, {**kept, "format": form or said}
 
 
@@ -62,6 +67,7 @@ def output(found: Job) -> dict[str, Any]:
     """A completed bulk job's result."""
     stored = found.result or {}
     answer: dict[str, Any] = {"rows": stored["rows"], "failed": stored["failed"], "expires_at": expires_at()}
+    answer |= {name: stored[name] for name in ("sent", "send_error") if name in stored}
     for what in ("output", "errors"):
         if key := stored.get(f"{what}_key"):
             answer[f"{what}_url"] = address(key, f"{ids.job_id(found.id)}.{what}.jsonl")

@@ -22,6 +22,8 @@ CoatcheckError
 ├── InputNotFound           nothing at the signed URL
 ├── InputForbidden          the signed URL gives nothing to us
 ├── InputUnavailable        the signed URL's store does not answer            (retryable)
+├── OutputRefused           the signed URL does not take the output
+├── OutputUnavailable       its store does not answer                         (retryable)
 ├── InputChanged            the file is not the one that was accepted
 ├── InputUnreadable         the file is not what it says
 ├── InputTooLarge           the file, or one of its rows, is larger than allowed
@@ -194,6 +196,19 @@ class InputUnavailable(CoatcheckError):
     """The store of the file does not answer"""
 
     code = "INPUT_UNAVAILABLE"
+    retryable = True
+
+
+class OutputRefused(CoatcheckError):
+    """The URL does not take the file"""
+
+    code = "OUTPUT_REFUSED"
+
+
+class OutputUnavailable(CoatcheckError):
+    """The store of the output does not answer"""
+
+    code = "OUTPUT_UNAVAILABLE"
     retryable = True
 
 

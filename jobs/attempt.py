@@ -84,7 +84,7 @@ class Attempts:
         """Cut the file, or, when its chunks have ended, put the parts together."""
         job = held.job
         if chunks := progress.chunks(self.engine, job.id):
-            return merge.merge(self.store, resolved.manifest, held, chunks)
+            return merge.merge(self.store, resolved.manifest, held, chunks, self.sources.sender(job.inputs))
         if "failed_of" in job.inputs:
             earlier = progress.chunks(self.engine, uuid.UUID(job.inputs["failed_of"]))
             made: plan.Plan | None = plan.make_again(

@@ -1,12 +1,12 @@
-"""The file that a job was made from."""
+"""The file that a job was made from, and the one that its client wants."""
 
 from __future__ import annotations
 
 import base64
 import hashlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import IO, Any
 
 from core import errors
 from core.seal import Seal
@@ -30,6 +30,12 @@ class Sources:
         else:
             pieces = self.store.stream(inputs["key"], inputs["etag"])
         return _checked(pieces, inputs["sha256"])
+
+    def sender(self, inputs: Mapping[str, Any]) -> Callable[[IO[bytes], int], None] | None:
+        """Sends the output to the client's own signed URL, if there is one."""
+        if "output_url" not in inputs:
+            return None
+        return lambda file, size: self.fetcher.put(self.seal.open(inputs["output_url"]), file, size)
 
 
 def _checked(pieces: Iterator[bytes], sha256: str | None) -> Iterator[bytes]:

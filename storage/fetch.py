@@ -1,4 +1,4 @@
-"""Files in clients' own buckets, by signed URL.
+"""Files in clients' own buckets, by signed URL: read, and written.
 
 Only buckets that the operator allows, only the address that was checked, no redirect, no proxy, no more bytes than
 allowed. A signed URL is a secret: it is in no message, and no error carries the one that was asked.
@@ -15,6 +15,7 @@ import urllib.parse
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import IO
 
 import urllib3
 
@@ -22,7 +23,8 @@ from core import errors
 from core.settings import Settings
 
 CHUNK = 256 * 1024
-FIELD = "input_url"
+FIELD, TARGET = "input_url", "output_url"
+JSONL = "application/x-ndjson"
 #: A URL must be good for at least so long when it is handed in.
 SPARE_S = 60
 #: Slower than this, after a start, is not a transfer.
@@ -80,7 +82,7 @@ class Fetcher:
 
     def probe(self, url: str) -> Found:
         """Look at the file; raises InvalidInput for a URL that may not be asked, and all that asking can raise."""
-        _check_signature(url)
+        _check_signature(url, FIELD)
         with self._get(url, {"Range": "bytes=0-0"}, within_s=PROBE_S) as response:
             total = response.headers.get("Content-Range", "").rpartition("/")[2] or response.headers["Content-Length"]
             found = Found(int(total), response.headers.get("ETag"))
@@ -108,53 +110,83 @@ class Fetcher:
             issue = f"{FIELD} has more than {self._max_bytes} bytes"
             raise errors.InputTooLarge(issue, details={"field": FIELD, "limit": self._max_bytes})
 
+    def check_target(self, url: str) -> None:
+        """Raises InvalidInput or InputExpired for a URL that may not be written to."""
+        self._allowed(_parse(url, TARGET), TARGET)
+        _check_signature(url, TARGET)
+
+    def put(self, url: str, file: IO[bytes], size: int) -> None:
+        """Send `size` bytes to a signed URL; raises OutputRefused, OutputUnavailable, InvalidInput, InputForbidden."""
+        with self._ask(
+            "PUT", url, {"Content-Length": str(size), "Content-Type": JSONL}, TARGET, _steady(file)
+        ) as answer:
+            if answer.status >= 500 or answer.status == 429:
+                raise errors.OutputUnavailable(f"{TARGET} answers {answer.status}")
+            if answer.status not in (200, 201, 204):
+                raise errors.OutputRefused(f"{TARGET} answers {answer.status}")
+
     @contextmanager
     def _get(
         self, url: str, headers: dict[str, str], within_s: float | None = None
     ) -> Iterator[urllib3.BaseHTTPResponse]:
         """A good answer; raises InvalidInput and every Input… error."""
-        parts = _parse(url)
-        bucket = self._allowed(parts)
+        with self._ask("GET", url, headers, FIELD, within_s=within_s) as response:
+            _judge(response)
+            yield response
+
+    @contextmanager
+    def _ask(
+        self,
+        method: str,
+        url: str,
+        headers: dict[str, str],
+        field: str,
+        body: Iterator[bytes] | None = None,
+        within_s: float | None = None,
+    ) -> Iterator[urllib3.BaseHTTPResponse]:
+        """Whatever the answer is; raises InvalidInput, InputForbidden, and InputUnavailable or OutputUnavailable."""
+        parts = _parse(url, field)
+        bucket = self._allowed(parts, field)
+        unavailable = errors.InputUnavailable if field == FIELD else errors.OutputUnavailable
         try:
-            with _pool(parts, _address(str(parts.hostname), bucket), within_s) as pool:
+            with _pool(parts, _address(str(parts.hostname), bucket, field), within_s) as pool:
                 asked = {**headers, "Host": parts.netloc, "Accept-Encoding": "identity", "User-Agent": "coatcheck"}
                 target = urllib.parse.urlunsplit(("", "", parts.path, parts.query, ""))
-                response = pool.request("GET", target, headers=asked, redirect=False, preload_content=False)
+                response = pool.request(method, target, body=body, headers=asked, redirect=False, preload_content=False)
                 try:
-                    _judge(response)
                     yield response
                 finally:
                     response.close()
         except _OUTAGES as error:
             # urllib3 quotes the URL.
-            raise errors.InputUnavailable(f"{FIELD} does not answer: {type(error).__name__}") from None
+            raise unavailable(f"{field} does not answer: {type(error).__name__}") from None
 
-    def _allowed(self, parts: urllib.parse.SplitResult) -> Bucket:
+    def _allowed(self, parts: urllib.parse.SplitResult, field: str) -> Bucket:
         scheme, host = parts.scheme, str(parts.hostname)
         port = parts.port or PORTS[scheme]
         for bucket in self._buckets:
             if bucket.holds(scheme, host, port, parts.path):
                 return bucket
-        raise errors.InvalidInput.field(FIELD, "is in no bucket that this platform may read")
+        raise errors.InvalidInput.field(field, "is in no bucket that this platform may use")
 
 
-def _parse(url: str) -> urllib.parse.SplitResult:
+def _parse(url: str, field: str) -> urllib.parse.SplitResult:
     """The URL, if there is only one way to read it; raises InvalidInput."""
     try:
         parts = urllib.parse.urlsplit(url)
         parts.port  # noqa: B018 - raises where it is not a number
     except ValueError as error:
-        raise errors.InvalidInput.field(FIELD, "is not a URL") from error
+        raise errors.InvalidInput.field(field, "is not a URL") from error
     if not _PLAIN.fullmatch(url) or not parts.hostname or parts.netloc != parts.netloc.lower():
-        raise errors.InvalidInput.field(FIELD, "must be a plain https URL, its host in lower case, with no fragment")
+        raise errors.InvalidInput.field(field, "must be a plain https URL, its host in lower case, with no fragment")
     if "@" in parts.netloc:
-        raise errors.InvalidInput.field(FIELD, "must have no user in it")
+        raise errors.InvalidInput.field(field, "must have no user in it")
     if {".", ".."} & set(urllib.parse.unquote(parts.path).split("/")):
-        raise errors.InvalidInput.field(FIELD, "must have no . or .. in its path")
+        raise errors.InvalidInput.field(field, "must have no . or .. in its path")
     return parts
 
 
-def _check_signature(url: str) -> None:
+def _check_signature(url: str, field: str) -> None:
     """Raises InvalidInput where there is none, InputExpired where it does not hold long enough."""
     query = urllib.parse.parse_qs(urllib.parse.urlsplit(url).query)
     one = {name: values[0] for name, values in query.items() if len(values) == 1}
@@ -164,19 +196,19 @@ def _check_signature(url: str) -> None:
                 signed_at = dt.datetime.strptime(one[f"{prefix}-Date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=dt.UTC)
                 ends_at = signed_at + dt.timedelta(seconds=int(one[f"{prefix}-Expires"]))
             except (KeyError, ValueError, OverflowError) as error:
-                raise errors.InvalidInput.field(FIELD, f"must say {prefix}-Date and {prefix}-Expires") from error
+                raise errors.InvalidInput.field(field, f"must say {prefix}-Date and {prefix}-Expires") from error
             if ends_at < dt.datetime.now(dt.UTC) + dt.timedelta(seconds=SPARE_S):
-                issue = f"{FIELD} must be good for at least {SPARE_S} s more; it ends at {ends_at:%Y-%m-%dT%H:%M:%SZ}"
-                raise errors.InputExpired(issue, details={"field": FIELD})
+                issue = f"{field} must be good for at least {SPARE_S} s more; it ends at {ends_at:%Y-%m-%dT%H:%M:%SZ}"
+                raise errors.InputExpired(issue, details={"field": field})
             return
-    raise errors.InvalidInput.field(FIELD, "must be signed (Signature Version 4, in its query)")
+    raise errors.InvalidInput.field(field, "must be signed (Signature Version 4, in its query)")
 
 
-def _address(host: str, bucket: Bucket) -> str:
+def _address(host: str, bucket: Bucket, field: str) -> str:
     """Where to connect: what was checked is what is used. Raises InputForbidden, and OSError without an answer."""
     found = {str(item[4][0]) for item in socket.getaddrinfo(host, bucket.port, type=socket.SOCK_STREAM)}
     if not bucket.private and not all(_public(address) for address in found):
-        raise errors.InputForbidden(f"{FIELD} is at an address that is not public", details={"field": FIELD})
+        raise errors.InputForbidden(f"{field} is at an address that is not public", details={"field": field})
     return min(found)
 
 
@@ -204,6 +236,17 @@ def _pool(
         yield pool
     finally:
         pool.close()
+
+
+def _steady(file: IO[bytes]) -> Iterator[bytes]:
+    """The file in pieces, as long as they are taken at some speed."""
+    started, size = time.monotonic(), 0
+    while piece := file.read(CHUNK):
+        seconds = time.monotonic() - started
+        if seconds > START_S and size / seconds < SLOWEST_BYTES_PER_S:
+            raise errors.OutputUnavailable(f"{TARGET} takes fewer than {SLOWEST_BYTES_PER_S} bytes a second")
+        size += len(piece)
+        yield piece
 
 
 def _judge(response: urllib3.BaseHTTPResponse) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -69,8 +70,11 @@ class Store:
 
     def put_file(self, key: str, file: IO[bytes]) -> Head:
         """Store a file from where it stands, in parts; raises Unavailable."""
+        file.flush()
         try:
-            self.client.upload_fileobj(file, self._bucket, key, Config=_IN_PARTS)
+            # boto3 closes what it is given.
+            with os.fdopen(os.dup(file.fileno()), "rb") as same:
+                self.client.upload_fileobj(same, self._bucket, key, Config=_IN_PARTS)
         except UPLOAD_OUTAGES as error:
             raise _unavailable("did not take", key, error) from error
         head = self.head(key)

@@ -83,6 +83,10 @@ class NewJob(Schema):
         validate=validate.Length(1, 4096),
         metadata={"description": "Instead of `inputs`: a signed URL of such a file in a bucket that is allowed."},
     )
+    output_url = StrictString(
+        validate=validate.Length(1, 4096),
+        metadata={"description": "Of a file of rows: a signed URL that the output is PUT to as well."},
+    )
     options = fields.Nested(JobOptions, load_default=dict)
     priority = StrictString(validate=validate.OneOf(list(Priority)), load_default="normal")
     expires_in_s = StrictInteger(validate=validate.Range(1), metadata={"description": "Seconds it may take in all."})
@@ -96,6 +100,8 @@ class NewJob(Schema):
             raise ValidationError({"input_url": ["is given beside upload_id; there is one file to a job"]})
         if not files and "inputs" not in data:
             raise ValidationError({"inputs": ["is required, or upload_id or input_url instead"]})
+        if not files and "output_url" in data:
+            raise ValidationError({"output_url": ["is for files only"]})
         if not files:
             for name in ("return_errors", "format"):
                 if name in data.get("options", {}):

@@ -18,7 +18,7 @@ from core import errors
 from jobs.drain import Drainer
 from storage import fetch
 from storage.fetch import Fetcher
-from tests.bulk.conftest import Run
+from tests.bulk.conftest import Run, download
 from tests.bulk.test_life import ROWS, lines, output, show
 from tests.conftest import Platform
 
@@ -41,6 +41,17 @@ def sign(platform: Platform) -> Sign:
         return s3.generate_presigned_url("get_object", Params={"Bucket": bucket, "Key": name}, ExpiresIn=good_for_s)
 
     return put
+
+
+@pytest.fixture
+def target(platform: Platform) -> Callable[..., str]:
+    """A signed URL that takes a file."""
+
+    def sign_put(name: str, bucket: str = "inbox") -> str:
+        address = {"Bucket": bucket, "Key": name}
+        return platform.store.client.generate_presigned_url("put_object", Params=address, ExpiresIn=600)
+
+    return sign_put
 
 
 def submit(client: Client, url: str, **options: str) -> Any:
@@ -141,6 +152,38 @@ def test_a_url_that_expires_while_its_job_waits_ends_it(
     work()
     job = show(client, job_id)
     assert (job["status"], job["error"]["code"]) == ("failed", "INPUT_EXPIRED")
+
+
+def test_the_output_is_sent_to_the_clients_bucket_as_well(
+    client: Client, sign: Sign, target: Callable[..., str], work: Run, platform: Platform
+) -> None:
+    body = {"input_url": sign(), "output_url": target("out.jsonl")}
+    job_id = client.post("/api/v1/jobs", json=body).json["job_id"]
+    work()
+    job = show(client, job_id)
+    assert job["result"]["sent"] is True
+    sent = platform.store.client.get_object(Bucket="inbox", Key="out.jsonl")["Body"].read()
+    assert sent == download(job["result"]["output_url"])
+
+
+def test_an_output_that_nobody_takes_is_said_and_kept(
+    client: Client, sign: Sign, target: Callable[..., str], work: Run
+) -> None:
+    url = target("out.jsonl").replace("out.jsonl", "another.jsonl")
+    job_id = client.post("/api/v1/jobs", json={"input_url": sign(), "output_url": url}).json["job_id"]
+    work()
+    job = show(client, job_id)
+    assert (job["status"], job["result"]["send_error"]["code"]) == ("completed", "OUTPUT_REFUSED")
+    assert len(output(job)) == 5
+
+
+def test_an_output_may_go_only_where_input_may_come_from(
+    client: Client, sign: Sign, target: Callable[..., str]
+) -> None:
+    answer = client.post("/api/v1/jobs", json={"input_url": sign(), "output_url": target("x", "coatcheck")})
+    assert answer.json["error"]["details"]["field"] == "output_url"
+    answer = client.post("/api/v1/jobs", json={"inputs": {"text": "x"}, "output_url": target("x")})
+    assert answer.json["error"]["details"]["field"] == "output_url"
 
 
 class Store(http.server.BaseHTTPRequestHandler):
