@@ -54,10 +54,10 @@ class Supervisor:
         if self.state.ports["api"] != state.API_PORT:
             click.echo(f"  port {state.API_PORT} is not ours: the API listens on {self.state.ports['api']}")
         urls = self.state.urls(self.environ)
-        # Here, where it costs nothing yet, and not in the log of the first process that stumbles over it.
-        os.environ.update(urls)
-        settings.load()
         env = platform_processes.environment(self.root, self.state, urls, self.environ)
+        # Here, where it costs nothing yet, and not in the log of the first process that stumbles over it.
+        os.environ.update(env)
+        settings.load()
         self._engines(urls, env)
         with _step("tables migrated"):
             self._once(platform_processes.command("migrate"), env)
@@ -132,6 +132,7 @@ class Supervisor:
             "COATCHECK_URL": f"http://127.0.0.1:{self.state.ports['api']}",
             "COATCHECK_API_KEY": keys["api"],
             "COATCHECK_ADMIN_KEY": keys["admin"],
+            "COATCHECK_SECRET_KEY": env["COATCHECK_SECRET_KEY"],
             **urls,
             "FLOWER_URL": flower,
         }
