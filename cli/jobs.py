@@ -16,6 +16,7 @@ from cli.remote import Remote
 JSONL = "application/x-ndjson"
 TYPES = {".jsonl": JSONL, ".ndjson": JSONL, ".csv": "text/csv", ".gz": "application/gzip"}
 ENDED = ("completed", "failed", "canceled", "expired")
+WIDE = 110
 #: On the terminal, away from what is piped on.
 screen = Console(stderr=True)
 
@@ -50,7 +51,8 @@ def submit(
         if no_wait:
             click.echo(job_id)
             return
-        screen.print(f"{job_id}; it goes on if you leave, and `coatcheck result {job_id}` fetches it")
+        said = f"{job_id}: it goes on if you leave; then `coatcheck result {job_id}`"
+        screen.print(said, soft_wrap=True, highlight=False)
         job = _watch(remote, job_id, progress)
     _save(remote, job, output or file.with_name(file.name + ".out.jsonl"))
 
@@ -63,14 +65,18 @@ def jobs(status: str | None, model: str | None, limit: int) -> None:
     """Your jobs, newest first."""
     asked = {"status": status, "model": model, "limit": str(limit)}
     found = Remote.from_environment().get("/jobs", **{name: value for name, value in asked.items() if value})
-    table = Table("job", "status", "progress", "model", "accepted", "why")
+    table = Table("job", "status", "progress", "model", "accepted", "why", box=None, pad_edge=False)
+    for column in table.columns:
+        column.no_wrap = True
     for job in found["jobs"]:
         why = (job.get("error") or job.get("last_error") or {}).get("code", "")
         table.add_row(
             job["job_id"], job["status"], f"{job['progress']} %", f"{job['model']} {job['model_version']}",
-            job["created_at"][:19], why,
+            job["created_at"][:19].replace("T", " "), why,
         )  # fmt: skip
-    Console().print(table)
+    # A terminal's width, but never one that would cut an id; in a pipe, as wide as it takes.
+    console = Console()
+    console.print(table, width=max(console.width, WIDE), crop=False)
 
 
 @click.command()
@@ -123,11 +129,11 @@ def _save(remote: Remote, job: dict[str, Any], path: Path) -> None:
     _check(job)
     found = job["result"]
     remote.download(found["output_url"], path)
-    screen.print(f"{found['rows']:,} rows, {found['failed']:,} failed: {path}")
+    screen.print(f"{found['rows']:,} rows, {found['failed']:,} failed: {path}", soft_wrap=True)
     if "errors_url" in found:
         faults = path.with_name(path.name.removesuffix(".jsonl") + ".errors.jsonl")
         remote.download(found["errors_url"], faults)
-        screen.print(f"the failed ones alone: {faults}")
+        screen.print(f"the failed ones alone: {faults}", soft_wrap=True)
 
 
 def _check(job: dict[str, Any]) -> None:

@@ -34,7 +34,7 @@ PROBE_S = 5.0
 PORTS = {"https": 443, "http": 80}
 _PLAIN = re.compile(r"https?://[!$&'()*+,\-./0-9:;=?@A-Z_a-z~%\[\]]+")
 _OUTAGES = (urllib3.exceptions.HTTPError, OSError)
-#: AWS Signature Version 4 in a query, and Google's form of it.
+#: AWS Signature Version 4 in a query, and Google's form of it; both also know the older Version 2.
 _SIGNATURES = {"X-Amz": "AWS4-HMAC-SHA256", "X-Goog": "GOOG4-RSA-SHA256"}
 
 
@@ -190,18 +190,24 @@ def _check_signature(url: str, field: str) -> None:
     """Raises InvalidInput where there is none, InputExpired where it does not hold long enough."""
     query = urllib.parse.parse_qs(urllib.parse.urlsplit(url).query)
     one = {name: values[0] for name, values in query.items() if len(values) == 1}
+    try:
+        ends_at = _ends_at(one)
+    except (KeyError, ValueError, OverflowError) as error:
+        raise errors.InvalidInput.field(field, "must be signed, and say in its query until when") from error
+    if ends_at < dt.datetime.now(dt.UTC) + dt.timedelta(seconds=SPARE_S):
+        issue = f"{field} must be good for at least {SPARE_S} s more; it ends at {ends_at:%Y-%m-%dT%H:%M:%SZ}"
+        raise errors.InputExpired(issue, details={"field": field})
+
+
+def _ends_at(query: dict[str, str]) -> dt.datetime:
+    """Until when a signed query holds; raises KeyError, ValueError, OverflowError where it is not one."""
     for prefix, algorithm in _SIGNATURES.items():
-        if one.get(f"{prefix}-Algorithm") == algorithm and f"{prefix}-Signature" in one:
-            try:
-                signed_at = dt.datetime.strptime(one[f"{prefix}-Date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=dt.UTC)
-                ends_at = signed_at + dt.timedelta(seconds=int(one[f"{prefix}-Expires"]))
-            except (KeyError, ValueError, OverflowError) as error:
-                raise errors.InvalidInput.field(field, f"must say {prefix}-Date and {prefix}-Expires") from error
-            if ends_at < dt.datetime.now(dt.UTC) + dt.timedelta(seconds=SPARE_S):
-                issue = f"{field} must be good for at least {SPARE_S} s more; it ends at {ends_at:%Y-%m-%dT%H:%M:%SZ}"
-                raise errors.InputExpired(issue, details={"field": field})
-            return
-    raise errors.InvalidInput.field(field, "must be signed (Signature Version 4, in its query)")
+        if query.get(f"{prefix}-Algorithm") == algorithm and query[f"{prefix}-Signature"]:
+            signed_at = dt.datetime.strptime(query[f"{prefix}-Date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=dt.UTC)
+            return signed_at + dt.timedelta(seconds=int(query[f"{prefix}-Expires"]))
+    if {"AWSAccessKeyId", "GoogleAccessId"} & query.keys() and query["Signature"]:
+        return dt.datetime.fromtimestamp(int(query["Expires"]), dt.UTC)
+    raise KeyError
 
 
 def _address(host: str, bucket: Bucket, field: str) -> str:

@@ -11,8 +11,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
 
+import boto3
 import flask.testing
 import pytest
+from botocore.config import Config
 
 from core import errors
 from jobs.drain import Drainer
@@ -63,6 +65,23 @@ def test_a_file_in_the_clients_bucket_is_answered(client: Client, sign: Sign, wo
     assert answer.status_code == 202, answer.text
     work()
     assert [row["id"] for row in output(show(client, answer.json["job_id"]))] == [row["id"] for row in ROWS[:5]]
+
+
+def test_an_older_kind_of_signature_is_as_good(client: Client, sign: Sign, work: Run, platform: Platform) -> None:
+    sign()
+    address = {"Bucket": "inbox", "Key": "rows.jsonl"}
+    old = boto3.client(
+        "s3",
+        endpoint_url=platform.settings.s3_endpoint_url,
+        aws_access_key_id=platform.settings.s3_access_key,
+        aws_secret_access_key=platform.settings.s3_secret_key,
+        region_name="us-east-1",
+        config=Config(signature_version="s3", s3={"addressing_style": "path"}),
+    )
+    answer = submit(client, old.generate_presigned_url("get_object", Params=address, ExpiresIn=600))
+    assert answer.status_code == 202, answer.text
+    work()
+    assert show(client, answer.json["job_id"])["status"] == "completed"
 
 
 def test_the_url_is_nowhere_in_clear(client: Client, sign: Sign, platform: Platform, capfd: Any) -> None:
