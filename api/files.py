@@ -24,22 +24,41 @@ def taken(here: Resources, body: Mapping[str, Any], resolved: Resolved) -> tuple
 
     Raises UploadNotFound, InvalidInput, and all that looking at a signed URL can raise.
     """
-    form, manifest = body["options"].get("format"), resolved.manifest
-    kept, said = _at_url(here, body["input_url"]) if "input_url" in body else _uploaded(here, body["upload_id"])
-    if manifest.takes_file:
-        if form is not None:
-            raise errors.InvalidInput.field("options.format", f"is for files of rows; {resolved.model} takes the file")
+    for name in ("format", "return_errors") if resolved.manifest.takes_file else ():
+        if name in body["options"]:
+            raise errors.InvalidInput.field(f"options.{name}", f"is for rows; {resolved.model} takes the whole file")
+    kept, said = _at_url(here, body["input_url"]) if "input_url" in body else _uploaded(here, body, resolved)
+    if resolved.manifest.takes_file:
         if "output_url" in body:
-            raise errors.InvalidInput.field("output_url", f"is for files of rows; {resolved.model} takes the file")
-        return Kind.FILE, {**kept, "fields": schema.validate_inputs(manifest, body.get("inputs", {}))}
+            raise errors.InvalidInput.field("output_url", f"is for rows; {resolved.model} takes the whole file")
+        return Kind.FILE, {**kept, "fields": schema.validate_inputs(resolved.manifest, body.get("inputs", {}))}
     if "inputs" in body:
         raise errors.InvalidInput.field("inputs", f"come from the file; {resolved.model} answers its rows")
-    if form is None and said is None:
+    form = body["options"].get("format") or said
+    if form is None:
         raise errors.InvalidInput.field("options.format", "is required: neither type nor name of the file says it")
     if "output_url" in body:
         here.fetcher.check_target(body["output_url"])
         kept["output_url"] = here.seal.seal(body["output_url"])
-    return Kind.BULK, {**kept, "format": form or said}
+    return Kind.BULK, {**kept, "format": form}
+
+
+def _uploaded(here: Resources, body: Mapping[str, Any], resolved: Resolved) -> tuple[dict[str, Any], str | None]:
+    upload_id = ids.parse_upload_id(body["upload_id"])
+    found = uploads.use(here.engine, here.store, requests.caller().tenant_id, upload_id)
+    wanted = "audio" if resolved.manifest.takes_file else "JSONL, CSV or either gzipped"
+    if found.content_type.startswith("audio/") != resolved.manifest.takes_file:
+        raise errors.InvalidInput.field("upload_id", f"is {found.content_type}; {resolved.model} takes {wanted}")
+    form, fixed = body["options"].get("format"), uploads.TYPES[found.content_type]
+    if None not in (form, fixed) and form != fixed:
+        raise errors.InvalidInput.field("options.format", f"is not what the upload is: {found.content_type}")
+    return {"key": found.key, "etag": found.etag, "sha256": found.sha256}, found.format
+
+
+def _at_url(here: Resources, url: str) -> tuple[dict[str, Any], str | None]:
+    found = here.fetcher.probe(url)
+    kept = {"url": here.seal.seal(url), "etag": found.etag, "sha256": None}
+    return kept, uploads.by_name(urllib.parse.urlsplit(url).path)
 
 
 def failed_rows(here: Resources, old: Job) -> dict[str, Any]:
@@ -50,17 +69,6 @@ def failed_rows(here: Resources, old: Job) -> dict[str, Any]:
     if old.status.is_terminal and (count.total == 0 or (old.status is Status.COMPLETED and count.failed == 0)):
         raise errors.JobStateConflict("No row of this job has failed", details={"field": "rows", "issue": "0 failed"})
     return {"failed_of": old.id.hex, "sha256": None}
-
-
-def _uploaded(here: Resources, upload_id: str) -> tuple[dict[str, Any], str | None]:
-    found = uploads.use(here.engine, here.store, requests.caller().tenant_id, ids.parse_upload_id(upload_id))
-    return {"key": found.key, "etag": found.etag, "sha256": found.sha256}, found.format
-
-
-def _at_url(here: Resources, url: str) -> tuple[dict[str, Any], str | None]:
-    found = here.fetcher.probe(url)
-    kept = {"url": here.seal.seal(url), "etag": found.etag, "sha256": None}
-    return kept, uploads.by_name(urllib.parse.urlsplit(url).path)
 
 
 def output(found: Job) -> dict[str, Any]:

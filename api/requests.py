@@ -11,7 +11,7 @@ import structlog
 
 from access.keys import Caller
 from api import resources
-from core import metrics
+from core import errors, metrics
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
@@ -45,6 +45,12 @@ def authenticate() -> None:
     caller = resources.here().keyring.verify(token)
     caller.require("jobs")
     flask.g.caller = caller
+
+
+def nothing_in_body() -> None:
+    """For routes that take none; raises InvalidInput."""
+    if flask.request.get_data() not in (b"", b"{}"):
+        raise errors.InvalidInput.field("body", "must be empty")
 
 
 def caller() -> Caller:

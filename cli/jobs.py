@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +14,8 @@ from rich.table import Table
 
 from cli.remote import Remote
 
-JSONL = "application/x-ndjson"
-TYPES = {".jsonl": JSONL, ".ndjson": JSONL, ".csv": "text/csv", ".gz": "application/gzip"}
+JSONL, GZIP = "application/x-ndjson", "application/gzip"
+TYPES = {".jsonl": JSONL, ".ndjson": JSONL, ".csv": "text/csv", ".gz": GZIP}
 ENDED = ("completed", "failed", "canceled", "expired")
 WIDE = 110
 #: On the terminal, away from what is piped on.
@@ -41,7 +42,8 @@ def submit(
     no_wait: bool,
 ) -> None:
     """Have every row of FILE answered: JSONL (an input on each line, with an `id` if you like) or CSV, also gzipped."""
-    remote = Remote.from_environment()
+    remote, target = Remote.from_environment(), output or file.with_name(file.name + ".out.jsonl")
+    _check_before(remote, file, target, model, form)
     with Progress(*_columns(), console=screen) as progress:
         upload_id = _upload(remote, file, progress)
         options = {"return_errors": "fail_fast" if fail_fast else "individual", **({"format": form} if form else {})}
@@ -54,7 +56,7 @@ def submit(
         said = f"{job_id}: it goes on if you leave; then `coatcheck result {job_id}`"
         screen.print(said, soft_wrap=True, highlight=False)
         job = _watch(remote, job_id, progress)
-    _save(remote, job, output or file.with_name(file.name + ".out.jsonl"))
+    _save(remote, job, target)
 
 
 @click.command()
@@ -103,9 +105,23 @@ def _columns() -> tuple[Any, ...]:
     return name, BarColumn(), TaskProgressColumn(), TimeRemainingColumn(), rows
 
 
+def _check_before(remote: Remote, file: Path, target: Path, model: str | None, form: str | None) -> None:
+    """What would otherwise be found out only after all the work."""
+    if not file.stat().st_size:
+        raise click.ClickException(f"{file} is empty")
+    if form is None and not any(file.name.lower().removesuffix(".gz").endswith(ending) for ending in TYPES):
+        raise click.UsageError(f"The name of {file} does not say how its rows are written: add --format jsonl or csv")
+    if target.exists() and target.samefile(file):
+        raise click.UsageError(f"{target} is the input; choose another --output")
+    if not os.access(target if target.exists() else target.parent, os.W_OK):
+        raise click.ClickException(f"{target} cannot be written; choose another --output")
+    if model is not None:
+        remote.get(f"/models/{model}")
+
+
 def _upload(remote: Remote, file: Path, progress: Progress) -> str:
     size = file.stat().st_size
-    kind = TYPES.get(file.suffix.lower(), JSONL)
+    kind = TYPES.get(file.suffix.lower(), GZIP)
     place = remote.post("/uploads", {"filename": file.name[-255:], "content_type": kind, "size": size})
     task = progress.add_task("uploading", total=size, rows="")
     with file.open("rb") as stream:

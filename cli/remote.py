@@ -32,6 +32,8 @@ class Remote:
         url, key = os.environ.get("COATCHECK_URL"), os.environ.get("COATCHECK_API_KEY")
         if not url or not key:
             raise click.UsageError("Set COATCHECK_URL and COATCHECK_API_KEY (here: `. .coatcheck/env`)")
+        if not url.startswith(("http://", "https://")):
+            raise click.UsageError("COATCHECK_URL must begin with http:// or https://")
         return cls(url, key)
 
     def get(self, path: str, **query: str) -> dict[str, Any]:
@@ -61,14 +63,16 @@ class Remote:
             raise click.ClickException(f"The store did not take the file: {answer.status} {answer.data[:300].decode()}")
 
     def download(self, url: str, path: Path) -> None:
-        """Save what is at a signed address, whole or not at all."""
-        scratch = path.with_name(path.name + ".part")
+        """Save what is at a signed address: a file whole or not at all, anything else as it comes."""
+        plain = path.is_file() or not path.exists()
+        scratch = path.with_name(path.name + ".part") if plain else path
         with self._http.request("GET", url, preload_content=False) as answer, scratch.open("wb") as file:
             if answer.status != 200:
                 raise click.ClickException(f"The store did not give {path.name}: {answer.status}")
             for piece in answer.stream(PIECE):
                 file.write(piece)
-        scratch.replace(path)
+        if plain:
+            scratch.replace(path)
 
     def _call(
         self, method: str, path: str, *, query: Mapping[str, str] | None = None, body: Any = None, headers: Any = None
@@ -79,7 +83,10 @@ class Remote:
                 method, f"{self._url}{API}{path}", fields=query, headers=asked, **({"json": body} if body else {})
             )
         except urllib3.exceptions.HTTPError as error:
-            raise click.ClickException(f"{self._url} does not answer: {type(error).__name__}") from error
+            why = getattr(error, "reason", None) or error
+            raise click.ClickException(f"{self._url} does not answer: {type(why).__name__}") from error
+        except ValueError as error:
+            raise click.ClickException(f"COATCHECK_API_KEY or COATCHECK_URL is damaged: {error}") from error
         try:
             found: dict[str, Any] = json.loads(answer.data)
         except ValueError as error:

@@ -109,6 +109,7 @@ class Attempts:
             held,
             self.sources.open(job.inputs),
             form=job.inputs["format"],
+            fields=[field.name for field in resolved.manifest.fields],
             key=f"{work.folder(job.id)}input.{job.attempt}",
             max_batch=resolved.manifest.max_batch,
             max_bytes=self.settings.max_unpacked_bytes,

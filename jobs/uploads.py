@@ -50,16 +50,6 @@ ORDER BY uploads.created_at LIMIT :limit FOR UPDATE OF uploads SKIP LOCKED
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where and how to send the file: a POST of `fields` and then the file, by anybody who has them."""
-
-    id: uuid.UUID
-    url: str
-    fields: Mapping[str, str]
-    expires_at: dt.datetime
-
-
-@dataclass(frozen=True)
 class File:
     """An uploaded file as it is now; `etag` pins it."""
 
@@ -67,6 +57,7 @@ class File:
     etag: str
     size: int
     sha256: str | None  #: base64, as its uploader gave it
+    content_type: str
     format: str | None  #: jsonl or csv, if type or name say so
 
 
@@ -76,7 +67,6 @@ def key(upload_id: uuid.UUID) -> str:
 
 def create(
     engine: sqlalchemy.Engine,
-    store: Store,
     tenant_id: uuid.UUID,
     *,
     filename: str | None,
@@ -84,24 +74,28 @@ def create(
     size: int,
     sha256: str | None,
     expires_s: int,
-) -> Place:
-    """A place for one file of just this size, type and digest; raises InvalidInput, Unavailable."""
-    new_id, digest = ids.uuid7(), _base64(sha256) if sha256 else None
+) -> tuple[uuid.UUID, dt.datetime]:
+    """A place for one file of just this size, type and digest, and until when it is open; raises InvalidInput."""
+    new_id = ids.uuid7()
     values: dict[str, Any] = {
         "id": new_id,
         "tenant_id": tenant_id,
         "filename": filename,
         "content_type": content_type,
         "size": size,
-        "sha256": digest,
+        "sha256": _base64(sha256) if sha256 else None,
         "expires_s": expires_s,
     }
     with engine.begin() as connection:
-        expires_at = connection.execute(_INSERT, values).scalar_one()
-    form = store.presign_post(
-        key(new_id), content_type=content_type, size=size, sha256=values["sha256"], expires_s=expires_s
-    )
-    return Place(new_id, form["url"], form["fields"], expires_at)
+        return new_id, connection.execute(_INSERT, values).scalar_one()
+
+
+def form(
+    store: Store, upload_id: uuid.UUID, *, content_type: str, size: int, sha256: str | None, expires_s: int
+) -> Any:
+    """Where and how to send the file: a POST to `url` of `fields` and then the file, by anybody who has them."""
+    digest = _base64(sha256) if sha256 else None
+    return store.presign_post(key(upload_id), content_type=content_type, size=size, sha256=digest, expires_s=expires_s)
 
 
 def use(engine: sqlalchemy.Engine, store: Store, tenant_id: uuid.UUID, upload_id: uuid.UUID) -> File:
@@ -114,8 +108,8 @@ def use(engine: sqlalchemy.Engine, store: Store, tenant_id: uuid.UUID, upload_id
     head = store.head(key(upload_id))
     if head is None:
         raise errors.InvalidInput.field("upload_id", "has no file yet; send it to the upload's url first")
-    form = TYPES[row.content_type] or by_name(row.filename or "")
-    return File(key(upload_id), head.etag, head.size, row.sha256, form)
+    rows = TYPES[row.content_type] or by_name(row.filename or "")
+    return File(key(upload_id), head.etag, head.size, row.sha256, row.content_type, rows)
 
 
 def purge(engine: sqlalchemy.Engine, store: Store) -> int:

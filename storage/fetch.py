@@ -82,7 +82,7 @@ class Fetcher:
 
     def probe(self, url: str) -> Found:
         """Look at the file; raises InvalidInput for a URL that may not be asked, and all that asking can raise."""
-        _check_signature(url, FIELD)
+        _check_signature(_parse(url, FIELD), FIELD)
         with self._get(url, {"Range": "bytes=0-0"}, within_s=PROBE_S) as response:
             total = response.headers.get("Content-Range", "").rpartition("/")[2] or response.headers["Content-Length"]
             found = Found(int(total), response.headers.get("ETag"))
@@ -111,9 +111,10 @@ class Fetcher:
             raise errors.InputTooLarge(issue, details={"field": FIELD, "limit": self._max_bytes})
 
     def check_target(self, url: str) -> None:
-        """Raises InvalidInput or InputExpired for a URL that may not be written to."""
-        self._allowed(_parse(url, TARGET), TARGET)
-        _check_signature(url, TARGET)
+        """Raises InvalidInput for a URL that may not be written to."""
+        parts = _parse(url, TARGET)
+        self._allowed(parts, TARGET)
+        _check_signature(parts, TARGET)
 
     def put(self, url: str, file: IO[bytes], size: int) -> None:
         """Send `size` bytes to a signed URL; raises OutputRefused, OutputUnavailable, InvalidInput, InputForbidden."""
@@ -152,7 +153,16 @@ class Fetcher:
             with _pool(parts, _address(str(parts.hostname), bucket, field), within_s) as pool:
                 asked = {**headers, "Host": parts.netloc, "Accept-Encoding": "identity", "User-Agent": "coatcheck"}
                 target = urllib.parse.urlunsplit(("", "", parts.path, parts.query, ""))
-                response = pool.request(method, target, body=body, headers=asked, redirect=False, preload_content=False)
+                # Not decoded: an object may be compressed, and is then stored with a Content-Encoding of its own.
+                response = pool.request(
+                    method,
+                    target,
+                    body=body,
+                    headers=asked,
+                    redirect=False,
+                    preload_content=False,
+                    decode_content=False,
+                )
                 try:
                     yield response
                 finally:
@@ -186,17 +196,19 @@ def _parse(url: str, field: str) -> urllib.parse.SplitResult:
     return parts
 
 
-def _check_signature(url: str, field: str) -> None:
-    """Raises InvalidInput where there is none, InputExpired where it does not hold long enough."""
-    query = urllib.parse.parse_qs(urllib.parse.urlsplit(url).query)
+def _check_signature(parts: urllib.parse.SplitResult, field: str) -> None:
+    """Raises InvalidInput where there is none, InputExpired where that of the input does not hold long enough."""
+    query = urllib.parse.parse_qs(parts.query)
     one = {name: values[0] for name, values in query.items() if len(values) == 1}
     try:
         ends_at = _ends_at(one)
     except (KeyError, ValueError, OverflowError) as error:
         raise errors.InvalidInput.field(field, "must be signed, and say in its query until when") from error
     if ends_at < dt.datetime.now(dt.UTC) + dt.timedelta(seconds=SPARE_S):
-        issue = f"{field} must be good for at least {SPARE_S} s more; it ends at {ends_at:%Y-%m-%dT%H:%M:%SZ}"
-        raise errors.InputExpired(issue, details={"field": field})
+        issue = f"must be good for at least {SPARE_S} s more; it ends at {ends_at:%Y-%m-%dT%H:%M:%SZ}"
+        if field == TARGET:
+            raise errors.InvalidInput.field(field, issue)
+        raise errors.InputExpired(f"{field} {issue}", details={"field": field})
 
 
 def _ends_at(query: dict[str, str]) -> dt.datetime:

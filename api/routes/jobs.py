@@ -126,6 +126,7 @@ def cancel(job_id: str) -> flask.Response:
     """Take a job back: at once while it is pending, at the worker's next heartbeat while it is processing. Safe to
     repeat."""
     here = resources.here()
+    requests.nothing_in_body()
     return _answer(here, queries.cancel(here.engine, requests.caller().tenant_id, ids.parse_job_id(job_id)))
 
 
@@ -136,6 +137,7 @@ def cancel(job_id: str) -> flask.Response:
 def retry(query: dict[str, Any], job_id: str) -> flask.Response:
     """Hand in an ended job once more: a new job, with the same inputs and model version, linked to the old one; of a
     file all rows, or only those that failed."""
+    requests.nothing_in_body()
     here, old, caller, new_id = resources.here(), _find(job_id), requests.caller(), ids.uuid7()
     inputs = files.failed_rows(here, old) if query else None
     key = once.key("retry", {"job_id": job_id, **query})

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 
 import flask
@@ -33,14 +34,26 @@ def create(body: dict[str, Any]) -> flask.Response:
     limit = here.settings.max_upload_bytes
     if body["size"] > limit:
         raise errors.InvalidInput.field("size", f"must be at most {limit} bytes", received=body["size"])
-    return once.computed(here, once.key("uploads", body), lambda: _create(body))
+    response = once.computed(here, once.key("uploads", body), lambda: _create(body))
+    # Signed at each answer, so that no signature is kept with an Idempotency-Key.
+    made = response.get_json()
+    left_s = (dt.datetime.fromisoformat(made["expires_at"]) - dt.datetime.now(dt.UTC)).total_seconds()
+    form = uploads.form(
+        here.store,
+        ids.parse_upload_id(made["upload_id"]),
+        content_type=body["content_type"],
+        size=body["size"],
+        sha256=body.get("sha256"),
+        expires_s=max(1, int(left_s)),
+    )
+    response.data = flask.json.dumps({**made, "url": form["url"], "fields": form["fields"]})
+    return response
 
 
 def _create(body: dict[str, Any]) -> flask.Response:
     here = resources.here()
-    place = uploads.create(
+    upload_id, expires_at = uploads.create(
         here.engine,
-        here.store,
         requests.caller().tenant_id,
         filename=body.get("filename"),
         content_type=body["content_type"],
@@ -48,13 +61,7 @@ def _create(body: dict[str, Any]) -> flask.Response:
         sha256=body.get("sha256"),
         expires_s=here.settings.upload_s,
     )
-    answer = {
-        "upload_id": ids.upload_id(place.id),
-        "url": place.url,
-        "fields": place.fields,
-        "expires_at": place.expires_at,
-        "request_id": flask.g.request_id,
-    }
+    answer = {"upload_id": ids.upload_id(upload_id), "expires_at": expires_at, "request_id": flask.g.request_id}
     response = flask.jsonify(answer)
     response.status_code = 201
     return response

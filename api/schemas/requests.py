@@ -110,7 +110,8 @@ class NewJob(Schema):
 
 class NewUpload(Schema):
     filename = StrictString(
-        validate=validate.Length(1, 255), metadata={"description": "For people, and for its ending."}
+        validate=validate.Regexp(r"[^\x00-\x1f\x7f]{1,255}\Z", error="must be 1 to 255 characters that can be seen"),
+        metadata={"description": "For its ending."},
     )
     content_type = StrictString(required=True, validate=validate.OneOf(list(TYPES)))
     size = StrictInteger(required=True, validate=validate.Range(1), metadata={"description": "Bytes."})

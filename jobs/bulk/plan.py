@@ -7,7 +7,7 @@ import errno
 import itertools
 import tempfile
 import zlib
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import IO
 
@@ -46,7 +46,15 @@ class Plan:
 
 
 def make(
-    store: Store, held: Held, source: Iterator[bytes], *, form: str, key: str, max_batch: int, max_bytes: int
+    store: Store,
+    held: Held,
+    source: Iterator[bytes],
+    *,
+    form: str,
+    fields: Collection[str],
+    key: str,
+    max_batch: int,
+    max_bytes: int,
 ) -> Plan | None:
     """Copy and cut the file that `source` gives; None if the job is not wanted any more.
 
@@ -62,7 +70,7 @@ def make(
                 return None
             _write(file, piece)
         file.seek(0)
-        header, spans = _cut(file, form, rows=max_batch * BATCHES_PER_CHUNK)
+        header, spans = _cut(file, form, fields, rows=max_batch * BATCHES_PER_CHUNK)
         if not spans:
             raise errors.InputUnreadable("The file has no rows")
         file.seek(0)
@@ -131,13 +139,13 @@ def _write(file: IO[bytes], piece: bytes) -> None:
         raise errors.Unavailable("The worker's disk is full") from error
 
 
-def _cut(file: IO[bytes], form: str, *, rows: int) -> tuple[list[str] | None, list[Span]]:
+def _cut(file: IO[bytes], form: str, fields: Collection[str], *, rows: int) -> tuple[list[str] | None, list[Span]]:
     """The header of a CSV, and the file's rows in spans; raises InputUnreadable, InputTooLarge."""
     lines = _Lines(file)
     records = _csv(lines) if form == "csv" else _jsonl(lines)
     header = next(records, (None, 0))[0] if form == "csv" else None
-    if header is not None and (len(set(header)) != len(header) or not all(header)):
-        raise errors.InputUnreadable("The first line of a CSV must name its columns, each once")
+    if header is not None:
+        _check_header(header, fields)
     spans = []
     start, line, count = lines.offset, lines.number + 1, 0
     for _, filled in records:
@@ -148,6 +156,15 @@ def _cut(file: IO[bytes], form: str, *, rows: int) -> tuple[list[str] | None, li
     if count:
         spans.append(Span(start, lines.offset, line, count))
     return header, spans
+
+
+def _check_header(header: Sequence[str], fields: Collection[str]) -> None:
+    """Raises InputUnreadable."""
+    if len(set(header)) != len(header) or not all(header):
+        raise errors.InputUnreadable("The first line of a CSV must name its columns, each once")
+    if not set(header) & set(fields):
+        named = ", ".join(header)[:200]
+        raise errors.InputUnreadable(f"The first line names no field of the model ({', '.join(fields)}), but: {named}")
 
 
 class _Lines:
@@ -178,11 +195,14 @@ def _jsonl(lines: _Lines) -> Iterator[Record]:
 
 def _csv(lines: _Lines) -> Iterator[Record]:
     """Records of RFC 4180, whose quoted fields may hold newlines."""
+    csv.field_size_limit(MAX_LINE)
     reader = csv.reader((line.decode("utf-8-sig" if lines.number == 1 else "utf-8") for line in lines), strict=True)
+    first = 1
     try:
         for record in reader:
             yield record, int(bool(record))
+            first = lines.number + 1
     except UnicodeDecodeError as error:
         raise errors.InputUnreadable(f"Line {lines.number} is not UTF-8") from error
     except csv.Error as error:
-        raise errors.InputUnreadable(f"Line {lines.number} is not CSV: {error}") from error
+        raise errors.InputUnreadable(f"The row on line {first} is not CSV: {error}") from error

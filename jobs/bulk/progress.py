@@ -143,13 +143,17 @@ def _chunk(row: Any) -> Chunk:
 def count(engine: sqlalchemy.Engine, bulk_id: uuid.UUID) -> Rows:
     """Rows of a job's chunks, as far as they are known."""
     with engine.connect() as connection:
-        return Rows(*connection.execute(_COUNT, {"id": bulk_id}).one())
+        return Rows(*connection.execute(_COUNT, {"id": bulk_id, "fail_fast": FAIL_FAST}).one())
 
 
+# What was not reached is not done. A chunk that failed has an error for each row, unless it is to fail the whole job.
 _COUNT = text("""
-SELECT coalesce(sum(rows), 0), coalesce(sum(CASE WHEN finished_at IS NULL THEN rows * progress / 100 ELSE rows END), 0),
-       coalesce(sum(CASE status WHEN 'completed' THEN failed WHEN 'failed' THEN rows ELSE 0 END), 0)
+SELECT coalesce(sum(rows), 0),
+  coalesce(sum(CASE WHEN status = 'completed' OR lines THEN rows WHEN finished_at IS NULL THEN rows * progress / 100
+                    ELSE 0 END), 0),
+  coalesce(sum(CASE WHEN status = 'completed' THEN failed WHEN lines THEN rows ELSE 0 END), 0)
 FROM (SELECT CAST(inputs ->> 'rows' AS int) AS rows, progress, finished_at, status,
+             status = 'failed' AND options ->> 'return_errors' <> :fail_fast AS lines,
              CAST(body ->> 'failed' AS int) AS failed
       FROM jobs LEFT JOIN job_results ON job_id = jobs.id WHERE parent_id = :id) AS chunks
 """)

@@ -83,6 +83,7 @@ def _lines(data: bytes, first: int) -> Iterator[tuple[int, bytes]]:
 
 
 def _records(data: bytes, first: int) -> Iterator[tuple[int, list[str]]]:
+    csv.field_size_limit(len(data))
     reader = csv.reader(io.StringIO(data.decode(), newline=""), strict=True)
     before = 0
     for record in reader:

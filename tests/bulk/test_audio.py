@@ -91,4 +91,9 @@ def test_a_model_takes_a_file_or_rows_and_says_which(client: Client, upload: Sen
     assert field({"model": "speech", "upload_id": audio, "inputs": {"threshold": 2}}) == "threshold"
     assert field({"model": "speech", "upload_id": audio, "options": {"format": "csv"}}) == "options.format"
     assert field({"model": "sentiment", "upload_id": rows, "inputs": {"text": "x"}}) == "inputs"
-    assert field({"model": "sentiment", "upload_id": audio}) == "options.format"
+    assert field({"model": "sentiment", "upload_id": audio}) == "upload_id"
+    assert field({"model": "speech", "upload_id": rows}) == "upload_id"
+    assert field({"model": "speech", "upload_id": audio, "options": {"return_errors": "fail_fast"}}) == (
+        "options.return_errors"
+    )
+    assert field({"model": "sentiment", "upload_id": rows, "options": {"format": "csv"}}) == "options.format"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import datetime as dt
+import gzip
 import http.server
 import socket
 import threading
@@ -84,6 +85,18 @@ def test_an_older_kind_of_signature_is_as_good(client: Client, sign: Sign, work:
     assert show(client, answer.json["job_id"])["status"] == "completed"
 
 
+def test_an_object_with_a_content_encoding_is_read_as_it_is_stored(
+    client: Client, sign: Sign, work: Run, platform: Platform
+) -> None:
+    url = sign(None, "rows.jsonl.gz")
+    platform.store.client.put_object(
+        Bucket="inbox", Key="rows.jsonl.gz", Body=gzip.compress(DATA), ContentEncoding="gzip"
+    )
+    job_id = submit(client, url).json["job_id"]
+    work()
+    assert show(client, job_id)["rows"]["done"] == 5
+
+
 def test_the_url_is_nowhere_in_clear(client: Client, sign: Sign, platform: Platform, capfd: Any) -> None:
     url = sign()
     submit(client, url)
@@ -119,6 +132,7 @@ CHANGES = {
     "a fragment": ("rows.jsonl?", "rows.jsonl#?", "INVALID_INPUT"),
     "no signature": ("X-Amz-Signature=", "X-Amz-Nothing=", "INVALID_INPUT"),
     "an expiry in words": ("X-Amz-Expires=600", "X-Amz-Expires=x", "INVALID_INPUT"),
+    "a bracket left open": ("127.0.0.1", "[::1", "INVALID_INPUT"),
     "a line break": ("rows.jsonl?", "rows.jsonl\n?", "INVALID_INPUT"),
 }
 

@@ -251,3 +251,51 @@ def test_only_the_failed_rows_can_be_handed_in_again(
     assert {row["prediction"] for row in found} == {"positive"}
     answer = client.post(f"/api/v1/jobs/{again.json['job_id']}/retry?rows=failed")
     assert (answer.status_code, answer.json["error"]["code"]) == (409, "JOB_STATE_CONFLICT")
+
+
+def test_rows_that_were_not_reached_are_not_done(client: Client, upload: Send, work: Run, drainer: Drainer) -> None:
+    job_id = submit(client, upload(lines(ROWS)))
+    for _ in ("plan", "one chunk"):
+        step(drainer)
+    client.post(f"/api/v1/jobs/{job_id}/cancel")
+    work()
+    assert show(client, job_id)["rows"] == {"total": 20_000, "done": 8192, "failed": 0}
+    failing = submit(client, upload(b'{"text": ""}'), options={"return_errors": "fail_fast"})
+    work()
+    assert show(client, failing)["rows"]["done"] == 0
+
+
+def test_a_csv_that_names_no_field_of_the_model_says_what_it_names(client: Client, upload: Send, work: Run) -> None:
+    job_id = submit(client, upload(b"id;text\n1;x\n", "text/csv"))
+    work()
+    assert "id;text" in show(client, job_id)["error"]["message"]
+
+
+def test_a_long_cell_spoils_its_own_row_as_a_long_line_does(client: Client, upload: Send, work: Run) -> None:
+    job_id = submit(client, upload(b"text\n" + b"x" * 200_000 + b"\nGood\n", "text/csv"))
+    work()
+    assert show(client, job_id)["rows"] == {"total": 2, "done": 2, "failed": 1}
+
+
+def test_what_a_route_does_not_read_is_refused(client: Client, upload: Send, work: Run) -> None:
+    job_id = submit(client, upload(lines(ROWS[:2])))
+    work()
+    for verb in ("retry", "cancel"):
+        answer = client.post(f"/api/v1/jobs/{job_id}/{verb}", json={"rows": "failed"})
+        assert (answer.status_code, answer.json["error"]["details"]["field"]) == (422, "body")
+
+
+def test_an_uploads_name_has_no_control_characters(client: Client) -> None:
+    for name in ("x\0y.csv", "a\r\nb.csv", ""):
+        answer = client.post("/api/v1/uploads", json={"content_type": "text/csv", "size": 1, "filename": name})
+        assert (answer.status_code, answer.json["error"]["details"]["field"]) == (422, "filename")
+
+
+def test_a_repeated_upload_request_gives_the_same_place_and_stores_no_signature(
+    client: Client, platform: Platform
+) -> None:
+    body = {"content_type": "text/csv", "size": 5}
+    made = [client.post("/api/v1/uploads", json=body, headers={"Idempotency-Key": "k"}).json for _ in range(2)]
+    assert made[0]["upload_id"] == made[1]["upload_id"]
+    assert post_file(made[1]["url"], made[1]["fields"], b"x\n1\n2"[:5], "text/csv").status < 300
+    assert platform.one("SELECT count(*) FROM idempotency_keys WHERE reply :: text LIKE '%signature%'") == (0,)

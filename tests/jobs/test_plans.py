@@ -86,7 +86,7 @@ STATEMENTS: dict[str, tuple[Any, dict[str, Any]]] = {
     "advance one": (progress._ADVANCE, {"id": ID, "limit": 100, "fail_fast": "fail_fast"}),
     "chunks open": (progress._OPEN, {"id": ID}),
     "chunks": (progress._CHUNKS, {"id": ID}),
-    "rows": (progress._COUNT, {"id": ID}),
+    "rows": (progress._COUNT, {"id": ID, "fail_fast": "fail_fast"}),
     "parts": (progress._PARTS, {"id": ID, "after": 1, "limit": 10}),
     "purge keys": (idempotency._PURGE, {"keep_s": 1, "limit": 500}),
 }
