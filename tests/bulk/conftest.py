@@ -24,7 +24,7 @@ Run = Callable[[], None]
 
 def post_file(url: str, form: dict[str, str], data: bytes, content_type: str) -> urllib3.BaseHTTPResponse:
     """What a browser or `curl -F` does."""
-    return urllib3.request("POST", url, fields=[*form.items(), ("file", ("file", data, content_type))])
+    return urllib3.request("POST", url, fields=[*form.items(), ("file", ("file", data, content_type))], timeout=60)
 
 
 @pytest.fixture
@@ -66,6 +66,6 @@ def work(drainer: Drainer) -> Run:
 
 
 def download(url: str) -> bytes:
-    answer = urllib3.request("GET", url)
+    answer = urllib3.request("GET", url, timeout=60)
     assert answer.status == 200, answer.data
     return answer.data
