@@ -77,8 +77,7 @@ def jobs(status: str | None, model: str | None, limit: int) -> None:
             job["created_at"][:19].replace("T", " "), why,
         )  # fmt: skip
     # A terminal's width, but never one that would cut an id; in a pipe, as wide as it takes.
-    console = Console()
-    console.print(table, width=max(console.width, WIDE), crop=False)
+    Console(width=max(screen.width, WIDE)).print(table)
 
 
 @click.command()
