@@ -24,9 +24,7 @@ BAD = (401, 403, 422, 500, 503)
 @blueprint.arguments(into.NewUpload())
 @blueprint.arguments(into.Nothing(), location="query", as_kwargs=True)
 @docs.headers(Idempotency_Key=docs.ONCE)
-@docs.answers(
-    blueprint, {201: out.Upload}, 400, 409, 413, 415, *BAD, headers={"Idempotent-Replayed": "true for a stored answer"}
-)
+@docs.answers(blueprint, {201: out.Upload}, 400, 409, 413, 415, *BAD, headers=docs.REPLAYED)
 def create(body: dict[str, Any]) -> flask.Response:
     """A place for one file: POST `fields` and then the file, as `file`, to `url` (multipart/form-data) before
     `expires_at`."""

@@ -151,7 +151,9 @@ def _cut(file: IO[bytes], form: str, fields: Collection[str], *, rows: int) -> t
     for _, filled in records:
         count += filled
         if count >= rows or lines.offset - start >= CHUNK_BYTES:
-            spans.append(Span(start, lines.offset, line, count))
+            # Megabytes of empty lines are no chunk: nothing could be said of its progress.
+            if count:
+                spans.append(Span(start, lines.offset, line, count))
             start, line, count = lines.offset, lines.number + 1, 0
     if count:
         spans.append(Span(start, lines.offset, line, count))

@@ -156,9 +156,10 @@ def test_the_result_is_a_redirect_to_the_output(client: Client, upload: Send, wo
         (gzip.compress(lines(ROWS))[:-20], "INPUT_UNREADABLE"),
         (gzip.compress(lines(ROWS))[:500] + b"\xff" * 500, "INPUT_UNREADABLE"),
         (b"\n\n  \n", "INPUT_UNREADABLE"),
+        (b"\n" * 9_000_000, "INPUT_UNREADABLE"),
         (b'{"text": "' + b"x" * 5_000_000 + b'"}', "INPUT_TOO_LARGE"),
     ],
-    ids=["binary", "gzip cut short", "gzip damaged", "no rows", "a line of 5 MB"],
+    ids=["binary", "gzip cut short", "gzip damaged", "no rows", "megabytes of no rows", "a line of 5 MB"],
 )
 def test_a_file_that_cannot_be_read_ends_the_job_with_its_reason(
     client: Client, upload: Send, work: Run, data: bytes, code: str
