@@ -5,12 +5,14 @@ from __future__ import annotations
 import itertools
 import time
 import uuid
+from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
 from core import errors
+from inference import threads as cpus
 from inference.interrupt import Interrupt
 from inference.model import Model, Prediction
 from jobs import run
@@ -21,6 +23,8 @@ from jobs.lease import Held
 from storage.objects import Store
 
 FAIL_FAST = "fail_fast"
+#: Batches of a chunk that are on their way at once; each needs the memory of one.
+MOST_RUNNERS = 4
 
 Said = Prediction | errors.CoatcheckError
 
@@ -43,47 +47,52 @@ def answer(store: Store, model: Model, held: Held) -> run.Outcome:
     job, chunk, manifest = held.job, held.job.inputs, model.bundle.manifest
     data = store.read_range(chunk["key"], chunk["etag"], chunk["start"], chunk["end"])
     part, started = _Part(), time.perf_counter()
-    for batch in _ahead(rows.read(data, manifest, chunk), manifest.max_batch):
-        try:
-            answered = _predict(model, held, batch)
-        except errors.ModelInterrupted:
-            return run.stopped(held)
-        for row, said in zip(batch, answered, strict=True):
+    interrupt = Interrupt()
+    held.begin(interrupt)
+    try:
+        for row, said in _answers(model, held, interrupt, rows.read(data, manifest, chunk)):
             if isinstance(said, errors.CoatcheckError) and job.options["return_errors"] == FAIL_FAST:
                 return run.Outcome(held, error=_located(said, row))
             _add(part, row, said, explain=bool(job.options.get("explain")))
-        held.advance(len(part.output) / chunk["rows"])
+            held.advance(len(part.output) / chunk["rows"])
+    except errors.ModelInterrupted:
+        return run.stopped(held)
     result = _store(store, job, part)
     return run.Outcome(held, result, units=manifest.units * len(part.output), run_s=time.perf_counter() - started)
 
 
-def _ahead(found: Iterator[Row], size: int) -> Iterator[list[Row]]:
-    """Rows in batches; the next one is read and checked while the model, which needs no GIL, is at the last one."""
-    with ThreadPoolExecutor(1, "reader") as reader:
+def _answers(model: Model, held: Held, interrupt: Interrupt, found: Iterator[Row]) -> Iterator[tuple[Row, Said]]:
+    """Every row, in order, with what is said to it; raises ModelInterrupted.
 
-        def take() -> Future[list[Row]]:
-            return reader.submit(lambda: list(itertools.islice(found, size)))
+    Few graphs keep every core busy with one batch, and Python reads and checks rows on none of the model's time: so
+    several batches are on their way at once.
+    """
+    runners = min(MOST_RUNNERS, cpus.available())
+    going: deque[tuple[list[Row], Future[list[Said]]]] = deque()
+    with ThreadPoolExecutor(runners, "runner") as pool:
+        while True:
+            batch = list(itertools.islice(found, model.bundle.manifest.max_batch))
+            if batch:
+                going.append((batch, pool.submit(_predict, model, held, interrupt, batch)))
+            if not batch or len(going) > runners:
+                if not going:
+                    return
+                done, future = going.popleft()
+                yield from zip(done, future.result(), strict=True)
 
-        coming = take()
-        while batch := coming.result():
-            coming = take()
-            yield batch
 
-
-def _predict(model: Model, held: Held, batch: Sequence[Row]) -> list[Said]:
+def _predict(model: Model, held: Held, interrupt: Interrupt, batch: Sequence[Row]) -> list[Said]:
     """What the model says to each row, or what is wrong with the row; raises ModelInterrupted."""
     inputs = [row.inputs for row in batch if row.inputs is not None]
-    said = iter(_run(model, held, inputs))
+    said = iter(_run(model, held, interrupt, inputs))
     return [row.error or next(said) for row in batch]
 
 
-def _run(model: Model, held: Held, inputs: Sequence[dict[str, Any]]) -> list[Said]:
+def _run(model: Model, held: Held, interrupt: Interrupt, inputs: Sequence[dict[str, Any]]) -> list[Said]:
     if not held.wanted:
         raise errors.ModelInterrupted
     if not inputs:
         return []
-    interrupt = Interrupt()
-    held.begin(interrupt)
     try:
         return [*model.predict(inputs, interrupt)]
     except errors.ModelInterrupted:
@@ -91,7 +100,7 @@ def _run(model: Model, held: Held, inputs: Sequence[dict[str, Any]]) -> list[Sai
     except errors.ModelError as error:
         if len(inputs) == 1:
             return [error]
-        return [said for one in inputs for said in _run(model, held, [one])]
+        return [said for one in inputs for said in _run(model, held, interrupt, [one])]
 
 
 def _add(part: _Part, row: Row, said: Said, *, explain: bool) -> None:
