@@ -5,7 +5,7 @@ from __future__ import annotations
 import flask
 
 from api import docs, errors, parsing, requests, resources
-from api.routes import health, jobs, models, predict, uploads
+from api.routes import deliveries, health, jobs, models, predict, uploads, webhooks
 from core import logging
 from core import settings as all_settings
 from core.settings import Settings
@@ -26,6 +26,7 @@ def create_app(settings: Settings | None = None) -> flask.Flask:
     requests.register(app)
     errors.register(app)
     api = docs.configure(app)
-    for module in (predict, jobs, uploads, models, health):
+    for module in (predict, jobs, uploads, webhooks, deliveries, models, health):
         api.register_blueprint(module.blueprint)
+    api.register_blueprint(webhooks.public)
     return app

@@ -11,6 +11,7 @@ from typing import Any, TypeVar
 import flask
 import flask_smorest
 
+from api import callbacks
 from api.parsing import Blueprint
 from api.schemas.answers import Envelope
 
@@ -40,6 +41,7 @@ def configure(app: flask.Flask) -> Api:
         API_SPEC_OPTIONS={
             "info": {"description": "Hand in an input, get a ticket, come back for the result."},
             "security": [{"bearer": []}, {"key": []}],
+            "webhooks": callbacks.documented(),
             "components": {
                 "securitySchemes": {
                     "bearer": {"type": "http", "scheme": "bearer"},

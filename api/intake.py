@@ -18,6 +18,7 @@ from inference.manifest import Manifest
 from jobs import queries, submit
 from jobs.job import Job, Kind, Priority, Status
 from registry.catalog import Resolved
+from webhooks.events import ENDS
 
 
 def resolve(here: Resources, body: Mapping[str, Any]) -> Resolved:
@@ -104,6 +105,7 @@ def new_job(
     """A job for the caller, with what it asked for within what its tier allows; raises InvalidInput."""
     caller, asked = requests.caller(), asked or {}
     tier = caller.tier
+    url = asked.get("webhook_url")
     priority = asked.get("priority", Priority.NORMAL)
     if priority not in tier.priorities:
         issue = f"is not offered by tier '{tier.name}'; it offers: {', '.join(tier.priorities)}"
@@ -125,6 +127,8 @@ def new_job(
         units=resolved.manifest.units * count,
         priority=Priority(priority),
         kind=kind,
+        webhook_url=url,
+        webhook_events=asked.get("webhook_events", ENDS) if url else None,
     )
 
 

@@ -16,6 +16,7 @@ from jobs.submit import Submitter
 from registry.catalog import Catalog
 from storage.fetch import Fetcher
 from storage.objects import Store
+from webhooks.receivers import Receivers
 
 
 @dataclass(frozen=True)
@@ -30,6 +31,8 @@ class Resources:
     catalog: Catalog
     keyring: Keyring
     line: broker.Line
+    hints: broker.Hints
+    receivers: Receivers
     submitter: Submitter
     waiters: threading.Semaphore  #: a place for each request that may wait for a job
     streams: threading.Semaphore  #: a place for each open event stream
@@ -40,6 +43,7 @@ def make(settings: Settings) -> Resources:
     store = Store(settings)
     catalog = Catalog(engine, store, settings.model_cache, threads=settings.onnx_threads)
     line = broker.Line(settings)
+    hints = broker.Hints(settings, line)
     return Resources(
         settings,
         engine,
@@ -49,7 +53,9 @@ def make(settings: Settings) -> Resources:
         catalog,
         Keyring(engine),
         line,
-        Submitter(engine, line, broker.Hints(settings, line)),
+        hints,
+        Receivers(settings),
+        Submitter(engine, line, hints),
         waiters=threading.Semaphore(settings.max_waiters),
         streams=threading.Semaphore(settings.max_streams),
     )

@@ -16,7 +16,10 @@ from core import metrics
 from core.settings import Settings
 
 WAKE = "coatcheck.wake"
+DELIVER = "coatcheck.deliver"
 POOLS = ("cpu", "gpu")
+#: The pool whose workers call receivers instead of running jobs.
+WEBHOOKS = "webhooks"
 #: A hint says "look"; a second one while the first is unread adds nothing. The flag dies by itself, with or without
 #: a worker.
 HINT_TTL_MS = 2000
@@ -96,7 +99,12 @@ class Hints:
         # A publish that fails must not leave its trace context behind in the caller's.
         # No `expires`: it is a moment on the sender's clock, and a worker whose clock is ahead would drop the message.
         contextvars.copy_context().run(
-            self._app.send_task, WAKE, args=[pool], queue=pool, retry=False, ignore_result=True
+            self._app.send_task,
+            DELIVER if pool == WEBHOOKS else WAKE,
+            args=[pool],
+            queue=pool,
+            retry=False,
+            ignore_result=True,
         )
         return "sent"
 

@@ -9,8 +9,11 @@ CoatcheckError
 ├── NotFound
 │   ├── JobNotFound
 │   ├── UploadNotFound      no such upload, or not of this tenant
+│   ├── WebhookNotFound     no such endpoint, or not of this tenant
+│   ├── DeliveryNotFound    no such delivery, or not of this tenant
 │   ├── ModelNotFound
 │   └── VersionNotFound
+├── WebhookConflict         the endpoint's or the delivery's state does not allow this
 ├── JobStateConflict        the job is past the point where this is possible
 ├── BundleInvalid           a model bundle that must not be served
 ├── ModelError              the model failed on this input
@@ -166,6 +169,24 @@ class UploadNotFound(NotFound):
     """No such upload"""
 
     code = "UPLOAD_NOT_FOUND"
+
+
+class WebhookNotFound(NotFound):
+    """No such webhook endpoint"""
+
+    code = "WEBHOOK_NOT_FOUND"
+
+
+class DeliveryNotFound(NotFound):
+    """No such webhook delivery"""
+
+    code = "DELIVERY_NOT_FOUND"
+
+
+class WebhookConflict(CoatcheckError):
+    """The state of the webhook does not allow this"""
+
+    code = "WEBHOOK_STATE_CONFLICT"
 
 
 class SecretLost(CoatcheckError):

@@ -10,6 +10,8 @@ from core import errors
 
 JOB_PREFIX = "job_"
 UPLOAD_PREFIX = "upl_"
+ENDPOINT_PREFIX = "ep_"
+DELIVERY_PREFIX = "msg_"
 
 
 def uuid7() -> uuid.UUID:
@@ -27,6 +29,25 @@ def upload_id(value: uuid.UUID) -> str:
 def parse_upload_id(text: str) -> uuid.UUID:
     """The UUID inside an upload id; raises UploadNotFound."""
     return _parse(text, UPLOAD_PREFIX, errors.UploadNotFound)
+
+
+def endpoint_id(value: uuid.UUID) -> str:
+    return ENDPOINT_PREFIX + value.hex
+
+
+def parse_endpoint_id(text: str) -> uuid.UUID:
+    """The UUID inside an endpoint's id; raises WebhookNotFound."""
+    return _parse(text, ENDPOINT_PREFIX, errors.WebhookNotFound)
+
+
+def delivery_id(value: uuid.UUID) -> str:
+    """What receivers see as `webhook-id`."""
+    return DELIVERY_PREFIX + value.hex
+
+
+def parse_delivery_id(text: str) -> uuid.UUID:
+    """The UUID inside a delivery's id; raises DeliveryNotFound."""
+    return _parse(text, DELIVERY_PREFIX, errors.DeliveryNotFound)
 
 
 def job_id(value: uuid.UUID) -> str:

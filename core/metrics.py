@@ -17,3 +17,6 @@ FENCED = Counter("infer_jobs_fenced_writes_total", "Finished work thrown away be
 LOST = Counter("infer_jobs_lost_total", "Jobs taken back from a dead worker", ["found_by"])
 STREAMS = Gauge("http_event_streams", "Open event streams")
 HINTS = Counter("infer_hints_sent_total", "Wake-ups by outcome", ["result"])
+WEBHOOKS = Counter("webhook_deliveries_total", "Calls to receivers by outcome", ["result"])
+WEBHOOK_SECONDS = Histogram("webhook_delivery_seconds", "Time of one call", buckets=_FAST)
+WEBHOOKS_DISABLED = Counter("webhook_endpoints_disabled_total", "Endpoints switched off by the platform", ["code"])

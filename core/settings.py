@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import environs
-from marshmallow import validate
+from marshmallow import ValidationError, validate
 
 from core import errors
 
@@ -24,6 +24,12 @@ _BUCKET = validate.Regexp(
     r"https?://[a-z0-9.-]+(:[0-9]{1,5})?/[a-z0-9._-]+",
     error="must be addresses of buckets, such as https://host/bucket",
 )
+_HOST = validate.Regexp(
+    r"([a-z0-9.-]+|\[[0-9a-f:.]+\]):[0-9]{1,5}", error="must be hosts with their ports, such as hooks.internal:8080"
+)
+#: The schedule of Standard Webhooks 1.0, in seconds.
+_SCHEDULE = (0, 5, 5 * 60, 30 * 60, 2 * 3600, 5 * 3600, 10 * 3600, 14 * 3600, 20 * 3600, 24 * 3600)
+_MAX_DELAY_S = 7 * 86_400
 #: Not read here, but ours: what `.coatcheck/env` hands to clients, and what a worker's parent hands to its children.
 _OTHERS = ("URL", "API_KEY", "ADMIN_KEY", "WORKER_INCARNATION", "WORKER_STOP_FILE")
 
@@ -31,6 +37,16 @@ _OTHERS = ("URL", "API_KEY", "ADMIN_KEY", "WORKER_INCARNATION", "WORKER_STOP_FIL
 def _buckets(given: list[str]) -> None:
     for item in given:
         _BUCKET(item)
+
+
+def _delays(given: list[float]) -> None:
+    if not all(0 <= item <= _MAX_DELAY_S for item in given):
+        raise ValidationError(f"must be seconds between 0 and {_MAX_DELAY_S}, by commas")
+
+
+def _hosts(given: list[str]) -> None:
+    for item in given:
+        _HOST(item)
 
 
 @dataclass(frozen=True)
@@ -72,6 +88,12 @@ class Settings:
     slice_s: float  #: how long one wake-up may drain before it gives the pool back
     max_attempts: int
     max_losses: int
+    webhook_hosts: tuple[str, ...]  #: receivers that may be without TLS, on any port, at addresses that are not public
+    webhook_loopback: bool  #: receivers may be on this machine
+    webhook_schedule: tuple[float, ...]  #: seconds before each attempt
+    webhook_timeout_s: float  #: what one call may take in all
+    webhook_disable_s: int  #: an endpoint that fails for so long is switched off
+    webhook_senders: int  #: calls that one process makes at once
 
 
 def load() -> Settings:
@@ -96,6 +118,11 @@ def load() -> Settings:
         raise errors.SettingsInvalid(
             f"COATCHECK_RUN_TIMEOUT_S={settings.run_timeout_s} is more than "
             f"COATCHECK_MAX_RUN_TIMEOUT_S={settings.max_run_timeout_s}"
+        )
+    if settings.webhook_loopback and settings.environment == "production":
+        raise errors.SettingsInvalid(
+            "COATCHECK_WEBHOOK_LOOPBACK=true lets clients reach what listens on this machine, and is for development; "
+            "unset it, or set COATCHECK_ENVIRONMENT=development"
         )
     return settings
 
@@ -149,6 +176,14 @@ def _read(env: environs.Env) -> dict[str, Any]:
             "slice_s": env.float("SLICE_S", 5.0, validate=positive),
             "max_attempts": env.int("MAX_ATTEMPTS", 4, validate=validate.Range(1)),
             "max_losses": env.int("MAX_LOSSES", 3, validate=validate.Range(1)),
+            "webhook_hosts": tuple(env.list("WEBHOOK_HOSTS", [], validate=_hosts)),
+            "webhook_loopback": env.bool("WEBHOOK_LOOPBACK", False),
+            "webhook_schedule": tuple(
+                env.list("WEBHOOK_SCHEDULE", list(_SCHEDULE), subcast=float, validate=[validate.Length(1), _delays])
+            ),
+            "webhook_timeout_s": env.float("WEBHOOK_TIMEOUT_S", 15.0, validate=[positive, validate.Range(max=30)]),
+            "webhook_disable_s": env.int("WEBHOOK_DISABLE_S", 5 * 86_400, validate=validate.Range(1)),
+            "webhook_senders": env.int("WEBHOOK_SENDERS", 32, validate=validate.Range(1, 512)),
         }
     return values
 

@@ -92,6 +92,8 @@ class Drainer:
             settled += write is not None
             if outcome.held.job.kind == Kind.CHUNK:
                 self._insist(functools.partial(self._advance, outcome))
+        if any(outcome.held.job.notifies for outcome in outcomes):
+            self.hints.send(broker.WEBHOOKS)
         if fenced:
             metrics.FENCED.inc(len(fenced))
             log.warning("write_fenced", job_ids=[str(item) for item in fenced])

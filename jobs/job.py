@@ -95,6 +95,7 @@ class Claimed:
     inputs: Any  #: one input object, a list of them, or where they are
     options: Mapping[str, Any]
     request_id: str
+    notifies: bool = False  #: somebody wants to be told of it
 
     @property
     def rows(self) -> list[dict[str, Any]]:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,18 +19,19 @@ from jobs.job import Job, Kind, Priority
 
 _INSERT = text("""
 INSERT INTO jobs (id, tenant_id, kind, pool, model, version, lane, priority, fair_at, expires_at, max_attempts,
-                  timeout_s, inputs, options, metadata, request_id)
+                  timeout_s, inputs, options, metadata, request_id, webhook_url, webhook_events)
 VALUES (:id, :tenant_id, :kind, :pool, :model, :version, :lane, :priority, now() + make_interval(secs => :offset_s),
         now() + make_interval(secs => :ttl_s), :max_attempts, :timeout_s,
-        CAST(:inputs AS json), CAST(:options AS json), CAST(:metadata AS json), :request_id)
+        CAST(:inputs AS json), CAST(:options AS json), CAST(:metadata AS json), :request_id, :webhook_url,
+        CAST(:webhook_events AS text[]))
 """)
 
 _AGAIN = text("""
 INSERT INTO jobs (id, tenant_id, kind, pool, model, version, lane, priority, fair_at, expires_at, max_attempts,
-                  timeout_s, inputs, options, metadata, request_id, retry_of)
+                  timeout_s, inputs, options, metadata, request_id, webhook_url, webhook_events, retry_of)
 SELECT :id, tenant_id, kind, pool, model, version, lane, priority, now() + make_interval(secs => :offset_s),
        now() + (expires_at - created_at), :max_attempts, timeout_s, coalesce(CAST(:inputs AS json), inputs),
-       options, metadata, :request_id, jobs.id
+       options, metadata, :request_id, webhook_url, webhook_events, jobs.id
 FROM jobs WHERE jobs.id = :old AND tenant_id = :tenant_id AND finished_at IS NOT NULL RETURNING id
 """)
 
@@ -54,6 +55,8 @@ class NewJob:
     units: int = 1  #: what it costs
     priority: Priority = Priority.NORMAL
     kind: Kind = Kind.PREDICT
+    webhook_url: str | None = None  #: to be called for this job, besides the tenant's endpoints
+    webhook_events: Sequence[str] | None = None
     id: uuid.UUID = field(default_factory=ids.uuid7)
 
 
@@ -148,4 +151,6 @@ def _values(new: NewJob, offset_s: float) -> dict[str, Any]:
         "options": database.dumps(new.options),
         "metadata": database.dumps(new.metadata),
         "request_id": new.request_id,
+        "webhook_url": new.webhook_url,
+        "webhook_events": None if new.webhook_events is None else list(new.webhook_events),
     }

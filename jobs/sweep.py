@@ -12,6 +12,8 @@ from core import broker, errors
 from jobs import rescue, retention
 from jobs.bulk import progress
 from storage.objects import Store
+from webhooks import outbox
+from webhooks import sweep as webhooks
 
 log = structlog.get_logger()
 
@@ -45,18 +47,23 @@ class Swept:
     hinted: tuple[str, ...]
 
 
-def sweep(engine: sqlalchemy.Engine, hints: broker.Hints, store: Store, *, max_losses: int) -> Swept:
-    """Return jobs of dead workers, end those past their time, bring bulk jobs to where their chunks are, forget the
-    old, and wake every pool that has something due."""
+def sweep(
+    engine: sqlalchemy.Engine, hints: broker.Hints, store: Store, *, max_losses: int, schedule: tuple[float, ...]
+) -> Swept:
+    """Return jobs and deliveries of dead workers, end jobs past their time, bring bulk jobs to where their chunks are,
+    forget the old, and wake every pool that has something due; `schedule` is that of webhooks."""
     rescued = rescue.lease_over(engine, max_losses=max_losses)
     expired = 0
     for statement in (_EXPIRE_PENDING, _EXPIRE_PROCESSING):
         with engine.begin() as connection:
             expired += len(connection.execute(statement, {"limit": LIMIT}).all())
     progress.advance(engine)
-    purged = _purge(engine, store)
+    webhooks.rescue(engine, tries=len(schedule))
+    purged = _purge(engine, store) + webhooks.purge(engine, schedule)
     with engine.connect() as connection:
         due = [pool for pool in broker.POOLS if connection.execute(_DUE, {"pool": pool}).scalar_one()]
+    if outbox.due(engine):
+        due.append(broker.WEBHOOKS)
     return Swept(rescued, expired, purged, tuple(pool for pool in due if hints.send(pool)))
 
 

@@ -22,6 +22,9 @@ def environment(root: Path, state: State, urls: Mapping[str, str], environ: Mapp
         "COATCHECK_SECRET_KEY": environ.get("COATCHECK_SECRET_KEY") or state.secrets["app"],
         "COATCHECK_INPUT_PRIVATE_BUCKETS": environ.get("COATCHECK_INPUT_PRIVATE_BUCKETS")
         or f"{urls['S3_ENDPOINT_URL']}/inbox",
+        # Whoever tries it here has the receiver here as well.
+        "COATCHECK_WEBHOOK_LOOPBACK": environ.get("COATCHECK_WEBHOOK_LOOPBACK")
+        or str(environ.get("COATCHECK_ENVIRONMENT") != "production").lower(),
         "COATCHECK_MODEL_CACHE": environ.get("COATCHECK_MODEL_CACHE") or str(state.folder / "models"),
         "PYTHONPATH": str(root),
         "PYTHONUNBUFFERED": "1",
@@ -63,7 +66,7 @@ def programs(state: State, env: Mapping[str, str]) -> tuple[list[Program], list[
     beat = (*celery, "beat", "-s", str(state.run / "beat-schedule"), "--pidfile=", "-l", "WARNING")
     early = [
         Program("worker", worker, env, grace_s=40),
-        Program("io", io, env, grace_s=15),
+        Program("io", io, env, grace_s=25),
         Program("api", api, env, grace_s=15),
     ]
     return early, [Program("beat", beat, env), Program("flower", flower, flower_env)]

@@ -5,6 +5,7 @@ from models.base import Base
 from models.files import Upload
 from models.jobs import IdempotencyKey, Job, JobEvent, JobResult, Usage, Worker
 from models.registry import Model, ModelVersion
+from models.webhooks import WebhookAttempt, WebhookDelivery, WebhookEndpoint, WebhookSecret, WebhookTrouble
 
 __all__ = [
     "ApiKey",
@@ -19,5 +20,10 @@ __all__ = [
     "Tier",
     "Upload",
     "Usage",
+    "WebhookAttempt",
+    "WebhookDelivery",
+    "WebhookEndpoint",
+    "WebhookSecret",
+    "WebhookTrouble",
     "Worker",
 ]

@@ -6,7 +6,8 @@ import datetime as dt
 import uuid
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index, SmallInteger, func, text
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index, SmallInteger, Text, func, text
+from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.base import Base
@@ -49,6 +50,8 @@ class Job(Base):
     parent_id: Mapped[uuid.UUID | None] = mapped_column(ForeignKey("jobs.id"))  #: of a chunk
     retry_of: Mapped[uuid.UUID | None]  #: the ended job that this one repeats
     run_ms: Mapped[int | None]  #: in the model, the attempt that won
+    webhook_url: Mapped[str | None]  #: to be called for this job alone
+    webhook_events: Mapped[list[str] | None] = mapped_column(ARRAY(Text))
     created_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
     started_at: Mapped[dt.datetime | None]
     finished_at: Mapped[dt.datetime | None]

@@ -7,9 +7,7 @@ allowed. A signed URL is a secret: it is in no message, and no error carries the
 from __future__ import annotations
 
 import datetime as dt
-import ipaddress
 import re
-import socket
 import time
 import urllib.parse
 from collections.abc import Iterator
@@ -19,7 +17,7 @@ from typing import IO
 
 import urllib3
 
-from core import errors
+from core import errors, outbound
 from core.settings import Settings
 
 CHUNK = 256 * 1024
@@ -224,17 +222,10 @@ def _ends_at(query: dict[str, str]) -> dt.datetime:
 
 def _address(host: str, bucket: Bucket, field: str) -> str:
     """Where to connect: what was checked is what is used. Raises InputForbidden, and OSError without an answer."""
-    found = {str(item[4][0]) for item in socket.getaddrinfo(host, bucket.port, type=socket.SOCK_STREAM)}
-    if not bucket.private and not all(_public(address) for address in found):
+    found = outbound.lookup(host, bucket.port)
+    if not bucket.private and not all(outbound.is_public(address) for address in found):
         raise errors.InputForbidden(f"{field} is at an address that is not public", details={"field": field})
-    return min(found)
-
-
-def _public(address: str) -> bool:
-    parsed = ipaddress.ip_address(address.partition("%")[0])
-    inner = getattr(parsed, "ipv4_mapped", None) or getattr(parsed, "sixtofour", None)
-    nat64 = parsed in ipaddress.ip_network("64:ff9b::/96") if parsed.version == 6 else False
-    return parsed.is_global and not parsed.is_multicast and not nat64 and (inner is None or _public(str(inner)))
+    return found[0]
 
 
 @contextmanager

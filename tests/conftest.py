@@ -94,7 +94,11 @@ def throwaway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engines]:
     environ = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), "LANG": "C.UTF-8"}
     made = state.load(folder / ".coatcheck")
     inbox = f"{made.urls({})['S3_ENDPOINT_URL']}/inbox"
-    ours = {"COATCHECK_SECRET_KEY": "k" * 32, "COATCHECK_INPUT_PRIVATE_BUCKETS": inbox}
+    ours = {
+        "COATCHECK_SECRET_KEY": "k" * 32,
+        "COATCHECK_INPUT_PRIVATE_BUCKETS": inbox,
+        "COATCHECK_WEBHOOK_LOOPBACK": "true",
+    }
     env = {**environ, **made.urls({}), **ours, "COATCHECK_MODEL_CACHE": str(folder / "models"), "PYTHONPATH": str(ROOT)}
     known = {engine.program.name: engine for engine in engines.embedded(made, env, environ)}
     found = Engines(folder, env, {}, known)

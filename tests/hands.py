@@ -37,7 +37,13 @@ def work(platform: Platform) -> None:
 
 
 def clean_up(platform: Platform) -> sweep.Swept:
-    return sweep.sweep(platform.engine, platform.hints, platform.store, max_losses=3)
+    return sweep.sweep(
+        platform.engine,
+        platform.hints,
+        platform.store,
+        max_losses=3,
+        schedule=platform.settings.webhook_schedule,
+    )
 
 
 def lose(platform: Platform) -> None:

@@ -22,6 +22,7 @@ from celery.signals import celeryd_init, task_failure, worker_ready, worker_shut
 
 from core import broker, database, settings
 from jobs import rescue
+from webhooks import outbox
 
 log = structlog.get_logger()
 
@@ -58,7 +59,14 @@ def _stopped(**_: Any) -> None:
 @worker_ready.connect
 def _born_again(sender: Any, **_: Any) -> None:
     """What an earlier incarnation of this node held is free at once."""
-    _aside(lambda engine, most: rescue.node_born_again(engine, incarnation(), max_losses=most), sender.app)
+    _aside(_rescue_mine, sender.app)
+
+
+def _rescue_mine(engine: sqlalchemy.Engine, max_losses: int) -> int:
+    tries = len(settings.load().webhook_schedule)
+    return rescue.node_born_again(engine, incarnation(), max_losses=max_losses) + outbox.node_born_again(
+        engine, incarnation(), tries=tries
+    )
 
 
 @task_failure.connect
@@ -70,7 +78,7 @@ def _child_died(sender: Any, task_id: str, exception: BaseException, **_: Any) -
 
 def _aside(take_back: Callable[[sqlalchemy.Engine, int], int], app: Any) -> None:
     """In a thread, so that a slow database never holds up the parent's loop; if it fails, the lease still runs out."""
-    pools = [queue for queue in app.amqp.queues.consume_from if queue in broker.POOLS]
+    pools = [queue for queue in app.amqp.queues.consume_from if queue in (*broker.POOLS, broker.WEBHOOKS)]
     threading.Thread(target=_take_back, args=(take_back, pools), daemon=True).start()
 
 

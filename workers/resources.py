@@ -16,6 +16,7 @@ from jobs.source import Sources
 from registry.catalog import Catalog
 from storage.fetch import Fetcher
 from storage.objects import Store
+from webhooks.courier import Courier
 from workers import node
 
 _making = threading.Lock()
@@ -25,6 +26,21 @@ def drainer() -> Drainer:
     """The process's only drainer, with its heartbeat running."""
     with _making:
         return _drainer()
+
+
+def courier() -> Courier:
+    """The process's only courier."""
+    with _making:
+        return _courier()
+
+
+@functools.cache
+def _courier() -> Courier:
+    values = settings.load()
+    engine = database.create_engine(values.database_url, pool_size=2, application=f"coatcheck-courier {os.getpid()}")
+    hints = broker.Hints(values, broker.Line(values))
+    name = f"{node.incarnation()}/{os.getpid()}"
+    return Courier(values, engine, hints, worker=name, asked_to_stop=node.asked_to_stop)
 
 
 @functools.cache

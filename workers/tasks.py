@@ -16,10 +16,20 @@ def wake(self: Any, pool: str) -> int:
     return resources.drainer().drain(pool, self.request.id)
 
 
+@app.task(name=broker.DELIVER)
+def deliver(_: str) -> int:
+    """Call whoever is owed a call; returns how many calls were settled."""
+    return resources.courier().drain()
+
+
 @app.task(name="coatcheck.sweep")
 def sweep_jobs() -> str:
     """Rescue, expire, forget and wake; returns what was found. Ticks that piled up while nobody swept are one sweep."""
     worker = resources.drainer()
     if not worker.hints.first_in("sweep", 1.0):
         return "just swept"
-    return str(sweep.sweep(worker.engine, worker.hints, worker.attempts.store, max_losses=worker.settings.max_losses))
+    settings, store = worker.settings, worker.attempts.store
+    found = sweep.sweep(
+        worker.engine, worker.hints, store, max_losses=settings.max_losses, schedule=settings.webhook_schedule
+    )
+    return str(found)

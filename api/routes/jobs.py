@@ -13,10 +13,12 @@ from api.parsing import Blueprint
 from api.resources import Resources
 from api.schemas import answers as out
 from api.schemas import requests as into
-from core import errors, ids
+from core import broker, errors, ids
 from jobs import idempotency, queries, queue
 from jobs.bulk import progress
 from jobs.job import Job, Kind, Status
+from webhooks import secrets
+from webhooks.signing import Signing
 
 blueprint = Blueprint("jobs", __name__, url_prefix="/api/v1/jobs", description="Take a ticket")
 blueprint.before_request(requests.authenticate)
@@ -38,6 +40,7 @@ def submit(body: dict[str, Any]) -> flask.Response:
     key = once.key("jobs", body)
     if key and (found := idempotency.find(here.engine, key)) and found.reply:
         return once.replay(found.reply)
+    _prepare_webhook(here, body)
     resolved = intake.resolve(here, body)
     options = {"explain": intake.explain(resolved, body["options"].get("explain"))}
     if "upload_id" in body or "input_url" in body:
@@ -51,6 +54,14 @@ def submit(body: dict[str, Any]) -> flask.Response:
     ticket = answers.ticket(ids.job_id(new.id), Status.PENDING, resolved)
     earlier = here.submitter.submit(new, key, once.stored(ticket) if key else None)
     return once.replay(earlier.reply) if earlier and earlier.reply else ticket
+
+
+def _prepare_webhook(here: Resources, body: dict[str, Any]) -> None:
+    """See that a job's own receiver may be called, and that there is something to sign with; raises InvalidInput."""
+    if "webhook_url" in body:
+        here.receivers.parse(body["webhook_url"], "webhook_url")
+        with here.engine.begin() as connection:
+            secrets.ensure(connection, here.seal, (requests.caller().tenant_id, None), Signing.V1)
 
 
 @blueprint.route("", methods=["GET"])
@@ -127,7 +138,9 @@ def cancel(job_id: str) -> flask.Response:
     repeat."""
     here = resources.here()
     requests.nothing_in_body()
-    return _answer(here, queries.cancel(here.engine, requests.caller().tenant_id, ids.parse_job_id(job_id)))
+    canceled = queries.cancel(here.engine, requests.caller().tenant_id, ids.parse_job_id(job_id))
+    here.hints.send(broker.WEBHOOKS)
+    return _answer(here, canceled)
 
 
 @blueprint.route("/<job_id>/retry", methods=["POST"])

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from typing import Any
 
 import marshmallow as ma
 import orjson
-from marshmallow import fields
+from marshmallow import fields, validate
 
 from inference.schema import StrictBoolean, StrictInteger, StrictNumber, StrictString
 
 __all__ = [
     "BEST",
+    "Events",
     "Explain",
     "Metadata",
     "QueryInteger",
@@ -56,6 +58,19 @@ class Metadata(fields.Dict):
         if (size := len(orjson.dumps(value))) > METADATA_BYTES:
             raise ma.ValidationError(f"exceeds {METADATA_BYTES} bytes as JSON: {size}")
         return value
+
+
+class Events(fields.List[str]):
+    """Some of these events, each once."""
+
+    def __init__(self, known: Sequence[str], **kwargs: Any) -> None:
+        item = StrictString(validate=validate.OneOf(list(known)))
+        super().__init__(item, validate=[validate.Length(1), _each_once], **kwargs)
+
+
+def _each_once(names: list[str]) -> None:
+    if len(set(names)) < len(names):
+        raise ma.ValidationError("names an event twice")
 
 
 class QueryInteger(fields.Integer):

@@ -7,6 +7,7 @@ from typing import Any
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
 from api.schemas.fields import (
+    Events,
     Explain,
     Metadata,
     QueryInteger,
@@ -17,6 +18,8 @@ from api.schemas.fields import (
 )
 from jobs.job import Priority, Status
 from jobs.uploads import TYPES
+from webhooks.events import FOR_JOBS
+from webhooks.receivers import MAX_URL
 
 _NAME = validate.Length(1, 64)
 _EXPLAIN = {"oneOf": [{"type": "boolean"}, {"type": "string", "enum": ["true", "false", "simple", "shap"]}]}
@@ -88,10 +91,19 @@ class NewJob(Schema):
         metadata={"description": "Of a file of rows: a signed URL that the output is PUT to as well."},
     )
     options = fields.Nested(JobOptions, load_default=dict)
+    webhook_url = StrictString(
+        validate=validate.Length(1, MAX_URL), metadata={"description": "To be called for this job."}
+    )
+    webhook_events = Events(FOR_JOBS, metadata={"description": "For what; without it, for the job's end."})
     priority = StrictString(validate=validate.OneOf(list(Priority)), load_default="normal")
     expires_in_s = StrictInteger(validate=validate.Range(1), metadata={"description": "Seconds it may take in all."})
     timeout_s = StrictInteger(validate=validate.Range(1), metadata={"description": "Seconds one attempt may run."})
     metadata = Metadata(load_default=dict)
+
+    @validates_schema
+    def _called_for_something(self, data: dict[str, Any], **_: Any) -> None:
+        if "webhook_events" in data and "webhook_url" not in data:
+            raise ValidationError({"webhook_events": ["is given without webhook_url"]})
 
     @validates_schema
     def _one_source(self, data: dict[str, Any], **_: Any) -> None:

@@ -7,11 +7,11 @@ import pytest
 import sqlalchemy.exc
 
 from core import errors
-from jobs import queries, settle, sweep
+from jobs import queries, settle
 from jobs.lease import Leases
 from jobs.presence import Presence
 from tests.conftest import Platform
-from tests.hands import complete, lose, status_of, take, took
+from tests.hands import clean_up, complete, lose, status_of, take, took
 
 pytestmark = pytest.mark.usefixtures("quiet")
 NewJob = Callable[..., UUID]
@@ -158,7 +158,7 @@ def test_expired_jobs_are_neither_claimed_nor_forgotten(platform: Platform, new_
     job = new_job()
     platform.execute("UPDATE jobs SET expires_at = now() - interval '1 s'")
     assert take(platform) is None
-    assert sweep.sweep(platform.engine, platform.hints, platform.store, max_losses=3).expired == 1
+    assert clean_up(platform).expired == 1
     assert status_of(platform, job) == "expired"
 
 

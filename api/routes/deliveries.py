@@ -1,0 +1,131 @@
+"""The log of deliveries, and asking for some again."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+
+import flask
+
+from api import docs, requests, resources
+from api.parsing import Blueprint
+from api.schemas import requests as into
+from api.schemas import webhooks as schemas
+from core import broker, ids
+from webhooks import deliveries, endpoints
+from webhooks.deliveries import Attempt, Delivery
+from webhooks.endpoints import Endpoint
+
+blueprint = Blueprint("deliveries", __name__, url_prefix="/api/v1/webhooks", description="What was called, and again")
+blueprint.before_request(requests.authenticate)
+
+BAD = (401, 403, 422, 500, 503)
+
+
+@blueprint.route("/deliveries", methods=["GET"])
+@blueprint.arguments(schemas.AllDeliveriesQuery(), location="query")
+@docs.answers(blueprint, {200: schemas.Deliveries}, 404, *BAD)
+def list_all(query: dict[str, Any]) -> flask.Response:
+    """The caller's deliveries, newest first, also those to a job's own `webhook_url` and to deleted endpoints."""
+    if "job_id" in query:
+        query["job_id"] = ids.parse_job_id(query["job_id"])
+    return _page(query)
+
+
+@blueprint.route("/<endpoint_id>/deliveries", methods=["GET"])
+@blueprint.arguments(schemas.DeliveriesQuery(), location="query")
+@docs.answers(blueprint, {200: schemas.Deliveries}, 404, *BAD)
+def list_of_endpoint(query: dict[str, Any], endpoint_id: str) -> flask.Response:
+    """An endpoint's deliveries, newest first."""
+    return _page({**query, "endpoint_id": _endpoint(endpoint_id).id})
+
+
+@blueprint.route("/deliveries/<delivery_id>", methods=["GET"])
+@blueprint.arguments(into.Nothing(), location="query", as_kwargs=True)
+@docs.answers(blueprint, {200: schemas.DeliveryInFull}, 404, *BAD)
+def show(delivery_id: str) -> flask.Response:
+    """One delivery, with the text that is sent and every attempt."""
+    found = _find(delivery_id)
+    calls = deliveries.attempts(resources.here().engine, found)
+    return flask.jsonify({**_shown(found), "body": found.body, "attempts": [_attempt(item) for item in calls]})
+
+
+@blueprint.route("/deliveries/<delivery_id>/redeliver", methods=["POST"])
+@blueprint.arguments(into.Nothing(), location="query", as_kwargs=True)
+@docs.answers(blueprint, {202: schemas.Delivery}, 404, 409, *BAD)
+def redeliver(delivery_id: str) -> flask.Response:
+    """Send one again, from the start of the schedule, under the same `webhook-id`."""
+    requests.nothing_in_body()
+    found = _find(delivery_id)
+    return accepted(deliveries.redeliver(resources.here().engine, requests.caller().tenant_id, found))
+
+
+@blueprint.route("/<endpoint_id>/redeliver", methods=["POST"])
+@blueprint.arguments(schemas.Window())
+@blueprint.arguments(into.Nothing(), location="query", as_kwargs=True)
+@docs.answers(blueprint, {202: schemas.Redelivered}, 400, 404, 409, 413, 415, *BAD)
+def redeliver_since(body: dict[str, Any], endpoint_id: str) -> flask.Response:
+    """Send an endpoint again what it missed in a window of time, the oldest first; `more` says to ask once more."""
+    here = resources.here()
+    count = deliveries.redeliver_since(
+        here.engine,
+        _endpoint(endpoint_id),
+        body["since"],
+        body.get("until", dt.datetime.now(dt.UTC)),
+        delivered_too=body["status"] == "all",
+    )
+    here.hints.send(broker.WEBHOOKS)
+    response = flask.jsonify({"count": count, "more": count == deliveries.MOST_AGAIN})
+    response.status_code = 202
+    return response
+
+
+def accepted(delivery: Delivery) -> flask.Response:
+    """The answer that it is on its way."""
+    resources.here().hints.send(broker.WEBHOOKS)
+    response = flask.jsonify(_shown(delivery))
+    response.status_code = 202
+    response.headers["Location"] = f"{blueprint.url_prefix}/deliveries/{ids.delivery_id(delivery.id)}"
+    return response
+
+
+def _page(filters: dict[str, Any]) -> flask.Response:
+    limit = filters.pop("limit")
+    if "before" in filters:
+        filters["before"] = int(filters["before"])
+    here = resources.here()
+    found, before = deliveries.page(here.engine, requests.caller().tenant_id, filters, limit=limit)
+    shown = [_shown(item) for item in found]
+    return flask.jsonify({"deliveries": shown, "next_before": None if before is None else str(before)})
+
+
+def _find(delivery_id: str) -> Delivery:
+    here = resources.here()
+    return deliveries.get(here.engine, requests.caller().tenant_id, ids.parse_delivery_id(delivery_id))
+
+
+def _endpoint(endpoint_id: str) -> Endpoint:
+    here = resources.here()
+    return endpoints.get(here.engine, requests.caller().tenant_id, ids.parse_endpoint_id(endpoint_id))
+
+
+def _shown(delivery: Delivery) -> dict[str, Any]:
+    return {
+        "id": ids.delivery_id(delivery.id),
+        "sequence": delivery.sequence,
+        "event": delivery.event,
+        "endpoint_id": ids.endpoint_id(delivery.endpoint_id) if delivery.endpoint_id else None,
+        "url": delivery.url,
+        "job_id": ids.job_id(delivery.job_id) if delivery.job_id else None,
+        "status": delivery.status,
+        "attempt": delivery.attempt,
+        "next_at": delivery.next_at if delivery.status == "pending" else None,
+        "last_status": delivery.last_status,
+        "last_error": delivery.last_error,
+        "created_at": delivery.created_at,
+        "finished_at": delivery.finished_at,
+    }
+
+
+def _attempt(attempt: Attempt) -> dict[str, Any]:
+    return dict(vars(attempt))

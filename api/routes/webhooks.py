@@ -1,0 +1,175 @@
+"""Webhooks: endpoints, their keys, and trying them."""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import flask
+
+from api import docs, once, requests, resources
+from api.parsing import Blueprint
+from api.resources import Resources
+from api.routes.deliveries import accepted
+from api.schemas import requests as into
+from api.schemas import webhooks as schemas
+from core import ids
+from webhooks import deliveries, endpoints, secrets
+from webhooks.endpoints import Endpoint
+from webhooks.signing import PUBLIC, Key, Signing
+
+blueprint = Blueprint("webhooks", __name__, url_prefix="/api/v1/webhooks", description="Be called")
+blueprint.before_request(requests.authenticate)
+public = Blueprint("webhook_keys", __name__, url_prefix="/api/v1/webhooks", description="For receivers")
+
+BAD = (401, 403, 422, 500, 503)
+#: Stands for the tenant's jobs with a `webhook_url` of their own.
+JOBS = "jobs"
+
+
+@blueprint.route("", methods=["POST"])
+@blueprint.arguments(schemas.NewEndpoint())
+@blueprint.arguments(into.Nothing(), location="query", as_kwargs=True)
+@docs.headers(Idempotency_Key=docs.ONCE)
+@docs.answers(blueprint, {201: schemas.CreatedEndpoint}, 400, 409, 413, 415, *BAD, headers=docs.REPLAYED)
+def create(body: dict[str, Any]) -> flask.Response:
+    """A new endpoint, and what its calls are signed with."""
+    here = resources.here()
+    here.receivers.parse(body["url"])
+    response = once.computed(here, once.key("webhooks", body), lambda: _create(here, body))
+    # Read at each answer, so that no secret is kept with an Idempotency-Key.
+    made = response.get_json()
+    keys = _keys(here, (requests.caller().tenant_id, ids.parse_endpoint_id(made["id"])))
+    keys.pop("previous")
+    response.data = flask.json.dumps({**made, **keys})
+    return response
+
+
+def _create(here: Resources, body: dict[str, Any]) -> flask.Response:
+    signing = Signing(body.pop("signing"))
+    made = endpoints.create(here.engine, here.seal, requests.caller().tenant_id, signing=signing, **body)
+    response = flask.jsonify(shown(made))
+    response.status_code = 201
+    return response
+
+
+@blueprint.route("", methods=["GET"])
+@blueprint.arguments(into.Nothing(), location="query", as_kwargs=True)
+@docs.answers(blueprint, {200: schemas.Endpoints}, *BAD)
+def list_endpoints() -> flask.Response:
+    """The caller's endpoints, oldest first."""
+    found = endpoints.of_tenant(resources.here().engine, requests.caller().tenant_id)
+    return flask.jsonify({"webhooks": [shown(item) for item in found]})
+
+
+@blueprint.route("/<endpoint_id>", methods=["GET"])
+@blueprint.arguments(into.Nothing(), location="query", as_kwargs=True)
+@docs.answers(blueprint, {200: schemas.Endpoint}, 404, *BAD)
+def show(endpoint_id: str) -> flask.Response:
+    """One endpoint."""
+    return flask.jsonify(shown(find(endpoint_id)))
+
+
+@blueprint.route("/<endpoint_id>", methods=["PATCH"])
+@blueprint.arguments(schemas.ChangedEndpoint())
+@blueprint.arguments(into.Nothing(), location="query", as_kwargs=True)
+@docs.answers(blueprint, {200: schemas.Endpoint}, 400, 404, 413, 415, *BAD)
+def change(body: dict[str, Any], endpoint_id: str) -> flask.Response:
+    """Change an endpoint, or switch it on and off. While it is off, what happens is kept as failed, and can be
+    redelivered."""
+    here = resources.here()
+    if "url" in body:
+        here.receivers.parse(body["url"])
+    tenant_id = requests.caller().tenant_id
+    return flask.jsonify(shown(endpoints.change(here.engine, tenant_id, ids.parse_endpoint_id(endpoint_id), body)))
+
+
+@blueprint.route("/<endpoint_id>", methods=["DELETE"])
+@blueprint.arguments(into.Nothing(), location="query", as_kwargs=True)
+@docs.answers(blueprint, {}, 404, *BAD)
+@blueprint.doc(responses={"204": {"description": "It is no more; its deliveries stay in the log"}})
+def delete(endpoint_id: str) -> tuple[str, int]:
+    """Remove an endpoint."""
+    requests.nothing_in_body()
+    endpoints.delete(resources.here().engine, requests.caller().tenant_id, ids.parse_endpoint_id(endpoint_id))
+    return "", 204
+
+
+@blueprint.route("/<endpoint_id>/secret", methods=["GET"])
+@blueprint.arguments(into.Nothing(), location="query", as_kwargs=True)
+@docs.answers(blueprint, {200: schemas.Keys}, 404, *BAD)
+def secret(endpoint_id: str) -> flask.Response:
+    """What an endpoint's calls are signed with; `jobs` is for jobs with a `webhook_url` of their own."""
+    here = resources.here()
+    owner, signing = _owner(endpoint_id)
+    with here.engine.begin() as connection:
+        secrets.ensure(connection, here.seal, owner, signing)
+    return flask.jsonify(_keys(here, owner))
+
+
+@blueprint.route("/<endpoint_id>/rotate", methods=["POST"])
+@blueprint.arguments(schemas.Rotation())
+@blueprint.arguments(into.Nothing(), location="query", as_kwargs=True)
+@docs.answers(blueprint, {200: schemas.Keys}, 400, 404, 413, 415, *BAD)
+def rotate(body: dict[str, Any], endpoint_id: str) -> flask.Response:
+    """A new key. For `overlap_s` everything is signed with the old one as well."""
+    here = resources.here()
+    owner, signing = _owner(endpoint_id)
+    secrets.rotate(here.engine, here.seal, owner, signing, overlap_s=body["overlap_s"])
+    return flask.jsonify(_keys(here, owner))
+
+
+@blueprint.route("/<endpoint_id>/test", methods=["POST"])
+@blueprint.arguments(into.Nothing(), location="query", as_kwargs=True)
+@docs.answers(blueprint, {202: schemas.Delivery}, 404, 409, *BAD)
+def test(endpoint_id: str) -> flask.Response:
+    """Send a `webhook.test`; what came of it is at the delivery's address."""
+    requests.nothing_in_body()
+    return accepted(deliveries.test(resources.here().engine, find(endpoint_id)))
+
+
+@public.route("/<endpoint_id>/keys", methods=["GET"])
+@public.arguments(into.Nothing(), location="query", as_kwargs=True)
+@public.doc(security=[])
+@docs.answers(public, {200: schemas.PublicKeys}, 404, 422, 500, 503)
+def keys(endpoint_id: str) -> flask.Response:
+    """The public keys of a v1a endpoint, as a JSON Web Key Set (RFC 7517, 8037). No API key is needed."""
+    here = resources.here()
+    found = endpoints.public_keys(here.engine, here.seal, ids.parse_endpoint_id(endpoint_id))
+    return flask.jsonify({"keys": [_jwk(item) for item in found]})
+
+
+def find(endpoint_id: str) -> Endpoint:
+    """The caller's endpoint; raises WebhookNotFound."""
+    return endpoints.get(resources.here().engine, requests.caller().tenant_id, ids.parse_endpoint_id(endpoint_id))
+
+
+def shown(endpoint: Endpoint) -> dict[str, Any]:
+    """An endpoint as v1 shows it."""
+    hidden = ("id", "tenant_id", "failures")
+    facts = {name: value for name, value in vars(endpoint).items() if name not in hidden}
+    return {"id": ids.endpoint_id(endpoint.id), **facts, "failures": endpoint.failures or 0}
+
+
+def _owner(endpoint_id: str) -> tuple[secrets.Owner, Signing]:
+    if endpoint_id == JOBS:
+        return (requests.caller().tenant_id, None), Signing.V1
+    found = find(endpoint_id)
+    return found.owner, found.signing
+
+
+def _keys(here: Resources, owner: secrets.Owner) -> dict[str, Any]:
+    """The current key, and those that are good for a while yet."""
+    found: Sequence[secrets.Secret] = secrets.good(here.engine, here.seal, owner)
+    previous = [{**_key(item.key), "retires_at": item.retires_at} for item in found if item.retires_at]
+    return {**next((_key(item.key) for item in found if not item.retires_at), {}), "previous": previous}
+
+
+def _key(key: Key) -> Mapping[str, str]:
+    return {"public_key": key.public} if key.public else {"secret": key.secret}
+
+
+def _jwk(public_key: str) -> dict[str, str]:
+    raw = base64.b64decode(public_key.removeprefix(PUBLIC))
+    return {"kty": "OKP", "crv": "Ed25519", "use": "sig", "x": base64.urlsafe_b64encode(raw).decode().rstrip("=")}

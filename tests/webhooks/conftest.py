@@ -1,0 +1,193 @@
+"""Receivers that behave as they are told, and a sender in this process."""
+
+from __future__ import annotations
+
+import dataclasses
+import http.server
+import json
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import flask.testing
+import pytest
+
+from core.settings import Settings
+from tests.conftest import Platform, until
+from webhooks.courier import Courier
+
+#: The schedule of the tests: as many attempts as in production, a thousand times as fast.
+SCHEDULE = (0.0, *[0.2] * 9)
+
+
+@dataclass(frozen=True)
+class Got:
+    """One call as it arrived."""
+
+    path: str
+    headers: Mapping[str, str]
+    body: bytes
+
+    @property
+    def id(self) -> str:
+        return self.headers["webhook-id"]
+
+    @property
+    def event(self) -> dict[str, Any]:
+        found: dict[str, Any] = json.loads(self.body)
+        return found
+
+
+Behave = Callable[[http.server.BaseHTTPRequestHandler, int], None]
+
+
+def say(status: int, body: bytes = b"", **headers: str) -> Behave:
+    """Always this answer."""
+
+    def behave(call: http.server.BaseHTTPRequestHandler, _: int) -> None:
+        call.send_response(status)
+        for name, value in headers.items():
+            call.send_header(name.replace("_", "-"), value)
+        call.send_header("Content-Length", str(len(body)))
+        call.end_headers()
+        call.wfile.write(body)
+
+    return behave
+
+
+@dataclass
+class Receiver:
+    """A real HTTP server; `behave` answers the n-th call (from 1)."""
+
+    url: str
+    behave: Behave
+    calls: list[Got] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    def got(self, count: int, timeout_s: float = 20.0) -> list[Got]:
+        """Wait for so many calls."""
+        until(lambda: len(self.calls) >= count, timeout_s)
+        return self.calls
+
+
+class _Server(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+    block_on_close = False
+    receiver: Receiver
+
+    def handle_error(self, *_: object) -> None:
+        """A sender that hangs up is what half of the tests are about."""
+
+
+class _Handler(http.server.BaseHTTPRequestHandler):
+    server: _Server
+    protocol_version = "HTTP/1.1"
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        receiver = self.server.receiver
+        with receiver.lock:
+            receiver.calls.append(Got(self.path, {k.lower(): v for k, v in self.headers.items()}, body))
+            number = len(receiver.calls)
+        self.close_connection = True
+        receiver.behave(self, number)
+
+    def log_message(self, *_: object) -> None:
+        """Quiet."""
+
+
+@pytest.fixture
+def new_receiver() -> Iterator[Callable[..., Receiver]]:
+    servers: list[_Server] = []
+
+    def start(behave: Behave | None = None, host: str = "127.0.0.1") -> Receiver:
+        server = _Server((host, 0), _Handler)
+        server.receiver = Receiver(f"http://{host}:{server.server_port}/hook", behave or say(200))
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        servers.append(server)
+        return server.receiver
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+@pytest.fixture
+def receiver(new_receiver: Callable[..., Receiver]) -> Receiver:
+    return new_receiver()
+
+
+@pytest.fixture
+def hasty(platform: Platform) -> Settings:
+    """The settings with time compressed."""
+    return dataclasses.replace(platform.settings, webhook_schedule=SCHEDULE, webhook_timeout_s=1.5)
+
+
+@pytest.fixture
+def no_webhooks(platform: Platform, quiet: None) -> None:
+    platform.execute(
+        "TRUNCATE webhook_endpoints, webhook_secrets, webhook_deliveries, webhook_attempts, webhook_troubles"
+    )
+
+
+@pytest.fixture
+def new_courier(platform: Platform, no_webhooks: None) -> Callable[[Settings], Courier]:
+    def make(settings: Settings) -> Courier:
+        return Courier(settings, platform.engine, platform.hints, worker="io/inc/1", asked_to_stop=lambda: False)
+
+    return make
+
+
+@pytest.fixture
+def courier(new_courier: Callable[[Settings], Courier], hasty: Settings) -> Courier:
+    return new_courier(hasty)
+
+
+@dataclass(frozen=True)
+class Tenant:
+    """A tenant's view of its webhooks."""
+
+    http: flask.testing.FlaskClient
+
+    def endpoint(self, url: str, *events: str, **more: Any) -> dict[str, Any]:
+        made = self.http.post("/api/v1/webhooks", json={"url": url, "events": events or ["job.completed"], **more})
+        assert made.status_code == 201, made.text
+        return dict(made.json)
+
+    def job(self, **more: Any) -> str:
+        made = self.http.post("/api/v1/jobs", json={"inputs": {"text": "Lovely"}, **more})
+        assert made.status_code == 202, made.text
+        return str(made.json["job_id"])
+
+    def show(self, endpoint: Mapping[str, Any]) -> dict[str, Any]:
+        return dict(self.http.get(f"/api/v1/webhooks/{endpoint['id']}").json)
+
+    def deliveries(self, **query: Any) -> list[dict[str, Any]]:
+        """The log, oldest first, each with its attempts."""
+        page = self.http.get("/api/v1/webhooks/deliveries", query_string={"limit": 100, **query})
+        assert page.status_code == 200, page.text
+        return [
+            dict(self.http.get(f"/api/v1/webhooks/deliveries/{item['id']}").json)
+            for item in reversed(page.json["deliveries"])
+        ]
+
+
+@pytest.fixture
+def tenant(client: flask.testing.FlaskClient, no_webhooks: None) -> Tenant:
+    return Tenant(client)
+
+
+@pytest.fixture
+def deliver(courier: Courier, platform: Platform) -> Callable[[], None]:
+    """Send until every delivery has ended."""
+
+    def run() -> None:
+        def done() -> bool:
+            courier.drain()
+            return platform.one("SELECT count(*) FROM webhook_deliveries WHERE finished_at IS NULL") == (0,)
+
+        until(done, 60)
+
+    return run

@@ -1,0 +1,162 @@
+"""Emptying the outbox: one loop of a process claims and settles, many threads call."""
+
+from __future__ import annotations
+
+import queue
+import threading
+import time
+from collections import Counter
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import TypeVar
+
+import sqlalchemy
+import structlog
+
+from core import broker, database
+from core.settings import Settings
+from webhooks import outbox
+from webhooks.outbox import Claimed, Done
+from webhooks.schedule import Ending
+from webhooks.sender import Sender
+
+log = structlog.get_logger()
+
+T = TypeVar("T")
+
+#: Calls to one target at once, by one process.
+PER_TARGET = 4
+#: What was claimed and not begun for so long goes back: a lease must outlive the call that is still to come.
+STALE_S = 30.0
+#: How often the loop looks for what has become due, while it waits for answers.
+LOOK_S = 0.5
+
+
+class Courier:
+    """One process's deliveries. However often it is woken, there is one loop."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        engine: sqlalchemy.Engine,
+        hints: broker.Hints,
+        *,
+        worker: str,
+        asked_to_stop: Callable[[], bool],
+    ) -> None:
+        schedule = settings.webhook_schedule
+        #: How long a target that fails is left alone at first: as long as a delivery that failed.
+        self._pause_s = schedule[min(1, len(schedule) - 1)]
+        self._disable_s = settings.webhook_disable_s
+        self._places = settings.webhook_senders
+        self._engine = engine
+        self._hints = hints
+        self._worker = worker
+        self._asked_to_stop = asked_to_stop
+        self._sender = Sender(settings)
+        self._senders = ThreadPoolExecutor(self._places, "sender")
+        self._looping = threading.Lock()
+        #: What came of calls; None says that there is something new to look for.
+        self._inbox: queue.SimpleQueue[Done | None] = queue.SimpleQueue()
+        self._waiting: list[Claimed] = []
+        self._calls: Counter[str] = Counter()
+        self._claimed_at = 0.0
+        self._look = True
+
+    def drain(self) -> int:
+        """Send what is due until nothing is; returns how many calls were settled, 0 where the loop runs already."""
+        settled = 0
+        self._inbox.put(None)
+        while not self._inbox.empty() and self._looping.acquire(blocking=False):
+            try:
+                settled += self._loop()
+            except database.OUTAGES as error:
+                # Leases run out, and the sweep wakes us again.
+                log.warning("webhooks_interrupted", error=type(error).__name__)
+            finally:
+                self._looping.release()
+        return settled
+
+    def _loop(self) -> int:
+        settled, self._look = 0, True
+        while self._look or self._waiting or self._calls:
+            self._claim()
+            self._begin()
+            settled += self._collect()
+        return settled
+
+    def _claim(self) -> None:
+        """More, when there is room for it and somebody said so, or it is time to look."""
+        now = time.monotonic()
+        if not (self._look or now > self._claimed_at + LOOK_S) or len(self._waiting) > self._places:
+            return
+        self._claimed_at, self._look = now, False
+        if self._asked_to_stop():
+            return
+        # Before the claim: whatever is committed after it may hint again.
+        self._hints.clear(broker.WEBHOOKS)
+        found = outbox.claim(self._engine, worker=self._worker, most=2 * self._places)
+        self._waiting += found
+        self._look = bool(found)
+
+    def _begin(self) -> None:
+        """Start what there is a place for."""
+        rest = []
+        for delivery in self._waiting:
+            if self._calls[delivery.target] < PER_TARGET and self._calls.total() < self._places:
+                self._calls[delivery.target] += 1
+                self._senders.submit(self._call, delivery)
+            else:
+                rest.append(delivery)
+        self._waiting = rest
+        stopping, stale = self._asked_to_stop(), time.monotonic() - STALE_S
+        self._give_back([item for item in rest if stopping or item.claimed_at < stale])
+
+    def _call(self, delivery: Claimed) -> None:
+        self._inbox.put(self._sender.send(delivery))
+
+    def _collect(self) -> int:
+        """Settle what has been answered, after waiting a little for it."""
+        found = self._take(LOOK_S if self._calls else 0.0)
+        done = [item for item in found if item is not None]
+        self._look = self._look or len(done) < len(found)
+        if not done:
+            return 0
+        for item in done:
+            self._calls[item.delivery.target] -= 1
+        self._calls = +self._calls
+        settled = self._insist(
+            lambda: outbox.settle(self._engine, done, pause_s=self._pause_s, disable_s=self._disable_s)
+        )
+        # A place has become free, which may be what something due was waiting for.
+        self._look = True
+        failing = {item.delivery.target for item in done if item.verdict.ending is not Ending.DELIVERED}
+        self._give_back([item for item in self._waiting if item.target in failing])
+        return settled
+
+    def _take(self, timeout_s: float) -> list[Done | None]:
+        found = []
+        try:
+            found.append(self._inbox.get(timeout=timeout_s))
+            while True:
+                found.append(self._inbox.get_nowait())
+        except queue.Empty:
+            return found
+
+    def _give_back(self, deliveries: Sequence[Claimed]) -> None:
+        """For later: its target fails, this process has to go, or it has been here for too long."""
+        if deliveries:
+            gone = {item.id for item in deliveries}
+            self._waiting = [item for item in self._waiting if item.id not in gone]
+            self._insist(lambda: outbox.give_back(self._engine, deliveries))
+
+    def _insist(self, write: Callable[[], T]) -> T:
+        """Repeat a fenced write through an outage, until the lease would have run out anyway."""
+        ends_at = time.monotonic() + outbox.LEASE_S
+        while True:
+            try:
+                return write()
+            except database.OUTAGES:
+                if time.monotonic() > ends_at:
+                    raise
+                time.sleep(0.2)

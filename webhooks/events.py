@@ -1,0 +1,32 @@
+"""What receivers can be told of."""
+
+from __future__ import annotations
+
+import datetime as dt
+import enum
+from collections.abc import Mapping
+from typing import Any
+
+from core import database
+
+
+class Event(enum.StrEnum):
+    COMPLETED = "job.completed"
+    FAILED = "job.failed"
+    CANCELED = "job.canceled"
+    EXPIRED = "job.expired"
+    PROGRESS = "job.progress"  #: best effort: at most every five seconds, tried once
+    DISABLED = "webhook.disabled"  #: the platform has switched off another endpoint of the tenant
+    TEST = "webhook.test"  #: only when it is asked for
+
+
+#: What a receiver is told if it does not say.
+ENDS = (Event.COMPLETED, Event.FAILED, Event.CANCELED, Event.EXPIRED)
+#: What an endpoint may ask for, and what a job may.
+FOR_ENDPOINTS = (*ENDS, Event.PROGRESS, Event.DISABLED)
+FOR_JOBS = (*ENDS, Event.PROGRESS)
+
+
+def body(event: Event, data: Mapping[str, Any]) -> str:
+    """The text of an event that no job made; those of jobs are written by the database (migration 0004)."""
+    return database.dumps({"type": event, "timestamp": dt.datetime.now(dt.UTC), "data": data})

@@ -1,0 +1,229 @@
+"""Deliveries on their way out: claimed under a lease and settled behind a fence, as jobs are.
+
+A target (an endpoint, or a tenant's calls to one origin) whose calls fail is held: after TRIP failures in a row it is
+called once at a time, with a pause in between, and whatever else is for it waits without being charged an attempt.
+"""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import sqlalchemy
+from sqlalchemy import text
+
+from webhooks import secrets, state
+from webhooks.call import Answer
+from webhooks.schedule import Ending, Verdict
+
+#: Longer than any call: a look-up of a name, and COATCHECK_WEBHOOK_TIMEOUT_S.
+LEASE_S = 90.0
+#: So many of one target are claimed at once. Of one that fails it is one.
+PER_TARGET = 16
+#: Failures in a row that hold a target, and for how long at most.
+TRIP = 5
+MAX_HOLD_S = 60.0
+LIMIT = 500
+
+# The targets are found one after the other through the index, so that a hundred thousand deliveries to one that hangs
+# cost no more than one.
+_TARGETS = """
+WITH RECURSIVE targets AS (
+  (SELECT target FROM webhook_deliveries WHERE status = 'pending' ORDER BY target LIMIT 1)
+  UNION ALL
+  SELECT (SELECT target FROM webhook_deliveries WHERE status = 'pending' AND target > targets.target
+          ORDER BY target LIMIT 1)
+  FROM targets WHERE targets.target IS NOT NULL
+)
+"""
+_CLAIM = text(f"""
+{_TARGETS}, busy AS (
+  SELECT target, count(*) AS calls FROM webhook_deliveries WHERE status = 'sending' GROUP BY target
+), room AS (
+  SELECT target, greatest(0, CASE WHEN failures >= :trip THEN 1 ELSE :per_target END - coalesce(calls, 0)) AS places
+  FROM targets LEFT JOIN busy USING (target) LEFT JOIN webhook_troubles USING (target)
+  WHERE target IS NOT NULL AND (held_until <= now()) IS NOT FALSE
+), picked AS (
+  SELECT due.id FROM room CROSS JOIN LATERAL (
+    SELECT id, next_at FROM webhook_deliveries WHERE status = 'pending' AND target = room.target AND next_at <= now()
+    ORDER BY next_at, sequence LIMIT places FOR UPDATE SKIP LOCKED
+  ) AS due ORDER BY due.next_at LIMIT :most
+)
+UPDATE webhook_deliveries AS mine SET status = 'sending', attempt = attempt + 1, worker = :worker,
+  lease_expires_at = clock_timestamp() + make_interval(secs => :lease_s)
+FROM picked WHERE mine.id = picked.id
+RETURNING mine.id, mine.tenant_id, mine.endpoint_id, mine.target, mine.event, mine.body, mine.attempt,
+  mine.tries_before,
+  coalesce(mine.url, (SELECT url FROM webhook_endpoints WHERE id = mine.endpoint_id AND enabled)) AS url
+""")  # noqa: S608
+
+_SETTLE = text("""
+WITH mine AS (
+  SELECT * FROM unnest(CAST(:ids AS uuid[]), CAST(:attempts AS int[]), CAST(:endings AS text[]),
+    CAST(:delays AS float[]), CAST(:ms AS int[]), CAST(:statuses AS int[]), CAST(:errors AS text[]),
+    CAST(:responses AS text[])) AS mine (id, attempt, ending, delay_s, ms, http, error, response)
+), done AS (
+  UPDATE webhook_deliveries AS d SET status = ending, lease_expires_at = NULL, worker = NULL,
+    next_at = now() + make_interval(secs => delay_s), last_status = http, last_error = error,
+    finished_at = CASE WHEN ending <> 'pending' THEN clock_timestamp() END
+  FROM mine WHERE d.id = mine.id AND d.status = 'sending' AND d.attempt = mine.attempt RETURNING d.id
+), logged AS (
+  INSERT INTO webhook_attempts (delivery_id, attempt, at, ms, status, error, response)
+  SELECT id, attempt, clock_timestamp() - make_interval(secs => ms / 1000.0), ms, http, error, response
+  FROM mine WHERE id IN (SELECT id FROM done)
+)
+SELECT id FROM done
+""")
+
+_GIVE_BACK = text("""
+UPDATE webhook_deliveries AS d SET status = 'pending', lease_expires_at = NULL, worker = NULL,
+  tries_before = tries_before + 1
+FROM unnest(CAST(:ids AS uuid[]), CAST(:attempts AS int[])) AS mine (id, attempt)
+WHERE d.id = mine.id AND d.status = 'sending' AND d.attempt = mine.attempt
+""")
+
+_WELL = text("DELETE FROM webhook_troubles WHERE target = ANY (:targets)")
+_ILL = text("""
+INSERT INTO webhook_troubles AS t (target, failures, held_until)
+SELECT target, failures, now() + make_interval(secs => wish_s)
+FROM unnest(CAST(:targets AS text[]), CAST(:failures AS int[]), CAST(:wishes AS float[]))
+  AS ill (target, failures, wish_s)
+ORDER BY target
+ON CONFLICT (target) DO UPDATE SET failures = t.failures + excluded.failures, held_until = greatest(
+  excluded.held_until, CASE WHEN t.failures + excluded.failures >= :trip THEN now() + make_interval(secs => least(
+    :most_s, :pause_s * power(2, least(t.failures + excluded.failures - :trip, 16)))) ELSE now() END)
+RETURNING target, failures, extract(epoch FROM now() - failing_since) AS failing_s
+""")
+
+_LOST = """
+WITH dead AS (
+  SELECT id, attempt FROM webhook_deliveries WHERE status = 'sending' AND {gone} LIMIT :limit FOR UPDATE SKIP LOCKED
+), logged AS (
+  INSERT INTO webhook_attempts (delivery_id, attempt, error) SELECT id, attempt, 'WORKER_LOST' FROM dead
+)
+UPDATE webhook_deliveries AS d SET lease_expires_at = NULL, worker = NULL, next_at = now(), last_error = 'WORKER_LOST',
+  status = CASE WHEN d.attempt - tries_before >= :tries THEN 'failed' ELSE 'pending' END,
+  finished_at = CASE WHEN d.attempt - tries_before >= :tries THEN now() END
+FROM dead WHERE d.id = dead.id RETURNING d.id
+"""
+_LEASE_OVER = text(_LOST.format(gone="lease_expires_at < clock_timestamp()"))
+_NODE_BORN_AGAIN = text(
+    _LOST.format(gone="starts_with(worker, :node || '/') AND NOT starts_with(worker, :incarnation || '/')")
+)
+
+_DUE = text(f"""
+{_TARGETS}
+SELECT EXISTS (
+  SELECT FROM targets LEFT JOIN webhook_troubles USING (target) WHERE (held_until <= now()) IS NOT FALSE AND EXISTS (
+    SELECT FROM webhook_deliveries WHERE status = 'pending' AND target = targets.target AND next_at <= now())
+)
+""")  # noqa: S608
+
+
+@dataclass(frozen=True)
+class Claimed:
+    """A delivery in a sender's hands; `attempt` is the fence, `keys` are sealed."""
+
+    id: uuid.UUID
+    tenant_id: uuid.UUID
+    endpoint_id: uuid.UUID | None
+    target: str
+    event: str
+    body: str
+    attempt: int
+    tries_before: int
+    url: str | None  #: None when its endpoint was switched off or deleted at this very moment
+    keys: Sequence[str]
+    claimed_at: float = field(default_factory=time.monotonic)
+
+    @property
+    def tries(self) -> int:
+        return self.attempt - self.tries_before
+
+
+@dataclass(frozen=True)
+class Done:
+    delivery: Claimed
+    answer: Answer
+    verdict: Verdict
+
+
+def claim(engine: sqlalchemy.Engine, *, worker: str, most: int) -> list[Claimed]:
+    """Take what is due, a few for each target, the longest waiting first."""
+    values = {"worker": worker, "most": most, "trip": TRIP, "per_target": PER_TARGET, "lease_s": LEASE_S}
+    with engine.begin() as connection:
+        rows = connection.execute(_CLAIM, values).all()
+        keys = secrets.of_many(connection, {(row.tenant_id, row.endpoint_id) for row in rows}) if rows else {}
+    return [Claimed(**row._mapping, keys=keys.get((row.tenant_id, row.endpoint_id), ())) for row in rows]
+
+
+def settle(engine: sqlalchemy.Engine, done: Sequence[Done], *, pause_s: float, disable_s: int) -> int:
+    """Write down what came of them and what it says of their targets; returns how many were still ours.
+
+    An endpoint that is gone, or has failed for `disable_s`, is switched off.
+    """
+    values = {
+        "ids": [item.delivery.id for item in done],
+        "attempts": [item.delivery.attempt for item in done],
+        "endings": [item.verdict.ending for item in done],
+        "delays": [item.verdict.delay_s for item in done],
+        "ms": [item.answer.ms for item in done],
+        "statuses": [item.answer.status for item in done],
+        "errors": [item.answer.error for item in done],
+        "responses": [item.answer.response for item in done],
+    }
+    with engine.begin() as connection:
+        ours = set(connection.execute(_SETTLE, values).scalars())
+        _mark(connection, [item for item in done if item.delivery.id in ours], pause_s, disable_s)
+    return len(ours)
+
+
+def _mark(connection: sqlalchemy.Connection, done: Sequence[Done], pause_s: float, disable_s: int) -> None:
+    """What the calls say of their targets: one that answered well is well."""
+    well = {item.delivery.target for item in done if item.verdict.ending is Ending.DELIVERED}
+    if well:
+        connection.execute(_WELL, {"targets": list(well)})
+    bad = [item for item in done if item.delivery.target not in well]
+    failures = Counter(item.delivery.target for item in bad)
+    endpoints = {item.delivery.target: item.delivery.endpoint_id for item in bad}
+    values = {
+        "targets": list(failures),
+        "failures": list(failures.values()),
+        "wishes": [max(item.verdict.hold_s for item in bad if item.delivery.target == name) for name in failures],
+    }
+    if bad:
+        rows = connection.execute(_ILL, {**values, "trip": TRIP, "most_s": MAX_HOLD_S, "pause_s": pause_s}).all()
+        failing = {row.target for row in rows if row.failures >= state.LEAST_FAILURES and row.failing_s >= disable_s}
+        for target in sorted(failing):
+            state.disable(connection, endpoints[target], state.Reason.FAILING)
+    for target in sorted({item.delivery.target for item in bad if item.verdict.gone}):
+        state.disable(connection, endpoints[target], state.Reason.GONE)
+
+
+def give_back(engine: sqlalchemy.Engine, deliveries: Sequence[Claimed]) -> None:
+    """Return what was not sent; it is charged no attempt."""
+    values = {"ids": [item.id for item in deliveries], "attempts": [item.attempt for item in deliveries]}
+    with engine.begin() as connection:
+        connection.execute(_GIVE_BACK, values)
+
+
+def lease_over(engine: sqlalchemy.Engine, *, tries: int) -> int:
+    """Take back what a sender left behind: nobody knows whether it arrived, so it is sent again, under the same id."""
+    with engine.begin() as connection:
+        return len(connection.execute(_LEASE_OVER, {"limit": LIMIT, "tries": tries}).all())
+
+
+def node_born_again(engine: sqlalchemy.Engine, incarnation: str, *, tries: int) -> int:
+    """The same, of earlier incarnations of a node that has just started."""
+    values = {"node": incarnation.rpartition("/")[0], "incarnation": incarnation}
+    with engine.begin() as connection:
+        return len(connection.execute(_NODE_BORN_AGAIN, {"limit": LIMIT, "tries": tries, **values}).all())
+
+
+def due(engine: sqlalchemy.Engine) -> bool:
+    """Whether anything could be sent now."""
+    with engine.connect() as connection:
+        return bool(connection.execute(_DUE).scalar_one())

@@ -1,0 +1,60 @@
+"""From a claimed delivery to what came of it: signed anew, called once, judged."""
+
+from __future__ import annotations
+
+import time
+
+import structlog
+
+from core import ids, metrics
+from core.seal import Seal
+from core.settings import Settings
+from webhooks import signing
+from webhooks.call import Answer, Caller
+from webhooks.outbox import Claimed, Done
+from webhooks.receivers import Receivers
+from webhooks.schedule import Ending, Verdict, judge
+
+log = structlog.get_logger()
+
+
+class Sender:
+    """Safe to share between threads."""
+
+    def __init__(self, settings: Settings) -> None:
+        self._schedule = settings.webhook_schedule
+        self._seal = Seal(settings)
+        self._caller = Caller(Receivers(settings), timeout_s=settings.webhook_timeout_s)
+
+    def send(self, delivery: Claimed) -> Done:
+        """Whatever goes wrong is in the answer: whoever asked has others to look after."""
+        if delivery.url is None:
+            return Done(delivery, Answer(0, error="ENDPOINT_DISABLED"), Verdict(Ending.FAILED))
+        try:
+            answer = self._call(delivery, delivery.url)
+        except Exception:
+            log.exception("webhook_bug", delivery_id=ids.delivery_id(delivery.id))
+            answer = Answer(0, error="INTERNAL")
+        verdict = judge(answer, delivery.event, tries=delivery.tries, schedule=self._schedule)
+        self._tell(delivery, answer, verdict)
+        return Done(delivery, answer, verdict)
+
+    def _call(self, delivery: Claimed, url: str) -> Answer:
+        body = delivery.body.encode()
+        keys = [self._seal.open(key) for key in delivery.keys]
+        return self._caller.post(url, body, signing.headers(ids.delivery_id(delivery.id), int(time.time()), body, keys))
+
+    def _tell(self, delivery: Claimed, answer: Answer, verdict: Verdict) -> None:
+        metrics.WEBHOOKS.labels("delivered" if answer.good else answer.error or str(answer.status)).inc()
+        metrics.WEBHOOK_SECONDS.observe(answer.ms / 1000)
+        log.info(
+            "webhook_called",
+            delivery_id=ids.delivery_id(delivery.id),
+            tenant_id=str(delivery.tenant_id),
+            event_type=delivery.event,
+            attempt=delivery.attempt,
+            status=answer.status,
+            error_code=answer.error,
+            duration_ms=answer.ms,
+            ending=verdict.ending,
+        )

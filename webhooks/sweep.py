@@ -1,0 +1,46 @@
+"""Housekeeping of deliveries; every statement bounded, any number of sweepers at once."""
+
+from __future__ import annotations
+
+import sqlalchemy
+from sqlalchemy import text
+
+from webhooks import outbox, secrets
+from webhooks.schedule import span_s
+
+LIMIT = 1000
+#: A failed delivery is there to be seen, and asked for again, for at least so long.
+KEEP_FAILED_S = 30 * 86_400
+
+# What was held back behind others for longer than its whole schedule has had its chance.
+_OVERDUE = text("""
+UPDATE webhook_deliveries SET status = 'failed', finished_at = now(), last_error = coalesce(last_error, 'NEVER_REACHED')
+WHERE id = ANY (ARRAY(
+  SELECT id FROM webhook_deliveries WHERE status = 'pending' AND since < now() - make_interval(secs => :span_s)
+  LIMIT :limit FOR UPDATE SKIP LOCKED))
+""")
+_OLD = text("""
+DELETE FROM webhook_deliveries WHERE id = ANY (ARRAY(
+  SELECT webhook_deliveries.id FROM webhook_deliveries
+  LEFT JOIN tenants ON tenants.id = tenant_id LEFT JOIN tiers ON tiers.name = tier
+  WHERE finished_at < now() - make_interval(secs => (SELECT min(keep_s) FROM tiers))
+    AND finished_at < now() - make_interval(secs =>
+    CASE WHEN status = 'failed' THEN greatest(coalesce(keep_s, 0), :keep_failed_s) ELSE coalesce(keep_s, 0) END)
+  ORDER BY finished_at LIMIT :limit FOR UPDATE OF webhook_deliveries SKIP LOCKED))
+""")
+_RECOVERED = text("DELETE FROM webhook_troubles WHERE held_until < now() - interval '30 days'")
+
+
+def rescue(engine: sqlalchemy.Engine, *, tries: int) -> int:
+    """Take back what senders have left behind."""
+    return outbox.lease_over(engine, tries=tries)
+
+
+def purge(engine: sqlalchemy.Engine, schedule: tuple[float, ...]) -> int:
+    """One small step of forgetting; returns how many deliveries were forgotten."""
+    with engine.begin() as connection:
+        connection.execute(_OVERDUE, {"span_s": span_s(schedule), "limit": LIMIT})
+        gone = connection.execute(_OLD, {"keep_failed_s": KEEP_FAILED_S, "limit": LIMIT}).rowcount
+        connection.execute(_RECOVERED)
+        secrets.purge(connection)
+    return gone
