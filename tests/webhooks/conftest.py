@@ -56,6 +56,15 @@ def say(status: int, body: bytes = b"", **headers: str) -> Behave:
     return behave
 
 
+def first(bad: Behave, count: int, then: Behave) -> Behave:
+    """One way for so many calls, then another."""
+
+    def behave(call: http.server.BaseHTTPRequestHandler, number: int) -> None:
+        (bad if number <= count else then)(call, number)
+
+    return behave
+
+
 @dataclass
 class Receiver:
     """A real HTTP server; `behave` answers the n-th call (from 1)."""
