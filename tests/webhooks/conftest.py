@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import http.server
 import json
+import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
@@ -110,9 +111,12 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 def new_receiver() -> Iterator[Callable[..., Receiver]]:
     servers: list[_Server] = []
 
-    def start(behave: Behave | None = None, host: str = "127.0.0.1") -> Receiver:
-        server = _Server((host, 0), _Handler)
-        server.receiver = Receiver(f"http://{host}:{server.server_port}/hook", behave or say(200))
+    def start(behave: Behave | None = None, tls: ssl.SSLContext | None = None) -> Receiver:
+        server = _Server(("127.0.0.1", 0), _Handler)
+        if tls is not None:
+            server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
+        scheme = "https" if tls else "http"
+        server.receiver = Receiver(f"{scheme}://127.0.0.1:{server.server_port}/hook", behave or say(200))
         threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
         servers.append(server)
         return server.receiver

@@ -1,0 +1,231 @@
+"""One receiver never holds up another, and what a sender leaves behind is sent by the next one."""
+
+from __future__ import annotations
+
+import dataclasses
+import os
+import signal
+import threading
+import time
+from collections.abc import Callable
+from uuid import UUID
+
+import pytest
+import standardwebhooks
+
+from core import broker
+from core.settings import Settings
+from local.child import Child
+from tests.conftest import Platform, until
+from tests.hands import clean_up, work
+from tests.webhooks.conftest import Receiver, Tenant, first, say
+from tests.webhooks.test_behaviour import silence
+from webhooks import outbox
+from webhooks.call import Answer
+from webhooks.courier import Courier
+from webhooks.schedule import judge
+
+NewReceiver = Callable[..., Receiver]
+Spawn = Callable[..., Child]
+TRIES = 10
+
+
+def owed(platform: Platform, tenant: Tenant, count: int) -> None:
+    """So many jobs that have ended."""
+    tenant.job()
+    platform.execute(
+        """INSERT INTO jobs (id, tenant_id, kind, pool, model, version, lane, expires_at, max_attempts, timeout_s,
+                             inputs, options, metadata, request_id)
+           SELECT gen_random_uuid(), tenant_id, kind, pool, model, version, lane, expires_at, max_attempts, timeout_s,
+                  inputs, options, metadata, request_id FROM jobs, generate_series(2, :count)""",
+        count=count,
+    )
+    platform.execute("UPDATE jobs SET status = 'canceled'")
+
+
+def test_a_receiver_that_hangs_costs_the_others_nothing(
+    tenant: Tenant, new_receiver: NewReceiver, new_courier: Callable[[Settings], Courier], hasty: Settings,
+    platform: Platform
+) -> None:  # fmt: skip
+    hangs, good, better = new_receiver(silence), new_receiver(), new_receiver()
+    for item in (hangs, good, better):
+        tenant.endpoint(item.url, "job.canceled")
+    courier = new_courier(dataclasses.replace(hasty, webhook_senders=8))
+    owed(platform, tenant, 300)
+    thread = threading.Thread(target=courier.drain)
+    thread.start()
+    good.got(300)
+    better.got(300)
+    # Four calls at once, each of which lasts 1.5 s: had they been in the others' way, this would have taken minutes.
+    assert len(hangs.calls) < 40
+    platform.execute("UPDATE webhook_endpoints SET enabled = false, disabled_code = 'BY_TENANT'")
+    platform.execute(
+        "UPDATE webhook_deliveries SET status = 'failed', finished_at = now(), lease_expires_at = NULL"
+        " WHERE finished_at IS NULL"
+    )
+    thread.join(30)
+    assert not thread.is_alive()
+
+
+def test_what_stands_behind_a_receiver_that_fails_is_not_charged(
+    tenant: Tenant, new_receiver: NewReceiver, courier: Courier, platform: Platform
+) -> None:
+    receiver = new_receiver(say(500))
+    tenant.endpoint(receiver.url, "job.canceled")
+    owed(platform, tenant, 200)
+    courier.drain()
+    tried = platform.one("SELECT count(*) FROM webhook_deliveries WHERE attempt > tries_before")[0]
+    assert len(receiver.calls) < 25
+    assert tried == platform.one("SELECT count(DISTINCT delivery_id) FROM webhook_attempts")[0]
+    receiver.behave = say(200)
+    until(lambda: courier.drain() or platform.one("SELECT count(*) FROM webhook_deliveries WHERE status = 'delivered'")
+          == (200,), 60)  # fmt: skip
+
+
+def test_two_senders_share_the_work_and_call_nobody_twice(
+    tenant: Tenant, receiver: Receiver, new_courier: Callable[[Settings], Courier], hasty: Settings, platform: Platform
+) -> None:
+    tenant.endpoint(receiver.url, "job.canceled")
+    owed(platform, tenant, 400)
+    threads = [threading.Thread(target=new_courier(hasty).drain) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join(60)
+    assert len({item.id for item in receiver.calls}) == len(receiver.calls) == 400
+    assert platform.one("SELECT max(attempt - tries_before), min(status) FROM webhook_deliveries") == (1, "delivered")
+
+
+def claim_one(platform: Platform, worker: str = "io/old/1") -> outbox.Claimed:
+    (found,) = outbox.claim(platform.engine, worker=worker, most=10)
+    return found
+
+
+def settle(platform: Platform, delivery: outbox.Claimed, status: int) -> int:
+    answer = Answer(3, status)
+    verdict = judge(answer, delivery.event, tries=delivery.tries, schedule=(0, 5))
+    return outbox.settle(platform.engine, [outbox.Done(delivery, answer, verdict)], pause_s=0, disable_s=432_000)
+
+
+def test_a_sender_that_was_gone_for_too_long_changes_nothing(
+    tenant: Tenant, receiver: Receiver, platform: Platform
+) -> None:
+    tenant.endpoint(receiver.url, "job.canceled")
+    owed(platform, tenant, 1)
+    zombie = claim_one(platform)
+    platform.execute("UPDATE webhook_deliveries SET lease_expires_at = now() - interval '1 s'")
+    clean_up(platform)
+    successor = claim_one(platform, "io/new/1")
+    assert settle(platform, zombie, 500) == 0
+    assert settle(platform, successor, 200) == 1
+    assert settle(platform, zombie, 500) == 0
+    assert platform.one("SELECT status, attempt FROM webhook_deliveries") == ("delivered", 2)
+    assert platform.rows("SELECT attempt, error, status FROM webhook_attempts ORDER BY attempt") == [
+        (1, "WORKER_LOST", None),
+        (2, None, 200),
+    ]
+
+
+def test_a_node_that_starts_again_takes_back_what_it_held_and_nobody_elses(
+    tenant: Tenant, receiver: Receiver, platform: Platform
+) -> None:
+    tenant.endpoint(receiver.url, "job.canceled")
+    owed(platform, tenant, 1)
+    claim_one(platform, "io@host/old/1")
+    assert outbox.node_born_again(platform.engine, "other@host/new", tries=TRIES) == 0
+    assert outbox.node_born_again(platform.engine, "io@host/old", tries=TRIES) == 0
+    assert outbox.node_born_again(platform.engine, "io@host/new", tries=TRIES) == 1
+    assert claim_one(platform).attempt == 2
+
+
+def test_a_delivery_that_every_sender_dies_of_ends_as_failed(
+    tenant: Tenant, receiver: Receiver, platform: Platform
+) -> None:
+    tenant.endpoint(receiver.url, "job.canceled")
+    owed(platform, tenant, 1)
+    for number in range(TRIES):
+        assert claim_one(platform).attempt == number + 1
+        platform.execute("UPDATE webhook_deliveries SET lease_expires_at = now() - interval '1 s'")
+        clean_up(platform)
+    assert platform.one("SELECT status, last_error FROM webhook_deliveries") == ("failed", "WORKER_LOST")
+
+
+def test_what_was_held_back_for_longer_than_its_schedule_ends_as_failed(
+    tenant: Tenant, receiver: Receiver, platform: Platform
+) -> None:
+    tenant.endpoint(receiver.url, "job.canceled")
+    owed(platform, tenant, 2)
+    platform.execute("UPDATE webhook_deliveries SET since = now() - interval '20 days' WHERE sequence % 2 = 0")
+    clean_up(platform)
+    assert platform.rows("SELECT status, last_error FROM webhook_deliveries ORDER BY status") == [
+        ("failed", "NEVER_REACHED"),
+        ("pending", None),
+    ]
+
+
+def test_delivered_ones_are_kept_as_long_as_jobs_and_failed_ones_for_thirty_days(
+    tenant: Tenant, receiver: Receiver, platform: Platform
+) -> None:
+    tenant.endpoint(receiver.url, "job.canceled")
+    platform.execute("UPDATE tenants SET tier = 'free' WHERE id = (SELECT tenant_id FROM webhook_endpoints)")
+    owed(platform, tenant, 4)
+    platform.execute(
+        """UPDATE webhook_deliveries SET status = CASE WHEN n <= 2 THEN 'delivered' ELSE 'failed' END,
+             finished_at = now() - make_interval(days => CASE n WHEN 1 THEN 6 WHEN 2 THEN 8 WHEN 3 THEN 29 ELSE 31 END)
+           FROM (SELECT id, row_number() OVER () AS n FROM webhook_deliveries) AS numbered
+           WHERE numbered.id = webhook_deliveries.id"""
+    )
+    clean_up(platform)
+    left = platform.rows(
+        "SELECT status, round(extract(day FROM now() - finished_at)) FROM webhook_deliveries ORDER BY 2"
+    )
+    assert left == [("delivered", 6), ("failed", 29)]
+
+
+IO = ("celery", "-A", "workers.app", "worker", "-Q", "webhooks,control", "-P", "threads", "-n", "io@%h")
+
+
+@pytest.mark.timeout(120)
+def test_killed_between_the_post_and_the_row_it_is_sent_again_under_the_same_id(
+    tenant: Tenant, new_receiver: NewReceiver, platform: Platform, spawn: Spawn
+) -> None:
+    holding = threading.Event()
+
+    def hold(call: object, _: int) -> None:
+        holding.set()
+        time.sleep(60)
+
+    receiver = new_receiver(first(hold, 1, say(200)))
+    endpoint = tenant.endpoint(receiver.url)
+    tenant.job()
+    io = spawn("io", *IO, "--concurrency", "4")
+    work(platform)
+    platform.hints.send(broker.WEBHOOKS)
+    assert holding.wait(60)
+    os.kill(io.pid, signal.SIGKILL)
+    io.wait(10)
+    spawn("io", *IO, "--concurrency", "4")
+    once, again = receiver.got(2, 60)
+    assert (once.id, once.body) == (again.id, again.body)
+    for got in (once, again):
+        standardwebhooks.Webhook(endpoint["secret"]).verify(got.body, dict(got.headers))
+    until(lambda: tenant.deliveries()[0]["status"] == "delivered")
+    (log,) = tenant.deliveries()
+    assert [(item["attempt"], item["error"]) for item in log["attempts"]] == [(1, "WORKER_LOST"), (2, None)]
+
+
+@pytest.mark.timeout(120)
+def test_a_job_that_ends_calls_within_a_second_and_without_redis_a_little_later(
+    tenant: Tenant, receiver: Receiver, platform: Platform, spawn: Spawn, new_job: Callable[..., UUID]
+) -> None:
+    spawn("io", *IO, "--concurrency", "4")
+    spawn("worker", "celery", "-A", "workers.app", "worker", "-Q", "cpu", "-n", "cpu@%h", "--concurrency", "1")
+    tenant.endpoint(receiver.url)
+    jobs = [tenant.job() for _ in range(5)]
+    receiver.got(5, 60)
+    assert {item.event["data"]["job_id"] for item in receiver.calls} == set(jobs)
+    platform.engines.stop("valkey")
+    platform.engines.start("valkey")
+    spawn("beat", "celery", "-A", "workers.app", "beat", "-s", str(platform.engines.folder / "beat4"), "--pidfile=")
+    tenant.job()
+    receiver.got(6, 60)
