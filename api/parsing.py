@@ -14,6 +14,7 @@ import orjson
 from flask.json.provider import JSONProvider
 from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
+from werkzeug.routing import BaseConverter
 
 from core import errors
 
@@ -104,6 +105,12 @@ _WORDS = {
     "Shorter than minimum length 1.": "must not be empty",
     "Not a valid aware datetime.": "must be a date and time with a zone, such as 2026-01-31T12:00:00Z",
 }
+
+
+class EndpointId(BaseConverter):
+    """Anything but `deliveries`, which stands in the same place of an address."""
+
+    regex = "(?!deliveries$)[^/]+"
 
 
 class Blueprint(flask_smorest.Blueprint):

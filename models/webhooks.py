@@ -90,7 +90,9 @@ class WebhookDelivery(Base):
         CheckConstraint("status IN ('pending', 'sending', 'delivered', 'failed')", name="status"),
         CheckConstraint("(status = 'sending') = (lease_expires_at IS NOT NULL)", name="lease"),
         CheckConstraint("(status IN ('delivered', 'failed')) = (finished_at IS NOT NULL)", name="finished"),
-        Index("ix_webhook_deliveries_due", "target", "next_at", postgresql_where=text("status = 'pending'")),
+        Index(
+            "ix_webhook_deliveries_due", "target", "next_at", "sequence", postgresql_where=text("status = 'pending'")
+        ),
         Index("ix_webhook_deliveries_lease", "lease_expires_at", postgresql_where=text("status = 'sending'")),
         Index("ix_webhook_deliveries_tenant", "tenant_id", text("sequence DESC")),
         Index("ix_webhook_deliveries_endpoint", "endpoint_id", text("sequence DESC")),

@@ -1,11 +1,13 @@
-"""Emptying the outbox: one loop of a process claims and settles, many threads call."""
+"""Emptying the outbox: one loop of a process claims and settles, many threads call.
+
+A commit waits for the disk, a call for the receiver: neither waits for the other.
+"""
 
 from __future__ import annotations
 
 import queue
 import threading
 import time
-from collections import Counter
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import TypeVar
@@ -16,6 +18,7 @@ import structlog
 from core import broker, database
 from core.settings import Settings
 from webhooks import outbox
+from webhooks.desk import Desk
 from webhooks.outbox import Claimed, Done
 from webhooks.schedule import Ending
 from webhooks.sender import Sender
@@ -24,8 +27,6 @@ log = structlog.get_logger()
 
 T = TypeVar("T")
 
-#: Calls to one target at once, by one process.
-PER_TARGET = 4
 #: What was claimed and not begun for so long goes back: a lease must outlive the call that is still to come.
 STALE_S = 30.0
 #: How often the loop looks for what has become due, while it waits for answers.
@@ -48,18 +49,17 @@ class Courier:
         #: How long a target that fails is left alone at first: as long as a delivery that failed.
         self._pause_s = schedule[min(1, len(schedule) - 1)]
         self._disable_s = settings.webhook_disable_s
-        self._places = settings.webhook_senders
         self._engine = engine
         self._hints = hints
         self._worker = worker
         self._asked_to_stop = asked_to_stop
         self._sender = Sender(settings)
-        self._senders = ThreadPoolExecutor(self._places, "sender")
+        self._senders = ThreadPoolExecutor(settings.webhook_senders, "sender")
+        self._desk = Desk(settings.webhook_senders)
+        self._most = outbox.PER_TARGET * settings.webhook_senders
         self._looping = threading.Lock()
         #: What came of calls; None says that there is something new to look for.
         self._inbox: queue.SimpleQueue[Done | None] = queue.SimpleQueue()
-        self._waiting: list[Claimed] = []
-        self._calls: Counter[str] = Counter()
         self._claimed_at = 0.0
         self._look = True
 
@@ -79,60 +79,50 @@ class Courier:
 
     def _loop(self) -> int:
         settled, self._look = 0, True
-        while self._look or self._waiting or self._calls:
+        while self._look or not self._desk.idle or not self._inbox.empty():
             self._claim()
             self._begin()
-            settled += self._collect()
+            settled += self._settle(self._collect())
+            stopping, stale = self._asked_to_stop(), time.monotonic() - STALE_S
+            self._give_back(lambda item, stale=stale, stopping=stopping: stopping or item.claimed_at < stale)  # type: ignore[misc]
         return settled
 
     def _claim(self) -> None:
         """More, when there is room for it and somebody said so, or it is time to look."""
         now = time.monotonic()
-        if not (self._look or now > self._claimed_at + LOOK_S) or len(self._waiting) > self._places:
+        if not (self._look or now > self._claimed_at + LOOK_S) or self._desk.waiting > self._most // 2:
             return
         self._claimed_at, self._look = now, False
         if self._asked_to_stop():
             return
         # Before the claim: whatever is committed after it may hint again.
         self._hints.clear(broker.WEBHOOKS)
-        found = outbox.claim(self._engine, worker=self._worker, most=2 * self._places)
-        self._waiting += found
+        found = outbox.claim(self._engine, worker=self._worker, most=self._most)
+        self._desk.put(found)
         self._look = bool(found)
 
     def _begin(self) -> None:
-        """Start what there is a place for."""
-        rest = []
-        for delivery in self._waiting:
-            if self._calls[delivery.target] < PER_TARGET and self._calls.total() < self._places:
-                self._calls[delivery.target] += 1
-                self._senders.submit(self._call, delivery)
-            else:
-                rest.append(delivery)
-        self._waiting = rest
-        stopping, stale = self._asked_to_stop(), time.monotonic() - STALE_S
-        self._give_back([item for item in rest if stopping or item.claimed_at < stale])
+        for delivery in self._desk.begin():
+            self._senders.submit(self._call, delivery)
 
     def _call(self, delivery: Claimed) -> None:
-        self._inbox.put(self._sender.send(delivery))
+        """Of a sender's thread: call, and go on with whatever there is a place for now."""
+        done = self._sender.send(delivery)
+        self._desk.end(delivery)
+        self._inbox.put(done)
+        if done.verdict.ending is Ending.DELIVERED:
+            self._begin()
 
-    def _collect(self) -> int:
-        """Settle what has been answered, after waiting a little for it."""
-        found = self._take(LOOK_S if self._calls else 0.0)
+    def _collect(self) -> list[Done]:
+        """What has been answered, after waiting a little for it."""
+        found = self._take(0.0 if self._desk.idle else LOOK_S)
         done = [item for item in found if item is not None]
+        self._desk.known(len(done))
         self._look = self._look or len(done) < len(found)
-        if not done:
-            return 0
-        for item in done:
-            self._calls[item.delivery.target] -= 1
-        self._calls = +self._calls
-        settled = self._insist(
-            lambda: outbox.settle(self._engine, done, pause_s=self._pause_s, disable_s=self._disable_s)
-        )
-        # A place has become free, which may be what something due was waiting for.
-        self._look = True
         failing = {item.delivery.target for item in done if item.verdict.ending is not Ending.DELIVERED}
-        self._give_back([item for item in self._waiting if item.target in failing])
-        return settled
+        if failing:
+            self._give_back(lambda item: item.target in failing)
+        return done
 
     def _take(self, timeout_s: float) -> list[Done | None]:
         found = []
@@ -143,11 +133,17 @@ class Courier:
         except queue.Empty:
             return found
 
-    def _give_back(self, deliveries: Sequence[Claimed]) -> None:
+    def _settle(self, done: Sequence[Done]) -> int:
+        if not done:
+            return 0
+        # A place has become free, which may be what something due was waiting for.
+        self._look = True
+        return self._insist(lambda: outbox.settle(self._engine, done, pause_s=self._pause_s, disable_s=self._disable_s))
+
+    def _give_back(self, unwanted: Callable[[Claimed], bool]) -> None:
         """For later: its target fails, this process has to go, or it has been here for too long."""
+        deliveries = self._desk.withdraw(unwanted)
         if deliveries:
-            gone = {item.id for item in deliveries}
-            self._waiting = [item for item in self._waiting if item.id not in gone]
             self._insist(lambda: outbox.give_back(self._engine, deliveries))
 
     def _insist(self, write: Callable[[], T]) -> T:

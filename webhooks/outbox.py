@@ -21,8 +21,8 @@ from webhooks.schedule import Ending, Verdict
 
 #: Longer than any call: a look-up of a name, and COATCHECK_WEBHOOK_TIMEOUT_S.
 LEASE_S = 90.0
-#: So many of one target are claimed at once. Of one that fails it is one.
-PER_TARGET = 16
+#: So many of one target are in anybody's hands at once. Of one that fails it is one.
+PER_TARGET = 64
 #: Failures in a row that hold a target, and for how long at most.
 TRIP = 5
 MAX_HOLD_S = 60.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import time
 
 import structlog
@@ -23,7 +24,8 @@ class Sender:
 
     def __init__(self, settings: Settings) -> None:
         self._schedule = settings.webhook_schedule
-        self._seal = Seal(settings)
+        #: Remembered, since the same few are needed all the time.
+        self._open = functools.lru_cache(maxsize=10_000)(Seal(settings).open)
         self._caller = Caller(Receivers(settings), timeout_s=settings.webhook_timeout_s)
 
     def send(self, delivery: Claimed) -> Done:
@@ -41,7 +43,7 @@ class Sender:
 
     def _call(self, delivery: Claimed, url: str) -> Answer:
         body = delivery.body.encode()
-        keys = [self._seal.open(key) for key in delivery.keys]
+        keys = [self._open(key) for key in delivery.keys]
         return self._caller.post(url, body, signing.headers(ids.delivery_id(delivery.id), int(time.time()), body, keys))
 
     def _tell(self, delivery: Claimed, answer: Answer, verdict: Verdict) -> None:

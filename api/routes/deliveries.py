@@ -32,7 +32,7 @@ def list_all(query: dict[str, Any]) -> flask.Response:
     return _page(query)
 
 
-@blueprint.route("/<endpoint_id>/deliveries", methods=["GET"])
+@blueprint.route("/<endpoint:endpoint_id>/deliveries", methods=["GET"])
 @blueprint.arguments(schemas.DeliveriesQuery(), location="query")
 @docs.answers(blueprint, {200: schemas.Deliveries}, 404, *BAD)
 def list_of_endpoint(query: dict[str, Any], endpoint_id: str) -> flask.Response:
@@ -60,7 +60,7 @@ def redeliver(delivery_id: str) -> flask.Response:
     return accepted(deliveries.redeliver(resources.here().engine, requests.caller().tenant_id, found))
 
 
-@blueprint.route("/<endpoint_id>/redeliver", methods=["POST"])
+@blueprint.route("/<endpoint:endpoint_id>/redeliver", methods=["POST"])
 @blueprint.arguments(schemas.Window())
 @blueprint.arguments(into.Nothing(), location="query", as_kwargs=True)
 @docs.answers(blueprint, {202: schemas.Redelivered}, 400, 404, 409, 413, 415, *BAD)

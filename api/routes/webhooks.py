@@ -63,7 +63,7 @@ def list_endpoints() -> flask.Response:
     return flask.jsonify({"webhooks": [shown(item) for item in found]})
 
 
-@blueprint.route("/<endpoint_id>", methods=["GET"])
+@blueprint.route("/<endpoint:endpoint_id>", methods=["GET"])
 @blueprint.arguments(into.Nothing(), location="query", as_kwargs=True)
 @docs.answers(blueprint, {200: schemas.Endpoint}, 404, *BAD)
 def show(endpoint_id: str) -> flask.Response:
@@ -71,7 +71,7 @@ def show(endpoint_id: str) -> flask.Response:
     return flask.jsonify(shown(find(endpoint_id)))
 
 
-@blueprint.route("/<endpoint_id>", methods=["PATCH"])
+@blueprint.route("/<endpoint:endpoint_id>", methods=["PATCH"])
 @blueprint.arguments(schemas.ChangedEndpoint())
 @blueprint.arguments(into.Nothing(), location="query", as_kwargs=True)
 @docs.answers(blueprint, {200: schemas.Endpoint}, 400, 404, 413, 415, *BAD)
@@ -85,7 +85,7 @@ def change(body: dict[str, Any], endpoint_id: str) -> flask.Response:
     return flask.jsonify(shown(endpoints.change(here.engine, tenant_id, ids.parse_endpoint_id(endpoint_id), body)))
 
 
-@blueprint.route("/<endpoint_id>", methods=["DELETE"])
+@blueprint.route("/<endpoint:endpoint_id>", methods=["DELETE"])
 @blueprint.arguments(into.Nothing(), location="query", as_kwargs=True)
 @docs.answers(blueprint, {}, 404, *BAD)
 @blueprint.doc(responses={"204": {"description": "It is no more; its deliveries stay in the log"}})
@@ -96,7 +96,7 @@ def delete(endpoint_id: str) -> tuple[str, int]:
     return "", 204
 
 
-@blueprint.route("/<endpoint_id>/secret", methods=["GET"])
+@blueprint.route("/<endpoint:endpoint_id>/secret", methods=["GET"])
 @blueprint.arguments(into.Nothing(), location="query", as_kwargs=True)
 @docs.answers(blueprint, {200: schemas.Keys}, 404, *BAD)
 def secret(endpoint_id: str) -> flask.Response:
@@ -108,7 +108,7 @@ def secret(endpoint_id: str) -> flask.Response:
     return flask.jsonify(_keys(here, owner))
 
 
-@blueprint.route("/<endpoint_id>/rotate", methods=["POST"])
+@blueprint.route("/<endpoint:endpoint_id>/rotate", methods=["POST"])
 @blueprint.arguments(schemas.Rotation())
 @blueprint.arguments(into.Nothing(), location="query", as_kwargs=True)
 @docs.answers(blueprint, {200: schemas.Keys}, 400, 404, 413, 415, *BAD)
@@ -120,7 +120,7 @@ def rotate(body: dict[str, Any], endpoint_id: str) -> flask.Response:
     return flask.jsonify(_keys(here, owner))
 
 
-@blueprint.route("/<endpoint_id>/test", methods=["POST"])
+@blueprint.route("/<endpoint:endpoint_id>/test", methods=["POST"])
 @blueprint.arguments(into.Nothing(), location="query", as_kwargs=True)
 @docs.answers(blueprint, {202: schemas.Delivery}, 404, 409, *BAD)
 def test(endpoint_id: str) -> flask.Response:
@@ -129,7 +129,7 @@ def test(endpoint_id: str) -> flask.Response:
     return accepted(deliveries.test(resources.here().engine, find(endpoint_id)))
 
 
-@public.route("/<endpoint_id>/keys", methods=["GET"])
+@public.route("/<endpoint:endpoint_id>/keys", methods=["GET"])
 @public.arguments(into.Nothing(), location="query", as_kwargs=True)
 @public.doc(security=[])
 @docs.answers(public, {200: schemas.PublicKeys}, 404, 422, 500, 503)
