@@ -46,10 +46,11 @@ def taken(here: Resources, body: Mapping[str, Any], resolved: Resolved) -> tuple
 def _uploaded(here: Resources, body: Mapping[str, Any], resolved: Resolved) -> tuple[dict[str, Any], str | None]:
     upload_id = ids.parse_upload_id(body["upload_id"])
     found = uploads.use(here.engine, here.store, requests.caller().tenant_id, upload_id)
-    wanted = "audio" if resolved.manifest.takes_file else "JSONL, CSV or either gzipped"
-    if found.content_type.startswith("audio/") != resolved.manifest.takes_file:
-        raise errors.InvalidInput.field("upload_id", f"is {found.content_type}; {resolved.model} takes {wanted}")
-    form, fixed = body["options"].get("format"), uploads.TYPES[found.content_type]
+    wanted = uploads.WHOLE.get(resolved.manifest.kind, tuple(uploads.ROWS))
+    if found.content_type not in wanted:
+        issue = f"is {found.content_type}; {resolved.model} takes {', '.join(wanted)}"
+        raise errors.InvalidInput.field("upload_id", issue)
+    form, fixed = body["options"].get("format"), uploads.ROWS.get(found.content_type)
     if None not in (form, fixed) and form != fixed:
         raise errors.InvalidInput.field("options.format", f"is not what the upload is: {found.content_type}")
     return {"key": found.key, "etag": found.etag, "sha256": found.sha256}, found.format

@@ -13,7 +13,7 @@ from core import errors
 from inference import waveform
 from inference.bundle import Bundle
 from inference.interrupt import Interrupt
-from inference.opened import Opened
+from inference.opened import FileModel
 from inference.segments import FRAME, Finder
 from inference.waveform import RATE, Samples
 
@@ -23,7 +23,7 @@ STATE = (1, 1, 128)
 PARAMETERS = ("threshold", "min_speech_ms", "min_silence_ms", "speech_pad_ms")
 
 
-class Listener(Opened):
+class Listener(FileModel):
     """A bundle with its ONNX session, which takes frames [N, CONTEXT + FRAME] and carries its state `h`, `c` along."""
 
     OUTPUTS = frozenset({"speech_probs", "hn", "cn"})
@@ -33,15 +33,10 @@ class Listener(Opened):
         if sorted(field.name for field in bundle.manifest.fields) != sorted(PARAMETERS):
             raise errors.BundleInvalid(f"model.yaml of {bundle.manifest.name}: fields must be {', '.join(PARAMETERS)}")
 
-    def listen(
+    def answer(
         self, path: Path, inputs: Mapping[str, Any], *, progress: Callable[[float], None], interrupt: Interrupt
     ) -> dict[str, Any]:
-        """The segments of speech in a WAV or FLAC file, under validated parameters, in memory that does not grow
-        with the file.
-
-        `progress` hears fractions up to 1.0. Raises InputUnreadable, ModelError, and ModelInterrupted if that was
-        asked for.
-        """
+        """The segments of speech in a WAV or FLAC file."""
         finder, length = Finder(**inputs), 0
         rest = np.zeros(CONTEXT, np.float32)
         h = c = np.zeros(STATE, np.float32)

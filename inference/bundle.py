@@ -6,14 +6,17 @@ import hashlib
 import io
 import shutil
 import tarfile
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 from core import errors
 from inference import manifest as manifests
-from inference.manifest import GoldenFile, Manifest
+from inference.manifest import Golden, Manifest
 
 MODEL_FILE = "model.onnx"
+#: What bundles of a kind hold instead, where it takes several graphs.
+GRAPHS: Mapping[str, tuple[str, ...]] = {"document": ("detect.onnx", "recognize.onnx")}
 #: How the model was made does not change what it answers.
 NOT_PART = frozenset({"train.py", "build.py"})
 MAX_BYTES = 2 * 2**30
@@ -28,19 +31,22 @@ class Bundle:
     digest: str
 
     @property
-    def model_path(self) -> Path:
-        return self.folder / MODEL_FILE
+    def graphs(self) -> tuple[Path, ...]:
+        """The ONNX files, in the order in which its kind's class takes their sessions."""
+        return tuple(self.folder / name for name in GRAPHS.get(self.manifest.kind, (MODEL_FILE,)))
 
 
 def load(folder: Path) -> Bundle:
     """Read a bundle; raises BundleInvalid naming what is wrong."""
     manifest = manifests.load(folder)
-    if not (folder / MODEL_FILE).is_file():
-        raise errors.BundleInvalid(f"{folder} has no {MODEL_FILE}")
-    golden = {item.file for item in manifest.golden if isinstance(item, GoldenFile)}
+    loaded = Bundle(folder, manifest, _digest(folder))
+    for path in loaded.graphs:
+        if not path.is_file():
+            raise errors.BundleInvalid(f"{folder} has no {path.name}")
+    golden = {item.file for item in manifest.golden if not isinstance(item, Golden)}
     if missing := sorted(golden - {path.relative_to(folder).as_posix() for path in _files(folder)}):
         raise errors.BundleInvalid(f"{folder} does not hold its golden examples' {', '.join(missing)}")
-    return Bundle(folder, manifest, _digest(folder))
+    return loaded
 
 
 def pack(bundle: Bundle) -> bytes:

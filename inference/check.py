@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 
 from core import errors
 from inference import model, schema
-from inference.audio import Listener
 from inference.bundle import Bundle
 from inference.interrupt import Interrupt
-from inference.manifest import Golden, GoldenFile
+from inference.manifest import Golden, GoldenDocument, GoldenFile
+from inference.opened import FileModel
 
 #: Golden confidences may differ by this much between machines and providers.
 TOLERANCE = 0.02
@@ -20,23 +20,23 @@ TOLERANCE_S = 0.1
 def check(bundle: Bundle) -> None:
     """Open the model and let it answer its golden examples; raises BundleInvalid saying which one it missed."""
     opened = model.open_model(bundle)
-    if missing := sorted(opened.OUTPUTS - opened.signature()[1]):
-        raise errors.BundleInvalid(f"{bundle.model_path} has no output '{missing[0]}'")
+    if missing := sorted(opened.OUTPUTS - opened.outputs()):
+        raise errors.BundleInvalid(f"{bundle.graphs[0]} has no output '{missing[0]}'")
     check_golden(opened)
 
 
-def check_golden(opened: model.Model | Listener) -> None:
+def check_golden(opened: model.Model | FileModel) -> None:
     """Raises BundleInvalid."""
     for number, golden in enumerate(opened.bundle.manifest.golden, start=1):
         try:
             missed = _missed(opened, golden)
-        except (errors.InvalidInput, errors.InputUnreadable, errors.ModelError) as error:
+        except (errors.InvalidInput, errors.InputUnreadable, errors.InputTooLarge, errors.ModelError) as error:
             raise errors.BundleInvalid(f"golden example {number} cannot be run: {error}; {error.details}") from error
         if missed:
             raise errors.BundleInvalid(f"golden example {number} {missed}")
 
 
-def _missed(opened: model.Model | Listener, golden: Golden | GoldenFile) -> str | None:
+def _missed(opened: model.Model | FileModel, golden: Golden | GoldenFile | GoldenDocument) -> str | None:
     """What the model had to give and what it gave instead, if it did."""
     inputs = schema.validate_inputs(opened.bundle.manifest, dict(golden.inputs))
     match opened, golden:
@@ -46,12 +46,17 @@ def _missed(opened: model.Model | Listener, golden: Golden | GoldenFile) -> str 
                 return None
             given = f"{found.label} {found.confidence}"
             return f"must give {golden.prediction} {golden.confidence}, but gives {given}"
-        case Listener(), GoldenFile():
+        case FileModel(), GoldenFile():
             path = opened.bundle.folder / golden.file
-            segments = opened.listen(path, inputs, progress=lambda _: None, interrupt=Interrupt())["segments"]
+            segments = opened.answer(path, inputs, progress=lambda _: None, interrupt=Interrupt())["segments"]
             if _edges_agree(golden.segments, segments):
                 return None
             return f"must give {list(golden.segments)}, but gives {segments}"
+        case FileModel(), GoldenDocument():
+            path = opened.bundle.folder / golden.file
+            pages = opened.answer(path, inputs, progress=lambda _: None, interrupt=Interrupt())["pages"]
+            read = [line["text"] for page in pages for line in page["lines"]]
+            return None if read == list(golden.lines) else f"must give {list(golden.lines)}, but gives {read}"
     return "is for another kind of model"
 
 

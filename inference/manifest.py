@@ -17,7 +17,7 @@ FIELD_TYPES = ("string", "number", "integer", "boolean")
 POOLS = ("cpu", "gpu")
 EXPLANATIONS = ("simple",)
 #: Kinds that take a file, with the fields as parameters, and give what is in it; all others take rows and give labels.
-FILE_KINDS = ("audio",)
+FILE_KINDS = ("audio", "document")
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 _VERSION = re.compile(r"\d+\.\d+\.\d+")
 
@@ -56,6 +56,15 @@ class GoldenFile:
     inputs: Mapping[str, Any] = dataclasses.field(default_factory=dict)
 
 
+@dataclass(frozen=True)
+class GoldenDocument:
+    """A file of the bundle with the lines of text, of all its pages, that the model must read in it."""
+
+    file: str
+    lines: tuple[str, ...]
+    inputs: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+
+
 @dataclass(frozen=True, eq=False)
 class Manifest:
     """A model version as its bundle describes it."""
@@ -66,7 +75,7 @@ class Manifest:
     summary: str
     licence: str
     fields: tuple[Field, ...]
-    golden: tuple[Golden | GoldenFile, ...]
+    golden: tuple[Golden | GoldenFile | GoldenDocument, ...]
     labels: tuple[str, ...] = ()
     pool: str = "cpu"
     inline: bool = False  #: light enough to be answered by the API itself
@@ -82,7 +91,7 @@ class Manifest:
         """Raises BundleInvalid naming what is missing, unknown or wrong."""
         values = _only(cls, raw, "model.yaml")
         values["fields"] = tuple(_field(item) for item in raw["fields"])
-        golden = _golden_file if raw["kind"] in FILE_KINDS else _golden
+        golden = {"audio": _golden_file, "document": _golden_document}.get(str(raw["kind"]), _golden)
         values["golden"] = tuple(golden(item) for item in raw["golden"])
         for name in ("labels", "explanation"):
             values[name] = tuple(values.get(name, ()))
@@ -130,14 +139,27 @@ def _golden(raw: Mapping[str, Any]) -> Golden:
     return Golden(**_only(Golden, raw, "golden"))
 
 
+def _golden_document(raw: Mapping[str, Any]) -> GoldenDocument:
+    values = _with_file(GoldenDocument, raw)
+    if not (isinstance(values["lines"], (list, tuple)) and all(isinstance(line, str) for line in values["lines"])):
+        raise errors.BundleInvalid("golden: lines must be a list of texts")
+    values["lines"] = tuple(values["lines"])
+    return GoldenDocument(**values)
+
+
 def _golden_file(raw: Mapping[str, Any]) -> GoldenFile:
-    values = _only(GoldenFile, raw, "golden")
-    if not isinstance(values["file"], str):
-        raise errors.BundleInvalid("golden: file must be the name of a file")
+    values = _with_file(GoldenFile, raw)
     if not (isinstance(values["segments"], (list, tuple)) and all(map(_is_segment, values["segments"]))):
         raise errors.BundleInvalid("golden: segments must be a list of {start, end} in seconds")
     values["segments"] = tuple(values["segments"])
     return GoldenFile(**values)
+
+
+def _with_file(cls: type[Any], raw: Mapping[str, Any]) -> dict[str, Any]:
+    values = _only(cls, raw, "golden")
+    if not isinstance(values["file"], str):
+        raise errors.BundleInvalid("golden: file must be the name of a file")
+    return values
 
 
 def _is_segment(raw: object) -> bool:

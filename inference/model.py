@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -15,7 +16,7 @@ from inference import threads as cpus
 from inference.audio import Listener
 from inference.bundle import Bundle
 from inference.interrupt import Interrupt
-from inference.opened import Opened
+from inference.opened import FileModel, Opened
 
 PROBABILITIES = "probabilities"
 
@@ -61,21 +62,44 @@ class Model(Opened):
 
 def open_model(
     bundle: Bundle, *, providers: Sequence[str] = ("CPUExecutionProvider",), threads: int = 0
-) -> Model | Listener:
-    """Make the session; call after the process was spawned. Raises BundleInvalid, also when a provider is not there."""
-    takes_file = bundle.manifest.takes_file
+) -> Model | FileModel:
+    """Make the sessions; call after the process was spawned. Raises BundleInvalid, also when a provider is not there,
+    and ModelUnavailable when an extra is not installed."""
+    kind = bundle.manifest.kind
     options = onnxruntime.SessionOptions()
-    # A frame follows from the one before it: there is nothing for a second thread to do.
-    options.intra_op_num_threads = 1 if takes_file else threads or cpus.available()
+    # A frame of sound follows from the one before it: there is nothing for a second thread to do.
+    options.intra_op_num_threads = 1 if kind == "audio" else threads or cpus.available()
     options.inter_op_num_threads = 1
     # A thread that waits in a loop for work takes a core from everybody else on the machine.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    # An arena would keep for good what the largest page took.
+    options.enable_cpu_mem_arena = kind != "document"
     options.log_severity_level = 3
+    sessions = [_session(path, options, providers) for path in bundle.graphs]
+    match kind:
+        case "audio":
+            return Listener(bundle, *sessions)
+        case "document":
+            return _reader()(bundle, *sessions)
+    return Model(bundle, *sessions)
+
+
+def _reader() -> type[FileModel]:
+    """Raises ModelUnavailable where the extra `documents` is not installed."""
     try:
-        session = onnxruntime.InferenceSession(str(bundle.model_path), options, providers=list(providers))
+        from inference.documents import Reader
+    except ImportError as error:
+        issue = f"Documents need an extra: pip install -r requirements/documents.txt ({error})"
+        raise errors.ModelUnavailable(issue) from error
+    return Reader
+
+
+def _session(path: Path, options: onnxruntime.SessionOptions, providers: Sequence[str]) -> onnxruntime.InferenceSession:
+    try:
+        session = onnxruntime.InferenceSession(str(path), options, providers=list(providers))
     except Exception as error:
-        raise errors.BundleInvalid(f"{bundle.model_path} cannot be opened: {error}") from error
+        raise errors.BundleInvalid(f"{path} cannot be opened: {error}") from error
     # ONNX Runtime falls back to the CPU with no more than a warning.
     if session.get_providers()[0] != providers[0]:
         raise errors.BundleInvalid(f"{providers[0]} was asked for, but only {session.get_providers()} is there")
-    return Listener(bundle, session) if takes_file else Model(bundle, session)
+    return session

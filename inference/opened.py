@@ -1,10 +1,12 @@
-"""What every opened model is: a bundle with its ONNX session. Safe to share between threads."""
+"""What every opened model is: a bundle with its ONNX sessions. Safe to share between threads."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
-from typing import ClassVar
+from pathlib import Path
+from typing import Any, ClassVar
 
 import onnxruntime
 
@@ -14,21 +16,22 @@ from inference.interrupt import Interrupt
 
 
 class Opened:
-    """`OUTPUTS` are the names that the graph has to give."""
+    """`OUTPUTS` are the names that the graph, or each of them, has to give."""
 
     OUTPUTS: ClassVar[frozenset[str]]
 
-    def __init__(self, bundle: Bundle, session: onnxruntime.InferenceSession) -> None:
+    def __init__(self, bundle: Bundle, *sessions: onnxruntime.InferenceSession) -> None:
         self.bundle = bundle
-        self._session = session
+        self._sessions = sessions
+        self._session = sessions[0]
 
     @property
     def providers(self) -> list[str]:
         return list(self._session.get_providers())
 
-    def signature(self) -> tuple[set[str], set[str]]:
-        """The names that the graph takes and gives."""
-        return {item.name for item in self._session.get_inputs()}, {item.name for item in self._session.get_outputs()}
+    def outputs(self) -> set[str]:
+        """The names that every graph gives."""
+        return set.intersection(*({item.name for item in session.get_outputs()} for session in self._sessions))
 
     @contextmanager
     def _running(self, interrupt: Interrupt | None) -> Iterator[None]:
@@ -42,3 +45,17 @@ class Opened:
 
     def _not_finite(self) -> errors.ModelError:
         return errors.ModelError(f"{self.bundle.manifest.name} gave a number that is not finite")
+
+
+class FileModel(Opened, ABC):
+    """A model whose input is a whole file, with the manifest's fields as parameters."""
+
+    @abstractmethod
+    def answer(
+        self, path: Path, inputs: Mapping[str, Any], *, progress: Callable[[float], None], interrupt: Interrupt
+    ) -> dict[str, Any]:
+        """What is in the file, under validated parameters, in bounded memory.
+
+        `progress` hears fractions up to 1.0. Raises InputUnreadable, InputTooLarge, ModelError, and ModelInterrupted
+        if that was asked for.
+        """

@@ -13,8 +13,8 @@ import structlog
 
 from core import database, errors, metrics
 from core.settings import Settings
-from inference.audio import Listener
 from inference.model import Model
+from inference.opened import FileModel
 from jobs import file, run
 from jobs.bulk import again, merge, plan, progress, work
 from jobs.job import Kind
@@ -60,9 +60,9 @@ class Attempts:
         log.info("batch_ran", kind=job.kind, model=job.model, version=job.version, jobs=len(held), attempt=job.attempt)
         return outcomes
 
-    def _predict(self, model: Model | Listener, held: Sequence[Held]) -> list[Outcome]:
+    def _predict(self, model: Model | FileModel, held: Sequence[Held]) -> list[Outcome]:
         job = held[0].job
-        if isinstance(model, Listener):
+        if isinstance(model, FileModel):
             return [file.answer(model, held[0], self.sources.open(job.inputs))]
         if job.kind == Kind.CHUNK:
             return [work.answer(self.store, model, held[0])]

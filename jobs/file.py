@@ -8,13 +8,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from core import errors
-from inference.audio import Listener
+from inference.opened import FileModel
 from jobs import run
 from jobs.lease import Held
 
 
-def answer(model: Listener, held: Held, source: Iterator[bytes]) -> run.Outcome:
-    """What the model makes of a file; raises what `source` raises, InputUnreadable, ModelError."""
+def answer(model: FileModel, held: Held, source: Iterator[bytes]) -> run.Outcome:
+    """What the model makes of a file; raises what `source` raises, InputUnreadable, InputTooLarge, ModelError."""
     held.begin(held.interrupt)
     with tempfile.NamedTemporaryFile(prefix="coatcheck-file-") as file:
         for piece in source:
@@ -24,7 +24,7 @@ def answer(model: Listener, held: Held, source: Iterator[bytes]) -> run.Outcome:
         file.flush()
         started = time.perf_counter()
         try:
-            result = model.listen(
+            result = model.answer(
                 Path(file.name), held.job.inputs["fields"], progress=held.advance, interrupt=held.interrupt
             )
         except errors.ModelInterrupted:

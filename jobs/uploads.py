@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import datetime as dt
+import itertools
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,16 +17,19 @@ from sqlalchemy import text
 from core import errors, ids
 from storage.objects import Store
 
-#: What a file may be, and how its rows are written, where it has rows and its type says how.
-TYPES: Mapping[str, str | None] = {
+#: What a file of rows may be, and how they are written, where its type says how.
+ROWS: Mapping[str, str | None] = {
     "application/x-ndjson": "jsonl",
     "application/jsonl": "jsonl",
     "text/csv": "csv",
     "application/gzip": None,
-    "audio/wav": None,
-    "audio/x-wav": None,
-    "audio/flac": None,
 }
+#: What a file may be that a model takes whole, by the model's kind.
+WHOLE: Mapping[str, tuple[str, ...]] = {
+    "audio": ("audio/wav", "audio/x-wav", "audio/flac"),
+    "document": ("application/pdf", "image/png", "image/jpeg", "image/tiff"),
+}
+TYPES = (*ROWS, *itertools.chain(*WHOLE.values()))
 #: How long a file may be used after its address expired; what a job uses is kept until the job cannot need it any more.
 UNUSED_S = 86_400
 LIMIT = 100
@@ -108,7 +112,7 @@ def use(engine: sqlalchemy.Engine, store: Store, tenant_id: uuid.UUID, upload_id
     head = store.head(key(upload_id))
     if head is None:
         raise errors.InvalidInput.field("upload_id", "has no file yet; send it to the upload's url first")
-    rows = TYPES[row.content_type] or by_name(row.filename or "")
+    rows = ROWS.get(row.content_type) or by_name(row.filename or "")
     return File(key(upload_id), head.etag, head.size, row.sha256, row.content_type, rows)
 
 

@@ -17,8 +17,8 @@ from sqlalchemy import text
 
 from core import database, errors
 from inference import bundle, check, model
-from inference.audio import Listener
 from inference.manifest import Manifest
+from inference.opened import FileModel
 from storage.objects import Store
 
 log = structlog.get_logger()
@@ -81,7 +81,7 @@ class Catalog:
         self._lock = threading.Lock()
         self._opening = threading.Lock()
         self._known: tuple[float, Mapping[str, Mapping[str, Version]]] = (0.0, {})
-        self._open: dict[str, model.Model | Listener] = {}
+        self._open: dict[str, model.Model | FileModel] = {}
 
     def versions(self) -> list[Version]:
         return [version for versions in self._read().values() for version in versions.values()]
@@ -103,7 +103,7 @@ class Catalog:
         route = "stable" if version is None else "pinned"
         return Resolved(found.model, found.version, found.digest, found.manifest, route)
 
-    def open(self, resolved: Resolved) -> model.Model | Listener:
+    def open(self, resolved: Resolved) -> model.Model | FileModel:
         """The model itself, fetched by digest at first use; raises ModelUnavailable while it cannot be fetched."""
         if resolved.digest in self._open:
             return self._open[resolved.digest]

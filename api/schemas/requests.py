@@ -125,7 +125,7 @@ class NewUpload(Schema):
         validate=validate.Regexp(r"[^\x00-\x1f\x7f]{1,255}\Z", error="must be 1 to 255 characters that can be seen"),
         metadata={"description": "For its ending."},
     )
-    content_type = StrictString(required=True, validate=validate.OneOf(list(TYPES)))
+    content_type = StrictString(required=True, validate=validate.OneOf(TYPES))
     size = StrictInteger(required=True, validate=validate.Range(1), metadata={"description": "Bytes."})
     sha256 = StrictString(validate=validate.Length(44, 64), metadata={"description": "In hex or base64."})
 

@@ -41,7 +41,7 @@ def test_the_result_is_what_the_model_hears_in_the_file(client: Client, upload: 
     job = show(client, answer.json["job_id"])
     opened: Any = open_model(bundle.load(GOLDEN.parent))
     given = {"threshold": 0.6, "min_speech_ms": 250, "min_silence_ms": 100, "speech_pad_ms": 30}
-    heard = opened.listen(Path(GOLDEN), given, progress=lambda _: None, interrupt=Interrupt())
+    heard = opened.answer(Path(GOLDEN), given, progress=lambda _: None, interrupt=Interrupt())
     assert (job["status"], job["result"]) == ("completed", heard)
 
 

@@ -7,6 +7,7 @@ import pytest
 
 from core import errors
 from inference import bundle, check
+from inference.manifest import Manifest
 
 BUNDLES = Path(__file__).resolve().parents[2] / "bundles"
 
@@ -68,3 +69,55 @@ def test_a_graph_of_another_kind_is_refused(copy: Path) -> None:
     shutil.copy(BUNDLES / "tumor" / "model.onnx", copy / "model.onnx")
     with pytest.raises(errors.BundleInvalid, match="no output"):
         check.check(bundle.load(copy))
+
+
+@pytest.fixture
+def documents(tmp_path: Path) -> Path:
+    """A copy of the bundle with two graphs, to break."""
+    return Path(shutil.copytree(BUNDLES / "extra" / "documents", tmp_path / "documents"))
+
+
+def test_a_bundle_with_two_graphs_answers_its_golden_example_wherever_it_travels(
+    documents: Path, tmp_path: Path
+) -> None:
+    loaded = bundle.load(documents)
+    unpacked = bundle.unpack(bundle.pack(loaded), tmp_path / "out")
+    check.check(unpacked)
+    assert unpacked.digest == loaded.digest
+    assert Manifest.from_dict(loaded.manifest.to_dict()).to_dict() == loaded.manifest.to_dict()
+
+
+@pytest.mark.parametrize("name", ["detect.onnx", "recognize.onnx"])
+def test_a_bundle_that_lacks_one_of_its_graphs_is_refused(documents: Path, name: str) -> None:
+    (documents / name).unlink()
+    with pytest.raises(errors.BundleInvalid, match=f"has no {name}"):
+        bundle.load(documents)
+
+
+@pytest.mark.parametrize(
+    ("name", "named"), [("detect.onnx", "no output"), ("recognize.onnx", "two classes more than its metadata")]
+)
+def test_a_graph_in_the_wrong_place_is_refused(documents: Path, name: str, named: str) -> None:
+    shutil.copy(BUNDLES / "tumor" / "model.onnx", documents / name)
+    with pytest.raises(errors.BundleInvalid, match=named):
+        check.check(bundle.load(documents))
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "named"),
+    [
+        ("- Coat check", "- Goat check", "golden example 1 must give"),
+        ("- Coat check", "- [Coat, check]", "lines must be"),
+        ("name: dpi", "name: zoom", "fields must be"),
+        ("max_pixels: 36000000", "max_lines: 3", "options must hold"),
+        ("max_pages: 200", "max_pages: many", "options must hold"),
+        ("file: golden.png", "file: NOTICE", "golden example 1 cannot be run"),
+        ("file: golden.png", "file: [golden.png]", "file must be"),
+    ],
+)
+def test_a_document_bundle_that_breaks_its_promise_is_refused(documents: Path, old: str, new: str, named: str) -> None:
+    text = (documents / "model.yaml").read_text()
+    assert old in text
+    (documents / "model.yaml").write_text(text.replace(old, new))
+    with pytest.raises(errors.BundleInvalid, match=named):
+        check.check(bundle.load(documents))

@@ -34,7 +34,7 @@ def listener() -> Listener:
 def listen(listener: Listener) -> Listen:
     def run(path: Path, progress: Callable[[float], None] = lambda _: None, **inputs: Any) -> dict[str, Any]:
         checked = schema.validate_inputs(listener.bundle.manifest, inputs)
-        return listener.listen(path, checked, progress=progress, interrupt=Interrupt())
+        return listener.answer(path, checked, progress=progress, interrupt=Interrupt())
 
     return run
 
@@ -176,7 +176,7 @@ def test_another_thread_ends_a_long_run_soon(listener: Listener, golden: np.ndar
     def run() -> None:
         inputs = schema.validate_inputs(listener.bundle.manifest, {})
         try:
-            listener.listen(path, inputs, progress=progress, interrupt=interrupt)
+            listener.answer(path, inputs, progress=progress, interrupt=interrupt)
         except errors.ModelInterrupted as error:
             raised.append(error)
         ended.set()
