@@ -31,11 +31,15 @@ class Verdict:
     double_terminals: list[str] = field(default_factory=list)
     wrong: list[str] = field(default_factory=list)
     attempts: int = 0
+    webhooks: list[str] = field(default_factory=list)
+    delivered: int = 0
+    undelivered: int = 0
+    calls: int = 0
     recovery: dict[str, list[float]] = field(default_factory=dict)
 
     @property
     def faults(self) -> dict[str, list[str]]:
-        names = ("lost", "duplicated", "double_terminals", "wrong")
+        names = ("lost", "duplicated", "double_terminals", "wrong", "webhooks")
         return {name: found for name in names if (found := getattr(self, name))}
 
 

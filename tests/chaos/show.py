@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sqlalchemy import exc, text
 
-from tests.chaos import check, load, stage
+from tests.chaos import calls, check, load, stage
 from tests.chaos.nemesis import Nemesis
 
 CLIENTS = 4
@@ -42,6 +42,9 @@ class Report:
             "duplicated effects": len(verdict.duplicated),
             "double terminals": len(verdict.double_terminals),
             "wrong answers": len(verdict.wrong),
+            "webhooks delivered, visibly failed": f"{verdict.delivered}, {verdict.undelivered}",
+            "calls that the receiver got": verdict.calls,
+            "webhooks lost, wrong or badly signed": len(verdict.webhooks),
             "writes fenced off": self.fenced,
             "a killed child's jobs are free again, s": check.percentiles(recovery.get("child noticed", [])),
             "a killed child's jobs run again, s": check.percentiles(recovery.get("child", [])),
@@ -64,7 +67,7 @@ def run(
 ) -> Report:
     """Break things at random for `minutes`, heal, wait until all is quiet, and judge."""
     expected = load.expected()
-    with stage.built(folder, lease_s=lease_s) as built:
+    with stage.built(folder, lease_s=lease_s, seed=seed) as built:
         nemesis = Nemesis(built, random.Random(seed), lease_s)
         ledger = load.Ledger()
         clients = [load.Client(built.url, built.key, ledger, seed * 100 + n, pace_s) for n in range(CLIENTS)]
@@ -79,6 +82,7 @@ def run(
         healed_at = time.monotonic()
         drained_s = _drain(built, healed_at)
         verdict = check.judge(built.admin, ledger, nemesis.losses, expected)
+        calls.judge(built.admin, built.receiver, verdict)
         return Report(seed, minutes, nemesis, ledger, verdict, _fenced(folder), drained_s)
 
 
@@ -111,7 +115,10 @@ def _drain(built: stage.Stage, since: float) -> float:
         built.tend()
         try:
             with built.admin.connect() as connection:
-                open_ = text("SELECT count(*) FROM jobs WHERE status IN ('pending', 'processing')")
+                open_ = text(
+                    "SELECT (SELECT count(*) FROM jobs WHERE finished_at IS NULL)"
+                    " + (SELECT count(*) FROM webhook_deliveries WHERE finished_at IS NULL)"
+                )
                 if connection.execute(open_).scalar_one() == 0:
                     break
         except exc.DBAPIError:

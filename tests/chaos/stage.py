@@ -13,16 +13,20 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import requests
 import sqlalchemy
 
 from core import database
 from local import engines, platform_processes, state
 from local.child import Child, Program
 from tests.chaos.proxy import Proxy
+from tests.chaos.receiver import Receiver
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 #: A process that died is started again after this long, as a supervisor would.
 RESTART_S = 0.5
+#: As many attempts as in production, in seconds instead of days.
+SCHEDULE = "0,0.5,1,1,2,2,3,3,5,5"
 
 
 @dataclass
@@ -36,6 +40,7 @@ class Stage:
     postgres: Proxy
     redis: Proxy
     admin: sqlalchemy.Engine  #: straight to Postgres, past the proxy
+    receiver: Receiver  #: of webhooks
     engines: dict[str, engines.Engine]
     children: dict[str, Child] = field(default_factory=dict)
     programs: dict[str, Program] = field(default_factory=dict)
@@ -69,7 +74,7 @@ class Stage:
 
 
 @contextlib.contextmanager
-def built(folder: Path, *, lease_s: float, workers: int = 2) -> Iterator[Stage]:
+def built(folder: Path, *, lease_s: float, workers: int = 2, seed: int = 0) -> Iterator[Stage]:
     """Engines, proxies and processes, ready to take jobs."""
     made = state.load(folder / ".coatcheck")
     environ = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), "LANG": "C.UTF-8"}
@@ -77,7 +82,7 @@ def built(folder: Path, *, lease_s: float, workers: int = 2) -> Iterator[Stage]:
     postgres, redis, env = _environment(folder, made, environ, lease_s)
     admin = database.create_engine(made.urls({})["DATABASE_URL"], application="chaos")
     url = f"http://127.0.0.1:{made.ports['api']}"
-    stage = Stage(folder, url, "", env, postgres, redis, admin, known)
+    stage = Stage(folder, url, "", env, postgres, redis, admin, Receiver(seed), known)
     try:
         for name, engine in known.items():
             engine.prepare()
@@ -94,6 +99,7 @@ def built(folder: Path, *, lease_s: float, workers: int = 2) -> Iterator[Stage]:
             stage.programs[program.name] = program
             stage.start(program.name)
         stage.until(lambda: platform_processes.answers(stage.url + "/ready"), 60)
+        _register(stage)
         yield stage
     finally:
         for name in reversed(list(stage.children)):
@@ -104,8 +110,21 @@ def built(folder: Path, *, lease_s: float, workers: int = 2) -> Iterator[Stage]:
             else:
                 stage.children[name].kill()
         admin.dispose()
+        stage.receiver.close()
         postgres.close()
         redis.close()
+
+
+def _register(stage: Stage) -> None:
+    """Have the receiver called at the end of every job."""
+    body = {
+        "url": stage.receiver.url,
+        "events": [f"job.{end}" for end in ("completed", "failed", "canceled", "expired")],
+    }
+    headers = {"Authorization": f"Bearer {stage.key}"}
+    made = requests.post(f"{stage.url}/api/v1/webhooks", json=body, headers=headers, timeout=15)
+    made.raise_for_status()
+    stage.receiver.secret = made.json()["secret"]
 
 
 def _environment(
@@ -119,6 +138,7 @@ def _environment(
     made.ports["api"] = ports["api"]
     env = platform_processes.environment(ROOT, made, urls, environ)
     env |= {"COATCHECK_LEASE_S": str(lease_s), "COATCHECK_HEARTBEAT_S": str(lease_s / 4)}
+    env["COATCHECK_WEBHOOK_SCHEDULE"] = SCHEDULE
     return proxies["postgres"], proxies["valkey"], env
 
 
