@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+import time
+from collections.abc import Callable
+from typing import Any, TypeVar
 
 import orjson
 import sqlalchemy
@@ -10,6 +12,8 @@ from psycopg.types.json import set_json_dumps, set_json_loads
 from sqlalchemy import exc
 
 from core import errors
+
+T = TypeVar("T")
 
 #: What a lost, restarting or overloaded Postgres looks like.
 OUTAGES = (exc.OperationalError, exc.InterfaceError, exc.TimeoutError)
@@ -40,6 +44,19 @@ def create_engine(url: str, *, pool_size: int = 5, application: str = "coatcheck
 
 def dumps(value: Any) -> str:
     return orjson.dumps(value).decode()
+
+
+def insist(write: Callable[[], T], *, for_s: float) -> T:
+    """Repeat a write that is safe to repeat through an outage, as long as it makes sense; raises the outage after
+    that."""
+    ends_at = time.monotonic() + for_s
+    while True:
+        try:
+            return write()
+        except OUTAGES:
+            if time.monotonic() > ends_at:
+                raise
+            time.sleep(0.2)
 
 
 def unavailable() -> errors.Unavailable:

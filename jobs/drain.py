@@ -108,14 +108,7 @@ class Drainer:
 
     def _insist(self, write: Callable[[], T]) -> T:
         """Repeat a fenced write through an outage, until the lease would have run out anyway."""
-        ends_at = time.monotonic() + self.settings.lease_s
-        while True:
-            try:
-                return write()
-            except database.OUTAGES:
-                if time.monotonic() > ends_at:
-                    raise
-                time.sleep(0.2)
+        return database.insist(write, for_s=self.settings.lease_s)
 
 
 def _done(outcome: run.Outcome, result: dict[str, Any]) -> settle.Done:

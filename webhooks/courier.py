@@ -71,8 +71,9 @@ class Courier:
             try:
                 settled += self._loop()
             except database.OUTAGES as error:
-                # Leases run out, and the sweep wakes us again.
+                # What has been answered is settled when the sweep, which needs the database too, wakes us again.
                 log.warning("webhooks_interrupted", error=type(error).__name__)
+                return settled
             finally:
                 self._looping.release()
         return settled
@@ -148,11 +149,4 @@ class Courier:
 
     def _insist(self, write: Callable[[], T]) -> T:
         """Repeat a fenced write through an outage, until the lease would have run out anyway."""
-        ends_at = time.monotonic() + outbox.LEASE_S
-        while True:
-            try:
-                return write()
-            except database.OUTAGES:
-                if time.monotonic() > ends_at:
-                    raise
-                time.sleep(0.2)
+        return database.insist(write, for_s=outbox.LEASE_S)

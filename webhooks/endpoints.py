@@ -108,6 +108,8 @@ def change(
             raise errors.WebhookNotFound
         if changes.get("enabled") is True:
             state.enable(connection, endpoint_id)
+        if "url" in changes:
+            state.forgive(connection, endpoint_id)
         if changes.get("enabled") is False:
             state.disable(connection, endpoint_id, state.Reason.BY_TENANT)
     return get(engine, tenant_id, endpoint_id)

@@ -56,7 +56,7 @@ UPDATE webhook_deliveries AS mine SET status = 'sending', attempt = attempt + 1,
   lease_expires_at = clock_timestamp() + make_interval(secs => :lease_s)
 FROM picked WHERE mine.id = picked.id
 RETURNING mine.id, mine.tenant_id, mine.endpoint_id, mine.target, mine.event, mine.body, mine.attempt,
-  mine.tries_before,
+  mine.tries_before, extract(epoch FROM clock_timestamp())::float AS claimed_s,
   coalesce(mine.url, (SELECT url FROM webhook_endpoints WHERE id = mine.endpoint_id AND enabled)) AS url
 """)  # noqa: S608
 
@@ -114,6 +114,12 @@ _NODE_BORN_AGAIN = text(
     _LOST.format(gone="starts_with(worker, :node || '/') AND NOT starts_with(worker, :incarnation || '/')")
 )
 
+_BACKLOG = text("""
+SELECT count(*), coalesce(extract(epoch FROM now() - min(next_at)), 0)::float,
+  (SELECT count(*) FROM webhook_endpoints WHERE disabled_code IN ('GONE', 'FAILING'))
+FROM webhook_deliveries WHERE status = 'pending'
+""")
+
 _DUE = text(f"""
 {_TARGETS}
 SELECT EXISTS (
@@ -135,9 +141,15 @@ class Claimed:
     body: str
     attempt: int
     tries_before: int
+    claimed_s: float  #: when, by the database's clock, in epoch seconds
     url: str | None  #: None when its endpoint was switched off or deleted at this very moment
     keys: Sequence[str]
     claimed_at: float = field(default_factory=time.monotonic)
+
+    @property
+    def time_s(self) -> float:
+        """Now, by the database's clock: receivers refuse signatures with a wrong time."""
+        return self.claimed_s + time.monotonic() - self.claimed_at
 
     @property
     def tries(self) -> int:
@@ -227,3 +239,17 @@ def due(engine: sqlalchemy.Engine) -> bool:
     """Whether anything could be sent now."""
     with engine.connect() as connection:
         return bool(connection.execute(_DUE).scalar_one())
+
+
+@dataclass(frozen=True)
+class Backlog:
+    """What waits, how long the first of it has been due, and how many endpoints the platform has switched off."""
+
+    pending: int
+    overdue_s: float
+    disabled: int
+
+
+def backlog(engine: sqlalchemy.Engine) -> Backlog:
+    with engine.connect() as connection:
+        return Backlog(*connection.execute(_BACKLOG).one())

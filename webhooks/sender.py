@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import functools
-import time
 
 import structlog
 
-from core import ids, metrics
+from core import errors, ids, metrics
 from core.seal import Seal
 from core.settings import Settings
 from webhooks import signing
@@ -30,10 +29,12 @@ class Sender:
 
     def send(self, delivery: Claimed) -> Done:
         """Whatever goes wrong is in the answer: whoever asked has others to look after."""
-        if delivery.url is None:
+        if delivery.url is None or not delivery.keys:
             return Done(delivery, Answer(0, error="ENDPOINT_DISABLED"), Verdict(Ending.FAILED))
         try:
             answer = self._call(delivery, delivery.url)
+        except errors.CoatcheckError as error:
+            answer = Answer(0, error=error.code)
         except Exception:
             log.exception("webhook_bug", delivery_id=ids.delivery_id(delivery.id))
             answer = Answer(0, error="INTERNAL")
@@ -44,7 +45,9 @@ class Sender:
     def _call(self, delivery: Claimed, url: str) -> Answer:
         body = delivery.body.encode()
         keys = [self._open(key) for key in delivery.keys]
-        return self._caller.post(url, body, signing.headers(ids.delivery_id(delivery.id), int(time.time()), body, keys))
+        return self._caller.post(
+            url, body, signing.headers(ids.delivery_id(delivery.id), int(delivery.time_s), body, keys)
+        )
 
     def _tell(self, delivery: Claimed, answer: Answer, verdict: Verdict) -> None:
         metrics.WEBHOOKS.labels("delivered" if answer.good else answer.error or str(answer.status)).inc()

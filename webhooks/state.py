@@ -10,7 +10,7 @@ import sqlalchemy
 import structlog
 from sqlalchemy import text
 
-from core import ids, metrics
+from core import ids
 from webhooks.events import Event, body
 
 log = structlog.get_logger()
@@ -43,7 +43,7 @@ WHERE tenant_id = :tenant_id AND id <> :id AND enabled AND :event = ANY (events)
 _ENABLE = text("""
 UPDATE webhook_endpoints SET enabled = true, disabled_code = NULL, disabled_at = NULL WHERE id = :id
 """)
-_FORGIVE = text("DELETE FROM webhook_troubles WHERE target = CAST(:id AS text)")
+_FORGIVE = text("DELETE FROM webhook_troubles WHERE target = :id")
 
 
 def disable(connection: sqlalchemy.Connection, endpoint_id: uuid.UUID | None, reason: Reason) -> None:
@@ -54,7 +54,6 @@ def disable(connection: sqlalchemy.Connection, endpoint_id: uuid.UUID | None, re
     fail_waiting(connection, endpoint_id, "ENDPOINT_DISABLED")
     if row is None or reason is Reason.BY_TENANT:
         return
-    metrics.WEBHOOKS_DISABLED.labels(reason).inc()
     log.warning("webhook_endpoint_disabled", endpoint_id=ids.endpoint_id(endpoint_id), reason=reason)
     told = body(Event.DISABLED, {"endpoint_id": ids.endpoint_id(endpoint_id), "url": row.url, "reason": reason})
     values = {"tenant_id": row.tenant_id, "id": endpoint_id, "event": Event.DISABLED, "body": told}
@@ -64,6 +63,11 @@ def disable(connection: sqlalchemy.Connection, endpoint_id: uuid.UUID | None, re
 def enable(connection: sqlalchemy.Connection, endpoint_id: uuid.UUID) -> None:
     """Switch an endpoint on, its failures forgotten. What it missed can be asked for."""
     connection.execute(_ENABLE, {"id": endpoint_id})
+    forgive(connection, endpoint_id)
+
+
+def forgive(connection: sqlalchemy.Connection, endpoint_id: uuid.UUID) -> None:
+    """Forget its failures, so that it is called at once."""
     connection.execute(_FORGIVE, {"id": str(endpoint_id)})
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+
 import flask
 import prometheus_client
 from sqlalchemy import text
@@ -11,6 +13,8 @@ from api.parsing import Blueprint
 from api.resources import Resources
 from api.schemas import answers as out
 from core import database, errors
+from core import metrics as counts
+from webhooks import outbox
 
 blueprint = Blueprint("health", __name__, description="For probes and scrapers")
 
@@ -43,7 +47,12 @@ def ready() -> flask.Response:
 @blueprint.doc(security=[])
 @blueprint.alt_response(200, description="Prometheus text", content_type=prometheus_client.CONTENT_TYPE_LATEST)
 def metrics() -> flask.Response:
-    """This process's metrics."""
+    """This process's metrics, and what the database says of webhooks."""
+    with contextlib.suppress(*database.OUTAGES):
+        backlog = outbox.backlog(resources.here().engine)
+        counts.WEBHOOKS_PENDING.set(backlog.pending)
+        counts.WEBHOOKS_OVERDUE.set(max(0.0, backlog.overdue_s))
+        counts.ENDPOINTS_DISABLED.set(backlog.disabled)
     return flask.Response(prometheus_client.generate_latest(), content_type=prometheus_client.CONTENT_TYPE_LATEST)
 
 
