@@ -17,7 +17,7 @@ import flask.testing
 import pytest
 from botocore.config import Config
 
-from core import errors
+from core import errors, outbound
 from jobs.drain import Drainer
 from storage import fetch
 from storage.fetch import Fetcher
@@ -327,8 +327,8 @@ def test_a_name_that_turns_to_a_private_address_is_not_connected_to(
     ],
 )
 def test_addresses_that_are_not_public(address: str) -> None:
-    assert not fetch._public(address)
-    assert fetch._public("8.8.8.8")
+    assert not outbound.is_public(address)
+    assert outbound.is_public("8.8.8.8")
 
 
 def test_when_the_store_is_down_the_job_is_tried_again(

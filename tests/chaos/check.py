@@ -71,7 +71,7 @@ def judge(
             verdict.wrong.append(f"{promise.job_id} failed: {job.error}")
         if promise.seen and promise.seen["status"] != job.status:
             verdict.double_terminals.append(f"{promise.job_id} was {promise.seen['status']} and is {job.status}")
-        if job.status == "completed":
+        if job.status == "completed" and not promise.of_file:
             labels = [item["prediction"] for item in results[job.id].body["predictions"]]
             if labels != [expected[promise.version, row["text"]] for row in promise.inputs]:
                 verdict.wrong.append(f"{promise.job_id} has somebody else's result")
@@ -82,7 +82,7 @@ def judge(
 
 def _keys(verdict: Verdict, jobs: Mapping[Any, Any]) -> None:
     """One key, one job: also for requests whose answer was lost."""
-    for key, count in Counter(job.metadata["key"] for job in jobs.values()).items():
+    for key, count in Counter(job.metadata["key"] for job in jobs.values() if job.parent_id is None).items():
         if count > 1:
             verdict.duplicated.append(f"{count} jobs for the key {key}")
 

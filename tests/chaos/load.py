@@ -7,6 +7,7 @@ import random
 import threading
 import time
 from dataclasses import dataclass, field
+from itertools import cycle
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,8 @@ ROOT = Path(__file__).resolve().parent.parent.parent
 TEXTS = ("I love it", "It broke after a day", "not bad at all " * 40, "Terrible. Never again.", "Works perfectly well")
 #: Inputs of a job and its model version: mostly small, some that keep a worker busy for a while.
 SHAPES = ((1, "1.0.0", 65), (40, "1.0.0", 25), (300, "1.0.0", 5), (8, "2.0.0", 5))
+#: How many promises in a thousand are of a file, and its rows: two chunks.
+FILES, FILE_ROWS = 5, 9_000
 
 
 @dataclass
@@ -28,6 +31,7 @@ class Promise:
     key: str
     inputs: list[dict[str, Any]]
     version: str
+    of_file: bool = False  #: FILE_ROWS rows, which are TEXTS over and over
     job_id: str | None = None
     cancel: bool = False
     seen: dict[str, Any] | None = None  #: the terminal state as a client read it
@@ -70,6 +74,7 @@ class Client(threading.Thread):
         self._pace_s = pace_s
         self._stopping = threading.Event()
         self._open: list[Promise] = []
+        self._upload_id = ""
 
     def run(self) -> None:
         number = 0
@@ -86,6 +91,8 @@ class Client(threading.Thread):
         count, version, _ = self._random.choices(SHAPES, [weight for *_, weight in SHAPES])[0]
         inputs = [{"text": self._random.choice(TEXTS)} for _ in range(count)]
         promise = Promise(f"{self._name}-{number}", inputs, version)
+        if self._random.randrange(1000) < FILES:
+            promise = Promise(promise.key, [], "1.0.0", of_file=True)
         promise.cancel = self._random.random() < 0.03
         with self._ledger.lock:
             self._ledger.promises.append(promise)
@@ -98,6 +105,9 @@ class Client(threading.Thread):
             "model_version": promise.version,
             "metadata": {"key": promise.key},
         }
+        if promise.of_file:
+            del body["inputs"]
+            body["upload_id"] = self._upload()
         while not self._stopping.is_set():
             answer = self._ask("POST", self._jobs, body, {"Idempotency-Key": promise.key})
             if answer is None:
@@ -114,6 +124,18 @@ class Client(threading.Thread):
             if not again:
                 return
 
+    def _upload(self) -> str:
+        """The same file for all of a client's jobs."""
+        data = b"".join(
+            b'{"text": %s}\n' % json.dumps(text).encode() for _, text in zip(range(FILE_ROWS), cycle(TEXTS))
+        )
+        while not self._upload_id and not self._stopping.wait(0.2):
+            asked = {"content_type": "application/x-ndjson", "size": len(data)}
+            if place := self._ask("POST", self._jobs.replace("/jobs", "/uploads"), asked, {}, good=(201,)):
+                requests.post(place["url"], data=place["fields"], files={"file": data}, timeout=60).raise_for_status()
+                self._upload_id = place["upload_id"]
+        return self._upload_id
+
     def _look(self, promise: Promise) -> None:
         job = self._ask("GET", f"{self._jobs}/{promise.job_id}", None, {})
         if job and job["status"] in ("completed", "failed", "canceled", "expired"):
@@ -121,7 +143,13 @@ class Client(threading.Thread):
             self._open.remove(promise)
 
     def _ask(
-        self, method: str, url: str, body: Any, headers: dict[str, str], also: tuple[int, ...] = ()
+        self,
+        method: str,
+        url: str,
+        body: Any,
+        headers: dict[str, str],
+        also: tuple[int, ...] = (),
+        good: tuple[int, ...] = (200, 202),
     ) -> dict[str, Any] | None:
         """The answer, or None for one that a client may meet when something is down."""
         try:
@@ -129,7 +157,7 @@ class Client(threading.Thread):
             found: dict[str, Any] = answer.json()
         except (requests.RequestException, json.JSONDecodeError):
             return None
-        if answer.status_code in (200, 202):
+        if answer.status_code in good:
             return found
         with self._ledger.lock:
             self._ledger.refused += 1

@@ -182,7 +182,9 @@ class Nemesis:
 
     def _processing(self) -> list[tuple[UUID, int, str]]:
         with self.stage.admin.connect() as connection:
-            rows = connection.execute(text("SELECT id, attempt, worker FROM jobs WHERE status = 'processing'"))
+            rows = connection.execute(
+                text("SELECT id, attempt, worker FROM jobs WHERE status = 'processing' AND worker IS NOT NULL")
+            )
             return [(row.id, row.attempt, row.worker) for row in rows]
 
     def _busy_child(self) -> int | None:

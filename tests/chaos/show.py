@@ -10,7 +10,7 @@ from pathlib import Path
 
 from sqlalchemy import exc, text
 
-from tests.chaos import calls, check, load, stage
+from tests.chaos import calls, check, files, load, stage
 from tests.chaos.nemesis import Nemesis
 
 CLIENTS = 4
@@ -35,6 +35,7 @@ class Report:
             "kills": self.nemesis.kills,
             "other faults": sum(self.nemesis.done.values()) - self.nemesis.kills,
             "jobs accepted": verdict.accepted,
+            "of them files": sum(promise.of_file for promise in self.ledger.accepted()),
             "ended as": ", ".join(f"{count} {name}" for name, count in sorted(verdict.ends.items())),
             "attempts in all": verdict.attempts,
             "requests refused or unanswered, then repeated": self.ledger.refused,
@@ -82,6 +83,7 @@ def run(
         healed_at = time.monotonic()
         drained_s = _drain(built, healed_at)
         verdict = check.judge(built.admin, ledger, nemesis.losses, expected)
+        verdict.wrong += files.faults(built.url, built.key, ledger, expected)
         calls.judge(built.admin, built.receiver, verdict)
         return Report(seed, minutes, nemesis, ledger, verdict, _fenced(folder), drained_s)
 
