@@ -5,7 +5,10 @@ from __future__ import annotations
 import ipaddress
 import socket
 
-_NAT64 = ipaddress.ip_network("64:ff9b::/96")
+#: IPv6 that stands for IPv4, or for a site of its own, and that Python takes for public.
+_NOT_PUBLIC = [
+    ipaddress.ip_network(item) for item in ("64:ff9b::/96", "64:ff9b:1::/48", "::/96", "::ffff:0:0:0/96", "fec0::/10")
+]
 
 
 def lookup(host: str, port: int) -> list[str]:
@@ -18,8 +21,8 @@ def is_public(address: str) -> bool:
     """Whether an address is one of the internet at large, also behind what wraps it (mapped, 6to4, NAT64)."""
     parsed = ipaddress.ip_address(address.partition("%")[0])
     inner = getattr(parsed, "ipv4_mapped", None) or getattr(parsed, "sixtofour", None)
-    nat64 = parsed.version == 6 and parsed in _NAT64
-    return parsed.is_global and not parsed.is_multicast and not nat64 and (inner is None or is_public(str(inner)))
+    listed = any(parsed in network for network in _NOT_PUBLIC if network.version == parsed.version)
+    return parsed.is_global and not parsed.is_multicast and not listed and (inner is None or is_public(str(inner)))
 
 
 def is_loopback(address: str) -> bool:

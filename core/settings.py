@@ -40,8 +40,8 @@ def _buckets(given: list[str]) -> None:
 
 
 def _delays(given: list[float]) -> None:
-    if not all(0 <= item <= _MAX_DELAY_S for item in given):
-        raise ValidationError(f"must be seconds between 0 and {_MAX_DELAY_S}, by commas")
+    if given[0] != 0 or not all(0 <= item <= _MAX_DELAY_S for item in given):
+        raise ValidationError(f"must be seconds between 0 and {_MAX_DELAY_S}, by commas, of which the first is 0")
 
 
 def _hosts(given: list[str]) -> None:
@@ -183,7 +183,7 @@ def _read(env: environs.Env) -> dict[str, Any]:
             ),
             "webhook_timeout_s": env.float("WEBHOOK_TIMEOUT_S", 15.0, validate=[positive, validate.Range(max=30)]),
             "webhook_disable_s": env.int("WEBHOOK_DISABLE_S", 5 * 86_400, validate=validate.Range(1)),
-            "webhook_senders": env.int("WEBHOOK_SENDERS", 32, validate=validate.Range(1, 512)),
+            "webhook_senders": env.int("WEBHOOK_SENDERS", 64, validate=validate.Range(1, 512)),
         }
     return values
 

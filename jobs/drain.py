@@ -6,12 +6,13 @@ import functools
 import time
 import uuid
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
 import sqlalchemy
 import structlog
+from sqlalchemy import exc
 
 from core import broker, database, errors, metrics
 from core.settings import Settings
@@ -42,7 +43,8 @@ class Drainer:
     def drain(self, pool: str, wake_id: str) -> int:
         """Run what is due in `pool`; returns how many jobs were settled here."""
         self.hints.clear(pool)
-        settled, settling = 0, None
+        settled = 0
+        settling: Future[int] | None = None
         ends_at = time.monotonic() + self.settings.slice_s
         while batch := self._claim(pool, wake_id):
             over = time.monotonic() > ends_at
@@ -50,8 +52,9 @@ class Drainer:
                 self.hints.send(pool)
             with self.presence.working(pool, len(batch.jobs)):
                 held, outcomes = self._work(batch)
-                settled += settling.result() if settling else 0
-                settling = self.settler.submit(self._finish, held, outcomes)
+                # First this one is on its way: whatever came of the last one must not leave it behind.
+                last, settling = settling, self.settler.submit(self._finish, held, outcomes)
+                settled += last.result() if last else 0
             if over:
                 break
         return settled + (settling.result() if settling else 0)
@@ -82,7 +85,7 @@ class Drainer:
     def _settle(self, outcomes: Sequence[run.Outcome]) -> int:
         wanted = [item for item in outcomes if not (item.held.canceled or item.held.lost)]
         done = [_done(item, item.result) for item in wanted if item.result is not None]
-        ours = self._insist(functools.partial(settle.complete, self.engine, done)) if done else set[uuid.UUID]()
+        ours = self._complete(done)
         fenced = [item.job.id for item in done if item.job.id not in ours]
         settled = len(ours)
         for outcome in outcomes:
@@ -98,6 +101,20 @@ class Drainer:
             metrics.FENCED.inc(len(fenced))
             log.warning("write_fenced", job_ids=[str(item) for item in fenced])
         return settled
+
+    def _complete(self, done: Sequence[settle.Done]) -> set[uuid.UUID]:
+        """Which of them are stored; what the database refuses fails alone, never with its neighbours."""
+        if not done:
+            return set()
+        try:
+            return self._insist(functools.partial(settle.complete, self.engine, done))
+        except exc.DBAPIError as error:
+            if len(done) > 1:
+                return set().union(*(self._complete([item]) for item in done))
+            log.exception("result_refused", job_id=str(done[0].job.id))
+            refused = errors.ModelError(f"The result cannot be stored: {type(error.orig).__name__}")
+            self._insist(functools.partial(settle.fail, self.engine, done[0].job, refused))
+            return {done[0].job.id}
 
     def _advance(self, outcome: run.Outcome) -> None:
         """The last chunk of a bulk job, and one that ends it, say so at once; progress is the sweep's."""

@@ -58,7 +58,7 @@ def sweep(
         with engine.begin() as connection:
             expired += len(connection.execute(statement, {"limit": LIMIT}).all())
     progress.advance(engine)
-    webhooks.rescue(engine, tries=len(schedule))
+    outbox.lease_over(engine)
     purged = _purge(engine, store) + webhooks.purge(engine, schedule)
     with engine.connect() as connection:
         due = [pool for pool in broker.POOLS if connection.execute(_DUE, {"pool": pool}).scalar_one()]

@@ -21,12 +21,19 @@ from sqlalchemy import text
 import api
 from access import keys
 from core import broker, database, settings
+from core.seal import Seal
 from core.settings import Settings
 from inference import bundle
 from jobs import submit
+from jobs.attempt import Attempts
+from jobs.drain import Drainer
+from jobs.lease import Leases
+from jobs.presence import Presence
+from jobs.source import Sources
 from local import engines, state
 from local.child import Child, Program
 from registry.catalog import Catalog
+from storage.fetch import Fetcher
 from storage.objects import Store
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -195,3 +202,15 @@ def spawn(platform: Platform) -> Iterator[Callable[..., Child]]:
     yield start
     for child in started:
         child.stop()
+
+
+@pytest.fixture
+def drainer(platform: Platform, quiet: None) -> Iterator[Drainer]:
+    leases = Leases(
+        platform.engine, lease_s=60, heartbeat_s=1, grace_s=1, asked_to_stop=lambda: False, presence=Presence("n/i/1")
+    )
+    leases.start()
+    sources = Sources(platform.store, Fetcher(platform.settings), Seal(platform.settings))
+    attempts = Attempts(platform.settings, platform.engine, platform.store, platform.catalog, sources)
+    yield Drainer(platform.settings, platform.engine, platform.hints, leases, attempts, Presence("n/i/1"))
+    leases.close()

@@ -58,7 +58,7 @@ class Caller:
                 status, response, retry_after_s = _exchange(sock, receiver, body, headers)
         except (AddressRefused, errors.InvalidInput):
             return Answer(_ms(started), error=AddressRefused.code)
-        except (OSError, http.client.HTTPException) as error:
+        except (OSError, UnicodeError, http.client.HTTPException) as error:
             return Answer(_ms(started), error=_code(error))
         return Answer(_ms(started), status, response=response, retry_after_s=retry_after_s)
 
@@ -100,6 +100,7 @@ def _exchange(
 ) -> tuple[int, str, float | None]:
     """Status, beginning of the answer, and how long the receiver wants to be left alone."""
     connection = http.client.HTTPConnection(receiver.host, receiver.port)
+    connection.response_class = _Response
     connection.sock = sock
     ours = {
         "Host": receiver.netloc,
@@ -133,7 +134,7 @@ def _retry_after_s(value: str | None) -> float | None:
 
 def _code(error: Exception) -> str:
     """What went wrong, in a word that stays the same."""
-    if isinstance(error, socket.gaierror):
+    if isinstance(error, (socket.gaierror, UnicodeError)):
         return "NAME_NOT_FOUND"
     if isinstance(error, ssl.SSLError):
         return "TLS_ERROR"
@@ -146,6 +147,16 @@ def _code(error: Exception) -> str:
 
 def _ms(started: float) -> int:
     return math.ceil((time.monotonic() - started) * 1000)
+
+
+class _Response(http.client.HTTPResponse):
+    """The final one: what is only informational (RFC 9110 §15.2) is read and passed over."""
+
+    def begin(self) -> None:
+        super().begin()
+        while 100 <= self.status < 200 and self.status != http.HTTPStatus.SWITCHING_PROTOCOLS:
+            self.headers = None  # type: ignore[assignment]
+            super().begin()
 
 
 class _Timed:

@@ -27,8 +27,9 @@ log = structlog.get_logger()
 
 T = TypeVar("T")
 
-#: What was claimed and not begun for so long goes back: a lease must outlive the call that is still to come.
-STALE_S = 30.0
+#: What was claimed and not begun for so long goes back: its endpoint may have changed by now, and a lease must outlive
+#: the call that is still to come.
+STALE_S = 5.0
 #: How often the loop looks for what has become due, while it waits for answers.
 LOOK_S = 0.5
 
@@ -98,7 +99,13 @@ class Courier:
             return
         # Before the claim: whatever is committed after it may hint again.
         self._hints.clear(broker.WEBHOOKS)
-        found = outbox.claim(self._engine, worker=self._worker, most=self._most)
+        try:
+            found = outbox.claim(self._engine, worker=self._worker, most=self._most)
+        except database.OUTAGES:
+            if self._desk.idle:
+                raise
+            # What is being called at this moment has to be settled when the database is back.
+            return
         self._desk.put(found)
         self._look = bool(found)
 

@@ -16,14 +16,16 @@ from webhooks import endpoints
 from webhooks.endpoints import Endpoint
 from webhooks.events import Event, body
 
-#: So many at a time are asked for again; the answer says whether there are more.
+#: So many at a time are asked for again; the answer says where to go on.
 MOST_AGAIN = 10_000
 
-_COLUMNS = """id, sequence, endpoint_id, url, job_id, event, body, status, attempt, next_at, last_status, last_error,
-  created_at, finished_at"""
+_COLUMNS = """id, sequence, endpoint_id, url, job_id, event, body, status,
+  (SELECT count(*) FROM webhook_attempts WHERE delivery_id = webhook_deliveries.id) AS attempts,
+  next_at, last_status, last_error, created_at, finished_at"""
 _GET = text(f"SELECT {_COLUMNS} FROM webhook_deliveries WHERE id = :id AND tenant_id = :tenant_id")  # noqa: S608
 _ATTEMPTS = text("""
-SELECT attempt, at, ms, status, error, response FROM webhook_attempts WHERE delivery_id = :id ORDER BY attempt
+SELECT row_number() OVER (ORDER BY attempt) AS attempt, at, ms, status, error, response
+FROM webhook_attempts WHERE delivery_id = :id ORDER BY attempt
 """)
 _INSERT = text("""
 INSERT INTO webhook_deliveries (id, tenant_id, endpoint_id, target, event, body)
@@ -40,7 +42,8 @@ _MANY_AGAIN = text(f"""
 {_AGAIN} WHERE id = ANY (ARRAY(
   SELECT id FROM webhook_deliveries
   WHERE endpoint_id = :endpoint_id AND status = ANY (:statuses) AND created_at >= :since AND created_at < :until
-  ORDER BY endpoint_id, sequence LIMIT :most FOR UPDATE)) RETURNING id
+    AND sequence > :after
+  ORDER BY endpoint_id, sequence LIMIT :most FOR UPDATE)) RETURNING sequence
 """)  # noqa: S608
 
 _CONDITIONS = {
@@ -64,7 +67,7 @@ class Delivery:
     event: str
     body: str
     status: str
-    attempt: int
+    attempts: int  #: calls in the log
     next_at: dt.datetime
     last_status: int | None
     last_error: str | None
@@ -140,15 +143,23 @@ def redeliver(engine: sqlalchemy.Engine, tenant_id: uuid.UUID, delivery: Deliver
 
 
 def redeliver_since(
-    engine: sqlalchemy.Engine, endpoint: Endpoint, since: dt.datetime, until: dt.datetime, *, delivered_too: bool
-) -> int:
-    """Send an endpoint again what failed, or all there was, in a window of time; returns how many, at most MOST_AGAIN,
-    the oldest first. Raises WebhookConflict when it is switched off."""
+    engine: sqlalchemy.Engine,
+    endpoint: Endpoint,
+    since: dt.datetime,
+    until: dt.datetime,
+    *,
+    after: int,
+    delivered_too: bool,
+) -> tuple[int, int | None]:
+    """Send an endpoint again what failed, or all there was, in a window of time behind the sequence `after`, the oldest
+    first; returns how many, at most MOST_AGAIN, and behind which sequence to go on. Raises WebhookConflict when it is
+    switched off."""
     _refuse_disabled(endpoint)
     statuses = ["failed", "delivered"] if delivered_too else ["failed"]
-    values = {"endpoint_id": endpoint.id, "statuses": statuses, "since": since, "until": until, "most": MOST_AGAIN}
+    values = {"endpoint_id": endpoint.id, "statuses": statuses, "since": since, "until": until, "after": after}
     with engine.begin() as connection:
-        return len(connection.execute(_MANY_AGAIN, values).all())
+        found = list(connection.execute(_MANY_AGAIN, {**values, "most": MOST_AGAIN}).scalars())
+    return len(found), max(found) if len(found) == MOST_AGAIN else None
 
 
 def _refuse_disabled(endpoint: Endpoint) -> None:

@@ -3,24 +3,28 @@
 from __future__ import annotations
 
 import threading
+import uuid
 from collections import Counter, deque
 from collections.abc import Callable, Iterable
 
 from webhooks.outbox import Claimed
 
-#: Calls to one target at once, by one process.
+#: Calls to one target at once, by one process, and the part of all places that one tenant may have.
 PER_TARGET = 4
+PER_TENANT = 0.25
 
 
 class Desk:
-    """Hands out deliveries so that no target has more than PER_TARGET calls, and all have no more than `places`; safe
-    to use from any thread."""
+    """Hands out deliveries so that no target has more than PER_TARGET calls, no tenant more than its part, and all no
+    more than `places`; who has the fewest goes first. Safe to use from any thread."""
 
     def __init__(self, places: int) -> None:
         self._places = places
+        self._per_tenant = max(PER_TARGET, int(places * PER_TENANT))
         self._lock = threading.Lock()
         self._waiting: dict[str, deque[Claimed]] = {}
         self._calls: Counter[str] = Counter()
+        self._tenants: Counter[uuid.UUID] = Counter()
         self._out = 0
 
     @property
@@ -43,26 +47,32 @@ class Desk:
         """Those that there is a place for, which is theirs now."""
         begun: list[Claimed] = []
         with self._lock:
-            busy = self._calls.total()
-            for target in list(self._waiting):
-                waiting = self._waiting[target]
-                while waiting and self._calls[target] < PER_TARGET and busy < self._places:
-                    begun.append(waiting.popleft())
-                    self._calls[target] += 1
-                    busy += 1
-                if not waiting:
+            while self._calls.total() < self._places and (target := self._next()) is not None:
+                delivery = self._waiting[target].popleft()
+                if not self._waiting[target]:
                     del self._waiting[target]
-                if busy == self._places:
-                    break
+                self._calls[target] += 1
+                self._tenants[delivery.tenant_id] += 1
+                begun.append(delivery)
             self._out += len(begun)
         return begun
+
+    def _next(self) -> str | None:
+        """The target whose turn it is: of the tenant with the fewest calls, the one that has waited longest."""
+        free = [
+            (self._tenants[waiting[0].tenant_id], waiting[0].claimed_at, target)
+            for target, waiting in self._waiting.items()
+            if self._calls[target] < PER_TARGET and self._tenants[waiting[0].tenant_id] < self._per_tenant
+        ]
+        return min(free)[2] if free else None
 
     def end(self, delivery: Claimed) -> None:
         """Its place is free."""
         with self._lock:
             self._calls[delivery.target] -= 1
-            if not self._calls[delivery.target]:
-                del self._calls[delivery.target]
+            self._tenants[delivery.tenant_id] -= 1
+            # Those that are at zero are not kept.
+            self._calls, self._tenants = +self._calls, +self._tenants
 
     def known(self, count: int) -> None:
         """What came of so many has arrived."""

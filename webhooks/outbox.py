@@ -21,8 +21,9 @@ from webhooks.schedule import Ending, Verdict
 
 #: Longer than any call: a look-up of a name, and COATCHECK_WEBHOOK_TIMEOUT_S.
 LEASE_S = 90.0
-#: So many of one target are in anybody's hands at once. Of one that fails it is one.
+#: So many of one target, and of one tenant, are in anybody's hands at once. Of a target that fails it is one.
 PER_TARGET = 64
+PER_TENANT = 256
 #: Failures in a row that hold a target, and for how long at most.
 TRIP = 5
 MAX_HOLD_S = 60.0
@@ -42,15 +43,21 @@ WITH RECURSIVE targets AS (
 _CLAIM = text(f"""
 {_TARGETS}, busy AS (
   SELECT target, count(*) AS calls FROM webhook_deliveries WHERE status = 'sending' GROUP BY target
+), busy_tenants AS (
+  SELECT tenant_id, count(*) AS calls FROM webhook_deliveries WHERE status = 'sending' GROUP BY tenant_id
 ), room AS (
   SELECT target, greatest(0, CASE WHEN failures >= :trip THEN 1 ELSE :per_target END - coalesce(calls, 0)) AS places
   FROM targets LEFT JOIN busy USING (target) LEFT JOIN webhook_troubles USING (target)
   WHERE target IS NOT NULL AND (held_until <= now()) IS NOT FALSE
 ), picked AS (
-  SELECT due.id FROM room CROSS JOIN LATERAL (
-    SELECT id, next_at FROM webhook_deliveries WHERE status = 'pending' AND target = room.target AND next_at <= now()
-    ORDER BY next_at, sequence LIMIT places FOR UPDATE SKIP LOCKED
-  ) AS due ORDER BY due.next_at LIMIT :most
+  SELECT ranked.id FROM (
+    SELECT due.*, row_number() OVER (PARTITION BY tenant_id ORDER BY next_at) AS nth FROM room CROSS JOIN LATERAL (
+      SELECT id, tenant_id, next_at FROM webhook_deliveries
+      WHERE status = 'pending' AND target = room.target AND next_at <= now()
+      ORDER BY next_at, sequence LIMIT places FOR UPDATE SKIP LOCKED
+    ) AS due
+  ) AS ranked LEFT JOIN busy_tenants USING (tenant_id)
+  WHERE nth <= :per_tenant - coalesce(calls, 0) ORDER BY nth, next_at LIMIT :most
 )
 UPDATE webhook_deliveries AS mine SET status = 'sending', attempt = attempt + 1, worker = :worker,
   lease_expires_at = clock_timestamp() + make_interval(secs => :lease_s)
@@ -69,11 +76,11 @@ WITH mine AS (
   UPDATE webhook_deliveries AS d SET status = ending, lease_expires_at = NULL, worker = NULL,
     next_at = now() + make_interval(secs => delay_s), last_status = http, last_error = error,
     finished_at = CASE WHEN ending <> 'pending' THEN clock_timestamp() END
-  FROM mine WHERE d.id = mine.id AND d.status = 'sending' AND d.attempt = mine.attempt RETURNING d.id
+  FROM mine WHERE d.id = mine.id AND d.status = 'sending' AND d.attempt = mine.attempt RETURNING d.id, d.attempt
 ), logged AS (
   INSERT INTO webhook_attempts (delivery_id, attempt, at, ms, status, error, response)
   SELECT id, attempt, clock_timestamp() - make_interval(secs => ms / 1000.0), ms, http, error, response
-  FROM mine WHERE id IN (SELECT id FROM done)
+  FROM mine WHERE (id, attempt) IN (SELECT id, attempt FROM done)
 )
 SELECT id FROM done
 """)
@@ -85,16 +92,19 @@ FROM unnest(CAST(:ids AS uuid[]), CAST(:attempts AS int[])) AS mine (id, attempt
 WHERE d.id = mine.id AND d.status = 'sending' AND d.attempt = mine.attempt
 """)
 
-_WELL = text("DELETE FROM webhook_troubles WHERE target = ANY (:targets)")
+# Who asked to be left alone is left alone, whatever else was answered meanwhile.
+_WELL = text("DELETE FROM webhook_troubles WHERE target = ANY (:targets) AND held_until <= now()")
+_WELL_BUT_HELD = text("UPDATE webhook_troubles SET failures = 0, failing_since = now() WHERE target = ANY (:targets)")
 _ILL = text("""
 INSERT INTO webhook_troubles AS t (target, failures, held_until)
 SELECT target, failures, now() + make_interval(secs => wish_s)
 FROM unnest(CAST(:targets AS text[]), CAST(:failures AS int[]), CAST(:wishes AS float[]))
   AS ill (target, failures, wish_s)
 ORDER BY target
-ON CONFLICT (target) DO UPDATE SET failures = t.failures + excluded.failures, held_until = greatest(
-  excluded.held_until, CASE WHEN t.failures + excluded.failures >= :trip THEN now() + make_interval(secs => least(
-    :most_s, :pause_s * power(2, least(t.failures + excluded.failures - :trip, 16)))) ELSE now() END)
+ON CONFLICT (target) DO UPDATE SET failures = t.failures + excluded.failures,
+  held_until = greatest(t.held_until, excluded.held_until,
+    CASE WHEN t.failures + excluded.failures >= :trip THEN now() + make_interval(secs => least(
+      :most_s, :pause_s * power(2, least(t.failures + excluded.failures - :trip, 16)))) END)
 RETURNING target, failures, extract(epoch FROM now() - failing_since) AS failing_s
 """)
 
@@ -105,8 +115,7 @@ WITH dead AS (
   INSERT INTO webhook_attempts (delivery_id, attempt, error) SELECT id, attempt, 'WORKER_LOST' FROM dead
 )
 UPDATE webhook_deliveries AS d SET lease_expires_at = NULL, worker = NULL, next_at = now(), last_error = 'WORKER_LOST',
-  status = CASE WHEN d.attempt - tries_before >= :tries THEN 'failed' ELSE 'pending' END,
-  finished_at = CASE WHEN d.attempt - tries_before >= :tries THEN now() END
+  status = 'pending', tries_before = tries_before + 1
 FROM dead WHERE d.id = dead.id RETURNING d.id
 """
 _LEASE_OVER = text(_LOST.format(gone="lease_expires_at < clock_timestamp()"))
@@ -165,7 +174,8 @@ class Done:
 
 def claim(engine: sqlalchemy.Engine, *, worker: str, most: int) -> list[Claimed]:
     """Take what is due, a few for each target, the longest waiting first."""
-    values = {"worker": worker, "most": most, "trip": TRIP, "per_target": PER_TARGET, "lease_s": LEASE_S}
+    limits = {"most": most, "trip": TRIP, "per_target": PER_TARGET, "per_tenant": PER_TENANT}
+    values = {"worker": worker, "lease_s": LEASE_S, **limits}
     with engine.begin() as connection:
         rows = connection.execute(_CLAIM, values).all()
         keys = secrets.of_many(connection, {(row.tenant_id, row.endpoint_id) for row in rows}) if rows else {}
@@ -181,7 +191,7 @@ def settle(engine: sqlalchemy.Engine, done: Sequence[Done], *, pause_s: float, d
         "ids": [item.delivery.id for item in done],
         "attempts": [item.delivery.attempt for item in done],
         "endings": [item.verdict.ending for item in done],
-        "delays": [item.verdict.delay_s for item in done],
+        "delays": [float(item.verdict.delay_s) for item in done],
         "ms": [item.answer.ms for item in done],
         "statuses": [item.answer.status for item in done],
         "errors": [item.answer.error for item in done],
@@ -195,12 +205,15 @@ def settle(engine: sqlalchemy.Engine, done: Sequence[Done], *, pause_s: float, d
 
 def _mark(connection: sqlalchemy.Connection, done: Sequence[Done], pause_s: float, disable_s: int) -> None:
     """What the calls say of their targets: one that answered well is well."""
-    well = {item.delivery.target for item in done if item.verdict.ending is Ending.DELIVERED}
+    called = [item for item in done if item.delivery.url is not None]
+    asked = {item.delivery.target for item in called if item.verdict.hold_s}
+    well = {item.delivery.target for item in called if item.verdict.ending is Ending.DELIVERED} - asked
     if well:
         connection.execute(_WELL, {"targets": list(well)})
-    bad = [item for item in done if item.delivery.target not in well]
+        connection.execute(_WELL_BUT_HELD, {"targets": list(well)})
+    bad = [item for item in called if item.verdict.ending is not Ending.DELIVERED and item.delivery.target not in well]
     failures = Counter(item.delivery.target for item in bad)
-    endpoints = {item.delivery.target: item.delivery.endpoint_id for item in bad}
+    endpoints = {item.delivery.target: item.delivery.endpoint_id for item in called}
     values = {
         "targets": list(failures),
         "failures": list(failures.values()),
@@ -211,7 +224,7 @@ def _mark(connection: sqlalchemy.Connection, done: Sequence[Done], pause_s: floa
         failing = {row.target for row in rows if row.failures >= state.LEAST_FAILURES and row.failing_s >= disable_s}
         for target in sorted(failing):
             state.disable(connection, endpoints[target], state.Reason.FAILING)
-    for target in sorted({item.delivery.target for item in bad if item.verdict.gone}):
+    for target in sorted({item.delivery.target for item in called if item.verdict.gone}):
         state.disable(connection, endpoints[target], state.Reason.GONE)
 
 
@@ -222,17 +235,18 @@ def give_back(engine: sqlalchemy.Engine, deliveries: Sequence[Claimed]) -> None:
         connection.execute(_GIVE_BACK, values)
 
 
-def lease_over(engine: sqlalchemy.Engine, *, tries: int) -> int:
-    """Take back what a sender left behind: nobody knows whether it arrived, so it is sent again, under the same id."""
+def lease_over(engine: sqlalchemy.Engine) -> int:
+    """Take back what a sender left behind: nobody knows whether it arrived, so it is sent again, under the same id, and
+    is charged nothing."""
     with engine.begin() as connection:
-        return len(connection.execute(_LEASE_OVER, {"limit": LIMIT, "tries": tries}).all())
+        return len(connection.execute(_LEASE_OVER, {"limit": LIMIT}).all())
 
 
-def node_born_again(engine: sqlalchemy.Engine, incarnation: str, *, tries: int) -> int:
+def node_born_again(engine: sqlalchemy.Engine, incarnation: str) -> int:
     """The same, of earlier incarnations of a node that has just started."""
     values = {"node": incarnation.rpartition("/")[0], "incarnation": incarnation}
     with engine.begin() as connection:
-        return len(connection.execute(_NODE_BORN_AGAIN, {"limit": LIMIT, "tries": tries, **values}).all())
+        return len(connection.execute(_NODE_BORN_AGAIN, {"limit": LIMIT, **values}).all())
 
 
 def due(engine: sqlalchemy.Engine) -> bool:

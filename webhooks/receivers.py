@@ -14,6 +14,7 @@ from core.settings import Settings
 MAX_URL = 2048
 PORTS = {"https": 443, "http": 80}
 _PLAIN = re.compile(r"https?://[!$&'()*+,\-./0-9:;=?@A-Z_a-z~%\[\]]+")
+_NETLOC = re.compile(r"([a-z0-9_.-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
 _LOCAL = ("localhost", "127.0.0.1", "::1")
 
 
@@ -55,6 +56,8 @@ class Receivers:
             found = socket.getaddrinfo(
                 receiver.host, receiver.port, type=socket.SOCK_STREAM, flags=socket.AI_NUMERICHOST
             )
+        except UnicodeError as error:
+            raise errors.InvalidInput.field(field, "has a host that is no name") from error
         except OSError:
             return receiver
         if not all(outbound.is_public(str(item[4][0])) for item in found):
@@ -108,5 +111,7 @@ def _split(url: str, field: str) -> Receiver:
         )
     if "@" in parts.netloc:
         raise errors.InvalidInput.field(field, "must have no user in it")
+    if not _NETLOC.fullmatch(parts.netloc):
+        raise errors.InvalidInput.field(field, "has a host that is no name")
     target = urllib.parse.urlunsplit(("", "", parts.path or "/", parts.query, ""))
     return Receiver(parts.scheme, parts.hostname, port, parts.netloc, target)

@@ -10,14 +10,17 @@ from dataclasses import dataclass
 import sqlalchemy
 from sqlalchemy import text
 
-from core import ids
+from core import errors, ids
 from core.seal import Seal
 from webhooks.signing import Key, Signing, new_key
 
+#: Keys that are good at once: each is a signature on every call.
+MOST = 4
 #: Whose keys: a tenant's endpoint, or, without one, its jobs with a `webhook_url` of their own.
 Owner = tuple[uuid.UUID, uuid.UUID | None]
 
 _MINE = "tenant_id = :tenant_id AND endpoint_id IS NOT DISTINCT FROM :endpoint_id"
+_HOLD = text("SELECT FROM webhook_endpoints WHERE id = :endpoint_id AND tenant_id = :tenant_id FOR KEY SHARE")
 _INSERT = text("""
 INSERT INTO webhook_secrets (id, tenant_id, endpoint_id, sealed, public_key)
 VALUES (:id, :tenant_id, :endpoint_id, :sealed, :public_key) ON CONFLICT DO NOTHING
@@ -47,8 +50,15 @@ class Secret:
     retires_at: dt.datetime | None
 
 
+def _hold(connection: sqlalchemy.Connection, owner: Owner) -> None:
+    """See that the endpoint is there, and stays until the end of the transaction; raises WebhookNotFound."""
+    if owner[1] is not None and connection.execute(_HOLD, _where(owner)).first() is None:
+        raise errors.WebhookNotFound
+
+
 def ensure(connection: sqlalchemy.Connection, seal: Seal, owner: Owner, signing: Signing) -> None:
-    """Make the owner's first key, if it has none."""
+    """Make the owner's first key, if it has none; raises WebhookNotFound."""
+    _hold(connection, owner)
     key = new_key(signing)
     values = {"id": ids.uuid7(), "sealed": seal.seal(key.secret), "public_key": key.public}
     connection.execute(_INSERT, {**values, **_where(owner)})
@@ -62,8 +72,14 @@ def good(engine: sqlalchemy.Engine, seal: Seal, owner: Owner) -> list[Secret]:
 
 
 def rotate(engine: sqlalchemy.Engine, seal: Seal, owner: Owner, signing: Signing, *, overlap_s: int) -> None:
-    """A new key beside the old ones, which go after `overlap_s`."""
+    """A new key beside the old ones, which go after `overlap_s`; raises WebhookNotFound, and WebhookConflict when MOST
+    are good already."""
     with engine.begin() as connection:
+        _hold(connection, owner)
+        if overlap_s and len(connection.execute(_GOOD, _where(owner)).all()) >= MOST:
+            raise errors.WebhookConflict(
+                f"{MOST} keys are good already; wait until one has gone, or rotate with overlap_s: 0, which ends all"
+            )
         connection.execute(_RETIRE, {"overlap_s": overlap_s, **_where(owner)})
         ensure(connection, seal, owner, signing)
 

@@ -52,6 +52,8 @@ def disable(connection: sqlalchemy.Connection, endpoint_id: uuid.UUID | None, re
         return
     row = connection.execute(_DISABLE, {"id": endpoint_id, "code": reason}).first()
     fail_waiting(connection, endpoint_id, "ENDPOINT_DISABLED")
+    # What is given back by a sender later need not wait to hear it.
+    forgive(connection, endpoint_id)
     if row is None or reason is Reason.BY_TENANT:
         return
     log.warning("webhook_endpoint_disabled", endpoint_id=ids.endpoint_id(endpoint_id), reason=reason)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy
 from sqlalchemy import text
 
-from webhooks import outbox, secrets
+from webhooks import secrets
 from webhooks.schedule import span_s
 
 LIMIT = 1000
@@ -29,11 +29,6 @@ DELETE FROM webhook_deliveries WHERE id = ANY (ARRAY(
   ORDER BY finished_at LIMIT :limit FOR UPDATE OF webhook_deliveries SKIP LOCKED))
 """)
 _RECOVERED = text("DELETE FROM webhook_troubles WHERE held_until < now() - interval '30 days'")
-
-
-def rescue(engine: sqlalchemy.Engine, *, tries: int) -> int:
-    """Take back what senders have left behind."""
-    return outbox.lease_over(engine, tries=tries)
 
 
 def purge(engine: sqlalchemy.Engine, schedule: tuple[float, ...]) -> int:

@@ -63,10 +63,8 @@ def _born_again(sender: Any, **_: Any) -> None:
 
 
 def _rescue_mine(engine: sqlalchemy.Engine, max_losses: int) -> int:
-    tries = len(settings.load().webhook_schedule)
-    return rescue.node_born_again(engine, incarnation(), max_losses=max_losses) + outbox.node_born_again(
-        engine, incarnation(), tries=tries
-    )
+    jobs = rescue.node_born_again(engine, incarnation(), max_losses=max_losses)
+    return jobs + outbox.node_born_again(engine, incarnation())
 
 
 @task_failure.connect

@@ -65,17 +65,19 @@ def redeliver(delivery_id: str) -> flask.Response:
 @blueprint.arguments(into.Nothing(), location="query", as_kwargs=True)
 @docs.answers(blueprint, {202: schemas.Redelivered}, 400, 404, 409, 413, 415, *BAD)
 def redeliver_since(body: dict[str, Any], endpoint_id: str) -> flask.Response:
-    """Send an endpoint again what it missed in a window of time, the oldest first; `more` says to ask once more."""
+    """Send an endpoint again what it missed in a window of time, the oldest first; with a `next_after`, there is more:
+    ask once more with it as `after`."""
     here = resources.here()
-    count = deliveries.redeliver_since(
+    count, after = deliveries.redeliver_since(
         here.engine,
         _endpoint(endpoint_id),
         body["since"],
         body.get("until", dt.datetime.now(dt.UTC)),
+        after=int(body.get("after", 0)),
         delivered_too=body["status"] == "all",
     )
     here.hints.send(broker.WEBHOOKS)
-    response = flask.jsonify({"count": count, "more": count == deliveries.MOST_AGAIN})
+    response = flask.jsonify({"count": count, "next_after": None if after is None else str(after)})
     response.status_code = 202
     return response
 
@@ -118,7 +120,7 @@ def _shown(delivery: Delivery) -> dict[str, Any]:
         "url": delivery.url,
         "job_id": ids.job_id(delivery.job_id) if delivery.job_id else None,
         "status": delivery.status,
-        "attempt": delivery.attempt,
+        "attempt": delivery.attempts,
         "next_at": delivery.next_at if delivery.status == "pending" else None,
         "last_status": delivery.last_status,
         "last_error": delivery.last_error,

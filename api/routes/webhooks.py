@@ -111,7 +111,7 @@ def secret(endpoint_id: str) -> flask.Response:
 @blueprint.route("/<endpoint:endpoint_id>/rotate", methods=["POST"])
 @blueprint.arguments(schemas.Rotation())
 @blueprint.arguments(into.Nothing(), location="query", as_kwargs=True)
-@docs.answers(blueprint, {200: schemas.Keys}, 400, 404, 413, 415, *BAD)
+@docs.answers(blueprint, {200: schemas.Keys}, 400, 404, 409, 413, 415, *BAD)
 def rotate(body: dict[str, Any], endpoint_id: str) -> flask.Response:
     """A new key. For `overlap_s` everything is signed with the old one as well."""
     here = resources.here()

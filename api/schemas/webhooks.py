@@ -50,6 +50,11 @@ class Window(Schema):
         metadata={"description": "What failed, or what was delivered as well."},
     )
 
+    after = StrictString(
+        validate=validate.Regexp(r"[0-9]{1,18}\Z", error="is not the next_after of an earlier answer"),
+        metadata={"description": "The `next_after` of the answer before."},
+    )
+
     @validates_schema
     def _in_order(self, data: dict[str, object], **_: object) -> None:
         if "until" in data and data["until"] <= data["since"]:  # type: ignore[operator]
@@ -124,7 +129,7 @@ class Delivery(Schema):
     url = fields.String(allow_none=True, required=True, metadata={"description": "Of a job's own webhook_url."})
     job_id = fields.String(allow_none=True, required=True)
     status = fields.String(required=True)
-    attempt = fields.Integer(required=True)
+    attempt = fields.Integer(required=True, metadata={"description": "Calls so far."})
     next_at = fields.AwareDateTime(allow_none=True, required=True)
     last_status = fields.Integer(allow_none=True, required=True)
     last_error = fields.String(allow_none=True, required=True)
@@ -153,7 +158,7 @@ class Deliveries(Schema):
 
 class Redelivered(Schema):
     count = fields.Integer(required=True)
-    more = fields.Boolean(required=True)
+    next_after = fields.String(allow_none=True, required=True)
 
 
 class JobData(Schema):

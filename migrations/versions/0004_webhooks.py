@@ -19,8 +19,9 @@ CREATE FUNCTION webhook_prediction(options json, stored json) RETURNS json LANGU
     ELSE json_build_object('prediction', stored -> 'prediction', 'confidence', stored -> 'confidence',
                            'explanation', json_build_object('method', 'scores', 'scores', stored -> 'scores')) END
 $$;
-CREATE FUNCTION webhook_result(kind text, options json, stored json) RETURNS json LANGUAGE sql STABLE AS $$
-  SELECT CASE
+CREATE FUNCTION webhook_result(kind text, options json, stored json) RETURNS json LANGUAGE plpgsql STABLE AS $$
+BEGIN
+  RETURN CASE
     WHEN stored IS NULL OR octet_length(stored::text) > 8192 OR stored ->> 'stored_key' IS NOT NULL THEN NULL
     WHEN kind = 'bulk' THEN json_build_object('rows', stored -> 'rows', 'failed', stored -> 'failed')
     WHEN kind <> 'predict' THEN stored
@@ -28,8 +29,10 @@ CREATE FUNCTION webhook_result(kind text, options json, stored json) RETURNS jso
     WHEN coalesce(options ->> 'faults', '{}') <> '{}' THEN NULL
     ELSE json_build_object('predictions', (
       SELECT json_agg(webhook_prediction(options, item) ORDER BY place)
-      FROM json_array_elements(stored -> 'predictions') WITH ORDINALITY AS list (item, place))) END
-$$;
+      FROM json_array_elements(stored -> 'predictions') WITH ORDINALITY AS list (item, place))) END;
+-- JSON may hold what its operators refuse, such as NUL. Nothing that is told of a job may keep it from ending.
+EXCEPTION WHEN data_exception THEN RETURN NULL;
+END $$;
 """
 
 #: Who is told of what happens to a job, and in which words.

@@ -2,21 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import flask.testing
 import pytest
 import urllib3
 
-from core.seal import Seal
-from jobs.attempt import Attempts
 from jobs.drain import Drainer
-from jobs.lease import Leases
-from jobs.presence import Presence
-from jobs.source import Sources
-from storage.fetch import Fetcher
-from tests.conftest import Platform
 
 Send = Callable[..., str]
 Run = Callable[[], None]
@@ -40,18 +33,6 @@ def upload(client: flask.testing.FlaskClient) -> Send:
         return str(made.json["upload_id"])
 
     return send
-
-
-@pytest.fixture
-def drainer(platform: Platform, quiet: None) -> Iterator[Drainer]:
-    leases = Leases(
-        platform.engine, lease_s=60, heartbeat_s=1, grace_s=1, asked_to_stop=lambda: False, presence=Presence("n/i/1")
-    )
-    leases.start()
-    sources = Sources(platform.store, Fetcher(platform.settings), Seal(platform.settings))
-    attempts = Attempts(platform.settings, platform.engine, platform.store, platform.catalog, sources)
-    yield Drainer(platform.settings, platform.engine, platform.hints, leases, attempts, Presence("n/i/1"))
-    leases.close()
 
 
 @pytest.fixture

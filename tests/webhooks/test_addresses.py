@@ -28,7 +28,7 @@ FORBIDDEN = [
     "127.0.0.1", "127.1", "127.0.0.53", "0.0.0.0", "10.1.2.3", "172.16.0.1", "192.168.1.1", "100.64.0.1",
     "169.254.169.254", "224.0.0.1", "255.255.255.255", "192.0.2.1", "198.18.0.1", "::1", "::", "::ffff:127.0.0.1",
     "::ffff:169.254.169.254", "::ffff:10.0.0.1", "fd00::1", "fe80::1", "ff02::1", "64:ff9b::7f00:1", "2002:7f00:1::1",
-    "2001:db8::1",
+    "2001:db8::1", "64:ff9b:1::7f00:1", "fec0::1", "::127.0.0.1", "::ffff:0:7f00:1",
 ]  # fmt: skip
 
 
@@ -160,6 +160,11 @@ def test_nothing_connects_to_this_machine_however_it_is_written(
         ("javascript:alert(1)", "plain https URL"),
         ("file:///etc/passwd", "plain https URL"),
         ("example.com", "plain https URL"),
+        ("https://a..example.com/", "no name"),
+        ("https://.example.com/", "no name"),
+        ("https://" + "a" * 64 + ".com/", "no name"),
+        ("https://[::1]x/", "no name"),
+        ("https://x[::1]/", "no name"),
         ("https://example.com/" + "x" * 2048, "maximum length"),
     ],
 )

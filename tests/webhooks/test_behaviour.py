@@ -69,10 +69,16 @@ def sent(tenant: Tenant, receiver: Receiver, deliver: Deliver) -> dict[str, Any]
     return dict(tenant.http.get(f"/api/v1/webhooks/deliveries/{delivery_id}").json)
 
 
+def hints(call: Handler, number: int) -> None:
+    """What a proxy may say before the answer."""
+    call.wfile.write(b"HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 103 Early Hints\r\nLink: </x>\r\n\r\n")
+    say(200)(call, number)
+
+
 @pytest.mark.parametrize(
     "behave",
-    [say(200), say(201, b"thank you"), say(204), drip(b"x", b"HTTP/1.1 200 OK\r\n\r\n"), flood],
-    ids=["200", "201 with a body", "204", "200 and an endless drip", "200 and 100 MB"],
+    [say(200), say(201, b"thank you"), say(204), drip(b"x", b"HTTP/1.1 200 OK\r\n\r\n"), flood, hints],
+    ids=["200", "201 with a body", "204", "200 and an endless drip", "200 and 100 MB", "103 and then 200"],
 )
 def test_any_2xx_is_delivered_at_once(
     tenant: Tenant, new_receiver: NewReceiver, deliver: Deliver, behave: Behave

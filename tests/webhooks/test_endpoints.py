@@ -11,6 +11,7 @@ import pytest
 from tests.conftest import Platform
 from tests.hands import work
 from tests.webhooks.conftest import Receiver, Tenant
+from webhooks import deliveries
 from webhooks.endpoints import MOST
 
 URL = "https://example.com/hook"
@@ -121,6 +122,57 @@ def test_the_same_request_under_one_key_makes_one_endpoint_and_leaves_no_secret_
     other = {**body, "url": f"{URL}/2"}
     refused = tenant.http.post("/api/v1/webhooks", json=other, headers={"Idempotency-Key": "k1"})
     assert refused.status_code == 422
+
+
+def test_a_window_is_redelivered_piece_by_piece(
+    tenant: Tenant, receiver: Receiver, platform: Platform, deliver: Deliver, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    endpoint = tenant.endpoint(receiver.url)
+    since = platform.one("SELECT now()")[0].isoformat()
+    for _ in range(5):
+        tenant.job()
+    work(platform)
+    deliver()
+    monkeypatch.setattr(deliveries, "MOST_AGAIN", 2)
+    counts, after = [], {}
+    while after is not None:
+        answer = tenant.http.post(
+            f"/api/v1/webhooks/{endpoint['id']}/redeliver", json={"since": since, "status": "all", **after}
+        ).json
+        deliver()
+        counts.append(answer["count"])
+        after = {"after": answer["next_after"]} if answer["next_after"] else None
+    assert counts == [2, 2, 1]
+    assert len(receiver.calls) == 10
+    assert len({item.id for item in receiver.calls}) == 5
+
+
+def test_no_more_than_four_keys_are_good_at_once(tenant: Tenant) -> None:
+    address = f"/api/v1/webhooks/{tenant.endpoint(URL)['id']}/rotate"
+    answers = [tenant.http.post(address, json={}).status_code for _ in range(5)]
+    assert answers == [200, 200, 200, 409, 409]
+    assert tenant.http.post(address, json={"overlap_s": 0}).json["previous"] == []
+
+
+def test_rotating_and_deleting_at_once_is_either_and_never_an_error_of_ours(tenant: Tenant) -> None:
+    answers: list[int] = []
+
+    def ask(method: str, path: str) -> None:
+        client = tenant.http.application.test_client()
+        client.environ_base.update(tenant.http.environ_base)
+        body = {"overlap_s": 0} if path.endswith("rotate") else None
+        answers.append(client.open(path, method=method, json=body).status_code)
+
+    for _ in range(15):
+        address = f"/api/v1/webhooks/{tenant.endpoint(URL)['id']}"
+        asked = [("POST", f"{address}/rotate"), ("GET", f"{address}/secret"), ("DELETE", address)] * 2
+        threads = [threading.Thread(target=ask, args=each) for each in asked]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+    assert set(answers) <= {200, 204, 404}
+    assert answers.count(204) == 15
 
 
 def test_the_first_secret_of_jobs_own_receivers_is_one_however_many_ask_at_once(

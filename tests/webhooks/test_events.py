@@ -141,6 +141,22 @@ def test_results_with_bad_items_are_not_told_out_of_place(
     assert receiver.got(1)[0].event["data"]["result"] is None
 
 
+def test_no_text_that_a_client_hands_in_keeps_a_job_from_ending(
+    tenant: Tenant, receiver: Receiver, platform: Platform, deliver: Deliver
+) -> None:
+    tenant.endpoint(receiver.url)
+    made = tenant.http.post(
+        "/api/v1/predict/batch",
+        json={"inputs": [{"text": "Lovely"}, {"text": "x", "\0": 1}], "options": {"return_errors": "individual"}},
+        headers={"Prefer": "respond-async"},
+    )
+    tenant.job()
+    work(platform)
+    assert tenant.http.get(f"/api/v1/jobs/{made.json['job_id']}").json["status"] == "completed"
+    deliver()
+    assert sorted(str(item.event["data"]["result"])[:4] for item in receiver.got(2)) == ["None", "{'pr"]
+
+
 def test_a_whole_batch_is_told_of_job_by_job_in_one_transaction(
     tenant: Tenant, receiver: Receiver, platform: Platform, deliver: Deliver
 ) -> None:
@@ -205,7 +221,7 @@ def test_what_ends_while_an_endpoint_is_off_is_kept_as_failed_and_can_be_had_lat
     assert receiver.calls == []
     assert tenant.http.post(f"{address}/redeliver", json={"since": since}).status_code == 409
     tenant.http.patch(address, json={"enabled": True})
-    assert tenant.http.post(f"{address}/redeliver", json={"since": since}).json == {"count": 3, "more": False}
+    assert tenant.http.post(f"{address}/redeliver", json={"since": since}).json == {"count": 3, "next_after": None}
     deliver()
     assert sorted(item.event["data"]["job_id"] for item in receiver.got(3)) == sorted(jobs)
     assert tenant.http.post(f"{address}/redeliver", json={"since": since}).json["count"] == 0

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import http.server
 import os
 import signal
 import threading
@@ -10,6 +11,7 @@ import time
 from collections.abc import Callable
 from uuid import UUID
 
+import flask
 import pytest
 import standardwebhooks
 
@@ -27,7 +29,6 @@ from webhooks.schedule import judge
 
 NewReceiver = Callable[..., Receiver]
 Spawn = Callable[..., Child]
-TRIES = 10
 
 
 def owed(platform: Platform, tenant: Tenant, count: int) -> None:
@@ -51,7 +52,7 @@ def test_a_receiver_that_hangs_costs_the_others_nothing(
     hangs, good, better = new_receiver(lambda *_: release.wait(60)), new_receiver(), new_receiver()
     for item in (hangs, good, better):
         tenant.endpoint(item.url, "job.canceled")
-    courier = new_courier(dataclasses.replace(hasty, webhook_senders=8, webhook_timeout_s=30.0))
+    courier = new_courier(dataclasses.replace(hasty, webhook_senders=32, webhook_timeout_s=30.0))
     owed(platform, tenant, 300)
     thread = threading.Thread(target=courier.drain)
     thread.start()
@@ -130,22 +131,118 @@ def test_a_node_that_starts_again_takes_back_what_it_held_and_nobody_elses(
     tenant.endpoint(receiver.url, "job.canceled")
     owed(platform, tenant, 1)
     claim_one(platform, "io@host/old/1")
-    assert outbox.node_born_again(platform.engine, "other@host/new", tries=TRIES) == 0
-    assert outbox.node_born_again(platform.engine, "io@host/old", tries=TRIES) == 0
-    assert outbox.node_born_again(platform.engine, "io@host/new", tries=TRIES) == 1
+    assert outbox.node_born_again(platform.engine, "other@host/new") == 0
+    assert outbox.node_born_again(platform.engine, "io@host/old") == 0
+    assert outbox.node_born_again(platform.engine, "io@host/new") == 1
     assert claim_one(platform).attempt == 2
 
 
-def test_a_delivery_that_every_sender_dies_of_ends_as_failed(
-    tenant: Tenant, receiver: Receiver, platform: Platform
-) -> None:
+def test_a_killed_sender_is_charged_to_nobody(tenant: Tenant, receiver: Receiver, platform: Platform) -> None:
     tenant.endpoint(receiver.url, "job.canceled")
     owed(platform, tenant, 1)
-    for number in range(TRIES):
-        assert claim_one(platform).attempt == number + 1
+    for number in range(12):
+        assert (claimed := claim_one(platform)).attempt == number + 1
+        assert claimed.tries == 1
         platform.execute("UPDATE webhook_deliveries SET lease_expires_at = now() - interval '1 s'")
         clean_up(platform)
-    assert platform.one("SELECT status, last_error FROM webhook_deliveries") == ("failed", "WORKER_LOST")
+    assert platform.one("SELECT status, last_error FROM webhook_deliveries") == ("pending", "WORKER_LOST")
+
+
+def answered(delivery: outbox.Claimed, status: int, retry_after_s: float | None = None) -> outbox.Done:
+    answer = Answer(3, status, retry_after_s=retry_after_s)
+    return outbox.Done(delivery, answer, judge(answer, delivery.event, tries=delivery.tries, schedule=(0, 5)))
+
+
+def test_what_a_receiver_asks_for_holds_whatever_it_says_to_others_at_the_same_moment(
+    tenant: Tenant, receiver: Receiver, platform: Platform
+) -> None:
+    endpoint = tenant.endpoint(receiver.url, "job.canceled")
+    owed(platform, tenant, 4)
+    first_, second, third, fourth = outbox.claim(platform.engine, worker="io/a/1", most=10)
+    held = "SELECT held_until > now() + interval '50 min' FROM webhook_troubles"
+    outbox.settle(platform.engine, [answered(first_, 429, 3600), answered(second, 200)], pause_s=0, disable_s=432_000)
+    assert platform.one(held) == (True,)
+    for status, delivery in ((500, third), (200, fourth)):
+        outbox.settle(platform.engine, [answered(delivery, status)], pause_s=0, disable_s=432_000)
+        assert platform.one(held) == (True,)
+    assert not outbox.due(platform.engine)
+    assert tenant.show(endpoint)["failures"] == 0
+
+
+def test_gone_is_gone_whatever_it_says_to_others_at_the_same_moment(
+    tenant: Tenant, receiver: Receiver, platform: Platform
+) -> None:
+    endpoint = tenant.endpoint(receiver.url, "job.canceled")
+    owed(platform, tenant, 2)
+    one, other = outbox.claim(platform.engine, worker="io/a/1", most=10)
+    outbox.settle(platform.engine, [answered(one, 410), answered(other, 200)], pause_s=0, disable_s=432_000)
+    assert tenant.show(endpoint)["disabled_code"] == "GONE"
+
+
+def test_what_is_left_over_when_an_endpoint_is_switched_off_ends_at_once_and_is_no_failure_of_its(
+    tenant: Tenant, receiver: Receiver, platform: Platform, courier: Courier
+) -> None:
+    endpoint = tenant.endpoint(receiver.url, "job.canceled")
+    owed(platform, tenant, 30)
+    claimed = outbox.claim(platform.engine, worker="io/a/1", most=100)
+    tenant.http.patch(f"/api/v1/webhooks/{endpoint['id']}", json={"enabled": False})
+    outbox.give_back(platform.engine, claimed)
+    courier.drain()
+    assert platform.rows("SELECT DISTINCT status, last_error FROM webhook_deliveries") == [
+        ("failed", "ENDPOINT_DISABLED")
+    ]
+    assert receiver.calls == []
+    assert tenant.show(endpoint)["failures"] == 0
+
+
+def test_a_tenant_whose_receivers_all_hang_does_not_hold_up_another(
+    tenant: Tenant, new_receiver: NewReceiver, new_courier: Callable[[Settings], Courier], hasty: Settings,
+    platform: Platform, app: flask.Flask
+) -> None:  # fmt: skip
+    release = threading.Event()
+    for receiver in [new_receiver(lambda *_: release.wait(60)) for _ in range(12)]:
+        tenant.endpoint(receiver.url, "job.canceled")
+    owed(platform, tenant, 30)
+    courier = new_courier(dataclasses.replace(hasty, webhook_senders=16, webhook_timeout_s=30.0))
+    thread = threading.Thread(target=courier.drain)
+    thread.start()
+    until(lambda: platform.one("SELECT count(*) > 50 FROM webhook_deliveries WHERE status = 'sending'")[0])
+    _, key = platform.new_tenant()
+    other = Tenant(app.test_client())
+    other.http.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {key}"
+    good = new_receiver()
+    other.http.post(f"/api/v1/webhooks/{other.endpoint(good.url)['id']}/test")
+    good.got(1, 10)
+    platform.execute("UPDATE webhook_deliveries SET status = 'failed', finished_at = now() WHERE status = 'pending'")
+    release.set()
+    thread.join(60)
+
+
+def test_what_is_answered_while_postgres_is_away_is_settled_when_it_is_back(
+    tenant: Tenant, new_receiver: NewReceiver, courier: Courier, platform: Platform
+) -> None:
+    called, release = threading.Event(), threading.Event()
+
+    def slow(call: http.server.BaseHTTPRequestHandler, number: int) -> None:
+        called.set()
+        release.wait(30)
+        say(200)(call, number)
+
+    receiver = new_receiver(slow)
+    endpoint = tenant.endpoint(receiver.url)
+    tenant.http.post(f"/api/v1/webhooks/{endpoint['id']}/test")
+    thread = threading.Thread(target=courier.drain)
+    thread.start()
+    assert called.wait(10)
+    platform.engines.stop("postgres")
+    try:
+        release.set()
+    finally:
+        platform.engines.start("postgres")
+    thread.join(30)
+    assert not thread.is_alive()
+    (log,) = tenant.deliveries()
+    assert (log["status"], log["attempt"], len(receiver.calls)) == ("delivered", 1, 1)
 
 
 def test_what_was_held_back_for_longer_than_its_schedule_ends_as_failed(
