@@ -26,7 +26,7 @@ from webhooks.signing import Signing
 
 JOBS = 10_000
 #: Jobs a second while one receiver hangs: two calls for each, and a model, on the same two cores as the receivers.
-PACE = 120
+PACE = 125
 
 _INSERT = text("""
 INSERT INTO jobs (id, tenant_id, kind, pool, model, version, lane, expires_at, max_attempts, timeout_s, inputs, options,
