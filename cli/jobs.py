@@ -16,6 +16,11 @@ from cli.remote import Remote
 
 JSONL, GZIP = "application/x-ndjson", "application/gzip"
 TYPES = {".jsonl": JSONL, ".ndjson": JSONL, ".csv": "text/csv", ".gz": GZIP}
+#: What a model takes whole.
+WHOLE = {
+    ".wav": "audio/wav", ".flac": "audio/flac", ".pdf": "application/pdf", ".png": "image/png", ".jpg": "image/jpeg",
+    ".jpeg": "image/jpeg", ".tif": "image/tiff", ".tiff": "image/tiff",
+}  # fmt: skip
 ENDED = ("completed", "failed", "canceled", "expired")
 WIDE = 110
 #: On the terminal, away from what is piped on.
@@ -29,7 +34,9 @@ screen = Console(stderr=True)
 @click.option("--format", "form", type=click.Choice(["jsonl", "csv"]), help="Where the name does not say it.")
 @click.option("--fail-fast", is_flag=True, help="End at the first bad row, instead of reporting it among the answers.")
 @click.option("--priority", type=click.Choice(["high", "normal", "low"]))
-@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Default: FILE.out.jsonl")
+@click.option(
+    "-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Default: FILE.out.jsonl, or .json."
+)
 @click.option("--no-wait", is_flag=True, help="Print the job's id and come back later with `coatcheck result`.")
 def submit(
     file: Path,
@@ -41,12 +48,15 @@ def submit(
     output: Path | None,
     no_wait: bool,
 ) -> None:
-    """Have every row of FILE answered: JSONL (an input on each line, with an `id` if you like) or CSV, also gzipped."""
-    remote, target = Remote.from_environment(), output or file.with_name(file.name + ".out.jsonl")
+    """Have every row of FILE answered: JSONL (an input on each line, with an `id` if you like) or CSV, also gzipped; or
+    a recording or a document by a model that takes one."""
+    whole = form is None and file.suffix.lower() in WHOLE
+    remote, target = Remote.from_environment(), output or file.with_name(f"{file.name}.out.json{'' if whole else 'l'}")
     _check_before(remote, file, target, model, form)
     with Progress(*_columns(), console=screen) as progress:
         upload_id = _upload(remote, file, progress)
-        options = {"return_errors": "fail_fast" if fail_fast else "individual", **({"format": form} if form else {})}
+        options = {} if whole else {"return_errors": "fail_fast" if fail_fast else "individual"}
+        options |= {"format": form} if form else {}
         asked = {"model": model, "model_version": model_version, "priority": priority}
         given = {name: value for name, value in asked.items() if value}
         job_id = remote.post("/jobs", {"upload_id": upload_id, "options": options, **given})["job_id"]
@@ -108,7 +118,8 @@ def _check_before(remote: Remote, file: Path, target: Path, model: str | None, f
     """What would otherwise be found out only after all the work."""
     if not file.stat().st_size:
         raise click.ClickException(f"{file} is empty")
-    if form is None and not any(file.name.lower().removesuffix(".gz").endswith(ending) for ending in TYPES):
+    name = file.name.lower()
+    if form is None and not name.removesuffix(".gz").endswith(tuple(TYPES)) and not name.endswith(tuple(WHOLE)):
         raise click.UsageError(f"The name of {file} does not say how its rows are written: add --format jsonl or csv")
     if target.exists() and target.samefile(file):
         raise click.UsageError(f"{target} is the input; choose another --output")
@@ -120,7 +131,7 @@ def _check_before(remote: Remote, file: Path, target: Path, model: str | None, f
 
 def _upload(remote: Remote, file: Path, progress: Progress) -> str:
     size = file.stat().st_size
-    kind = TYPES.get(file.suffix.lower(), GZIP)
+    kind = (TYPES | WHOLE).get(file.suffix.lower(), GZIP)
     place = remote.post("/uploads", {"filename": file.name[-255:], "content_type": kind, "size": size})
     task = progress.add_task("uploading", total=size, rows="")
     with file.open("rb") as stream:
@@ -143,12 +154,24 @@ def _watch(remote: Remote, job_id: str, progress: Progress) -> dict[str, Any]:
 def _save(remote: Remote, job: dict[str, Any], path: Path) -> None:
     _check(job)
     found = job["result"]
+    if "rows" not in job:
+        _save_whole(remote, found, path)
+        return
     remote.download(found["output_url"], path)
     screen.print(f"{found['rows']:,} rows, {found['failed']:,} failed: {path}", soft_wrap=True)
     if "errors_url" in found:
         faults = path.with_name(path.name.removesuffix(".jsonl") + ".errors.jsonl")
         remote.download(found["errors_url"], faults)
         screen.print(f"the failed ones alone: {faults}", soft_wrap=True)
+
+
+def _save_whole(remote: Remote, found: dict[str, Any], path: Path) -> None:
+    """What a model made of one file; a large result lies in the store."""
+    if "url" in found:
+        remote.download(found["url"], path)
+    else:
+        path.write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
+    screen.print(f"{path}", soft_wrap=True)
 
 
 def _check(job: dict[str, Any]) -> None:

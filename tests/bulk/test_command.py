@@ -1,0 +1,72 @@
+"""`coatcheck submit`, `jobs` and `result`, as people run them."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from local import platform_processes
+from local.child import Child
+from local.state import free_port
+from tests.conftest import ROOT, Platform, until
+
+Command = Callable[..., subprocess.CompletedProcess[str]]
+
+
+@pytest.fixture
+def command(platform: Platform, quiet: None, spawn: Callable[..., Child], tmp_path: Path) -> Command:
+    """Run `coatcheck` in an empty folder, against a platform with an API and a worker."""
+    port = str(free_port())
+    api = ("granian", "--interface", "wsgi", "--factory", "api:create_app", "--port", port, "--blocking-threads", "8")
+    spawn("api", *api)
+    spawn("worker", "celery", "-A", "workers.app", "worker", "-Q", "cpu", "-n", "cpu@%h", "--concurrency", "1")
+    url = f"http://127.0.0.1:{port}"
+    until(lambda: platform_processes.answers(f"{url}/ready"), 60)
+    _, key = platform.new_tenant()
+    env = {**os.environ, "COATCHECK_URL": url, "COATCHECK_API_KEY": key}
+
+    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+        called = [sys.executable, "-m", "cli.main", *arguments]
+        return subprocess.run(called, env=env, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120)
+
+    return run
+
+
+@pytest.mark.timeout(180)
+def test_files_of_rows_and_recordings_go_in_and_answers_come_out(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "rows.jsonl").write_text('{"id": "a", "text": "Great"}\n{"id": "b", "text": ""}\n')
+    done = command("submit", "rows.jsonl", "--model", "sentiment")
+    assert done.returncode == 0, done.stderr
+    answers = [json.loads(line) for line in (tmp_path / "rows.jsonl.out.jsonl").read_text().splitlines()]
+    assert [(item["id"], item.get("prediction")) for item in answers] == [("a", "positive"), ("b", None)]
+
+    recording = tmp_path / "talk.flac"
+    recording.write_bytes((ROOT / "bundles" / "speech" / "golden.flac").read_bytes())
+    done = command("submit", "talk.flac", "--model", "speech")
+    assert done.returncode == 0, done.stderr
+    assert json.loads((tmp_path / "talk.flac.out.json").read_text())["segments"]
+
+    listed = command("jobs")
+    assert listed.stdout.count("completed") == 2
+    job_id = next(line.split()[0] for line in listed.stdout.splitlines() if "speech" in line)
+    assert json.loads(command("result", job_id).stdout)["segments"]
+
+
+def test_what_cannot_work_is_said_in_a_sentence_before_anything_is_sent(command: Command, tmp_path: Path) -> None:
+    (tmp_path / "rows.txt").write_text("x")
+    (tmp_path / "empty.jsonl").touch()
+    for arguments, said in (
+        (("rows.txt",), "add --format jsonl or csv"),
+        (("empty.jsonl",), "is empty"),
+        (("nothing.jsonl",), "does not exist"),
+    ):
+        done = command("submit", *arguments)
+        assert done.returncode != 0
+        assert said in done.stderr
+        assert "Traceback" not in done.stderr
