@@ -17,6 +17,16 @@ HEADERS = {
     "webhook-signature": "By each key that is good: `v1,…` or `v1a,…`, separated by spaces",
 }
 
+SUMMARIES = {
+    Event.COMPLETED: "A job has ended with a result",
+    Event.FAILED: "A job has ended without one",
+    Event.CANCELED: "A job was taken back",
+    Event.EXPIRED: "A job was not done in time",
+    Event.PROGRESS: "A job moves: at most every five seconds, tried once",
+    Event.DISABLED: "Another endpoint was switched off by the platform",
+    Event.TEST: "You asked for it",
+}
+
 
 def documented() -> dict[str, Any]:
     """One operation for each event."""
@@ -35,7 +45,7 @@ def _operation(event: Event) -> dict[str, Any]:
         },
     }
     return {
-        "summary": str(event),
+        "summary": SUMMARIES[event],
         "security": [],
         "parameters": [
             {"in": "header", "name": name, "required": True, "schema": {"type": "string"}, "description": text}
