@@ -217,7 +217,9 @@ def _mark(connection: sqlalchemy.Connection, done: Sequence[Done], pause_s: floa
     values = {
         "targets": list(failures),
         "failures": list(failures.values()),
-        "wishes": [max(item.verdict.hold_s for item in bad if item.delivery.target == name) for name in failures],
+        "wishes": [
+            max(float(item.verdict.hold_s) for item in bad if item.delivery.target == name) for name in failures
+        ],
     }
     if bad:
         rows = connection.execute(_ILL, {**values, "trip": TRIP, "most_s": MAX_HOLD_S, "pause_s": pause_s}).all()
