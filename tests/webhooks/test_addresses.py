@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import datetime as dt
+import re
 import socket
 import ssl
 import threading
@@ -163,8 +164,8 @@ def test_nothing_connects_to_this_machine_however_it_is_written(
         ("https://a..example.com/", "no name"),
         ("https://.example.com/", "no name"),
         ("https://" + "a" * 64 + ".com/", "no name"),
-        ("https://[::1]x/", "no name"),
-        ("https://x[::1]/", "no name"),
+        ("https://[::1]x/", "no name|is not a URL"),
+        ("https://x[::1]/", "no name|is not a URL"),
         ("https://example.com/" + "x" * 2048, "maximum length"),
     ],
 )
@@ -172,7 +173,8 @@ def test_a_url_that_cannot_be_called_is_refused_when_it_is_handed_in(strict: Set
     with pytest.raises(errors.InvalidInput) as refused:
         Receivers(strict).parse(url, "webhook_url")
     assert refused.value.details["field"] == "webhook_url"
-    assert issue in refused.value.details["issue"]
+    # Newer Pythons refuse some of them before we do.
+    assert re.search(issue, refused.value.details["issue"])
 
 
 def test_the_api_names_the_field(tenant: Tenant) -> None:
