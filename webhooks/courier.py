@@ -116,9 +116,10 @@ class Courier:
     def _call(self, delivery: Claimed) -> None:
         """Of a sender's thread: call, and go on with whatever there is a place for now."""
         done = self._sender.send(delivery)
-        self._desk.end(delivery)
+        delivered = done.verdict.ending is Ending.DELIVERED
+        self._desk.end(delivery, delivered=delivered)
         self._inbox.put(done)
-        if done.verdict.ending is Ending.DELIVERED:
+        if delivered:
             self._begin()
 
     def _collect(self) -> list[Done]:

@@ -12,11 +12,12 @@ from webhooks.outbox import Claimed
 #: Calls to one target at once, by one process, and the part of all places that one tenant may have.
 PER_TARGET = 4
 PER_TENANT = 0.25
+MOST_PROVEN = 10_000
 
 
 class Desk:
-    """Hands out deliveries so that no target has more than PER_TARGET calls, no tenant more than its part, and all no
-    more than `places`; who has the fewest goes first. Safe to use from any thread."""
+    """Hands out deliveries so that no target has more than PER_TARGET calls (one, until it has taken one), no tenant
+    more than its part, and all no more than `places`; who has the fewest goes first. Safe to use from any thread."""
 
     def __init__(self, places: int) -> None:
         self._places = places
@@ -25,6 +26,8 @@ class Desk:
         self._waiting: dict[str, deque[Claimed]] = {}
         self._calls: Counter[str] = Counter()
         self._tenants: Counter[uuid.UUID] = Counter()
+        #: Those that took their last call. Of any other one call at a time has to be enough: it may never be answered.
+        self._proven: set[str] = set()
         self._out = 0
 
     @property
@@ -62,13 +65,17 @@ class Desk:
         free = [
             (self._tenants[waiting[0].tenant_id], waiting[0].claimed_at, target)
             for target, waiting in self._waiting.items()
-            if self._calls[target] < PER_TARGET and self._tenants[waiting[0].tenant_id] < self._per_tenant
+            if self._calls[target] < (PER_TARGET if target in self._proven else 1)
+            and self._tenants[waiting[0].tenant_id] < self._per_tenant
         ]
         return min(free)[2] if free else None
 
-    def end(self, delivery: Claimed) -> None:
+    def end(self, delivery: Claimed, *, delivered: bool) -> None:
         """Its place is free."""
         with self._lock:
+            if len(self._proven) >= MOST_PROVEN:
+                self._proven.clear()
+            (self._proven.add if delivered else self._proven.discard)(delivery.target)
             self._calls[delivery.target] -= 1
             self._tenants[delivery.tenant_id] -= 1
             # Those that are at zero are not kept.

@@ -121,6 +121,7 @@ def delete(engine: sqlalchemy.Engine, tenant_id: uuid.UUID, endpoint_id: uuid.UU
         if connection.execute(_DELETE, {"tenant_id": tenant_id, "id": endpoint_id}).first() is None:
             raise errors.WebhookNotFound
         state.fail_waiting(connection, endpoint_id, "ENDPOINT_DELETED")
+        state.forgive(connection, endpoint_id)
 
 
 def public_keys(engine: sqlalchemy.Engine, seal: Seal, endpoint_id: uuid.UUID) -> list[str]:

@@ -9,8 +9,9 @@ from __future__ import annotations
 import time
 import uuid
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import sqlalchemy
 from sqlalchemy import text
@@ -66,6 +67,8 @@ RETURNING mine.id, mine.tenant_id, mine.endpoint_id, mine.target, mine.event, mi
   mine.tries_before, extract(epoch FROM clock_timestamp())::float AS claimed_s,
   coalesce(mine.url, (SELECT url FROM webhook_endpoints WHERE id = mine.endpoint_id AND enabled)) AS url
 """)  # noqa: S608
+
+_URLS = text("SELECT id, url FROM webhook_endpoints WHERE id = ANY (:ids) AND enabled")
 
 _SETTLE = text("""
 WITH mine AS (
@@ -185,9 +188,32 @@ def claim(engine: sqlalchemy.Engine, *, worker: str, most: int) -> list[Claimed]
 def settle(engine: sqlalchemy.Engine, done: Sequence[Done], *, pause_s: float, disable_s: int) -> int:
     """Write down what came of them and what it says of their targets; returns how many were still ours.
 
-    An endpoint that is gone, or has failed for `disable_s`, is switched off.
+    An endpoint that is gone, or has failed for `disable_s`, is switched off. What was said at an address that an
+    endpoint has left meanwhile says nothing of it, and nothing is tried again for one that is off.
     """
-    values = {
+    with engine.begin() as connection:
+        ids = list({item.delivery.endpoint_id for item in done if item.delivery.endpoint_id})
+        urls = {row.id: row.url for row in connection.execute(_URLS, {"ids": ids})}
+        done = [_unless_off(item, urls) for item in done]
+        ours = set(connection.execute(_SETTLE, _columns(done)).scalars())
+        known = [item for item in done if item.delivery.id in ours and _is_current(item.delivery, urls)]
+        _mark(connection, known, pause_s, disable_s)
+    return len(ours)
+
+
+def _unless_off(item: Done, urls: Mapping[uuid.UUID, str]) -> Done:
+    endpoint_id = item.delivery.endpoint_id
+    again = item.verdict.ending is Ending.AGAIN and endpoint_id is not None and endpoint_id not in urls
+    return replace(item, verdict=Verdict(Ending.FAILED)) if again else item
+
+
+def _is_current(delivery: Claimed, urls: Mapping[uuid.UUID, str]) -> bool:
+    """Whether what was called is what its target is now."""
+    return delivery.url is not None and (delivery.endpoint_id is None or urls.get(delivery.endpoint_id) == delivery.url)
+
+
+def _columns(done: Sequence[Done]) -> dict[str, list[Any]]:
+    return {
         "ids": [item.delivery.id for item in done],
         "attempts": [item.delivery.attempt for item in done],
         "endings": [item.verdict.ending for item in done],
@@ -197,23 +223,18 @@ def settle(engine: sqlalchemy.Engine, done: Sequence[Done], *, pause_s: float, d
         "errors": [item.answer.error for item in done],
         "responses": [item.answer.response for item in done],
     }
-    with engine.begin() as connection:
-        ours = set(connection.execute(_SETTLE, values).scalars())
-        _mark(connection, [item for item in done if item.delivery.id in ours], pause_s, disable_s)
-    return len(ours)
 
 
 def _mark(connection: sqlalchemy.Connection, done: Sequence[Done], pause_s: float, disable_s: int) -> None:
     """What the calls say of their targets: one that answered well is well."""
-    called = [item for item in done if item.delivery.url is not None]
-    asked = {item.delivery.target for item in called if item.verdict.hold_s}
-    well = {item.delivery.target for item in called if item.verdict.ending is Ending.DELIVERED} - asked
+    asked = {item.delivery.target for item in done if item.verdict.hold_s}
+    well = {item.delivery.target for item in done if item.verdict.ending is Ending.DELIVERED} - asked
     if well:
         connection.execute(_WELL, {"targets": list(well)})
         connection.execute(_WELL_BUT_HELD, {"targets": list(well)})
-    bad = [item for item in called if item.verdict.ending is not Ending.DELIVERED and item.delivery.target not in well]
+    bad = [item for item in done if item.verdict.ending is not Ending.DELIVERED and item.delivery.target not in well]
     failures = Counter(item.delivery.target for item in bad)
-    endpoints = {item.delivery.target: item.delivery.endpoint_id for item in called}
+    endpoints = {item.delivery.target: item.delivery.endpoint_id for item in done}
     values = {
         "targets": list(failures),
         "failures": list(failures.values()),
@@ -226,7 +247,7 @@ def _mark(connection: sqlalchemy.Connection, done: Sequence[Done], pause_s: floa
         failing = {row.target for row in rows if row.failures >= state.LEAST_FAILURES and row.failing_s >= disable_s}
         for target in sorted(failing):
             state.disable(connection, endpoints[target], state.Reason.FAILING)
-    for target in sorted({item.delivery.target for item in called if item.verdict.gone}):
+    for target in sorted({item.delivery.target for item in done if item.verdict.gone}):
         state.disable(connection, endpoints[target], state.Reason.GONE)
 
 

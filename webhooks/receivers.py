@@ -102,7 +102,7 @@ def _split(url: str, field: str) -> Receiver:
         )
     try:
         parts = urllib.parse.urlsplit(url)
-        port = parts.port or PORTS.get(parts.scheme, 0)
+        port = PORTS.get(parts.scheme, 0) if parts.port is None else parts.port
     except ValueError as error:
         raise errors.InvalidInput.field(field, "is not a URL") from error
     if not _PLAIN.fullmatch(url) or not parts.hostname or parts.netloc != parts.netloc.lower():
@@ -111,7 +111,7 @@ def _split(url: str, field: str) -> Receiver:
         )
     if "@" in parts.netloc:
         raise errors.InvalidInput.field(field, "must have no user in it")
-    if not _NETLOC.fullmatch(parts.netloc):
-        raise errors.InvalidInput.field(field, "has a host that is no name")
+    if not _NETLOC.fullmatch(parts.netloc) or not port:
+        raise errors.InvalidInput.field(field, "has a host that is no name, or no port")
     target = urllib.parse.urlunsplit(("", "", parts.path or "/", parts.query, ""))
     return Receiver(parts.scheme, parts.hostname, port, parts.netloc, target)

@@ -21,6 +21,7 @@ Owner = tuple[uuid.UUID, uuid.UUID | None]
 
 _MINE = "tenant_id = :tenant_id AND endpoint_id IS NOT DISTINCT FROM :endpoint_id"
 _HOLD = text("SELECT FROM webhook_endpoints WHERE id = :endpoint_id AND tenant_id = :tenant_id FOR KEY SHARE")
+_ALONE = text("SELECT FROM tenants WHERE id = :tenant_id FOR NO KEY UPDATE")
 _INSERT = text("""
 INSERT INTO webhook_secrets (id, tenant_id, endpoint_id, sealed, public_key)
 VALUES (:id, :tenant_id, :endpoint_id, :sealed, :public_key) ON CONFLICT DO NOTHING
@@ -75,6 +76,8 @@ def rotate(engine: sqlalchemy.Engine, seal: Seal, owner: Owner, signing: Signing
     """A new key beside the old ones, which go after `overlap_s`; raises WebhookNotFound, and WebhookConflict when MOST
     are good already."""
     with engine.begin() as connection:
+        # One rotation at a time.
+        connection.execute(_ALONE, _where(owner))
         _hold(connection, owner)
         if overlap_s and len(connection.execute(_GOOD, _where(owner)).all()) >= MOST:
             raise errors.WebhookConflict(

@@ -164,6 +164,7 @@ def test_nothing_connects_to_this_machine_however_it_is_written(
         ("https://a..example.com/", "no name"),
         ("https://.example.com/", "no name"),
         ("https://" + "a" * 64 + ".com/", "no name"),
+        ("https://example.com:0/", "must be https|no port"),
         ("https://[::1]x/", "no name|is not a URL"),
         ("https://x[::1]/", "no name|is not a URL"),
         ("https://example.com/" + "x" * 2048, "maximum length"),

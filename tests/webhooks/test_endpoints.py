@@ -165,7 +165,7 @@ def test_rotating_and_deleting_at_once_is_either_and_never_an_error_of_ours(tena
 
     for _ in range(15):
         address = f"/api/v1/webhooks/{tenant.endpoint(URL)['id']}"
-        asked = [("POST", f"{address}/rotate"), ("GET", f"{address}/secret"), ("DELETE", address)] * 2
+        asked = [("POST", f"{address}/rotate")] * 3 + [("GET", f"{address}/secret"), ("DELETE", address)] * 2
         threads = [threading.Thread(target=ask, args=each) for each in asked]
         for thread in threads:
             thread.start()

@@ -24,7 +24,6 @@ from tests.webhooks.conftest import Receiver, Tenant, first, say
 from webhooks import outbox
 from webhooks.call import Answer
 from webhooks.courier import Courier
-from webhooks.desk import PER_TARGET
 from webhooks.schedule import judge
 
 NewReceiver = Callable[..., Receiver]
@@ -58,7 +57,7 @@ def test_a_receiver_that_hangs_costs_the_others_nothing(
     thread.start()
     good.got(300, 25)
     better.got(300, 25)
-    assert len(hangs.calls) == PER_TARGET
+    assert len(hangs.calls) == 1
     platform.execute("UPDATE webhook_deliveries SET status = 'failed', finished_at = now() WHERE status = 'pending'")
     release.set()
     hangs.behave = say(200)
@@ -193,6 +192,37 @@ def test_what_is_left_over_when_an_endpoint_is_switched_off_ends_at_once_and_is_
     ]
     assert receiver.calls == []
     assert tenant.show(endpoint)["failures"] == 0
+
+
+def test_what_is_said_at_an_address_that_an_endpoint_has_left_says_nothing_of_it(
+    tenant: Tenant, receiver: Receiver, platform: Platform
+) -> None:
+    endpoint = tenant.endpoint(receiver.url, "job.canceled")
+    owed(platform, tenant, 3)
+    claimed = outbox.claim(platform.engine, worker="io/a/1", most=10)
+    tenant.http.patch(f"/api/v1/webhooks/{endpoint['id']}", json={"url": receiver.url + "/new"})
+    done = [answered(item, status, 3600) for item, status in zip(claimed, (410, 429, 500), strict=True)]
+    outbox.settle(platform.engine, done, pause_s=0, disable_s=432_000)
+    shown = tenant.show(endpoint)
+    assert (shown["enabled"], shown["failures"]) == (True, 0)
+    assert platform.one("SELECT count(*) FROM webhook_troubles") == (0,)
+
+
+@pytest.mark.parametrize("how", ["deleted", "switched off"])
+def test_nothing_is_tried_again_for_an_endpoint_that_is_not_there_any_more(
+    tenant: Tenant, receiver: Receiver, platform: Platform, courier: Courier, how: str
+) -> None:
+    endpoint = tenant.endpoint(receiver.url, "job.canceled")
+    owed(platform, tenant, 3)
+    one, other, third = outbox.claim(platform.engine, worker="io/a/1", most=10)
+    outbox.settle(platform.engine, [answered(third, 429, 3600)], pause_s=0, disable_s=432_000)
+    address = f"/api/v1/webhooks/{endpoint['id']}"
+    assert tenant.http.delete(address) if how == "deleted" else tenant.http.patch(address, json={"enabled": False})
+    outbox.settle(platform.engine, [answered(one, 429, 3600)], pause_s=0, disable_s=432_000)
+    outbox.give_back(platform.engine, [other])
+    courier.drain()
+    assert platform.one("SELECT count(*) FROM webhook_deliveries WHERE status = 'failed'") == (3,)
+    assert receiver.calls == []
 
 
 def test_a_tenant_whose_receivers_all_hang_does_not_hold_up_another(

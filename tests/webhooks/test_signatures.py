@@ -131,7 +131,7 @@ def test_the_documented_receivers_refuse_what_was_changed_or_is_old(
     assert post({}, body) == 401
     for odd in ("v1a", "v1", "v1,", "v1a,A", "v1,A", "v1a,=", ",", "v1a,é", "v1,\u00fc"):
         assert post({**good, "webhook-signature": odd.encode("latin-1").decode("latin-1")}, body) == 401, odd
-    for odd in ("", "abc", "-1", "1e3"):
+    for odd in ("", "abc", "-1", "1e3", "1" * 5000):
         assert post({**good, "webhook-timestamp": odd}, body) == 401, odd
     assert post(good, body) == 204
     assert post(good, body.replace(b"test", b"best")) == 401
