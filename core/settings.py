@@ -176,16 +176,23 @@ def _read(env: environs.Env) -> dict[str, Any]:
             "slice_s": env.float("SLICE_S", 5.0, validate=positive),
             "max_attempts": env.int("MAX_ATTEMPTS", 4, validate=validate.Range(1)),
             "max_losses": env.int("MAX_LOSSES", 3, validate=validate.Range(1)),
-            "webhook_hosts": tuple(env.list("WEBHOOK_HOSTS", [], validate=_hosts)),
-            "webhook_loopback": env.bool("WEBHOOK_LOOPBACK", False),
-            "webhook_schedule": tuple(
-                env.list("WEBHOOK_SCHEDULE", list(_SCHEDULE), subcast=float, validate=[validate.Length(1), _delays])
-            ),
-            "webhook_timeout_s": env.float("WEBHOOK_TIMEOUT_S", 15.0, validate=[positive, validate.Range(max=30)]),
-            "webhook_disable_s": env.int("WEBHOOK_DISABLE_S", 5 * 86_400, validate=validate.Range(1)),
-            "webhook_senders": env.int("WEBHOOK_SENDERS", 64, validate=validate.Range(1, 512)),
         }
+        values |= _read_webhooks(env)
     return values
+
+
+def _read_webhooks(env: environs.Env) -> dict[str, Any]:
+    positive = validate.Range(min=0, min_inclusive=False)
+    return {
+        "webhook_hosts": tuple(env.list("WEBHOOK_HOSTS", [], validate=_hosts)),
+        "webhook_loopback": env.bool("WEBHOOK_LOOPBACK", False),
+        "webhook_schedule": tuple(
+            env.list("WEBHOOK_SCHEDULE", list(_SCHEDULE), subcast=float, validate=[validate.Length(1), _delays])
+        ),
+        "webhook_timeout_s": env.float("WEBHOOK_TIMEOUT_S", 15.0, validate=[positive, validate.Range(max=30)]),
+        "webhook_disable_s": env.int("WEBHOOK_DISABLE_S", 5 * 86_400, validate=validate.Range(1)),
+        "webhook_senders": env.int("WEBHOOK_SENDERS", 64, validate=validate.Range(1, 512)),
+    }
 
 
 def _refuse_unknown(environ: Mapping[str, str]) -> None:
