@@ -40,7 +40,7 @@ def _buckets(given: list[str]) -> None:
 
 
 def _delays(given: list[float]) -> None:
-    if given[0] != 0 or not all(0 <= item <= _MAX_DELAY_S for item in given):
+    if not given or given[0] != 0 or not all(0 <= item <= _MAX_DELAY_S for item in given):
         raise ValidationError(f"must be seconds between 0 and {_MAX_DELAY_S}, by commas, of which the first is 0")
 
 
@@ -159,8 +159,8 @@ def _read(env: environs.Env) -> dict[str, Any]:
             "max_batch_items": env.int("MAX_BATCH_ITEMS", 1000, validate=validate.Range(1)),
             "max_upload_bytes": env.int("MAX_UPLOAD_BYTES", 2**30, validate=validate.Range(1)),
             "max_unpacked_bytes": env.int("MAX_UNPACKED_BYTES", 8 * 2**30, validate=validate.Range(1)),
-            "input_buckets": tuple(env.list("INPUT_BUCKETS", [], validate=_buckets)),
-            "input_private_buckets": tuple(env.list("INPUT_PRIVATE_BUCKETS", [], validate=_buckets)),
+            "input_buckets": _listed(env.list("INPUT_BUCKETS", [], validate=_buckets)),
+            "input_private_buckets": _listed(env.list("INPUT_PRIVATE_BUCKETS", [], validate=_buckets)),
             "upload_s": env.int("UPLOAD_S", 900, validate=validate.Range(1, 86_400)),
             "download_s": env.int("DOWNLOAD_S", 3600, validate=validate.Range(1, 604_800)),
             "default_wait_s": env.float("DEFAULT_WAIT_S", 10.0, validate=validate.Range(0)),
@@ -184,15 +184,18 @@ def _read(env: environs.Env) -> dict[str, Any]:
 def _read_webhooks(env: environs.Env) -> dict[str, Any]:
     positive = validate.Range(min=0, min_inclusive=False)
     return {
-        "webhook_hosts": tuple(env.list("WEBHOOK_HOSTS", [], validate=_hosts)),
+        "webhook_hosts": _listed(env.list("WEBHOOK_HOSTS", [], validate=_hosts)),
         "webhook_loopback": env.bool("WEBHOOK_LOOPBACK", False),
-        "webhook_schedule": tuple(
-            env.list("WEBHOOK_SCHEDULE", list(_SCHEDULE), subcast=float, validate=[validate.Length(1), _delays])
-        ),
+        "webhook_schedule": _listed(env.list("WEBHOOK_SCHEDULE", list(_SCHEDULE), subcast=float, validate=_delays)),
         "webhook_timeout_s": env.float("WEBHOOK_TIMEOUT_S", 15.0, validate=[positive, validate.Range(max=30)]),
         "webhook_disable_s": env.int("WEBHOOK_DISABLE_S", 5 * 86_400, validate=validate.Range(1)),
         "webhook_senders": env.int("WEBHOOK_SENDERS", 64, validate=validate.Range(1, 512)),
     }
+
+
+def _listed(found: list[Any] | None) -> tuple[Any, ...]:
+    """What is wrong is None until everything that is wrong is told at once."""
+    return tuple(found or ())
 
 
 def _refuse_unknown(environ: Mapping[str, str]) -> None:

@@ -33,11 +33,28 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
         ("COATCHECK_JOB_TTL_S", "99999999999999"),
         ("COATCHECK_RUN_TIMEOUT_S", "7200"),
         ("COATCHECK_LEASES", "20"),
+        ("COATCHECK_WEBHOOK_SCHEDULE", "5,10"),
+        ("COATCHECK_WEBHOOK_SCHEDULE", "0,-1"),
+        ("COATCHECK_WEBHOOK_SCHEDULE", "0,soon"),
+        ("COATCHECK_WEBHOOK_SCHEDULE", ""),
+        ("COATCHECK_INPUT_BUCKETS", "bucket"),
+        ("COATCHECK_WEBHOOK_HOSTS", "hooks.internal"),
+        ("COATCHECK_WEBHOOK_HOSTS", "https://hooks.internal:8080"),
+        ("COATCHECK_WEBHOOK_TIMEOUT_S", "31"),
+        ("COATCHECK_WEBHOOK_SENDERS", "0"),
     ],
 )
 def test_a_wrong_setting_stops_the_start_by_its_name(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(name, value)
     with pytest.raises(errors.SettingsInvalid, match=name):
+        settings.load()
+
+
+def test_production_refuses_receivers_on_its_own_machine(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COATCHECK_WEBHOOK_LOOPBACK", "true")
+    assert settings.load().webhook_loopback
+    monkeypatch.setenv("COATCHECK_ENVIRONMENT", "production")
+    with pytest.raises(errors.SettingsInvalid, match=r"COATCHECK_WEBHOOK_LOOPBACK.*unset it"):
         settings.load()
 
 
