@@ -15,6 +15,7 @@ from typing import Any
 import boto3
 import flask.testing
 import pytest
+import urllib3
 from botocore.config import Config
 
 from core import errors, outbound
@@ -334,7 +335,8 @@ def test_addresses_that_are_not_public(address: str) -> None:
 def test_when_the_store_is_down_the_job_is_tried_again(
     client: Client, sign: Sign, drainer: Drainer, platform: Platform
 ) -> None:
-    job_id = submit(client, sign()).json["job_id"]
+    url = sign()
+    job_id = submit(client, url).json["job_id"]
     platform.engines.stop("seaweedfs")
     try:
         drainer.drain("cpu", "wake")
@@ -344,6 +346,8 @@ def test_when_the_store_is_down_the_job_is_tried_again(
         )
     finally:
         platform.engines.start("seaweedfs")
+    # A store that has just started does not know at once what it has.
+    until(lambda: urllib3.request("GET", url, retries=False, timeout=10).status == 200, 60)
 
     def done() -> bool:
         platform.execute("UPDATE jobs SET not_before = now() WHERE status = 'pending'")
