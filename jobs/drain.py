@@ -108,6 +108,8 @@ class Drainer:
             return set()
         try:
             return self._insist(functools.partial(settle.complete, self.engine, done))
+        except database.OUTAGES:
+            raise
         except exc.DBAPIError as error:
             if len(done) > 1:
                 return set().union(*(self._complete([item]) for item in done))
