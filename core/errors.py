@@ -13,6 +13,7 @@ CoatcheckError
 │   ├── DeliveryNotFound    no such delivery, or not of this tenant
 │   ├── ModelNotFound
 │   └── VersionNotFound
+├── AddressRefused          a receiver is at an address that may not be called
 ├── WebhookConflict         the endpoint's or the delivery's state does not allow this
 ├── JobStateConflict        the job is past the point where this is possible
 ├── BundleInvalid           a model bundle that must not be served
@@ -181,6 +182,12 @@ class DeliveryNotFound(NotFound):
     """No such webhook delivery"""
 
     code = "DELIVERY_NOT_FOUND"
+
+
+class AddressRefused(CoatcheckError):
+    """The receiver's address is not one that may be called"""
+
+    code = "ADDRESS_REFUSED"
 
 
 class WebhookConflict(CoatcheckError):

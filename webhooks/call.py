@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import Any, cast
 
 from core import errors
-from webhooks.receivers import AddressRefused, Receiver, Receivers
+from webhooks.receivers import Receiver, Receivers
 
 #: So much of an answer is read, so that one that fits is taken to its end; and so much of it is kept for the log.
 READ_BYTES = 64 * 1024
@@ -56,8 +56,8 @@ class Caller:
             addresses = self._receivers.addresses(receiver)
             with self._connected(receiver, addresses, started + self._timeout_s) as sock:
                 status, response, retry_after_s = _exchange(sock, receiver, body, headers)
-        except (AddressRefused, errors.InvalidInput):
-            return Answer(_ms(started), error=AddressRefused.code)
+        except (errors.AddressRefused, errors.InvalidInput):
+            return Answer(_ms(started), error=errors.AddressRefused.code)
         except (OSError, UnicodeError, http.client.HTTPException) as error:
             return Answer(_ms(started), error=_code(error))
         return Answer(_ms(started), status, response=response, retry_after_s=retry_after_s)

@@ -10,18 +10,19 @@ from collections.abc import Callable, Iterable
 from webhooks.outbox import Claimed
 
 #: Calls to one target at once, by one process, and the part of all places that one tenant may have.
-PER_TARGET = 4
-PER_TENANT = 0.25
+CALLS_PER_TARGET = 4
+PART_PER_TENANT = 0.25
 MOST_PROVEN = 10_000
 
 
 class Desk:
-    """Hands out deliveries so that no target has more than PER_TARGET calls (one, until it has taken one), no tenant
-    more than its part, and all no more than `places`; who has the fewest goes first. Safe to use from any thread."""
+    """Hands out deliveries so that no target has more than CALLS_PER_TARGET calls (one, until it has taken one), no
+    tenant more than its part, and all no more than `places`; who has the fewest goes first. Safe to use from any
+    thread."""
 
     def __init__(self, places: int) -> None:
         self._places = places
-        self._per_tenant = max(PER_TARGET, int(places * PER_TENANT))
+        self._per_tenant = max(CALLS_PER_TARGET, int(places * PART_PER_TENANT))
         self._lock = threading.Lock()
         self._waiting: dict[str, deque[Claimed]] = {}
         self._calls: Counter[str] = Counter()
@@ -65,7 +66,7 @@ class Desk:
         free = [
             (self._tenants[waiting[0].tenant_id], waiting[0].claimed_at, target)
             for target, waiting in self._waiting.items()
-            if self._calls[target] < (PER_TARGET if target in self._proven else 1)
+            if self._calls[target] < (CALLS_PER_TARGET if target in self._proven else 1)
             and self._tenants[waiting[0].tenant_id] < self._per_tenant
         ]
         return min(free)[2] if free else None

@@ -18,12 +18,6 @@ _NETLOC = re.compile(r"([a-z0-9_.-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
 _LOCAL = ("localhost", "127.0.0.1", "::1")
 
 
-class AddressRefused(errors.CoatcheckError):
-    """The receiver's address is not one that may be called"""
-
-    code = "ADDRESS_REFUSED"
-
-
 @dataclass(frozen=True)
 class Receiver:
     """A URL that may be called, taken apart once; `target` is its path and query."""
@@ -72,7 +66,7 @@ class Receivers:
         found = outbound.lookup(receiver.host, receiver.port)
         for address in found:
             if not self._may_call(receiver, address):
-                raise AddressRefused(f"{receiver.host} is at an address that may not be called")
+                raise errors.AddressRefused(f"{receiver.host} is at an address that may not be called")
         return found
 
     def _may_call(self, receiver: Receiver, address: str) -> bool:

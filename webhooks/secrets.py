@@ -1,4 +1,5 @@
-"""What deliveries are signed with: sealed in the database, two at a time while one is being replaced."""
+"""What deliveries are signed with: sealed in the database, several at a time while one is being
+replaced."""
 
 from __future__ import annotations
 

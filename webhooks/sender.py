@@ -36,6 +36,7 @@ class Sender:
         except errors.CoatcheckError as error:
             answer = Answer(0, error=error.code)
         except Exception:
+            # The loop waits for an answer to everything that was begun: a bug is one, in the log and to the tenant.
             log.exception("webhook_bug", delivery_id=ids.delivery_id(delivery.id))
             answer = Answer(0, error="INTERNAL")
         verdict = judge(answer, delivery.event, tries=delivery.tries, schedule=self._schedule)

@@ -13,7 +13,7 @@ from api.schemas import requests as into
 from api.schemas import webhooks as schemas
 from core import broker, ids
 from webhooks import deliveries, endpoints
-from webhooks.deliveries import Attempt, Delivery
+from webhooks.deliveries import Delivery
 from webhooks.endpoints import Endpoint
 
 blueprint = Blueprint("deliveries", __name__, url_prefix="/api/v1/webhooks", description="What was called, and again")
@@ -37,7 +37,7 @@ def list_all(query: dict[str, Any]) -> flask.Response:
 @docs.answers(blueprint, {200: schemas.Deliveries}, 404, *BAD)
 def list_of_endpoint(query: dict[str, Any], endpoint_id: str) -> flask.Response:
     """An endpoint's deliveries, newest first."""
-    return _page({**query, "endpoint_id": _endpoint(endpoint_id).id})
+    return _page({**query, "endpoint_id": find_endpoint(endpoint_id).id})
 
 
 @blueprint.route("/deliveries/<delivery_id>", methods=["GET"])
@@ -47,7 +47,7 @@ def show(delivery_id: str) -> flask.Response:
     """One delivery, with the text that is sent and every attempt."""
     found = _find(delivery_id)
     calls = deliveries.attempts(resources.here().engine, found)
-    return flask.jsonify({**_shown(found), "body": found.body, "attempts": [_attempt(item) for item in calls]})
+    return flask.jsonify({**_shown(found), "body": found.body, "attempts": [vars(item) for item in calls]})
 
 
 @blueprint.route("/deliveries/<delivery_id>/redeliver", methods=["POST"])
@@ -70,7 +70,7 @@ def redeliver_since(body: dict[str, Any], endpoint_id: str) -> flask.Response:
     here = resources.here()
     count, after = deliveries.redeliver_since(
         here.engine,
-        _endpoint(endpoint_id),
+        find_endpoint(endpoint_id),
         body["since"],
         body.get("until", dt.datetime.now(dt.UTC)),
         after=int(body.get("after", 0)),
@@ -106,7 +106,8 @@ def _find(delivery_id: str) -> Delivery:
     return deliveries.get(here.engine, requests.caller().tenant_id, ids.parse_delivery_id(delivery_id))
 
 
-def _endpoint(endpoint_id: str) -> Endpoint:
+def find_endpoint(endpoint_id: str) -> Endpoint:
+    """The caller's endpoint; raises WebhookNotFound."""
     here = resources.here()
     return endpoints.get(here.engine, requests.caller().tenant_id, ids.parse_endpoint_id(endpoint_id))
 
@@ -127,7 +128,3 @@ def _shown(delivery: Delivery) -> dict[str, Any]:
         "created_at": delivery.created_at,
         "finished_at": delivery.finished_at,
     }
-
-
-def _attempt(attempt: Attempt) -> dict[str, Any]:
-    return dict(vars(attempt))

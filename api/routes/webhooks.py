@@ -11,7 +11,7 @@ import flask
 from api import docs, once, requests, resources
 from api.parsing import Blueprint
 from api.resources import Resources
-from api.routes.deliveries import accepted
+from api.routes.deliveries import accepted, find_endpoint
 from api.schemas import requests as into
 from api.schemas import webhooks as schemas
 from core import ids
@@ -68,7 +68,7 @@ def list_endpoints() -> flask.Response:
 @docs.answers(blueprint, {200: schemas.Endpoint}, 404, *BAD)
 def show(endpoint_id: str) -> flask.Response:
     """One endpoint."""
-    return flask.jsonify(shown(find(endpoint_id)))
+    return flask.jsonify(shown(find_endpoint(endpoint_id)))
 
 
 @blueprint.route("/<endpoint:endpoint_id>", methods=["PATCH"])
@@ -126,7 +126,7 @@ def rotate(body: dict[str, Any], endpoint_id: str) -> flask.Response:
 def test(endpoint_id: str) -> flask.Response:
     """Send a `webhook.test`; what came of it is at the delivery's address."""
     requests.nothing_in_body()
-    return accepted(deliveries.test(resources.here().engine, find(endpoint_id)))
+    return accepted(deliveries.test(resources.here().engine, find_endpoint(endpoint_id)))
 
 
 @public.route("/<endpoint:endpoint_id>/keys", methods=["GET"])
@@ -140,11 +140,6 @@ def keys(endpoint_id: str) -> flask.Response:
     return flask.jsonify({"keys": [_jwk(item) for item in found]})
 
 
-def find(endpoint_id: str) -> Endpoint:
-    """The caller's endpoint; raises WebhookNotFound."""
-    return endpoints.get(resources.here().engine, requests.caller().tenant_id, ids.parse_endpoint_id(endpoint_id))
-
-
 def shown(endpoint: Endpoint) -> dict[str, Any]:
     """An endpoint as v1 shows it."""
     hidden = ("id", "tenant_id", "failures")
@@ -155,7 +150,7 @@ def shown(endpoint: Endpoint) -> dict[str, Any]:
 def _owner(endpoint_id: str) -> tuple[secrets.Owner, Signing]:
     if endpoint_id == JOBS:
         return (requests.caller().tenant_id, None), Signing.V1
-    found = find(endpoint_id)
+    found = find_endpoint(endpoint_id)
     return found.owner, found.signing
 
 

@@ -164,6 +164,12 @@ class Tenant:
 
     http: flask.testing.FlaskClient
 
+    def another(self) -> flask.testing.FlaskClient:
+        """The same caller, for a thread of its own."""
+        client = self.http.application.test_client()
+        client.environ_base.update(self.http.environ_base)
+        return client
+
     def endpoint(self, url: str, *events: str, **more: Any) -> dict[str, Any]:
         made = self.http.post("/api/v1/webhooks", json={"url": url, "events": events or ["job.completed"], **more})
         assert made.status_code == 201, made.text

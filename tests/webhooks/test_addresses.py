@@ -23,7 +23,7 @@ from core.settings import Settings
 from tests.conftest import Platform
 from tests.webhooks.conftest import Receiver, Tenant
 from webhooks.call import Caller
-from webhooks.receivers import AddressRefused, Receivers
+from webhooks.receivers import Receivers
 
 FORBIDDEN = [
     "127.0.0.1", "127.1", "127.0.0.53", "0.0.0.0", "10.1.2.3", "172.16.0.1", "192.168.1.1", "100.64.0.1",
@@ -85,7 +85,7 @@ def test_a_name_that_leads_to_such_an_address_is_refused(
 ) -> None:
     resolver([address])
     receivers = Receivers(strict)
-    with pytest.raises(AddressRefused):
+    with pytest.raises(errors.AddressRefused):
         receivers.addresses(receivers.parse("https://rebind.example/hook"))
     assert Caller(receivers, timeout_s=1).post("https://rebind.example/hook", b"", {}).error == "ADDRESS_REFUSED"
 
@@ -194,7 +194,7 @@ def test_a_listed_host_may_be_private_but_never_where_clouds_keep_their_secrets(
     resolver(["10.0.0.7"], ["169.254.169.254"], ["127.0.0.1"])
     assert receivers.addresses(receiver) == ["10.0.0.7"]
     for _ in range(2):
-        with pytest.raises(AddressRefused):
+        with pytest.raises(errors.AddressRefused):
             receivers.addresses(receiver)
 
 

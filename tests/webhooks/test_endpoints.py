@@ -97,8 +97,7 @@ def test_a_tenant_has_no_more_endpoints_than_it_may_also_when_many_are_made_at_o
     answers: list[int] = []
 
     def make() -> None:
-        client = tenant.http.application.test_client()
-        client.environ_base.update(tenant.http.environ_base)
+        client = tenant.another()
         body = {"url": URL, "events": ["job.completed"]}
         answers.extend(client.post("/api/v1/webhooks", json=body).status_code for _ in range(6))
 
@@ -158,8 +157,7 @@ def test_rotating_and_deleting_at_once_is_either_and_never_an_error_of_ours(tena
     answers: list[int] = []
 
     def ask(method: str, path: str) -> None:
-        client = tenant.http.application.test_client()
-        client.environ_base.update(tenant.http.environ_base)
+        client = tenant.another()
         body = {"overlap_s": 0} if path.endswith("rotate") else None
         answers.append(client.open(path, method=method, json=body).status_code)
 
@@ -181,8 +179,7 @@ def test_the_first_secret_of_jobs_own_receivers_is_one_however_many_ask_at_once(
     found: list[str] = []
 
     def ask() -> None:
-        client = tenant.http.application.test_client()
-        client.environ_base.update(tenant.http.environ_base)
+        client = tenant.another()
         found.append(client.get("/api/v1/webhooks/jobs/secret").json["secret"])
 
     threads = [threading.Thread(target=ask) for _ in range(8)]
