@@ -26,7 +26,7 @@ from webhooks.signing import Signing
 
 JOBS = 10_000
 #: Jobs a second while one receiver hangs: two calls for each, and a model, on the same two cores as the receivers.
-PACE = 125
+PACE, STEP = 125, 50
 
 _INSERT = text("""
 INSERT INTO jobs (id, tenant_id, kind, pool, model, version, lane, expires_at, max_attempts, timeout_s, inputs, options,
@@ -117,14 +117,14 @@ class Platform:
         before = [len(self.receivers.report(number)["late"]) for number in (1, 2)]
         memory = [megabytes(self.io.pid)]
         started = time.monotonic()
-        for number in range(JOBS // PACE * 2):
-            self._insert(PACE // 2, "cpu")
+        for number in range(JOBS // STEP):
+            self._insert(STEP, "cpu")
             memory.append(megabytes(self.io.pid))
-            time.sleep(max(0.0, started + (number + 1) / 2 - time.monotonic()))
+            time.sleep(max(0.0, started + (number + 1) * STEP / PACE - time.monotonic()))
         self._until_sent(hanging)
         with self.engine.connect() as connection:
             ends = {row[0]: row[1] for row in connection.execute(_ENDS, {"hanging": hanging})}
-        print(f"  {JOBS // PACE * PACE} jobs at {PACE}/s, three receivers, one of which hangs; ended: {ends}")
+        print(f"  {JOBS} jobs at {PACE}/s, three receivers, one of which hangs; ended: {ends}")
         for number, skip in zip((1, 2), before, strict=True):
             late = self.receivers.report(number)["late"][skip:]
             cuts = statistics.quantiles(late, n=100)
