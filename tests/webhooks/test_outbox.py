@@ -248,8 +248,9 @@ def test_a_tenant_whose_receivers_all_hang_does_not_hold_up_another(
 
 
 def test_what_is_answered_while_postgres_is_away_is_settled_when_it_is_back(
-    tenant: Tenant, new_receiver: NewReceiver, courier: Courier, platform: Platform
-) -> None:
+    tenant: Tenant, new_receiver: NewReceiver, new_courier: Callable[[Settings], Courier], hasty: Settings,
+    platform: Platform
+) -> None:  # fmt: skip
     called, release = threading.Event(), threading.Event()
 
     def slow(call: http.server.BaseHTTPRequestHandler, number: int) -> None:
@@ -260,6 +261,7 @@ def test_what_is_answered_while_postgres_is_away_is_settled_when_it_is_back(
     receiver = new_receiver(slow)
     endpoint = tenant.endpoint(receiver.url)
     tenant.http.post(f"/api/v1/webhooks/{endpoint['id']}/test")
+    courier = new_courier(dataclasses.replace(hasty, webhook_timeout_s=30.0))
     thread = threading.Thread(target=courier.drain)
     thread.start()
     assert called.wait(10)

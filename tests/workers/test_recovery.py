@@ -253,9 +253,9 @@ def test_a_frozen_redis_holds_up_no_submission(platform: Platform, new_job: NewJ
     os.kill(pid, signal.SIGSTOP)
     try:
         started = time.monotonic()
-        for _ in range(5):
+        for _ in range(20):
             new_job()
-        assert time.monotonic() - started < 1.5
+        assert time.monotonic() - started < 5
     finally:
         os.kill(pid, signal.SIGCONT)
-    assert platform.one("SELECT count(*) FROM jobs") == (6,)
+    assert platform.one("SELECT count(*) FROM jobs") == (21,)
