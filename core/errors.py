@@ -54,6 +54,10 @@ class CoatcheckError(Exception):
     code = "INTERNAL"
     retryable = False
 
+    def __init_subclass__(cls, *, code: str | None = None, retryable: bool | None = None) -> None:
+        cls.code = cls.code if code is None else code
+        cls.retryable = cls.retryable if retryable is None else retryable
+
     def __init__(self, message: str = "", *, details: Mapping[str, Any] | None = None) -> None:
         super().__init__(message or (type(self).__doc__ or "").strip())
         self.details = dict(details or {})
@@ -63,10 +67,8 @@ class CoatcheckError(Exception):
         return str(self.args[0])
 
 
-class InvalidInput(CoatcheckError):
+class InvalidInput(CoatcheckError, code="INVALID_INPUT"):
     """Input validation failed"""
-
-    code = "INVALID_INPUT"
 
     def __init__(
         self, message: str = "", *, errors: Sequence[Mapping[str, Any]] = (), details: Mapping[str, Any] | None = None
@@ -84,221 +86,145 @@ class InvalidInput(CoatcheckError):
         return type(self)(self.message, errors=[{**e, "field": f"{prefix}.{e['field']}"} for e in self.errors])
 
 
-class MalformedRequest(InvalidInput):
+class MalformedRequest(InvalidInput, code="MALFORMED_REQUEST"):
     """The request body cannot be read"""
 
-    code = "MALFORMED_REQUEST"
 
-
-class BatchTooLarge(InvalidInput):
+class BatchTooLarge(InvalidInput, code="BATCH_TOO_LARGE"):
     """The batch has more items than one call may carry"""
 
-    code = "BATCH_TOO_LARGE"
 
-
-class Unauthorized(CoatcheckError):
+class Unauthorized(CoatcheckError, code="UNAUTHORIZED"):
     """A valid API key is required"""
 
-    code = "UNAUTHORIZED"
 
-
-class Forbidden(CoatcheckError):
+class Forbidden(CoatcheckError, code="FORBIDDEN"):
     """This API key does not have the scope for that"""
 
-    code = "FORBIDDEN"
 
-
-class NotFound(CoatcheckError):
+class NotFound(CoatcheckError, code="NOT_FOUND"):
     """There is nothing here"""
 
-    code = "NOT_FOUND"
 
-
-class JobNotFound(NotFound):
+class JobNotFound(NotFound, code="JOB_NOT_FOUND"):
     """No such job"""
 
-    code = "JOB_NOT_FOUND"
 
-
-class ModelNotFound(NotFound):
+class ModelNotFound(NotFound, code="MODEL_NOT_FOUND"):
     """No such model"""
 
-    code = "MODEL_NOT_FOUND"
 
-
-class VersionNotFound(NotFound):
+class VersionNotFound(NotFound, code="MODEL_VERSION_NOT_FOUND"):
     """No such version of this model"""
 
-    code = "MODEL_VERSION_NOT_FOUND"
 
-
-class JobStateConflict(CoatcheckError):
+class JobStateConflict(CoatcheckError, code="JOB_STATE_CONFLICT"):
     """The job's state does not allow this"""
 
-    code = "JOB_STATE_CONFLICT"
 
-
-class BundleInvalid(CoatcheckError):
+class BundleInvalid(CoatcheckError, code="BUNDLE_INVALID"):
     """The model bundle is not valid"""
 
-    code = "BUNDLE_INVALID"
 
-
-class ModelError(CoatcheckError):
+class ModelError(CoatcheckError, code="MODEL_ERROR"):
     """The model failed on this input"""
-
-    code = "MODEL_ERROR"
 
 
 class ModelInterrupted(ModelError):
     """The run was ended early"""
 
 
-class TimedOut(CoatcheckError):
+class TimedOut(CoatcheckError, code="TIMED_OUT"):
     """The run took longer than timeout_s"""
 
-    code = "TIMED_OUT"
 
-
-class JobFailed(CoatcheckError):
+class JobFailed(CoatcheckError, code="JOB_FAILED"):
     """The job ended without a result"""
 
-    code = "JOB_FAILED"
 
-
-class UploadNotFound(NotFound):
+class UploadNotFound(NotFound, code="UPLOAD_NOT_FOUND"):
     """No such upload"""
 
-    code = "UPLOAD_NOT_FOUND"
 
-
-class WebhookNotFound(NotFound):
+class WebhookNotFound(NotFound, code="WEBHOOK_NOT_FOUND"):
     """No such webhook endpoint"""
 
-    code = "WEBHOOK_NOT_FOUND"
 
-
-class DeliveryNotFound(NotFound):
+class DeliveryNotFound(NotFound, code="DELIVERY_NOT_FOUND"):
     """No such webhook delivery"""
 
-    code = "DELIVERY_NOT_FOUND"
 
-
-class AddressRefused(CoatcheckError):
+class AddressRefused(CoatcheckError, code="ADDRESS_REFUSED"):
     """The receiver's address is not one that may be called"""
 
-    code = "ADDRESS_REFUSED"
 
-
-class WebhookConflict(CoatcheckError):
+class WebhookConflict(CoatcheckError, code="WEBHOOK_STATE_CONFLICT"):
     """The state of the webhook does not allow this"""
 
-    code = "WEBHOOK_STATE_CONFLICT"
 
-
-class SecretLost(CoatcheckError):
+class SecretLost(CoatcheckError, code="SECRET_LOST"):
     """COATCHECK_SECRET_KEY is not the one that this was stored under"""
 
-    code = "SECRET_LOST"
 
-
-class InputExpired(CoatcheckError):
+class InputExpired(CoatcheckError, code="INPUT_EXPIRED"):
     """The signed URL has expired"""
 
-    code = "INPUT_EXPIRED"
 
-
-class InputNotFound(CoatcheckError):
+class InputNotFound(CoatcheckError, code="INPUT_NOT_FOUND"):
     """There is no file at the URL"""
 
-    code = "INPUT_NOT_FOUND"
 
-
-class InputForbidden(CoatcheckError):
+class InputForbidden(CoatcheckError, code="INPUT_FORBIDDEN"):
     """The URL does not give the file"""
 
-    code = "INPUT_FORBIDDEN"
 
-
-class InputUnavailable(CoatcheckError):
+class InputUnavailable(CoatcheckError, code="INPUT_UNAVAILABLE", retryable=True):
     """The store of the file does not answer"""
 
-    code = "INPUT_UNAVAILABLE"
-    retryable = True
 
-
-class OutputRefused(CoatcheckError):
+class OutputRefused(CoatcheckError, code="OUTPUT_REFUSED"):
     """The URL does not take the file"""
 
-    code = "OUTPUT_REFUSED"
 
-
-class OutputUnavailable(CoatcheckError):
+class OutputUnavailable(CoatcheckError, code="OUTPUT_UNAVAILABLE", retryable=True):
     """The store of the output does not answer"""
 
-    code = "OUTPUT_UNAVAILABLE"
-    retryable = True
 
-
-class InputChanged(CoatcheckError):
+class InputChanged(CoatcheckError, code="INPUT_CHANGED"):
     """The file is not the one that was accepted"""
 
-    code = "INPUT_CHANGED"
 
-
-class InputUnreadable(CoatcheckError):
+class InputUnreadable(CoatcheckError, code="INPUT_UNREADABLE"):
     """The file cannot be read"""
 
-    code = "INPUT_UNREADABLE"
 
-
-class InputTooLarge(CoatcheckError):
+class InputTooLarge(CoatcheckError, code="INPUT_TOO_LARGE"):
     """The file is too large"""
 
-    code = "INPUT_TOO_LARGE"
 
-
-class IdempotencyMismatch(CoatcheckError):
+class IdempotencyMismatch(CoatcheckError, code="IDEMPOTENCY_KEY_REUSED"):
     """This Idempotency-Key was used for a different request"""
 
-    code = "IDEMPOTENCY_KEY_REUSED"
 
-
-class IdempotencyInProgress(CoatcheckError):
+class IdempotencyInProgress(CoatcheckError, code="IDEMPOTENCY_IN_PROGRESS", retryable=True):
     """The first request with this Idempotency-Key has not ended yet"""
 
-    code = "IDEMPOTENCY_IN_PROGRESS"
-    retryable = True
 
-
-class BacklogFull(CoatcheckError):
+class BacklogFull(CoatcheckError, code="BACKLOG_FULL", retryable=True):
     """Too many jobs are waiting already"""
 
-    code = "BACKLOG_FULL"
-    retryable = True
 
-
-class ModelUnavailable(CoatcheckError):
+class ModelUnavailable(CoatcheckError, code="MODEL_UNAVAILABLE", retryable=True):
     """The model cannot be loaded at the moment"""
 
-    code = "MODEL_UNAVAILABLE"
-    retryable = True
 
-
-class Unavailable(CoatcheckError):
+class Unavailable(CoatcheckError, code="UNAVAILABLE", retryable=True):
     """The service cannot answer at the moment; try again"""
 
-    code = "UNAVAILABLE"
-    retryable = True
 
-
-class Busy(Unavailable):
+class Busy(Unavailable, code="BUSY"):
     """Too many requests are waiting; try again"""
 
-    code = "BUSY"
 
-
-class SettingsInvalid(CoatcheckError):
+class SettingsInvalid(CoatcheckError, code="SETTINGS_INVALID"):
     """A setting is missing or wrong"""
-
-    code = "SETTINGS_INVALID"

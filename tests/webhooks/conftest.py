@@ -198,6 +198,19 @@ def tenant(client: flask.testing.FlaskClient, no_webhooks: None) -> Tenant:
     return Tenant(client)
 
 
+def owed(platform: Platform, tenant: Tenant, count: int) -> None:
+    """So many jobs that have ended."""
+    tenant.job()
+    platform.execute(
+        """INSERT INTO jobs (id, tenant_id, kind, pool, model, version, lane, expires_at, max_attempts, timeout_s,
+                             inputs, options, metadata, request_id)
+           SELECT gen_random_uuid(), tenant_id, kind, pool, model, version, lane, expires_at, max_attempts, timeout_s,
+                  inputs, options, metadata, request_id FROM jobs, generate_series(2, :count)""",
+        count=count,
+    )
+    platform.execute("UPDATE jobs SET status = 'canceled'")
+
+
 @pytest.fixture
 def deliver(courier: Courier, platform: Platform) -> Callable[[], None]:
     """Send until every delivery has ended."""

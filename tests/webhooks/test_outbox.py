@@ -1,4 +1,4 @@
-"""One receiver never holds up another, and what a sender leaves behind is sent by the next one."""
+"""What a sender leaves behind is sent by the next one."""
 
 from __future__ import annotations
 
@@ -10,7 +10,6 @@ import threading
 import time
 from collections.abc import Callable
 
-import flask
 import pytest
 import standardwebhooks
 
@@ -19,7 +18,7 @@ from core.settings import Settings
 from local.child import Child
 from tests.conftest import Platform, until
 from tests.hands import clean_up, work
-from tests.webhooks.conftest import Receiver, Tenant, first, say
+from tests.webhooks.conftest import Receiver, Tenant, first, owed, say
 from webhooks import outbox
 from webhooks.call import Answer
 from webhooks.courier import Courier
@@ -27,70 +26,6 @@ from webhooks.schedule import judge
 
 NewReceiver = Callable[..., Receiver]
 Spawn = Callable[..., Child]
-
-
-def owed(platform: Platform, tenant: Tenant, count: int) -> None:
-    """So many jobs that have ended."""
-    tenant.job()
-    platform.execute(
-        """INSERT INTO jobs (id, tenant_id, kind, pool, model, version, lane, expires_at, max_attempts, timeout_s,
-                             inputs, options, metadata, request_id)
-           SELECT gen_random_uuid(), tenant_id, kind, pool, model, version, lane, expires_at, max_attempts, timeout_s,
-                  inputs, options, metadata, request_id FROM jobs, generate_series(2, :count)""",
-        count=count,
-    )
-    platform.execute("UPDATE jobs SET status = 'canceled'")
-
-
-def test_a_receiver_that_hangs_costs_the_others_nothing(
-    tenant: Tenant, new_receiver: NewReceiver, new_courier: Callable[[Settings], Courier], hasty: Settings,
-    platform: Platform
-) -> None:  # fmt: skip
-    release = threading.Event()
-    hangs, good, better = new_receiver(lambda *_: release.wait(60)), new_receiver(), new_receiver()
-    for item in (hangs, good, better):
-        tenant.endpoint(item.url, "job.canceled")
-    courier = new_courier(dataclasses.replace(hasty, webhook_senders=32, webhook_timeout_s=30.0))
-    owed(platform, tenant, 300)
-    thread = threading.Thread(target=courier.drain)
-    thread.start()
-    good.got(300, 25)
-    better.got(300, 25)
-    assert len(hangs.calls) == 1
-    platform.execute("UPDATE webhook_deliveries SET status = 'failed', finished_at = now() WHERE status = 'pending'")
-    release.set()
-    hangs.behave = say(200)
-    thread.join(60)
-    assert not thread.is_alive()
-
-
-def test_what_stands_behind_a_receiver_that_fails_is_not_charged(
-    tenant: Tenant, new_receiver: NewReceiver, courier: Courier, platform: Platform
-) -> None:
-    receiver = new_receiver(say(500))
-    tenant.endpoint(receiver.url, "job.canceled")
-    owed(platform, tenant, 200)
-    courier.drain()
-    tried = platform.one("SELECT count(*) FROM webhook_deliveries WHERE attempt > tries_before")[0]
-    assert len(receiver.calls) < 25
-    assert tried == platform.one("SELECT count(DISTINCT delivery_id) FROM webhook_attempts")[0]
-    receiver.behave = say(200)
-    until(lambda: courier.drain() or platform.one("SELECT count(*) FROM webhook_deliveries WHERE status = 'delivered'")
-          == (200,), 60)  # fmt: skip
-
-
-def test_two_senders_share_the_work_and_call_nobody_twice(
-    tenant: Tenant, receiver: Receiver, new_courier: Callable[[Settings], Courier], hasty: Settings, platform: Platform
-) -> None:
-    tenant.endpoint(receiver.url, "job.canceled")
-    owed(platform, tenant, 400)
-    threads = [threading.Thread(target=new_courier(hasty).drain) for _ in range(3)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join(60)
-    assert len({item.id for item in receiver.calls}) == len(receiver.calls) == 400
-    assert platform.one("SELECT max(attempt - tries_before), min(status) FROM webhook_deliveries") == (1, "delivered")
 
 
 def claim_one(platform: Platform, worker: str = "io/old/1") -> outbox.Claimed:
@@ -222,29 +157,6 @@ def test_nothing_is_tried_again_for_an_endpoint_that_is_not_there_any_more(
     courier.drain()
     assert platform.one("SELECT count(*) FROM webhook_deliveries WHERE status = 'failed'") == (3,)
     assert receiver.calls == []
-
-
-def test_a_tenant_whose_receivers_all_hang_does_not_hold_up_another(
-    tenant: Tenant, new_receiver: NewReceiver, new_courier: Callable[[Settings], Courier], hasty: Settings,
-    platform: Platform, app: flask.Flask
-) -> None:  # fmt: skip
-    release = threading.Event()
-    for receiver in [new_receiver(lambda *_: release.wait(60)) for _ in range(12)]:
-        tenant.endpoint(receiver.url, "job.canceled")
-    owed(platform, tenant, 30)
-    courier = new_courier(dataclasses.replace(hasty, webhook_senders=16, webhook_timeout_s=30.0))
-    thread = threading.Thread(target=courier.drain)
-    thread.start()
-    until(lambda: platform.one("SELECT count(*) > 50 FROM webhook_deliveries WHERE status = 'sending'")[0])
-    _, key = platform.new_tenant()
-    other = Tenant(app.test_client())
-    other.http.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {key}"
-    good = new_receiver()
-    other.http.post(f"/api/v1/webhooks/{other.endpoint(good.url)['id']}/test")
-    good.got(1, 10)
-    platform.execute("UPDATE webhook_deliveries SET status = 'failed', finished_at = now() WHERE status = 'pending'")
-    release.set()
-    thread.join(60)
 
 
 def test_what_is_answered_while_postgres_is_away_is_settled_when_it_is_back(
