@@ -2,15 +2,18 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.chaos import show
 
 SEED = 20261124
-MINUTES = 2.5
+MINUTES = 1.5
 
 
+@pytest.mark.timeout(MINUTES * 60 + show.SETTLE_S)
 def test_nothing_accepted_is_lost_or_done_twice_whatever_is_killed(tmp_path: Path) -> None:
     report = show.run(tmp_path, seed=SEED, minutes=MINUTES, every_s=2.0, lease_s=5, say=print)
     print(report.table())
     assert report.verdict.faults == {}
     assert report.verdict.accepted > 200
-    assert report.nemesis.kills > 15
+    assert report.nemesis.kills > 10
