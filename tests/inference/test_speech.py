@@ -165,7 +165,7 @@ def test_progress_rises_to_one(listen: Listen, golden: np.ndarray, tmp_path: Pat
     assert (heard[0] > 0, heard[-1]) == (True, 1.0)
 
 
-def test_another_thread_ends_a_long_run_long_before_its_end(listener: Listener, golden: np.ndarray, tmp_path: Path) -> None:
+def test_another_thread_ends_a_run_long_before_its_end(listener: Listener, golden: np.ndarray, tmp_path: Path) -> None:
     path, heard, interrupt = repeated(tmp_path / "long.wav", golden, 3600), [], Interrupt()
     begun, ended, raised = threading.Event(), threading.Event(), []
 
