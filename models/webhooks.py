@@ -93,6 +93,7 @@ class WebhookDelivery(Base):
         Index(
             "ix_webhook_deliveries_due", "target", "next_at", "sequence", postgresql_where=text("status = 'pending'")
         ),
+        Index("ix_webhook_deliveries_since", "since", postgresql_where=text("status = 'pending'")),
         Index("ix_webhook_deliveries_lease", "lease_expires_at", postgresql_where=text("status = 'sending'")),
         Index("ix_webhook_deliveries_tenant", "tenant_id", text("sequence DESC")),
         Index("ix_webhook_deliveries_endpoint", "endpoint_id", text("sequence DESC")),

@@ -193,6 +193,7 @@ def _deliveries() -> None:
     latest = sa.literal_column("sequence DESC")
     for name, columns, condition in (
         ("ix_webhook_deliveries_due", ["target", "next_at", "sequence"], "status = 'pending'"),
+        ("ix_webhook_deliveries_since", ["since"], "status = 'pending'"),
         ("ix_webhook_deliveries_lease", ["lease_expires_at"], "status = 'sending'"),
         ("ix_webhook_deliveries_progress", ["job_id"], "event = 'job.progress'"),
         ("ix_webhook_deliveries_finished", ["finished_at"], "finished_at IS NOT NULL"),
