@@ -62,14 +62,17 @@ def _at_url(here: Resources, url: str) -> tuple[dict[str, Any], str | None]:
     return kept, uploads.by_name(urllib.parse.urlsplit(url).path)
 
 
-def failed_rows(here: Resources, old: Job) -> dict[str, Any]:
-    """The inputs of a job that answers what an ended one did not; raises InvalidInput, JobStateConflict."""
+def failed_rows(here: Resources, old: Job) -> dict[str, Any] | None:
+    """The inputs of a job that answers what an ended one did not, None for the same ones again: it answered nothing.
+
+    Raises InvalidInput, JobStateConflict.
+    """
     if old.kind != Kind.BULK:
         raise errors.InvalidInput.field("rows", "is for jobs that were made from a file of rows")
     count = progress.count(here.engine, old.id)
-    if old.status.is_terminal and (count.total == 0 or (old.status is Status.COMPLETED and count.failed == 0)):
+    if old.status is Status.COMPLETED and count.failed == 0:
         raise errors.JobStateConflict("No row of this job has failed", details={"field": "rows", "issue": "0 failed"})
-    return {"failed_of": old.id.hex, "sha256": None}
+    return {"failed_of": old.id.hex, "sha256": None} if count.total else None
 
 
 def output(found: Job) -> dict[str, Any]:

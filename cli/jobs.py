@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeRemainingColumn
 from rich.table import Table
 
-from cli.remote import Remote
+from cli.remote import Remote, sentence
 
 JSONL, GZIP = "application/x-ndjson", "application/gzip"
 TYPES = {".jsonl": JSONL, ".ndjson": JSONL, ".csv": "text/csv", ".gz": GZIP}
@@ -102,11 +102,11 @@ def result(job_id: str, output: Path | None) -> None:
         _save(remote, job, output or Path(f"{job_id}.jsonl"))
         return
     _check(job)
-    text = json.dumps(job["result"], indent=2, ensure_ascii=False)
+    text = _whole(remote, job["result"])
     if output:
-        output.write_text(text + "\n", encoding="utf-8")
+        output.write_text(text, encoding="utf-8")
     else:
-        click.echo(text)
+        click.echo(text, nl=False)
 
 
 def _columns() -> tuple[Any, ...]:
@@ -121,10 +121,11 @@ def _check_before(remote: Remote, file: Path, target: Path, model: str | None, f
     name = file.name.lower()
     if form is None and not name.removesuffix(".gz").endswith(tuple(TYPES)) and not name.endswith(tuple(WHOLE)):
         raise click.UsageError(f"The name of {file} does not say how its rows are written: add --format jsonl or csv")
-    if target.exists() and target.samefile(file):
-        raise click.UsageError(f"{target} is the input; choose another --output")
-    if not os.access(target if target.exists() else target.parent, os.W_OK):
-        raise click.ClickException(f"{target} cannot be written; choose another --output")
+    for path in filter(None, (target, _faults(target))):
+        if path.exists() and path.samefile(file):
+            raise click.UsageError(f"{path} is the input; choose another --output")
+        if not os.access(path if path.exists() else path.parent, os.W_OK):
+            raise click.ClickException(f"{path} cannot be written; choose another --output")
     if model is not None:
         remote.get(f"/models/{model}")
 
@@ -132,7 +133,9 @@ def _check_before(remote: Remote, file: Path, target: Path, model: str | None, f
 def _upload(remote: Remote, file: Path, progress: Progress) -> str:
     size = file.stat().st_size
     kind = (TYPES | WHOLE).get(file.suffix.lower(), GZIP)
-    place = remote.post("/uploads", {"filename": file.name[-255:], "content_type": kind, "size": size})
+    # A name on disk is bytes, which need not be anybody's characters.
+    name = os.fsencode(file.name).decode(errors="replace")[-255:]
+    place = remote.post("/uploads", {"filename": name, "content_type": kind, "size": size})
     task = progress.add_task("uploading", total=size, rows="")
     with file.open("rb") as stream:
         remote.send(place["url"], place["fields"], stream, size, lambda count: progress.advance(task, count))
@@ -155,27 +158,30 @@ def _save(remote: Remote, job: dict[str, Any], path: Path) -> None:
     _check(job)
     found = job["result"]
     if "rows" not in job:
-        _save_whole(remote, found, path)
+        path.write_text(_whole(remote, found), encoding="utf-8")
+        screen.print(f"{path}", soft_wrap=True)
         return
     remote.download(found["output_url"], path)
     screen.print(f"{found['rows']:,} rows, {found['failed']:,} failed: {path}", soft_wrap=True)
-    if "errors_url" in found:
-        faults = path.with_name(path.name.removesuffix(".jsonl") + ".errors.jsonl")
+    faults = _faults(path)
+    if faults and "errors_url" in found:
         remote.download(found["errors_url"], faults)
         screen.print(f"the failed ones alone: {faults}", soft_wrap=True)
 
 
-def _save_whole(remote: Remote, found: dict[str, Any], path: Path) -> None:
+def _faults(path: Path) -> Path | None:
+    """Where the failed rows alone go: beside the output, unless that is no file (they are in it as well)."""
+    plain = path.is_file() or not path.exists()
+    return path.with_name(path.name.removesuffix(".jsonl") + ".errors.jsonl") if plain else None
+
+
+def _whole(remote: Remote, found: dict[str, Any]) -> str:
     """What a model made of one file; a large result lies in the store."""
-    if "url" in found:
-        remote.download(found["url"], path)
-    else:
-        path.write_text(json.dumps(found, indent=2, ensure_ascii=False) + "\n", encoding="utf-8")
-    screen.print(f"{path}", soft_wrap=True)
+    result = remote.fetch(found["url"]) if {"url", "bytes"} <= found.keys() else found
+    return json.dumps(result, indent=2, ensure_ascii=False) + "\n"
 
 
 def _check(job: dict[str, Any]) -> None:
     if job["status"] != "completed":
-        error = job.get("error") or {}
-        said = f": {error['message']} ({error['code']})" if error else ""
+        said = f": {sentence(job['error'])}" if job.get("error") else ""
         raise click.ClickException(f"{job['job_id']} is {job['status']}{said}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import uuid
@@ -14,6 +15,7 @@ import urllib3
 
 API = "/api/v1"
 PIECE = 256 * 1024
+TIMEOUT = urllib3.Timeout(connect=5, read=60)
 
 
 class Remote:
@@ -24,7 +26,7 @@ class Remote:
         self._key = key
         # Safe for POST as well: every one carries an Idempotency-Key.
         again = urllib3.Retry(5, backoff_factor=0.5, status_forcelist=(502, 503), allowed_methods=None, redirect=False)
-        self._http = urllib3.PoolManager(timeout=urllib3.Timeout(connect=5, read=60), retries=again)
+        self._http = urllib3.PoolManager(timeout=TIMEOUT, retries=again)
 
     @classmethod
     def from_environment(cls) -> Remote:
@@ -57,8 +59,11 @@ class Remote:
             "Content-Type": f"multipart/form-data; boundary={boundary}",
             "Content-Length": str(len(head) + size + len(tail)),
         }
-        body = _form(head, file, tail, sent)
-        answer = urllib3.PoolManager(retries=False).request("POST", url, body=body, headers=headers)
+        body = _form(head, _exactly(file, size), tail, sent)
+        with _reached("The store"):
+            answer = urllib3.PoolManager(retries=False, timeout=TIMEOUT).request(
+                "POST", url, body=body, headers=headers
+            )
         if answer.status >= 300:
             raise click.ClickException(f"The store did not take the file: {answer.status} {answer.data[:300].decode()}")
 
@@ -66,7 +71,11 @@ class Remote:
         """Save what is at a signed address: a file whole or not at all, anything else as it comes."""
         plain = path.is_file() or not path.exists()
         scratch = path.with_name(path.name + ".part") if plain else path
-        with self._http.request("GET", url, preload_content=False) as answer, scratch.open("wb") as file:
+        with (
+            _reached("The store"),
+            self._http.request("GET", url, preload_content=False) as answer,
+            scratch.open("wb") as file,
+        ):
             if answer.status != 200:
                 raise click.ClickException(f"The store did not give {path.name}: {answer.status}")
             for piece in answer.stream(PIECE):
@@ -74,17 +83,24 @@ class Remote:
         if plain:
             scratch.replace(path)
 
+    def fetch(self, url: str) -> dict[str, Any]:
+        """The JSON at a signed address."""
+        with _reached("The store"):
+            answer = self._http.request("GET", url)
+        if answer.status != 200:
+            raise click.ClickException(f"The store did not give the result: {answer.status}")
+        found: dict[str, Any] = answer.json()
+        return found
+
     def _call(
         self, method: str, path: str, *, query: Mapping[str, str] | None = None, body: Any = None, headers: Any = None
     ) -> dict[str, Any]:
         asked = {"Authorization": f"Bearer {self._key}", **(headers or {})}
         try:
-            answer = self._http.request(
-                method, f"{self._url}{API}{path}", fields=query, headers=asked, **({"json": body} if body else {})
-            )
-        except urllib3.exceptions.HTTPError as error:
-            why = getattr(error, "reason", None) or error
-            raise click.ClickException(f"{self._url} does not answer: {type(why).__name__}") from error
+            with _reached(self._url):
+                answer = self._http.request(
+                    method, f"{self._url}{API}{path}", fields=query, headers=asked, **({"json": body} if body else {})
+                )
         except ValueError as error:
             raise click.ClickException(f"COATCHECK_API_KEY or COATCHECK_URL is damaged: {error}") from error
         try:
@@ -92,19 +108,40 @@ class Remote:
         except ValueError as error:
             raise click.ClickException(f"{self._url} is not Coatcheck: it answers {answer.status}") from error
         if answer.status >= 400:
-            raise click.ClickException(_sentence(found["error"]))
+            raise click.ClickException(sentence(found["error"]))
         return found
 
 
-def _form(head: bytes, file: IO[bytes], tail: bytes, sent: Callable[[int], None]) -> Iterator[bytes]:
+@contextlib.contextmanager
+def _reached(what: str) -> Iterator[None]:
+    """Who does not answer is named in a sentence."""
+    try:
+        yield
+    except urllib3.exceptions.HTTPError as error:
+        why = getattr(error, "reason", None) or error
+        raise click.ClickException(f"{what} does not answer: {type(why).__name__}") from error
+
+
+def _form(head: bytes, pieces: Iterator[bytes], tail: bytes, sent: Callable[[int], None]) -> Iterator[bytes]:
     yield head
-    while piece := file.read(PIECE):
+    for piece in pieces:
         yield piece
         sent(len(piece))
     yield tail
 
 
-def _sentence(error: Mapping[str, Any]) -> str:
+def _exactly(file: IO[bytes], size: int) -> Iterator[bytes]:
+    """A file that was announced with this size; raises ClickException."""
+    while piece := file.read(PIECE):
+        size -= len(piece)
+        if size < 0:
+            break
+        yield piece
+    if size:
+        raise click.ClickException(f"{file.name} was changed while it was sent")
+
+
+def sentence(error: Mapping[str, Any]) -> str:
     details = error.get("details") or {}
     about = f": {details['field']} {details.get('issue', '')}" if "field" in details else ""
     return f"{error['message']}{about} ({error['code']})"

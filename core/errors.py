@@ -47,6 +47,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+#: So much of the name of a field that is at fault is told.
+MAX_NAME = 200
+
 
 class CoatcheckError(Exception):
     """Something went wrong."""
@@ -73,7 +76,7 @@ class InvalidInput(CoatcheckError, code="INVALID_INPUT"):
     def __init__(
         self, message: str = "", *, errors: Sequence[Mapping[str, Any]] = (), details: Mapping[str, Any] | None = None
     ) -> None:
-        self.errors = [dict(error) for error in errors]
+        self.errors = [_named_shortly(error) for error in errors]
         super().__init__(message, details=details or (self.errors[0] if self.errors else None))
 
     @classmethod
@@ -84,6 +87,12 @@ class InvalidInput(CoatcheckError, code="INVALID_INPUT"):
     def under(self, prefix: str) -> InvalidInput:
         """The same faults, seen from one level further out."""
         return type(self)(self.message, errors=[{**e, "field": f"{prefix}.{e['field']}"} for e in self.errors])
+
+
+def _named_shortly(error: Mapping[str, Any]) -> dict[str, Any]:
+    """A client's own name for a field may be megabytes long."""
+    name = str(error.get("field", ""))
+    return {**error, "field": f"{name[:MAX_NAME]}…"} if len(name) > MAX_NAME else dict(error)
 
 
 class MalformedRequest(InvalidInput, code="MALFORMED_REQUEST"):

@@ -13,10 +13,11 @@ import structlog
 
 from core import database, errors, metrics
 from core.settings import Settings
+from inference.manifest import Manifest
 from inference.model import Model
 from inference.opened import FileModel
 from jobs import file, run
-from jobs.bulk import again, merge, plan, progress, work
+from jobs.bulk import again, merge, plan, progress, rows, work
 from jobs.job import Kind
 from jobs.lease import Held
 from jobs.run import Outcome
@@ -85,32 +86,29 @@ class Attempts:
         job = held.job
         if chunks := progress.chunks(self.engine, job.id):
             return merge.merge(self.store, resolved.manifest, held, chunks, self.sources.sender(job.inputs))
-        if "failed_of" in job.inputs:
-            earlier = progress.chunks(self.engine, uuid.UUID(job.inputs["failed_of"]))
-            made: plan.Plan | None = plan.make_again(
-                self.store,
-                again.failed(self.store, earlier),
-                earlier[0].inputs["header"] if earlier else None,
-                key=f"{work.folder(job.id)}input.{job.attempt}",
-                max_batch=resolved.manifest.max_batch,
-            )
-        else:
-            made = self._plan(resolved, held)
-        if made is None:
+        try:
+            made = self._plan(resolved.manifest, held)
+        except errors.ModelInterrupted:
             return run.stopped(held)
         log.info("bulk_planned", chunks=len(made.spans), rows=sum(span.rows for span in made.spans))
         park = functools.partial(progress.park, job=job, plan=made, units=resolved.manifest.units)
         return Outcome(held, hand_over=park)
 
-    def _plan(self, resolved: Resolved, held: Held) -> plan.Plan | None:
-        job = held.job
+    def _plan(self, manifest: Manifest, held: Held) -> plan.Plan:
+        inputs = held.job.inputs
+        key = f"{work.folder(held.job.id)}input.{held.job.attempt}"
+        if "failed_of" in inputs:
+            earlier = progress.chunks(self.engine, uuid.UUID(inputs["failed_of"]))
+            header = rows.header(self.store, earlier[0].inputs) if earlier else None
+            found = again.failed(self.store, earlier)
+            return plan.make_again(self.store, held, found, header, key=key, max_batch=manifest.max_batch)
         return plan.make(
             self.store,
             held,
-            self.sources.open(job.inputs),
-            form=job.inputs["format"],
-            fields=[field.name for field in resolved.manifest.fields],
-            key=f"{work.folder(job.id)}input.{job.attempt}",
-            max_batch=resolved.manifest.max_batch,
+            self.sources.open(inputs),
+            form=inputs["format"],
+            fields=[field.name for field in manifest.fields],
+            key=key,
+            max_batch=manifest.max_batch,
             max_bytes=self.settings.max_unpacked_bytes,
         )

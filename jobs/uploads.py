@@ -24,6 +24,8 @@ ROWS: Mapping[str, str | None] = {
     "text/csv": "csv",
     "application/gzip": None,
 }
+#: The same where the name of the file says it.
+ENDINGS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv"}
 #: What a file may be that a model takes whole, by the model's kind.
 WHOLE: Mapping[str, tuple[str, ...]] = {
     "audio": ("audio/wav", "audio/x-wav", "audio/flac"),
@@ -129,7 +131,7 @@ def purge(engine: sqlalchemy.Engine, store: Store) -> int:
 def by_name(filename: str) -> str | None:
     """How rows are written, by the ending of the file's name."""
     stem = filename.lower().removesuffix(".gz")
-    return next((form for form in ("jsonl", "csv") if stem.endswith(f".{form}")), None)
+    return next((form for ending, form in ENDINGS.items() if stem.endswith(ending)), None)
 
 
 def _base64(sha256: str) -> str:

@@ -24,8 +24,6 @@ def failed(store: Store, chunks: Sequence[Chunk]) -> Iterator[tuple[int, bytes]]
         if chunk.status is Status.COMPLETED:
             faults = store.get(chunk.result["errors_key"])
             wanted = {orjson.loads(line)["line"] for line in faults.splitlines()}
-        where = chunk.inputs
-        data = store.read_range(where["key"], where["etag"], where["start"], where["end"])
-        for line, text in rows.raw(data, where):
+        for line, text in rows.raw(store, chunk.inputs):
             if wanted is None or line in wanted:
                 yield line, text

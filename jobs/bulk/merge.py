@@ -57,9 +57,8 @@ def _copy(store: Store, key: str | None, file: IO[bytes]) -> None:
 
 
 def _refusals(store: Store, manifest: Manifest, chunk: Chunk) -> Iterator[bytes]:
-    where, error = chunk.inputs, chunk.error or {}
-    data = store.read_range(where["key"], where["etag"], where["start"], where["end"])
-    for row in rows.read(data, manifest, where):
+    error = chunk.error or {}
+    for row in rows.read(store, manifest, chunk.inputs):
         yield rows.answer(row, error={"code": error.get("code"), "message": error.get("message")})
 
 

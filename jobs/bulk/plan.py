@@ -2,26 +2,29 @@
 
 from __future__ import annotations
 
+import codecs
 import csv
 import errno
-import itertools
 import tempfile
-import zlib
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import IO
+from typing import IO, TypeVar
 
 from core import errors
+from jobs.bulk import rows
+from jobs.bulk.unpack import unpacked
 from jobs.lease import Held
 from storage.objects import Store
 
-GZIP_MAGIC = b"\x1f\x8b"
-PIECE = 1 << 20
-#: The longest line, in bytes; a request body is not longer either.
-MAX_LINE = 4 << 20
+T = TypeVar("T")
+
+#: The longest first line of a CSV, in bytes.
+MAX_HEADER = 64 << 10
 #: A chunk is done by its rows or by its bytes, whichever comes first: it is held in memory, and is what a crash costs.
 CHUNK_BYTES = 4 << 20
 BATCHES_PER_CHUNK = 32
+#: Each is a row of the database, made in one transaction.
+MAX_CHUNKS = 20_000
 
 
 @dataclass(frozen=True)
@@ -37,11 +40,11 @@ class Span:
 
 @dataclass(frozen=True)
 class Plan:
-    """A file in our own hands, and what it was cut into; `header` of a CSV."""
+    """A file in our own hands, and what it was cut into."""
 
     key: str
     etag: str
-    header: list[str] | None
+    header_end: int | None  #: how many bytes the first line of a CSV takes
     spans: list[Span]
 
 
@@ -55,36 +58,39 @@ def make(
     key: str,
     max_batch: int,
     max_bytes: int,
-) -> Plan | None:
-    """Copy and cut the file that `source` gives; None if the job is not wanted any more.
+) -> Plan:
+    """Copy and cut the file that `source` gives.
 
-    Raises InputUnreadable, InputTooLarge, and what `source` raises; Unavailable when the store or the disk is.
+    Raises InputUnreadable, InputTooLarge, and what `source` raises; Unavailable when the store or the disk is;
+    ModelInterrupted when the job is not wanted any more.
     """
+    held.begin(held.interrupt)
     with tempfile.TemporaryFile(prefix="coatcheck-bulk-") as file:
         size = 0
-        for piece in unpacked(source):
+        for piece in unpacked(_while_wanted(held, source)):
             size += len(piece)
             if size > max_bytes:
                 raise errors.InputTooLarge(f"The file is larger than {max_bytes} bytes", details={"limit": max_bytes})
-            if not held.wanted:
-                return None
             _write(file, piece)
         file.seek(0)
-        header, spans = _cut(file, form, fields, rows=max_batch * BATCHES_PER_CHUNK)
+        header_end, spans = _cut(_Lines(file, held), form, fields, most=max_batch * BATCHES_PER_CHUNK)
         if not spans:
             raise errors.InputUnreadable("The file has no rows")
         file.seek(0)
-        return Plan(key, store.put_file(key, file).etag, header, spans)
+        return Plan(key, store.put_file(key, file).etag, header_end, spans)
 
 
 def make_again(
-    store: Store, found: Iterator[tuple[int, bytes]], header: list[str] | None, *, key: str, max_batch: int
+    store: Store, held: Held, found: Iterator[tuple[int, bytes]], header: bytes | None, *, key: str, max_batch: int
 ) -> Plan:
-    """Rows of an earlier file, by their lines there, as a file of their own; raises InputUnreadable, Unavailable."""
+    """Rows of an earlier file, by their lines there, as a file of their own; raises as `make`."""
+    held.begin(held.interrupt)
     spans: list[Span] = []
-    offset = 0
+    header_end = None if header is None else len(header)
+    offset = header_end or 0
     with tempfile.TemporaryFile(prefix="coatcheck-bulk-") as file:
-        while batch := list(itertools.islice(found, max_batch * BATCHES_PER_CHUNK)):
+        _write(file, header or b"")
+        for batch in _batches(_while_wanted(held, found), max_batch * BATCHES_PER_CHUNK):
             text = b"".join(row + b"\n" for _, row in batch)
             _write(file, text)
             lines = [line for line, _ in batch]
@@ -93,41 +99,28 @@ def make_again(
         if not spans:
             raise errors.InputUnreadable("No row of the earlier job has failed")
         file.seek(0)
-        return Plan(key, store.put_file(key, file).etag, header, spans)
+        return Plan(key, store.put_file(key, file).etag, header_end, spans)
 
 
-def unpacked(source: Iterator[bytes]) -> Iterator[bytes]:
-    """The text in a file, which may be compressed by gzip (RFC 1952); raises InputUnreadable."""
-    first = next(source, b"")
-    while len(first) < len(GZIP_MAGIC) and (more := next(source, b"")):
-        first += more
-    pieces = itertools.chain([first], source)
-    for piece in _gunzip(pieces) if first.startswith(GZIP_MAGIC) else pieces:
-        # In JSON and in CSV a NUL is never itself.
-        if b"\0" in piece:
-            raise errors.InputUnreadable("The file is not text: it holds a NUL byte")
-        yield piece
+def _while_wanted(held: Held, found: Iterator[T]) -> Iterator[T]:
+    """The same, until the job is not wanted any more; raises ModelInterrupted."""
+    for item in found:
+        if not held.wanted:
+            raise errors.ModelInterrupted
+        yield item
 
 
-def _gunzip(source: Iterator[bytes]) -> Iterator[bytes]:
-    """Every member, never more than PIECE at once."""
-    member = zlib.decompressobj(wbits=31)
-    for piece in source:
-        rest = piece
-        while rest:
-            try:
-                found = member.decompress(rest, PIECE)
-            except zlib.error as error:
-                raise errors.InputUnreadable("The file is damaged: it does not gunzip") from error
-            if found:
-                yield found
-            rest = member.unconsumed_tail
-            if member.eof:
-                rest = member.unused_data
-                if rest:
-                    member = zlib.decompressobj(wbits=31)
-    if not member.eof:
-        raise errors.InputUnreadable("The file is damaged: its gzip ends early")
+def _batches(found: Iterator[tuple[int, bytes]], most: int) -> Iterator[list[tuple[int, bytes]]]:
+    batch: list[tuple[int, bytes]] = []
+    size = 0
+    for line, text in found:
+        batch.append((line, text))
+        size += len(text)
+        if len(batch) >= most or size >= CHUNK_BYTES:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
 
 
 def _write(file: IO[bytes], piece: bytes) -> None:
@@ -139,25 +132,34 @@ def _write(file: IO[bytes], piece: bytes) -> None:
         raise errors.Unavailable("The worker's disk is full") from error
 
 
-def _cut(file: IO[bytes], form: str, fields: Collection[str], *, rows: int) -> tuple[list[str] | None, list[Span]]:
-    """The header of a CSV, and the file's rows in spans; raises InputUnreadable, InputTooLarge."""
-    lines = _Lines(file)
+def _cut(lines: _Lines, form: str, fields: Collection[str], *, most: int) -> tuple[int | None, list[Span]]:
+    """How long a CSV's header is, and the file's rows in spans of so many; raises InputUnreadable, InputTooLarge."""
     records = _csv(lines) if form == "csv" else _jsonl(lines)
-    header = next(records, (None, 0))[0] if form == "csv" else None
-    if header is not None:
-        _check_header(header, fields)
-    spans = []
+    header_end = _header_end(lines, next(records, ([], 0))[0], fields) if form == "csv" else None
+    spans: list[Span] = []
     start, line, count = lines.offset, lines.number + 1, 0
     for _, filled in records:
         count += filled
-        if count >= rows or lines.offset - start >= CHUNK_BYTES:
+        if count >= most or lines.offset - start >= CHUNK_BYTES:
             # Megabytes of empty lines are no chunk: nothing could be said of its progress.
             if count:
                 spans.append(Span(start, lines.offset, line, count))
             start, line, count = lines.offset, lines.number + 1, 0
+        if len(spans) > MAX_CHUNKS:
+            issue = f"The file is over {MAX_CHUNKS} chunks of {most} rows or {CHUNK_BYTES} bytes"
+            raise errors.InputTooLarge(issue, details={"limit": MAX_CHUNKS})
     if count:
         spans.append(Span(start, lines.offset, line, count))
-    return header, spans
+    return header_end, spans
+
+
+def _header_end(lines: _Lines, header: Sequence[str], fields: Collection[str]) -> int:
+    """How many bytes the first line takes; raises InputUnreadable, InputTooLarge."""
+    if lines.offset > MAX_HEADER:
+        issue = f"The first line of a CSV is longer than {MAX_HEADER} bytes"
+        raise errors.InputTooLarge(issue, details={"line": 1, "limit": MAX_HEADER})
+    _check_header(header, fields)
+    return lines.offset
 
 
 def _check_header(header: Sequence[str], fields: Collection[str]) -> None:
@@ -172,39 +174,43 @@ def _check_header(header: Sequence[str], fields: Collection[str]) -> None:
 class _Lines:
     """The lines of a file, which knows how far it was read."""
 
-    def __init__(self, file: IO[bytes]) -> None:
+    def __init__(self, file: IO[bytes], held: Held) -> None:
         self._file = file
+        self._held = held
+        self._row_start = 0
         self.offset = 0  #: of the byte after the last line
         self.number = 0  #: of the last line
+        self.first = 1  #: that the row which is being read starts on
 
     def __iter__(self) -> Iterator[bytes]:
-        while line := self._file.readline(MAX_LINE + 1):
+        """Each with its newline; the first without a byte order mark. Raises InputTooLarge, ModelInterrupted."""
+        for line in _while_wanted(self._held, iter(lambda: self._file.readline(rows.MAX_ROW + 1), b"")):
             self.number += 1
-            if len(line) > MAX_LINE:
-                issue = f"Line {self.number} is longer than {MAX_LINE} bytes"
-                raise errors.InputTooLarge(issue, details={"line": self.number, "limit": MAX_LINE})
             self.offset += len(line)
-            yield line
+            if self.offset - self._row_start > rows.MAX_ROW:
+                issue = f"The row on line {self.first} is longer than {rows.MAX_ROW} bytes"
+                raise errors.InputTooLarge(issue, details={"line": self.first, "limit": rows.MAX_ROW})
+            yield line.removeprefix(codecs.BOM_UTF8) if self.number == 1 else line
+
+    def end_row(self) -> None:
+        self._row_start, self.first = self.offset, self.number + 1
 
 
-Record = tuple[list[str] | None, int]
+Record = tuple[list[str], int]
 
 
 def _jsonl(lines: _Lines) -> Iterator[Record]:
     for line in lines:
-        yield None, int(not line.isspace())
+        lines.end_row()
+        yield [], int(bool(line) and not line.isspace())
 
 
 def _csv(lines: _Lines) -> Iterator[Record]:
-    """Records of RFC 4180, whose quoted fields may hold newlines."""
-    csv.field_size_limit(MAX_LINE)
-    reader = csv.reader((line.decode("utf-8-sig" if lines.number == 1 else "utf-8") for line in lines), strict=True)
-    first = 1
     try:
-        for record in reader:
+        for record, _ in rows.records(lines):
+            lines.end_row()
             yield record, int(bool(record))
-            first = lines.number + 1
     except UnicodeDecodeError as error:
         raise errors.InputUnreadable(f"Line {lines.number} is not UTF-8") from error
     except csv.Error as error:
-        raise errors.InputUnreadable(f"The row on line {first} is not CSV: {error}") from error
+        raise errors.InputUnreadable(f"The row on line {lines.first} is not CSV: {error}") from error

@@ -99,8 +99,8 @@ def park(engine: sqlalchemy.Engine, job: Claimed, plan: Plan, *, units: int) -> 
     before, inputs = 0, []
     offsets = []
     for part, span in enumerate(plan.spans):
-        where = {"parent": job.id.hex, "part": part, "key": plan.key, "etag": plan.etag, "header": plan.header}
-        inputs.append(database.dumps({**where, **vars(span)}))
+        where = {"key": plan.key, "etag": plan.etag, "header_end": plan.header_end, **vars(span)}
+        inputs.append(database.dumps({"parent": job.id.hex, "part": part, **where}))
         offsets.append(before)
         before += span.rows * units
     values = {"id": job.id, "attempt": job.attempt, "kind": Kind.CHUNK, "inputs": inputs, "before": offsets}

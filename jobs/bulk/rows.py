@@ -5,7 +5,7 @@ from __future__ import annotations
 import codecs
 import csv
 import io
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,9 +14,12 @@ import orjson
 from core import errors
 from inference import schema
 from inference.manifest import Manifest
+from storage.objects import Store
 
 ID = "id"
 MAX_ID = 256
+#: The longest row, in bytes; a request body is not longer either.
+MAX_ROW = 4 << 20
 
 
 @dataclass(slots=True)
@@ -29,37 +32,42 @@ class Row:
     error: errors.CoatcheckError | None = None
 
 
-def read(data: bytes, manifest: Manifest, chunk: Mapping[str, Any]) -> Iterator[Row]:
-    """Every row of a chunk's bytes, which start on its `line`; empty lines are none.
+def read(store: Store, manifest: Manifest, chunk: Mapping[str, Any]) -> Iterator[Row]:
+    """Every row of a chunk, which starts on its `line`; empty lines are none. Raises InputChanged, Unavailable.
 
     A chunk of rows that are answered again says in `lines` where each was at first.
     """
-    line, header, lines = chunk["line"], chunk["header"], iter(chunk.get("lines") or ())
-    records = _jsonl(data, line) if header is None else _csv(data, line, header, manifest)
-    for row, raw in records:
-        row.line = next(lines, row.line)
-        if isinstance(raw, errors.CoatcheckError):
-            row.error = raw
-        else:
-            _check(row, raw, manifest)
-        yield row
+    data, names = _data(store, chunk), header(store, chunk)
+    records = _jsonl(data, chunk["line"]) if names is None else _csv(data, chunk["line"], _columns(names), manifest)
+    return _rows(records, manifest, iter(chunk["lines"] or ()))
 
 
-def raw(data: bytes, chunk: Mapping[str, Any]) -> Iterator[tuple[int, bytes]]:
-    """Every row of a chunk's bytes as it was written, by its line."""
-    lines = iter(chunk.get("lines") or ())
-    if chunk["header"] is None:
+def raw(store: Store, chunk: Mapping[str, Any]) -> Iterator[tuple[int, bytes]]:
+    """Every row of a chunk as it was written, by its line; raises InputChanged, Unavailable."""
+    data, lines = _data(store, chunk), iter(chunk["lines"] or ())
+    if chunk["header_end"] is None:
         found = _lines(data, chunk["line"])
     else:
-        found = ((number, _written(record)) for number, record in _records(data, chunk["line"]))
-    for number, text in found:
-        yield next(lines, number), text
+        found = ((line, text) for line, _, text in _csv_records(data, chunk["line"]))
+    return ((next(lines, line), text.rstrip(b"\r\n")) for line, text in found)
 
 
-def _written(record: list[str]) -> bytes:
-    text = io.StringIO(newline="")
-    csv.writer(text, lineterminator="").writerow(record)
-    return text.getvalue().encode()
+def header(store: Store, chunk: Mapping[str, Any]) -> bytes | None:
+    """The first line of the chunk's file, if that is a CSV; raises InputChanged, Unavailable."""
+    if chunk["header_end"] is None:
+        return None
+    return store.read_range(chunk["key"], chunk["etag"], 0, chunk["header_end"])
+
+
+def records(lines: Iterable[bytes]) -> Iterator[tuple[list[str], int]]:
+    """Records of a CSV (RFC 4180), which may go over several lines, each with how many lines were read by its end.
+
+    A line ends with a newline, and with nothing else. Raises csv.Error, UnicodeDecodeError.
+    """
+    csv.field_size_limit(MAX_ROW)
+    reader = csv.reader((line.decode() for line in lines), strict=True)
+    for record in reader:
+        yield record, reader.line_num
 
 
 def answer(row: Row, **said: Any) -> bytes:
@@ -82,14 +90,32 @@ def _lines(data: bytes, first: int) -> Iterator[tuple[int, bytes]]:
             yield number, line
 
 
-def _records(data: bytes, first: int) -> Iterator[tuple[int, list[str]]]:
-    csv.field_size_limit(len(data))
-    reader = csv.reader(io.StringIO(data.decode(), newline=""), strict=True)
+def _data(store: Store, chunk: Mapping[str, Any]) -> bytes:
+    return store.read_range(chunk["key"], chunk["etag"], chunk["start"], chunk["end"])
+
+
+def _columns(text: bytes) -> list[str]:
+    return next(records(io.BytesIO(text.removeprefix(codecs.BOM_UTF8))))[0]
+
+
+def _csv_records(data: bytes, first: int) -> Iterator[tuple[int, list[str], bytes]]:
+    """Each with the line it starts on, and as it was written."""
+    lines = io.BytesIO(data).readlines()
     before = 0
-    for record in reader:
-        number, before = first + before, reader.line_num
+    for record, count in records(lines):
         if record:
-            yield number, record
+            yield first + before, record, b"".join(lines[before:count])
+        before = count
+
+
+def _rows(found: Iterator[tuple[Row, Any]], manifest: Manifest, lines: Iterator[int]) -> Iterator[Row]:
+    for row, given in found:
+        row.line = next(lines, row.line)
+        if isinstance(given, errors.CoatcheckError):
+            row.error = given
+        else:
+            _check(row, given, manifest)
+        yield row
 
 
 def _jsonl(data: bytes, first: int) -> Iterator[tuple[Row, Any]]:
@@ -97,19 +123,21 @@ def _jsonl(data: bytes, first: int) -> Iterator[tuple[Row, Any]]:
         try:
             yield Row(number), orjson.loads(line)
         except orjson.JSONDecodeError as error:
-            yield Row(number), errors.InvalidInput.field("row", f"is not valid JSON: {error}")
+            # Its line is a row's own: always the first.
+            issue = f"is not valid JSON: {error.msg} at column {error.colno}"
+            yield Row(number), errors.InvalidInput.field("row", issue)
 
 
-def _csv(data: bytes, first: int, header: Sequence[str], manifest: Manifest) -> Iterator[tuple[Row, Any]]:
+def _csv(data: bytes, first: int, columns: Sequence[str], manifest: Manifest) -> Iterator[tuple[Row, Any]]:
     types = {field.name: field.type for field in manifest.fields}
-    for number, record in _records(data, first):
+    for number, record, _ in _csv_records(data, first):
         row = Row(number)
-        if len(record) != len(header):
-            issue = f"has {len(record)} columns, but the first line of the file has {len(header)}"
+        if len(record) != len(columns):
+            issue = f"has {len(record)} columns, but the first line of the file has {len(columns)}"
             yield row, errors.InvalidInput.field("row", issue)
             continue
         # A CSV has no types and no null: an empty cell is a field that was left out.
-        cells = {name: _typed(cell, types.get(name)) for name, cell in zip(header, record, strict=True) if cell}
+        cells = {name: _typed(cell, types.get(name)) for name, cell in zip(columns, record, strict=True) if cell}
         yield row, cells
 
 
@@ -139,7 +167,7 @@ def _check(row: Row, raw: Any, manifest: Manifest) -> None:
         given = raw.pop(ID, None)
         if isinstance(given, bool) or not isinstance(given, (str, int, type(None))) or len(str(given)) > MAX_ID:
             row.error = errors.InvalidInput.field(
-                ID, f"must be a string or a whole number of at most {MAX_ID} characters"
+                ID, f"must be a string of at most {MAX_ID} characters or a whole number of at most 64 bits"
             )
             return
         row.id = given

@@ -45,12 +45,12 @@ def folder(bulk_id: uuid.UUID) -> str:
 def answer(store: Store, model: Model, held: Held) -> run.Outcome:
     """Answer a chunk and store its part, under this attempt's own name; raises InputChanged, Unavailable."""
     job, chunk, manifest = held.job, held.job.inputs, model.bundle.manifest
-    data = store.read_range(chunk["key"], chunk["etag"], chunk["start"], chunk["end"])
+    found = rows.read(store, manifest, chunk)
     part, started = _Part(), time.perf_counter()
     interrupt = Interrupt()
     held.begin(interrupt)
     try:
-        for row, said in _answers(model, held, interrupt, rows.read(data, manifest, chunk)):
+        for row, said in _answers(model, held, interrupt, found):
             if isinstance(said, errors.CoatcheckError) and job.options["return_errors"] == FAIL_FAST:
                 return run.Outcome(held, error=_located(said, row))
             _add(part, row, said, explain=bool(job.options.get("explain")))

@@ -9,8 +9,10 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import click
 import pytest
 
+from cli.remote import Remote
 from local import platform_processes
 from local.child import Child
 from local.state import free_port
@@ -39,7 +41,9 @@ def command(platform: Platform, quiet: None, spawn: Callable[..., Child], tmp_pa
 
 
 @pytest.mark.timeout(180)
-def test_files_of_rows_and_recordings_go_in_and_answers_come_out(command: Command, tmp_path: Path) -> None:
+def test_files_of_rows_and_recordings_go_in_and_answers_come_out(
+    command: Command, tmp_path: Path, platform: Platform
+) -> None:
     (tmp_path / "rows.jsonl").write_text('{"id": "a", "text": "Great"}\n{"id": "b", "text": ""}\n')
     done = command("submit", "rows.jsonl", "--model", "sentiment")
     assert done.returncode == 0, done.stderr
@@ -55,18 +59,52 @@ def test_files_of_rows_and_recordings_go_in_and_answers_come_out(command: Comman
     listed = command("jobs")
     assert listed.stdout.count("completed") == 2
     job_id = next(line.split()[0] for line in listed.stdout.splitlines() if "speech" in line)
-    assert json.loads(command("result", job_id).stdout)["segments"]
+    short = command("result", job_id).stdout
+    assert json.loads(short)["segments"]
+
+    # As if it were a large one.
+    platform.store.put("large.json", short.encode())
+    stored = f'{{"stored_key": "large.json", "bytes": {len(short)}}}'
+    platform.execute("UPDATE job_results SET body = CAST(:body AS json) WHERE body ->> 'segments' <> ''", body=stored)
+    assert command("result", job_id).stdout == short
+    assert command("result", job_id, "-o", "large.json").returncode == 0
+    assert (tmp_path / "large.json").read_text() == short
 
 
 def test_what_cannot_work_is_said_in_a_sentence_before_anything_is_sent(command: Command, tmp_path: Path) -> None:
     (tmp_path / "rows.txt").write_text("x")
     (tmp_path / "empty.jsonl").touch()
+    for name in ("out.errors.jsonl", "same.jsonl"):
+        (tmp_path / name).write_text('{"text": ""}')
     for arguments, said in (
         (("rows.txt",), "add --format jsonl or csv"),
         (("empty.jsonl",), "is empty"),
         (("nothing.jsonl",), "does not exist"),
+        (("same.jsonl", "-o", "same.jsonl"), "same.jsonl is the input"),
+        (("out.errors.jsonl", "-o", "out.jsonl"), "out.errors.jsonl is the input"),
     ):
         done = command("submit", *arguments)
         assert done.returncode != 0
         assert said in done.stderr
         assert "Traceback" not in done.stderr
+    done = command("submit", "same.jsonl", "--fail-fast")
+    assert "Line 1: Input validation failed: text must have at least 1 character" in done.stderr
+
+
+def test_a_name_that_is_no_text_and_an_output_that_is_no_file_are_as_good(command: Command, tmp_path: Path) -> None:
+    name = os.fsdecode(b"bad\xff.jsonl")
+    (tmp_path / name).write_text('{"text": ""}\n')
+    done = command("submit", name, "-o", "/dev/stdout")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["line"] == 1
+    assert not Path("/dev/stdout.errors.jsonl").exists()
+
+
+@pytest.mark.parametrize("size", [2, 4])
+def test_a_file_that_changes_while_it_is_sent_is_named(platform: Platform, tmp_path: Path, size: int) -> None:
+    (tmp_path / "rows.jsonl").write_bytes(b"{}\n")
+    with (
+        (tmp_path / "rows.jsonl").open("rb") as file,
+        pytest.raises(click.ClickException, match="was changed"),
+    ):
+        Remote("http://127.0.0.1", "key").send(platform.settings.s3_endpoint_url, {}, file, size, lambda _: None)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import flask.testing
+import pytest
 import urllib3
 
 from tests.bulk.conftest import Send, post_file
@@ -50,3 +51,9 @@ def test_a_repeated_upload_request_gives_the_same_place_and_stores_no_signature(
     assert made[0]["upload_id"] == made[1]["upload_id"]
     assert post_file(made[1]["url"], made[1]["fields"], b"x\n1\n2"[:5], "text/csv").status < 300
     assert platform.one("SELECT count(*) FROM idempotency_keys WHERE reply :: text LIKE '%signature%'") == (0,)
+
+
+@pytest.mark.parametrize("name", ["rows.jsonl.gz", "ROWS.NDJSON.GZ"])
+def test_the_name_of_a_gzip_says_how_its_rows_are_written(client: Client, upload: Send, name: str) -> None:
+    upload_id = upload(b"x", "application/gzip", filename=name)
+    assert client.post("/api/v1/jobs", json={"upload_id": upload_id}).status_code == 202

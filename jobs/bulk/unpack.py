@@ -1,0 +1,49 @@
+"""The text in a file, plain or compressed, in pieces that fit in memory."""
+
+from __future__ import annotations
+
+import itertools
+import zlib
+from collections.abc import Iterator
+
+from core import errors
+
+GZIP_MAGIC = b"\x1f\x8b"
+PIECE = 1 << 20
+#: zlib copies what is behind a member: of a file of many small ones, for each of them.
+SIP = 16 << 10
+
+
+def unpacked(source: Iterator[bytes]) -> Iterator[bytes]:
+    """The text in a file, which may be compressed by gzip (RFC 1952); raises InputUnreadable."""
+    first = next(source, b"")
+    while len(first) < len(GZIP_MAGIC) and (more := next(source, b"")):
+        first += more
+    pieces = itertools.chain([first], source)
+    for piece in _gunzip(pieces) if first.startswith(GZIP_MAGIC) else pieces:
+        # In JSON and in CSV a NUL is never itself.
+        if b"\0" in piece:
+            raise errors.InputUnreadable("The file is not text: it holds a NUL byte")
+        yield piece
+
+
+def _gunzip(source: Iterator[bytes]) -> Iterator[bytes]:
+    """Every member, never more than PIECE at once; zeros behind a member are padding, as `gzip` takes them."""
+    member = zlib.decompressobj(wbits=31)
+    for sip in (piece[start : start + SIP] for piece in source for start in range(0, len(piece), SIP)):
+        rest = sip
+        while rest:
+            if member.eof:
+                rest = rest.lstrip(b"\0")
+                if not rest:
+                    break
+                member = zlib.decompressobj(wbits=31)
+            try:
+                found = member.decompress(rest, PIECE)
+            except zlib.error as error:
+                raise errors.InputUnreadable("The file is damaged: it does not gunzip") from error
+            if found:
+                yield found
+            rest = member.unused_data if member.eof else member.unconsumed_tail
+    if not member.eof:
+        raise errors.InputUnreadable("The file is damaged: its gzip ends early")

@@ -1,0 +1,67 @@
+"""The rows of an ended job that have no answer, handed in again."""
+
+from __future__ import annotations
+
+import flask.testing
+import pytest
+
+from core import ids
+from jobs.drain import Drainer
+from tests.bulk.conftest import Run, Send
+from tests.bulk.test_life import ROWS, lines, output, show, step, submit
+from tests.conftest import Platform
+
+Client = flask.testing.FlaskClient
+
+
+@pytest.mark.parametrize("form", ["jsonl", "csv"])
+def test_only_the_failed_rows_can_be_handed_in_again(
+    client: Client, upload: Send, work: Run, drainer: Drainer, platform: Platform, form: str
+) -> None:
+    rows = [{"id": f"r{number}", "text": f"Fine, {number}\nand so on"} for number in range(9000)]
+    if form == "csv":
+        data = "id,text\n" + "".join(f'{row["id"]},"{row["text"]}"\n' for row in rows)
+        upload_id = upload(data.encode(), "text/csv")
+    else:
+        upload_id = upload(lines(rows))
+    job_id = submit(client, upload_id)
+    step(drainer)
+    second = "WHERE kind = 'chunk' AND inputs ->> 'part' = '1'"
+    platform.execute(f"UPDATE jobs SET status = 'processing', attempt = 1, lease_expires_at = now() {second}")
+    platform.execute(f"UPDATE jobs SET status = 'failed', error = CAST(:lost AS json) {second}", lost='{"code": "X"}')
+    work()
+    before = output(show(client, job_id))
+    failed = [row for row in before if "error" in row]
+    assert [row["id"] for row in failed] == [row["id"] for row in rows[8192:]]
+    again = client.post(f"/api/v1/jobs/{job_id}/retry?rows=failed")
+    assert again.status_code == 202, again.text
+    work()
+    found = output(show(client, again.json["job_id"]))
+    assert [(row["line"], row["id"]) for row in found] == [(row["line"], row["id"]) for row in failed]
+    assert {row["prediction"] for row in found} == {"positive"}
+    answer = client.post(f"/api/v1/jobs/{again.json['job_id']}/retry?rows=failed")
+    assert (answer.status_code, answer.json["error"]["code"]) == (409, "JOB_STATE_CONFLICT")
+
+
+def test_of_a_job_that_was_canceled_before_any_row_was_reached_all_rows_have_no_answer(
+    client: Client, upload: Send, work: Run
+) -> None:
+    job_id = submit(client, upload(lines(ROWS[:5])))
+    client.post(f"/api/v1/jobs/{job_id}/cancel")
+    again = client.post(f"/api/v1/jobs/{job_id}/retry?rows=failed")
+    assert again.status_code == 202, again.text
+    work()
+    assert [row["id"] for row in output(show(client, again.json["job_id"]))] == [row["id"] for row in ROWS[:5]]
+
+
+def test_rows_that_are_handed_in_again_are_cut_by_their_bytes_too(
+    client: Client, upload: Send, work: Run, platform: Platform
+) -> None:
+    rows = [{"id": number, "text": "x" * 2_500_000} for number in range(3)]
+    job_id = submit(client, upload(lines(rows)))
+    work()
+    again = client.post(f"/api/v1/jobs/{job_id}/retry?rows=failed").json["job_id"]
+    work()
+    assert show(client, again)["rows"] == {"total": 3, "done": 3, "failed": 3}
+    chunks = "SELECT count(*) FROM jobs WHERE parent_id = :id"
+    assert platform.one(chunks, id=ids.parse_job_id(again)) == (2,)
