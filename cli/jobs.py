@@ -22,7 +22,7 @@ WHOLE = {
     ".jpeg": "image/jpeg", ".tif": "image/tiff", ".tiff": "image/tiff",
 }  # fmt: skip
 ENDED = ("completed", "failed", "canceled", "expired")
-WIDE = 110
+WIDE = 120
 #: On the terminal, away from what is piped on.
 screen = Console(stderr=True)
 
