@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import csv
 import errno
 import tempfile
@@ -183,14 +182,14 @@ class _Lines:
         self.first = 1  #: that the row which is being read starts on
 
     def __iter__(self) -> Iterator[bytes]:
-        """Each with its newline; the first without a byte order mark. Raises InputTooLarge, ModelInterrupted."""
+        """Each with its newline; raises InputTooLarge, ModelInterrupted."""
         for line in _while_wanted(self._held, iter(lambda: self._file.readline(rows.MAX_ROW + 1), b"")):
             self.number += 1
             self.offset += len(line)
             if self.offset - self._row_start > rows.MAX_ROW:
                 issue = f"The row on line {self.first} is longer than {rows.MAX_ROW} bytes"
                 raise errors.InputTooLarge(issue, details={"line": self.first, "limit": rows.MAX_ROW})
-            yield line.removeprefix(codecs.BOM_UTF8) if self.number == 1 else line
+            yield line
 
     def end_row(self) -> None:
         self._row_start, self.first = self.offset, self.number + 1
@@ -202,7 +201,7 @@ Record = tuple[list[str], int]
 def _jsonl(lines: _Lines) -> Iterator[Record]:
     for line in lines:
         lines.end_row()
-        yield [], int(bool(line) and not line.isspace())
+        yield [], int(not line.isspace())
 
 
 def _csv(lines: _Lines) -> Iterator[Record]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import csv
 import io
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -83,8 +82,6 @@ def refusal(row: Row, error: errors.CoatcheckError) -> bytes:
 
 
 def _lines(data: bytes, first: int) -> Iterator[tuple[int, bytes]]:
-    if first == 1:
-        data = data.removeprefix(codecs.BOM_UTF8)
     for number, line in enumerate(data.split(b"\n"), first):
         if line and not line.isspace():
             yield number, line
@@ -95,7 +92,7 @@ def _data(store: Store, chunk: Mapping[str, Any]) -> bytes:
 
 
 def _columns(text: bytes) -> list[str]:
-    return next(records(io.BytesIO(text.removeprefix(codecs.BOM_UTF8))))[0]
+    return next(records(io.BytesIO(text)))[0]
 
 
 def _csv_records(data: bytes, first: int) -> Iterator[tuple[int, list[str], bytes]]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import itertools
 import zlib
 from collections.abc import Iterator
@@ -15,16 +16,27 @@ SIP = 16 << 10
 
 
 def unpacked(source: Iterator[bytes]) -> Iterator[bytes]:
-    """The text in a file, which may be compressed by gzip (RFC 1952); raises InputUnreadable."""
-    first = next(source, b"")
-    while len(first) < len(GZIP_MAGIC) and (more := next(source, b"")):
-        first += more
+    """The text in a file, which may be compressed by gzip (RFC 1952), without a byte order mark.
+
+    Raises InputUnreadable.
+    """
+    first = _head(source, len(GZIP_MAGIC))
     pieces = itertools.chain([first], source)
-    for piece in _gunzip(pieces) if first.startswith(GZIP_MAGIC) else pieces:
+    text = _gunzip(pieces) if first.startswith(GZIP_MAGIC) else pieces
+    head = _head(text, len(codecs.BOM_UTF8)).removeprefix(codecs.BOM_UTF8)
+    for piece in itertools.chain([head], text):
         # In JSON and in CSV a NUL is never itself.
         if b"\0" in piece:
             raise errors.InputUnreadable("The file is not text: it holds a NUL byte")
         yield piece
+
+
+def _head(source: Iterator[bytes], size: int) -> bytes:
+    """As many of the next pieces as hold so many bytes."""
+    found = next(source, b"")
+    while len(found) < size and (more := next(source, b"")):
+        found += more
+    return found
 
 
 def _gunzip(source: Iterator[bytes]) -> Iterator[bytes]:
