@@ -88,3 +88,4 @@ def test_a_tenant_whose_receivers_all_hang_does_not_hold_up_another(
     platform.execute("UPDATE webhook_deliveries SET status = 'failed', finished_at = now() WHERE status = 'pending'")
     release.set()
     thread.join(60)
+    assert not thread.is_alive()
