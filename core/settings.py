@@ -30,8 +30,12 @@ _HOST = validate.Regexp(
 #: The schedule of Standard Webhooks 1.0, in seconds.
 _SCHEDULE = (0, 5, 5 * 60, 30 * 60, 2 * 3600, 5 * 3600, 10 * 3600, 14 * 3600, 20 * 3600, 24 * 3600)
 _MAX_DELAY_S = 7 * 86_400
-#: Not read here, but ours: what `.coatcheck/env` hands to clients, and what a worker's parent hands to its children.
-_OTHERS = ("URL", "API_KEY", "ADMIN_KEY", "WORKER_INCARNATION", "WORKER_STOP_FILE")
+#: Not read here, but ours: what `.coatcheck/env` hands to clients, what a worker's parent hands to its children, and
+#: what the proxy reads.
+_OTHERS = (
+    "URL", "API_KEY", "ADMIN_KEY", "WORKER_INCARNATION", "WORKER_STOP_FILE", "ALIVE_FILE",
+    "MAX_CONNECTIONS", "TLS_CERTIFICATE", "TLS_KEY",
+)  # fmt: skip
 
 
 def _buckets(given: list[str]) -> None:
@@ -79,6 +83,7 @@ class Settings:
     max_wait_s: float
     max_waiters: int
     max_streams: int
+    request_threads: int  #: for requests that neither wait nor stream
     job_ttl_s: int  #: how long an accepted job may take before it expires
     lease_s: float
     heartbeat_s: float
@@ -94,6 +99,11 @@ class Settings:
     webhook_timeout_s: float  #: what one call may take in all
     webhook_disable_s: int  #: an endpoint that fails for so long is switched off
     webhook_senders: int  #: calls that one process makes at once
+
+    @property
+    def api_threads(self) -> int:
+        """Threads of an API process: whoever waits or streams holds one, and takes none from the others."""
+        return self.max_waiters + self.max_streams + self.request_threads
 
 
 def load() -> Settings:
@@ -173,6 +183,7 @@ def _read(env: environs.Env) -> dict[str, Any]:
             "max_run_timeout_s": env.int("MAX_RUN_TIMEOUT_S", 3600, validate=validate.Range(1)),
             "grace_s": env.float("GRACE_S", 20.0, validate=validate.Range(0)),
             "max_streams": env.int("MAX_STREAMS", 16, validate=validate.Range(0)),
+            "request_threads": env.int("REQUEST_THREADS", 96, validate=validate.Range(8, 1024)),
             "slice_s": env.float("SLICE_S", 5.0, validate=positive),
             "max_attempts": env.int("MAX_ATTEMPTS", 4, validate=validate.Range(1)),
             "max_losses": env.int("MAX_LOSSES", 3, validate=validate.Range(1)),

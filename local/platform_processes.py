@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import sys
-import urllib.error
-import urllib.request
 from collections.abc import Mapping
 from pathlib import Path
 
+from core import alive
+from local import engines, proxy
 from local.child import Program
 from local.state import State
+
+#: In the folder `run`, which is the owner's alone; relative, since a deep folder would make the path too long.
+API_SOCKET, FLOWER_SOCKET = "api.sock", "flower.sock"
 
 
 def environment(root: Path, state: State, urls: Mapping[str, str], environ: Mapping[str, str]) -> dict[str, str]:
@@ -41,41 +45,64 @@ def command(*arguments: str) -> list[str]:
 def programs(state: State, env: Mapping[str, str]) -> tuple[list[Program], list[Program]]:
     """Those that may start before the models are there, and those that had better wait."""
     celery = (sys.executable, "-m", "celery", "-A", "workers.app")
-    ports = state.ports
-    api = (
-        sys.executable, "-m", "granian", "--interface", "wsgi", "--factory", "api:create_app", "--host", "127.0.0.1",
-        "--port", str(ports["api"]), "--workers", "1", "--blocking-threads", "64", "--log-level", "warning",
-    )  # fmt: skip
-    flower_env = {**env, "FLOWER_BASIC_AUTH": f"coatcheck:{state.secrets['flower']}"}
-    flower = (*celery, "flower", "--address=127.0.0.1", f"--port={ports['flower']}")
     worker = (*celery, "worker", "-Q", "cpu", "-n", "cpu@%h", "--concurrency", "1", "-l", "WARNING")
-    io = (
-        *celery,
-        "worker",
-        "-Q",
-        "webhooks,control",
-        "-P",
-        "threads",
-        "-n",
-        "io@%h",
-        "--concurrency",
-        "4",
-        "-l",
-        "WARNING",
-    )
+    io = (*celery, "worker", "-Q", "webhooks,control", "-P", "threads", "-n", "io@%h", "--concurrency", "4")
     beat = (*celery, "beat", "-s", str(state.run / "beat-schedule"), "--pidfile=", "-l", "WARNING")
     early = [
-        Program("worker", worker, env, grace_s=40),
-        Program("io", io, env, grace_s=25),
-        Program("api", api, env, grace_s=15),
+        _beating(Program("worker", worker, env, grace_s=40), state),
+        _beating(Program("io", (*io, "-l", "WARNING"), env, grace_s=25), state),
+        *door(state, env),
     ]
-    return early, [Program("beat", beat, env), Program("flower", flower, flower_env)]
+    return early, [_beating(Program("beat", beat, env), state), _flower(state, celery, env)]
+
+
+def door(state: State, env: Mapping[str, str]) -> list[Program]:
+    """The API, and the proxy before it: only the proxy has ports, which anybody on this machine can reach."""
+    ports, here = state.ports, "127.0.0.1"
+    doors = proxy.Doors(
+        api_listen=f"{here}:{ports['api']}",
+        metrics_listen=f"{here}:{ports['metrics']}",
+        flower_listen=f"{here}:{ports['flower']}",
+        api=f"unix:{API_SOCKET}",
+        flower=f"unix:{FLOWER_SOCKET}",
+    )
+    user = f"coatcheck:{state.secrets['flower']}"
+    api = Program(
+        "api",
+        (*command("serve"), "--socket", API_SOCKET),
+        env,
+        grace_s=15,
+        cwd=state.run,
+        answers=lambda: alive.asked(state.run, API_SOCKET, "/healthz"),
+    )
+    front = proxy.program(state.run, doors, proxy.limits(), flower_user=user, environ={"PATH": env["PATH"]})
+    # Whatever it says: when the API does not answer, it says so.
+    there = f"http://{doors.api_listen}/healthz"
+    return [api, dataclasses.replace(front, answers=lambda: alive.served(there) is not None)]
+
+
+def _flower(state: State, celery: tuple[str, ...], env: Mapping[str, str]) -> Program:
+    return Program(
+        "flower",
+        (*celery, "flower", f"--unix-socket={FLOWER_SOCKET}"),
+        {**env, "FLOWER_BASIC_AUTH": f"coatcheck:{state.secrets['flower']}"},
+        cwd=state.run,
+        answers=lambda: alive.asked(state.run, FLOWER_SOCKET, "/healthcheck"),
+    )
+
+
+def _beating(program: Program, state: State) -> Program:
+    """One that shows by the age of a file that it goes round; without Redis it stands still, and is not to blame."""
+    file = state.run / f"{program.name}.alive"
+    file.unlink(missing_ok=True)
+    redis_url = program.env["REDIS_URL"]
+    return dataclasses.replace(
+        program,
+        env={**program.env, "COATCHECK_ALIVE_FILE": str(file)},
+        answers=lambda: alive.beats(file) or not engines.redis_ready(redis_url),
+    )
 
 
 def answers(url: str) -> bool:
     """Whether a GET gives 200."""
-    try:
-        with urllib.request.urlopen(url, timeout=5) as response:  # noqa: S310 - our own loopback address
-            return bool(response.status == 200)
-    except (urllib.error.URLError, OSError):
-        return False
+    return alive.served(url) == 200

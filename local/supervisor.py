@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import os
 import signal
@@ -14,8 +15,8 @@ from pathlib import Path
 
 import click
 
-from core import settings
-from local import child, engines, platform_processes, state
+from core import alive, settings
+from local import child, engines, platform_processes, state, vigil
 from local.child import Child, Program
 from local.state import State, read_json, write_private
 
@@ -39,6 +40,7 @@ class Supervisor:
         self.environ = environ
         self.children: list[Child] = []
         self.stopping = False
+        self._vigil = vigil.Vigil()
 
     def start(self) -> dict[str, str]:
         """Bring everything up and return the environment that clients need; raises StartFailed."""
@@ -72,16 +74,16 @@ class Supervisor:
             self._launch(program)
         with _step("api and workers ready"):
             self._until(lambda: platform_processes.answers(client["COATCHECK_URL"] + "/ready"), "api")
-            self._until(
-                lambda: platform_processes.answers(f"http://127.0.0.1:{self.state.ports['flower']}/healthcheck"),
-                "flower",
-            )
+            self._until(lambda: alive.asked(self.state.run, platform_processes.FLOWER_SOCKET, "/healthcheck"), "flower")
         return client
 
     def watch(self) -> None:
-        """Start again whatever dies, until asked to stop."""
+        """Start again whatever dies or gives no answer any more, until asked to stop."""
         pause: dict[str, float] = {}
         while not self.stopping:
+            for silent in self._vigil.silent(self.children):
+                click.echo(f"{silent.program.name} has not answered for {vigil.SILENT_S:.0f} s; ending it", err=True)
+                silent.kill()
             for dead in [item for item in self.children if not item.alive]:
                 name, lived = dead.program.name, time.monotonic() - dead.started_at
                 wait = min(30.0, pause.get(name, 0.5) * 2) if lived < QUICK_DEATH_S else 0.5
@@ -97,6 +99,7 @@ class Supervisor:
     def stop(self) -> None:
         """End everything in the reverse order; nothing is left when this returns."""
         self.stopping = True
+        self._vigil.close()
         platform = [item for item in self.children if item.program.name not in ("postgres", "valkey", "seaweedfs")]
         # Workers finish what they hold, while the engines are still there.
         for item in platform:
@@ -114,7 +117,7 @@ class Supervisor:
         for engine in wanted:
             engine.prepare()
         for engine in wanted:
-            self._launch(engine.program)
+            self._launch(dataclasses.replace(engine.program, answers=engine.ready))
         for engine in wanted:
             with _step(f"{engine.program.name} ready"):
                 self._until(engine.ready, engine.program.name)

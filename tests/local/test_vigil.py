@@ -1,0 +1,124 @@
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from core import alive
+from local.child import Child, Program
+from local.vigil import Vigil
+from tests.conftest import until
+
+#: Answers over a Unix socket, one caller after the other.
+SERVER = """
+import http.server, socketserver
+class Answers(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_response(204)
+        self.end_headers()
+    def address_string(self):
+        return "-"
+class Server(socketserver.UnixStreamServer):
+    def get_request(self):
+        return super().get_request()[0], ("-", 0)
+Server("x.sock", Answers).serve_forever()
+"""
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Child]]:
+    started: list[Child] = []
+
+    def run(code: str, answers: Callable[[], bool] | None) -> Child:
+        program = Program("one", (sys.executable, "-c", code), dict(os.environ), grace_s=1, answers=answers)
+        started.append(Child(program, tmp_path / "one.log", tmp_path))
+        return started[-1]
+
+    yield run
+    for item in started:
+        item.kill()
+
+
+@pytest.fixture
+def vigil() -> Iterator[Vigil]:
+    made = Vigil(ask_every_s=0.1, silent_s=2)
+    yield made
+    made.close()
+
+
+def test_who_answers_is_left_alone_and_who_hangs_is_named_though_it_is_alive(
+    tmp_path: Path, start: Callable[..., Child], vigil: Vigil
+) -> None:
+    child = start(SERVER, lambda: alive.asked(tmp_path, "x.sock", "/"))
+    until(lambda: alive.asked(tmp_path, "x.sock", "/"))
+    ends_at = time.monotonic() + 4
+    while time.monotonic() < ends_at:
+        assert vigil.silent([child]) == []
+        time.sleep(0.05)
+    os.kill(child.pid, signal.SIGSTOP)
+    until(lambda: vigil.silent([child]) == [child])
+    assert child.alive
+    os.kill(child.pid, signal.SIGCONT)
+    until(lambda: vigil.silent([child]) == [])
+
+
+def test_one_that_hangs_holds_up_no_other(tmp_path: Path, start: Callable[..., Child], vigil: Vigil) -> None:
+    def slowly() -> bool:
+        time.sleep(3)
+        return False
+
+    slow, quick = start("import time; time.sleep(60)", slowly), start("import time; time.sleep(60)", lambda: True)
+    began = time.monotonic()
+    vigil.silent([slow, quick])
+    assert time.monotonic() - began < 1
+    until(lambda: vigil.silent([slow, quick]) == [slow])
+
+
+def test_what_cannot_be_asked_and_what_is_dead_are_not_called_silent(start: Callable[..., Child], vigil: Vigil) -> None:
+    dumb, dead = start("import time; time.sleep(60)", None), start("pass", lambda: False)
+    dead.wait(30)
+    time.sleep(2.5)
+    assert vigil.silent([dumb, dead]) == []
+
+
+def test_a_socket_in_a_folder_too_deep_for_its_address_is_asked_all_the_same(tmp_path: Path) -> None:
+    deep = tmp_path / ("d" * 60) / ("e" * 60)
+    deep.mkdir(parents=True)
+    here = Path.cwd()
+    with socket.socket(socket.AF_UNIX) as server:
+        os.chdir(deep)
+        try:
+            server.bind("y.sock")
+        finally:
+            os.chdir(here)
+        assert not alive.asked(deep, "y.sock", "/")  # nobody listens
+        server.listen()
+        server.settimeout(20)
+        import threading
+
+        def answer() -> None:
+            connection, _ = server.accept()
+            connection.recv(1000)
+            connection.sendall(b"HTTP/1.1 503 No\r\nContent-Length: 0\r\n\r\n")
+            connection.close()
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        assert alive.asked(deep, "y.sock", "/")  # 503 is an answer
+        thread.join(20)
+
+
+def test_a_file_that_nobody_touches_any_more_is_of_a_process_that_hangs(tmp_path: Path) -> None:
+    file = tmp_path / "alive"
+    assert not alive.beats(file)
+    alive.beat(str(file))
+    assert alive.beats(file)
+    old = time.time() - alive.STALE_S - 1
+    os.utime(file, (old, old))
+    assert not alive.beats(file)
