@@ -124,7 +124,7 @@ def configuration(doors: Doors, allowed: Limits) -> str:
 
 def _errors(**facts: int) -> str:
     """What nginx refuses wears the envelope of the API's errors."""
-    lines = [f"error_page {AS_503} =503 @503;"]
+    lines = [f"error_page {AS_503} =503 /-/503;"]
     for status, code, message, again in ERRORS:
         content = {"code": code, "message": message.format_map(facts), "details": {}}
         body = {"error": {**content, "request_id": "$request_id", "timestamp": "$time_iso8601"}}
@@ -132,8 +132,9 @@ def _errors(**facts: int) -> str:
         if again:
             headers["Retry-After"] = "2"
         lines += [
-            *([f"error_page {status} @{status};"] if status != 404 else []),
-            f"location @{status} {{",
+            *([f"error_page {status} /-/{status};"] if status != 404 else []),
+            f"location = /-/{status} {{",
+            "    internal;",
             "    default_type application/json;",
             *(f"    add_header {name} {value} always;" for name, value in headers.items()),
             f"    return {status} '{json.dumps(body)}';",
