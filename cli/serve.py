@@ -39,19 +39,27 @@ def serve(host: str, port: int, socket: Path | None) -> None:
 
 
 @click.command()
-@click.option("--listen", default="0.0.0.0:8000", show_default=True, help="Where clients come.")
-@click.option("--metrics", default="127.0.0.1:9100", show_default=True, help="Where Prometheus comes.")
-@click.option("--flower", default="127.0.0.1:5555", show_default=True, help="Where operators come.")
-@click.option("--api-at", default="api:8000", show_default=True, help="The API, as host:port or unix:path.")
-@click.option("--flower-at", default="flower:5555", show_default=True, help="Flower, as host:port or unix:path.")
-@click.option("--folder", type=click.Path(path_type=Path, file_okay=False), default="/tmp/coatcheck-proxy")  # noqa: S108
-def proxy(listen: str, metrics: str, flower: str, api_at: str, flower_at: str, folder: Path) -> None:
+@click.option("--listen", "api_listen", default="0.0.0.0:8000", show_default=True, help="Where clients come.")
+@click.option(
+    "--metrics", "metrics_listen", default="127.0.0.1:9100", show_default=True, help="Where Prometheus comes."
+)
+@click.option("--flower", "flower_listen", default="127.0.0.1:5555", show_default=True, help="Where operators come.")
+@click.option("--s3", "store_listen", help="Where files come and go, if the store is to be reached through here.")
+@click.option("--api-at", "api", default="api:8000", show_default=True, help="The API, as host:port or unix:path.")
+@click.option(
+    "--flower-at", "flower", default="flower:5555", show_default=True, help="Flower, as host:port or unix:path."
+)
+@click.option("--s3-at", "store", default="seaweedfs:8333", show_default=True, help="The store, as host:port.")
+@click.option("--resolver", help="A DNS server to ask again and again, where addresses change.")
+@click.option(
+    "--folder", required=True, type=click.Path(path_type=Path, file_okay=False), help="For nginx's own files."
+)
+def proxy(folder: Path, **doors: str) -> None:
     """Run nginx before the API and Flower; TLS with COATCHECK_TLS_CERTIFICATE and COATCHECK_TLS_KEY."""
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    doors = front.Doors(listen, metrics, flower, api_at, flower_at)
     user = os.environ.get("FLOWER_BASIC_AUTH", "")
     if ":" not in user:
         raise click.ClickException("FLOWER_BASIC_AUTH must be user:password")
-    program = front.program(folder, doors, front.limits(), flower_user=user, environ={})
+    program = front.program(folder, front.Doors(**doors), front.limits(), flower_user=user, environ={})
     os.chdir(folder)
     os.execve(program.command[0], list(program.command), dict(program.env))  # noqa: S606 - it takes our place

@@ -42,6 +42,27 @@ class _Template(string.Template):
     delimiter = "@"
 
 
+#: Files of any size pass, in pieces; what they may be is in their signed address, which holds for this very Host.
+_STORE = _Template("""\
+    upstream store {
+        zone store 64k;
+        server @{store} max_fails=0@{resolve};
+    }
+    server {
+        listen @{store_listen}@{tls};
+@{certificate}
+        limit_conn network 256;
+        client_max_body_size 0;
+        client_body_timeout 60s;
+        proxy_request_buffering off;
+        proxy_buffering off;
+        location / {
+            proxy_pass http://store;
+        }
+    }
+""")
+
+
 @dataclass(frozen=True)
 class Limits:
     """What the door lets through, from the settings that a proxy reads."""
@@ -62,6 +83,9 @@ class Doors:
     flower_listen: str
     api: str
     flower: str
+    store_listen: str | None = None  #: S3 too, where that is not reached otherwise
+    store: str | None = None
+    resolver: str | None = None  #: a DNS server that is asked every few seconds; else names are looked up at the start
 
 
 def limits() -> Limits:
@@ -102,22 +126,25 @@ def configuration(doors: Doors, allowed: Limits) -> str:
     """The text of nginx.conf."""
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     connections = min(MOST_CONNECTIONS, files // 2) if files > 0 else MOST_CONNECTIONS
-    tls = allowed.certificate is not None
+    tls = " ssl" if allowed.certificate else ""
     certificate = (
         f"        ssl_certificate {_quoted(allowed.certificate)};\n"
         f"        ssl_certificate_key {_quoted(allowed.certificate_key)};\n"
         "        ssl_protocols TLSv1.2 TLSv1.3;"
     )
+    certificate = certificate if tls else ""
+    resolve = " resolve" if doors.resolver else ""
+    facts = {**vars(doors), "tls": tls, "certificate": certificate, "resolve": resolve}
     return _Template(TEMPLATE.read_text()).substitute(
-        vars(doors),
+        facts,
         files=connections * 2,
         connections=connections,
         max_body_bytes=allowed.max_body_bytes,
         read_s=allowed.read_s,
         per_key=allowed.max_connections,
         per_network=allowed.max_connections * KEYS_PER_NETWORK,
-        tls=" ssl" if tls else "",
-        certificate=certificate if tls else "",
+        resolver=f"    resolver {doors.resolver} valid=5s;" if doors.resolver else "",
+        store=_STORE.substitute(facts) if doors.store_listen else "",
         errors=_errors(max_body_bytes=allowed.max_body_bytes, per_key=allowed.max_connections),
     )
 
