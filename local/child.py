@@ -30,6 +30,7 @@ class Program:
     unprivileged: bool = False  #: refuses to run as root
     cwd: Path | None = None  #: where it runs, if not in the project
     answers: Callable[[], bool] | None = None  #: asks it something, within seconds; without it only its end is seen
+    leftovers: Sequence[Path] = ()  #: files of its own elsewhere that it does not remove when it is killed
 
 
 class Child:
@@ -80,6 +81,9 @@ class Child:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
         self._process.wait()
+        for path in self.program.leftovers:
+            with contextlib.suppress(PermissionError):  # then it is not ours
+                path.unlink(missing_ok=True)
 
 
 def _preparation(program: Program) -> Callable[[], None]:

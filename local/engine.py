@@ -1,0 +1,18 @@
+"""What an engine is to whoever starts it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from local.child import Program
+
+
+@dataclass(frozen=True)
+class Engine:
+    """`prepare` runs once before the first start; `ready` makes a real call and says whether it was answered."""
+
+    url_name: str
+    program: Program
+    prepare: Callable[[], None]
+    ready: Callable[[], bool]

