@@ -70,20 +70,20 @@ class Child:
             os.kill(self.pid, self.program.stop)
 
     def stop(self) -> None:
-        """Ask, wait for the grace, then kill the whole group."""
+        """Ask, wait for the grace, then kill the whole group and clear away what it leaves."""
         if self.alive:
             self.ask_to_stop()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(self.program.grace_s)
         self.kill()
+        for path in self.program.leftovers:
+            with contextlib.suppress(PermissionError):  # then it is not ours
+                path.unlink(missing_ok=True)
 
     def kill(self) -> None:
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
         self._process.wait()
-        for path in self.program.leftovers:
-            with contextlib.suppress(PermissionError):  # then it is not ours
-                path.unlink(missing_ok=True)
 
 
 def _preparation(program: Program) -> Callable[[], None]:

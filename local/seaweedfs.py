@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import signal
 import sysconfig
 from collections.abc import Mapping
@@ -15,12 +16,13 @@ from botocore.exceptions import BotoCoreError, ClientError
 from local import certificates
 from local.child import Program
 from local.engine import Engine
-from local.state import State, write_private
+from local.state import State, free_port, write_private
 
 SERVERS = ("master", "volume", "filer", "s3")
 
 
 def engine(state: State, urls: Mapping[str, str], environ: Mapping[str, str]) -> Engine:
+    sockets = _sockets(state)
     ports, identities, data = state.ports, state.run / "s3.json", state.data / "s3"
 
     def prepare() -> None:
@@ -46,7 +48,7 @@ def engine(state: State, urls: Mapping[str, str], environ: Mapping[str, str]) ->
     # too long. It takes 15 s over a polite request, and what it has acknowledged survives a kill.
     program = Program(
         "seaweedfs", command, {**environ, "GOMEMLIMIT": "384MiB"}, stop=signal.SIGKILL, cwd=state.run,
-        leftovers=tuple(Path(f"/tmp/seaweedfs-{name}-grpc-{ports[f'{name}_grpc']}.sock") for name in SERVERS),  # noqa: S108
+        leftovers=sockets,
     )  # fmt: skip
     return Engine("S3_ENDPOINT_URL", program, prepare, lambda: s3_ready(urls))
 
@@ -63,6 +65,33 @@ def secure(folder: Path) -> None:
     tables |= {f"https.{name}": f"{ca}\n{pair}" for name in ("master", "volume", "filer")}
     tables["https.client"] = f"enabled = true\n{ca}\n{pair}"
     write_private(folder / "security.toml", "".join(f"[{name}]\n{lines}\n" for name, lines in tables.items()))
+
+
+def _sockets(state: State) -> list[Path]:
+    """Where its servers call each other: names in /tmp that it makes from the ports and that nothing can change.
+
+    A port whose name somebody else has made there is given up: they would be called instead. They could not answer
+    without the certificate, but neither could we.
+    """
+    found = []
+    for server in SERVERS:
+        name = f"{server}_grpc"
+        if _belongs_to_somebody_else(_socket(server, state.ports[name])):
+            state.ports[name] = free_port(state.ports.values())
+        found.append(_socket(server, state.ports[name]))
+    state.save()
+    return found
+
+
+def _belongs_to_somebody_else(path: Path) -> bool:
+    try:
+        return path.lstat().st_uid != os.geteuid()
+    except FileNotFoundError:
+        return False
+
+
+def _socket(server: str, grpc_port: int) -> Path:
+    return Path(f"/tmp/seaweedfs-{server}-grpc-{grpc_port}.sock")  # noqa: S108 - its choice, not ours
 
 
 def s3_ready(urls: Mapping[str, str]) -> bool:
