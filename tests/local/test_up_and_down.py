@@ -51,6 +51,12 @@ def processes(folder: Path) -> list[str]:
     return found
 
 
+def sockets(folder: Path) -> list[Path]:
+    """What SeaweedFS makes of its ports in the shared temporary folder."""
+    ports = state.read_json(folder / ".coatcheck/state.json")["ports"].values()
+    return [found for port in ports for found in Path("/tmp").glob(f"seaweedfs-*-grpc-{port}.sock")]
+
+
 def sourced(folder: Path) -> dict[str, str]:
     pairs = (
         line.removeprefix("export ").split("=", 1) for line in (folder / ".coatcheck/env").read_text().splitlines()
@@ -77,8 +83,10 @@ def test_up_twice_after_kill_9_and_down_leaves_nothing(checkout: Path) -> None:
     assert command(checkout, "status").returncode == 0
     assert sourced(checkout)["COATCHECK_API_KEY"] == client["COATCHECK_API_KEY"]
 
+    assert len(sockets(checkout)) == 4
     assert command(checkout, "down").returncode == 0
     assert processes(checkout) == []
+    assert sockets(checkout) == []
     assert command(checkout, "status").returncode == 3
 
 
