@@ -5,12 +5,14 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import urllib.parse
+import uuid
 from collections.abc import Iterable, Mapping
 from typing import Any
 
 from api import requests, resources
 from api.resources import Resources
 from core import database, errors, ids
+from core.seal import Context, Purpose
 from inference import schema
 from jobs import uploads
 from jobs.bulk import progress
@@ -19,7 +21,9 @@ from jobs.job import Job, Kind, Status
 from registry.catalog import Resolved
 
 
-def taken(here: Resources, body: Mapping[str, Any], resolved: Resolved) -> tuple[Kind, dict[str, Any]]:
+def taken(
+    here: Resources, body: Mapping[str, Any], resolved: Resolved, job_id: uuid.UUID
+) -> tuple[Kind, dict[str, Any]]:
     """What a job keeps of its file, and which kind of job that makes.
 
     Raises UploadNotFound, InvalidInput, and all that looking at a signed URL can raise.
@@ -27,7 +31,7 @@ def taken(here: Resources, body: Mapping[str, Any], resolved: Resolved) -> tuple
     for name in ("format", "return_errors") if resolved.manifest.takes_file else ():
         if name in body["options"]:
             raise errors.InvalidInput.field(f"options.{name}", f"is for rows; {resolved.model} takes the whole file")
-    kept, said = _at_url(here, body["input_url"]) if "input_url" in body else _uploaded(here, body, resolved)
+    kept, said = _at_url(here, body["input_url"], job_id) if "input_url" in body else _uploaded(here, body, resolved)
     if resolved.manifest.takes_file:
         if "output_url" in body:
             raise errors.InvalidInput.field("output_url", f"is for rows; {resolved.model} takes the whole file")
@@ -39,7 +43,9 @@ def taken(here: Resources, body: Mapping[str, Any], resolved: Resolved) -> tuple
         raise errors.InvalidInput.field("options.format", "is required: neither type nor name of the file says it")
     if "output_url" in body:
         here.fetcher.check_target(body["output_url"])
-        kept["output_url"] = here.seal.seal(body["output_url"])
+        kept["output_url"] = here.seal.seal(
+            body["output_url"], Context(Purpose.OUTPUT_URL, requests.caller().tenant_id, job_id)
+        )
     return Kind.BULK, {**kept, "format": form}
 
 
@@ -56,9 +62,10 @@ def _uploaded(here: Resources, body: Mapping[str, Any], resolved: Resolved) -> t
     return {"key": found.key, "etag": found.etag, "sha256": found.sha256}, found.format
 
 
-def _at_url(here: Resources, url: str) -> tuple[dict[str, Any], str | None]:
+def _at_url(here: Resources, url: str, job_id: uuid.UUID) -> tuple[dict[str, Any], str | None]:
     found = here.fetcher.probe(url)
-    kept = {"url": here.seal.seal(url), "etag": found.etag, "sha256": None}
+    context = Context(Purpose.INPUT_URL, requests.caller().tenant_id, job_id)
+    kept = {"url": here.seal.seal(url, context), "etag": found.etag, "sha256": None}
     return kept, uploads.by_name(urllib.parse.urlsplit(url).path)
 
 

@@ -101,8 +101,10 @@ def new_job(
     *,
     asked: Mapping[str, Any] | None = None,
     kind: Kind = Kind.PREDICT,
+    job_id: uuid.UUID | None = None,
 ) -> submit.NewJob:
-    """A job for the caller, with what it asked for within what its tier allows; raises InvalidInput."""
+    """A job for the caller, with what it asked for within what its tier allows, and an id of its own unless it has one;
+    raises InvalidInput."""
     caller, asked = requests.caller(), asked or {}
     tier = caller.tier
     url = asked.get("webhook_url")
@@ -129,6 +131,7 @@ def new_job(
         kind=kind,
         webhook_url=url,
         webhook_events=asked.get("webhook_events", ENDS) if url else None,
+        id=job_id or ids.uuid7(),
     )
 
 

@@ -11,6 +11,7 @@ from cli.keys import keys
 from cli.local import down, status, up
 from cli.migrate import migrate
 from cli.models import models
+from cli.reseal import reseal
 from cli.serve import proxy, serve
 from core import database, errors
 from storage import objects
@@ -21,7 +22,7 @@ def coatcheck() -> None:
     """Coatcheck: self-hosted asynchronous ML inference."""
 
 
-for command in (up, down, status, serve, proxy, submit, jobs, result, migrate, models, keys):
+for command in (up, down, status, serve, proxy, submit, jobs, result, migrate, models, keys, reseal):
     coatcheck.add_command(command)
 
 

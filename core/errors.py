@@ -21,7 +21,7 @@ CoatcheckError
 │   └── ModelInterrupted    the run was ended from outside
 ├── TimedOut                the run took longer than the job allows
 ├── JobFailed               the job ended without a result, for no fault of its input
-├── SecretLost              sealed under another COATCHECK_SECRET_KEY
+├── SecretLost              sealed under a key that is not here, or for another place
 ├── InputExpired            the signed URL does not hold (long enough) any more
 ├── InputNotFound           nothing at the signed URL
 ├── InputForbidden          the signed URL gives nothing to us
@@ -172,7 +172,7 @@ class WebhookConflict(CoatcheckError, code="WEBHOOK_STATE_CONFLICT"):
 
 
 class SecretLost(CoatcheckError, code="SECRET_LOST"):
-    """COATCHECK_SECRET_KEY is not the one that this was stored under"""
+    """What was sealed does not open here: the key is another one, or it was sealed for something else"""
 
 
 class InputExpired(CoatcheckError, code="INPUT_EXPIRED"):

@@ -64,7 +64,7 @@ class Attempts:
     def _predict(self, model: Model | FileModel, held: Sequence[Held]) -> list[Outcome]:
         job = held[0].job
         if isinstance(model, FileModel):
-            return [file.answer(model, held[0], self.sources.open(job.inputs))]
+            return [file.answer(model, held[0], self.sources.open(job))]
         if job.kind == Kind.CHUNK:
             return [work.answer(self.store, model, held[0])]
         return run.run(model, held)
@@ -85,7 +85,7 @@ class Attempts:
         """Cut the file, or, when its chunks have ended, put the parts together."""
         job = held.job
         if chunks := progress.chunks(self.engine, job.id):
-            return merge.merge(self.store, resolved.manifest, held, chunks, self.sources.sender(job.inputs))
+            return merge.merge(self.store, resolved.manifest, held, chunks, self.sources.sender(job))
         try:
             made = self._plan(resolved.manifest, held)
         except errors.ModelInterrupted:
@@ -105,7 +105,7 @@ class Attempts:
         return plan.make(
             self.store,
             held,
-            self.sources.open(inputs),
+            self.sources.open(held.job),
             form=inputs["format"],
             fields=[field.name for field in manifest.fields],
             key=key,

@@ -45,7 +45,8 @@ WITH running AS MATERIALIZED (
 UPDATE jobs SET status = 'processing', attempt = attempt + 1, worker = :worker, wake_id = :wake_id,
   started_at = coalesce(started_at, now()), lease_expires_at = clock_timestamp() + make_interval(secs => :lease_s)
 FROM picked, size WHERE jobs.id = picked.id
-RETURNING jobs.id, jobs.kind, attempt, max_attempts, jobs.model, jobs.version, timeout_s, inputs, options, request_id,
+RETURNING jobs.id, jobs.tenant_id, jobs.kind, attempt, max_attempts, jobs.model, jobs.version, timeout_s, inputs,
+  options, request_id,
   webhook_url IS NOT NULL OR EXISTS (SELECT FROM webhook_endpoints WHERE tenant_id = jobs.tenant_id) AS notifies,
   max_jobs, fair_at
 """)
@@ -67,5 +68,5 @@ def claim(engine: sqlalchemy.Engine, *, pool: str, worker: str, wake_id: str, le
     if not rows:
         return None
     rows = sorted(rows, key=lambda row: (row.fair_at, row.id))
-    jobs = [Claimed(*row[:11]) for row in rows]
+    jobs = [Claimed(*row[:12]) for row in rows]
     return Batch(jobs, full=len(jobs) == rows[0].max_jobs)

@@ -86,6 +86,7 @@ class Claimed:
     """A job in a worker's hands; `attempt` is the fence that every write must show."""
 
     id: uuid.UUID
+    tenant_id: uuid.UUID
     kind: str
     attempt: int
     max_attempts: int

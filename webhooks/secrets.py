@@ -12,8 +12,8 @@ import sqlalchemy
 from sqlalchemy import text
 
 from core import errors, ids
-from core.seal import Seal
-from webhooks.signing import Key, Signing, new_key
+from core.seal import Context, Purpose, Seal
+from webhooks.signing import Key, Signing, key_of, new_key
 
 #: Keys that are good at once: each is a signature on every call.
 MOST = 4
@@ -62,7 +62,7 @@ def ensure(connection: sqlalchemy.Connection, seal: Seal, owner: Owner, signing:
     """Make the owner's first key, if it has none; raises WebhookNotFound."""
     _hold(connection, owner)
     key = new_key(signing)
-    values = {"id": ids.uuid7(), "sealed": seal.seal(key.secret), "public_key": key.public}
+    values = {"id": ids.uuid7(), "sealed": seal.seal(key.secret, context(owner)), "public_key": key.public}
     connection.execute(_INSERT, {**values, **_where(owner)})
 
 
@@ -70,7 +70,7 @@ def good(engine: sqlalchemy.Engine, seal: Seal, owner: Owner) -> list[Secret]:
     """The owner's keys, the current one first; raises SecretLost."""
     with engine.connect() as connection:
         rows = connection.execute(_GOOD, _where(owner)).all()
-    return [Secret(Key(seal.open(row.sealed), row.public_key), row.retires_at) for row in rows]
+    return [Secret(_opened(seal, owner, row.sealed, row.public_key), row.retires_at) for row in rows]
 
 
 def rotate(engine: sqlalchemy.Engine, seal: Seal, owner: Owner, signing: Signing, *, overlap_s: int) -> None:
@@ -96,8 +96,22 @@ def of_many(connection: sqlalchemy.Connection, owners: Collection[Owner]) -> Map
     return found
 
 
+def context(owner: Owner) -> Context:
+    """What an owner's keys are sealed for."""
+    return Context(Purpose.WEBHOOK_SECRET, *owner)
+
+
 def purge(connection: sqlalchemy.Connection) -> None:
     connection.execute(_RETIRED)
+
+
+def _opened(seal: Seal, owner: Owner, sealed: str, public_key: str | None) -> Key:
+    """Raises SecretLost, also where the public key is not this one's: whoever could put another one beside it could
+    sign for us."""
+    key = key_of(seal.open(sealed, context(owner)))
+    if key.public != public_key:
+        raise errors.SecretLost
+    return key
 
 
 def _where(owner: Owner) -> dict[str, uuid.UUID | None]:

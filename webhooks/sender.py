@@ -9,7 +9,7 @@ import structlog
 from core import errors, ids, metrics
 from core.seal import Seal
 from core.settings import Settings
-from webhooks import signing
+from webhooks import secrets, signing
 from webhooks.call import Answer, Caller
 from webhooks.outbox import Claimed, Done
 from webhooks.receivers import Receivers
@@ -45,7 +45,8 @@ class Sender:
 
     def _call(self, delivery: Claimed, url: str) -> Answer:
         body = delivery.body.encode()
-        keys = [self._open(key) for key in delivery.keys]
+        context = secrets.context((delivery.tenant_id, delivery.endpoint_id))
+        keys = [self._open(key, context) for key in delivery.keys]
         return self._caller.post(
             url, body, signing.headers(ids.delivery_id(delivery.id), int(delivery.time_s), body, keys)
         )

@@ -34,10 +34,14 @@ class Key:
 def new_key(signing: Signing) -> Key:
     if signing is Signing.V1:
         return Key(SECRET + base64.b64encode(secrets.token_bytes(SECRET_BYTES)).decode())
-    private = Ed25519PrivateKey.generate()
-    public = private.public_key().public_bytes_raw()
-    seed = private.private_bytes_raw()
-    return Key(PRIVATE + base64.b64encode(seed).decode(), PUBLIC + base64.b64encode(public).decode())
+    return key_of(PRIVATE + base64.b64encode(Ed25519PrivateKey.generate().private_bytes_raw()).decode())
+
+
+def key_of(secret: str) -> Key:
+    """The key that a secret belongs to."""
+    if secret.startswith(SECRET):
+        return Key(secret)
+    return Key(secret, PUBLIC + base64.b64encode(_private(secret).public_key().public_bytes_raw()).decode())
 
 
 def headers(message_id: str, timestamp: int, body: bytes, keys: Sequence[str]) -> dict[str, str]:

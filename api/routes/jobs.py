@@ -14,7 +14,7 @@ from api.resources import Resources
 from api.schemas import answers as out
 from api.schemas import requests as into
 from core import broker, errors, ids
-from jobs import idempotency, queries, queue
+from jobs import idempotency, queries, queue, source
 from jobs.bulk import progress
 from jobs.job import Job, Kind, Status
 from webhooks import secrets
@@ -44,10 +44,11 @@ def submit(body: dict[str, Any]) -> flask.Response:
     resolved = intake.resolve(here, body)
     options = {"explain": intake.explain(resolved, body["options"].get("explain"))}
     if "upload_id" in body or "input_url" in body:
-        kind, kept = files.taken(here, body, resolved)
+        job_id = ids.uuid7()
+        kind, kept = files.taken(here, body, resolved, job_id)
         if kind is Kind.BULK:
             options["return_errors"] = body["options"].get("return_errors", "individual")
-        new = intake.new_job(here, resolved, kept, options, asked=body, kind=kind)
+        new = intake.new_job(here, resolved, kept, options, asked=body, kind=kind, job_id=job_id)
     else:
         inputs = intake.inputs(here, intake.takes_rows(resolved).manifest, body["inputs"])
         new = intake.new_job(here, resolved, inputs, options, asked=body)
@@ -153,6 +154,7 @@ def retry(query: dict[str, Any], job_id: str) -> flask.Response:
     requests.nothing_in_body()
     here, old, caller, new_id = resources.here(), _find(job_id), requests.caller(), ids.uuid7()
     inputs = files.failed_rows(here, old) if query else None
+    inputs = inputs or source.copied(here.engine, here.seal, old, new_id, tenant_id=caller.tenant_id)
     key = once.key("retry", {"job_id": job_id, **query})
     ticket = answers.ticket(ids.job_id(new_id), Status.PENDING, here.catalog.resolve(old.model, old.version))
     earlier = here.submitter.again(

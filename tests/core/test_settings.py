@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import random
+import string
+
 import pytest
 
 from core import errors, settings
@@ -42,6 +45,9 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
         ("COATCHECK_WEBHOOK_HOSTS", "https://hooks.internal:8080"),
         ("COATCHECK_WEBHOOK_TIMEOUT_S", "31"),
         ("COATCHECK_WEBHOOK_SENDERS", "0"),
+        ("COATCHECK_SECRET_KEY", "x" * 31),
+        ("COATCHECK_OLD_SECRET_KEYS", f"{'x' * 32},short"),
+        ("COATCHECK_OLD_SECRET_KEYS", ","),
     ],
 )
 def test_a_wrong_setting_stops_the_start_by_its_name(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
@@ -58,6 +64,42 @@ def test_production_refuses_receivers_on_its_own_machine(monkeypatch: pytest.Mon
         settings.load()
 
 
+WEAK = [
+    "a" * 64,
+    "0123456789" * 4,
+    "changeme" * 5,
+    "CHANGE_ME-7Zk0pQ3vXl9sWc2nBf6hJd1rTy8uGm4eLa5",
+    "0123456789abcdef" * 4,
+    "abcdefghijklmnopqrstuvwxyz0123456789",
+    "correct horse battery staple",
+]
+STRONG = ["".join(random.Random(1).choices(letters, k=size)) for letters, size in (
+    (string.ascii_letters + string.digits + "+/", 32), (string.hexdigits.lower()[:16], 64), (string.printable[:94], 32),
+)]  # fmt: skip
+
+
+@pytest.mark.parametrize("secret", [item.ljust(32, "!") for item in WEAK])
+def test_production_refuses_a_secret_that_can_be_guessed_and_says_how_to_make_one(
+    monkeypatch: pytest.MonkeyPatch, secret: str
+) -> None:
+    monkeypatch.setenv("COATCHECK_SECRET_KEY", secret)
+    assert settings.load().secret_key == secret
+    monkeypatch.setenv("COATCHECK_ENVIRONMENT", "production")
+    with pytest.raises(errors.SettingsInvalid, match=r"COATCHECK_SECRET_KEY.*openssl rand -base64 32") as caught:
+        settings.load()
+    assert secret not in caught.value.message
+
+
+@pytest.mark.parametrize("secret", STRONG)
+def test_production_takes_a_random_one_and_lets_a_weak_one_go(monkeypatch: pytest.MonkeyPatch, secret: str) -> None:
+    monkeypatch.setenv("COATCHECK_ENVIRONMENT", "production")
+    monkeypatch.setenv("COATCHECK_SECRET_KEY", secret)
+    monkeypatch.setenv("COATCHECK_OLD_SECRET_KEYS", f"{'a' * 32}, {'b' * 32}")
+    assert settings.load().old_secret_keys == ("a" * 32, "b" * 32)
+    monkeypatch.setenv("COATCHECK_OLD_SECRET_KEYS", "")
+    assert settings.load().old_secret_keys == ()
+
+
 def test_a_misspelt_setting_is_told_what_it_may_have_meant(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COATCHECK_LEESE_S", "20")
     with pytest.raises(errors.SettingsInvalid, match="did you mean COATCHECK_LEASE_S"):
@@ -72,6 +114,7 @@ def test_all_missing_settings_are_named_at_once(monkeypatch: pytest.MonkeyPatch)
     assert all(name in caught.value.message for name in GOOD)
 
 
-def test_secrets_do_not_show_when_settings_are_printed() -> None:
+def test_secrets_do_not_show_when_settings_are_printed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COATCHECK_OLD_SECRET_KEYS", "hush" * 8)
     assert "hush" not in repr(settings.load())
     assert "secret" not in repr(settings.load())

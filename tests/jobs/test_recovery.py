@@ -122,7 +122,7 @@ class Slow:
 
 
 def hold(number: int, timeout_s: int, inputs: object) -> Held:
-    return Held(Claimed(UUID(int=number), "predict", 1, 4, "m", "1", timeout_s, inputs, {}, "req"))
+    return Held(Claimed(UUID(int=number), UUID(int=0), "predict", 1, 4, "m", "1", timeout_s, inputs, {}, "req"))
 
 
 def ticking(platform: Platform, held: list[Held], *, stopping: bool = False) -> Leases:

@@ -1,0 +1,114 @@
+"""Sealing anew what is in the database, after the secret key has changed, or how it is used.
+
+Each value is written by compare-and-swap, in a transaction of its own: so it can be done twice, beside a platform that
+runs, and be killed at any moment, and nobody ever waits for more than one row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import sqlalchemy
+from sqlalchemy import text
+
+from core import errors
+from core.seal import Context, Seal
+from jobs import source
+from webhooks import secrets
+
+LIMIT = 500
+
+_ROWS = text("SELECT (SELECT count(*) FROM webhook_secrets) + (SELECT count(*) FROM jobs)")
+_FIRST = "00000000-0000-0000-0000-000000000000"
+_SECRETS = text("""
+SELECT id, tenant_id, endpoint_id, sealed FROM webhook_secrets WHERE id > :after ORDER BY id LIMIT :limit
+""")
+# All of them, so that a step reads LIMIT rows and no more: there may be millions, of which few are made from files.
+_JOBS = text("""
+SELECT id, tenant_id, CASE WHEN kind = ANY (:kinds) THEN inputs END AS inputs
+FROM jobs WHERE id > :after ORDER BY id LIMIT :limit
+""")
+_SWAP_SECRET = text("UPDATE webhook_secrets SET sealed = :new WHERE id = :id AND sealed = :old")
+# Nothing else of the inputs is touched, not even how they are written.
+_SWAP_INPUT = text("""
+UPDATE jobs SET inputs = CAST(replace(CAST(inputs AS text), '"' || :old || '"', '"' || :new || '"') AS json)
+WHERE id = :id AND inputs ->> :name = :old
+""")
+
+
+@dataclass
+class Tally:
+    """What came of some rows. What somebody else changed or removed meanwhile counts as a row, and as nothing else."""
+
+    rows: int = 0
+    resealed: int = 0
+    right: int = 0
+    lost: list[str] = field(default_factory=list)  #: where those lie that do not open
+
+    def add(self, other: Tally) -> None:
+        self.rows += other.rows
+        self.resealed += other.resealed
+        self.right += other.right
+        self.lost += other.lost
+
+
+@dataclass(frozen=True)
+class _Value:
+    """A sealed value, and how it is replaced where it lies."""
+
+    where: str
+    context: Context
+    sealed: str
+    swap: sqlalchemy.TextClause
+    names: Mapping[str, Any]
+
+
+def rows(engine: sqlalchemy.Engine) -> int:
+    """How many there are to look at."""
+    with engine.connect() as connection:
+        return int(connection.execute(_ROWS).scalar_one())
+
+
+def steps(engine: sqlalchemy.Engine, seal: Seal) -> Iterator[Tally]:
+    """Seal everything under the current key and scheme, LIMIT rows a step."""
+    for select, values_of in ((_SECRETS, _of_secret), (_JOBS, _of_job)):
+        after: Any = _FIRST
+        while found := _read(engine, select, after):
+            after = found[-1].id
+            tally = Tally(rows=len(found))
+            for value in (value for row in found for value in values_of(row)):
+                _renew(engine, seal, value, tally)
+            yield tally
+
+
+def _read(engine: sqlalchemy.Engine, select: sqlalchemy.TextClause, after: Any) -> list[sqlalchemy.Row[Any]]:
+    names = {"after": after, "limit": LIMIT} | ({"kinds": list(source.KINDS)} if select is _JOBS else {})
+    with engine.connect() as connection:
+        return list(connection.execute(select, names))
+
+
+def _renew(engine: sqlalchemy.Engine, seal: Seal, value: _Value, tally: Tally) -> None:
+    try:
+        new = seal.renewed(value.sealed, value.context)
+    except errors.SecretLost:
+        tally.lost.append(value.where)
+        return
+    if new == value.sealed:
+        tally.right += 1
+        return
+    with engine.begin() as connection:
+        tally.resealed += connection.execute(value.swap, {"old": value.sealed, "new": new, **value.names}).rowcount
+
+
+def _of_secret(row: sqlalchemy.Row[Any]) -> Iterator[_Value]:
+    context = secrets.context((row.tenant_id, row.endpoint_id))
+    yield _Value(f"webhook_secrets {row.id}", context, row.sealed, _SWAP_SECRET, {"id": row.id})
+
+
+def _of_job(row: sqlalchemy.Row[Any]) -> Iterator[_Value]:
+    for name, purpose in source.SEALED.items():
+        if name in (row.inputs or {}):
+            context = Context(purpose, row.tenant_id, row.id)
+            yield _Value(f"jobs {row.id} {name}", context, row.inputs[name], _SWAP_INPUT, {"id": row.id, "name": name})
