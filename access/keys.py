@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import hmac
 import re
@@ -10,7 +11,7 @@ import threading
 import time
 import uuid
 import zlib
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy
@@ -39,6 +40,15 @@ SELECT tenant_id, secret_sha256, scopes, tier, pace, priorities, max_running, ma
 FROM api_keys JOIN tenants ON tenants.id = tenant_id JOIN tiers ON tiers.name = tier
 WHERE api_keys.id = :id AND revoked_at IS NULL
 """)
+_LIST = text("""
+SELECT api_keys.id, tenants.name AS tenant, tier, api_keys.name, scopes, api_keys.created_at, revoked_at
+FROM api_keys JOIN tenants ON tenants.id = tenant_id
+WHERE (CAST(:tenant AS text) IS NULL OR tenants.name = :tenant) AND (:revoked OR revoked_at IS NULL)
+ORDER BY revoked_at DESC NULLS FIRST, tenants.name, api_keys.created_at
+""")
+_KNOWN_TENANT = text("SELECT FROM tenants WHERE name = :tenant")
+_REVOKE = text("UPDATE api_keys SET revoked_at = now() WHERE id = :id AND revoked_at IS NULL RETURNING revoked_at")
+_REVOKED = text("SELECT revoked_at FROM api_keys WHERE id = :id")
 
 
 @dataclass(frozen=True)
@@ -54,6 +64,19 @@ class Caller:
         """Raises Forbidden."""
         if scope not in self.scopes:
             raise errors.Forbidden(f"This API key does not have the scope '{scope}'", details={"scope": scope})
+
+
+@dataclass(frozen=True)
+class Issued:
+    """A key as it may be shown; its secret nobody has."""
+
+    id: str
+    tenant: str
+    tier: str
+    name: str
+    scopes: Sequence[str]
+    created_at: dt.datetime
+    revoked_at: dt.datetime | None
 
 
 def create(
@@ -80,6 +103,31 @@ def create(
         values = {"id": key_id, "tenant_id": tenant_id, "name": name, "hash": _hash(secret), "scopes": sorted(scopes)}
         connection.execute(_INSERT, values)
     return f"{PREFIX}_{key_id}_{secret}{_checksum(key_id, secret)}"
+
+
+def issued(engine: sqlalchemy.Engine, *, tenant: str | None = None, revoked: bool = False) -> list[Issued]:
+    """The keys that open something, by tenant and age, and then, if asked for, the revoked ones, the latest first;
+    raises NotFound for a tenant that is not there."""
+    with engine.connect() as connection:
+        if tenant is not None and connection.execute(_KNOWN_TENANT, {"tenant": tenant}).first() is None:
+            raise errors.NotFound(f"There is no tenant {tenant!r}")
+        found = connection.execute(_LIST, {"tenant": tenant, "revoked": revoked})
+        return [Issued(**row) for row in found.mappings()]
+
+
+def revoke(engine: sqlalchemy.Engine, key_id: str) -> dt.datetime | None:
+    """End a key, for good: every process forgets it within CACHE_S.
+
+    Returns since when it has been revoked, None if it was not until now; raises NotFound.
+    """
+    with engine.begin() as connection:
+        if connection.execute(_REVOKE, {"id": key_id}).first() is not None:
+            return None
+        found = connection.execute(_REVOKED, {"id": key_id}).first()
+    if found is None:
+        raise errors.NotFound(f"There is no key {key_id}")
+    since: dt.datetime = found.revoked_at
+    return since
 
 
 class Keyring:
