@@ -6,7 +6,8 @@ runs, and be killed at any moment, and nobody ever waits for more than one row.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import uuid
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -31,10 +32,10 @@ SELECT id, tenant_id, CASE WHEN kind = ANY (:kinds) THEN inputs END AS inputs
 FROM jobs WHERE id > :after ORDER BY id LIMIT :limit
 """)
 _SWAP_SECRET = text("UPDATE webhook_secrets SET sealed = :new WHERE id = :id AND sealed = :old")
-# Nothing else of the inputs is touched, not even how they are written.
+# Nothing else of the inputs is touched, not even how they are written; and ->> would refuse those that hold \u0000.
 _SWAP_INPUT = text("""
 UPDATE jobs SET inputs = CAST(replace(CAST(inputs AS text), '"' || :old || '"', '"' || :new || '"') AS json)
-WHERE id = :id AND inputs ->> :name = :old
+WHERE id = :id AND strpos(CAST(inputs AS text), '"' || :old || '"') > 0
 """)
 
 
@@ -62,7 +63,7 @@ class _Value:
     context: Context
     sealed: str
     swap: sqlalchemy.TextClause
-    names: Mapping[str, Any]
+    id: uuid.UUID
 
 
 def rows(engine: sqlalchemy.Engine) -> int:
@@ -99,16 +100,16 @@ def _renew(engine: sqlalchemy.Engine, seal: Seal, value: _Value, tally: Tally) -
         tally.right += 1
         return
     with engine.begin() as connection:
-        tally.resealed += connection.execute(value.swap, {"old": value.sealed, "new": new, **value.names}).rowcount
+        tally.resealed += connection.execute(value.swap, {"id": value.id, "old": value.sealed, "new": new}).rowcount
 
 
 def _of_secret(row: sqlalchemy.Row[Any]) -> Iterator[_Value]:
     context = secrets.context((row.tenant_id, row.endpoint_id))
-    yield _Value(f"webhook_secrets {row.id}", context, row.sealed, _SWAP_SECRET, {"id": row.id})
+    yield _Value(f"webhook_secrets {row.id}", context, row.sealed, _SWAP_SECRET, row.id)
 
 
 def _of_job(row: sqlalchemy.Row[Any]) -> Iterator[_Value]:
     for name, purpose in source.SEALED.items():
         if name in (row.inputs or {}):
             context = Context(purpose, row.tenant_id, row.id)
-            yield _Value(f"jobs {row.id} {name}", context, row.inputs[name], _SWAP_INPUT, {"id": row.id, "name": name})
+            yield _Value(f"jobs {row.id} {name}", context, row.inputs[name], _SWAP_INPUT, row.id)
