@@ -6,6 +6,7 @@ import base64
 import dataclasses
 import hashlib
 import os
+import pty
 import subprocess
 import sys
 import threading
@@ -141,6 +142,19 @@ def test_what_is_lost_is_named_and_left_as_it_is_and_the_rest_goes_on(
     assert opened(platform, foreign, lost)
     done = run(COATCHECK_OLD_SECRET_KEYS=f"{OLD},{LOST}")
     assert (done.returncode, done.stdout) == (0, "3 resealed, 2 already right, 0 lost\n")
+
+
+def test_on_a_terminal_it_shows_how_far_it_is(platform: Platform, old: Seal) -> None:
+    with_secret(platform, old)
+    ours, theirs = pty.openpty()
+    environ = {**os.environ, "COATCHECK_OLD_SECRET_KEYS": OLD, "TERM": "xterm"}
+    called = [sys.executable, "-m", "cli.main", "reseal"]
+    done = subprocess.run(called, env=environ, cwd=ROOT, stdout=subprocess.PIPE, stderr=theirs, check=True, timeout=60)
+    assert done.stdout == b"1 resealed, 0 already right, 0 lost\n"
+    shown = os.read(ours, 65_536)
+    assert b"100%" in shown
+    os.close(ours)
+    os.close(theirs)
 
 
 def test_killed_in_the_middle_it_can_be_run_again(

@@ -79,6 +79,18 @@ def test_a_secret_that_was_copied_to_another_tenant_endpoint_or_use_is_shown_to_
         assert secret(tenant, endpoint).status_code == 200
 
 
+def test_an_endpoint_that_was_moved_to_another_tenant_with_its_secret_shows_it_to_nobody(
+    tenant: Tenant, alice: Tenant, platform: Platform
+) -> None:
+    theirs = alice.endpoint("http://127.0.0.1:1/")
+    ours = tenant_id(tenant, platform)
+    for table in ("webhook_endpoints", "webhook_secrets"):
+        platform.execute(f"UPDATE {table} SET tenant_id = :ours", ours=ours)
+    answer = secret(tenant, theirs)
+    assert (answer.status_code, answer.json["error"]["code"]) == (500, "SECRET_LOST")
+    assert theirs["secret"] not in answer.text
+
+
 def test_nothing_is_sent_that_was_signed_with_a_secret_from_elsewhere(
     tenant: Tenant, alice: Tenant, receiver: Receiver, courier: Courier, platform: Platform
 ) -> None:
