@@ -12,17 +12,19 @@ import socket
 import ssl
 import subprocess
 import sys
+from collections.abc import Sequence
 
 import psycopg
 
 NOBODY = 65534
 REFUSED = "refused: "
+HTTP2 = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + "\0\0\0\4\0\0\0\0\0"  # the preface and empty SETTINGS: RFC 9113, 3.4
 
 
-def calls(*asked: tuple[str, dict[str, object]]) -> list[str]:
-    """What a stranger gets for each (function below, its arguments)."""
+def calls(*asked: tuple[str, dict[str, object]], enter: Sequence[str] = ()) -> list[str]:
+    """What a stranger gets for each (function below, its arguments); `enter` is a command that runs it elsewhere."""
     done = subprocess.run(
-        [sys.executable, __file__], input=json.dumps(asked), capture_output=True, text=True, check=True, cwd="/"
+        [*enter, sys.executable, __file__], input=json.dumps(asked), capture_output=True, text=True, check=True, cwd="/"
     )
     answers: list[str] = json.loads(done.stdout)
     return answers

@@ -20,7 +20,6 @@ from tests.conftest import Engines, Platform
 from tests.local import stranger
 
 as_root = pytest.mark.skipif(os.geteuid() != 0, reason="only root can become another user")
-HTTP2 = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + "\0\0\0\4\0\0\0\0\0"  # the preface and empty SETTINGS: RFC 9113, 3.4
 #: What Go says to a plain request on a TLS port. It knows nothing of the request.
 NOT_TLS = "HTTP/1.0 400 Bad Request\r\n\r\nClient sent an HTTP request to an HTTPS server.\n"
 
@@ -34,7 +33,7 @@ READS = (
     "/1,01", "/buckets/", "/debug/pprof/",
 )  # fmt: skip
 ADMINISTRATION = [
-    HTTP2,
+    stranger.HTTP2,
     *(request("GET", path) for path in READS),
     request("POST", "/col/delete?collection=coatcheck"),
     request("POST", "/submit", "x"),
