@@ -60,7 +60,9 @@ def secure(folder: Path) -> None:
     the first one's, and the filer's turn on S3's token service, which nothing here needs.
     """
     files = certificates.ensure(folder / "certificates")
-    ca, pair = f'ca = "{files.authority}"', f'cert = "{files.certificate}"\nkey = "{files.key}"'
+    # Relative to where it runs: the name of the folder may hold what would need quoting.
+    authority, cert, key = (path.relative_to(folder) for path in (files.authority, files.certificate, files.key))
+    ca, pair = f'ca = "{authority}"', f'cert = "{cert}"\nkey = "{key}"'
     tables = {"grpc": ca, **{f"grpc.{name}": pair for name in (*SERVERS, "client")}}
     tables |= {f"https.{name}": f"{ca}\n{pair}" for name in ("master", "volume", "filer")}
     tables["https.client"] = f"enabled = true\n{ca}\n{pair}"
