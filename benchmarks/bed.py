@@ -50,6 +50,7 @@ def made() -> Iterator[Bed]:
                 engine.prepare()
                 bed.start(engine.program)
                 until(engine.ready)
+            engines.ensure_roles(found)
             bed.once("migrate")
             bed.once("models", "push", str(ROOT / "bundles" / "sentiment-1"))
             yield bed

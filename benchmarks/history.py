@@ -47,15 +47,15 @@ def run() -> None:
         key = keys.create(engine, tenant="bench", name="bench", scopes={"jobs"}, tier="pro")
         tenant = keys.Keyring(engine).verify(key).tenant_id
         empty = measure(engine, tenant)
-        fill(engine, tenant)
+        fill(database.create_engine(found.state.superuser_url), tenant)
         full = measure(engine, tenant)
     print(f"median of {ROUNDS} rounds, ms          empty table   {ENDED:,} ended jobs   ratio")
     for name in empty:
         print(f"  {name:<32} {empty[name]:11.2f} {full[name]:19.2f} {full[name] / empty[name]:9.2f}")
 
 
-def fill(engine: sqlalchemy.Engine, tenant: uuid.UUID) -> None:
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+def fill(superuser: sqlalchemy.Engine, tenant: uuid.UUID) -> None:
+    with superuser.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.execute(text("SET session_replication_role = replica"))
         connection.execute(text("SET statement_timeout = 0"))
         for done in range(0, ENDED, STEP):

@@ -94,6 +94,7 @@ class Platform:
         os.environ.update(self.found.env)
         self.seal = Seal(settings.load())
         self.engine = database.create_engine(self.found.env["DATABASE_URL"])
+        self.superuser = database.create_engine(self.found.state.superuser_url)
         keys.create(self.engine, tenant="bench", name="bench", scopes={"jobs"}, tier="pro")
         celery = ("celery", "-A", "workers.app")
         io = ("worker", "-Q", "webhooks,control", "-P", "threads", "-n", "io@%h", "--concurrency", "4", "-l", "WARNING")
@@ -137,7 +138,7 @@ class Platform:
     def _fresh(self, numbers: Any, event: str) -> str:
         """These receivers and no other; returns the target of the first."""
         tables = "jobs, job_results, usage, job_events, webhook_endpoints, webhook_secrets, webhook_deliveries"
-        with self.engine.begin() as connection:
+        with self.superuser.begin() as connection:
             connection.execute(text(f"TRUNCATE {tables}, webhook_attempts, webhook_troubles"))
             tenant_id = connection.execute(text("SELECT id FROM tenants LIMIT 1")).scalar_one()
         made = [

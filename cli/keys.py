@@ -31,7 +31,7 @@ def keys() -> None:
 @click.option("--admin", is_flag=True, help="May also operate the platform.")
 def create(tenant: str, tier: str | None, name: str, admin: bool) -> None:
     """Print a new key; it is stored as a hash and cannot be shown again."""
-    engine = database.create_engine(settings.load().database_url)
+    engine = database.create_engine(settings.database_url())
     scopes = {"jobs", "admin"} if admin else {"jobs"}
     click.echo(access_keys.create(engine, tenant=tenant, name=name, scopes=scopes, tier=tier))
 

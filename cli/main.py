@@ -12,6 +12,7 @@ from cli.local import down, status, up
 from cli.migrate import migrate
 from cli.models import models
 from cli.reseal import reseal
+from cli.roles import roles
 from cli.serve import proxy, serve
 from core import database, errors
 from storage import objects
@@ -22,7 +23,7 @@ def coatcheck() -> None:
     """Coatcheck: self-hosted asynchronous ML inference."""
 
 
-for command in (up, down, status, serve, proxy, submit, jobs, result, migrate, models, keys, reseal):
+for command in (up, down, status, serve, proxy, submit, jobs, result, roles, migrate, models, keys, reseal):
     coatcheck.add_command(command)
 
 

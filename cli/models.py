@@ -47,6 +47,6 @@ def list_() -> None:
 
 
 def _open() -> tuple[Catalog, Store]:
-    values = settings.load()
+    values = settings.load_only(settings.ObjectSettings)
     store = Store(values)
-    return Catalog(database.create_engine(values.database_url), store, values.model_cache), store
+    return Catalog(database.create_engine(settings.database_url()), store, values.model_cache), store

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar, cast
 
 import environs
 from marshmallow import ValidationError, validate
@@ -39,7 +39,7 @@ MIN_SECRET = 32  #: characters
 #: than 122, and on average it was 143; of 32 hex digits, 115.
 MIN_SECRET_BITS = 120
 _PLACEHOLDER = re.compile(r"change.?(me|this)", re.IGNORECASE)
-#: Not read here, but ours: what `.coatcheck/env` hands to clients, what a worker's parent hands to its children, and
+#: Not read here, but ours: what `.coatcheck/env*` hands to people, what a worker's parent hands to its children, and
 #: what the proxy reads.
 _OTHERS = (
     "URL", "API_KEY", "ADMIN_KEY", "WORKER_INCARNATION", "WORKER_STOP_FILE", "ALIVE_FILE",
@@ -68,22 +68,36 @@ def _hosts(given: list[str]) -> None:
 
 
 @dataclass(frozen=True)
-class Settings:
-    """The platform's settings; the table in docs/settings.md mirrors the fields."""
+class QueueSettings:
+    """What every Celery process needs, and beat and Flower need alone."""
 
-    database_url: str = field(repr=False)
     redis_url: str = field(repr=False)
+    log_level: str
+    max_run_timeout_s: int
+    slice_s: float  #: how long one wake-up may drain before it gives the pool back
+
+
+@dataclass(frozen=True)
+class ObjectSettings:
+    """Where files and bundles lie."""
+
     s3_endpoint_url: str
     s3_access_key: str = field(repr=False)
     s3_secret_key: str = field(repr=False)
     s3_public_url: str  #: how clients reach the store, where that is not how we do
     s3_bucket: str
     s3_region: str
+    model_cache: Path
+
+
+@dataclass(frozen=True)
+class Settings(QueueSettings, ObjectSettings):
+    """All of them, as the API and the workers need them; the table in docs/settings.md mirrors the fields."""
+
+    database_url: str = field(repr=False)
     environment: str
     secret_key: str = field(repr=False)  #: seals what may be in the database only so
     old_secret_keys: tuple[str, ...] = field(repr=False)  #: open what was sealed under them, and seal nothing
-    log_level: str
-    model_cache: Path
     provider: str
     onnx_threads: int  #: 0 = what the cgroup allows
     max_body_bytes: int
@@ -103,9 +117,7 @@ class Settings:
     lease_s: float
     heartbeat_s: float
     run_timeout_s: int  #: how long one attempt may run when the job does not say
-    max_run_timeout_s: int
     grace_s: float  #: how long a worker that was asked to stop goes on with what it holds
-    slice_s: float  #: how long one wake-up may drain before it gives the pool back
     max_attempts: int
     max_losses: int
     webhook_hosts: tuple[str, ...]  #: receivers that may be without TLS, on any port, at addresses that are not public
@@ -121,19 +133,15 @@ class Settings:
         return self.max_waiters + self.max_streams + self.request_threads
 
 
+S = TypeVar("S", QueueSettings, ObjectSettings, Settings)
+
+
 def load() -> Settings:
     """Read the environment.
 
     Raises SettingsInvalid naming every variable that is missing or wrong.
     """
-    env = environs.Env(eager=False)
-    values = _read(env)
-    try:
-        env.seal()
-    except environs.EnvValidationError as error:
-        raise errors.SettingsInvalid(_sentence(error.error_messages)) from error
-    _refuse_unknown(os.environ)  # noqa: TID251 - this is the place
-    settings = Settings(**values)
+    settings = load_only(Settings)
     if settings.heartbeat_s * 3 > settings.lease_s:
         raise errors.SettingsInvalid(
             f"COATCHECK_HEARTBEAT_S={settings.heartbeat_s:g} is too slow for COATCHECK_LEASE_S={settings.lease_s:g}: "
@@ -174,12 +182,34 @@ def _bits(items: Sequence[object]) -> float:
     return sum(count * math.log2(len(items) / count) for count in counts)
 
 
-def database_url() -> str:
-    """Only the database's address, for migrations, which need nothing else."""
+def load_only(kind: type[S]) -> S:
+    """Read a part of the environment, for a process that is not given the rest; raises SettingsInvalid as `load`."""
+    env = environs.Env(eager=False)
+    values = _read(env)
+    wanted = {item.name for item in dataclasses.fields(kind)}
     try:
-        return environs.Env().str("DATABASE_URL", validate=_DATABASE_URL)
+        env.seal()
+    except environs.EnvValidationError as error:
+        # By variable, as `seal` gives them.
+        messages = cast(Mapping[str, Any], error.error_messages)
+        faults = {name: text for name, text in messages.items() if name.removeprefix("COATCHECK_").lower() in wanted}
+        if faults:
+            raise errors.SettingsInvalid(_sentence(faults)) from error
+    _refuse_unknown(os.environ)  # noqa: TID251 - this is the place
+    return kind(**{name: value for name, value in values.items() if name in wanted})
+
+
+def database_url(name: str = "DATABASE_URL") -> str:
+    """Only the database's address, for commands that need nothing else."""
+    try:
+        return environs.Env().str(name, validate=_DATABASE_URL)
     except environs.EnvError as error:
         raise errors.SettingsInvalid(f"cannot start: {error}") from error
+
+
+def owner_url() -> str:
+    """The database's address for migrations, as the owner of the tables where there is one."""
+    return database_url("DATABASE_OWNER_URL" if environs.Env().str("DATABASE_OWNER_URL", "") else "DATABASE_URL")
 
 
 def _read(env: environs.Env) -> dict[str, Any]:
@@ -259,8 +289,6 @@ def _refuse_unknown(environ: Mapping[str, str]) -> None:
             raise errors.SettingsInvalid(f"cannot start: there is no setting {name}{meant} (docs/settings.md)")
 
 
-def _sentence(messages: list[str] | Mapping[str, Any]) -> str:
-    if isinstance(messages, list):
-        messages = {"settings": messages}
+def _sentence(messages: Mapping[str, Any]) -> str:
     faults = "; ".join(f"{name}: {' '.join(map(str, text))}" for name, text in sorted(messages.items()))
     return f"cannot start, fix these settings: {faults} (docs/settings.md lists them all)"

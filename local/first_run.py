@@ -28,7 +28,7 @@ def show(client: Mapping[str, str]) -> None:
             f"the first job is {job['status']} after 30 s: {json.dumps(job.get('error', job.get('queue')))}"
         )
     click.echo(
-        f"\nAPI     {url}   (docs: {url}/docs)\nFlower  {client['FLOWER_URL']}\n"
+        f"\nAPI     {url}   (docs: {url}/docs)\nFlower  $FLOWER_URL, of .coatcheck/env.admin (for operators)\n"
         f"\nTry it:\n\n  . .coatcheck/env\n"
         f'  curl -s "$COATCHECK_URL/api/v1/predict" -H "Authorization: Bearer $COATCHECK_API_KEY" \\\n'
         f"    -H 'Content-Type: application/json' -d '{json.dumps({'inputs': {'text': TEXT}})}'\n"

@@ -1,4 +1,4 @@
-"""The platform's own processes, and the environment they share."""
+"""The platform's own processes, and the environment of which each gets its part."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pathlib import Path
 from core import alive
 from local import engines, proxy
 from local.child import Program
+from local.environments import only
 from local.state import State
 
 #: In the folder `run`, which is the owner's alone; relative, since a deep folder would make the path too long.
@@ -18,11 +19,12 @@ API_SOCKET, FLOWER_SOCKET = "api.sock", "flower.sock"
 
 
 def environment(root: Path, state: State, urls: Mapping[str, str], environ: Mapping[str, str]) -> dict[str, str]:
-    """What every process sees: the caller's environment, the engines, and where the code is."""
+    """What the processes need together: the caller's environment, the engines, and where the code is."""
     scripts = str(Path(sys.executable).parent)
     return {
         **environ,
         **urls,
+        "FLOWER_BASIC_AUTH": f"coatcheck:{state.secrets['flower']}",
         "COATCHECK_SECRET_KEY": environ.get("COATCHECK_SECRET_KEY") or state.secrets["app"],
         "COATCHECK_INPUT_PRIVATE_BUCKETS": environ.get("COATCHECK_INPUT_PRIVATE_BUCKETS")
         or f"{urls['S3_ENDPOINT_URL']}/inbox",
@@ -49,11 +51,11 @@ def programs(state: State, env: Mapping[str, str]) -> tuple[list[Program], list[
     io = (*celery, "worker", "-Q", "webhooks,control", "-P", "threads", "-n", "io@%h", "--concurrency", "4")
     beat = (*celery, "beat", "-s", str(state.run / "beat-schedule"), "--pidfile=", "-l", "WARNING")
     early = [
-        _beating(Program("worker", worker, env, grace_s=40), state),
-        _beating(Program("io", (*io, "-l", "WARNING"), env, grace_s=25), state),
+        _beating(Program("worker", worker, only("worker", env), grace_s=40), state),
+        _beating(Program("io", (*io, "-l", "WARNING"), only("io", env), grace_s=25), state),
         *door(state, env),
     ]
-    return early, [_beating(Program("beat", beat, env), state), _flower(state, celery, env)]
+    return early, [_beating(Program("beat", beat, only("beat", env)), state), _flower(state, celery, env)]
 
 
 def door(state: State, env: Mapping[str, str]) -> list[Program]:
@@ -66,16 +68,16 @@ def door(state: State, env: Mapping[str, str]) -> list[Program]:
         api=f"unix:{API_SOCKET}",
         flower=f"unix:{FLOWER_SOCKET}",
     )
-    user = f"coatcheck:{state.secrets['flower']}"
     api = Program(
         "api",
         (*command("serve"), "--socket", API_SOCKET),
-        env,
+        only("api", env),
         grace_s=15,
         cwd=state.run,
         answers=lambda: alive.asked(state.run, API_SOCKET, "/healthz"),
     )
-    front = proxy.program(state.run, doors, proxy.limits(), flower_user=user, environ={"PATH": env["PATH"]})
+    user, path = env["FLOWER_BASIC_AUTH"], {"PATH": env["PATH"]}
+    front = proxy.program(state.run, doors, proxy.limits(), flower_user=user, environ=path)
     # Whatever it says: when the API does not answer, it says so.
     there = f"http://{doors.api_listen}/healthz"
     return [api, dataclasses.replace(front, answers=lambda: alive.served(there) is not None)]
@@ -85,7 +87,7 @@ def _flower(state: State, celery: tuple[str, ...], env: Mapping[str, str]) -> Pr
     return Program(
         "flower",
         (*celery, "flower", f"--unix-socket={FLOWER_SOCKET}"),
-        {**env, "FLOWER_BASIC_AUTH": f"coatcheck:{state.secrets['flower']}"},
+        only("flower", env),
         cwd=state.run,
         answers=lambda: alive.asked(state.run, FLOWER_SOCKET, "/healthcheck"),
     )

@@ -49,30 +49,47 @@ class State:
         values = {item.name: getattr(self, item.name) for item in dataclasses.fields(self) if item.name != "folder"}
         write_private(self.folder / "state.json", json.dumps(values, indent=2))
 
+    @property
+    def superuser_url(self) -> str:
+        """Of our own Postgres; nobody but `up` knows it."""
+        return self._postgres("postgres", "postgres")
+
     def urls(self, environ: Mapping[str, str]) -> dict[str, str]:
         """The engines' addresses: the given ones, else our own."""
-        own = self._own()
-        return {**own, **self.given(environ), "S3_BUCKET": environ.get("S3_BUCKET", "coatcheck")}
+        given = self.given(environ)
+        if "DATABASE_URL" in given:
+            given.setdefault("DATABASE_OWNER_URL", given["DATABASE_URL"])
+        return {**self._own(), **given, "S3_BUCKET": environ.get("S3_BUCKET", "coatcheck")}
 
     def given(self, environ: Mapping[str, str]) -> dict[str, str]:
-        """What the environment says of engines elsewhere; our own, from a sourced `.coatcheck/env`, do not count."""
+        """What the environment says of engines elsewhere; our own, from a sourced `.coatcheck/env*`, do not count."""
         own = self._own()
-        foreign = {name: environ[name] for name in own if environ.get(name)}
-        if all(foreign.get(name, own[name]) == own[name] for name in S3):
-            foreign = {name: value for name, value in foreign.items() if name not in S3}
-        return {name: value for name, value in foreign.items() if value != own[name] or name in S3}
+        found = {name: environ[name] for name in own if environ.get(name)}
+        # The app was the superuser once, and a shell may still say so.
+        foreign = {name: value for name, value in found.items() if value not in (own[name], self.superuser_url)}
+        if any(name in foreign for name in S3):
+            foreign |= {name: found[name] for name in S3 if name in found}
+        if "DATABASE_OWNER_URL" in foreign and "DATABASE_URL" not in foreign:
+            raise RuntimeError("DATABASE_OWNER_URL is given without DATABASE_URL: give both, or neither")
+        return foreign
 
     def _own(self) -> dict[str, str]:
         ports, secret = self.ports, self.secrets
         return {
-            "DATABASE_URL": f"postgresql+psycopg://postgres:{secret['postgres']}@127.0.0.1:{ports['postgres']}/postgres",
+            "DATABASE_URL": self._postgres("coatcheck_app", "postgres_app"),
+            "DATABASE_OWNER_URL": self._postgres("coatcheck_owner", "postgres_owner"),
             "REDIS_URL": f"redis://:{secret['valkey']}@127.0.0.1:{ports['valkey']}/0",
             "S3_ENDPOINT_URL": f"http://127.0.0.1:{ports['s3']}",
             "S3_ACCESS_KEY": "coatcheck",
             "S3_SECRET_KEY": secret["s3"],
         }
 
+    def _postgres(self, role: str, secret: str) -> str:
+        return f"postgresql+psycopg://{role}:{self.secrets[secret]}@127.0.0.1:{self.ports['postgres']}/postgres"
+
     def keys_for(self, database_url: str) -> dict[str, str]:
+        if database_url == self._own()["DATABASE_URL"]:
+            database_url = self.superuser_url  # as it was known before it had roles
         return self.keys.setdefault(hashlib.sha256(database_url.encode()).hexdigest()[:16], {})
 
 
@@ -89,7 +106,7 @@ def load(folder: Path) -> State:
         part.mkdir(mode=0o700, exist_ok=True)
     for name in NAMES:
         state.ports.setdefault(name, free_port(state.ports.values()))
-    for name in ("postgres", "valkey", "s3", "flower", "app"):
+    for name in ("postgres", "postgres_owner", "postgres_app", "valkey", "s3", "flower", "app"):
         state.secrets.setdefault(name, secrets.token_urlsafe(24))
     state.ports.setdefault("api", API_PORT if is_free(API_PORT) else free_port(state.ports.values()))
     state.save()

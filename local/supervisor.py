@@ -16,7 +16,7 @@ from pathlib import Path
 import click
 
 from core import alive, settings
-from local import child, engines, platform_processes, state, vigil
+from local import child, engines, environments, platform_processes, state, vigil
 from local.child import Child, Program
 from local.state import State, read_json, write_private
 
@@ -43,11 +43,11 @@ class Supervisor:
         self._vigil = vigil.Vigil()
 
     def start(self) -> dict[str, str]:
-        """Bring everything up and return the environment that clients need; raises StartFailed."""
+        """Bring everything up and return what people need to know; raises StartFailed."""
         clear_leftovers(self.state)
         for name in self.state.given(self.environ):
             click.echo(f"  using {name} from the environment")
-        # Before the ports change: a sourced `.coatcheck/env` names the old ones, and they are ours.
+        # Before the ports change: a sourced `.coatcheck/env.admin` names the old ones, and they are ours.
         self.environ = {name: value for name, value in self.environ.items() if name not in self.state.urls({})} | (
             self.state.given(self.environ)
         )
@@ -60,22 +60,23 @@ class Supervisor:
         # Here, where it costs nothing yet, and not in the log of the first process that stumbles over it.
         os.environ.update(env)
         settings.load()
+        settings.owner_url()
         self._engines(urls, env)
         with _step("tables migrated"):
-            self._once(platform_processes.command("migrate"), env)
-        client = self._client_env(env, urls)
+            self._once("migrate", env=env)
+        people = self._tell(env, urls)
         early, late = platform_processes.programs(self.state, env)
         for program in early:
             self._launch(program)
         with _step("models published"):
             bundles = sorted(str(path.parent) for path in (self.root / "bundles").glob("*/model.yaml"))
-            self._once(platform_processes.command("models", "push", *bundles), env)
+            self._once("models", "push", *bundles, env=env)
         for program in late:
             self._launch(program)
         with _step("api and workers ready"):
-            self._until(lambda: platform_processes.answers(client["COATCHECK_URL"] + "/ready"), "api")
+            self._until(lambda: platform_processes.answers(people["COATCHECK_URL"] + "/ready"), "api")
             self._until(lambda: alive.asked(self.state.run, platform_processes.FLOWER_SOCKET, "/healthcheck"), "flower")
-        return client
+        return people
 
     def watch(self) -> None:
         """Start again whatever dies or gives no answer any more, until asked to stop."""
@@ -121,17 +122,17 @@ class Supervisor:
         for engine in wanted:
             with _step(f"{engine.program.name} ready"):
                 self._until(engine.ready, engine.program.name)
+        if "postgres" in (engine.program.name for engine in wanted):
+            engines.ensure_roles(self.state)
 
-    def _client_env(self, env: Mapping[str, str], urls: Mapping[str, str]) -> dict[str, str]:
+    def _tell(self, env: Mapping[str, str], urls: Mapping[str, str]) -> dict[str, str]:
         keys = self.state.keys_for(urls["DATABASE_URL"])
         for name, flags in (("api", ()), ("admin", ("--admin",))):
             if name not in keys:
-                keys[name] = self._once(
-                    platform_processes.command("keys", "create", "--tier", "pro", "--name", name, *flags), env
-                ).strip()
+                keys[name] = self._once("keys", "create", "--tier", "pro", "--name", name, *flags, env=env).strip()
         self.state.save()
         flower = f"http://coatcheck:{self.state.secrets['flower']}@127.0.0.1:{self.state.ports['flower']}"
-        client = {
+        people = {
             "COATCHECK_URL": f"http://127.0.0.1:{self.state.ports['api']}",
             "COATCHECK_API_KEY": keys["api"],
             "COATCHECK_ADMIN_KEY": keys["admin"],
@@ -139,9 +140,8 @@ class Supervisor:
             **urls,
             "FLOWER_URL": flower,
         }
-        lines = "".join(f"export {name}='{value}'\n" for name, value in client.items())
-        write_private(self.state.folder / "env", lines)
-        return client
+        environments.write(self.state.folder, people)
+        return people
 
     def _launch(self, program: Program) -> None:
         log = self.state.logs / f"{program.name}.log"
@@ -153,8 +153,11 @@ class Supervisor:
         ]
         write_private(self.state.run / "pids.json", json.dumps(alive))
 
-    def _once(self, command: list[str], env: Mapping[str, str]) -> str:
-        done = subprocess.run(command, env=dict(env), cwd=self.root, capture_output=True, text=True, check=False)
+    def _once(self, *arguments: str, env: Mapping[str, str]) -> str:
+        """Run a `coatcheck` command; raises StartFailed when it fails."""
+        command = platform_processes.command(*arguments)
+        own = environments.only(arguments[0], env)
+        done = subprocess.run(command, env=own, cwd=self.root, capture_output=True, text=True, check=False)
         if self.stopping:
             raise StartFailed("stopped while starting")
         if done.returncode != 0:

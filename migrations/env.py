@@ -1,4 +1,4 @@
-"""Runs migrations against DATABASE_URL, with short lock waits so that a migration never queues up the whole platform."""
+"""Runs migrations as the owner of the tables, with short lock waits so that a migration never queues up the whole platform."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from models import Base
 
 
 def run_online() -> None:
-    engine = database.create_engine(settings.database_url(), application="coatcheck-migrate")
+    engine = database.create_engine(settings.owner_url(), application="coatcheck-migrate")
     with engine.connect() as connection:
         connection.execute(text("SET lock_timeout = '5s'; SET statement_timeout = 0"))
         # Two migrations at once (two checkouts of one database, two replicas starting): the second waits its turn.

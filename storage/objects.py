@@ -15,7 +15,7 @@ from botocore import exceptions
 from botocore.config import Config
 
 from core import errors
-from core.settings import Settings
+from core.settings import ObjectSettings
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -39,7 +39,7 @@ class Head:
 class Store:
     """One bucket. The clients are made at first use, so that a spawned process never inherits one."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: ObjectSettings) -> None:
         self._settings = settings
         self._bucket = settings.s3_bucket
         self._lock = threading.Lock()

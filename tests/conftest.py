@@ -53,6 +53,7 @@ class Engines:
     """The throw-away engines, which a test may stop and start again."""
 
     folder: Path
+    superuser_url: str
     env: dict[str, str]
     running: dict[str, Child]
     known: dict[str, engines.Engine]
@@ -72,7 +73,8 @@ class Platform:
 
     engines: Engines
     settings: Settings
-    engine: sqlalchemy.Engine
+    engine: sqlalchemy.Engine  #: as the app
+    admin: sqlalchemy.Engine  #: as the superuser, for what a test does by hand
     hints: broker.Hints
     submitter: submit.Submitter
     catalog: Catalog
@@ -83,15 +85,15 @@ class Platform:
         return keys.Keyring(self.engine).verify(key), key
 
     def one(self, sql: str, **parameters: object) -> sqlalchemy.Row[tuple[object, ...]]:
-        with self.engine.begin() as connection:
+        with self.admin.begin() as connection:
             return connection.execute(text(sql), parameters).one()
 
     def rows(self, sql: str, **parameters: object) -> Sequence[sqlalchemy.Row[tuple[object, ...]]]:
-        with self.engine.begin() as connection:
+        with self.admin.begin() as connection:
             return connection.execute(text(sql), parameters).all()
 
     def execute(self, sql: str, **parameters: object) -> None:
-        with self.engine.begin() as connection:
+        with self.admin.begin() as connection:
             connection.execute(text(sql), parameters)
 
 
@@ -108,13 +110,14 @@ def throwaway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engines]:
     }
     env = {**environ, **made.urls({}), **ours, "COATCHECK_MODEL_CACHE": str(folder / "models"), "PYTHONPATH": str(ROOT)}
     known = {engine.program.name: engine for engine in engines.embedded(made, env, environ)}
-    found = Engines(folder, env, {}, known)
+    found = Engines(folder, made.superuser_url, env, {}, known)
     try:
         for name, engine in known.items():
             engine.prepare()
             found.running[name] = Child(engine.program, folder / f"{name}.log", folder)
         for engine in known.values():
             until(engine.ready, 60)
+        engines.ensure_roles(made)
         yield found
     finally:
         for child in found.running.values():
@@ -131,6 +134,7 @@ def platform(throwaway: Engines) -> Iterator[Platform]:
         values = settings.load()
         subprocess.run([sys.executable, "-m", "cli.main", "migrate"], cwd=ROOT, check=True, capture_output=True)
         engine = database.create_engine(values.database_url)
+        admin = database.create_engine(throwaway.superuser_url)
         store = Store(values)
         store.ensure_bucket()
         catalog = Catalog(engine, store, values.model_cache)
@@ -138,8 +142,9 @@ def platform(throwaway: Engines) -> Iterator[Platform]:
             catalog.publish(bundle.load(folder))
         line = broker.Line(values)
         hints = broker.Hints(values, line)
-        yield Platform(throwaway, values, engine, hints, submit.Submitter(engine, line, hints), catalog, store)
+        yield Platform(throwaway, values, engine, admin, hints, submit.Submitter(engine, line, hints), catalog, store)
         engine.dispose()
+        admin.dispose()
 
 
 @pytest.fixture

@@ -10,7 +10,8 @@ from celery.signals import setup_logging, worker_process_init
 from core import broker, logging, settings
 from workers import node  # noqa: F401 - connects its signals
 
-_settings = settings.load()
+# No more than beat and Flower may know; a worker reads the rest when it starts (see node).
+_settings = settings.load_only(settings.QueueSettings)
 
 app = celery.Celery("coatcheck", broker=_settings.redis_url, include=["workers.tasks"])
 app.conf.update(

@@ -9,6 +9,7 @@ from __future__ import annotations
 import functools
 import os
 import secrets
+import sys
 import tempfile
 import threading
 from collections.abc import Callable
@@ -28,7 +29,7 @@ from celery.signals import (
     worker_shutting_down,
 )
 
-from core import alive, broker, database, settings
+from core import alive, broker, database, errors, settings
 from jobs import rescue
 from webhooks import outbox
 
@@ -48,6 +49,16 @@ def incarnation() -> str:
 
 def asked_to_stop() -> bool:
     return os.path.exists(os.environ[STOP_FILE])
+
+
+@celeryd_init.connect
+def _check_settings(**_: Any) -> None:
+    """Here, and not at the first job."""
+    try:
+        settings.load()
+    except errors.SettingsInvalid as error:
+        # Celery logs what its receivers raise, and goes on.
+        sys.exit(error.message)
 
 
 @celeryd_init.connect

@@ -80,7 +80,7 @@ def built(folder: Path, *, lease_s: float, workers: int = 2, seed: int = 0) -> I
     environ = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), "LANG": "C.UTF-8"}
     known = {item.program.name: item for item in engines.embedded(made, made.urls({}), environ)}
     postgres, redis, env = _environment(folder, made, environ, lease_s)
-    admin = database.create_engine(made.urls({})["DATABASE_URL"], application="chaos")
+    admin = database.create_engine(made.superuser_url, application="chaos")
     url = f"http://127.0.0.1:{made.ports['api']}"
     stage = Stage(folder, url, "", env, postgres, redis, admin, Receiver(seed), known)
     try:
@@ -91,6 +91,7 @@ def built(folder: Path, *, lease_s: float, workers: int = 2, seed: int = 0) -> I
             stage.start(name)
         for engine in known.values():
             stage.until(engine.ready, 60)
+        engines.ensure_roles(made)
         for arguments in (("migrate",), ("models", "push", *map(str, sorted((ROOT / "bundles").glob("sentiment-*"))))):
             subprocess.run(platform_processes.command(*arguments), env=env, cwd=ROOT, check=True, capture_output=True)
         create = platform_processes.command("keys", "create", "--tier", "pro", "--name", "chaos")

@@ -32,7 +32,7 @@ FROM unnest(CAST(:tenants AS uuid[])) AS tenant, unnest(CAST(:states AS text[]))
 def crowded(platform: Platform) -> Iterator[sqlalchemy.Connection]:
     """A connection that sees many ended jobs of several tenants and a few open ones; nothing is kept."""
     tenants = [platform.new_tenant()[0].tenant_id for _ in range(3)]
-    with platform.engine.connect() as connection:
+    with platform.admin.connect() as connection:
         connection.execute(text("TRUNCATE jobs, job_results, job_events, usage"))
         connection.execute(text("SET LOCAL session_replication_role = replica"))
         fill = {"tenants": tenants, "count": ENDED // 3}
