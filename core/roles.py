@@ -56,6 +56,8 @@ def ensure(*, superuser_url: str, owner_url: str, app_url: str) -> None:
         with engine.begin() as pooled:
             # psycopg's own, which quotes names.
             connection = cast(psycopg.Connection, pooled.connection.driver_connection)
+            # One at a time, and not beside a migration: see migrations/env.py.
+            connection.execute("SELECT pg_advisory_xact_lock(727274)")
             if connection.execute("SELECT FROM pg_roles WHERE rolname = current_user AND rolsuper").fetchone() is None:
                 raise errors.SettingsInvalid(f"DATABASE_SUPERUSER_URL: {superuser.username} is no superuser")
             for url in (owner, app):

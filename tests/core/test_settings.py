@@ -118,3 +118,25 @@ def test_secrets_do_not_show_when_settings_are_printed(monkeypatch: pytest.Monke
     monkeypatch.setenv("COATCHECK_OLD_SECRET_KEYS", "hush" * 8)
     assert "hush" not in repr(settings.load())
     assert "secret" not in repr(settings.load())
+
+
+def test_a_process_that_is_not_given_all_needs_only_its_part(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in GOOD.keys() - {"REDIS_URL"}:
+        monkeypatch.delenv(name)
+    assert settings.load_only(settings.QueueSettings).redis_url == GOOD["REDIS_URL"]
+    with pytest.raises(errors.SettingsInvalid, match="S3_ENDPOINT_URL") as caught:
+        settings.load_only(settings.ObjectSettings)
+    assert "COATCHECK_SECRET_KEY" not in caught.value.message
+    monkeypatch.setenv("COATCHECK_SLICE_S", "soon")
+    with pytest.raises(errors.SettingsInvalid, match="COATCHECK_SLICE_S"):
+        settings.load_only(settings.QueueSettings)
+
+
+def test_migrations_go_by_the_owner_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DATABASE_OWNER_URL", raising=False)
+    assert settings.owner_url() == GOOD["DATABASE_URL"]
+    monkeypatch.setenv("DATABASE_OWNER_URL", "postgresql://owner:b@h/d")
+    assert settings.owner_url() == "postgresql://owner:b@h/d"
+    monkeypatch.setenv("DATABASE_OWNER_URL", "garbage")
+    with pytest.raises(errors.SettingsInvalid, match="DATABASE_OWNER_URL"):
+        settings.owner_url()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -57,11 +58,43 @@ def sockets(folder: Path) -> list[Path]:
     return [found for port in ports for found in Path("/tmp").glob(f"seaweedfs-*-grpc-{port}.sock")]
 
 
-def sourced(folder: Path) -> dict[str, str]:
-    pairs = (
-        line.removeprefix("export ").split("=", 1) for line in (folder / ".coatcheck/env").read_text().splitlines()
-    )
+def sourced(folder: Path, *names: str) -> dict[str, str]:
+    lines = [line for name in names for line in (folder / ".coatcheck" / name).read_text().splitlines()]
+    pairs = (line.removeprefix("export ").split("=", 1) for line in lines)
     return {name: value.strip("'") for name, value in pairs}
+
+
+DATABASE, QUEUE, STORE = {"DATABASE_URL"}, {"REDIS_URL"}, {"S3_SECRET_KEY"}
+PLATFORM = DATABASE | QUEUE | STORE | {"COATCHECK_SECRET_KEY"}
+KNOWS: dict[str, set[str]] = {
+    "postgres": set(), "valkey": set(), "seaweedfs": set(), "worker": PLATFORM, "io": PLATFORM, "api": PLATFORM,
+    "beat": QUEUE, "flower": QUEUE | {"FLOWER"},
+}  # fmt: skip
+
+
+def known(folder: Path) -> dict[str, set[str]]:
+    """By process, whose whole group counts: which secrets' values its environment holds."""
+    secret = state.load(folder / ".coatcheck").secrets
+    told = sourced(folder, "env", "env.admin")
+    values = {
+        "DATABASE_URL": secret["postgres_app"], "owner": secret["postgres_owner"], "superuser": secret["postgres"],
+        "REDIS_URL": secret["valkey"], "S3_SECRET_KEY": secret["s3"], "COATCHECK_SECRET_KEY": secret["app"],
+        "FLOWER": secret["flower"], "client": told["COATCHECK_API_KEY"], "admin": told["COATCHECK_ADMIN_KEY"],
+    }  # fmt: skip
+    found: dict[str, set[str]] = {}
+    groups = {item["pid"]: item["name"] for item in json.loads((folder / ".coatcheck/run/pids.json").read_text())}
+    for entry in Path("/proc").iterdir():
+        with contextlib.suppress(OSError):
+            if entry.name.isdigit() and (name := groups.get(os.getpgid(int(entry.name)))):
+                text = (entry / "environ").read_text(errors="replace")
+                found.setdefault(name, set()).update(key for key, value in values.items() if value in text)
+    return found
+
+
+def leaks(folder: Path, log: Path) -> bool:
+    return any(
+        secret in log.read_text(errors="replace") for secret in state.load(folder / ".coatcheck").secrets.values()
+    )
 
 
 @pytest.mark.timeout(300)
@@ -71,17 +104,23 @@ def test_up_twice_after_kill_9_and_down_leaves_nothing(checkout: Path) -> None:
     assert "→ completed" in first.stdout
     again = command(checkout, "up", "--detach")
     assert (again.returncode, "Already running" in again.stdout) == (0, True)
-    client = sourced(checkout)
+    client = sourced(checkout, "env", "env.admin")
     with urllib.request.urlopen(client["COATCHECK_URL"] + "/ready") as answer:
         assert answer.status == 200
 
     os.kill(json.loads((checkout / ".coatcheck/run/supervisor.json").read_text())["pid"], signal.SIGKILL)
     until(lambda: not processes(checkout), 30)
-    # With `.coatcheck/env` sourced, as the README says: these are our own engines, so they are started.
+    # With both files sourced, as the README says: these are our own engines, so they are started.
     second = command(checkout, "up", "--detach", **client)
     assert second.returncode == 0, second.stdout + second.stderr
     assert command(checkout, "status").returncode == 0
-    assert sourced(checkout)["COATCHECK_API_KEY"] == client["COATCHECK_API_KEY"]
+    # And what the shell knew is nobody's who does not need it.
+    assert known(checkout) == KNOWS
+    assert sourced(checkout, "env").keys() == {"COATCHECK_URL", "COATCHECK_API_KEY"}
+    assert not [log for log in (checkout / ".coatcheck").rglob("*.log") if leaks(checkout, log)]
+    operated = command(checkout, "models", "list", **sourced(checkout, "env.admin"))
+    assert (operated.returncode, "sentiment" in operated.stdout) == (0, True), operated.stderr
+    assert sourced(checkout, "env")["COATCHECK_API_KEY"] == client["COATCHECK_API_KEY"]
 
     assert len(sockets(checkout)) == 4
     assert command(checkout, "down").returncode == 0
@@ -106,6 +145,8 @@ def test_of_two_ups_at_once_one_runs_and_down_ends_it(checkout: Path) -> None:
         ({"COATCHECK_LEASE_S": "soon"}, "COATCHECK_LEASE_S"),
         ({"COATCHECK_NOSUCH": "1"}, "there is no setting COATCHECK_NOSUCH"),
         ({"DATABASE_URL": "garbage"}, "DATABASE_URL: must begin with postgresql://"),
+        ({"DATABASE_OWNER_URL": "postgresql://o:p@h/d"}, "DATABASE_OWNER_URL is given without DATABASE_URL"),
+        ({"DATABASE_URL": "postgresql://a:p@h/d", "DATABASE_OWNER_URL": "garbage"}, "DATABASE_OWNER_URL"),
     ],
 )
 def test_a_wrong_setting_stops_the_start_before_anything_runs(
@@ -150,3 +191,15 @@ def test_given_engines_are_used_and_our_own_are_not_mistaken_for_them(tmp_path: 
     foreign = {"DATABASE_URL": "postgresql+psycopg://elsewhere/db"}
     assert made.given(foreign) == foreign
     assert made.given(made.urls({})) == {}
+    # Nor is the superuser, which was the app before it had a role of its own.
+    assert made.given({"DATABASE_URL": made.superuser_url}) == {}
+    # A database elsewhere has its own owner, and never ours.
+    assert made.urls({**made.urls({}), **foreign})["DATABASE_OWNER_URL"] == foreign["DATABASE_URL"]
+    both = {**foreign, "DATABASE_OWNER_URL": "postgresql+psycopg://owner@elsewhere/db"}
+    assert made.urls(both) | both == made.urls(both)
+
+
+def test_keys_outlive_the_change_of_role(tmp_path: Path) -> None:
+    made = state.load(tmp_path / ".coatcheck")
+    made.keys_for(made.superuser_url)["api"] = "cck_1"
+    assert made.keys_for(made.urls({})["DATABASE_URL"]) == {"api": "cck_1"}

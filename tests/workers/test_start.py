@@ -1,0 +1,59 @@
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+
+import pytest
+
+from local import environments
+from local.child import Child
+from tests.conftest import ROOT, Platform, until
+
+CELERY = ("celery", "-A", "workers.app")
+
+
+@pytest.fixture
+def env(platform: Platform) -> dict[str, str]:
+    return {**platform.engines.env, "PATH": os.environ["PATH"]}
+
+
+def ended(env: Mapping[str, str], *arguments: str) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", *arguments]
+    return subprocess.run(command, env=env, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+
+
+@pytest.mark.parametrize("missing", ["COATCHECK_SECRET_KEY", "DATABASE_URL", "S3_SECRET_KEY"])
+@pytest.mark.parametrize("worker", [("-Q", "cpu"), ("-Q", "webhooks,control", "-P", "threads")])
+def test_a_worker_that_lacks_a_setting_stops_at_the_start(
+    env: dict[str, str], missing: str, worker: tuple[str, ...]
+) -> None:
+    del env[missing]
+    done = ended(env, *CELERY, "worker", *worker)
+    assert done.returncode == 1
+    assert f"cannot start, fix these settings: {missing}" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_beat_ticks_with_the_queue_alone(
+    platform: Platform, env: dict[str, str], spawn: Callable[..., Child], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in environments.SECRETS - environments.NEEDS["beat"]:
+        monkeypatch.delenv(name, raising=False)
+    beat = spawn("beat", *CELERY, "beat", "-s", str(platform.engines.folder / "lone-beat"), "--pidfile=", "-l", "INFO")
+    until(lambda: "Sending due task sweep" in beat.log.read_text() or not beat.alive)
+    assert beat.alive, beat.log.read_text()
+
+
+def test_a_beat_without_a_queue_says_so(env: dict[str, str]) -> None:
+    del env["REDIS_URL"]
+    done = ended(env, *CELERY, "beat")
+    assert done.returncode != 0
+    assert "REDIS_URL" in done.stderr
+
+
+def test_commands_run_with_what_they_need(env: dict[str, str]) -> None:
+    for name, arguments in (("migrate", ()), ("keys", ("create", "--name", "lone")), ("models", ("list",))):
+        done = ended(environments.only(name, env), "cli.main", name, *arguments)
+        assert done.returncode == 0, done.stderr
