@@ -6,12 +6,15 @@ import sys
 from collections.abc import Callable, Mapping
 
 import pytest
+from redis import Redis
 
+from core import broker
 from local import environments
 from local.child import Child
 from tests.conftest import ROOT, Platform, until
 
 CELERY = ("celery", "-A", "workers.app")
+CONTROL = f"{broker.KEY_PREFIX}control"
 
 
 @pytest.fixture
@@ -41,9 +44,12 @@ def test_beat_ticks_with_the_queue_alone(
 ) -> None:
     for name in environments.SECRETS - environments.NEEDS["beat"]:
         monkeypatch.delenv(name, raising=False)
-    beat = spawn("beat", *CELERY, "beat", "-s", str(platform.engines.folder / "lone-beat"), "--pidfile=", "-l", "INFO")
-    until(lambda: "Sending due task sweep" in beat.log.read_text() or not beat.alive)
+    redis = Redis.from_url(env["REDIS_URL"])
+    redis.delete(CONTROL)
+    beat = spawn("beat", *CELERY, "beat", "-s", str(platform.engines.folder / "lone-beat"), "--pidfile=")
+    until(lambda: redis.llen(CONTROL) or not beat.alive, 60)
     assert beat.alive, beat.log.read_text()
+    redis.delete(CONTROL)
 
 
 def test_a_beat_without_a_queue_says_so(env: dict[str, str]) -> None:
