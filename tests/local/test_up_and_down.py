@@ -68,7 +68,7 @@ DATABASE, QUEUE, STORE = {"DATABASE_URL"}, {"REDIS_URL"}, {"S3_SECRET_KEY"}
 PLATFORM = DATABASE | QUEUE | STORE | {"COATCHECK_SECRET_KEY"}
 KNOWS: dict[str, set[str]] = {
     "postgres": set(), "valkey": set(), "seaweedfs": set(), "worker": PLATFORM, "io": PLATFORM, "api": PLATFORM,
-    "beat": QUEUE, "flower": QUEUE | {"FLOWER"},
+    "proxy": set(), "beat": QUEUE, "flower": QUEUE | {"FLOWER"},
 }  # fmt: skip
 
 
