@@ -15,9 +15,10 @@ from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import environs
+import sqlalchemy.exc
 from marshmallow import ValidationError, validate
 
-from core import errors
+from core import errors, hosts
 
 ENVIRONMENTS = ("development", "production")
 PROVIDERS = ("cpu", "cuda")
@@ -25,12 +26,17 @@ _DATABASE_URL = validate.Regexp(r"postgresql(\+psycopg)?://", error="must begin 
 _REDIS_URL = validate.Regexp(r"(rediss?|unix|redis\+socket)://", error="must begin with redis:// or rediss://")
 _S3_URL = validate.Regexp(r"https?://", error="must begin with https:// or http://")
 _BUCKET = validate.Regexp(
-    r"https?://[a-z0-9.-]+(:[0-9]{1,5})?/[a-z0-9._-]+",
+    r"https?://[a-z0-9.-]+(:[0-9]{1,5})?/[a-z0-9._-]+\Z",
     error="must be addresses of buckets, such as https://host/bucket",
 )
 _HOST = validate.Regexp(
-    r"([a-z0-9.-]+|\[[0-9a-f:.]+\]):[0-9]{1,5}", error="must be hosts with their ports, such as hooks.internal:8080"
+    r"([a-z0-9.-]+|\[[0-9a-f:.]+\]):[0-9]{1,5}\Z", error="must be hosts with their ports, such as hooks.internal:8080"
 )
+_PORT = validate.Regexp(
+    r"[0-9]{1,5}\Z",
+    error="must be the ports of your receivers on this machine, by commas, such as 9000,9100 (or unset)",
+)
+_LOWEST_PORT = 1024  #: below it are the machine's own services
 #: The schedule of Standard Webhooks 1.0, in seconds.
 _SCHEDULE = (0, 5, 5 * 60, 30 * 60, 2 * 3600, 5 * 3600, 10 * 3600, 14 * 3600, 20 * 3600, 24 * 3600)
 _MAX_DELAY_S = 7 * 86_400
@@ -50,6 +56,10 @@ _OTHERS = (
 def _buckets(given: list[str]) -> None:
     for item in given:
         _BUCKET(item)
+        try:
+            hosts.of_url(item)
+        except ValueError as error:
+            raise ValidationError("must have ports up to 65535") from error
 
 
 def _delays(given: list[float]) -> None:
@@ -65,6 +75,13 @@ def _secrets(given: list[str]) -> None:
 def _hosts(given: list[str]) -> None:
     for item in given:
         _HOST(item)
+
+
+def _ports(given: list[str]) -> None:
+    for item in given:
+        _PORT(item)
+        if not _LOWEST_PORT <= int(item) <= 65_535:
+            raise ValidationError(f"must be ports between {_LOWEST_PORT} and 65535")
 
 
 @dataclass(frozen=True)
@@ -121,7 +138,7 @@ class Settings(QueueSettings, ObjectSettings):
     max_attempts: int
     max_losses: int
     webhook_hosts: tuple[str, ...]  #: receivers that may be without TLS, on any port, at addresses that are not public
-    webhook_loopback: bool  #: receivers may be on this machine
+    webhook_loopback: tuple[int, ...]  #: ports of this machine at which receivers may be
     webhook_schedule: tuple[float, ...]  #: seconds before each attempt
     webhook_timeout_s: float  #: what one call may take in all
     webhook_disable_s: int  #: an endpoint that fails for so long is switched off
@@ -131,6 +148,16 @@ class Settings(QueueSettings, ObjectSettings):
     def api_threads(self) -> int:
         """Threads of an API process: whoever waits or streams holds one, and takes none from the others."""
         return self.max_waiters + self.max_streams + self.request_threads
+
+    @property
+    def engines(self) -> list[tuple[str, int]]:
+        """Hosts and ports of the engines; raises ValueError, sqlalchemy.exc.ArgumentError."""
+        return [*hosts.of_database(self.database_url), *hosts.of_redis(self.redis_url), *self.stores]
+
+    @property
+    def stores(self) -> list[tuple[str, int]]:
+        """Those of the store alone; raises ValueError."""
+        return [hosts.of_url(url) for url in (self.s3_endpoint_url, self.s3_public_url) if url]
 
 
 S = TypeVar("S", QueueSettings, ObjectSettings, Settings)
@@ -152,18 +179,41 @@ def load() -> Settings:
             f"COATCHECK_RUN_TIMEOUT_S={settings.run_timeout_s} is more than "
             f"COATCHECK_MAX_RUN_TIMEOUT_S={settings.max_run_timeout_s}"
         )
-    if settings.webhook_loopback and settings.environment == "production":
-        raise errors.SettingsInvalid(
-            "COATCHECK_WEBHOOK_LOOPBACK=true lets clients reach what listens on this machine, and is for development; "
-            "unset it, or set COATCHECK_ENVIRONMENT=development"
-        )
     if settings.environment == "production" and guessable(settings.secret_key):
         raise errors.SettingsInvalid(
             "COATCHECK_SECRET_KEY is too easy to guess for COATCHECK_ENVIRONMENT=production; make one with "
             "`openssl rand -base64 32`, and if this one is in use, keep it in COATCHECK_OLD_SECRET_KEYS until "
             "`coatcheck reseal` is done"
         )
+    _check_what_tenants_reach(settings)
     return settings
+
+
+def _check_what_tenants_reach(settings: Settings) -> None:
+    """Raises SettingsInvalid where what is listed for tenants is ours."""
+    if settings.webhook_loopback and settings.environment == "production":
+        raise errors.SettingsInvalid(
+            "COATCHECK_WEBHOOK_LOOPBACK lets clients reach what listens on this machine, and is for development; "
+            "unset it, or set COATCHECK_ENVIRONMENT=development"
+        )
+    try:
+        ports = {port for _, port in settings.engines}
+    except (ValueError, KeyError, sqlalchemy.exc.ArgumentError):
+        raise errors.SettingsInvalid(
+            "cannot start: DATABASE_URL, REDIS_URL, S3_ENDPOINT_URL or S3_PUBLIC_URL is not a URL with a host and port"
+        ) from None  # which may quote a password
+    for port in settings.webhook_loopback:
+        if port in ports:
+            raise errors.SettingsInvalid(
+                f"COATCHECK_WEBHOOK_LOOPBACK={port} is the port of an engine (DATABASE_URL, REDIS_URL, S3_ENDPOINT_URL "
+                "or S3_PUBLIC_URL): let your receiver listen on another one"
+            )
+    for bucket in (*settings.input_buckets, *settings.input_private_buckets):
+        if hosts.of_url(bucket) in settings.stores and bucket.rpartition("/")[2] == settings.s3_bucket:
+            raise errors.SettingsInvalid(
+                f"COATCHECK_INPUT_BUCKETS or COATCHECK_INPUT_PRIVATE_BUCKETS lists S3_BUCKET={settings.s3_bucket}, "
+                "which holds everybody's files: give tenants a bucket of their own"
+            )
 
 
 def guessable(secret: str) -> bool:
@@ -264,7 +314,7 @@ def _read_webhooks(env: environs.Env) -> dict[str, Any]:
     positive = validate.Range(min=0, min_inclusive=False)
     return {
         "webhook_hosts": _listed(env.list("WEBHOOK_HOSTS", [], validate=_hosts)),
-        "webhook_loopback": env.bool("WEBHOOK_LOOPBACK", False),
+        "webhook_loopback": tuple(map(int, _listed(env.list("WEBHOOK_LOOPBACK", [], validate=_ports)))),
         "webhook_schedule": _listed(env.list("WEBHOOK_SCHEDULE", list(_SCHEDULE), subcast=float, validate=_delays)),
         "webhook_timeout_s": env.float("WEBHOOK_TIMEOUT_S", 15.0, validate=[positive, validate.Range(max=30)]),
         "webhook_disable_s": env.int("WEBHOOK_DISABLE_S", 5 * 86_400, validate=validate.Range(1)),

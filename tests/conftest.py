@@ -37,6 +37,8 @@ from storage.fetch import Fetcher
 from storage.objects import Store
 
 ROOT = Path(__file__).resolve().parent.parent
+#: Ports of this machine that webhooks may call; at most so many receivers at once in one test.
+RECEIVERS = 48
 
 
 def until(condition: Callable[[], object], timeout_s: float = 30.0) -> object:
@@ -45,6 +47,14 @@ def until(condition: Callable[[], object], timeout_s: float = 30.0) -> object:
     while not (found := condition()):
         assert time.monotonic() < ends_at, "condition not met in time"
         time.sleep(0.02)
+    return found
+
+
+def free_ports(count: int, made: state.State) -> list[int]:
+    """So many ports that are free now, and not the engines'."""
+    found: list[int] = []
+    while len(found) < count:
+        found.append(state.free_port([*made.ports.values(), *found]))
     return found
 
 
@@ -106,7 +116,7 @@ def throwaway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engines]:
     ours = {
         "COATCHECK_SECRET_KEY": "k" * 32,
         "COATCHECK_INPUT_PRIVATE_BUCKETS": inbox,
-        "COATCHECK_WEBHOOK_LOOPBACK": "true",
+        "COATCHECK_WEBHOOK_LOOPBACK": ",".join(map(str, free_ports(RECEIVERS, made))),
     }
     env = {**environ, **made.urls({}), **ours, "COATCHECK_MODEL_CACHE": str(folder / "models"), "PYTHONPATH": str(ROOT)}
     known = {engine.program.name: engine for engine in engines.embedded(made, env, environ)}

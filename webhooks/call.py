@@ -1,27 +1,22 @@
-"""One call to a receiver: to the address that was checked, with no redirect and no proxy, and with an end to its time
-and to what is read of its answer."""
+"""One call to a receiver: to the address that was checked, with an end to its time and to what is read of it."""
 
 from __future__ import annotations
 
-import contextlib
 import email.utils
 import http.client
 import math
 import socket
 import ssl
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, cast
 
-from core import errors
+from core import dial, errors
 from webhooks.receivers import Receiver, Receivers
 
 #: So much of an answer is read, so that one that fits is taken to its end; and so much of it is kept for the log.
 READ_BYTES = 64 * 1024
 KEEP_CHARACTERS = 1000
-CONNECT_S = 5.0
-READ_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -31,7 +26,7 @@ class Answer:
     ms: int
     status: int | None = None
     error: str | None = None
-    response: str | None = None  #: how the answer begins
+    response: str | None = None  #: how the answer begins; nothing of one that is not on the public internet
     retry_after_s: float | None = None
 
     @property
@@ -45,63 +40,35 @@ class Caller:
     def __init__(self, receivers: Receivers, *, timeout_s: float) -> None:
         self._receivers = receivers
         self._timeout_s = timeout_s
-        self._tls = ssl.create_default_context()
-        self._tls.sslsocket_class = _Secure
+        self._dialer = dial.Dialer()
 
     def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
         """What the receiver says; whatever goes wrong is in the answer."""
         started = time.monotonic()
+        deadline = dial.Deadline(self._timeout_s)
         try:
             receiver = self._receivers.parse(url)
-            addresses = self._receivers.addresses(receiver)
-            with self._connected(receiver, addresses, started + self._timeout_s) as sock:
-                status, response, retry_after_s = _exchange(sock, receiver, body, headers)
+            place = self._receivers.place(receiver, deadline.ends_at)
+            with self._dialer.connected(
+                receiver.scheme, receiver.host, receiver.port, place.addresses, deadline
+            ) as connection:
+                status, response, retry_after_s = _exchange(connection, receiver, body, headers, deadline)
         except (errors.AddressRefused, errors.InvalidInput):
             return Answer(_ms(started), error=errors.AddressRefused.code)
-        except (OSError, UnicodeError, http.client.HTTPException) as error:
+        except dial.OUTAGES as error:
             return Answer(_ms(started), error=_code(error))
-        return Answer(_ms(started), status, response=response, retry_after_s=retry_after_s)
-
-    @contextlib.contextmanager
-    def _connected(self, receiver: Receiver, addresses: list[str], ends_at: float) -> Iterator[_Plain | _Secure]:
-        """A socket to the first address that takes it; nothing waits on it beyond `ends_at` (monotonic)."""
-        sock: _Plain | _Secure = _connect(addresses, receiver.port, ends_at)
-        try:
-            if receiver.scheme == "https":
-                sock = cast(_Secure, self._tls.wrap_socket(sock, server_hostname=receiver.host))
-                sock.ends_at = ends_at
-            yield sock
-        finally:
-            sock.close()
-
-
-def _connect(addresses: list[str], port: int, ends_at: float) -> _Plain:
-    """Raises OSError of the last address when none takes the connection."""
-    failed: OSError = TimeoutError("no address was tried")
-    for address in addresses:
-        family = socket.AF_INET6 if ":" in address else socket.AF_INET
-        sock = _Plain(family, socket.SOCK_STREAM)
-        sock.ends_at = ends_at
-        try:
-            sock.settimeout(min(CONNECT_S, sock.left_s()))
-            sock.connect((address, port))
-            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            sock.settimeout(sock.left_s())
-        except OSError as error:
-            sock.close()
-            failed = error
-            continue
-        return sock
-    raise failed
+        shown = response if place.public else None
+        return Answer(_ms(started), status, response=shown, retry_after_s=retry_after_s)
 
 
 def _exchange(
-    sock: _Plain | _Secure, receiver: Receiver, body: bytes, headers: Mapping[str, str]
+    connection: http.client.HTTPConnection,
+    receiver: Receiver,
+    body: bytes,
+    headers: Mapping[str, str],
+    deadline: dial.Deadline,
 ) -> tuple[int, str, float | None]:
     """Status, beginning of the answer, and how long the receiver wants to be left alone."""
-    connection = http.client.HTTPConnection(receiver.host, receiver.port)
-    connection.response_class = _Response
-    connection.sock = sock
     ours = {
         "Host": receiver.netloc,
         "User-Agent": "coatcheck-webhooks/1",
@@ -110,12 +77,8 @@ def _exchange(
         "Connection": "close",
     }
     connection.request("POST", receiver.target, body, {**ours, **headers})
-    response = connection.getresponse()
-    # The status has said it; whoever goes on with 100 MB, or with a byte a minute, is not listened to for long.
-    sock.ends_at = min(sock.ends_at, time.monotonic() + READ_S)
-    read = b""
-    with contextlib.suppress(OSError, http.client.HTTPException):
-        read = response.read(READ_BYTES)
+    with connection.getresponse() as response:
+        read = dial.beginning(response, READ_BYTES, deadline)
     kept = read.decode("utf-8", "replace")[:KEEP_CHARACTERS].replace("\0", "\N{REPLACEMENT CHARACTER}")
     return response.status, kept, _retry_after_s(response.headers.get("Retry-After"))
 
@@ -147,43 +110,3 @@ def _code(error: Exception) -> str:
 
 def _ms(started: float) -> int:
     return math.ceil((time.monotonic() - started) * 1000)
-
-
-class _Response(http.client.HTTPResponse):
-    """The final one: what is only informational (RFC 9110 §15.2) is read and passed over."""
-
-    def begin(self) -> None:
-        super().begin()
-        while 100 <= self.status < 200 and self.status != http.HTTPStatus.SWITCHING_PROTOCOLS:
-            self.headers = None  # type: ignore[assignment]
-            super().begin()
-
-
-class _Timed:
-    """A socket that gives up at a moment, however little arrives however often: `settimeout` alone counts each wait
-    anew."""
-
-    ends_at = math.inf  #: monotonic
-
-    def left_s(self) -> float:
-        """Raises TimeoutError when nothing is left."""
-        left = self.ends_at - time.monotonic()
-        if left <= 0:
-            raise TimeoutError("the call took too long")
-        return left
-
-    def recv_into(self, *args: Any, **kwargs: Any) -> int:
-        self.settimeout(self.left_s())  # type: ignore[attr-defined]
-        return int(super().recv_into(*args, **kwargs))  # type: ignore[misc]
-
-    def sendall(self, *args: Any, **kwargs: Any) -> None:
-        self.settimeout(self.left_s())  # type: ignore[attr-defined]
-        super().sendall(*args, **kwargs)  # type: ignore[misc]
-
-
-class _Plain(_Timed, socket.socket):
-    pass
-
-
-class _Secure(_Timed, ssl.SSLSocket):
-    pass

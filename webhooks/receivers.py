@@ -2,20 +2,19 @@
 
 from __future__ import annotations
 
-import ipaddress
 import re
 import socket
 import urllib.parse
 from dataclasses import dataclass
 
-from core import errors, outbound
+from core import errors, hosts, outbound
+from core.ours import Ours
+from core.outbound import Kind
 from core.settings import Settings
 
 MAX_URL = 2048
-PORTS = {"https": 443, "http": 80}
 _PLAIN = re.compile(r"https?://[!$&'()*+,\-./0-9:;=?@A-Z_a-z~%\[\]]+")
 _NETLOC = re.compile(r"([a-z0-9_.-]+|\[[0-9a-f:.]+\])(:[0-9]{1,5})?")
-_LOCAL = ("localhost", "127.0.0.1", "::1")
 
 
 @dataclass(frozen=True)
@@ -29,17 +28,26 @@ class Receiver:
     target: str
 
 
+@dataclass(frozen=True)
+class Place:
+    """Where a receiver is now; a `public` one tells its caller nothing that others could not hear."""
+
+    addresses: list[str]
+    public: bool
+
+
 class Receivers:
     """What the settings allow."""
 
     def __init__(self, settings: Settings) -> None:
         self._hosts = frozenset(settings.webhook_hosts)
-        self._loopback = settings.webhook_loopback
+        self._loopback = frozenset(settings.webhook_loopback)
+        self._ours = Ours(settings)
 
     def parse(self, url: str, field: str = "url") -> Receiver:
         """The URL if it may be called as far as can be told from its text; raises InvalidInput naming `field`."""
         receiver = _split(url, field)
-        if self._listed(receiver) or (self._loopback and receiver.host in _LOCAL):
+        if self._listed(receiver) or self._on_loopback(receiver):
             return receiver
         if (receiver.scheme, receiver.port) != ("https", 443):
             raise errors.InvalidInput.field(
@@ -54,38 +62,36 @@ class Receivers:
             raise errors.InvalidInput.field(field, "has a host that is no name") from error
         except OSError:
             return receiver
-        if not all(outbound.is_public(str(item[4][0])) for item in found):
+        if not all(outbound.kind(str(item[4][0])) is Kind.PUBLIC for item in found):
             raise errors.InvalidInput.field(field, "is at an address that is not public")
         return receiver
 
-    def addresses(self, receiver: Receiver) -> list[str]:
+    def place(self, receiver: Receiver, ends_at: float) -> Place:
         """Where to connect, looked up now: what is judged here is what must be used.
 
-        Raises AddressRefused, also when only one of several is not allowed, and OSError for a name without an address.
+        Raises AddressRefused, also when only one of several addresses is not allowed, OSError for a name without one,
+        and TimeoutError at `ends_at` (monotonic).
         """
-        found = outbound.lookup(receiver.host, receiver.port)
+        found = outbound.lookup(receiver.host, receiver.port, ends_at)
         for address in found:
-            if not self._may_call(receiver, address):
+            if not self._may_call(receiver, address, ends_at):
                 raise errors.AddressRefused(f"{receiver.host} is at an address that may not be called")
-        return found
+        return Place(found, all(outbound.kind(address) is Kind.PUBLIC for address in found))
 
-    def _may_call(self, receiver: Receiver, address: str) -> bool:
-        if outbound.is_public(address):
-            return True
-        # Never to be reached by listing a name: who controls the name would control what it leads to.
-        if outbound.is_loopback(address):
-            return self._loopback and receiver.host in _LOCAL
-        return self._listed(receiver) and not _is_nowhere(address)
+    def _may_call(self, receiver: Receiver, address: str, ends_at: float) -> bool:
+        kind = outbound.kind(address)
+        if self._on_loopback(receiver):
+            return kind is Kind.LOOPBACK
+        if self._listed(receiver) and kind in (Kind.PUBLIC, Kind.PRIVATE):
+            return not self._ours.holds(receiver.host, receiver.port, address, ends_at)
+        return kind is Kind.PUBLIC
+
+    def _on_loopback(self, receiver: Receiver) -> bool:
+        return receiver.host in hosts.LOCAL and receiver.port in self._loopback
 
     def _listed(self, receiver: Receiver) -> bool:
         host = f"[{receiver.host}]" if ":" in receiver.host else receiver.host
         return f"{host}:{receiver.port}" in self._hosts
-
-
-def _is_nowhere(address: str) -> bool:
-    """Addresses that are not a machine's own: link-local (where clouds keep their metadata), unspecified, multicast."""
-    parsed = ipaddress.ip_address(address.partition("%")[0])
-    return parsed.is_link_local or parsed.is_unspecified or parsed.is_multicast
 
 
 def _split(url: str, field: str) -> Receiver:
@@ -96,7 +102,7 @@ def _split(url: str, field: str) -> Receiver:
         )
     try:
         parts = urllib.parse.urlsplit(url)
-        port = PORTS.get(parts.scheme, 0) if parts.port is None else parts.port
+        port = hosts.PORTS.get(parts.scheme, 0) if parts.port is None else parts.port
     except ValueError as error:
         raise errors.InvalidInput.field(field, "is not a URL") from error
     if not _PLAIN.fullmatch(url) or not parts.hostname or parts.netloc != parts.netloc.lower():

@@ -5,7 +5,10 @@ from __future__ import annotations
 import contextlib
 import datetime as dt
 import gzip
+import io
+import socket
 import threading
+import urllib.parse
 from collections.abc import Callable
 from dataclasses import replace
 from typing import Any
@@ -18,7 +21,7 @@ from botocore.config import Config
 
 from core import errors
 from jobs.drain import Drainer
-from storage import fetch
+from storage import signed_url
 from storage.fetch import Fetcher
 from tests.bulk.conftest import Run, download
 from tests.bulk.test_life import ROWS, lines, output, show
@@ -175,7 +178,7 @@ def test_an_object_swapped_after_submit_ends_the_job(client: Client, sign: Sign,
 def test_a_url_that_expires_while_its_job_waits_ends_it(
     client: Client, sign: Sign, work: Run, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(fetch, "SPARE_S", 0)
+    monkeypatch.setattr(signed_url, "SPARE_S", 0)
     url = sign(good_for_s=2)
     job_id = submit(client, url).json["job_id"]
     ended_at = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=3.2)
@@ -196,6 +199,46 @@ def test_the_output_is_sent_to_the_clients_bucket_as_well(
     assert job["result"]["sent"] is True
     sent = platform.store.client.get_object(Bucket="inbox", Key="out.jsonl")["Body"].read()
     assert sent == download(job["result"]["output_url"])
+
+
+def test_no_spelling_of_a_path_leads_out_of_the_bucket(
+    sign: Sign, target: Callable[..., str], platform: Platform
+) -> None:
+    sign()
+    s3, fetcher = platform.store.client, Fetcher(platform.settings)
+    for start in ("/", "//", "%2e%2e/", "..%2f", "%2F..%2F", "\\..\\", "..;/", "%00/", "x/%252e%252e/%252e%252e/"):
+        with contextlib.suppress(errors.OutputRefused, errors.OutputUnavailable, errors.InvalidInput):
+            fetcher.put(target(f"{start}coatcheck/escaped"), io.BytesIO(b"x"), 1)
+    assert not [item for item in s3.list_objects_v2(Bucket="coatcheck")["Contents"] if "escaped" in item["Key"]]
+    assert [item["Name"] for item in s3.list_buckets()["Buckets"]] == ["coatcheck", "inbox"]
+
+
+def test_a_bucket_under_a_number_is_named_by_its_path_alone(target: Callable[..., str], platform: Platform) -> None:
+    """A store that does not look at the host's name would take the path's first part for the bucket."""
+    url = target("x", "coatcheck").replace("127.0.0.1", "inbox.127.0.0.1")
+    with pytest.raises(errors.InvalidInput):
+        Fetcher(platform.settings).put(url, io.BytesIO(b"x"), 1)
+
+
+def test_a_listed_bucket_never_leads_to_an_engine_or_by_a_name_to_this_machine(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = urllib.parse.urlsplit(platform.settings.s3_endpoint_url)
+    real = socket.getaddrinfo
+    monkeypatch.setattr(
+        socket,
+        "getaddrinfo",
+        lambda host, port, **more: real("127.0.0.1" if host == "store.example" else host, port, **more),
+    )
+    database = urllib.parse.urlsplit(platform.settings.database_url)
+    for host, port in (
+        ("store.example", store.port), ("store.example", 9000), ("127.0.0.1", database.port), ("localhost", store.port),
+        ("169.254.169.254", 80),
+    ):  # fmt: skip
+        address = f"http://{host}:{port}/inbox"
+        fetcher = Fetcher(replace(platform.settings, input_private_buckets=(address,)))
+        with pytest.raises(errors.InputForbidden):
+            fetcher.probe(f"{address}/x?AWSAccessKeyId=k&Signature=s&Expires=4000000000")
 
 
 def test_an_output_that_nobody_takes_is_said_and_kept(

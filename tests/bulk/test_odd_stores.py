@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from core import errors, outbound
+from core import errors
 from storage import fetch
 from storage.fetch import Fetcher
 from tests.conftest import Platform
@@ -116,15 +116,3 @@ def test_a_name_that_turns_to_a_private_address_is_not_connected_to(
     with pytest.raises(TimeoutError):
         listener.accept()
     listener.close()
-
-
-@pytest.mark.parametrize(
-    "address",
-    [
-        *("10.0.0.1", "100.64.0.1", "169.254.169.254", "0.0.0.0"),
-        *("::1", "fd00::1", "::ffff:10.0.0.1", "64:ff9b::7f00:1", "2002:7f00:1::"),
-    ],
-)
-def test_addresses_that_are_not_public(address: str) -> None:
-    assert not outbound.is_public(address)
-    assert outbound.is_public("8.8.8.8")

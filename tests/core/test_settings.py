@@ -41,7 +41,13 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
         ("COATCHECK_WEBHOOK_SCHEDULE", "0,soon"),
         ("COATCHECK_WEBHOOK_SCHEDULE", ""),
         ("COATCHECK_INPUT_BUCKETS", "bucket"),
+        ("COATCHECK_INPUT_BUCKETS", "https://host/bucket?x"),
+        ("COATCHECK_INPUT_BUCKETS", "https://host:99999/bucket"),
+        ("DATABASE_URL", "postgresql://a:b@h:port/d"),
+        ("REDIS_URL", "redis://h:port/0"),
+        ("S3_ENDPOINT_URL", "http://h:99999"),
         ("COATCHECK_WEBHOOK_HOSTS", "hooks.internal"),
+        ("COATCHECK_WEBHOOK_HOSTS", "hooks.internal:8080/path"),
         ("COATCHECK_WEBHOOK_HOSTS", "https://hooks.internal:8080"),
         ("COATCHECK_WEBHOOK_TIMEOUT_S", "31"),
         ("COATCHECK_WEBHOOK_SENDERS", "0"),
@@ -57,8 +63,8 @@ def test_a_wrong_setting_stops_the_start_by_its_name(monkeypatch: pytest.MonkeyP
 
 
 def test_production_refuses_receivers_on_its_own_machine(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COATCHECK_WEBHOOK_LOOPBACK", "true")
-    assert settings.load().webhook_loopback
+    monkeypatch.setenv("COATCHECK_WEBHOOK_LOOPBACK", "9000,9100")
+    assert settings.load().webhook_loopback == (9000, 9100)
     monkeypatch.setenv("COATCHECK_ENVIRONMENT", "production")
     with pytest.raises(errors.SettingsInvalid, match=r"COATCHECK_WEBHOOK_LOOPBACK.*unset it"):
         settings.load()
@@ -98,6 +104,43 @@ def test_production_takes_a_random_one_and_lets_a_weak_one_go(monkeypatch: pytes
     assert settings.load().old_secret_keys == ("a" * 32, "b" * 32)
     monkeypatch.setenv("COATCHECK_OLD_SECRET_KEYS", "")
     assert settings.load().old_secret_keys == ()
+
+
+@pytest.mark.parametrize("value", ["true", "false", "1", "80", "1023", "65536", "9000-9100", "9000,80", "*", "٩٠٠٠"])
+def test_receivers_on_this_machine_are_named_by_their_ports(monkeypatch: pytest.MonkeyPatch, value: str) -> None:
+    monkeypatch.setenv("COATCHECK_WEBHOOK_LOOPBACK", value)
+    with pytest.raises(errors.SettingsInvalid, match=r"COATCHECK_WEBHOOK_LOOPBACK: must be .*ports"):
+        settings.load()
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "port"),
+    [
+        ("DATABASE_URL", "postgresql+psycopg://a:b@h/d", 5432),
+        ("DATABASE_URL", "postgresql+psycopg://a:b%23@h:7001/d", 7001),
+        ("DATABASE_URL", "postgresql+psycopg://a:b@/d?host=one:7001&host=two:7002", 7002),
+        ("DATABASE_URL", "postgresql+psycopg://a:b@/d?host=one,two&port=7001,7002", 7002),
+        ("REDIS_URL", "redis://:secret@h/0", 6379),
+        ("S3_ENDPOINT_URL", "http://h:8333", 8333),
+        ("S3_PUBLIC_URL", "http://h:8334", 8334),
+    ],
+)
+def test_an_engines_port_is_no_receivers(monkeypatch: pytest.MonkeyPatch, name: str, value: str, port: int) -> None:
+    monkeypatch.setenv(name, value)
+    monkeypatch.setenv("COATCHECK_WEBHOOK_LOOPBACK", f"9000,{port}")
+    with pytest.raises(errors.SettingsInvalid, match=f"COATCHECK_WEBHOOK_LOOPBACK={port} is the port of an engine"):
+        settings.load()
+
+
+@pytest.mark.parametrize("name", ["COATCHECK_INPUT_BUCKETS", "COATCHECK_INPUT_PRIVATE_BUCKETS"])
+@pytest.mark.parametrize("store", ["http://h", "http://h:80", "https://files.example"])
+def test_the_platforms_own_bucket_is_nobodys_to_read(monkeypatch: pytest.MonkeyPatch, name: str, store: str) -> None:
+    monkeypatch.setenv("S3_PUBLIC_URL", "https://files.example")
+    monkeypatch.setenv(name, f"{store}/inbox")
+    settings.load()
+    monkeypatch.setenv(name, f"{store}/inbox,{store}/coatcheck")
+    with pytest.raises(errors.SettingsInvalid, match="S3_BUCKET=coatcheck"):
+        settings.load()
 
 
 def test_a_misspelt_setting_is_told_what_it_may_have_meant(monkeypatch: pytest.MonkeyPatch) -> None:

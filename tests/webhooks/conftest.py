@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import http.server
+import itertools
 import json
+import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterator, Mapping
@@ -15,7 +18,7 @@ import flask.testing
 import pytest
 
 from core.settings import Settings
-from tests.conftest import Platform, until
+from tests.conftest import RECEIVERS, Platform, until
 from webhooks.courier import Courier
 
 #: The schedule of the tests: as many attempts as in production, a thousand times as fast.
@@ -107,12 +110,26 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         """Quiet."""
 
 
+def _bound(ports: Iterator[int]) -> _Server:
+    """On the next port that nobody has taken meanwhile."""
+    for port in itertools.islice(ports, RECEIVERS):
+        with contextlib.suppress(OSError):
+            return _Server(("127.0.0.1", port), _Handler)
+    raise OSError("no port is left for a receiver")
+
+
+@pytest.fixture(scope="session")
+def receiver_ports(platform: Platform) -> Iterator[int]:
+    """Those that may be called on this machine, one after the other."""
+    return itertools.cycle(platform.settings.webhook_loopback)
+
+
 @pytest.fixture
-def new_receiver() -> Iterator[Callable[..., Receiver]]:
+def new_receiver(receiver_ports: Iterator[int]) -> Iterator[Callable[..., Receiver]]:
     servers: list[_Server] = []
 
     def start(behave: Behave | None = None, tls: ssl.SSLContext | None = None) -> Receiver:
-        server = _Server(("127.0.0.1", 0), _Handler)
+        server = _bound(receiver_ports)
         if tls is not None:
             server.socket = tls.wrap_socket(server.socket, server_side=True, do_handshake_on_connect=False)
         scheme = "https" if tls else "http"
@@ -223,3 +240,49 @@ def deliver(courier: Courier, platform: Platform) -> Callable[[], None]:
         until(done, 60)
 
     return run
+
+
+@pytest.fixture
+def strict(platform: Platform) -> Settings:
+    """As in production: nothing is allowed but public https."""
+    return dataclasses.replace(platform.settings, webhook_loopback=(), webhook_timeout_s=1.0)
+
+
+@pytest.fixture
+def resolver(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
+    """Make a name lead where it is told, another place at each look-up; returns the names that were asked for."""
+    asked: list[str] = []
+    real = socket.getaddrinfo
+
+    def install(*answers: list[str]) -> list[str]:
+        coming = iter(answers)
+
+        def getaddrinfo(host: str, port: int, *args: Any, **kwargs: Any) -> Any:
+            if host != "rebind.example" or kwargs.get("flags"):
+                return real(host, port, *args, **kwargs)
+            asked.append(host)
+            return [item for address in next(coming, answers[-1]) for item in real(address, port, *args, **kwargs)]
+
+        monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
+        return asked
+
+    return install
+
+
+@pytest.fixture
+def listener() -> Iterator[tuple[int, list[str]]]:
+    """A port of this machine, and who connected to it."""
+    seen: list[str] = []
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def accept() -> None:
+            while True:
+                try:
+                    connection, peer = server.accept()
+                except OSError:
+                    return
+                seen.append(str(peer))
+                connection.close()
+
+        threading.Thread(target=accept, daemon=True).start()
+        yield server.getsockname()[1], seen

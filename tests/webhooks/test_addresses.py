@@ -7,8 +7,8 @@ import datetime as dt
 import re
 import socket
 import ssl
-import threading
-from collections.abc import Callable, Iterator
+import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +19,7 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.x509.oid import NameOID
 
 from core import errors, outbound
+from core.outbound import Kind
 from core.settings import Settings
 from tests.conftest import Platform
 from tests.webhooks.conftest import Receiver, Tenant
@@ -33,52 +34,6 @@ FORBIDDEN = [
 ]  # fmt: skip
 
 
-@pytest.fixture
-def strict(platform: Platform) -> Settings:
-    """As in production: nothing is allowed but public https."""
-    return dataclasses.replace(platform.settings, webhook_loopback=False, webhook_timeout_s=1.0)
-
-
-@pytest.fixture
-def resolver(monkeypatch: pytest.MonkeyPatch) -> Callable[..., list[str]]:
-    """Make a name lead where it is told, another place at each look-up; returns the names that were asked for."""
-    asked: list[str] = []
-    real = socket.getaddrinfo
-
-    def install(*answers: list[str]) -> list[str]:
-        coming = iter(answers)
-
-        def getaddrinfo(host: str, port: int, *args: Any, **kwargs: Any) -> Any:
-            if host != "rebind.example" or kwargs.get("flags"):
-                return real(host, port, *args, **kwargs)
-            asked.append(host)
-            return [item for address in next(coming, answers[-1]) for item in real(address, port, *args, **kwargs)]
-
-        monkeypatch.setattr(socket, "getaddrinfo", getaddrinfo)
-        return asked
-
-    return install
-
-
-@pytest.fixture
-def listener() -> Iterator[tuple[int, list[str]]]:
-    """A port of this machine, and who connected to it."""
-    seen: list[str] = []
-    with socket.create_server(("127.0.0.1", 0)) as server:
-
-        def accept() -> None:
-            while True:
-                try:
-                    connection, peer = server.accept()
-                except OSError:
-                    return
-                seen.append(str(peer))
-                connection.close()
-
-        threading.Thread(target=accept, daemon=True).start()
-        yield server.getsockname()[1], seen
-
-
 @pytest.mark.parametrize("address", FORBIDDEN)
 def test_a_name_that_leads_to_such_an_address_is_refused(
     strict: Settings, resolver: Callable[..., list[str]], address: str
@@ -86,7 +41,7 @@ def test_a_name_that_leads_to_such_an_address_is_refused(
     resolver([address])
     receivers = Receivers(strict)
     with pytest.raises(errors.AddressRefused):
-        receivers.addresses(receivers.parse("https://rebind.example/hook"))
+        receivers.place(receivers.parse("https://rebind.example/hook"), time.monotonic() + 5)
     assert Caller(receivers, timeout_s=1).post("https://rebind.example/hook", b"", {}).error == "ADDRESS_REFUSED"
 
 
@@ -106,16 +61,20 @@ def test_a_name_is_looked_up_once_and_what_it_says_the_next_time_is_never_connec
 ) -> None:
     port, seen = listener
     asked = resolver(["203.0.113.7"], ["127.0.0.1"])
-    monkeypatch.setattr(outbound, "is_public", lambda address: address == "203.0.113.7")
+    real_kind = outbound.kind
+    monkeypatch.setattr(outbound, "kind", lambda given: Kind.PUBLIC if given == "203.0.113.7" else real_kind(given))
     listed = dataclasses.replace(strict, webhook_hosts=(f"rebind.example:{port}",))
     tried: list[str] = []
     real = socket.socket.connect
 
     def connect(self: socket.socket, address: Any) -> None:
+        if self.type == socket.SOCK_DGRAM:
+            # Asks for the route, and sends nothing.
+            return real(self, address)
         tried.append(address[0])
         if address[0] == "203.0.113.7":
             raise ConnectionRefusedError
-        real(self, address)
+        return real(self, address)
 
     monkeypatch.setattr(socket.socket, "connect", connect)
     answer = Caller(Receivers(listed), timeout_s=1).post(f"http://rebind.example:{port}/", b"", {})
@@ -127,7 +86,8 @@ def test_nothing_connects_to_this_machine_however_it_is_written(
 ) -> None:
     port, seen = listener
     listed = dataclasses.replace(strict, webhook_hosts=tuple(f"{host}:{port}" for host in ("localhost", "127.0.0.1")))
-    for settings in (strict, listed):
+    named = dataclasses.replace(strict, webhook_loopback=(port + 1,))
+    for settings in (strict, listed, named):
         for host in ("localhost", "localhost.", "127.0.0.1", "127.1", "2130706433", "0177.0.0.1", "0x7f.1", "[::1]",
                      "[::ffff:127.0.0.1]", "0.0.0.0", "[::]", "0"):  # fmt: skip
             for scheme in ("http", "https"):
@@ -192,10 +152,11 @@ def test_a_listed_host_may_be_private_but_never_where_clouds_keep_their_secrets(
     receivers = Receivers(dataclasses.replace(strict, webhook_hosts=("rebind.example:8080",)))
     receiver = receivers.parse("http://rebind.example:8080/")
     resolver(["10.0.0.7"], ["169.254.169.254"], ["127.0.0.1"])
-    assert receivers.addresses(receiver) == ["10.0.0.7"]
+    ends_at = time.monotonic() + 20
+    assert receivers.place(receiver, ends_at).addresses == ["10.0.0.7"]
     for _ in range(2):
         with pytest.raises(errors.AddressRefused):
-            receivers.addresses(receiver)
+            receivers.place(receiver, ends_at)
 
 
 def test_proxies_of_the_environment_are_not_asked(
@@ -255,9 +216,10 @@ def test_certificates_are_checked_against_the_name(
     assert len(receiver.calls) == (error is None)
 
 
-def test_a_handshake_that_drips_ends_in_time(platform: Platform) -> None:
+def test_a_handshake_that_drips_ends_in_time(strict: Settings) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
-        caller = Caller(Receivers(platform.settings), timeout_s=1.0)
+        named = dataclasses.replace(strict, webhook_loopback=(server.getsockname()[1],))
+        caller = Caller(Receivers(named), timeout_s=1.0)
         answer = caller.post(f"https://127.0.0.1:{server.getsockname()[1]}/", b"{}", {})
     assert answer.error == "TIMED_OUT"
     assert answer.ms < 1500

@@ -86,7 +86,6 @@ def test_any_2xx_is_delivered_at_once(
     log = sent(tenant, new_receiver(behave), deliver)
     assert (log["status"], log["attempt"], len(log["attempts"])) == ("delivered", 1, 1)
     assert log["attempts"][0]["ms"] < 1400
-    assert len(log["attempts"][0]["response"]) <= 1000
 
 
 @pytest.mark.parametrize(
@@ -126,7 +125,8 @@ def test_500_ten_times_is_a_failure_that_can_be_seen_and_asked_for_again(
     receiver = new_receiver(first(say(500, b"oops"), TRIES, say(200)))
     log = sent(tenant, receiver, deliver)
     assert (log["status"], log["attempt"], log["last_status"]) == ("failed", TRIES, 500)
-    assert [item["response"] for item in log["attempts"]] == ["oops"] * TRIES
+    # What a service beside us says is none of a tenant's business.
+    assert [item["response"] for item in log["attempts"]] == [None] * TRIES
     address = f"/api/v1/webhooks/deliveries/{log['id']}"
     assert tenant.http.post(f"{address}/redeliver").status_code == 202
     assert tenant.http.post(f"{address}/redeliver").status_code == 409

@@ -206,7 +206,7 @@ def test_what_waits_for_a_deleted_endpoint_fails_where_it_can_be_seen(
 def test_a_changed_url_holds_for_what_is_still_waiting(
     tenant: Tenant, receiver: Receiver, platform: Platform, deliver: Deliver
 ) -> None:
-    endpoint = tenant.endpoint("http://127.0.0.1:1/wrong")
+    endpoint = tenant.endpoint("https://receiver.invalid/wrong")
     tenant.job()
     work(platform)
     tenant.http.patch(f"/api/v1/webhooks/{endpoint['id']}", json={"url": receiver.url})

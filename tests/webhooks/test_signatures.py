@@ -19,7 +19,7 @@ import standardwebhooks
 import urllib3
 
 from local.child import Child, Program
-from local.state import free_port
+from local.state import is_free
 from tests.conftest import ROOT, Platform, until
 from tests.hands import work
 from tests.webhooks.conftest import Receiver, Tenant, first, say
@@ -51,13 +51,15 @@ def node(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
 
 
 @pytest.fixture
-def example(node: tuple[Path, Path], tmp_path: Path) -> Iterator[Callable[[str, str], str]]:
+def example(
+    node: tuple[Path, Path], tmp_path: Path, receiver_ports: Iterator[int]
+) -> Iterator[Callable[[str, str], str]]:
     """Start one of the document's receivers with a key; returns its URL."""
     started: list[Child] = []
 
     def start(name: str, key: str) -> str:
         language, code = examples()[EXAMPLES[name]]
-        port = free_port()
+        port = next(item for item in receiver_ports if is_free(item))
         file = (node[1] if language == "js" else tmp_path) / f"receiver-{port}.{'py' if language == 'python' else 'js'}"
         file.write_text(code)
         command = (sys.executable if language == "python" else str(node[0]), str(file))
@@ -89,7 +91,7 @@ def test_the_documented_receivers_take_what_we_sign_before_during_and_after_a_ro
     tenant: Tenant, courier: Courier, example: Callable[[str, str], str], platform: Platform, name: str
 ) -> None:
     version = name.split()[1]
-    endpoint = tenant.endpoint("http://127.0.0.1:1/later", "job.completed", signing=version)
+    endpoint = tenant.endpoint("https://receiver.invalid/later", "job.completed", signing=version)
     address = f"/api/v1/webhooks/{endpoint['id']}"
     old = example(name, key_of(endpoint))
 
@@ -167,8 +169,8 @@ def test_a_jobs_own_receiver_can_check_with_the_tenants_secret_also_while_it_is_
 def test_public_keys_can_be_fetched_by_anybody_and_secrets_by_their_tenant_alone(
     tenant: Tenant, anonymous: Any, platform: Platform
 ) -> None:
-    asymmetric = tenant.endpoint("http://127.0.0.1:1/", "job.completed", signing="v1a")
-    symmetric = tenant.endpoint("http://127.0.0.1:1/", "job.completed")
+    asymmetric = tenant.endpoint("https://receiver.invalid/", "job.completed", signing="v1a")
+    symmetric = tenant.endpoint("https://receiver.invalid/", "job.completed")
     tenant.http.post(f"/api/v1/webhooks/{asymmetric['id']}/rotate", json={})
     keys = anonymous.get(f"/api/v1/webhooks/{asymmetric['id']}/keys").json["keys"]
     assert [item["crv"] for item in keys] == ["Ed25519", "Ed25519"]

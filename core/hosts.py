@@ -1,0 +1,51 @@
+"""Hosts and ports as addresses name them, before anybody looks them up."""
+
+from __future__ import annotations
+
+import ipaddress
+import urllib.parse
+from collections.abc import Iterator
+
+import sqlalchemy
+
+PORTS = {"https": 443, "http": 80}
+#: What names this machine as plainly as its number does.
+LOCAL = ("localhost", "127.0.0.1", "::1")
+
+
+def is_number(host: str) -> bool:
+    """Whether a host needs no look-up: an address, or this machine's own name."""
+    try:
+        ipaddress.ip_address(host)
+    except ValueError:
+        return host in LOCAL
+    return True
+
+
+def of_url(url: str) -> tuple[str, int]:
+    """Of an HTTP URL; raises ValueError."""
+    parts = urllib.parse.urlsplit(url)
+    return parts.hostname or "", parts.port or PORTS[parts.scheme]
+
+
+def of_redis(url: str) -> Iterator[tuple[str, int]]:
+    """None where it is a socket in a folder; raises ValueError."""
+    parts = urllib.parse.urlsplit(url)
+    if parts.hostname:
+        yield parts.hostname, parts.port or 6379
+
+
+def of_database(url: str) -> Iterator[tuple[str, int]]:
+    """Also those that the query lists, as psycopg takes them; raises ValueError, sqlalchemy.exc.ArgumentError."""
+    parts = sqlalchemy.make_url(url)
+    ports = [int(item) for item in _values(parts, "port") if item] or [parts.port or 5432]
+    for item in [parts.host or "", *_values(parts, "host"), *_values(parts, "hostaddr")]:
+        host, _, own_port = item.partition(":") if item.count(":") == 1 else (item, "", "")
+        # A path is a socket, which nobody calls.
+        if host and not host.startswith("/"):
+            yield from ((host, port) for port in ([int(own_port)] if own_port else ports))
+
+
+def _values(url: sqlalchemy.URL, name: str) -> list[str]:
+    given = url.query.get(name, ())
+    return ",".join([given] if isinstance(given, str) else given).split(",")
