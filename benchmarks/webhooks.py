@@ -91,6 +91,8 @@ class Platform:
     receivers: Receivers
 
     def __post_init__(self) -> None:
+        ports = range(self.receivers.port, self.receivers.port + self.receivers.COUNT)
+        self.found.env["COATCHECK_WEBHOOK_LOOPBACK"] = ",".join(map(str, ports))
         os.environ.update(self.found.env)
         self.seal = Seal(settings.load())
         self.engine = database.create_engine(self.found.env["DATABASE_URL"])

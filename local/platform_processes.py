@@ -8,7 +8,8 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from core import alive
+from core import alive, errors
+from core.settings import Settings
 from local import engines, proxy
 from local.child import Program
 from local.environments import only
@@ -28,15 +29,26 @@ def environment(root: Path, state: State, urls: Mapping[str, str], environ: Mapp
         "COATCHECK_SECRET_KEY": environ.get("COATCHECK_SECRET_KEY") or state.secrets["app"],
         "COATCHECK_INPUT_PRIVATE_BUCKETS": environ.get("COATCHECK_INPUT_PRIVATE_BUCKETS")
         or f"{urls['S3_ENDPOINT_URL']}/inbox",
-        # Whoever tries it here has the receiver here as well.
-        "COATCHECK_WEBHOOK_LOOPBACK": environ.get("COATCHECK_WEBHOOK_LOOPBACK")
-        or str(environ.get("COATCHECK_ENVIRONMENT") != "production").lower(),
         "COATCHECK_MODEL_CACHE": environ.get("COATCHECK_MODEL_CACHE") or str(state.folder / "models"),
         "PYTHONPATH": str(root),
         "PYTHONUNBUFFERED": "1",
         "PATH": os.pathsep.join((scripts, environ.get("PATH", os.defpath))),
         "TOKENIZERS_PARALLELISM": "false",
     }
+
+
+def receivers_here(state: State, values: Settings) -> str:
+    """Which ports of this machine webhooks may call, in words; raises SettingsInvalid where one of them is ours."""
+    ours = {port: name for name, port in state.ports.items()}
+    for port in values.webhook_loopback:
+        if port in ours:
+            raise errors.SettingsInvalid(
+                f"COATCHECK_WEBHOOK_LOOPBACK={port} is the platform's own port ({ours[port]}, .coatcheck/state.json): "
+                "let your receiver listen on another one"
+            )
+    if not values.webhook_loopback:
+        return "webhooks may call nothing on this machine (COATCHECK_WEBHOOK_LOOPBACK=9000 allows a receiver's port)"
+    return f"webhooks may call {', '.join(f'127.0.0.1:{port}' for port in values.webhook_loopback)}"
 
 
 def command(*arguments: str) -> list[str]:

@@ -79,10 +79,11 @@ def built(folder: Path, *, lease_s: float, workers: int = 2, seed: int = 0) -> I
     made = state.load(folder / ".coatcheck")
     environ = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), "LANG": "C.UTF-8"}
     known = {item.program.name: item for item in engines.embedded(made, made.urls({}), environ)}
-    postgres, redis, env = _environment(folder, made, environ, lease_s)
+    receiver = Receiver(seed)
+    postgres, redis, env = _environment(folder, made, environ, lease_s, receiver.port)
     admin = database.create_engine(made.superuser_url, application="chaos")
     url = f"http://127.0.0.1:{made.ports['api']}"
-    stage = Stage(folder, url, "", env, postgres, redis, admin, Receiver(seed), known)
+    stage = Stage(folder, url, "", env, postgres, redis, admin, receiver, known)
     try:
         for name, engine in known.items():
             engine.prepare()
@@ -129,7 +130,7 @@ def _register(stage: Stage) -> None:
 
 
 def _environment(
-    folder: Path, made: state.State, environ: dict[str, str], lease_s: float
+    folder: Path, made: state.State, environ: dict[str, str], lease_s: float, receiver_port: int
 ) -> tuple[Proxy, Proxy, dict[str, str]]:
     ports = {name: state.free_port(made.ports.values()) for name in ("postgres", "valkey", "api")}
     proxies = {name: Proxy(ports[name], made.ports[name]) for name in ("postgres", "valkey")}
@@ -140,6 +141,7 @@ def _environment(
     env = platform_processes.environment(ROOT, made, urls, environ)
     env |= {"COATCHECK_LEASE_S": str(lease_s), "COATCHECK_HEARTBEAT_S": str(lease_s / 4)}
     env["COATCHECK_WEBHOOK_SCHEDULE"] = SCHEDULE
+    env["COATCHECK_WEBHOOK_LOOPBACK"] = str(receiver_port)
     return proxies["postgres"], proxies["valkey"], env
 
 
