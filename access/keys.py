@@ -21,7 +21,7 @@ from access.tiers import Tier
 from core import database, errors, ids
 
 PREFIX = "cck"
-SCOPES = frozenset({"jobs", "admin"})
+SCOPES = frozenset({"jobs", "admin", "metrics"})
 MAX_NAME = 100
 CACHE_S = 5.0
 CACHE_MAX = 10_000
@@ -60,10 +60,11 @@ class Caller:
     key_id: str
     scopes: frozenset[str]
 
-    def require(self, scope: str) -> None:
-        """Raises Forbidden."""
-        if scope not in self.scopes:
-            raise errors.Forbidden(f"This API key does not have the scope '{scope}'", details={"scope": scope})
+    def require(self, *scopes: str) -> None:
+        """One of them; raises Forbidden."""
+        if self.scopes.isdisjoint(scopes):
+            wanted = " or ".join(f"'{scope}'" for scope in scopes)
+            raise errors.Forbidden(f"This API key does not have the scope {wanted}", details={"scope": scopes[0]})
 
 
 @dataclass(frozen=True)

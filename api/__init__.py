@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import flask
 
-from api import docs, errors, parsing, requests, resources
+from api import admission, docs, errors, parsing, requests, resources
 from api.routes import deliveries, health, jobs, models, predict, uploads, webhooks
 from core import logging
 from core import settings as all_settings
@@ -25,6 +25,7 @@ def create_app(settings: Settings | None = None) -> flask.Flask:
     app.config["MAX_CONTENT_LENGTH"] = values.max_body_bytes
     app.extensions["coatcheck"] = resources.make(values)
     requests.register(app)
+    admission.register(app)
     errors.register(app)
     api = docs.configure(app)
     for module in (predict, jobs, uploads, webhooks, deliveries, models, health):

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import base64
+import functools
+import hashlib
 import http
 import importlib.util
+import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
@@ -18,15 +22,53 @@ from api.schemas.answers import Envelope
 F = TypeVar("F", bound=Callable[..., Any])
 
 ASSETS = "/docs/assets/"
+_INLINE = re.compile(r"<script>(.*?)</script>", re.DOTALL)
 
 
 class Api(flask_smorest.Api):
-    """Leaves errors to `api.errors`."""
+    """Leaves errors to `api.errors`, and makes the contract and its page once."""
 
     ERROR_SCHEMA = Envelope
 
     def _register_error_handlers(self, *, is_app: bool = True) -> None:
         """Deliberately none."""
+
+    def _openapi_json(self) -> flask.Response:
+        return _kept(self._contract, "application/json")
+
+    def _openapi_swagger_ui(self) -> flask.Response:
+        response = _kept(self._page, "text/html")
+        response.headers["Content-Security-Policy"] = page_policy(self._page.decode())
+        return response
+
+    @functools.cached_property
+    def _contract(self) -> bytes:
+        return flask.json.dumps(self.spec.to_dict()).encode()
+
+    @functools.cached_property
+    def _page(self) -> bytes:
+        page: str = super()._openapi_swagger_ui()
+        return page.encode()
+
+
+def _kept(content: bytes, mimetype: str) -> flask.Response:
+    """What may be kept, if it is asked each time whether it is still so."""
+    response = flask.Response(content, mimetype=mimetype)
+    response.cache_control.no_cache = True
+    response.set_etag(hashlib.sha256(content).hexdigest()[:32])
+    response.make_conditional(flask.request)
+    return response
+
+
+def page_policy(page: str) -> str:
+    """The Content-Security-Policy (W3C CSP3) under which the page runs what it brings, and nothing else. Swagger UI
+    writes style attributes, hence `unsafe-inline` for styles."""
+    hashes = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in _INLINE.findall(page)]
+    scripts = " ".join(["'self'", *(f"'sha256-{item}'" for item in hashes)])
+    return (
+        f"default-src 'none'; script-src {scripts}; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+        "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
+    )
 
 
 def configure(app: flask.Flask) -> Api:

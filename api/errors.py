@@ -33,6 +33,7 @@ STATUS: dict[type[errors.CoatcheckError], int] = {
     errors.InputTooLarge: 422,
     errors.IdempotencyMismatch: 422,
     errors.BacklogFull: 429,
+    errors.TooManyRequests: 429,
     errors.ModelUnavailable: 503,
     errors.InputUnavailable: 503,
     errors.Unavailable: 503,

@@ -9,10 +9,10 @@ from typing import Any
 
 import flask
 
-from api import answers, files, prefer, requests
+from api import admission, answers, files, prefer, requests
 from api.resources import Resources
 from api.schemas.fields import BEST
-from core import errors, ids, metrics
+from core import errors, ids
 from inference import schema
 from inference.manifest import Manifest
 from jobs import queries, submit
@@ -145,16 +145,16 @@ def _at_most(name: str, asked: Mapping[str, Any], default: int, most: int) -> in
 
 
 def wait(here: Resources, job_id: uuid.UUID, timeout_s: float) -> Job:
-    """The job once it ended, or as it is when the time or the waiting places have run out."""
+    """The job once it ended, or as it is when the time or the waiting places have run out; raises Unauthorized
+    when the key is revoked meanwhile."""
     tenant = requests.caller().tenant_id
-    if timeout_s <= 0 or not here.waiters.acquire(blocking=False):
+    if timeout_s <= 0:
         return queries.get(here.engine, tenant, job_id)
-    metrics.WAITERS.inc()
     try:
-        return queries.wait(here.engine, tenant, job_id, timeout_s)
-    finally:
-        metrics.WAITERS.dec()
-        here.waiters.release()
+        admission.move_to(here.waiters)
+    except errors.Busy:
+        return queries.get(here.engine, tenant, job_id)
+    return queries.wait(here.engine, tenant, job_id, timeout_s, look_again=admission.verifier())
 
 
 #: How a job may end for its input's sake; any other failure is ours.

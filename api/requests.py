@@ -1,4 +1,4 @@
-"""Around every request: its id, its caller, its metrics."""
+"""Around every request: its id, its caller, its metrics, and the headers of its answer."""
 
 from __future__ import annotations
 
@@ -10,10 +10,20 @@ import flask
 import structlog
 
 from access.keys import Caller
-from api import resources
 from core import errors, metrics
 
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+#: Whatever else a client calls its method is counted as one, or strangers decide how many counters there are.
+_METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+#: On every answer that does not say otherwise: nobody keeps it, guesses its type, frames it, or runs what is in it.
+HEADERS = {
+    "Cache-Control": "no-store",
+    "Content-Security-Policy": "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    "Referrer-Policy": "no-referrer",
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+}
 
 
 def register(app: flask.Flask) -> None:
@@ -32,19 +42,13 @@ def _begin() -> None:
 def _end(response: flask.Response) -> flask.Response:
     request = flask.request
     route = request.url_rule.rule if request.url_rule else "unmatched"
-    metrics.REQUESTS.labels(route, request.method, str(response.status_code)).inc()
+    method = request.method if request.method in _METHODS else "other"
+    metrics.REQUESTS.labels(route, method, str(response.status_code)).inc()
     metrics.REQUEST_SECONDS.labels(route).observe(time.perf_counter() - flask.g.started)
     response.headers["X-Request-ID"] = flask.g.request_id
+    for name, value in HEADERS.items():
+        response.headers.setdefault(name, value)
     return response
-
-
-def authenticate() -> None:
-    """Find out who asks, from `Authorization: Bearer` or `X-API-Key`; raises Unauthorized."""
-    header = flask.request.headers.get("Authorization", "")
-    token = header[7:].strip() if header[:7].lower() == "bearer " else flask.request.headers.get("X-API-Key")
-    caller = resources.here().keyring.verify(token)
-    caller.require("jobs")
-    flask.g.caller = caller
 
 
 def nothing_in_body() -> None:

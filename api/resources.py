@@ -2,21 +2,30 @@
 
 from __future__ import annotations
 
-import threading
 from dataclasses import dataclass
+from typing import Any
 
 import flask
 import sqlalchemy
 
 from access.keys import Keyring
-from core import broker, database
+from api import readiness
+from api.cached import Cached
+from api.places import Places
+from core import broker, database, errors, metrics
 from core.seal import Seal
 from core.settings import Settings
 from jobs.submit import Submitter
 from registry.catalog import Catalog
 from storage.fetch import Fetcher
 from storage.objects import Store
+from webhooks import outbox
 from webhooks.receivers import Receivers
+
+#: What a tenant may have of the places for waiting and for streams, and of those for requests.
+PART, PART_OF_REQUESTS = 0.25, 0.75
+#: For so long an answer to a probe or a scraper is good.
+FRESH_S = 1.0
 
 
 @dataclass(frozen=True)
@@ -34,8 +43,11 @@ class Resources:
     hints: broker.Hints
     receivers: Receivers
     submitter: Submitter
-    waiters: threading.Semaphore  #: a place for each request that may wait for a job
-    streams: threading.Semaphore  #: a place for each open event stream
+    requests: Places  #: of those with a key, from before the body is read until they are answered
+    waiters: Places  #: of requests that wait for a job
+    streams: Places  #: of open event streams
+    readiness: Cached[dict[str, Any]]
+    backlog: Cached[outbox.Backlog]
 
 
 def make(settings: Settings) -> Resources:
@@ -56,8 +68,17 @@ def make(settings: Settings) -> Resources:
         hints,
         Receivers(settings),
         Submitter(engine, line, hints),
-        waiters=threading.Semaphore(settings.max_waiters),
-        streams=threading.Semaphore(settings.max_streams),
+        requests=Places(
+            "requests in flight",
+            settings.request_threads,
+            PART_OF_REQUESTS,
+            metrics.IN_FLIGHT,
+            own_limit=errors.TooManyRequests,
+        ),
+        waiters=Places("waiting requests", settings.max_waiters, PART, metrics.WAITERS),
+        streams=Places("open event streams", settings.max_streams, PART, metrics.STREAMS),
+        readiness=Cached(lambda: readiness.check(engine, store, catalog, line), FRESH_S),
+        backlog=Cached(lambda: outbox.backlog(engine), FRESH_S),
     )
 
 

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import flask
 import orjson
 import structlog
 
+from api import admission
 from api.resources import Resources
-from core import errors, ids, metrics
+from core import errors, ids
 from jobs import events
 from jobs.job import Job
 
@@ -30,30 +31,25 @@ def last_event_id(here: Resources, job: Job) -> int:
 
 
 def respond(here: Resources, job: Job) -> flask.Response:
-    """What the client has not seen yet, and then what happens; raises InvalidInput, and Busy when every place is
-    taken."""
+    """What the client has not seen yet, and then what happens, for as long as the key is good; raises InvalidInput, and
+    Busy when there is no place."""
     after = last_event_id(here, job)
-    if not here.streams.acquire(blocking=False):
-        raise errors.Busy(f"{here.settings.max_streams} event streams are open here already; poll, or try again")
-    metrics.STREAMS.inc()
-    response = flask.Response(_lines(here, job, after), mimetype="text/event-stream")
-    response.headers["Cache-Control"] = "no-store"
+    admission.move_to(here.streams)
+    response = flask.Response(_lines(here, job, after, admission.verifier()), mimetype="text/event-stream")
     response.headers["X-Accel-Buffering"] = "no"
     # Also when the client went away before the first line, which is when the generator never runs.
-    response.call_on_close(lambda: _leave(here))
+    response.call_on_close(admission.keep_place())
     return response
 
 
-def _leave(here: Resources) -> None:
-    metrics.STREAMS.dec()
-    here.streams.release()
-
-
-def _lines(here: Resources, job: Job, after: int) -> Iterator[bytes]:
+def _lines(here: Resources, job: Job, after: int, look_again: Callable[[], object]) -> Iterator[bytes]:
     yield b": " + ids.job_id(job.id).encode() + b"\n\n"
     try:
         for event in events.follow(here.engine, job, after):
+            look_again()
             yield b": waiting\n\n" if event is None else _line(job, event)
+    except (errors.Unauthorized, errors.Forbidden):
+        log.info("event_stream_ended_with_its_key", job_id=str(job.id))
     except errors.Unavailable:
         # The headers are out; ending the stream makes the client come back with its last id.
         log.warning("event_stream_cut", job_id=str(job.id))

@@ -29,10 +29,13 @@ def keys() -> None:
 @click.option("--tier", help="What the tenant may do; a new one is free, an old one stays what it is.")
 @click.option("--name", required=True, help="What the key is for.")
 @click.option("--admin", is_flag=True, help="May also operate the platform.")
-def create(tenant: str, tier: str | None, name: str, admin: bool) -> None:
+@click.option("--metrics", is_flag=True, help="May only read /metrics.")
+def create(tenant: str, tier: str | None, name: str, admin: bool, metrics: bool) -> None:
     """Print a new key; it is stored as a hash and cannot be shown again."""
+    if admin and metrics:
+        raise click.UsageError("--admin and --metrics exclude each other")
     engine = database.create_engine(settings.database_url())
-    scopes = {"jobs", "admin"} if admin else {"jobs"}
+    scopes = {"metrics"} if metrics else {"jobs", "admin"} if admin else {"jobs"}
     click.echo(access_keys.create(engine, tenant=tenant, name=name, scopes=scopes, tier=tier))
 
 
@@ -42,7 +45,7 @@ def create(tenant: str, tier: str | None, name: str, admin: bool) -> None:
 @click.option("--json", "as_json", is_flag=True, help="As a JSON array.")
 def list_(tenant: str | None, revoked: bool, as_json: bool) -> None:
     """The keys that open something, never their secrets."""
-    found = access_keys.issued(database.create_engine(settings.load().database_url), tenant=tenant, revoked=revoked)
+    found = access_keys.issued(database.create_engine(settings.database_url()), tenant=tenant, revoked=revoked)
     if as_json:
         click.echo(orjson.dumps([dataclasses.asdict(key) for key in found], option=orjson.OPT_OMIT_MICROSECONDS))
         return
@@ -66,5 +69,5 @@ def revoke(key_id: str) -> None:
             "must be a key's id alone, the 12 hex digits after cck_, as `coatcheck keys list` shows it",
             param_hint="KEY_ID",
         )
-    since = access_keys.revoke(database.create_engine(settings.load().database_url), key_id)
+    since = access_keys.revoke(database.create_engine(settings.database_url()), key_id)
     click.echo(f"{key_id} was revoked at {since:%Y-%m-%d %H:%M:%S} UTC" if since else f"{key_id} is revoked")

@@ -36,7 +36,8 @@ CoatcheckError
 ├── BacklogFull             the tenant has too many jobs waiting            (retryable)
 ├── ModelUnavailable        the model cannot be fetched or opened now       (retryable)
 ├── Unavailable             an engine does not answer                       (retryable)
-│   └── Busy                every waiting place is taken                    (retryable)
+│   └── Busy                every place for this is taken                   (retryable)
+│       └── TooManyRequests the tenant has too many requests in flight      (retryable)
 └── SettingsInvalid         a setting that stops the start
 
 HTTP status codes are decided in `api.errors` alone.
@@ -233,6 +234,10 @@ class Unavailable(CoatcheckError, code="UNAVAILABLE", retryable=True):
 
 class Busy(Unavailable, code="BUSY"):
     """Too many requests are waiting; try again"""
+
+
+class TooManyRequests(Busy, code="TOO_MANY_REQUESTS"):
+    """Too many requests of this tenant are in flight; try again"""
 
 
 class SettingsInvalid(CoatcheckError, code="SETTINGS_INVALID"):

@@ -8,6 +8,7 @@ _FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,
 
 REQUESTS = Counter("http_requests_total", "HTTP requests answered", ["route", "method", "status"])
 REQUEST_SECONDS = Histogram("http_request_duration_seconds", "Time to answer", ["route"], buckets=_FAST)
+IN_FLIGHT = Gauge("http_requests_in_flight", "Requests with a key that are being answered, but for waiters and streams")
 WAITERS = Gauge("http_waiters", "Requests waiting for a job to end")
 ACCEPTED = Counter("infer_jobs_accepted_total", "Jobs committed and answered with a ticket", ["model"])
 INLINE = Counter("infer_inline_total", "Inputs predicted inline", ["model", "version"])

@@ -45,6 +45,8 @@ MIN_SECRET = 32  #: characters
 #: than 122, and on average it was 143; of 32 hex digits, 115.
 MIN_SECRET_BITS = 120
 _PLACEHOLDER = re.compile(r"change.?(me|this)", re.IGNORECASE)
+#: For what needs no key, such as probes: they are answered also while every place is taken.
+_KEYLESS_THREADS = 4
 #: Not read here, but ours: what `.coatcheck/env*` hands to people, what a worker's parent hands to its children, and
 #: what the proxy reads.
 _OTHERS = (
@@ -146,8 +148,8 @@ class Settings(QueueSettings, ObjectSettings):
 
     @property
     def api_threads(self) -> int:
-        """Threads of an API process: whoever waits or streams holds one, and takes none from the others."""
-        return self.max_waiters + self.max_streams + self.request_threads
+        """The threads of one API process: one for everything that has a place, and some for what needs none."""
+        return self.max_waiters + self.max_streams + self.request_threads + _KEYLESS_THREADS
 
     @property
     def engines(self) -> list[tuple[str, int]]:

@@ -17,8 +17,8 @@ from jobs.job import TERMINAL, Job, Status
 
 #: How often an open stream looks.
 LOOK_S = 0.25
-#: A comment goes out when nothing else did for so long, so that a dead connection is noticed.
-SILENCE_S = 10.0
+#: A comment goes out when nothing else did for so long: only a write tells that nobody listens any more.
+SILENCE_S = 1.0
 LIMIT = 1000
 
 _AFTER = text("""

@@ -6,7 +6,7 @@ import base64
 import datetime as dt
 import time
 import uuid
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -67,11 +67,19 @@ def get(engine: sqlalchemy.Engine, tenant_id: uuid.UUID, job_id: uuid.UUID) -> J
     return Job.from_row(row)
 
 
-def wait(engine: sqlalchemy.Engine, tenant_id: uuid.UUID, job_id: uuid.UUID, timeout_s: float) -> Job:
-    """The job as soon as it has ended, or as it is after `timeout_s`; raises JobNotFound."""
+def wait(
+    engine: sqlalchemy.Engine,
+    tenant_id: uuid.UUID,
+    job_id: uuid.UUID,
+    timeout_s: float,
+    look_again: Callable[[], object],
+) -> Job:
+    """The job as soon as it has ended, or as it is after `timeout_s`; raises JobNotFound, and what `look_again`, called
+    at each look, raises to end the waiting."""
     ends_at = time.monotonic() + timeout_s
     pause = FIRST_LOOK_S
     while True:
+        look_again()
         row = _one(engine, _STATUS, {"id": job_id, "tenant_id": tenant_id})
         left = ends_at - time.monotonic()
         if row is None or Status(row["status"]).is_terminal or left <= 0:

@@ -29,7 +29,7 @@ ERRORS = (
     (408, "REQUEST_TIMEOUT", "The request did not arrive in time", False),
     (413, "PAYLOAD_TOO_LARGE", "The request body is larger than {max_body_bytes} bytes", False),
     (414, "URI_TOO_LONG", "The address is too long", False),
-    (429, "TOO_MANY_CONNECTIONS", "More than {per_key} requests of this key are open at once", True),
+    (429, "TOO_MANY_REQUESTS", "More than {per_key} requests of this key are open at once", True),
     (503, "UNAVAILABLE", "The service cannot answer at the moment; try again", True),
 )
 #: Whatever nginx has to say of an API that does not answer is a 503.

@@ -17,9 +17,8 @@ from webhooks.deliveries import Delivery
 from webhooks.endpoints import Endpoint
 
 blueprint = Blueprint("deliveries", __name__, url_prefix="/api/v1/webhooks", description="What was called, and again")
-blueprint.before_request(requests.authenticate)
 
-BAD = (401, 403, 422, 500, 503)
+BAD = (401, 403, 422, 429, 500, 503)
 
 
 @blueprint.route("/deliveries", methods=["GET"])

@@ -21,9 +21,8 @@ from webhooks import secrets
 from webhooks.signing import Signing
 
 blueprint = Blueprint("jobs", __name__, url_prefix="/api/v1/jobs", description="Take a ticket")
-blueprint.before_request(requests.authenticate)
 
-BAD = (401, 403, 422, 500, 503)
+BAD = (401, 403, 422, 429, 500, 503)
 TICKET = {"Location": "The job", "Retry-After": "Seconds", "Idempotent-Replayed": "true for a stored answer"}
 #: The longest that a client is told to wait before it asks again.
 MAX_RETRY_AFTER_S = 30
@@ -33,7 +32,7 @@ MAX_RETRY_AFTER_S = 30
 @blueprint.arguments(into.NewJob())
 @blueprint.arguments(into.Nothing(), location="query", as_kwargs=True)
 @docs.headers(Idempotency_Key=docs.ONCE, X_Model_Version=docs.PIN)
-@docs.answers(blueprint, {202: out.Ticket}, 400, 404, 409, 413, 415, 429, *BAD, headers=TICKET)
+@docs.answers(blueprint, {202: out.Ticket}, 400, 404, 409, 413, 415, *BAD, headers=TICKET)
 def submit(body: dict[str, Any]) -> flask.Response:
     """Hand in a job; it is committed before this answers."""
     here = resources.here()
@@ -147,7 +146,7 @@ def cancel(job_id: str) -> flask.Response:
 @blueprint.route("/<job_id>/retry", methods=["POST"])
 @blueprint.arguments(into.RetryQuery(), location="query")
 @docs.headers(Idempotency_Key=docs.ONCE)
-@docs.answers(blueprint, {202: out.Ticket}, 404, 409, 429, *BAD, headers=TICKET)
+@docs.answers(blueprint, {202: out.Ticket}, 404, 409, *BAD, headers=TICKET)
 def retry(query: dict[str, Any], job_id: str) -> flask.Response:
     """Hand in an ended job once more: a new job, with the same inputs and model version, linked to the old one; of a
     file all rows, or only those that failed."""

@@ -7,7 +7,7 @@ from typing import Any
 
 import flask
 
-from api import answers, docs, requests, resources
+from api import answers, docs, resources
 from api.parsing import Blueprint
 from api.schemas import answers as out
 from api.schemas import requests as into
@@ -16,9 +16,8 @@ from inference import schema
 from registry.catalog import Version
 
 blueprint = Blueprint("models", __name__, url_prefix="/api/v1/models", description="What there is")
-blueprint.before_request(requests.authenticate)
 
-BAD = (401, 403, 422, 500, 503)
+BAD = (401, 403, 422, 429, 500, 503)
 
 
 @blueprint.route("", methods=["GET"])

@@ -6,7 +6,7 @@ from typing import Any
 
 import flask
 
-from api import answers, docs, errors, intake, once, prefer, requests, resources
+from api import answers, docs, errors, intake, once, prefer, resources
 from api.parsing import Blueprint
 from api.resources import Resources
 from api.schemas import answers as out
@@ -18,7 +18,6 @@ from jobs.job import Job, Status
 from registry.catalog import Resolved
 
 blueprint = Blueprint("predict", __name__, url_prefix="/api/v1/predict", description="Ask now")
-blueprint.before_request(requests.authenticate)
 
 SERVED = {"X-Model-Version": "The version that answered", "X-Model-Route": "Why it did: pinned or stable"}
 BAD = (400, 401, 403, 404, 409, 413, 415, 422, 429, 500, 503)

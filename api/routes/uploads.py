@@ -15,9 +15,8 @@ from core import errors, ids
 from jobs import uploads
 
 blueprint = Blueprint("uploads", __name__, url_prefix="/api/v1/uploads", description="Hand in a file")
-blueprint.before_request(requests.authenticate)
 
-BAD = (401, 403, 422, 500, 503)
+BAD = (401, 403, 422, 429, 500, 503)
 
 
 @blueprint.route("", methods=["POST"])

@@ -20,10 +20,9 @@ from webhooks.endpoints import Endpoint
 from webhooks.signing import PUBLIC, Key, Signing
 
 blueprint = Blueprint("webhooks", __name__, url_prefix="/api/v1/webhooks", description="Be called")
-blueprint.before_request(requests.authenticate)
 public = Blueprint("webhook_keys", __name__, url_prefix="/api/v1/webhooks", description="For receivers")
 
-BAD = (401, 403, 422, 500, 503)
+BAD = (401, 403, 422, 429, 500, 503)
 #: Stands for the tenant's jobs with a `webhook_url` of their own.
 JOBS = "jobs"
 

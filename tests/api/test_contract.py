@@ -1,8 +1,13 @@
 from __future__ import annotations
 
+import base64
+import hashlib
+import re
+
 import openapi_spec_validator
 from flask.testing import FlaskClient
 
+from access import keys
 from tests.conftest import Platform
 
 
@@ -28,10 +33,37 @@ def test_health_and_readiness_need_no_key(anonymous: FlaskClient) -> None:
     assert (ready["status"], ready["model_loaded"]) == ("ready", True)
 
 
-def test_metrics_count_requests(anonymous: FlaskClient) -> None:
+def test_metrics_count_requests_and_methods_that_nobody_knows_as_one(
+    anonymous: FlaskClient, platform: Platform
+) -> None:
     anonymous.get("/healthz")
-    text = anonymous.get("/metrics").get_data(as_text=True)
+    for number in range(3):
+        anonymous.open("/healthz", method=f"MADEUP{number}")
+    key = keys.create(platform.engine, tenant="monitoring", name="prometheus", scopes={"metrics"})
+    text = anonymous.get("/metrics", headers={"Authorization": f"Bearer {key}"}).get_data(as_text=True)
     assert 'http_requests_total{method="GET",route="/healthz",status="200"}' in text
+    assert 'method="other"' in text
+    assert "MADEUP" not in text
+
+
+def test_the_contract_is_made_once_and_sent_once(anonymous: FlaskClient) -> None:
+    for path in ("/openapi/v1.json", "/docs"):
+        first = anonymous.get(path)
+        assert first.headers["Cache-Control"] == "no-cache"
+        again = anonymous.get(path, headers={"If-None-Match": first.headers["ETag"]})
+        assert (again.status_code, again.data) == (304, b"")
+
+
+def test_the_page_may_run_its_own_scripts_and_no_other(anonymous: FlaskClient) -> None:
+    answer = anonymous.get("/docs")
+    page, policy = answer.get_data(as_text=True), answer.headers["Content-Security-Policy"]
+    allowed = dict(part.strip().split(" ", 1) for part in policy.split(";"))
+    inline = re.findall(r"<script>(.*?)</script>", page, re.DOTALL)
+    hashes = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in inline]
+    assert allowed["script-src"].split() == ["'self'", *(f"'sha256-{item}'" for item in hashes)]
+    assert len(inline) == page.count("<script") - len(re.findall(r'<script src="/docs/assets/[^"]+"></script>', page))
+    assert not re.search(r"<[^>]+ on\w+=", page)
+    assert allowed["default-src"] == allowed["frame-ancestors"] == "'none'"
 
 
 def test_models_say_what_they_take(client: FlaskClient, platform: Platform) -> None:

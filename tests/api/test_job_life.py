@@ -70,21 +70,6 @@ def test_an_event_id_that_is_none_is_refused(client: FlaskClient, last: str) -> 
     assert answer.get_json()["error"]["details"]["field"] == "Last-Event-ID"
 
 
-def test_streams_are_counted_and_the_one_too_many_is_told_to_come_back(
-    client: FlaskClient, app: flask.Flask, platform: Platform
-) -> None:
-    job_id = submit(client)
-    limit = platform.settings.max_streams
-    open_ones = [client.get(f"{JOBS}/{job_id}/events", buffered=False) for _ in range(limit)]
-    refused = client.get(f"{JOBS}/{job_id}/events")
-    assert (refused.status_code, refused.get_json()["error"]["code"]) == (503, "BUSY")
-    assert refused.headers["Retry-After"]
-    for stream in open_ones:
-        stream.close()
-    work(platform)
-    assert events(client, job_id)[-1]["event"] == "completed"
-
-
 def test_an_unchanged_job_is_304_and_a_changed_one_is_not(client: FlaskClient, platform: Platform) -> None:
     job_id = submit(client)
     first = client.get(f"{JOBS}/{job_id}")

@@ -178,7 +178,7 @@ def test_a_key_has_so_many_requests_at_once_and_other_keys_have_theirs(opened: C
         until(lambda: len(door.behind.seen) == LIMITS.max_connections)
         status, headers, body = door.ask(*alice)
         assert (status, headers["retry-after"]) == (429, "2")
-        assert json.loads(body)["error"]["code"] == "TOO_MANY_CONNECTIONS"
+        assert json.loads(body)["error"]["code"] == "TOO_MANY_REQUESTS"
         door.behind.go.set()
         assert door.ask(*GET, "Authorization: Bearer bob")[0] == 200
         # And every place is given back.

@@ -1,0 +1,97 @@
+"""Who may come in: with which key, to which route, and how many at once. Decided before a body is read."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+
+import flask
+
+from access.keys import Caller
+from api import resources
+from api.places import Places
+from core import errors
+
+#: Open to everybody. What is named neither here nor below takes a key with the scope `jobs`.
+KEYLESS = frozenset(
+    {
+        "root",
+        "docs_asset",
+        "api-docs.openapi_json",
+        "api-docs.openapi_swagger_ui",
+        "health.healthz",
+        "health.ready",
+        "webhook_keys.keys",
+    }
+)
+#: Routes that take a key with one of these scopes.
+SCOPES = {"health.metrics": ("metrics", "admin")}
+_DEFAULT = ("jobs",)
+#: One host and perhaps a port (RFC 9110 §7.2), without user, list or blanks; names may have underscores, as in compose.
+_HOST = re.compile(r"([A-Za-z0-9._-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?")
+
+
+def register(app: flask.Flask) -> None:
+    app.before_request(_admit)
+    app.teardown_request(_leave)
+
+
+def _admit() -> None:
+    """Raises MalformedRequest, Unauthorized, Forbidden, TooManyRequests, Busy."""
+    _check_host()
+    endpoint = flask.request.endpoint
+    if endpoint is None or endpoint in KEYLESS:  # None: there is no such route, and that is the answer
+        return
+    keyring, token, scopes = resources.here().keyring, _token(), SCOPES.get(endpoint, _DEFAULT)
+
+    def verify() -> Caller:
+        found = keyring.verify(token)
+        found.require(*scopes)
+        return found
+
+    flask.g.verify, flask.g.caller = verify, verify()
+    flask.g.leave = resources.here().requests.take(flask.g.caller.tenant_id)
+
+
+def _check_host() -> None:
+    """RFC 9112 §3.2: anything but one host is refused; only HTTP/1.0 may go without. Raises MalformedRequest."""
+    given, protocol = flask.request.environ.get("HTTP_HOST", ""), flask.request.environ["SERVER_PROTOCOL"]
+    if not _HOST.fullmatch(given) and not (given == "" and protocol in ("HTTP/1", "HTTP/1.0")):
+        raise errors.MalformedRequest(
+            "The Host header does not name one host",
+            details={"field": "Host", "issue": "must be one host, with or without a port", "received": given[:100]},
+        )
+
+
+def _token() -> str | None:
+    """From `Authorization: Bearer` or `X-API-Key`; raises Unauthorized for both, of which none is the better one."""
+    header, key = flask.request.headers.get("Authorization"), flask.request.headers.get("X-API-Key")
+    if header is not None and key is not None:
+        raise errors.Unauthorized("Give the API key once: either as Authorization: Bearer, or as X-API-Key")
+    if header is None:
+        return key
+    return header[7:].strip() if header[:7].lower() == "bearer " else None
+
+
+def _leave(_: BaseException | None = None) -> None:
+    flask.g.pop("leave", lambda: None)()
+
+
+def move_to(places: Places) -> None:
+    """Have a place there, and no longer among the requests in flight, until the request ends; raises Busy."""
+    leave = places.take(flask.g.caller.tenant_id)
+    _leave()
+    flask.g.leave = leave
+
+
+def keep_place() -> Callable[[], None]:
+    """For an answer that goes on after its request: what gives the place back, which is then for the caller to do."""
+    leave: Callable[[], None] = flask.g.pop("leave")
+    return leave
+
+
+def verifier() -> Callable[[], Caller]:
+    """What looks again whether the key still opens this route, and may be called after the request; raises
+    Unauthorized, Forbidden, Unavailable."""
+    verify: Callable[[], Caller] = flask.g.verify
+    return verify

@@ -1,0 +1,84 @@
+"""What holds for every route there is: who may come in, and what every answer carries."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+
+import flask
+import pytest
+from flask.testing import FlaskClient
+
+from access import keys
+from api import admission, requests
+from tests.conftest import Platform
+
+METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "MADEUP")
+
+
+def routes(app: flask.Flask) -> Iterator[tuple[str, str, str]]:
+    """Endpoint, method and an address of every route."""
+    for rule in app.url_map.iter_rules():
+        for method in sorted(rule.methods or ()):
+            yield rule.endpoint, method, re.sub(r"<[^>]*>", "x", rule.rule)
+
+
+@pytest.fixture
+def metrics_key(platform: Platform) -> str:
+    return keys.create(platform.engine, tenant="monitoring", name="prometheus", scopes={"metrics"})
+
+
+@pytest.fixture
+def broken(app: flask.Flask, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A route with a bug in it."""
+
+    def fail() -> flask.Response:
+        raise ZeroDivisionError
+
+    monkeypatch.setitem(app.view_functions, "health.healthz", fail)
+
+
+@pytest.mark.usefixtures("broken")
+def test_every_answer_of_every_route_says_that_nobody_may_keep_or_frame_it(
+    app: flask.Flask, client: FlaskClient, anonymous: FlaskClient
+) -> None:
+    statuses = set()
+    paths = {path for _, _, path in routes(app)} | {"/nothing", "/api/v1/jobs/x/y"}
+    for path in sorted(paths):
+        for method in METHODS:
+            for who in (client, anonymous):
+                for body in ({}, {"json": {"inputs": {}}}, {"data": b"{", "content_type": "application/json"}):
+                    with who.open(path, method=method, **body) as answer:  # type: ignore[arg-type]
+                        statuses.add(answer.status_code)
+                        kept = path in ("/docs", "/openapi/v1.json") and answer.status_code == 200
+                        for name, value in requests.HEADERS.items():
+                            if name == "Content-Security-Policy":
+                                assert "default-src 'none'" in answer.headers[name]
+                                assert "frame-ancestors 'none'" in answer.headers[name]
+                            elif not (kept and name == "Cache-Control"):
+                                assert answer.headers[name] == value, (method, path, answer.status_code)
+    assert statuses >= {200, 302, 400, 401, 404, 405, 415, 422, 500}
+
+
+def test_what_is_not_open_to_everybody_takes_a_key_of_the_right_scope(
+    app: flask.Flask, client: FlaskClient, anonymous: FlaskClient, metrics_key: str
+) -> None:
+    for endpoint, method, path in routes(app):
+        if endpoint in admission.KEYLESS:
+            continue
+        assert anonymous.open(path, method=method).status_code == 401, (method, path)
+        monitoring = anonymous.open(path, method=method, headers={"X-API-Key": metrics_key})
+        jobs = client.open(path, method=method)
+        may, may_not = (monitoring, jobs) if endpoint == "health.metrics" else (jobs, monitoring)
+        assert may.status_code not in (401, 403), (method, path)
+        assert may_not.status_code == 403, (method, path)
+
+
+def test_the_contract_says_which_routes_need_no_key(app: flask.Flask, anonymous: FlaskClient) -> None:
+    known = {rule.endpoint for rule in app.url_map.iter_rules()}
+    assert known >= admission.KEYLESS
+    assert known >= set(admission.SCOPES)
+    paths = anonymous.get("/openapi/v1.json").get_json()["paths"]
+    open_ones = {path for path, item in paths.items() if any("security" in verb for verb in item.values())}
+    named = {re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule): rule.endpoint for rule in app.url_map.iter_rules()}
+    assert {named[path] for path in open_ones} == {named[path] for path in paths} & admission.KEYLESS

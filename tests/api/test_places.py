@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import contextlib
+import socket
+import uuid
+from collections.abc import Iterator
+
+import prometheus_client
+import pytest
+from flask.testing import FlaskClient
+
+from api.places import Places
+from core import errors
+from tests.api.conftest import Server
+from tests.conftest import Platform, until
+
+JOBS = "/api/v1/jobs"
+WAITS_S = 20
+
+
+@pytest.fixture
+def gauge() -> prometheus_client.Gauge:
+    return prometheus_client.Gauge("places", "Taken", registry=prometheus_client.CollectorRegistry())
+
+
+def test_a_tenant_has_its_part_of_the_places_and_all_have_no_more_than_there_are(
+    gauge: prometheus_client.Gauge,
+) -> None:
+    places = Places("seats", 4, 0.5, gauge, own_limit=errors.TooManyRequests)
+    one, other, third = uuid.uuid4(), uuid.uuid4(), uuid.uuid4()
+    leave = [places.take(one), places.take(one)][0]
+    with pytest.raises(errors.TooManyRequests, match="Your tenant has 2 seats already"):
+        places.take(one)
+    places.take(other), places.take(other)
+    with pytest.raises(errors.Busy, match="4 seats of all tenants") as caught:
+        places.take(third)
+    assert not isinstance(caught.value, errors.TooManyRequests)
+    leave(), leave()
+    assert gauge.collect()[0].samples[0].value == 3
+    places.take(third)
+    with pytest.raises(errors.Busy):
+        places.take(third)
+
+
+@pytest.mark.parametrize(("total", "its_part"), [(1, 1), (3, 1), (16, 4), (17, 4)])
+def test_a_tenant_always_has_one_place(gauge: prometheus_client.Gauge, total: int, its_part: int) -> None:
+    assert Places("seats", total, 0.25, gauge).per_tenant == its_part
+
+
+@pytest.fixture
+def crowd() -> Iterator[list[socket.socket]]:
+    """Connections that are closed with the test."""
+    with contextlib.ExitStack() as stack:
+        opened: list[socket.socket] = []
+        yield opened
+        for item in opened:
+            stack.enter_context(item)
+
+
+def head(key: str, line: str, extra: str = "") -> str:
+    return f"{line} HTTP/1.1\r\nHost: h\r\nAuthorization: Bearer {key}\r\n{extra}"
+
+
+def status(connection: socket.socket) -> int:
+    return int(connection.recv(4096, socket.MSG_PEEK)[9:12])
+
+
+def body_too_slow(server: Server, key: str) -> socket.socket:
+    extra = "Content-Type: application/json\r\nContent-Length: 1000\r\n"
+    return server.connect(head(key, "POST /api/v1/predict", extra), b"{")
+
+
+def submitted(server: Server, key: str) -> str:
+    body = b'{"inputs":{"text":"Lovely"}}'
+    extra = f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+    answer = server.ask(head(key, f"POST {JOBS}", extra), body)
+    assert b" 202 " in answer.splitlines()[0]
+    return answer.split(b'"job_id":"')[1].split(b'"')[0].decode()
+
+
+def test_a_tenant_that_takes_all_it_can_get_leaves_the_others_theirs(
+    server: Server, platform: Platform, crowd: list[socket.socket], quiet: None
+) -> None:
+    (_, greedy), (_, modest) = platform.new_tenant(), platform.new_tenant()
+    job = submitted(server, greedy)
+    for _ in range(platform.settings.max_streams):
+        crowd.append(server.connect(head(greedy, f"GET {JOBS}/{job}/events")))
+    assert sorted(map(status, crowd)) == [200] * 4 + [503] * 12
+    waiting = [server.connect(head(greedy, f"GET {JOBS}/{job}?wait={WAITS_S}")) for _ in range(4)]
+    crowd += waiting
+    slow = [body_too_slow(server, greedy) for _ in range(16)]
+    crowd += slow
+    until(lambda: b" 429 " in server.ask(head(greedy, f"GET {JOBS}")).splitlines()[0], 10)
+    refused = server.ask(head(greedy, f"POST {JOBS}", "Content-Length: 100000\r\n"))  # whose body never comes
+    assert b" 429 " in refused.splitlines()[0]
+    assert b"TOO_MANY_REQUESTS" in refused
+    assert b"retry-after: 2" in refused.lower()
+    # Nobody else notices: probes, plain requests, a stream, and a wait that really waits.
+    assert b"200 OK" in server.ask("GET /healthz HTTP/1.1\r\nHost: h\r\n")
+    other = submitted(server, modest)
+    with server.connect(head(modest, f"GET {JOBS}/{other}/events")) as stream:
+        assert status(stream) == 200
+    with server.connect(head(modest, f"GET {JOBS}/{other}?wait=1")) as wait:
+        wait.settimeout(0.5)
+        with pytest.raises(TimeoutError):
+            wait.recv(1)
+
+
+def test_places_are_free_again_soon_after_their_clients_have_gone(
+    server: Server, platform: Platform, quiet: None
+) -> None:
+    _, key = platform.new_tenant()
+    job = submitted(server, key)
+    for _ in range(3):
+        streams = [server.connect(head(key, f"GET {JOBS}/{job}/events")) for _ in range(4)]
+        assert list(map(status, streams)) == [200] * 4
+        bodies = [body_too_slow(server, key) for _ in range(16)]
+        until(lambda: b" 429 " in server.ask(head(key, f"GET {JOBS}")).splitlines()[0], 10)
+        for item in streams + bodies:
+            item.close()
+
+        def free() -> bool:
+            return b" 200 " in server.ask(head(key, f"GET {JOBS}")).splitlines()[0]
+
+        def streams_again() -> bool:
+            with server.connect(head(key, f"GET {JOBS}/{job}/events")) as one:
+                return status(one) == 200
+
+        until(free, 10)
+        until(streams_again, 10)
+
+
+def test_whatever_a_request_ends_in_its_place_is_free_afterwards(client: FlaskClient) -> None:
+    gauge = prometheus_client.REGISTRY
+    before = gauge.get_sample_value("http_requests_in_flight")
+    for path in (JOBS, f"{JOBS}/x", f"{JOBS}/x/events", f"{JOBS}/job_{uuid.uuid4()}?wait=1", "/metrics", "/nothing"):
+        client.get(path)
+        client.post(path, data=b"{", content_type="application/json")
+        client.open(path, method="OPTIONS")
+    for name in ("http_requests_in_flight", "http_waiters", "http_event_streams"):
+        assert gauge.get_sample_value(name) == (before if name == "http_requests_in_flight" else 0)
+
+
+def test_a_stream_that_nobody_begins_to_read_gives_its_place_back(client: FlaskClient, quiet: None) -> None:
+    answer = client.post(JOBS, json={"inputs": {"text": "Great"}}).get_json()
+    for _ in range(20):
+        stream = client.get(f"{JOBS}/{answer['job_id']}/events", buffered=False)
+        assert stream.status_code == 200
+        stream.close()
