@@ -2,20 +2,22 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import time
 import uuid
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import prometheus_client
 import pytest
 from flask.testing import FlaskClient
 
+from access import keys
 from api.places import Places
 from core import errors
 from tests.api.conftest import Server
 from tests.conftest import Platform, until
 
 JOBS = "/api/v1/jobs"
-WAITS_S = 20
+Hold = Callable[[int, Callable[[], socket.socket]], list[socket.socket]]
 
 
 @pytest.fixture
@@ -48,13 +50,10 @@ def test_a_tenant_always_has_one_place(gauge: prometheus_client.Gauge, total: in
 
 
 @pytest.fixture
-def crowd() -> Iterator[list[socket.socket]]:
-    """Connections that are closed with the test."""
+def hold() -> Iterator[Hold]:
+    """Makes so many connections, which are closed with the test at the latest."""
     with contextlib.ExitStack() as stack:
-        opened: list[socket.socket] = []
-        yield opened
-        for item in opened:
-            stack.enter_context(item)
+        yield lambda count, connect: [stack.enter_context(connect()) for _ in range(count)]
 
 
 def head(key: str, line: str, extra: str = "") -> str:
@@ -65,9 +64,16 @@ def status(connection: socket.socket) -> int:
     return int(connection.recv(4096, socket.MSG_PEEK)[9:12])
 
 
-def body_too_slow(server: Server, key: str) -> socket.socket:
-    extra = "Content-Type: application/json\r\nContent-Length: 1000\r\n"
-    return server.connect(head(key, "POST /api/v1/predict", extra), b"{")
+def body_that_never_comes(server: Server, key: str) -> socket.socket:
+    """Answered with 100 when somebody begins to wait for it."""
+    extra = "Content-Type: application/json\r\nContent-Length: 1000\r\nExpect: 100-continue\r\n"
+    return server.connect(head(key, "POST /api/v1/predict", extra))
+
+
+def counted(server: Server, platform: Platform, name: str) -> int:
+    key = keys.create(platform.engine, tenant="monitoring", name="prometheus", scopes={"metrics"})
+    text = server.ask(head(key, "GET /metrics")).decode()
+    return int(float(text.split(f"\n{name} ")[1].split()[0]))
 
 
 def submitted(server: Server, key: str) -> str:
@@ -79,19 +85,17 @@ def submitted(server: Server, key: str) -> str:
 
 
 def test_a_tenant_that_takes_all_it_can_get_leaves_the_others_theirs(
-    server: Server, platform: Platform, crowd: list[socket.socket], quiet: None
+    server: Server, platform: Platform, hold: Hold, quiet: None
 ) -> None:
     (_, greedy), (_, modest) = platform.new_tenant(), platform.new_tenant()
     job = submitted(server, greedy)
-    for _ in range(platform.settings.max_streams):
-        crowd.append(server.connect(head(greedy, f"GET {JOBS}/{job}/events")))
-    assert sorted(map(status, crowd)) == [200] * 4 + [503] * 12
-    waiting = [server.connect(head(greedy, f"GET {JOBS}/{job}?wait={WAITS_S}")) for _ in range(4)]
-    crowd += waiting
-    slow = [body_too_slow(server, greedy) for _ in range(16)]
-    crowd += slow
-    until(lambda: b" 429 " in server.ask(head(greedy, f"GET {JOBS}")).splitlines()[0], 10)
-    refused = server.ask(head(greedy, f"POST {JOBS}", "Content-Length: 100000\r\n"))  # whose body never comes
+    streams = hold(platform.settings.max_streams, lambda: server.connect(head(greedy, f"GET {JOBS}/{job}/events")))
+    assert sorted(map(status, streams)) == [200] * 4 + [503] * 12
+    hold(4, lambda: server.connect(head(greedy, f"GET {JOBS}/{job}?wait=20")))
+    until(lambda: counted(server, platform, "http_waiters") == 4)
+    bodies = hold(20, lambda: body_that_never_comes(server, greedy))
+    assert sorted(map(status, bodies)) == [100] * 16 + [429] * 4
+    refused = server.ask(head(greedy, f"GET {JOBS}"))
     assert b" 429 " in refused.splitlines()[0]
     assert b"TOO_MANY_REQUESTS" in refused
     assert b"retry-after: 2" in refused.lower()
@@ -107,27 +111,20 @@ def test_a_tenant_that_takes_all_it_can_get_leaves_the_others_theirs(
 
 
 def test_places_are_free_again_soon_after_their_clients_have_gone(
-    server: Server, platform: Platform, quiet: None
+    server: Server, platform: Platform, hold: Hold, quiet: None
 ) -> None:
     _, key = platform.new_tenant()
     job = submitted(server, key)
     for _ in range(3):
-        streams = [server.connect(head(key, f"GET {JOBS}/{job}/events")) for _ in range(4)]
+        streams = hold(4, lambda: server.connect(head(key, f"GET {JOBS}/{job}/events")))
         assert list(map(status, streams)) == [200] * 4
-        bodies = [body_too_slow(server, key) for _ in range(16)]
-        until(lambda: b" 429 " in server.ask(head(key, f"GET {JOBS}")).splitlines()[0], 10)
+        bodies = hold(16, lambda: body_that_never_comes(server, key))
+        assert list(map(status, bodies)) == [100] * 16
         for item in streams + bodies:
             item.close()
-
-        def free() -> bool:
-            return b" 200 " in server.ask(head(key, f"GET {JOBS}")).splitlines()[0]
-
-        def streams_again() -> bool:
-            with server.connect(head(key, f"GET {JOBS}/{job}/events")) as one:
-                return status(one) == 200
-
-        until(free, 10)
-        until(streams_again, 10)
+        # The one request is the question itself.
+        until(lambda: counted(server, platform, "http_requests_in_flight") == 1, 10)
+        until(lambda: counted(server, platform, "http_event_streams") == 0, 10)
 
 
 def test_whatever_a_request_ends_in_its_place_is_free_afterwards(client: FlaskClient) -> None:
@@ -147,3 +144,24 @@ def test_a_stream_that_nobody_begins_to_read_gives_its_place_back(client: FlaskC
         stream = client.get(f"{JOBS}/{answer['job_id']}/events", buffered=False)
         assert stream.status_code == 200
         stream.close()
+
+
+@pytest.mark.parametrize("asked", ["{job}/events", "{job}?wait=25"])
+def test_what_a_key_opened_ends_when_the_key_is_revoked(
+    server: Server, platform: Platform, quiet: None, asked: str
+) -> None:
+    caller, key = platform.new_tenant()
+    job = submitted(server, key)
+    with server.connect(head(key, f"GET {JOBS}/{asked.format(job=job)}", "Connection: close\r\n")) as connection:
+        if "events" in asked:
+            assert status(connection) == 200
+        else:
+            until(lambda: counted(server, platform, "http_waiters") == 1)
+        platform.execute("UPDATE api_keys SET revoked_at = now() WHERE id = :id", id=caller.key_id)
+        began = time.monotonic()
+        connection.settimeout(20)
+        answer = b"".join(iter(lambda: connection.recv(65_536), b""))
+        assert time.monotonic() - began < 20
+    assert (b" 200 " in answer.splitlines()[0]) == ("events" in asked)
+    assert (b"UNAUTHORIZED" in answer) == ("wait" in asked)
+    assert b"event: completed" not in answer
