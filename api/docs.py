@@ -34,39 +34,43 @@ class Api(flask_smorest.Api):
         """Deliberately none."""
 
     def _openapi_json(self) -> flask.Response:
-        return _kept(self._contract, "application/json")
+        return _kept(*self._contract, "application/json")
 
     def _openapi_swagger_ui(self) -> flask.Response:
-        response = _kept(self._page, "text/html")
-        response.headers["Content-Security-Policy"] = page_policy(self._page.decode())
+        response = _kept(*self._page, "text/html")
+        response.headers["Content-Security-Policy"] = page_policy(self._page[0].decode())
         return response
 
     @functools.cached_property
-    def _contract(self) -> bytes:
-        return flask.json.dumps(self.spec.to_dict()).encode()
+    def _contract(self) -> tuple[bytes, str]:
+        return _tagged(flask.json.dumps(self.spec.to_dict()))
 
     @functools.cached_property
-    def _page(self) -> bytes:
-        page: str = super()._openapi_swagger_ui()
-        return page.encode()
+    def _page(self) -> tuple[bytes, str]:
+        return _tagged(super()._openapi_swagger_ui())
 
 
-def _kept(content: bytes, mimetype: str) -> flask.Response:
+def _tagged(text: str) -> tuple[bytes, str]:
+    """The text and its ETag."""
+    content = text.encode()
+    return content, hashlib.sha256(content).hexdigest()[:32]
+
+
+def _kept(content: bytes, etag: str, mimetype: str) -> flask.Response:
     """What may be kept, if it is asked each time whether it is still so."""
     response = flask.Response(content, mimetype=mimetype)
     response.cache_control.no_cache = True
-    response.set_etag(hashlib.sha256(content).hexdigest()[:32])
+    response.set_etag(etag)
     response.make_conditional(flask.request)
     return response
 
 
 def page_policy(page: str) -> str:
-    """The Content-Security-Policy (W3C CSP3) under which the page runs what it brings, and nothing else. Swagger UI
-    writes style attributes, hence `unsafe-inline` for styles."""
+    """The Content-Security-Policy (W3C CSP3) under which the page runs what it brings, and nothing else."""
     hashes = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in _INLINE.findall(page)]
     scripts = " ".join(["'self'", *(f"'sha256-{item}'" for item in hashes)])
     return (
-        f"default-src 'none'; script-src {scripts}; style-src 'self' 'unsafe-inline'; img-src 'self' data:; "
+        f"default-src 'none'; script-src {scripts}; style-src 'self'; img-src 'self' data:; "
         "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
     )
 
