@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from tests.api.conftest import Server
@@ -70,3 +72,41 @@ def test_where_a_redirect_leads_is_not_for_headers_to_say(server: Server, head: 
     assert answer.split(b" ")[1] == b"302"
     assert b"location: /docs\r\n" in answer.lower()
     assert b"evil" not in answer
+
+
+INNER = "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"
+LAST = "GET /ready HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
+CHUNKED = f"{len(INNER):x}\r\n{INNER}\r\n0\r\n\r\n"
+
+
+@pytest.mark.parametrize(
+    ("head", "rest", "answers"),
+    [
+        (f"POST /api/v1/jobs HTTP/1.1\r\nHost: a\r\nContent-Length: {len(INNER)}\r\n", INNER + LAST, [401, 200]),
+        ("POST /api/v1/jobs HTTP/1.1\r\nHost: a\r\nTransfer-Encoding: chunked\r\n", CHUNKED + LAST, [401, 200]),
+        (f"POST /api/v1/jobs HTTP/1.1\r\nHost: a b\r\nContent-Length: {len(INNER)}\r\n", INNER + LAST, [400, 200]),
+        (f"GET /nothing HTTP/1.1\r\nHost: a\r\nContent-Length: {len(INNER)}\r\n", INNER + LAST, [404, 200]),
+        # Two lengths: chunked holds (RFC 9112 §6.1), and nothing that follows is looked at.
+        (
+            "POST /api/v1/jobs HTTP/1.1\r\nHost: a\r\nContent-Length: 99\r\nTransfer-Encoding: chunked\r\n",
+            f"0\r\n\r\n{INNER}",
+            [401],
+        ),
+        ("POST /api/v1/jobs HTTP/1.1\r\nHost: a\r\nContent-Length: 5, 5\r\n", f"hello{INNER}", [400]),
+        ("POST /api/v1/jobs HTTP/1.1\r\nHost: a\r\nContent-Length: 5\r\nContent-Length: 6\r\n", INNER, [400]),
+        ("GET /healthz HTTP/1.1\r\nHost: a\r\n" + "".join(f"X{n}: 1\r\n" for n in range(5000)), INNER, [431]),
+        ("PRI * HTTP/2.0\r\n", "SM\r\n\r\n", []),
+    ],
+)
+def test_what_follows_a_body_that_nobody_read_is_a_request_only_if_it_is_one(
+    server: Server, head: str, rest: str, answers: list[int]
+) -> None:
+    with server.connect(head, rest.encode()) as connection:
+        answer = b"".join(iter(lambda: connection.recv(65_536), b""))
+    assert list(map(int, re.findall(rb"HTTP/1\.1 (\d{3}) ", answer))) == answers
+
+
+@pytest.mark.parametrize("path", ["/metrics", "/metrics/", "//metrics", "/%6detrics", "http://a/metrics", "/metrics?x"])
+@pytest.mark.parametrize("method", ["GET", "HEAD", "OPTIONS"])
+def test_metrics_have_no_back_door(server: Server, method: str, path: str) -> None:
+    assert server.ask(f"{method} {path} HTTP/1.1\r\nHost: a\r\n").startswith(b"HTTP/1.1 401 ")
