@@ -54,12 +54,19 @@ def environment(monkeypatch: pytest.MonkeyPatch) -> None:
         ("COATCHECK_SECRET_KEY", "x" * 31),
         ("COATCHECK_OLD_SECRET_KEYS", f"{'x' * 32},short"),
         ("COATCHECK_OLD_SECRET_KEYS", ","),
+        ("COATCHECK_REQUEST_THREADS", "0"),
     ],
 )
 def test_a_wrong_setting_stops_the_start_by_its_name(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
     monkeypatch.setenv(name, value)
     with pytest.raises(errors.SettingsInvalid, match=name):
         settings.load()
+
+
+def test_there_is_a_thread_for_every_place_and_some_for_probes(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in (("MAX_WAITERS", "2"), ("MAX_STREAMS", "3"), ("REQUEST_THREADS", "5")):
+        monkeypatch.setenv(f"COATCHECK_{name}", value)
+    assert settings.load().api_threads > 2 + 3 + 5
 
 
 def test_production_refuses_receivers_on_its_own_machine(monkeypatch: pytest.MonkeyPatch) -> None:
