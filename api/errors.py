@@ -34,6 +34,7 @@ STATUS: dict[type[errors.CoatcheckError], int] = {
     errors.IdempotencyMismatch: 422,
     errors.BacklogFull: 429,
     errors.TooManyRequests: 429,
+    errors.UploadQuota: 429,
     errors.ModelUnavailable: 503,
     errors.InputUnavailable: 503,
     errors.Unavailable: 503,
@@ -63,11 +64,15 @@ def status(error: errors.CoatcheckError) -> int:
     return next(STATUS[cls] for cls in type(error).__mro__ if cls in STATUS)
 
 
-def body(error: errors.CoatcheckError) -> dict[str, Any]:
-    """The error as one item of a batch carries it."""
+def body(error: errors.CoatcheckError, *, most: int = errors.MAX_FAULTS) -> dict[str, Any]:
+    """The error as answers carry it, with so many of its faults at most; `more` says how many there are besides."""
     found: dict[str, Any] = {"code": error.code, "message": error.message, "details": error.details}
-    if isinstance(error, errors.InvalidInput) and len(error.errors) > 1:
-        found["errors"] = error.errors
+    if isinstance(error, errors.InvalidInput):
+        listed = error.errors[:most]
+        if len(listed) > 1:
+            found["errors"] = listed
+        if more := len(error.errors) - len(listed) + error.more:
+            found["more"] = more
     return found
 
 

@@ -56,12 +56,7 @@ def many(here: Resources, manifest: Manifest, raw: list[Any]) -> list[dict[str, 
 
 
 def item(manifest: Manifest, raw: list[Any], index: int) -> dict[str, Any]:
-    if not isinstance(raw[index], dict):
-        raise errors.InvalidInput.field(f"inputs.{index}", "must be an object")
-    try:
-        return schema.validate_inputs(manifest, raw[index])
-    except errors.InvalidInput as error:
-        raise error.under(f"inputs.{index}") from error
+    return schema.validate_inputs(manifest, raw[index], name=f"inputs.{index}")
 
 
 def limit_items(here: Resources, raw: list[Any]) -> None:

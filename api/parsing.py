@@ -16,7 +16,7 @@ from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 from werkzeug.routing import BaseConverter
 
-from core import errors
+from core import errors, strict_json
 
 #: Only then is a second look needed; strings match as well, and are let through by it.
 _LONG_NUMBER = re.compile(rb"[0-9]{19}")
@@ -55,9 +55,11 @@ class StrictParser(FlaskParser):
         if req.content_length is None and len(body) >= (req.max_content_length or math.inf):
             raise RequestEntityTooLarge
         try:
-            found = orjson.loads(body)
+            found = strict_json.loads(body)
         except orjson.JSONDecodeError as error:
             raise errors.MalformedRequest(details={"field": "body", "issue": f"is not valid JSON: {error}"}) from error
+        except strict_json.NestedTooDeep as error:
+            raise errors.MalformedRequest(details={"field": "body", "issue": str(error)}) from error
         if _LONG_NUMBER.search(body):
             json.loads(body, parse_int=_exact)
         return found
@@ -69,8 +71,10 @@ class StrictParser(FlaskParser):
         return super().load_querystring(req, schema)
 
     def handle_error(self, error: ma.ValidationError, *args: Any, **kwargs: Any) -> NoReturn:
-        messages: dict[str, Any] = next(iter(error.messages.values())) if isinstance(error.messages, dict) else {}
-        raise errors.InvalidInput(errors=list(_flatten(messages))) from error
+        # webargs has put the messages under the place that they are about.
+        placed: dict[str, Any] = error.messages if isinstance(error.messages, dict) else {"json": error.messages}
+        place, messages = next(iter(placed.items()))
+        raise errors.InvalidInput(errors=_flatten(messages, root="body" if place == "json" else place)) from error
 
 
 def _exact(digits: str) -> int:
@@ -80,15 +84,15 @@ def _exact(digits: str) -> int:
     return int(digits)
 
 
-def _flatten(messages: Any, path: str = "") -> list[dict[str, Any]]:
-    """Marshmallow's nested messages as a list of {field, issue}."""
+def _flatten(messages: Any, path: str = "", *, root: str) -> list[dict[str, Any]]:
+    """Marshmallow's nested messages as a list of {field, issue}; `root` is what has no name of its own."""
     if isinstance(messages, dict):
         return [
             fault
             for name, inner in messages.items()
-            for fault in _flatten(inner, path if name == "_schema" else f"{path}.{name}".lstrip("."))
+            for fault in _flatten(inner, path if name == "_schema" else f"{path}.{name}".lstrip("."), root=root)
         ]
-    return [{"field": path or "body", "issue": _WORDS.get(str(item), str(item))} for item in messages]
+    return [{"field": path or root, "issue": _WORDS.get(str(item), str(item))} for item in messages]
 
 
 _WORDS = {

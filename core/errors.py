@@ -34,6 +34,7 @@ CoatcheckError
 ├── IdempotencyMismatch     the key was used for something else
 ├── IdempotencyInProgress   the key's first request has not ended yet       (retryable)
 ├── BacklogFull             the tenant has too many jobs waiting            (retryable)
+├── UploadQuota             the tenant has too many places, or bytes in them (retryable)
 ├── ModelUnavailable        the model cannot be fetched or opened now       (retryable)
 ├── Unavailable             an engine does not answer                       (retryable)
 │   └── Busy                every place for this is taken                   (retryable)
@@ -48,8 +49,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-#: So much of the name of a field that is at fault is told.
+#: So much is told of the name of a field that is at fault, of any other text about it, and of what went wrong at all:
+#: each may quote what a client wrote, megabytes of it.
 MAX_NAME = 200
+MAX_FACT = 500
+MAX_MESSAGE = 2000
+#: So many faults of one input are told apart.
+MAX_FAULTS = 20
 
 
 class CoatcheckError(Exception):
@@ -63,8 +69,8 @@ class CoatcheckError(Exception):
         cls.retryable = cls.retryable if retryable is None else retryable
 
     def __init__(self, message: str = "", *, details: Mapping[str, Any] | None = None) -> None:
-        super().__init__(message or (type(self).__doc__ or "").strip())
-        self.details = dict(details or {})
+        super().__init__(_cut(message or (type(self).__doc__ or "").strip(), MAX_MESSAGE))
+        self.details = _bounded(details or {})
 
     @property
     def message(self) -> str:
@@ -77,7 +83,8 @@ class InvalidInput(CoatcheckError, code="INVALID_INPUT"):
     def __init__(
         self, message: str = "", *, errors: Sequence[Mapping[str, Any]] = (), details: Mapping[str, Any] | None = None
     ) -> None:
-        self.errors = [_named_shortly(error) for error in errors]
+        self.errors = [_bounded(error) for error in errors[:MAX_FAULTS]]
+        self.more = len(errors) - len(self.errors)  #: faults that there are besides
         super().__init__(message, details=details or (self.errors[0] if self.errors else None))
 
     @classmethod
@@ -85,15 +92,13 @@ class InvalidInput(CoatcheckError, code="INVALID_INPUT"):
         """One fault in one field."""
         return cls(errors=[{"field": name, "issue": issue, **facts}])
 
-    def under(self, prefix: str) -> InvalidInput:
-        """The same faults, seen from one level further out."""
-        return type(self)(self.message, errors=[{**e, "field": f"{prefix}.{e['field']}"} for e in self.errors])
+
+def _bounded(facts: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: _cut(fact, MAX_NAME if name == "field" else MAX_FACT) for name, fact in facts.items()}
 
 
-def _named_shortly(error: Mapping[str, Any]) -> dict[str, Any]:
-    """A client's own name for a field may be megabytes long."""
-    name = str(error.get("field", ""))
-    return {**error, "field": f"{name[:MAX_NAME]}…"} if len(name) > MAX_NAME else dict(error)
+def _cut(fact: Any, most: int) -> Any:
+    return f"{fact[:most]}…" if isinstance(fact, str) and len(fact) > most else fact
 
 
 class MalformedRequest(InvalidInput, code="MALFORMED_REQUEST"):
@@ -222,6 +227,10 @@ class IdempotencyInProgress(CoatcheckError, code="IDEMPOTENCY_IN_PROGRESS", retr
 
 class BacklogFull(CoatcheckError, code="BACKLOG_FULL", retryable=True):
     """Too many jobs are waiting already"""
+
+
+class UploadQuota(CoatcheckError, code="UPLOAD_QUOTA", retryable=True):
+    """Too many uploads are open or kept already"""
 
 
 class ModelUnavailable(CoatcheckError, code="MODEL_UNAVAILABLE", retryable=True):

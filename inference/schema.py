@@ -14,6 +14,18 @@ from core import errors
 from inference.manifest import Field, Manifest
 
 UNKNOWN = "is not a field of this model"
+#: So many keys more than there are fields are told by their names.
+SPARE_KEYS = 20
+
+
+class StrictSchema(ma.Schema):
+    """Refuses an object with far more keys than there are fields at once: a fault for each key of a full body would be
+    seconds of work, and an answer longer than the body."""
+
+    def load(self, data: Any, **how: Any) -> Any:
+        if isinstance(data, Mapping) and len(data) > len(self.load_fields) + SPARE_KEYS:
+            raise ma.ValidationError(f"has {len(data)} fields, of which at most {len(self.load_fields)} are known")
+        return super().load(data, **how)
 
 
 class StrictString(fields.String):
@@ -66,14 +78,15 @@ _TYPES: dict[str, type[fields.Field[Any]]] = {
 }
 
 
-def validate_inputs(manifest: Manifest, raw: object) -> dict[str, Any]:
-    """One input object, checked and with defaults filled in; raises InvalidInput naming each field and limit."""
+def validate_inputs(manifest: Manifest, raw: object, *, name: str = "") -> dict[str, Any]:
+    """One input object, checked and with defaults filled in; raises InvalidInput naming each field and limit, by the
+    object's own `name` before the field's."""
     if not isinstance(raw, dict):
-        raise errors.InvalidInput.field("inputs", "must be an object")
+        raise errors.InvalidInput.field(name or "inputs", "must be an object")
     try:
         loaded: dict[str, Any] = _schema(manifest).load(raw)
     except ma.ValidationError as error:
-        raise errors.InvalidInput(errors=_faults(error, raw)) from error
+        raise errors.InvalidInput(errors=_faults(error, raw, name)) from error
     return loaded
 
 
@@ -96,7 +109,7 @@ def json_schema(manifest: Manifest) -> dict[str, Any]:
 @functools.lru_cache(maxsize=256)
 def _schema(manifest: Manifest) -> ma.Schema:
     declared = {field.name: _marshmallow(field) for field in manifest.fields}
-    made = ma.Schema.from_dict(declared, name=f"{manifest.name}-{manifest.version}")
+    made = StrictSchema.from_dict(declared, name=f"{manifest.name}-{manifest.version}")
     return made(unknown=ma.RAISE)
 
 
@@ -138,11 +151,12 @@ def _finite(value: float) -> bool:
         return False
 
 
-def _faults(error: ma.ValidationError, raw: Mapping[str, Any]) -> list[dict[str, Any]]:
+def _faults(error: ma.ValidationError, raw: Mapping[str, Any], outer: str) -> list[dict[str, Any]]:
     faults = []
     for name, messages in _messages(error).items():
         issue = UNKNOWN if messages == ["Unknown field."] else str(messages[0])
-        fault: dict[str, Any] = {"field": str(name), "issue": issue}
+        path = (outer or "inputs") if name == "_schema" else f"{outer}.{name}".lstrip(".")
+        fault: dict[str, Any] = {"field": path, "issue": issue}
         received = raw.get(name)
         if isinstance(received, str) and "length" in issue:
             fault["received_length"] = len(received)
@@ -151,7 +165,7 @@ def _faults(error: ma.ValidationError, raw: Mapping[str, Any]) -> list[dict[str,
 
 
 def _messages(error: ma.ValidationError) -> dict[str, Any]:
-    return error.messages if isinstance(error.messages, dict) else {"inputs": error.messages}
+    return error.messages if isinstance(error.messages, dict) else {"_schema": error.messages}
 
 
 def _property(field: Field) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import datetime as dt
 import enum
 import uuid
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 
@@ -48,7 +48,8 @@ PRIORITY_OFFSET_S = {Priority.HIGH: -5.0, Priority.NORMAL: 0.0, Priority.LOW: 60
 
 @dataclass(frozen=True)
 class Job:
-    """One job as its tenant may see it; `result` is there once it is completed."""
+    """One job as its tenant may see it; `result` is there once it is completed. A list has neither that nor `options`
+    nor `timeline`."""
 
     id: uuid.UUID
     kind: str
@@ -61,7 +62,6 @@ class Job:
     attempt: int
     lost_count: int
     timeout_s: int
-    options: Mapping[str, Any]
     metadata: Mapping[str, Any]
     error: Mapping[str, Any] | None
     request_id: str
@@ -73,6 +73,7 @@ class Job:
     finished_at: dt.datetime | None
     expires_at: dt.datetime
     cancel_requested: bool
+    options: Mapping[str, Any] = field(default_factory=dict)
     result: Mapping[str, Any] | None = None
     timeline: Sequence[Mapping[str, Any]] | None = None
 

@@ -16,12 +16,12 @@ from sqlalchemy import text
 from core import database, errors
 from jobs.job import Job, Status
 
-_COLUMNS = """id, kind, pool, model, version, status, priority, progress, jobs.attempt, lost_count, timeout_s, options,
+_COLUMNS = """id, kind, pool, model, version, status, priority, progress, jobs.attempt, lost_count, timeout_s,
   metadata, error, request_id, retry_of, created_at, fair_at, not_before, started_at, finished_at, expires_at,
   cancel_requested_at IS NOT NULL AS cancel_requested"""
 
 _GET = text(f"""
-SELECT {_COLUMNS}, body AS result, (
+SELECT {_COLUMNS}, options, body AS result, (
   SELECT json_agg(json_build_object('event', type, 'at', at, 'attempt', e.attempt, 'batch_size', batch_size,
                                     'run_ms', e.run_ms, 'error', e.error) ORDER BY e.id)
   FROM job_events AS e WHERE e.job_id = jobs.id AND type <> 'progress') AS timeline

@@ -19,10 +19,10 @@ from webhooks.events import Event, body
 #: So many at a time are asked for again; the answer says where to go on.
 MOST_AGAIN = 10_000
 
-_COLUMNS = """id, sequence, endpoint_id, url, job_id, event, body, status,
+_COLUMNS = """id, sequence, endpoint_id, url, job_id, event, status,
   (SELECT count(*) FROM webhook_attempts WHERE delivery_id = webhook_deliveries.id) AS attempts,
   next_at, last_status, last_error, created_at, finished_at"""
-_GET = text(f"SELECT {_COLUMNS} FROM webhook_deliveries WHERE id = :id AND tenant_id = :tenant_id")  # noqa: S608
+_GET = text(f"SELECT {_COLUMNS}, body FROM webhook_deliveries WHERE id = :id AND tenant_id = :tenant_id")  # noqa: S608
 _ATTEMPTS = text("""
 SELECT row_number() OVER (ORDER BY attempt) AS attempt, at, ms, status, error, response
 FROM webhook_attempts WHERE delivery_id = :id ORDER BY attempt
@@ -57,7 +57,7 @@ _CONDITIONS = {
 
 @dataclass(frozen=True)
 class Delivery:
-    """One event for one receiver; its id is the receiver's `webhook-id`."""
+    """One event for one receiver; its id is the receiver's `webhook-id`. A list has no `body`."""
 
     id: uuid.UUID
     sequence: int
@@ -65,7 +65,6 @@ class Delivery:
     url: str | None  #: of a job's own
     job_id: uuid.UUID | None
     event: str
-    body: str
     status: str
     attempts: int  #: calls in the log
     next_at: dt.datetime
@@ -73,6 +72,7 @@ class Delivery:
     last_error: str | None
     created_at: dt.datetime
     finished_at: dt.datetime | None
+    body: str = ""
 
 
 @dataclass(frozen=True)

@@ -102,7 +102,7 @@ def _checked(
         except ours.InvalidInput as error:
             if body["options"]["return_errors"] == "fail_fast":
                 raise
-            faults[str(index)] = {"error": errors.body(error)}
+            faults[str(index)] = {"error": errors.body(error, most=1)}
     return rows, faults
 
 
@@ -147,7 +147,7 @@ def _slice(
         if not individual:
             raise
         if len(rows) == 1:
-            return [{"error": errors.body(error)}]
+            return [{"error": errors.body(error, most=1)}]
         return [_slice(here, resolved, [row], individual=True)[0] for row in rows]
 
 

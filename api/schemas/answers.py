@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from marshmallow import Schema, fields
 
+from core.errors import MAX_FAULTS
 from jobs.job import Status
 
 
@@ -25,7 +26,7 @@ class Fault(Schema):
     code = fields.String(required=True)
     message = fields.String(required=True)
     details = fields.Dict(required=True)
-    errors = fields.List(fields.Dict())
+    more = fields.Integer(metadata={"description": "Faults that are not listed."})
 
 
 class BatchItem(Schema):
@@ -164,6 +165,9 @@ class Models(Schema):
 
 
 class Error(Fault):
+    errors = fields.List(
+        fields.Dict(), metadata={"description": f"With several faults, the first {MAX_FAULTS}.", "maxItems": MAX_FAULTS}
+    )
     request_id = fields.String(required=True)
     timestamp = fields.String(required=True)
 

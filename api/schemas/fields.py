@@ -10,7 +10,7 @@ import marshmallow as ma
 import orjson
 from marshmallow import fields, validate
 
-from inference.schema import StrictBoolean, StrictInteger, StrictNumber, StrictString
+from inference.schema import StrictBoolean, StrictInteger, StrictNumber, StrictSchema, StrictString
 
 __all__ = [
     "BEST",
@@ -19,14 +19,15 @@ __all__ = [
     "Metadata",
     "QueryInteger",
     "QueryNumber",
+    "Rows",
     "StrictBoolean",
     "StrictInteger",
     "StrictNumber",
+    "StrictSchema",
     "StrictString",
 ]
 
 METADATA_BYTES = 4096
-METADATA_LEVELS = 32
 _DECIMAL = re.compile(r"-?[0-9]{1,9}(\.[0-9]{1,9})?")
 
 
@@ -48,13 +49,11 @@ class Explain(fields.Field[str]):
 
 
 class Metadata(fields.Dict):
-    """Any JSON object of at most 4 kB and 32 levels, kept and handed back."""
+    """Any JSON object of at most 4 kB, kept and handed back."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
         if not isinstance(value, dict):
             raise ma.ValidationError("must be an object")
-        if _deeper(value, METADATA_LEVELS):
-            raise ma.ValidationError(f"is nested more than {METADATA_LEVELS} levels deep")
         if (size := len(orjson.dumps(value))) > METADATA_BYTES:
             raise ma.ValidationError(f"exceeds {METADATA_BYTES} bytes as JSON: {size}")
         return value
@@ -64,13 +63,28 @@ class Events(fields.List[str]):
     """Some of these events, each once."""
 
     def __init__(self, known: Sequence[str], **kwargs: Any) -> None:
+        self._most = len(known)
         item = StrictString(validate=validate.OneOf(list(known)))
         super().__init__(item, validate=[validate.Length(1), _each_once], **kwargs)
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        if isinstance(value, list) and len(value) > self._most:
+            raise ma.ValidationError(f"has {len(value)} items, but there are only {self._most} events")
+        return super()._deserialize(value, attr, data, **kwargs)
 
 
 def _each_once(names: list[str]) -> None:
     if len(set(names)) < len(names):
         raise ma.ValidationError("names an event twice")
+
+
+class Rows(fields.List[Any]):
+    """A list as it is; the model's own schema looks at its items, once it is known that they are not too many."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> list[Any]:
+        if not isinstance(value, list):
+            raise self.make_error("invalid")
+        return value
 
 
 class QueryInteger(fields.Integer):
@@ -89,9 +103,3 @@ class QueryNumber(fields.Float):
         if not (isinstance(value, str) and _DECIMAL.fullmatch(value)):
             raise self.make_error("invalid")
         return float(value)
-
-
-def _deeper(value: Any, levels: int) -> bool:
-    """Whether lists and objects are nested in each other more than `levels` deep."""
-    inner = value.values() if isinstance(value, dict) else value if isinstance(value, list) else None
-    return inner is not None and (levels == 0 or any(_deeper(item, levels - 1) for item in inner))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from marshmallow import Schema, ValidationError, fields, validate, validates_schema
+from marshmallow import ValidationError, fields, validate, validates_schema
 
 from api.schemas.fields import (
     Events,
@@ -12,8 +12,10 @@ from api.schemas.fields import (
     Metadata,
     QueryInteger,
     QueryNumber,
+    Rows,
     StrictBoolean,
     StrictInteger,
+    StrictSchema,
     StrictString,
 )
 from jobs.job import Priority, Status
@@ -25,12 +27,12 @@ _NAME = validate.Length(1, 64)
 _EXPLAIN = {"oneOf": [{"type": "boolean"}, {"type": "string", "enum": ["true", "false", "simple", "shap"]}]}
 
 
-class Options(Schema):
+class Options(StrictSchema):
     explain = Explain(metadata={"description": "What to say about the why.", **_EXPLAIN})
     async_ = StrictBoolean(data_key="async", metadata={"description": "Take a ticket instead of waiting."})
 
 
-class Predict(Schema):
+class Predict(StrictSchema):
     model = StrictString(validate=_NAME)
     model_version = StrictString(validate=_NAME)
     inputs = fields.Raw(
@@ -40,25 +42,23 @@ class Predict(Schema):
     options = fields.Nested(Options, load_default=dict)
 
 
-class PredictQuery(Schema):
+class PredictQuery(StrictSchema):
     explain = Explain(metadata={"type": "string", "enum": ["true", "false", "simple", "shap"]})
 
 
-class BatchOptions(Schema):
+class BatchOptions(StrictSchema):
     batch_size = StrictInteger(validate=validate.Range(1, 256), load_default=32)
     return_errors = StrictString(validate=validate.OneOf(["individual", "fail_fast"]), load_default="fail_fast")
 
 
-class Batch(Schema):
+class Batch(StrictSchema):
     model = StrictString(validate=_NAME)
     model_version = StrictString(validate=_NAME)
-    inputs = fields.List(
-        fields.Raw(allow_none=True, metadata={"type": "object"}), required=True, validate=validate.Length(1)
-    )
+    inputs = Rows(fields.Raw(metadata={"type": "object"}), required=True, validate=validate.Length(1))
     options = fields.Nested(BatchOptions, load_default=BatchOptions().load({}))
 
 
-class JobOptions(Schema):
+class JobOptions(StrictSchema):
     explain = Explain(metadata=_EXPLAIN)
     return_errors = StrictString(
         validate=validate.OneOf(["individual", "fail_fast"]),
@@ -70,7 +70,7 @@ class JobOptions(Schema):
     )
 
 
-class NewJob(Schema):
+class NewJob(StrictSchema):
     model = StrictString(validate=_NAME)
     model_version = StrictString(validate=_NAME)
     inputs = fields.Raw(
@@ -120,7 +120,7 @@ class NewJob(Schema):
                     raise ValidationError({"options": {name: ["is for files only"]}})
 
 
-class NewUpload(Schema):
+class NewUpload(StrictSchema):
     filename = StrictString(
         validate=validate.Regexp(r"[^\x00-\x1f\x7f]{1,255}\Z", error="must be 1 to 255 characters that can be seen"),
         metadata={"description": "For its ending."},
@@ -130,13 +130,13 @@ class NewUpload(Schema):
     sha256 = StrictString(validate=validate.Length(44, 64), metadata={"description": "In hex or base64."})
 
 
-class Wait(Schema):
+class Wait(StrictSchema):
     wait = QueryNumber(
         load_default=0.0, validate=validate.Range(0), metadata={"description": "Seconds to wait for the end."}
     )
 
 
-class JobsQuery(Schema):
+class JobsQuery(StrictSchema):
     status = fields.String(validate=validate.OneOf(list(Status)))
     model = fields.String(validate=validate.Regexp(r"[A-Za-z0-9._-]{1,64}\Z", error="is not the name of a model"))
     created_after = fields.AwareDateTime(format="iso")
@@ -145,16 +145,16 @@ class JobsQuery(Schema):
     cursor = fields.String(validate=validate.Length(1, 64))
 
 
-class PartsQuery(Schema):
+class PartsQuery(StrictSchema):
     after = QueryInteger(metadata={"description": "The last part seen."})
     limit = QueryInteger(load_default=100, validate=validate.Range(1, 1000))
 
 
-class RetryQuery(Schema):
+class RetryQuery(StrictSchema):
     rows = fields.String(
         validate=validate.OneOf(["failed"]), metadata={"description": "Of a file: only the rows that have no answer."}
     )
 
 
-class Nothing(Schema):
+class Nothing(StrictSchema):
     """No query parameters at all."""

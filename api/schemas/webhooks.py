@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
-from api.schemas.fields import Events, QueryInteger, StrictBoolean, StrictInteger, StrictString
+from api.schemas.fields import Events, QueryInteger, StrictBoolean, StrictInteger, StrictSchema, StrictString
 from jobs.job import Status
 from webhooks.events import FOR_ENDPOINTS, Event
 from webhooks.receivers import MAX_URL
@@ -15,7 +15,7 @@ _URL = {"description": "https, port 443, at a public address, unless the operato
 _DESCRIPTION = validate.Regexp(r"[^\x00-\x1f\x7f]{0,255}\Z", error="must be at most 255 characters that can be seen")
 
 
-class NewEndpoint(Schema):
+class NewEndpoint(StrictSchema):
     url = StrictString(required=True, validate=validate.Length(1, MAX_URL), metadata=_URL)
     events = Events(FOR_ENDPOINTS, required=True)
     description = StrictString(load_default="", validate=_DESCRIPTION)
@@ -26,14 +26,14 @@ class NewEndpoint(Schema):
     )
 
 
-class ChangedEndpoint(Schema):
+class ChangedEndpoint(StrictSchema):
     url = StrictString(validate=validate.Length(1, MAX_URL), metadata=_URL)
     events = Events(FOR_ENDPOINTS)
     description = StrictString(validate=_DESCRIPTION)
     enabled = StrictBoolean()
 
 
-class Rotation(Schema):
+class Rotation(StrictSchema):
     overlap_s = StrictInteger(
         load_default=86_400,
         validate=validate.Range(0, MAX_OVERLAP_S),
@@ -41,7 +41,7 @@ class Rotation(Schema):
     )
 
 
-class Window(Schema):
+class Window(StrictSchema):
     since = fields.AwareDateTime(format="iso", required=True)
     until = fields.AwareDateTime(format="iso", metadata={"description": "Without it, now."})
     status = StrictString(
@@ -61,7 +61,7 @@ class Window(Schema):
             raise ValidationError({"until": ["must be later than since"]})
 
 
-class DeliveriesQuery(Schema):
+class DeliveriesQuery(StrictSchema):
     status = fields.String(validate=validate.OneOf(["pending", "sending", "delivered", "failed"]))
     event = fields.String(validate=validate.OneOf(list(Event)))
     limit = QueryInteger(load_default=20, validate=validate.Range(1, 100))

@@ -64,8 +64,12 @@ SELECT EXISTS (SELECT FROM jobs WHERE parent_id = :id AND status = 'pending')
 
 _SELECT = "SELECT jobs.id, status, inputs, error, body AS result FROM jobs LEFT JOIN job_results ON job_id = jobs.id"
 _CHUNKS = text(f"{_SELECT} WHERE parent_id = :id ORDER BY CAST(inputs ->> 'part' AS int)")
-_PARTS = text(f"""
-{_SELECT} WHERE parent_id = :id AND status = 'completed' AND CAST(inputs ->> 'part' AS int) > :after
+# Without `lines`, which may name thousands.
+_PARTS = text("""
+SELECT jobs.id, status, error, body AS result,
+  json_build_object('part', inputs -> 'part', 'line', inputs -> 'line', 'rows', inputs -> 'rows') AS inputs
+FROM jobs LEFT JOIN job_results ON job_id = jobs.id
+WHERE parent_id = :id AND status = 'completed' AND CAST(inputs ->> 'part' AS int) > :after
 ORDER BY CAST(inputs ->> 'part' AS int) LIMIT :limit
 """)
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import orjson
 
-from core import errors
+from core import errors, strict_json
 from inference import schema
 from inference.manifest import Manifest
 from storage.objects import Store
@@ -118,11 +118,13 @@ def _rows(found: Iterator[tuple[Row, Any]], manifest: Manifest, lines: Iterator[
 def _jsonl(data: bytes, first: int) -> Iterator[tuple[Row, Any]]:
     for number, line in _lines(data, first):
         try:
-            yield Row(number), orjson.loads(line)
+            yield Row(number), strict_json.loads(line)
         except orjson.JSONDecodeError as error:
             # Its line is a row's own: always the first.
             issue = f"is not valid JSON: {error.msg} at column {error.colno}"
             yield Row(number), errors.InvalidInput.field("row", issue)
+        except strict_json.NestedTooDeep as error:
+            yield Row(number), errors.InvalidInput.field("row", str(error))
 
 
 def _csv(data: bytes, first: int, columns: Sequence[str], manifest: Manifest) -> Iterator[tuple[Row, Any]]:
