@@ -13,6 +13,7 @@ import uuid
 import zlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy
 from sqlalchemy import text
@@ -36,7 +37,8 @@ _INSERT = text("""
 INSERT INTO api_keys (id, tenant_id, name, secret_sha256, scopes) VALUES (:id, :tenant_id, :name, :hash, :scopes)
 """)
 _SELECT = text("""
-SELECT tenant_id, secret_sha256, scopes, tier, pace, priorities, max_running, max_pending, max_ttl_s
+SELECT tenant_id, secret_sha256, scopes, tier, pace, priorities, max_running, max_pending, max_ttl_s, max_uploads,
+  max_upload_bytes
 FROM api_keys JOIN tenants ON tenants.id = tenant_id JOIN tiers ON tiers.name = tier
 WHERE api_keys.id = :id AND revoked_at IS NULL
 """)
@@ -164,8 +166,12 @@ class Keyring:
         stored = bytes(row.secret_sha256) if row is not None else bytes(32)
         if not hmac.compare_digest(stored, _hash(secret)) or row is None:
             raise errors.Unauthorized
-        tier = Tier(row.tier, row.pace, tuple(row.priorities), row.max_running, row.max_pending, row.max_ttl_s)
-        return Caller(row.tenant_id, tier, key_id, frozenset(row.scopes))
+        return Caller(row.tenant_id, _tier(row), key_id, frozenset(row.scopes))
+
+
+def _tier(row: sqlalchemy.Row[Any]) -> Tier:
+    limits = (row.max_running, row.max_pending, row.max_ttl_s, row.max_uploads, row.max_upload_bytes)
+    return Tier(row.tier, row.pace, tuple(row.priorities), *limits)
 
 
 def _hash(secret: str) -> bytes:

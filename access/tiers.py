@@ -15,3 +15,5 @@ class Tier:
     max_running: int
     max_pending: int
     max_ttl_s: int
+    max_uploads: int
+    max_upload_bytes: int

@@ -14,6 +14,7 @@ from typing import Any
 import sqlalchemy
 from sqlalchemy import text
 
+from access.tiers import Tier
 from core import errors, ids
 from storage.objects import Store
 
@@ -36,6 +37,12 @@ TYPES = (*ROWS, *itertools.chain(*WHOLE.values()))
 UNUSED_S = 86_400
 LIMIT = 100
 
+#: Two places that are asked for at the same moment are counted one after the other.
+_ALONE = text("SELECT FROM tenants WHERE id = :tenant_id FOR NO KEY UPDATE")
+_USED = text("""
+SELECT count(*) FILTER (WHERE used_at IS NULL AND expires_at > now()) AS open, coalesce(sum(size), 0)::bigint AS bytes
+FROM uploads WHERE tenant_id = :tenant_id
+""")
 _INSERT = text("""
 INSERT INTO uploads (id, tenant_id, filename, content_type, size, sha256, expires_at)
 VALUES (:id, :tenant_id, :filename, :content_type, :size, :sha256, now() + make_interval(secs => :expires_s))
@@ -74,6 +81,7 @@ def key(upload_id: uuid.UUID) -> str:
 def create(
     engine: sqlalchemy.Engine,
     tenant_id: uuid.UUID,
+    tier: Tier,
     *,
     filename: str | None,
     content_type: str,
@@ -81,7 +89,10 @@ def create(
     sha256: str | None,
     expires_s: int,
 ) -> tuple[uuid.UUID, dt.datetime]:
-    """A place for one file of just this size, type and digest, and until when it is open; raises InvalidInput."""
+    """A place for one file of just this size, type and digest, and until when it is open.
+
+    A place counts as open until it is used or expires, its bytes until it is purged. Raises InvalidInput, UploadQuota.
+    """
     new_id = ids.uuid7()
     values: dict[str, Any] = {
         "id": new_id,
@@ -93,7 +104,19 @@ def create(
         "expires_s": expires_s,
     }
     with engine.begin() as connection:
+        connection.execute(_ALONE, values)
+        _refuse_more(tier, size, connection.execute(_USED, values).one())
         return new_id, connection.execute(_INSERT, values).scalar_one()
+
+
+def _refuse_more(tier: Tier, size: int, used: sqlalchemy.Row[Any]) -> None:
+    """Raises UploadQuota."""
+    if used.open >= tier.max_uploads:
+        issue = f"{used.open} uploads are open, and tier '{tier.name}' has {tier.max_uploads}: use one or let it expire"
+        raise errors.UploadQuota(issue, details={"limit": tier.max_uploads, "used": used.open})
+    if used.bytes + size > tier.max_upload_bytes:
+        issue = f"Uploads of {used.bytes} bytes are kept, and tier '{tier.name}' has {tier.max_upload_bytes}"
+        raise errors.UploadQuota(issue, details={"limit": tier.max_upload_bytes, "used": used.bytes, "size": size})
 
 
 def form(

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import uuid
 
-from sqlalchemy import ForeignKey, Text, func
+from sqlalchemy import BigInteger, ForeignKey, Text, func
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -24,6 +24,8 @@ class Tier(Base):
     max_pending: Mapped[int]  #: jobs waiting at once
     max_ttl_s: Mapped[int]  #: the largest `expires_in_s`
     keep_s: Mapped[int]  #: how long ended jobs and their results are kept
+    max_uploads: Mapped[int] = mapped_column(server_default="10")  #: places open at once
+    max_upload_bytes: Mapped[int] = mapped_column(BigInteger, server_default=str(5 << 30))  #: in all that are kept
 
 
 class Tenant(Base):

@@ -23,16 +23,16 @@ BAD = (401, 403, 422, 429, 500, 503)
 @blueprint.arguments(into.NewUpload())
 @blueprint.arguments(into.Nothing(), location="query", as_kwargs=True)
 @docs.headers(Idempotency_Key=docs.ONCE)
-@docs.answers(blueprint, {201: out.Upload}, 400, 409, 413, 415, *BAD, headers=docs.REPLAYED)
+@docs.answers(blueprint, {201: out.Upload}, 400, 409, 413, 415, 429, *BAD, headers=docs.REPLAYED)
 def create(body: dict[str, Any]) -> flask.Response:
     """A place for one file: POST `fields` and then the file, as `file`, to `url` (multipart/form-data) before
     `expires_at`."""
     here = resources.here()
-    limit = here.settings.max_upload_bytes
+    limit = min(here.settings.max_upload_bytes, requests.caller().tier.max_upload_bytes)
     if body["size"] > limit:
         raise errors.InvalidInput.field("size", f"must be at most {limit} bytes", received=body["size"])
     response = once.computed(here, once.key("uploads", body), lambda: _create(body))
-    # Signed at each answer, so that no signature is kept with an Idempotency-Key.
+    # Signed at each answer, so that no signature is kept with an Idempotency-Key; what has expired stays closed.
     made = response.get_json()
     left_s = (dt.datetime.fromisoformat(made["expires_at"]) - dt.datetime.now(dt.UTC)).total_seconds()
     form = uploads.form(
@@ -41,17 +41,18 @@ def create(body: dict[str, Any]) -> flask.Response:
         content_type=body["content_type"],
         size=body["size"],
         sha256=body.get("sha256"),
-        expires_s=max(1, int(left_s)),
+        expires_s=int(left_s),
     )
     response.data = flask.json.dumps({**made, "url": form["url"], "fields": form["fields"]})
     return response
 
 
 def _create(body: dict[str, Any]) -> flask.Response:
-    here = resources.here()
+    here, caller = resources.here(), requests.caller()
     upload_id, expires_at = uploads.create(
         here.engine,
-        requests.caller().tenant_id,
+        caller.tenant_id,
+        caller.tier,
         filename=body.get("filename"),
         content_type=body["content_type"],
         size=body["size"],

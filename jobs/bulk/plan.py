@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import csv
 import errno
+import io
 import tempfile
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
-from typing import IO, TypeVar
+from typing import IO, Any, TypeVar
 
 from core import errors
 from jobs.bulk import rows
-from jobs.bulk.unpack import unpacked
+from jobs.bulk.unpack import PIECE, unpacked
 from jobs.lease import Held
 from storage.objects import Store
 
@@ -58,21 +59,15 @@ def make(
     max_batch: int,
     max_bytes: int,
 ) -> Plan:
-    """Copy and cut the file that `source` gives.
+    """Copy and cut the file that `source` gives; what is wrong with a row ends the copying there.
 
     Raises InputUnreadable, InputTooLarge, and what `source` raises; Unavailable when the store or the disk is;
     ModelInterrupted when the job is not wanted any more.
     """
     held.begin(held.interrupt)
     with tempfile.TemporaryFile(prefix="coatcheck-bulk-") as file:
-        size = 0
-        for piece in unpacked(_while_wanted(held, source)):
-            size += len(piece)
-            if size > max_bytes:
-                raise errors.InputTooLarge(f"The file is larger than {max_bytes} bytes", details={"limit": max_bytes})
-            _write(file, piece)
-        file.seek(0)
-        header_end, spans = _cut(_Lines(file, held), form, fields, most=max_batch * BATCHES_PER_CHUNK)
+        copied = io.BufferedReader(_Copied(unpacked(_while_wanted(held, source)), file, max_bytes), PIECE)
+        header_end, spans = _cut(_Lines(copied, held), form, fields, most=max_batch * BATCHES_PER_CHUNK)
         if not spans:
             raise errors.InputUnreadable("The file has no rows")
         file.seek(0)
@@ -120,6 +115,37 @@ def _batches(found: Iterator[tuple[int, bytes]], most: int) -> Iterator[list[tup
             batch, size = [], 0
     if batch:
         yield batch
+
+
+class _Copied(io.RawIOBase):
+    """The pieces of a file as a stream, each written to another file when it is read; raises what they raise,
+    InputTooLarge, and Unavailable when the disk is full."""
+
+    def __init__(self, pieces: Iterator[bytes], file: IO[bytes], max_bytes: int) -> None:
+        self._pieces = pieces
+        self._file = file
+        self._max_bytes = max_bytes
+        self._size = 0
+        self._piece = memoryview(b"")
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._piece and (piece := next(self._pieces, None)) is not None:
+            self._take(piece)
+        into = memoryview(buffer)
+        taken, self._piece = self._piece[: len(into)], self._piece[len(into) :]
+        into[: len(taken)] = taken
+        return len(taken)
+
+    def _take(self, piece: bytes) -> None:
+        self._size += len(piece)
+        if self._size > self._max_bytes:
+            issue = f"The file is larger than {self._max_bytes} bytes"
+            raise errors.InputTooLarge(issue, details={"limit": self._max_bytes})
+        _write(self._file, piece)
+        self._piece = memoryview(piece)
 
 
 def _write(file: IO[bytes], piece: bytes) -> None:

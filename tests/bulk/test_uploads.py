@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import gzip
+import uuid
+from concurrent.futures import ThreadPoolExecutor
+from typing import IO, Any
+
 import flask.testing
 import pytest
 import urllib3
 
-from tests.bulk.conftest import Send, post_file
+from jobs import uploads
+from jobs.bulk import plan, rows
+from tests.bulk.conftest import Run, Send, post_file
 from tests.conftest import Platform
 
 Client = flask.testing.FlaskClient
@@ -57,3 +64,90 @@ def test_a_repeated_upload_request_gives_the_same_place_and_stores_no_signature(
 def test_the_name_of_a_gzip_says_how_its_rows_are_written(client: Client, upload: Send, name: str) -> None:
     upload_id = upload(b"x", "application/gzip", filename=name)
     assert client.post("/api/v1/jobs", json={"upload_id": upload_id}).status_code == 202
+
+
+@pytest.fixture
+def free(platform: Platform, app: flask.Flask) -> Client:
+    """A caller of a tenant of its own, in the smallest tier: ten places, 5 GiB."""
+    found = app.test_client()
+    found.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {platform.new_tenant('free')[1]}"
+    return found
+
+
+def ask(client: Client, size: int = 2) -> Any:
+    return client.post("/api/v1/uploads", json={"content_type": "application/x-ndjson", "size": size})
+
+
+def test_no_more_places_are_open_than_the_tier_has_however_many_are_asked_for_at_once(
+    free: Client, platform: Platform, app: flask.Flask
+) -> None:
+    def one(_: int) -> int:
+        client = app.test_client()
+        client.environ_base.update(free.environ_base)
+        return int(ask(client).status_code)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sorted(pool.map(one, range(24))) == [201] * 10 + [429] * 14
+    refused = ask(free)
+    error = refused.json["error"]
+    assert (error["code"], error["details"]) == ("UPLOAD_QUOTA", {"limit": 10, "used": 10})
+    assert refused.headers["Retry-After"]
+
+
+def test_a_place_is_given_back_when_its_file_is_used_and_when_it_expires(free: Client, platform: Platform) -> None:
+    made = [ask(free).json for _ in range(10)]
+    assert ask(free).status_code == 429
+    post_file(made[0]["url"], made[0]["fields"], b"{}", "application/x-ndjson")
+    assert free.post("/api/v1/jobs", json={"upload_id": made[0]["upload_id"]}).status_code == 202
+    assert [ask(free).status_code for _ in range(2)] == [201, 429]
+    expired = uuid.UUID(made[1]["upload_id"].removeprefix("upl_"))
+    platform.execute("UPDATE uploads SET expires_at = now() - interval '1 s' WHERE id = :id", id=expired)
+    assert [ask(free).status_code for _ in range(2)] == [201, 429]
+
+
+def test_no_more_bytes_are_announced_than_the_tier_has_until_some_are_forgotten(
+    free: Client, platform: Platform
+) -> None:
+    made = [ask(free, 2**30).json for _ in range(5)]
+    error = ask(free, 1).json["error"]
+    assert (error["code"], error["details"]) == ("UPLOAD_QUOTA", {"limit": 5 * 2**30, "used": 5 * 2**30, "size": 1})
+    old = uuid.UUID(made[0]["upload_id"].removeprefix("upl_"))
+    platform.execute("UPDATE uploads SET expires_at = now() - interval '1 s' WHERE id = :id", id=old)
+    assert ask(free, 1).status_code == 429
+    past = "created_at = now() - interval '3 d', expires_at = now() - interval '2 d'"
+    platform.execute(f"UPDATE uploads SET {past} WHERE id = :id", id=old)
+    uploads.purge(platform.engine, platform.store)
+    assert ask(free, 1).status_code == 201
+
+
+def test_a_repeated_request_does_not_open_a_place_that_has_expired(client: Client, platform: Platform) -> None:
+    def again() -> Any:
+        return client.post(
+            "/api/v1/uploads", json={"content_type": "text/csv", "size": 5}, headers={"Idempotency-Key": "late"}
+        ).json
+
+    again()
+    platform.execute("""
+        UPDATE idempotency_keys SET reply = jsonb_set(reply :: jsonb, '{body,expires_at}', '"2026-01-01T00:00:00Z"')
+        WHERE key = 'late'""")
+    place = again()
+    assert post_file(place["url"], place["fields"], b"x\n1\n2"[:5], "text/csv").status == 403
+
+
+def test_a_bomb_is_unpacked_no_further_than_its_first_bad_row(
+    client: Client, upload: Send, work: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    written: list[int] = []
+    write = plan._write
+
+    def counted(file: IO[bytes], piece: bytes) -> None:
+        written.append(len(piece))
+        write(file, piece)
+
+    monkeypatch.setattr(plan, "_write", counted)
+    data = gzip.compress(b'{"text": "Good"}\n' + b"x" * (64 << 20))
+    made = client.post("/api/v1/jobs", json={"upload_id": upload(data, "application/gzip", filename="a.jsonl.gz")})
+    work()
+    error = client.get(made.headers["Location"]).json["error"]
+    assert (error["code"], error["details"]["line"]) == ("INPUT_TOO_LARGE", 2)
+    assert sum(written) < rows.MAX_ROW + (3 << 20)
