@@ -8,7 +8,7 @@ import shutil
 import tarfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from core import errors
 from inference import manifest as manifests
@@ -20,6 +20,9 @@ GRAPHS: Mapping[str, tuple[str, ...]] = {"document": ("detect.onnx", "recognize.
 #: How the model was made does not change what it answers.
 NOT_PART = frozenset({"train.py", "build.py"})
 MAX_BYTES = 2 * 2**30
+MAX_FILES = 1000
+#: The longest name of a file, with its folders, in bytes.
+MAX_NAME = 255
 
 
 @dataclass(frozen=True)
@@ -38,13 +41,14 @@ class Bundle:
 
 def load(folder: Path) -> Bundle:
     """Read a bundle; raises BundleInvalid naming what is wrong."""
+    files = {path.relative_to(folder).as_posix() for path in _files(folder)}
     manifest = manifests.load(folder)
     loaded = Bundle(folder, manifest, _digest(folder))
     for path in loaded.graphs:
         if not path.is_file():
             raise errors.BundleInvalid(f"{folder} has no {path.name}")
     golden = {item.file for item in manifest.golden if not isinstance(item, Golden)}
-    if missing := sorted(golden - {path.relative_to(folder).as_posix() for path in _files(folder)}):
+    if missing := sorted(golden - files):
         raise errors.BundleInvalid(f"{folder} does not hold its golden examples' {', '.join(missing)}")
     return loaded
 
@@ -62,35 +66,73 @@ def pack(bundle: Bundle) -> bytes:
 
 
 def unpack(data: bytes, folder: Path) -> Bundle:
-    """Unpack a tar into a new folder and read it; raises BundleInvalid, also for paths that lead out of the folder."""
+    """Unpack a tar into a new folder and read it; raises BundleInvalid, also for all that is not a plain file in it."""
     folder.mkdir(parents=True)
     try:
         with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
-            if sum(item.size for item in archive.getmembers()) > MAX_BYTES:
-                raise errors.BundleInvalid(f"The bundle is larger than {MAX_BYTES} bytes")
-            for item in archive.getmembers():
-                _extract(archive, item, folder)
-    except tarfile.TarError as error:
+            for name, item in _members(archive).items():
+                _extract(archive, item, folder / name)
+    # tarfile itself lets through what it meets in damaged headers.
+    except (tarfile.TarError, ValueError, OverflowError, EOFError) as error:
         raise errors.BundleInvalid(f"The bundle cannot be unpacked: {error}") from error
     return load(folder)
 
 
-def _extract(archive: tarfile.TarFile, item: tarfile.TarInfo, folder: Path) -> None:
+def _members(archive: tarfile.TarFile) -> dict[PurePosixPath, tarfile.TarInfo]:
+    """The files in a tar by their names; raises BundleInvalid."""
+    found: dict[PurePosixPath, tarfile.TarInfo] = {}
+    size = 0
+    for item in archive:
+        name = PurePosixPath(item.name)
+        if item.type not in (tarfile.REGTYPE, tarfile.AREGTYPE) or item.size < 0 or item.sparse:
+            raise errors.BundleInvalid(f"The bundle holds something that is not a plain file: {item.name!r}")
+        if name.is_absolute() or ".." in name.parts or not name.parts:
+            raise errors.BundleInvalid(f"The bundle holds something that is not inside it: {item.name!r}")
+        if name in found:
+            raise errors.BundleInvalid(f"The bundle holds {item.name!r} twice")
+        found[name] = item
+        size += item.size
+        _check_file(str(name), len(found), size)
+    if both := sorted({str(parent) for name in found for parent in name.parents if parent in found}):
+        raise errors.BundleInvalid(f"The bundle holds {both[0]!r} as a file and as a folder")
+    return found
+
+
+def _extract(archive: tarfile.TarFile, item: tarfile.TarInfo, target: Path) -> None:
     # By hand: `extractall(filter=)` is missing from Python 3.11.0 to 3.11.3, which Debian 12 has.
-    target = (folder / item.name).resolve()
-    if not item.isreg() or not target.is_relative_to(folder.resolve()):
-        raise errors.BundleInvalid(f"The bundle holds something that is not a plain file inside it: {item.name}")
     target.parent.mkdir(parents=True, exist_ok=True)
     with archive.extractfile(item) as source, target.open("wb") as sink:  # type: ignore[union-attr]
         shutil.copyfileobj(source, sink)
 
 
 def _files(folder: Path) -> list[Path]:
-    found = sorted(path for path in folder.rglob("*") if path.is_file() and "__pycache__" not in path.parts)
-    for path in found:
+    """What the bundle is made of, in order; raises BundleInvalid for what is no plain file."""
+    found: list[Path] = []
+    size = 0
+    for path in sorted(folder.rglob("*")):
+        name = path.relative_to(folder)
+        if name.as_posix() in NOT_PART or "__pycache__" in name.parts:
+            continue
         if path.is_symlink():
             raise errors.BundleInvalid(f"{path} is a link; a bundle holds plain files")
-    return [path for path in found if path.relative_to(folder).as_posix() not in NOT_PART]
+        if path.is_dir():
+            continue
+        if not path.is_file():
+            raise errors.BundleInvalid(f"{path} is a device, a pipe or a socket; a bundle holds plain files")
+        found.append(path)
+        size += path.stat().st_size
+        _check_file(name.as_posix(), len(found), size)
+    return found
+
+
+def _check_file(name: str, count: int, size: int) -> None:
+    """One more file, and how many there are by now, of how many bytes in all; raises BundleInvalid."""
+    if not name.isprintable() or len(name.encode()) > MAX_NAME:
+        raise errors.BundleInvalid(f"A name in a bundle must be at most {MAX_NAME} bytes of printable text: {name!r}")
+    if count > MAX_FILES:
+        raise errors.BundleInvalid(f"The bundle has more than {MAX_FILES} files")
+    if size > MAX_BYTES:
+        raise errors.BundleInvalid(f"The bundle is larger than {MAX_BYTES} bytes")
 
 
 def _digest(folder: Path) -> str:

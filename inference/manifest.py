@@ -9,7 +9,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import orjson
 import yaml
+from yaml.composer import ComposerError
 
 from core import errors
 
@@ -18,6 +20,9 @@ POOLS = ("cpu", "gpu")
 EXPLANATIONS = ("simple",)
 #: Kinds that take a file, with the fields as parameters, and give what is in it; all others take rows and give labels.
 FILE_KINDS = ("audio", "document")
+#: The largest model.yaml.
+MAX_BYTES = 1 << 20
+_MAX_UNITS = 2**31 - 1
 _NAME = re.compile(r"[a-z][a-z0-9_-]{0,62}")
 _VERSION = re.compile(r"\d+\.\d+\.\d+")
 
@@ -110,13 +115,32 @@ class Manifest:
 
 def load(folder: Path) -> Manifest:
     """Read `folder/model.yaml`; raises BundleInvalid."""
+    path = folder / "model.yaml"
     try:
-        raw = yaml.safe_load((folder / "model.yaml").read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise errors.BundleInvalid(f"{folder / 'model.yaml'} cannot be read: {error}") from error
+        with path.open("rb") as stream:
+            text = stream.read(MAX_BYTES + 1)
+        raw = yaml.load(text[:MAX_BYTES], _Plain)  # noqa: S506 - a SafeLoader
+        # As it is kept: with texts for keys, 64 bits, and an end.
+        orjson.dumps(raw)
+    # A date that is none is a ValueError, what is nested without end a RecursionError.
+    except (OSError, yaml.YAMLError, ValueError, RecursionError, orjson.JSONEncodeError) as error:
+        raise errors.BundleInvalid(f"{path} cannot be read: {error}") from error
+    if len(text) > MAX_BYTES:
+        raise errors.BundleInvalid(f"{path} is larger than {MAX_BYTES} bytes")
     if not isinstance(raw, dict):
-        raise errors.BundleInvalid(f"{folder / 'model.yaml'} must be a mapping")
+        raise errors.BundleInvalid(f"{path} must be a mapping")
     return Manifest.from_dict(raw)
+
+
+class _Plain(yaml.SafeLoader):
+    """Without aliases, a few lines of which stand for more than any memory holds, and without tags, which call for
+    values that the text is not."""
+
+    def compose_node(self, parent: yaml.Node | None, index: int) -> yaml.Node | None:
+        event = self.peek_event()  # type: ignore[no-untyped-call]
+        if isinstance(event, yaml.AliasEvent) or getattr(event, "tag", None) is not None:
+            raise ComposerError(None, None, "found an alias or a tag; write the value", event.start_mark)
+        return super().compose_node(parent, index)
 
 
 def _only(cls: type[Any], raw: Mapping[str, Any], where: str) -> dict[str, Any]:
@@ -124,7 +148,7 @@ def _only(cls: type[Any], raw: Mapping[str, Any], where: str) -> dict[str, Any]:
     if not isinstance(raw, Mapping):
         raise errors.BundleInvalid(f"{where} must be a mapping")
     if unknown := sorted(set(raw) - set(known)):
-        raise errors.BundleInvalid(f"{where}: unknown: {', '.join(map(str, unknown))}")
+        raise errors.BundleInvalid(f"{where}: unknown: {', '.join(unknown)}")
     needed = {
         name
         for name, item in known.items()
@@ -132,7 +156,43 @@ def _only(cls: type[Any], raw: Mapping[str, Any], where: str) -> dict[str, Any]:
     }
     if missing := sorted(needed - set(raw)):
         raise errors.BundleInvalid(f"{where}: missing: {', '.join(missing)}")
+    for name, value in raw.items():
+        if not _is(value, str(known[name].type)):
+            raise errors.BundleInvalid(f"{where}: {name} must be {_named(str(known[name].type))}")
     return dict(raw)
+
+
+def _is(value: object, declared: str) -> bool:
+    """Whether YAML's or JSON's value is one for a field that is declared so in the classes above."""
+    if declared == "Any":
+        return True
+    wanted, _, or_none = declared.partition(" | ")
+    if value is None or isinstance(value, bool):
+        return or_none == "None" if value is None else wanted == "bool"
+    return isinstance(value, (list, tuple) if wanted.startswith("tuple") else _TYPES[wanted])
+
+
+_TYPES: Mapping[str, type | tuple[type, ...]] = {
+    "str": str,
+    "bool": bool,
+    "int": int,
+    "float": (int, float),
+    "Mapping[str, Any]": Mapping,
+}
+
+
+def _named(declared: str) -> str:
+    wanted = declared.partition(" | ")[0].partition("[")[0]
+    return _NAMES.get(wanted, "a list")
+
+
+_NAMES = {
+    "str": "a text",
+    "bool": "true or false",
+    "int": "a whole number",
+    "float": "a number",
+    "Mapping": "a mapping",
+}
 
 
 def _golden(raw: Mapping[str, Any]) -> Golden:
@@ -184,12 +244,12 @@ def _check(manifest: Manifest) -> None:
         "name": bool(_NAME.fullmatch(str(manifest.name))),
         "version": bool(_VERSION.fullmatch(str(manifest.version))),
         "pool": manifest.pool in POOLS,
-        "max_batch": type(manifest.max_batch) is int and 1 <= manifest.max_batch <= 4096,
-        "units": type(manifest.units) is int and manifest.units >= 0,
+        "max_batch": 1 <= manifest.max_batch <= 4096,
+        "units": 0 <= manifest.units <= _MAX_UNITS,
         "labels": _labels(manifest),
         "fields": len({field.name for field in manifest.fields}) == len(manifest.fields) > 0,
         "golden": len(manifest.golden) > 0,
-        "explanation": set(manifest.explanation) <= set(EXPLANATIONS),
+        "explanation": all(level in EXPLANATIONS for level in manifest.explanation),
         "threshold_field": (manifest.threshold_field is None) == (manifest.below_threshold is None)
         and manifest.threshold_field in {None, *(field.name for field in manifest.fields)},
         "inline": not (manifest.inline and (manifest.pool != "cpu" or manifest.takes_file)),

@@ -37,7 +37,11 @@ class Model(Opened):
 
     def __init__(self, bundle: Bundle, session: onnxruntime.InferenceSession) -> None:
         super().__init__(bundle, session)
-        self._kind = kinds.find(bundle.manifest.kind)(bundle)
+        kind = kinds.find(bundle.manifest.kind)
+        try:
+            self._kind = kind(bundle)
+        except Exception as error:
+            raise errors.BundleInvalid(f"{bundle.folder} is nothing for '{bundle.manifest.kind}': {error!r}") from error
 
     def predict(self, rows: Sequence[Mapping[str, Any]], interrupt: Interrupt | None = None) -> list[Prediction]:
         """Predict validated rows as one batch; raises ModelInterrupted if that was asked for, else ModelError."""

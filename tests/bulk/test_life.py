@@ -253,3 +253,16 @@ def test_a_file_of_too_many_chunks_is_refused(
     work()
     error = show(client, job_id)["error"]
     assert (error["code"], error["details"]) == ("INPUT_TOO_LARGE", {"limit": 1})
+
+
+def test_a_row_with_thousands_of_fields_or_levels_is_one_short_error(client: Client, upload: Send, work: Run) -> None:
+    deep = b"[" * 100 + b"]" * 100
+    wide = json.dumps({f"k{number}": 1 for number in range(5000)}).encode()
+    texts = (wide, deep, b'{"text": ' + deep + b"}", b"[" * 5000 + b"]" * 5000, b'{"' + b"k" * 100_000 + b'": 1}')
+    job_id = submit(client, upload(b"\n".join((b'{"text": "Good"}', *texts))))
+    work()
+    found = output(show(client, job_id))
+    issues = [row["error"]["details"]["issue"] for row in found[1:]]
+    assert "5000 fields" in issues[0]
+    assert ["64 levels" in issue for issue in issues[1:4]] == [True] * 3
+    assert max(len(json.dumps(row)) for row in found) < 500
