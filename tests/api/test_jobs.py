@@ -106,7 +106,6 @@ def test_jobs_are_filtered_by_status_and_model(client: FlaskClient, platform: Pl
         ({**GOOD, "expires_in_s": "60"}, "expires_in_s"),
         ({**GOOD, "metadata": {"a": "x" * 5000}}, "metadata"),
         ({**GOOD, "metadata": []}, "metadata"),
-        ({**GOOD, "metadata": {"a": nested(32)}}, "metadata"),
         ({**GOOD, "metadata": {"a": 2**64}}, "body"),
         ({**GOOD, "metadata": {"a": -(2**63) - 1}}, "body"),
         ({"inputs": [{"text": "a"}, 7]}, "inputs.1"),
@@ -121,7 +120,7 @@ def test_a_bad_job_is_refused_by_the_name_of_its_fault(client: FlaskClient, body
 
 
 def test_metadata_comes_back_as_it_went_in(client: FlaskClient) -> None:
-    metadata = {"deep": nested(30), "big": 2**64 - 1, "small": -(2**63), "digits": "1" * 40}
+    metadata = {"deep": nested(60), "big": 2**64 - 1, "small": -(2**63), "digits": "1" * 40}
     job_id = submit(client, metadata=metadata)
     assert client.get(f"{JOBS}/{job_id}").get_json()["metadata"] == metadata
     assert client.get(JOBS).get_json()["jobs"][0]["metadata"] == metadata
