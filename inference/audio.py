@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
@@ -12,10 +13,11 @@ import onnxruntime
 from core import errors
 from inference import waveform
 from inference.bundle import Bundle
+from inference.decoders.mono import RATE
 from inference.interrupt import Interrupt
 from inference.opened import FileModel
 from inference.segments import FRAME, Finder
-from inference.waveform import RATE, Samples
+from inference.waveform import Samples
 
 #: Each frame comes with the end of the one before it.
 CONTEXT = 64
@@ -40,8 +42,8 @@ class Listener(FileModel):
         finder, length = Finder(**inputs), 0
         rest = np.zeros(CONTEXT, np.float32)
         h = c = np.zeros(STATE, np.float32)
-        with waveform.opened(path) as sound:
-            for block, done in waveform.blocks(sound):
+        with contextlib.closing(waveform.blocks(path, interrupt)) as blocks:
+            for block, done in blocks:
                 if interrupt.is_set:
                     raise errors.ModelInterrupted
                 length += len(block)

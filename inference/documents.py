@@ -62,16 +62,16 @@ class Reader(FileModel):
     ) -> dict[str, Any]:
         """The lines of text on every page of a PNG, JPEG, TIFF or PDF."""
         found: list[dict[str, Any]] = []
-        with pages.opened(path, self._limits, dpi=inputs["dpi"], interrupt=interrupt) as document:
-            for number in range(1, document.count + 1):
-                page = document.page(number)
-                read = []
-                for line, done in self._lines(page, interrupt):
-                    if line is not None and line["confidence"] >= inputs["min_confidence"]:
-                        read.append(line)
-                    progress((number - 1 + done) / document.count)
-                ordered = [read[place] for place in lines.reading_order([np.array(line["box"]) for line in read])]
-                found.append({"page": number, "width": page.width, "height": page.height, "lines": ordered})
+        document = pages.opened(path, self._limits, dpi=inputs["dpi"], interrupt=interrupt)
+        for number in range(1, document.count + 1):
+            page = document.page(number)
+            read = []
+            for line, done in self._lines(page, interrupt):
+                if line is not None and line["confidence"] >= inputs["min_confidence"]:
+                    read.append(line)
+                progress((number - 1 + done) / document.count)
+            ordered = [read[place] for place in lines.reading_order([np.array(line["box"]) for line in read])]
+            found.append({"page": number, "width": page.width, "height": page.height, "lines": ordered})
         return {"pages": found, "page_count": len(found), "line_count": sum(len(item["lines"]) for item in found)}
 
     def _lines(self, page: Image.Image, interrupt: Interrupt) -> Iterator[tuple[dict[str, Any] | None, float]]:

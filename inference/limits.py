@@ -6,6 +6,9 @@ from dataclasses import dataclass
 
 from core import errors
 
+#: Of a page, in pixels. What is longer is mostly its edge: a decoder takes memory and time for each of its rows.
+MAX_SIDE = 16_384
+
 
 @dataclass(frozen=True)
 class Limits:
@@ -19,6 +22,8 @@ class Limits:
             raise errors.InputTooLarge(f"The file has more than {self.pages} pages")
 
     def check_size(self, number: int, width: float, height: float) -> None:
+        size = f"Page {number} has {width:.0f} by {height:.0f} pixels"
         if width * height > self.pixels:
-            size = f"{width:.0f} by {height:.0f} pixels"
-            raise errors.InputTooLarge(f"Page {number} has {size}; it may have {self.pixels} in all")
+            raise errors.InputTooLarge(f"{size}; it may have {self.pixels} in all")
+        if max(width, height) > MAX_SIDE:
+            raise errors.InputTooLarge(f"{size}; a side may have {MAX_SIDE}")

@@ -1,76 +1,35 @@
-"""A WAV or FLAC file as 16 kHz mono, a block at a time, however long it is."""
+"""A WAV or FLAC file as 16 kHz mono, a block at a time, however long it is; decoded in a process of its own."""
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Generator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import soundfile
-import soxr
 
 from core import errors
-
-RATE = 16_000
-#: Beyond these a rate is a damaged header, and a few bytes could claim days.
-RATES = range(1_000, 768_001)
-FORMATS = frozenset({"WAV", "WAVEX", "FLAC"})
-#: A block is so many seconds at most, and so many samples of all channels together: what bounds memory, and the time
-#: between two looks at the interrupt.
-BLOCK_S = 8
-BLOCK_SAMPLES = 2**18
+from inference import guarded
+from inference.decoders import mono
+from inference.interrupt import Interrupt
 
 Samples = np.ndarray[Any, np.dtype[np.float32]]
 
-#: libsndfile quietly reads a WAV to the end of the file, and says in its log what the header had promised.
-_CUT_SHORT = re.compile(r"^data : (\d+) \(should be (\d+)\)", re.MULTILINE)
-#: What programs that write into a pipe promise, as they cannot know: from here up to 2^32 - 1.
-_ENDLESS = 0x7FFFF000
-#: The length of a FLAC that does not know it.
-_UNKNOWN = 2**63 - 1
+
+def blocks(path: Path, interrupt: Interrupt) -> Generator[tuple[Samples, float]]:
+    """The next samples, with the fraction of the file that has been read: 1.0 with the last block, and only then.
+
+    To close the generator ends the process. Raises InputUnreadable, InputTooLarge, ModelInterrupted.
+    """
+    for piece in guarded.decoded("sound", path, what="The file", interrupt=interrupt):
+        yield _block(piece)
 
 
-@contextmanager
-def opened(path: Path) -> Iterator[soundfile.SoundFile]:
-    """The file, ready to be read; here and within, raises InputUnreadable for one that cannot be decoded."""
-    try:
-        # By descriptor: a path's ending would be believed, and some endings ask for more arguments.
-        with path.open("rb") as file, soundfile.SoundFile(file.fileno(), closefd=False) as sound:
-            _check(sound)
-            yield sound
-    except soundfile.LibsndfileError as error:
-        raise errors.InputUnreadable(f"The file cannot be decoded as WAV or FLAC: {error.error_string}") from error
-
-
-def blocks(sound: soundfile.SoundFile) -> Iterator[tuple[Samples, float]]:
-    """The next samples, with the fraction of the file that has been read: 1.0 with the last block, and only then."""
-    resampler = soxr.ResampleStream(sound.samplerate, RATE, 1, dtype="float32")
-    size = max(1, min(BLOCK_S * sound.samplerate, BLOCK_SAMPLES // sound.channels))
-    done = 0
-    while done < sound.frames:
-        block = sound.read(size, dtype="float32", always_2d=True)
-        if not len(block):
-            raise errors.InputUnreadable(f"The file ends after {done} of {sound.frames} samples")
-        done += len(block)
-        mono = block.mean(axis=1)
-        if not np.isfinite(mono).all():
-            raise errors.InputUnreadable("The file holds samples that are not finite numbers")
-        yield resampler.resample_chunk(mono, last=done == sound.frames), done / sound.frames
-
-
-def _check(sound: soundfile.SoundFile) -> None:
-    if sound.format not in FORMATS:
-        raise errors.InputUnreadable(f"The file is {sound.format_info}; it must be WAV or FLAC")
-    if sound.samplerate not in RATES:
-        raise errors.InputUnreadable(f"The file claims {sound.samplerate} samples a second")
-    if sound.frames == _UNKNOWN:
-        raise errors.InputUnreadable("The file does not say how long it is, as a FLAC written into a pipe does not")
-    if sound.frames == 0:
-        raise errors.InputUnreadable("The file holds no samples")
-    if (found := _CUT_SHORT.search(sound.extra_info)) is not None:
-        promised, there = map(int, found.groups())
-        if there < promised < _ENDLESS:
-            raise errors.InputUnreadable(f"The file is cut short: {there} of {promised} bytes of samples")
+def _block(piece: bytes) -> tuple[Samples, float]:
+    """What is in a piece of a decoder's, which may have been made to say anything."""
+    count, rest = divmod(len(piece) - mono.DONE.size, mono.SAMPLE_BYTES)
+    if count >= 0 and not rest:
+        [done] = mono.DONE.unpack_from(piece)
+        if 0 < done <= 1:
+            return np.frombuffer(piece, np.float32, offset=mono.DONE.size), done
+    raise errors.InputUnreadable("The file cannot be decoded")

@@ -66,7 +66,9 @@ def make(
     """
     held.begin(held.interrupt)
     with tempfile.TemporaryFile(prefix="coatcheck-bulk-") as file:
-        copied = io.BufferedReader(_Copied(unpacked(_while_wanted(held, source)), file, max_bytes), PIECE)
+        # Within, as a file may hold nothing but empty members; outside, as a few bytes of it may be a gigabyte.
+        pieces = _while_wanted(held, unpacked(_while_wanted(held, source)))
+        copied = io.BufferedReader(_Copied(pieces, file, max_bytes), PIECE)
         header_end, spans = _cut(_Lines(copied, held), form, fields, most=max_batch * BATCHES_PER_CHUNK)
         if not spans:
             raise errors.InputUnreadable("The file has no rows")

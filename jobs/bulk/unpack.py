@@ -1,4 +1,9 @@
-"""The text in a file, plain or compressed, in pieces that fit in memory."""
+"""The text in a file, plain or compressed, in pieces that fit in memory.
+
+Media are decoded in processes of their own (inference.guarded); gzip is not, as a process would bound nothing that is
+not bound here: DEFLATE (RFC 1951) looks back over 32 KiB and no further, zlib is told how much to give at once, and its
+caller looks between two pieces whether the job is still wanted.
+"""
 
 from __future__ import annotations
 

@@ -115,6 +115,6 @@ def test_a_file_that_cannot_be_read_is_refused(read: Read, make: Callable[[], by
 
 def test_a_pdf_that_unpacks_to_gigabytes_is_refused_and_takes_no_memory_here(read: Read) -> None:
     data, before = inflating(1000), resident_mib()
-    with pytest.raises(errors.InputUnreadable, match="Page 1 cannot be drawn, or not within 1024 MiB"):
+    with pytest.raises(errors.InputUnreadable, match="Page 1 cannot be decoded, or not within 1024 MiB"):
         read(data)
     assert resident_mib() - before < 50

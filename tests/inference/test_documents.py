@@ -162,20 +162,20 @@ def test_a_page_that_takes_long_to_draw_is_given_up(tmp_path: Path) -> None:
     content = b"<</Length %d>>stream\n%s\nendstream" % (len(strokes), strokes)
     (tmp_path / "file").write_bytes(pdf(b"/MediaBox[0 0 200 100]/Contents 4 0 R", content))
     interrupt = Interrupt()
-    with pages.opened(tmp_path / "file", Limits(1, 10**6), dpi=72, interrupt=interrupt) as document:
-        interrupt.set()
-        with pytest.raises(errors.ModelInterrupted):
-            document.page(1)
+    document = pages.opened(tmp_path / "file", Limits(1, 10**6), dpi=72, interrupt=interrupt)
+    interrupt.set()
+    with pytest.raises(errors.ModelInterrupted):
+        document.page(1)
 
 
 @pytest.mark.parametrize("form", ["TIFF", "PDF"])
 def test_memory_does_not_grow_with_the_pages(tmp_path: Path, form: str) -> None:
     seen, count = [], 12
     (tmp_path / "file").write_bytes(several(form, *[written(TEXT, (2000, 2000))] * count))
-    with pages.opened(tmp_path / "file", Limits(count, 36_000_000), dpi=72, interrupt=Interrupt()) as document:
-        for number in range(1, count + 1):
-            assert document.page(number).size == (2000, 2000)
-            seen.append(resident_mib())
+    document = pages.opened(tmp_path / "file", Limits(count, 36_000_000), dpi=72, interrupt=Interrupt())
+    for number in range(1, count + 1):
+        assert document.page(number).size == (2000, 2000)
+        seen.append(resident_mib())
     # As RGB, the second half would be 70 MiB.
     assert max(seen[count // 2 :]) - max(seen[: count // 2]) < 20
 
