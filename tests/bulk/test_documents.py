@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import time
 from collections.abc import Iterator
 from typing import Any
 
@@ -14,6 +15,7 @@ from inference import bundle
 from tests.bulk.conftest import Run, Send
 from tests.bulk.test_life import show
 from tests.conftest import ROOT, Platform, until
+from tests.inference.hostile import jpeg, pdf_of
 
 Client = flask.testing.FlaskClient
 DOCUMENTS = ROOT / "bundles" / "extra" / "documents"
@@ -77,6 +79,40 @@ def test_a_document_that_cannot_be_read_ends_as_that(
     job_id = submit(client, upload(data, "application/pdf" if code == "INPUT_TOO_LARGE" else "image/png"))
     work()
     assert show(client, job_id)["error"]["code"] == code
+
+
+def ends(client: Client, *jobs: str) -> list[Any]:
+    """What the jobs came to: their status, and the code of their error."""
+    shown = [show(client, job_id) for job_id in jobs]
+    return [(job["status"], (job["error"] or {}).get("code")) for job in shown]
+
+
+def test_a_jpeg_of_thousands_of_scans_is_refused_and_holds_up_nobody(client: Client, upload: Send, work: Run) -> None:
+    hostile = submit(client, upload(jpeg(12_000), "image/jpeg"))
+    other = submit(client, upload(GOLDEN.read_bytes(), "image/png"))
+    started = time.monotonic()
+    work()
+    # It took 96 s.
+    assert time.monotonic() - started < 60
+    assert ends(client, hostile, other) == [("failed", "INPUT_TOO_LARGE"), ("completed", None)]
+
+
+def test_a_page_that_takes_long_ends_by_its_time_and_the_next_job_is_answered(
+    client: Client, upload: Send, work: Run
+) -> None:
+    hostile = submit(client, upload(pdf_of(jpeg(12_000)), "application/pdf"), timeout_s=1)
+    other = submit(client, upload(GOLDEN.read_bytes(), "image/png"))
+    work()
+    assert ends(client, hostile, other) == [("failed", "TIMED_OUT"), ("completed", None)]
+
+
+def test_a_page_that_takes_long_ends_by_a_cancel(client: Client, upload: Send, drainer: Any) -> None:
+    job_id = submit(client, upload(pdf_of(jpeg(12_000)), "application/pdf"))
+    running = drainer.settler.__class__(1).submit(drainer.drain, "cpu", "wake")
+    until(lambda: show(client, job_id)["status"] == "processing")
+    client.post(f"/api/v1/jobs/{job_id}/cancel")
+    running.result(30)
+    assert ends(client, job_id) == [("canceled", None)]
 
 
 def test_a_document_is_no_audio_and_no_rows(client: Client, upload: Send) -> None:
