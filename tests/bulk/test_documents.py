@@ -84,7 +84,7 @@ def test_a_document_that_cannot_be_read_ends_as_that(
 def ends(client: Client, *jobs: str) -> list[Any]:
     """What the jobs came to: their status, and the code of their error."""
     shown = [show(client, job_id) for job_id in jobs]
-    return [(job["status"], (job["error"] or {}).get("code")) for job in shown]
+    return [(job["status"], job.get("error", {}).get("code")) for job in shown]
 
 
 def test_a_jpeg_of_thousands_of_scans_is_refused_and_holds_up_nobody(client: Client, upload: Send, work: Run) -> None:

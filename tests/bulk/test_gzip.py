@@ -52,5 +52,5 @@ def test_a_bomb_ends_within_seconds_and_takes_no_memory(
             over.set()
     job = show(client, job_id)
     expected = ("failed", "TIMED_OUT") if how == "timeout_s" else ("canceled", None)
-    assert (job["status"], (job["error"] or {}).get("code")) == expected
+    assert (job["status"], job.get("error", {}).get("code")) == expected
     assert max(seen) - before < 100
