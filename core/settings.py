@@ -4,47 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import difflib
-import itertools
-import math
 import os
-import re
-from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, TypeVar, cast
 
 import environs
 import sqlalchemy.exc
-from marshmallow import ValidationError, validate
+from marshmallow import validate
 
 from core import errors, hosts
+from core import setting_rules as rules
 
 ENVIRONMENTS = ("development", "production")
 PROVIDERS = ("cpu", "cuda")
-_DATABASE_URL = validate.Regexp(r"postgresql(\+psycopg)?://", error="must begin with postgresql://")
-_REDIS_URL = validate.Regexp(r"(rediss?|unix|redis\+socket)://", error="must begin with redis:// or rediss://")
-_S3_URL = validate.Regexp(r"https?://", error="must begin with https:// or http://")
-_BUCKET = validate.Regexp(
-    r"https?://[a-z0-9.-]+(:[0-9]{1,5})?/[a-z0-9._-]+\Z",
-    error="must be addresses of buckets, such as https://host/bucket",
-)
-_HOST = validate.Regexp(
-    r"([a-z0-9.-]+|\[[0-9a-f:.]+\]):[0-9]{1,5}\Z", error="must be hosts with their ports, such as hooks.internal:8080"
-)
-_PORT = validate.Regexp(
-    r"[0-9]{1,5}\Z",
-    error="must be the ports of your receivers on this machine, by commas, such as 9000,9100 (or unset)",
-)
-_LOWEST_PORT = 1024  #: below it are the machine's own services
-#: The schedule of Standard Webhooks 1.0, in seconds.
-_SCHEDULE = (0, 5, 5 * 60, 30 * 60, 2 * 3600, 5 * 3600, 10 * 3600, 14 * 3600, 20 * 3600, 24 * 3600)
-_MAX_DELAY_S = 7 * 86_400
-MIN_SECRET = 32  #: characters
-#: What a secret must seem to hold in production. Of 20,000 times 32 random base64 characters none seemed to hold fewer
-#: than 122, and on average it was 143; of 32 hex digits, 115.
-MIN_SECRET_BITS = 120
-_PLACEHOLDER = re.compile(r"change.?(me|this)", re.IGNORECASE)
 #: For what needs no key, such as probes: they are answered also while every place is taken.
 _KEYLESS_THREADS = 4
 #: Not read here, but ours: what `.coatcheck/env*` hands to people, what a worker's parent hands to its children, and
@@ -53,37 +27,6 @@ _OTHERS = (
     "URL", "API_KEY", "ADMIN_KEY", "WORKER_INCARNATION", "WORKER_STOP_FILE", "ALIVE_FILE",
     "MAX_CONNECTIONS", "TLS_CERTIFICATE", "TLS_KEY",
 )  # fmt: skip
-
-
-def _buckets(given: list[str]) -> None:
-    for item in given:
-        _BUCKET(item)
-        try:
-            hosts.of_url(item)
-        except ValueError as error:
-            raise ValidationError("must have ports up to 65535") from error
-
-
-def _delays(given: list[float]) -> None:
-    if not given or given[0] != 0 or not all(0 <= item <= _MAX_DELAY_S for item in given):
-        raise ValidationError(f"must be seconds between 0 and {_MAX_DELAY_S}, by commas, of which the first is 0")
-
-
-def _secrets(given: list[str]) -> None:
-    if not all(len(item) >= MIN_SECRET for item in given):
-        raise ValidationError(f"must be keys of at least {MIN_SECRET} characters, by commas")
-
-
-def _hosts(given: list[str]) -> None:
-    for item in given:
-        _HOST(item)
-
-
-def _ports(given: list[str]) -> None:
-    for item in given:
-        _PORT(item)
-        if not _LOWEST_PORT <= int(item) <= 65_535:
-            raise ValidationError(f"must be ports between {_LOWEST_PORT} and 65535")
 
 
 @dataclass(frozen=True)
@@ -181,7 +124,7 @@ def load() -> Settings:
             f"COATCHECK_RUN_TIMEOUT_S={settings.run_timeout_s} is more than "
             f"COATCHECK_MAX_RUN_TIMEOUT_S={settings.max_run_timeout_s}"
         )
-    if settings.environment == "production" and guessable(settings.secret_key):
+    if settings.environment == "production" and rules.guessable(settings.secret_key):
         raise errors.SettingsInvalid(
             "COATCHECK_SECRET_KEY is too easy to guess for COATCHECK_ENVIRONMENT=production; make one with "
             "`openssl rand -base64 32`, and if this one is in use, keep it in COATCHECK_OLD_SECRET_KEYS until "
@@ -218,22 +161,6 @@ def _check_what_tenants_reach(settings: Settings) -> None:
             )
 
 
-def guessable(secret: str) -> bool:
-    """Whether a secret seems to hold fewer than MIN_SECRET_BITS, or is one that was meant to be replaced.
-
-    Shannon's estimate, over its characters or over the steps from one to the next, whichever is less, and of a piece
-    that repeats over that piece alone: so neither aaaa nor abcd nor xyxy holds much.
-    """
-    piece = next(secret[:size] for size in range(1, len(secret) + 1) if secret.startswith(secret[size:]))
-    steps = [ord(after) - ord(before) for before, after in itertools.pairwise(piece)]
-    return _PLACEHOLDER.search(secret) is not None or min(_bits(piece), _bits(steps)) < MIN_SECRET_BITS
-
-
-def _bits(items: Sequence[object]) -> float:
-    counts = Counter(items).values()
-    return sum(count * math.log2(len(items) / count) for count in counts)
-
-
 def load_only(kind: type[S]) -> S:
     """Read a part of the environment, for a process that is not given the rest; raises SettingsInvalid as `load`."""
     env = environs.Env(eager=False)
@@ -254,7 +181,7 @@ def load_only(kind: type[S]) -> S:
 def database_url(name: str = "DATABASE_URL") -> str:
     """Only the database's address, for commands that need nothing else."""
     try:
-        return environs.Env().str(name, validate=_DATABASE_URL)
+        return environs.Env().str(name, validate=rules.DATABASE_URL)
     except environs.EnvError as error:
         raise errors.SettingsInvalid(f"cannot start: {error}") from error
 
@@ -267,9 +194,9 @@ def owner_url() -> str:
 def _read(env: environs.Env) -> dict[str, Any]:
     positive = validate.Range(min=0, min_inclusive=False)
     values: dict[str, Any] = {
-        "database_url": env.str("DATABASE_URL", validate=_DATABASE_URL),
-        "redis_url": env.str("REDIS_URL", validate=_REDIS_URL),
-        "s3_endpoint_url": env.str("S3_ENDPOINT_URL", validate=_S3_URL),
+        "database_url": env.str("DATABASE_URL", validate=rules.DATABASE_URL),
+        "redis_url": env.str("REDIS_URL", validate=rules.REDIS_URL),
+        "s3_endpoint_url": env.str("S3_ENDPOINT_URL", validate=rules.S3_URL),
         "s3_access_key": env.str("S3_ACCESS_KEY"),
         "s3_secret_key": env.str("S3_SECRET_KEY"),
         "s3_public_url": env.str("S3_PUBLIC_URL", ""),
@@ -279,8 +206,8 @@ def _read(env: environs.Env) -> dict[str, Any]:
     with env.prefixed("COATCHECK_"):
         values |= {
             "environment": env.str("ENVIRONMENT", "development", validate=validate.OneOf(ENVIRONMENTS)),
-            "secret_key": env.str("SECRET_KEY", validate=validate.Length(MIN_SECRET)),
-            "old_secret_keys": _listed(env.list("OLD_SECRET_KEYS", [], subcast=str.strip, validate=_secrets)),
+            "secret_key": env.str("SECRET_KEY", validate=validate.Length(rules.MIN_SECRET)),
+            "old_secret_keys": _listed(env.list("OLD_SECRET_KEYS", [], subcast=str.strip, validate=rules.secrets)),
             "log_level": env.str("LOG_LEVEL", "INFO", validate=validate.OneOf(("DEBUG", "INFO", "WARNING", "ERROR"))),
             "model_cache": env.path("MODEL_CACHE", Path(".coatcheck/models")),
             "provider": env.str("PROVIDER", "cpu", validate=validate.OneOf(PROVIDERS)),
@@ -289,21 +216,21 @@ def _read(env: environs.Env) -> dict[str, Any]:
             "max_batch_items": env.int("MAX_BATCH_ITEMS", 1000, validate=validate.Range(1)),
             "max_upload_bytes": env.int("MAX_UPLOAD_BYTES", 2**30, validate=validate.Range(1)),
             "max_unpacked_bytes": env.int("MAX_UNPACKED_BYTES", 8 * 2**30, validate=validate.Range(1)),
-            "input_buckets": _listed(env.list("INPUT_BUCKETS", [], validate=_buckets)),
-            "input_private_buckets": _listed(env.list("INPUT_PRIVATE_BUCKETS", [], validate=_buckets)),
+            "input_buckets": _listed(env.list("INPUT_BUCKETS", [], validate=rules.buckets)),
+            "input_private_buckets": _listed(env.list("INPUT_PRIVATE_BUCKETS", [], validate=rules.buckets)),
             "upload_s": env.int("UPLOAD_S", 900, validate=validate.Range(1, 86_400)),
             "download_s": env.int("DOWNLOAD_S", 3600, validate=validate.Range(1, 604_800)),
             "default_wait_s": env.float("DEFAULT_WAIT_S", 10.0, validate=validate.Range(0)),
             "max_wait_s": env.float("MAX_WAIT_S", 30.0, validate=positive),
-            "max_waiters": env.int("MAX_WAITERS", 16, validate=validate.Range(0)),
+            "max_waiters": env.int("MAX_WAITERS", 32, validate=validate.Range(0)),
             "job_ttl_s": env.int("JOB_TTL_S", 86_400, validate=validate.Range(1, 10 * 365 * 86_400)),
             "lease_s": env.float("LEASE_S", 20.0, validate=positive),
             "heartbeat_s": env.float("HEARTBEAT_S", 5.0, validate=positive),
             "run_timeout_s": env.int("RUN_TIMEOUT_S", 300, validate=validate.Range(1)),
             "max_run_timeout_s": env.int("MAX_RUN_TIMEOUT_S", 3600, validate=validate.Range(1)),
             "grace_s": env.float("GRACE_S", 20.0, validate=validate.Range(0)),
-            "max_streams": env.int("MAX_STREAMS", 16, validate=validate.Range(0)),
-            "request_threads": env.int("REQUEST_THREADS", 96, validate=validate.Range(8, 1024)),
+            "max_streams": env.int("MAX_STREAMS", 32, validate=validate.Range(0)),
+            "request_threads": env.int("REQUEST_THREADS", 96, validate=validate.Range(1, 1024)),
             "slice_s": env.float("SLICE_S", 5.0, validate=positive),
             "max_attempts": env.int("MAX_ATTEMPTS", 4, validate=validate.Range(1)),
             "max_losses": env.int("MAX_LOSSES", 3, validate=validate.Range(1)),
@@ -315,9 +242,11 @@ def _read(env: environs.Env) -> dict[str, Any]:
 def _read_webhooks(env: environs.Env) -> dict[str, Any]:
     positive = validate.Range(min=0, min_inclusive=False)
     return {
-        "webhook_hosts": _listed(env.list("WEBHOOK_HOSTS", [], validate=_hosts)),
-        "webhook_loopback": tuple(map(int, _listed(env.list("WEBHOOK_LOOPBACK", [], validate=_ports)))),
-        "webhook_schedule": _listed(env.list("WEBHOOK_SCHEDULE", list(_SCHEDULE), subcast=float, validate=_delays)),
+        "webhook_hosts": _listed(env.list("WEBHOOK_HOSTS", [], validate=rules.receivers)),
+        "webhook_loopback": tuple(map(int, _listed(env.list("WEBHOOK_LOOPBACK", [], validate=rules.ports)))),
+        "webhook_schedule": _listed(
+            env.list("WEBHOOK_SCHEDULE", list(rules.SCHEDULE), subcast=float, validate=rules.delays)
+        ),
         "webhook_timeout_s": env.float("WEBHOOK_TIMEOUT_S", 15.0, validate=[positive, validate.Range(max=30)]),
         "webhook_disable_s": env.int("WEBHOOK_DISABLE_S", 5 * 86_400, validate=validate.Range(1)),
         "webhook_senders": env.int("WEBHOOK_SENDERS", 64, validate=validate.Range(1, 512)),

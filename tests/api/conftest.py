@@ -19,7 +19,7 @@ from tests.conftest import ROOT, Platform, until
 
 @dataclass(frozen=True)
 class Server:
-    """One API process."""
+    """One API process, with places for 16 waits, 16 streams and 32 other requests."""
 
     port: int
 
@@ -38,11 +38,9 @@ class Server:
 @pytest.fixture(scope="session")
 def server(platform: Platform) -> Iterator[Server]:
     port = free_port()
-    arguments = (
-        sys.executable, "-m", "granian", "--interface", "wsgi", "--http", "1", "--factory", "api:create_app",
-        "--port", str(port), "--blocking-threads", str(platform.settings.api_threads),
-    )  # fmt: skip
-    program = Program("api", arguments, dict(os.environ), stop=signal.SIGTERM, grace_s=5)
+    arguments = (sys.executable, "-m", "cli.main", "serve", "--port", str(port))
+    places = {"COATCHECK_MAX_WAITERS": "16", "COATCHECK_MAX_STREAMS": "16", "COATCHECK_REQUEST_THREADS": "32"}
+    program = Program("api", arguments, {**os.environ, **places}, stop=signal.SIGTERM, grace_s=5)
     child = Child(program, platform.engines.folder / "api-server.log", ROOT)
     until(lambda: platform_processes.answers(f"http://127.0.0.1:{port}/ready"), 60)
     yield Server(port)

@@ -89,12 +89,12 @@ def test_a_tenant_that_takes_all_it_can_get_leaves_the_others_theirs(
 ) -> None:
     (_, greedy), (_, modest) = platform.new_tenant(), platform.new_tenant()
     job = submitted(server, greedy)
-    streams = hold(platform.settings.max_streams, lambda: server.connect(head(greedy, f"GET {JOBS}/{job}/events")))
+    streams = hold(16, lambda: server.connect(head(greedy, f"GET {JOBS}/{job}/events")))
     assert sorted(map(status, streams)) == [200] * 4 + [503] * 12
     hold(4, lambda: server.connect(head(greedy, f"GET {JOBS}/{job}?wait=20")))
     until(lambda: counted(server, platform, "http_waiters") == 4)
-    bodies = hold(20, lambda: body_that_never_comes(server, greedy))
-    assert sorted(map(status, bodies)) == [100] * 16 + [429] * 4
+    bodies = hold(28, lambda: body_that_never_comes(server, greedy))
+    assert sorted(map(status, bodies)) == [100] * 24 + [429] * 4
     refused = server.ask(head(greedy, f"GET {JOBS}"))
     assert b" 429 " in refused.splitlines()[0]
     assert b"TOO_MANY_REQUESTS" in refused

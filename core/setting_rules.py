@@ -1,0 +1,84 @@
+"""What a single setting may be; used by `core.settings` alone."""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+from collections import Counter
+from collections.abc import Sequence
+
+from marshmallow import ValidationError, validate
+
+from core import hosts
+
+DATABASE_URL = validate.Regexp(r"postgresql(\+psycopg)?://", error="must begin with postgresql://")
+REDIS_URL = validate.Regexp(r"(rediss?|unix|redis\+socket)://", error="must begin with redis:// or rediss://")
+S3_URL = validate.Regexp(r"https?://", error="must begin with https:// or http://")
+_BUCKET = validate.Regexp(
+    r"https?://[a-z0-9.-]+(:[0-9]{1,5})?/[a-z0-9._-]+\Z",
+    error="must be addresses of buckets, such as https://host/bucket",
+)
+_HOST = validate.Regexp(
+    r"([a-z0-9.-]+|\[[0-9a-f:.]+\]):[0-9]{1,5}\Z", error="must be hosts with their ports, such as hooks.internal:8080"
+)
+_PORT = validate.Regexp(
+    r"[0-9]{1,5}\Z",
+    error="must be the ports of your receivers on this machine, by commas, such as 9000,9100 (or unset)",
+)
+_LOWEST_PORT = 1024  #: below it are the machine's own services
+#: The schedule of Standard Webhooks 1.0, in seconds.
+SCHEDULE = (0, 5, 5 * 60, 30 * 60, 2 * 3600, 5 * 3600, 10 * 3600, 14 * 3600, 20 * 3600, 24 * 3600)
+_MAX_DELAY_S = 7 * 86_400
+MIN_SECRET = 32  #: characters
+#: What a secret must seem to hold in production. Of 20,000 times 32 random base64 characters none seemed to hold fewer
+#: than 122, and on average it was 143; of 32 hex digits, 115.
+MIN_SECRET_BITS = 120
+_PLACEHOLDER = re.compile(r"change.?(me|this)", re.IGNORECASE)
+
+
+def buckets(given: list[str]) -> None:
+    for item in given:
+        _BUCKET(item)
+        try:
+            hosts.of_url(item)
+        except ValueError as error:
+            raise ValidationError("must have ports up to 65535") from error
+
+
+def delays(given: list[float]) -> None:
+    if not given or given[0] != 0 or not all(0 <= item <= _MAX_DELAY_S for item in given):
+        raise ValidationError(f"must be seconds between 0 and {_MAX_DELAY_S}, by commas, of which the first is 0")
+
+
+def secrets(given: list[str]) -> None:
+    if not all(len(item) >= MIN_SECRET for item in given):
+        raise ValidationError(f"must be keys of at least {MIN_SECRET} characters, by commas")
+
+
+def receivers(given: list[str]) -> None:
+    for item in given:
+        _HOST(item)
+
+
+def ports(given: list[str]) -> None:
+    for item in given:
+        _PORT(item)
+        if not _LOWEST_PORT <= int(item) <= 65_535:
+            raise ValidationError(f"must be ports between {_LOWEST_PORT} and 65535")
+
+
+def guessable(secret: str) -> bool:
+    """Whether a secret seems to hold fewer than MIN_SECRET_BITS, or is one that was meant to be replaced.
+
+    Shannon's estimate, over its characters or over the steps from one to the next, whichever is less, and of a piece
+    that repeats over that piece alone: so neither aaaa nor abcd nor xyxy holds much.
+    """
+    piece = next(secret[:size] for size in range(1, len(secret) + 1) if secret.startswith(secret[size:]))
+    steps = [ord(after) - ord(before) for before, after in itertools.pairwise(piece)]
+    return _PLACEHOLDER.search(secret) is not None or min(_bits(piece), _bits(steps)) < MIN_SECRET_BITS
+
+
+def _bits(items: Sequence[object]) -> float:
+    counts = Counter(items).values()
+    return sum(count * math.log2(len(items) / count) for count in counts)
