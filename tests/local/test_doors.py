@@ -110,10 +110,13 @@ def certificate(foreign: Path) -> Path:
     return both
 
 
-def sockets(found: Engines) -> set[str]:
-    """The sockets that the engines hold, as /proc/net names them."""
+def sessions(found: Engines) -> set[int]:
+    return {child.pid for child in found.running.values()}
+
+
+def sockets(sessions: set[int]) -> set[str]:
+    """The sockets that the processes of these sessions hold, as /proc/net names them."""
     held = set()
-    sessions = {child.pid for child in found.running.values()}
     for entry in Path("/proc").iterdir():
         try:
             if entry.name.isdigit() and os.getsid(int(entry.name)) in sessions:
@@ -123,16 +126,16 @@ def sockets(found: Engines) -> set[str]:
     return {name[len("socket:[") : -1] for name in held if name.startswith("socket:[")}
 
 
-def listening(found: Engines) -> set[tuple[str, int]]:
-    """(address in hexadecimal, port) of every TCP port on which the engines listen; state 0A is LISTEN."""
-    ours = sockets(found)
+def listening(sessions: set[int]) -> set[tuple[str, int]]:
+    """(address in hexadecimal, port) of every TCP port on which they listen; state 0A is LISTEN."""
+    ours = sockets(sessions)
     rows = [row.split() for table in ("tcp", "tcp6") for row in Path("/proc/net", table).read_text().splitlines()[1:]]
     ends = [row[1].split(":") for row in rows if row[3] == "0A" and row[9] in ours]
     return {(address, int(port, 16)) for address, port in ends}
 
 
 def test_every_port_that_listens_is_known_here_and_on_loopback_alone(throwaway: Engines, made: state.State) -> None:
-    found, names = listening(throwaway), {port: name for name, port in made.ports.items()}
+    found, names = listening(sessions(throwaway)), {port: name for name, port in made.ports.items()}
     assert {names.get(port, port) for _, port in found} == set(PROBES)
     assert {address for address, _ in found} == {"0100007F"}
 
@@ -151,7 +154,7 @@ def test_a_port_gives_nothing_to_another_user(
 
 @as_root
 def test_no_socket_in_a_shared_folder_is_open_to_another_user(throwaway: Engines, made: state.State) -> None:
-    ours, accepts = sockets(throwaway), "00010000"
+    ours, accepts = sockets(sessions(throwaway)), "00010000"
     rows = [row.split() for row in Path("/proc/net/unix").read_text().splitlines()[1:]]
     paths = [made.run / row[7] for row in rows if row[6] in ours and row[3] == accepts and len(row) > 7]
     assert paths

@@ -16,6 +16,7 @@ import pytest
 
 from local import state, supervisor
 from tests.conftest import ROOT, until
+from tests.local import stranger, test_doors
 
 ENVIRON = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), "LANG": "C.UTF-8"}
 
@@ -91,6 +92,31 @@ def known(folder: Path) -> dict[str, set[str]]:
     return found
 
 
+#: What a stranger may have of the front doors: that it lives, that it is ready, and how to ask.
+PUBLIC = ("/healthz", "/ready", "/docs", "/openapi/v1.json")
+PRIVATE = ("/api/v1/jobs", "/api/v1/predict", "/api/v1/uploads", "/api/v1/webhooks", "/api/v1/models", "/metrics")
+
+
+def tried_by_a_stranger(folder: Path) -> None:
+    """Every port that anything of this checkout listens on is known, and those of the front give nothing."""
+    made = state.load(folder / ".coatcheck")
+    groups = {item["pid"] for item in json.loads((folder / ".coatcheck/run/pids.json").read_text())}
+    names = {port: name for name, port in made.ports.items()}
+    found = test_doors.listening(groups)
+    assert {names.get(port, port) for _, port in found} == {*test_doors.PROBES, "api", "metrics", "flower"}
+    assert {address for address, _ in found} == {"0100007F"}
+    for door, paths in {"api": PRIVATE, "metrics": (*PRIVATE, *PUBLIC), "flower": (*PRIVATE, *PUBLIC, "/")}.items():
+        asked = [test_doors.request(method, path) for method in ("GET", "POST") for path in paths]
+        answers = stranger.calls(*(("tcp", {"port": made.ports[door], "send": send}) for send in asked))
+        codes = {answer.split()[1] for answer in answers}
+        assert codes <= {"401", "404", "405"}, (door, codes)
+    sockets = [str(path) for path in (folder / ".coatcheck/run").glob("*.sock")]
+    assert len(sockets) >= 4
+    if os.geteuid() == 0:
+        answers = stranger.calls(*(("unix", {"path": path}) for path in sockets))
+        assert all(answer.startswith(stranger.REFUSED) for answer in answers), answers
+
+
 def leaks(folder: Path, log: Path) -> bool:
     return any(
         secret in log.read_text(errors="replace") for secret in state.load(folder / ".coatcheck").secrets.values()
@@ -116,6 +142,7 @@ def test_up_twice_after_kill_9_and_down_leaves_nothing(checkout: Path) -> None:
     assert command(checkout, "status").returncode == 0
     # And what the shell knew is nobody's who does not need it.
     assert known(checkout) == KNOWS
+    tried_by_a_stranger(checkout)
     assert sourced(checkout, "env").keys() == {"COATCHECK_URL", "COATCHECK_API_KEY"}
     assert not [log for log in (checkout / ".coatcheck").rglob("*.log") if leaks(checkout, log)]
     operated = command(checkout, "models", "list", **sourced(checkout, "env.admin"))
