@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
+import socket as sockets
 from pathlib import Path
 
 import click
@@ -22,6 +24,8 @@ def serve(host: str, port: int, socket: Path | None) -> None:
     """Serve the API. Strangers reach it through a proxy: `coatcheck proxy`, or one of your own that waits for a whole
     request before it hands it on."""
     values = settings.load()
+    if socket is not None:
+        _make_room(socket)
     granian.Granian(
         "api:create_app",
         factory=True,
@@ -36,6 +40,17 @@ def serve(host: str, port: int, socket: Path | None) -> None:
         blocking_threads=values.api_threads,
         log_level=LogLevels.warning,
     ).serve()
+
+
+def _make_room(path: Path) -> None:
+    """Remove a socket that a killed process left; raises ClickException when somebody listens on it."""
+    with contextlib.suppress(FileNotFoundError), sockets.socket(sockets.AF_UNIX) as probe:
+        try:
+            probe.connect(str(path))
+        except ConnectionRefusedError:
+            path.unlink()
+        else:
+            raise click.ClickException(f"somebody listens on {path} already")
 
 
 @click.command()

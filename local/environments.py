@@ -10,7 +10,7 @@ from local.state import write_private
 _DATABASE = frozenset({"DATABASE_URL"})
 _QUEUE = frozenset({"REDIS_URL"})
 _S3 = frozenset({"S3_ENDPOINT_URL", "S3_ACCESS_KEY", "S3_SECRET_KEY"})
-_PLATFORM = _DATABASE | _QUEUE | _S3 | {"COATCHECK_SECRET_KEY"}
+_PLATFORM = _DATABASE | _QUEUE | _S3 | {"COATCHECK_SECRET_KEY", "COATCHECK_OLD_SECRET_KEYS"}
 #: By the names of programs and of `coatcheck` commands; who is not here, as the engines, needs none.
 NEEDS: Mapping[str, frozenset[str]] = {
     "api": _PLATFORM,

@@ -59,8 +59,8 @@ class Supervisor:
         env = platform_processes.environment(self.root, self.state, urls, self.environ)
         # Here, where it costs nothing yet, and not in the log of the first process that stumbles over it.
         os.environ.update(env)
-        settings.owner_url()
         click.echo(f"  {platform_processes.receivers_here(self.state, settings.load())}")
+        settings.owner_url()
         self._engines(urls, env)
         with _step("tables migrated"):
             self._once("migrate", env=env)

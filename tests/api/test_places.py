@@ -129,13 +129,13 @@ def test_places_are_free_again_soon_after_their_clients_have_gone(
 
 def test_whatever_a_request_ends_in_its_place_is_free_afterwards(client: FlaskClient) -> None:
     gauge = prometheus_client.REGISTRY
-    before = gauge.get_sample_value("http_requests_in_flight")
+    names = ("http_requests_in_flight", "http_waiters", "http_event_streams")
+    before = {name: gauge.get_sample_value(name) for name in names}
     for path in (JOBS, f"{JOBS}/x", f"{JOBS}/x/events", f"{JOBS}/job_{uuid.uuid4()}?wait=1", "/metrics", "/nothing"):
         client.get(path)
         client.post(path, data=b"{", content_type="application/json")
         client.open(path, method="OPTIONS")
-    for name in ("http_requests_in_flight", "http_waiters", "http_event_streams"):
-        assert gauge.get_sample_value(name) == (before if name == "http_requests_in_flight" else 0)
+    assert {name: gauge.get_sample_value(name) for name in names} == before
 
 
 def test_a_stream_that_nobody_begins_to_read_gives_its_place_back(client: FlaskClient, quiet: None) -> None:

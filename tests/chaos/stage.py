@@ -150,4 +150,4 @@ def _programs(made: state.State, env: dict[str, str], workers: int) -> list[Prog
     by_name = {program.name: program for program in [*early, *late]}
     celery = (sys.executable, "-m", "celery", "-A", "workers.app", "worker", "-Q", "cpu", "--concurrency", "1")
     more = [Program(f"worker{n}", (*celery, "-n", f"cpu{n}@%h"), env) for n in range(1, workers + 1)]
-    return [by_name["api"], by_name["io"], *more, by_name["beat"]]
+    return [by_name["api"], by_name["proxy"], by_name["io"], *more, by_name["beat"]]

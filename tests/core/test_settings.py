@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import os
 import random
 import string
 
@@ -19,6 +20,9 @@ GOOD = {
 
 @pytest.fixture(autouse=True)
 def environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    # What the platform of other tests has.
+    for name in [name for name in os.environ if name.startswith(("COATCHECK_", "S3_", "DATABASE_"))]:
+        monkeypatch.delenv(name)
     for name, value in GOOD.items():
         monkeypatch.setenv(name, value)
 
@@ -73,6 +77,7 @@ def test_production_refuses_receivers_on_its_own_machine(monkeypatch: pytest.Mon
     monkeypatch.setenv("COATCHECK_WEBHOOK_LOOPBACK", "9000,9100")
     assert settings.load().webhook_loopback == (9000, 9100)
     monkeypatch.setenv("COATCHECK_ENVIRONMENT", "production")
+    monkeypatch.setenv("COATCHECK_SECRET_KEY", STRONG[0])
     with pytest.raises(errors.SettingsInvalid, match=r"COATCHECK_WEBHOOK_LOOPBACK.*unset it"):
         settings.load()
 

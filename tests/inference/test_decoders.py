@@ -208,7 +208,7 @@ def peak_mib(decoder: str, path: Path, *asked: int) -> float:
 def test_the_largest_picture_is_held_little_more_than_once(tmp_path: Path, make: Callable[[], bytes]) -> None:
     (tmp_path / "file").write_bytes(make())
     # As Pillow holds it, it is 137 MiB; libjpeg holds a progressive one as well, in two bytes a colour.
-    assert peak_mib("picture", tmp_path / "file", LIMITS.pages, LIMITS.pixels, 1, 72) < 450
+    assert peak_mib("picture", tmp_path / "file", LIMITS.pages, LIMITS.pixels, 1, 72) < 550
     before = resident_mib()
     found = pages.opened(tmp_path / "file", LIMITS, dpi=72, interrupt=Interrupt()).page(1)
     assert found.size == (6000, 6000)

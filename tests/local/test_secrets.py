@@ -13,7 +13,7 @@ from tests.conftest import ROOT
 
 DATABASE, QUEUE = {"DATABASE_URL"}, {"REDIS_URL"}
 STORE = {"S3_ENDPOINT_URL", "S3_ACCESS_KEY", "S3_SECRET_KEY"}
-PLATFORM = DATABASE | QUEUE | STORE | {"COATCHECK_SECRET_KEY"}
+PLATFORM = DATABASE | QUEUE | STORE | {"COATCHECK_SECRET_KEY", "COATCHECK_OLD_SECRET_KEYS"}
 #: Of a platform in containers; `worker-gpu` is a worker.
 SERVICES = {
     "postgres": {"POSTGRES_PASSWORD"},

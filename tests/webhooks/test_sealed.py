@@ -51,8 +51,8 @@ def secret(tenant: Tenant, endpoint: dict[str, Any] | None = None) -> Any:
 def test_a_secret_that_was_copied_to_another_tenant_endpoint_or_use_is_shown_to_nobody(
     tenant: Tenant, alice: Tenant, platform: Platform
 ) -> None:
-    theirs = alice.endpoint("http://127.0.0.1:1/")
-    first, second = tenant.endpoint("http://127.0.0.1:1/"), tenant.endpoint("http://127.0.0.1:1/")
+    theirs = alice.endpoint("https://hooks.example.com/")
+    first, second = tenant.endpoint("https://hooks.example.com/"), tenant.endpoint("https://hooks.example.com/")
     for owner in (tenant, alice):
         assert secret(owner).status_code == 200
     stolen = {
@@ -82,7 +82,7 @@ def test_a_secret_that_was_copied_to_another_tenant_endpoint_or_use_is_shown_to_
 def test_an_endpoint_that_was_moved_to_another_tenant_with_its_secret_shows_it_to_nobody(
     tenant: Tenant, alice: Tenant, platform: Platform
 ) -> None:
-    theirs = alice.endpoint("http://127.0.0.1:1/")
+    theirs = alice.endpoint("https://hooks.example.com/")
     ours = tenant_id(tenant, platform)
     for table in ("webhook_endpoints", "webhook_secrets"):
         platform.execute(f"UPDATE {table} SET tenant_id = :ours", ours=ours)
@@ -94,7 +94,7 @@ def test_an_endpoint_that_was_moved_to_another_tenant_with_its_secret_shows_it_t
 def test_nothing_is_sent_that_was_signed_with_a_secret_from_elsewhere(
     tenant: Tenant, alice: Tenant, receiver: Receiver, courier: Courier, platform: Platform
 ) -> None:
-    theirs, mine = alice.endpoint("http://127.0.0.1:1/"), tenant.endpoint(receiver.url)
+    theirs, mine = alice.endpoint("https://hooks.example.com/"), tenant.endpoint(receiver.url)
     put(platform, sealed(platform, alice, theirs), tenant, mine)
     tenant.job()
     work(platform)
@@ -107,7 +107,7 @@ def test_nothing_is_sent_that_was_signed_with_a_secret_from_elsewhere(
 def test_a_public_key_that_is_not_the_secrets_is_given_to_no_receiver(
     tenant: Tenant, anonymous: Any, platform: Platform
 ) -> None:
-    endpoint = tenant.endpoint("http://127.0.0.1:1/", signing="v1a")
+    endpoint = tenant.endpoint("https://hooks.example.com/", signing="v1a")
     address = f"/api/v1/webhooks/{endpoint['id']}/keys"
     assert anonymous.get(address).status_code == 200
     forged = signing.new_key(signing.Signing.V1A).public
@@ -117,7 +117,7 @@ def test_a_public_key_that_is_not_the_secrets_is_given_to_no_receiver(
 
 
 def test_a_secret_that_is_lost_is_replaced_by_a_new_one(tenant: Tenant, platform: Platform) -> None:
-    endpoint = tenant.endpoint("http://127.0.0.1:1/")
+    endpoint = tenant.endpoint("https://hooks.example.com/")
     put(
         platform,
         Seal(platform.settings).seal("x", Context(Purpose.WEBHOOK_SECRET, uuid.UUID(int=0), None)),
