@@ -11,6 +11,7 @@ from pathlib import Path
 
 from benchmarks import bed
 from local import platform_processes
+from local.child import Program
 
 SECONDS = 8
 CONNECTIONS = 16
@@ -29,23 +30,31 @@ def run() -> None:
         key = found.once("keys", "create", "--name", "bench")
         script = found.folder / "post.lua"
         script.write_text(LUA % key)
-        ours = f"http://127.0.0.1:{found.state.ports['api']}"
-        early, _ = platform_processes.programs(found.state, {**found.env, "COATCHECK_ONNX_THREADS": "1"})
-        api = found.start(next(program for program in early if program.name == "api"))
-        bed.until(lambda: platform_processes.answers(f"{ours}/ready"))
-        mine = measure(f"{ours}/api/v1/predict", script)
-        memory = rss_mb(api.pid)
-        api.stop()
+        env = {**found.env, "COATCHECK_ONNX_THREADS": "1"}
+        alone = found.start(Program("api", platform_processes.command("serve", "--port", "8001"), env))
+        mine = asked("http://127.0.0.1:8001", script)
+        memory = rss_mb(alone.pid)
+        alone.stop()
+        door = [found.start(program) for program in platform_processes.door(found.state, env)]
+        behind = asked(f"http://127.0.0.1:{found.state.ports['api']}", script)
+        for child in door:
+            child.stop()
         port = str(found.state.ports["flower"])
         other = ("uvicorn", "benchmarks.fastapi_app:app", "--port", port, "--log-level", "warning", "--no-access-log")
         found.python("fastapi", *other)
         bed.until(lambda: platform_processes.answers(f"http://127.0.0.1:{port}/docs"))
         theirs = measure(f"http://127.0.0.1:{port}/predict", script)
     print(f"inline predictions, {CONNECTIONS} connections, {SECONDS} s each")
-    for name, side in (("coatcheck", mine), ("bare FastAPI", theirs)):
+    for name, side in (("coatcheck", mine), ("behind proxy", behind), ("bare FastAPI", theirs)):
         print(f"  {name:<14} {side.per_second:8.0f} /s   p50 {side.p50}   p99 {side.p99}   not 2xx: {side.bad}")
-    ratio = mine.per_second / theirs.per_second
-    print(f"  ratio          {ratio:8.2f}     api after {mine.requests} requests: {memory:.0f} MB")
+    ratio, cost = mine.per_second / theirs.per_second, behind.per_second / mine.per_second
+    print(f"  ratio          {ratio:8.2f}     behind the proxy {cost:.2f} of without")
+    print(f"  api after {mine.requests} requests: {memory:.0f} MB")
+
+
+def asked(url: str, script: Path) -> Side:
+    bed.until(lambda: platform_processes.answers(f"{url}/ready"))
+    return measure(f"{url}/api/v1/predict", script)
 
 
 @dataclasses.dataclass(frozen=True)
