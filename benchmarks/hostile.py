@@ -77,6 +77,7 @@ class Attack:
         self._first = sort.first(key, job)
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._hold, daemon=True)
+        self.opened = 0
 
     def __enter__(self) -> Attack:
         self._thread.start()
@@ -106,6 +107,7 @@ class Attack:
         sock.setblocking(False)
         with contextlib.suppress(BlockingIOError):
             sock.send(self._first)
+        self.opened += 1
         return sock
 
     def _closed(self, held: dict[int, socket.socket]) -> list[int]:
@@ -161,6 +163,14 @@ def predict(url: str, key: str) -> urllib.request.Request:
     return urllib.request.Request(f"{url}/api/v1/predict", TEXT, headers)
 
 
+def submit(url: str, key: str) -> urllib.request.Request:
+    return urllib.request.Request(f"{url}/api/v1/jobs", TEXT, dict(predict(url, key).header_items()))
+
+
+def job_of(ticket: bytes) -> str:
+    return str(json.loads(ticket)["job_id"])
+
+
 def run() -> None:
     """Print a line for each sort; exits with 1 when somebody else was not answered, or twice as slowly."""
     sys.exit(0 if attacked(SECONDS) else 1)
@@ -173,9 +183,8 @@ def attacked(seconds: float) -> bool:
         url = f"http://127.0.0.1:{found.state.ports['api']}"
         bed.until(lambda: platform_processes.answers(f"{url}/ready"))
         alice, bob = (found.once("keys", "create", "--tenant", name, "--name", "bench") for name in ("alice", "bob"))
-        ticket = urllib.request.Request(f"{url}/api/v1/jobs", TEXT, dict(predict(url, alice).header_items()))
-        with urllib.request.urlopen(ticket) as answer:
-            job = json.load(answer)["job_id"]
+        with urllib.request.urlopen(submit(url, alice)) as answer:
+            job = job_of(answer.read())
         with asking(lambda: predict(url, bob), 0.01) as quiet:
             time.sleep(QUIET_S)
         before = rss_mb(api.pid) + rss_mb(front.pid)
