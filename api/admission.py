@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import flask
 
@@ -38,24 +38,27 @@ def register(app: flask.Flask) -> None:
 
 def _admit() -> None:
     """Raises MalformedRequest, Unauthorized, Forbidden, TooManyRequests, Busy."""
-    _check_host()
-    endpoint = flask.request.endpoint
+    request = flask.request
+    environ, endpoint = request.environ, request.endpoint
+    _check_host(environ)
     if endpoint is None or endpoint in KEYLESS:  # None: there is no such route, and that is the answer
         return
-    keyring, token, scopes = resources.here().keyring, _token(), SCOPES.get(endpoint, _DEFAULT)
+    here, scopes = resources.here(), SCOPES.get(endpoint, _DEFAULT)
+    keyring, token = here.keyring, _token(environ)
 
     def verify() -> Caller:
         found = keyring.verify(token)
         found.require(*scopes)
         return found
 
-    flask.g.verify, flask.g.caller = verify, verify()
-    flask.g.leave = resources.here().requests.take(flask.g.caller.tenant_id)
+    known, caller = flask.g, verify()
+    known.verify, known.caller = verify, caller
+    known.leave = here.requests.take(caller.tenant_id)
 
 
-def _check_host() -> None:
+def _check_host(environ: Mapping[str, str]) -> None:
     """RFC 9112 §3.2: anything but one host is refused; only HTTP/1.0 may go without. Raises MalformedRequest."""
-    given, protocol = flask.request.environ.get("HTTP_HOST", ""), flask.request.environ["SERVER_PROTOCOL"]
+    given, protocol = environ.get("HTTP_HOST", ""), environ["SERVER_PROTOCOL"]
     if not _HOST.fullmatch(given) and not (given == "" and protocol in ("HTTP/1", "HTTP/1.0")):
         raise errors.MalformedRequest(
             "The Host header does not name one host",
@@ -63,9 +66,9 @@ def _check_host() -> None:
         )
 
 
-def _token() -> str | None:
+def _token(environ: Mapping[str, str]) -> str | None:
     """From `Authorization: Bearer` or `X-API-Key`; raises Unauthorized for both, of which none is the better one."""
-    header, key = flask.request.headers.get("Authorization"), flask.request.headers.get("X-API-Key")
+    header, key = environ.get("HTTP_AUTHORIZATION"), environ.get("HTTP_X_API_KEY")
     if header is not None and key is not None:
         raise errors.Unauthorized("Give the API key once: either as Authorization: Bearer, or as X-API-Key")
     if header is None:

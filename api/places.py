@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections import Counter
 from collections.abc import Callable
 
 from prometheus_client import Gauge
@@ -19,31 +18,37 @@ class Places:
     def __init__(
         self, what: str, total: int, part: float, gauge: Gauge, *, own_limit: type[errors.Busy] = errors.Busy
     ) -> None:
-        self._what, self._total, self._gauge, self._own_limit = what, total, gauge, own_limit
+        self._what, self._total, self._own_limit = what, total, own_limit
         self.per_tenant = max(1, int(total * part))
+        self.taken = 0
         self._lock = threading.Lock()
-        self._taken: Counter[uuid.UUID] = Counter()
+        self._by_tenant: dict[uuid.UUID, int] = {}
+        gauge.set_function(lambda: self.taken)
 
     def take(self, tenant_id: uuid.UUID) -> Callable[[], None]:
         """Take a place, and return what gives it back, which may be called twice; raises Busy when all are taken, and
         `own_limit` when all of the tenant's are."""
         with self._lock:
-            if self._taken[tenant_id] >= self.per_tenant:
+            mine = self._by_tenant.get(tenant_id, 0)
+            if mine >= self.per_tenant:
                 raise self._own_limit(
                     f"Your tenant has {self.per_tenant} {self._what} already, which is as many as one tenant may have "
                     "in one process; end one, or try again"
                 )
-            if self._taken.total() >= self._total:
+            if self.taken >= self._total:
                 raise errors.Busy(f"There are {self._total} {self._what} of all tenants here already; try again")
-            self._taken[tenant_id] += 1
-        self._gauge.inc()
-        # A lock that only one can take: the place is given back once.
-        held = threading.Lock()
-        return lambda: self._give_back(tenant_id) if held.acquire(blocking=False) else None
+            self._by_tenant[tenant_id] = mine + 1
+            self.taken += 1
+        held = [tenant_id]
+        return lambda: self._give_back(held)
 
-    def _give_back(self, tenant_id: uuid.UUID) -> None:
+    def _give_back(self, held: list[uuid.UUID]) -> None:
+        """Empties `held`, so that it is given back once."""
         with self._lock:
-            self._taken[tenant_id] -= 1
-            # Those that are at zero are not kept.
-            self._taken = +self._taken
-        self._gauge.dec()
+            if not held:
+                return
+            tenant_id = held.pop()
+            self.taken -= 1
+            self._by_tenant[tenant_id] -= 1
+            if not self._by_tenant[tenant_id]:
+                del self._by_tenant[tenant_id]

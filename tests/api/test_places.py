@@ -128,14 +128,13 @@ def test_places_are_free_again_soon_after_their_clients_have_gone(
 
 
 def test_whatever_a_request_ends_in_its_place_is_free_afterwards(client: FlaskClient) -> None:
-    gauge = prometheus_client.REGISTRY
-    names = ("http_requests_in_flight", "http_waiters", "http_event_streams")
-    before = {name: gauge.get_sample_value(name) for name in names}
+    here = client.application.extensions["coatcheck"]
+    before = [places.taken for places in (here.requests, here.waiters, here.streams)]
     for path in (JOBS, f"{JOBS}/x", f"{JOBS}/x/events", f"{JOBS}/job_{uuid.uuid4()}?wait=1", "/metrics", "/nothing"):
         client.get(path)
         client.post(path, data=b"{", content_type="application/json")
         client.open(path, method="OPTIONS")
-    assert {name: gauge.get_sample_value(name) for name in names} == before
+    assert [places.taken for places in (here.requests, here.waiters, here.streams)] == before
 
 
 def test_a_stream_that_nobody_begins_to_read_gives_its_place_back(client: FlaskClient, quiet: None) -> None:
