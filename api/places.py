@@ -22,14 +22,14 @@ class Places:
         self.per_tenant = max(1, int(total * part))
         self.taken = 0
         self._lock = threading.Lock()
-        self._by_tenant: dict[uuid.UUID, int] = {}
+        self._by_tenant: dict[int, int] = {}
         gauge.set_function(lambda: self.taken)
 
     def take(self, tenant_id: uuid.UUID) -> Callable[[], None]:
         """Take a place, and return what gives it back, which may be called twice; raises Busy when all are taken, and
         `own_limit` when all of the tenant's are."""
         with self._lock:
-            mine = self._by_tenant.get(tenant_id, 0)
+            mine = self._by_tenant.get(tenant_id.int, 0)
             if mine >= self.per_tenant:
                 raise self._own_limit(
                     f"Your tenant has {self.per_tenant} {self._what} already, which is as many as one tenant may have "
@@ -37,18 +37,18 @@ class Places:
                 )
             if self.taken >= self._total:
                 raise errors.Busy(f"There are {self._total} {self._what} of all tenants here already; try again")
-            self._by_tenant[tenant_id] = mine + 1
+            self._by_tenant[tenant_id.int] = mine + 1
             self.taken += 1
-        held = [tenant_id]
+        held = [tenant_id.int]
         return lambda: self._give_back(held)
 
-    def _give_back(self, held: list[uuid.UUID]) -> None:
+    def _give_back(self, held: list[int]) -> None:
         """Empties `held`, so that it is given back once."""
         with self._lock:
             if not held:
                 return
-            tenant_id = held.pop()
+            tenant = held.pop()
             self.taken -= 1
-            self._by_tenant[tenant_id] -= 1
-            if not self._by_tenant[tenant_id]:
-                del self._by_tenant[tenant_id]
+            left = self._by_tenant.pop(tenant) - 1
+            if left:
+                self._by_tenant[tenant] = left

@@ -13,6 +13,7 @@ import structlog
 
 from access.keys import Caller
 from core import errors, metrics
+from core.http import SAFE_HEADERS
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -20,16 +21,7 @@ if TYPE_CHECKING:
 _REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 #: Whatever else a client calls its method is counted as one, or strangers decide how many counters there are.
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
-#: On every answer that does not say otherwise: nobody keeps it, guesses its type, frames it, or runs what is in it.
-HEADERS = {
-    "Cache-Control": "no-store",
-    "Content-Security-Policy": "default-src 'none'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Referrer-Policy": "no-referrer",
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-}
-_PAIRS = list(HEADERS.items())
+_PAIRS = list(SAFE_HEADERS.items())
 
 
 def register(app: flask.Flask) -> None:
@@ -57,8 +49,11 @@ def _end(response: flask.Response) -> flask.Response:
 
 
 class _WithHeaders:
-    """A WSGI app whose every answer has HEADERS, unless it says otherwise under the very same names. Here, where an
-    answer's own are read once: to look each of them up in werkzeug's would be a twentieth of a prediction."""
+    """A WSGI app whose every answer has SAFE_HEADERS, unless it says otherwise under the very same names.
+
+    Here, where an answer's own are read once: to look each of them up in werkzeug's would be a twentieth of a
+    prediction.
+    """
 
     def __init__(self, app: WSGIApplication) -> None:
         self._app = app
@@ -66,7 +61,8 @@ class _WithHeaders:
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         def start(status: str, headers: list[tuple[str, str]], *failed: Any) -> Callable[[bytes], object]:
             said = [name for name, _ in headers]
-            return start_response(status, [*headers, *(item for item in _PAIRS if item[0] not in said)], *failed)
+            more = [item for item in _PAIRS if item[0] not in said]
+            return start_response(status, headers + more, *failed)
 
         return self._app(environ, start)
 

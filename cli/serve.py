@@ -18,7 +18,7 @@ from local import proxy as front
 
 @click.command()
 @click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--port", default=8000, show_default=True)
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65_535))
 @click.option("--socket", type=click.Path(path_type=Path), help="Listen on this Unix socket instead.")
 def serve(host: str, port: int, socket: Path | None) -> None:
     """Serve the API. Strangers reach it through a proxy: `coatcheck proxy`, or one of your own that waits for a whole
@@ -43,8 +43,11 @@ def serve(host: str, port: int, socket: Path | None) -> None:
 
 
 def _make_room(path: Path) -> None:
-    """Remove a socket that a killed process left; raises ClickException when somebody listens on it."""
+    """Remove a socket that a killed process left; raises ClickException for what is none, and when somebody listens."""
+    if path.exists() and not path.is_socket():
+        raise click.ClickException(f"{path} is there already, and is no socket")
     with contextlib.suppress(FileNotFoundError), sockets.socket(sockets.AF_UNIX) as probe:
+        probe.settimeout(5)
         try:
             probe.connect(str(path))
         except ConnectionRefusedError:
@@ -71,6 +74,7 @@ def _make_room(path: Path) -> None:
 )
 def proxy(folder: Path, **doors: str) -> None:
     """Run nginx before the API and Flower; TLS with COATCHECK_TLS_CERTIFICATE and COATCHECK_TLS_KEY."""
+    folder = folder.resolve()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     user = os.environ.get("FLOWER_BASIC_AUTH", "")
     if ":" not in user:

@@ -168,7 +168,8 @@ def _follow(supervisor: Supervisor) -> None:
     while not supervisor.stopping:
         for item in list(supervisor.children):
             with item.log.open("rb") as stream:
-                stream.seek(ends.setdefault(item.log, 0))
+                # It may have been put aside meanwhile.
+                stream.seek(min(ends.setdefault(item.log, 0), item.log.stat().st_size))
                 for line in stream:
                     click.echo(f"{item.program.name:<10} │ {line.decode(errors='replace').rstrip()}")
                 ends[item.log] = stream.tell()

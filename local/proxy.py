@@ -14,6 +14,7 @@ from pathlib import Path
 import environs
 
 from core import errors
+from core.http import SAFE_HEADERS
 from local.child import Program
 from local.engines import package
 
@@ -24,6 +25,8 @@ MOST_CONNECTIONS = 16_384
 KEYS_PER_NETWORK = 4
 #: What nginx says by itself, as the API would have said it: status, code, message, and whether it may go well later.
 ERRORS = (
+    (401, "UNAUTHORIZED", "A valid API key is required", False),
+    (405, "METHOD_NOT_ALLOWED", "The method is not allowed here", False),
     (400, "MALFORMED_REQUEST", "The request is not valid HTTP, or its header is too large", False),
     (404, "NOT_FOUND", "There is nothing here", False),
     (408, "REQUEST_TIMEOUT", "The request did not arrive in time", False),
@@ -45,13 +48,15 @@ class _Template(string.Template):
 #: Files of any size pass, in pieces; what they may be is in their signed address, which holds for this very Host.
 _STORE = _Template("""\
     upstream store {
-        zone store 64k;
+        zone upstream_store 64k;
         server @{store} max_fails=0@{resolve};
     }
     server {
         listen @{store_listen}@{tls};
 @{certificate}
-        limit_conn network 256;
+        # Its addresses are signed, and have no business in a log.
+        error_log stderr crit;
+        limit_conn store 256;
         client_max_body_size 0;
         client_body_timeout 60s;
         proxy_request_buffering off;
@@ -95,17 +100,23 @@ def limits() -> Limits:
         max_body_bytes = env.int("MAX_BODY_BYTES", 4 * 2**20, validate=environs.validate.Range(1024))
         max_connections = env.int("MAX_CONNECTIONS", 256, validate=environs.validate.Range(8, 4096))
         max_wait_s = env.float("MAX_WAIT_S", 30.0)
-        certificate, key = env.path("TLS_CERTIFICATE", None), env.path("TLS_KEY", None)
+        # An empty one is unset, as compose passes on what is not there.
+        certificate, key = (
+            Path(given) if (given := env.str(name, "")) else None for name in ("TLS_CERTIFICATE", "TLS_KEY")
+        )
     try:
         env.seal()
     except environs.EnvValidationError as error:
         raise errors.SettingsInvalid(f"cannot start, fix these settings: {error}") from error
     for name, path in (("COATCHECK_TLS_CERTIFICATE", certificate), ("COATCHECK_TLS_KEY", key)):
-        if path is not None and not path.is_file():
-            raise errors.SettingsInvalid(f"{name}={path} is no file: give a PEM file, or unset it")
+        if path is not None and ("$" in str(path) or not path.is_file()):
+            raise errors.SettingsInvalid(
+                f"{name}={path} is no file (or has a $ in its name): give a PEM file, or unset it"
+            )
     if (certificate is None) != (key is None):
         raise errors.SettingsInvalid("COATCHECK_TLS_CERTIFICATE and COATCHECK_TLS_KEY go together: set both, or none")
-    return Limits(max_body_bytes, max_connections, int(max_wait_s) + 30, certificate, key)
+    files = (path.resolve() if path else None for path in (certificate, key))
+    return Limits(max_body_bytes, max_connections, int(max_wait_s) + 30, *files)
 
 
 def program(folder: Path, doors: Doors, allowed: Limits, *, flower_user: str, environ: Mapping[str, str]) -> Program:
@@ -155,15 +166,17 @@ def _errors(**facts: int) -> str:
     for status, code, message, again in ERRORS:
         content = {"code": code, "message": message.format_map(facts), "details": {}}
         body = {"error": {**content, "request_id": "$request_id", "timestamp": "$time_iso8601"}}
-        headers = {"X-Request-ID": "$request_id", "Cache-Control": "no-store", "X-Content-Type-Options": "nosniff"}
+        headers = {"X-Request-ID": "$request_id", **SAFE_HEADERS}
         if again:
             headers["Retry-After"] = "2"
+        if status == 401:
+            headers["WWW-Authenticate"] = "Bearer"
         lines += [
-            *([f"error_page {status} /-/{status};"] if status != 404 else []),
+            f"error_page {status} {'494 495 496 497 ' if status == 400 else ''}/-/{status};",
             f"location = /-/{status} {{",
             "    internal;",
             "    default_type application/json;",
-            *(f"    add_header {name} {value} always;" for name, value in headers.items()),
+            *(f'    add_header {name} "{value}" always;' for name, value in headers.items()),
             f"    return {status} '{json.dumps(body)}';",
             "}",
         ]
@@ -171,7 +184,7 @@ def _errors(**facts: int) -> str:
 
 
 def _quoted(path: Path | None) -> str:
-    return json.dumps(str(path))
+    return json.dumps(str(path), ensure_ascii=False)
 
 
 def _binary() -> Path:

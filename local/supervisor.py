@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -21,7 +22,7 @@ from local.child import Child, Program
 from local.state import State, read_json, write_private
 
 START_S = 90.0
-#: A log larger than this is put aside when its process starts again.
+#: A log larger than this is put aside.
 LOG_BYTES = 50 * 2**20
 #: A process that dies again within this time waits before it is started again.
 QUICK_DEATH_S = 5.0
@@ -95,7 +96,16 @@ class Supervisor:
                 self._sleep(wait)
                 if not self.stopping:
                     self._launch(dead.program)
+            self._bound_logs()
             self._sleep(0.3)
+
+    def _bound_logs(self) -> None:
+        """What strangers can make a process write has an end: its log and the one before, which is put aside."""
+        for log in {item.log for item in self.children}:
+            if log.stat().st_size > LOG_BYTES:
+                shutil.copyfile(log, log.with_suffix(".log.1"))
+                # Written by appending: what comes next stands at the beginning.
+                os.truncate(log, 0)
 
     def stop(self) -> None:
         """End everything in the reverse order; nothing is left when this returns."""
@@ -145,8 +155,6 @@ class Supervisor:
 
     def _launch(self, program: Program) -> None:
         log = self.state.logs / f"{program.name}.log"
-        if log.exists() and log.stat().st_size > LOG_BYTES:
-            log.replace(log.with_suffix(".log.1"))
         self.children.append(Child(program, log, self.root))
         alive = [
             {"name": item.program.name, "pid": item.pid, "born": child.start_time(item.pid)} for item in self.children

@@ -16,6 +16,7 @@ from pathlib import Path
 import pytest
 
 from core import errors
+from core.http import SAFE_HEADERS
 from local import proxy
 from local.child import Child
 from local.state import free_port
@@ -118,7 +119,7 @@ def opened(tmp_path: Path) -> Iterator[Callable[..., Door]]:
 
     yield start
     for item in started:
-        item.stop()
+        item.kill()
     for listener in listeners:
         listener.go.set()
         listener.listener.close()
@@ -130,13 +131,16 @@ def _listens(port: int) -> bool:
 
 
 GET = ("GET /api/v1/jobs HTTP/1.1", "Host: localhost")
+ONE, OTHER = (f"cck_{name * 12}_{name * 56}" for name in "ab")
+KEY = f"Authorization: Bearer {ONE}"
 
 
 def test_a_request_is_handed_on_when_it_is_whole_and_not_before(opened: Callable[..., Door]) -> None:
     door = opened()
     with door.connect() as slow:
         slow.sendall(
-            b"POST /api/v1/predict HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 6\r\n\r\nabc"
+            b"POST /api/v1/predict HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+            + f"{KEY}\r\nContent-Length: 6\r\n\r\nabc".encode()
         )
         # Whoever came later is answered meanwhile.
         assert door.ask(*GET)[0] == 200
@@ -147,7 +151,8 @@ def test_a_request_is_handed_on_when_it_is_whole_and_not_before(opened: Callable
 
 
 @pytest.mark.parametrize(
-    "sent", [b"", b"GET / HTTP/1.1\r\nX-A: a", b"POST / HTTP/1.1\r\nHost: a\r\nContent-Length: 9\r\n\r\na"]
+    "sent",
+    [b"", b"GET / HTTP/1.1\r\nX-A: a", f"POST / HTTP/1.1\r\nHost: a\r\n{KEY}\r\nContent-Length: 9\r\n\r\na".encode()],
 )
 def test_who_sends_nothing_or_does_not_go_on_is_shut_out(opened: Callable[..., Door], sent: bytes) -> None:
     door = opened()
@@ -170,19 +175,18 @@ def test_http_2_is_not_spoken(opened: Callable[..., Door]) -> None:
 def test_a_key_has_so_many_requests_at_once_and_other_keys_have_theirs(opened: Callable[..., Door]) -> None:
     door = opened()
     door.behind.go.clear()
-    one, other = (f"cck_{name * 12}_{name * 56}" for name in "ab")
-    alice = (*GET, f"Authorization: Bearer {one}")
+    alice = (*GET, KEY)
     held = [door.connect() for _ in range(LIMITS.max_connections)]
     try:
         for sock in held:
             sock.sendall("\r\n".join((*alice, "", "")).encode())
         until(lambda: len(door.behind.seen) == LIMITS.max_connections)
-        for same in (f"Authorization: bearer  {one}", f"X-API-Key: {one}", f"AUTHORIZATION: Bearer {one} "):
+        for same in (f"Authorization: bearer {300 * ' '}{ONE}", f"X-API-Key: {ONE}", f"AUTHORIZATION: Bearer {ONE} "):
             status, headers, body = door.ask(*GET, same)
             assert (status, headers["retry-after"]) == (429, "2")
         assert json.loads(body)["error"]["code"] == "TOO_MANY_REQUESTS"
         door.behind.go.set()
-        assert door.ask(*GET, f"Authorization: Bearer {other}")[0] == 200
+        assert door.ask(*GET, f"Authorization: Bearer {OTHER}")[0] == 200
         # And every place is given back.
         for sock in held:
             sock.close()
@@ -190,6 +194,60 @@ def test_a_key_has_so_many_requests_at_once_and_other_keys_have_theirs(opened: C
     finally:
         for sock in held:
             sock.close()
+
+
+@pytest.mark.parametrize("how", ["Content-Length: 9", "Transfer-Encoding: chunked"])
+@pytest.mark.parametrize("method", ["POST", "GET", "PUT"])
+@pytest.mark.parametrize("path", ["/api/v1/predict", "/healthz", "/nowhere"])
+def test_nobody_waits_for_what_comes_without_a_key(
+    opened: Callable[..., Door], method: str, how: str, path: str
+) -> None:
+    door = opened()
+    # Not a byte of the body is sent.
+    status, headers, body = door.ask(f"{method} {path} HTTP/1.1", "Host: a", "Authorization: Basic eDp5", how)
+    assert (status, headers["www-authenticate"]) == (401, "Bearer")
+    assert json.loads(body)["error"]["code"] == "UNAUTHORIZED"
+    assert door.behind.seen == []
+
+
+def test_a_full_door_is_no_other_door_and_no_other_network(opened: Callable[..., Door]) -> None:
+    door = opened()
+    door.behind.go.clear()
+    most = LIMITS.max_connections * proxy.KEYS_PER_NETWORK
+    keys = [f"cck_{number:012x}_{number:056x}" for number in range(1, 9)]
+    held = [door.connect() for _ in range(most)]
+    try:
+        for number, sock in enumerate(held):
+            sock.sendall("\r\n".join((*GET, f"X-API-Key: {keys[number % 8]}", "", "")).encode())
+        until(lambda: len(door.behind.seen) == most)
+        # Whatever is written into a header, it stays this network's.
+        for more in ((), (KEY,), ("Authorization: 127.0.0.9",), (f"Authorization: {'x' * 5000}",)):
+            assert door.ask(*GET, *more)[0] == 429
+        assert door.ask("GET /metrics HTTP/1.1", "Host: a", KEY, port=door.flower)[0] == 401
+        door.behind.go.set()
+        assert door.ask("GET /healthz HTTP/1.1", "Host: a")[0] == 200
+        assert door.ask("GET /metrics HTTP/1.1", "Host: a", KEY, port=door.metrics)[0] == 200
+    finally:
+        for sock in held:
+            sock.close()
+
+
+def test_no_key_is_in_the_log_of_the_proxy(opened: Callable[..., Door], tmp_path: Path) -> None:
+    door = opened(behind=False)
+    for header in (KEY, f"Authorization: Bearer{300 * ' '}{ONE}", f"X-API-Key: {ONE}{'x' * 300}", f"X_API_Key: {ONE}"):
+        door.ask(*GET, header)
+        door.ask("POST / HTTP/1.1", "Host: a", header, "Content-Length: 999999999")
+    log = (tmp_path / "proxy.log").read_text()
+    assert "connect() to unix:api.sock failed" in log
+    assert ONE[4:] not in log
+
+
+@pytest.mark.parametrize("line", ["TRACE / HTTP/1.1", "GET /-/503 HTTP/1.1", "GET /metrics HTTP/1.1", "GET / HTTP/1.1"])
+def test_what_the_door_says_by_itself_is_as_safe_as_what_the_api_says(opened: Callable[..., Door], line: str) -> None:
+    status, headers, body = opened(behind=False).ask(line, "Host: a")
+    assert status in (404, 405, 503)
+    assert json.loads(body)["error"]["request_id"] == headers["x-request-id"]
+    assert {name: headers[name.lower()] for name in SAFE_HEADERS} == SAFE_HEADERS
 
 
 def test_what_cannot_be_read_in_one_way_only_is_refused_or_left_out(opened: Callable[..., Door]) -> None:
@@ -227,7 +285,7 @@ def test_a_body_over_the_limit_is_413_in_the_usual_envelope(opened: Callable[...
     size = LIMITS.max_body_bytes + 1
     how = "Transfer-Encoding: chunked" if chunked else f"Content-Length: {size}"
     body = f"{size:x}\r\n".encode() + b" " * size + b"\r\n0\r\n\r\n" if chunked else b" " * size
-    status, headers, content = door.ask("POST /api/v1/predict HTTP/1.1", "Host: a", how, body=body)
+    status, headers, content = door.ask("POST /api/v1/predict HTTP/1.1", "Host: a", KEY, how, body=body)
     error = json.loads(content)["error"]
     assert (status, error["code"]) == (413, "PAYLOAD_TOO_LARGE")
     assert "100000 bytes" in error["message"]
