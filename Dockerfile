@@ -8,6 +8,7 @@ WORKDIR /app
 COPY requirements/${EXTRA}.txt requirements/
 RUN pip install --require-hashes -r requirements/${EXTRA}.txt
 COPY . .
-RUN pip install --no-deps --editable . && install -d -o coatcheck /var/cache/coatcheck
+RUN pip install --no-deps --editable . && install -d -o coatcheck /var/cache/coatcheck \
+    && install -d -o coatcheck -m 700 /run/coatcheck
 ENV COATCHECK_MODEL_CACHE=/var/cache/coatcheck
 USER coatcheck

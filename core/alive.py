@@ -1,7 +1,9 @@
 """Whether a process still does its work: one that serves is asked, one that goes round touches a file each time.
 
-`python -m core.alive URL|FILE` is what a container's health check runs: where nobody else would, it also ends what does
-not answer, so that the container is started again. Nothing but the standard library is imported.
+`python -m core.alive URL|unix:SOCKET|FILE` is what a container's health check runs: where nobody else would, it also
+ends what does not answer, so that the container is started again. Nothing but the standard library is imported.
+
+What goes round stands still while Redis is away, and may hold a job meanwhile: nobody is ended for that.
 """
 
 from __future__ import annotations
@@ -14,6 +16,7 @@ import socket
 import sys
 import tempfile
 import time
+import urllib.parse
 from pathlib import Path
 
 ASK_S = 5.0
@@ -76,19 +79,44 @@ def served(url: str) -> int | None:
         connection.close()
 
 
-def main(what: str) -> int:
+def redis_there(url: str) -> bool:
+    """Whether the Redis of this address says anything within ASK_S; to be refused without a password is an answer."""
+    address = urllib.parse.urlsplit(url)
+    with (
+        contextlib.suppress(OSError),
+        socket.create_connection((address.hostname or "localhost", address.port or 6379), ASK_S) as sock,
+    ):
+        sock.sendall(b"PING\r\n")
+        return bool(sock.recv(1))
+    return False
+
+
+def main(what: str, redis_url: str) -> int:
     """0 when it answers. After MOST_SILENT looks in a row without an answer the container's process is ended."""
     record = Path(tempfile.gettempdir()) / "coatcheck-silent"
+    # Before anything is counted: the name of what is away may take longer to look up than we are given.
+    if what.startswith("/") and not beats(Path(what)) and not redis_there(redis_url):
+        record.unlink(missing_ok=True)
+        return 0
     silent = int(record.read_text()) + 1 if record.exists() else 1
     # Before asking: whoever runs us may not wait for the end of it.
     record.write_text(str(silent))
-    if (served(what) or 500) < 500 if what.startswith("http://") else beats(Path(what)):
+    if _answers(what):
         record.unlink()
         return 0
     if silent >= MOST_SILENT:
         record.unlink()
         _end()
     return 1
+
+
+def _answers(what: str) -> bool:
+    if what.startswith("http://"):
+        return (served(what) or 500) < 500
+    if what.startswith("unix:"):
+        path = Path(what.removeprefix("unix:"))
+        return asked(path.parent, path.name, "/")
+    return beats(Path(what))
 
 
 def _end() -> None:
@@ -99,4 +127,4 @@ def _end() -> None:
 
 
 if __name__ == "__main__":
-    sys.exit(main(sys.argv[1]))
+    sys.exit(main(sys.argv[1], os.environ.get("REDIS_URL", "")))  # noqa: TID251 - for whoever has no settings

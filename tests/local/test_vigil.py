@@ -4,6 +4,7 @@ import os
 import signal
 import socket
 import sys
+import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -28,6 +29,17 @@ class Server(socketserver.UnixStreamServer):
     def get_request(self):
         return super().get_request()[0], ("-", 0)
 Server("x.sock", Answers).serve_forever()
+"""
+
+#: Says of everybody that they have shown no password.
+REDIS = """
+import socketserver
+class Refuses(socketserver.StreamRequestHandler):
+    def handle(self):
+        self.rfile.readline()
+        self.wfile.write(b"-NOAUTH Authentication required.\\r\\n")
+socketserver.TCPServer.allow_reuse_address = True
+socketserver.TCPServer(("127.0.0.1", {port}), Refuses).serve_forever()
 """
 
 
@@ -122,3 +134,25 @@ def test_a_file_that_nobody_touches_any_more_is_of_a_process_that_hangs(tmp_path
     old = time.time() - alive.STALE_S - 1
     os.utime(file, (old, old))
     assert not alive.beats(file)
+
+
+def test_who_stands_still_is_blamed_only_while_redis_answers(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, start: Callable[..., Child]
+) -> None:
+    """What a container's health check does, up to the look at which it would end the process."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(alive, "ASK_S", 2.0)
+    file, record = tmp_path / "alive", tmp_path / "coatcheck-silent"
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        url = f"redis://:secret@127.0.0.1:{port}/0"
+        assert alive.main(str(file), url) == 0  # takes connections, and says nothing
+    assert alive.main(str(file), url) == 0  # is gone
+    assert not record.exists()
+    start(REDIS.format(port=port), None)
+    until(lambda: alive.redis_there(url))
+    assert [alive.main(str(file), url) for _ in range(2)] == [1, 1]
+    assert record.read_text() == "2"
+    file.touch()
+    assert alive.main(str(file), url) == 0
+    assert not record.exists()
