@@ -32,7 +32,8 @@ def main() -> None:
     try:
         coatcheck(prog_name="coatcheck")
     except errors.CoatcheckError as error:
-        click.echo(f"Error: {error.message}", err=True)
+        what = (f"{error.details[name]}" for name in ("field", "issue") if name in error.details)
+        click.echo(f"Error: {' '.join((error.message, *what))}", err=True)
         sys.exit(1)
     except database.OUTAGES as error:
         click.echo(f"Error: the database does not answer: {error}", err=True)

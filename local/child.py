@@ -81,9 +81,24 @@ class Child:
                 path.unlink(missing_ok=True)
 
     def kill(self) -> None:
+        """End it and all that came of it, also what made a session of its own, as Postgres's processes do."""
+        everyone = _descendants(self.pid)
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
+        for pid in everyone:
+            with contextlib.suppress(ProcessLookupError, PermissionError):
+                os.kill(pid, signal.SIGKILL)
         self._process.wait()
+
+
+def _descendants(pid: int) -> list[int]:
+    """The processes that this one and its children started, while it lives."""
+    found: list[int] = []
+    for listed in Path(f"/proc/{pid}/task").glob("*/children"):
+        with contextlib.suppress(OSError):
+            for child in map(int, listed.read_text().split()):
+                found += [child, *_descendants(child)]
+    return found
 
 
 def _preparation(program: Program) -> Callable[[], None]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import platform
 import signal
 from collections.abc import Mapping
@@ -100,7 +101,7 @@ def _valkey(state: State, urls: Mapping[str, str], environ: Mapping[str, str]) -
         folder = state.data / "valkey"
         folder.mkdir(mode=0o700, exist_ok=True)
         lines = {
-            "port": state.ports["valkey"], "bind": "127.0.0.1", "dir": f'"{folder}"',
+            "port": state.ports["valkey"], "bind": "127.0.0.1", "dir": json.dumps(str(folder), ensure_ascii=False),
             "requirepass": state.secrets["valkey"],
             "appendonly": "yes", "appendfsync": "everysec", "save": '""', "maxmemory-policy": "noeviction",
         }  # fmt: skip

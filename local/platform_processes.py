@@ -90,8 +90,8 @@ def door(state: State, env: Mapping[str, str]) -> list[Program]:
     )
     user, path = env["FLOWER_BASIC_AUTH"], {"PATH": env["PATH"]}
     front = proxy.program(state.run, doors, proxy.limits(), flower_user=user, environ=path)
-    # Whatever it says: when the API does not answer, it says so.
-    there = f"http://{doors.api_listen}/healthz"
+    # What it answers by itself, whatever is behind it.
+    there = f"http://{doors.metrics_listen}/"
     return [api, dataclasses.replace(front, answers=lambda: alive.served(there) is not None)]
 
 

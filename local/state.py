@@ -99,7 +99,7 @@ def load(folder: Path) -> State:
     state = State(folder)
     stored = folder / "state.json"
     if stored.exists():
-        state = State(folder, **read_json(stored))
+        state = _stored(folder, stored)
     elif (folder / "data").exists():
         raise RuntimeError(f"{folder / 'data'} belongs to a state.json that is gone: remove {folder} to start afresh")
     for part in (state.run, state.logs, state.data):
@@ -111,6 +111,16 @@ def load(folder: Path) -> State:
     state.ports.setdefault("api", API_PORT if is_free(API_PORT) else free_port(state.ports.values()))
     state.save()
     return state
+
+
+def _stored(folder: Path, path: Path) -> State:
+    """Raises RuntimeError where it is not what `save` writes, as that of a newer version may be."""
+    try:
+        return State(folder, **read_json(path))
+    except TypeError as error:
+        raise RuntimeError(
+            f"{path} was not written by this version: bring that one back, or remove {folder}"
+        ) from error
 
 
 def renew_taken_ports(state: State) -> list[str]:

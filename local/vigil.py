@@ -19,7 +19,8 @@ class Vigil:
     def __init__(self, *, ask_every_s: float = ASK_EVERY_S, silent_s: float = SILENT_S) -> None:
         self._ask_every_s = ask_every_s
         self._silent_s = silent_s
-        self._askers = ThreadPoolExecutor(thread_name_prefix="vigil")
+        # One for each process there may be, and some to spare.
+        self._askers = ThreadPoolExecutor(16, thread_name_prefix="vigil")
         self._asked: dict[int, tuple[float, Future[bool]]] = {}
         self._heard: dict[int, float] = {}
 
@@ -38,7 +39,7 @@ class Vigil:
 
     def _ask(self, item: Child, now: float) -> None:
         asked_at, answer = self._asked.get(item.pid, (-self._ask_every_s, None))
-        if answer is not None and answer.done() and answer.result():
+        if answer is not None and answer.done() and answer.exception() is None and answer.result():
             self._heard[item.pid] = max(asked_at, self._heard[item.pid])
         if (answer is None or answer.done()) and now - asked_at >= self._ask_every_s and item.program.answers:
             self._asked[item.pid] = (now, self._askers.submit(item.program.answers))

@@ -7,11 +7,13 @@ look for to know that they are asked to stop: a signal would not reach a child t
 from __future__ import annotations
 
 import functools
+import glob
 import os
 import secrets
 import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -24,6 +26,7 @@ from celery.signals import (
     beat_init,
     celeryd_init,
     task_failure,
+    worker_process_init,
     worker_ready,
     worker_shutdown,
     worker_shutting_down,
@@ -66,6 +69,9 @@ def _name(sender: str, **_: Any) -> None:
     name = secrets.token_hex(8)
     os.environ[INCARNATION] = f"{sender}/{name}"
     os.environ[STOP_FILE] = os.path.join(tempfile.gettempdir(), f"coatcheck-stop-{name}")
+    # Those of an earlier one may have numbers that others have by now.
+    for child in _children(os.environ.get(ALIVE_FILE, "")):
+        child.unlink(missing_ok=True)
 
 
 @worker_shutting_down.connect
@@ -83,7 +89,40 @@ def _born_again(sender: Any, **_: Any) -> None:
     """What an earlier incarnation of this node held is free at once."""
     _aside(_rescue_mine, sender.app)
     # By the loop itself: when it hangs, the file grows old.
-    sender.timer.call_repeatedly(BEAT_S, alive.beat, (os.environ.get(ALIVE_FILE),))
+    sender.timer.call_repeatedly(BEAT_S, _beat)
+
+
+def _beat() -> None:
+    """Say that this worker goes round, if all of its children do as well."""
+    file = os.environ.get(ALIVE_FILE)
+    if file and all(map(_goes_round, _children(file))):
+        alive.beat(file)
+
+
+def _children(file: str) -> list[Path]:
+    """Where the children of a worker show that they go round; of no worker without a file."""
+    return [Path(child) for child in glob.glob(f"{glob.escape(file)}.*")] if file else []
+
+
+def _goes_round(child: Path) -> bool:
+    """A child that is gone leaves its file, which is removed."""
+    if Path(f"/proc/{child.suffix[1:]}").exists():
+        return alive.beats(child)
+    child.unlink(missing_ok=True)
+    return True
+
+
+@worker_process_init.connect
+def _child_begins(**_: Any) -> None:
+    """A thread of its own: a long run holds up nothing here, but what stops the whole process does."""
+    if file := os.environ.get(ALIVE_FILE):
+        threading.Thread(target=_beat_always, args=(f"{file}.{os.getpid()}",), daemon=True).start()
+
+
+def _beat_always(file: str) -> None:
+    while True:
+        alive.beat(file)
+        time.sleep(BEAT_S)
 
 
 @beat_init.connect

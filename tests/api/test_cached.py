@@ -1,11 +1,15 @@
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from api import cached
 from api.cached import Cached
+from core import errors
+from tests.conftest import until
 
 
 def test_many_that_ask_at_once_cost_one() -> None:
@@ -16,11 +20,11 @@ def test_many_that_ask_at_once_cost_one() -> None:
         made.append(1)
         return len(made)
 
-    cached = Cached(make, 60)
+    kept = Cached(make, 60)
 
     def ask(_: int) -> int:
         asked.wait(10)
-        return cached.get()
+        return kept.get()
 
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(ask, range(8))) == [1] * 8
@@ -37,12 +41,12 @@ def test_while_one_makes_it_anew_the_others_get_the_last_one() -> None:
             assert go_on.wait(30)
         return len(made)
 
-    cached = Cached(make, 0)
-    assert cached.get() == 1
+    kept = Cached(make, 0)
+    assert kept.get() == 1
     with ThreadPoolExecutor(1) as pool:
-        slow = pool.submit(cached.get)
+        slow = pool.submit(kept.get)
         assert begun.wait(30)
-        assert [cached.get() for _ in range(5)] == [1] * 5
+        assert [kept.get() for _ in range(5)] == [1] * 5
         go_on.set()
         assert slow.result(30) == 2
 
@@ -56,7 +60,36 @@ def test_a_failure_is_not_kept() -> None:
             raise found
         return found
 
-    cached = Cached(make, 60)
+    kept = Cached(make, 60)
     with pytest.raises(ZeroDivisionError):
-        cached.get()
-    assert cached.get() == 7
+        kept.get()
+    assert kept.get() == 7
+
+
+def test_what_takes_too_long_is_no_answer_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(cached, "STALE_S", 0.3)
+    release, calls = threading.Event(), iter(range(10))
+
+    def make() -> int:
+        number = next(calls)
+        if number == 1:
+            release.wait(60)
+        return number
+
+    kept = cached.Cached(make, 0.05)
+    assert kept.get() == 0
+    time.sleep(0.1)
+    maker = threading.Thread(target=kept.get)
+    maker.start()
+
+    def refused() -> bool:
+        try:
+            kept.get()
+        except errors.Unavailable:
+            return True
+        return False
+
+    until(refused)
+    release.set()
+    maker.join(10)
+    until(lambda: not refused())

@@ -9,12 +9,15 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
+import click
 import pytest
 
+from cli import serve
 from core import alive
-from local.child import Child, Program
+from local.child import Child, Program, start_time
 from local.vigil import Vigil
 from tests.conftest import until
+from workers import node
 
 #: Answers over a Unix socket, one caller after the other.
 SERVER = """
@@ -156,3 +159,37 @@ def test_who_stands_still_is_blamed_only_while_redis_answers(
     file.touch()
     assert alive.main(str(file), url) == 0
     assert not record.exists()
+
+
+def test_who_is_killed_takes_along_what_made_a_session_of_its_own(tmp_path: Path, start: Callable[..., Child]) -> None:
+    code = "import subprocess, time; subprocess.Popen(['sleep', '60'], start_new_session=True); time.sleep(60)"
+    child = start(code, None)
+    listed = Path(f"/proc/{child.pid}/task/{child.pid}/children")
+    until(lambda: listed.read_text().split())
+    grandchild = listed.read_text().split()[0]
+    os.kill(int(grandchild), signal.SIGSTOP)
+    child.kill()
+    until(lambda: start_time(int(grandchild)) is None)
+
+
+def test_a_worker_whose_child_stands_still_shows_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COATCHECK_ALIVE_FILE", str(tmp_path / "alive"))
+    parent, child, gone = (tmp_path / name for name in ("alive", f"alive.{os.getpid()}", "alive.999999999"))
+    alive.beat(str(child))
+    gone.touch()
+    node._beat()
+    assert alive.beats(parent)
+    assert not gone.exists()
+    long_ago = time.time() - 1000
+    for file in (parent, child):
+        os.utime(file, (long_ago, long_ago))
+    node._beat()
+    assert not alive.beats(parent)
+
+
+def test_what_is_no_socket_is_not_removed_to_serve_there(tmp_path: Path) -> None:
+    file = tmp_path / "kept"
+    file.write_text("mine")
+    with pytest.raises(click.ClickException, match="is no socket"):
+        serve._make_room(file)
+    assert file.read_text() == "mine"
