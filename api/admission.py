@@ -45,15 +45,10 @@ def _admit() -> None:
         return
     here, scopes = resources.here(), SCOPES.get(endpoint, _DEFAULT)
     keyring, token = here.keyring, _token(environ)
-
-    def verify() -> Caller:
-        found = keyring.verify(token)
-        found.require(*scopes)
-        return found
-
-    known, caller = flask.g, verify()
-    known.verify, known.caller = verify, caller
-    known.leave = here.requests.take(caller.tenant_id)
+    caller = keyring.verify(token)
+    caller.require(*scopes)
+    flask.g.caller, flask.g.admitted = caller, (keyring, token, scopes)
+    flask.g.leave = here.requests.take(caller.tenant_id)
 
 
 def _check_host(environ: Mapping[str, str]) -> None:
@@ -96,5 +91,11 @@ def keep_place() -> Callable[[], None]:
 def verifier() -> Callable[[], Caller]:
     """What looks again whether the key still opens this route, and may be called after the request; raises
     Unauthorized, Forbidden, Unavailable."""
-    verify: Callable[[], Caller] = flask.g.verify
+    keyring, token, scopes = flask.g.admitted
+
+    def verify() -> Caller:
+        found: Caller = keyring.verify(token)
+        found.require(*scopes)
+        return found
+
     return verify

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import secrets
 import time
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import flask
 import structlog
+from prometheus_client import Counter, Histogram
 
 from access.keys import Caller
 from core import errors, metrics
@@ -34,7 +36,7 @@ def _begin() -> None:
     flask.g.started = time.perf_counter()
     given = flask.request.headers.get("X-Request-ID", "")
     flask.g.request_id = given if _REQUEST_ID.fullmatch(given) else f"req_{secrets.token_hex(8)}"
-    structlog.contextvars.clear_contextvars()
+    # Nothing else is bound here, and what the thread's last request bound is replaced.
     structlog.contextvars.bind_contextvars(request_id=flask.g.request_id)
 
 
@@ -42,10 +44,17 @@ def _end(response: flask.Response) -> flask.Response:
     request = flask.request
     route = request.url_rule.rule if request.url_rule else "unmatched"
     method = request.method if request.method in _METHODS else "other"
-    metrics.REQUESTS.labels(route, method, str(response.status_code)).inc()
-    metrics.REQUEST_SECONDS.labels(route).observe(time.perf_counter() - flask.g.started)
+    requests, seconds = _counters(route, method, response.status_code)
+    requests.inc()
+    seconds.observe(time.perf_counter() - flask.g.started)
     response.headers["X-Request-ID"] = flask.g.request_id
     return response
+
+
+@functools.cache
+def _counters(route: str, method: str, status: int) -> tuple[Counter, Histogram]:
+    """To look them up costs more than to count; there are no more of them than the code has routes and statuses."""
+    return metrics.REQUESTS.labels(route, method, str(status)), metrics.REQUEST_SECONDS.labels(route)
 
 
 class _WithHeaders:

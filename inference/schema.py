@@ -23,7 +23,7 @@ class StrictSchema(ma.Schema):
     seconds of work, and an answer longer than the body."""
 
     def load(self, data: Any, **how: Any) -> Any:
-        if isinstance(data, Mapping) and len(data) > len(self.load_fields) + SPARE_KEYS:
+        if (type(data) is dict or isinstance(data, Mapping)) and len(data) > len(self.load_fields) + SPARE_KEYS:
             raise ma.ValidationError(f"has {len(data)} fields, of which at most {len(self.load_fields)} are known")
         return super().load(data, **how)
 
