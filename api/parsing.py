@@ -65,6 +65,8 @@ class StrictParser(FlaskParser):
         return found
 
     def load_querystring(self, req: flask.Request, schema: ma.Schema) -> Any:
+        if not req.query_string:
+            return {}
         for name, values in req.args.lists():
             if len(values) > 1:
                 raise errors.InvalidInput.field(name, "is given more than once")
