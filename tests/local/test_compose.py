@@ -54,3 +54,18 @@ def listening(pid: int) -> set[tuple[int, bool]]:
     ]
     ends = [row[1].split(":") for row in rows if row[3] == "0A"]
     return {(int(port, 16), address != "0100007F") for address, port in ends}
+
+
+def test_in_compose_only_the_proxy_is_published_and_every_service_is_closed() -> None:
+    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+    assert {name for name, service in services.items() if "ports" in service} == {"proxy"}
+    assert all(
+        str(port).startswith(("127.0.0.1:", "${COATCHECK_BIND:-127.0.0.1}:")) for port in services["proxy"]["ports"]
+    )
+    assert "--unix-socket" in str(services["flower"]["command"])
+    assert "--address" not in str(services["flower"]["command"])
+    for name, service in services.items():
+        assert "build" in service or "@sha256:" in service["image"], name
+        assert (service["read_only"], service["cap_drop"], service["init"]) == (True, ["ALL"], True), name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+        assert {"pids_limit", "mem_limit"} <= service.keys(), name

@@ -7,7 +7,6 @@ import json
 import os
 import socket
 import ssl
-import subprocess
 import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
@@ -17,7 +16,7 @@ import pytest
 
 from core import errors
 from core.http import SAFE_HEADERS
-from local import proxy
+from local import certificates, proxy
 from local.child import Child
 from local.state import free_port
 from tests.conftest import until
@@ -48,7 +47,8 @@ class Behind:
             threading.Thread(target=self._answer, args=(connection,), daemon=True).start()
 
     def _answer(self, connection: socket.socket) -> None:
-        with connection:
+        # The proxy may be ended while it is answered.
+        with connection, contextlib.suppress(ConnectionError):
             while head := _head(connection):
                 self.seen.append(head)
                 self.go.wait(60)
@@ -321,15 +321,10 @@ def test_nothing_of_flower_is_shown_without_its_password(opened: Callable[..., D
 
 
 def test_with_a_certificate_it_speaks_tls_and_nothing_else(opened: Callable[..., Door], tmp_path: Path) -> None:
-    certificate, key = tmp_path / "c.pem", tmp_path / "k.pem"
-    make = ("openssl", "req", "-x509", "-newkey", "ec", "-pkeyopt", "ec_paramgen_curve:P-256", "-nodes", "-days", "2")
-    subprocess.run(
-        [*make, "-subj", "/CN=localhost", "-keyout", key, "-out", certificate], check=True, capture_output=True
-    )
-    door = opened(proxy.Limits(100_000, 8, 30, certificate, key))
-    context = ssl.create_default_context(cafile=str(certificate))
-    context.check_hostname = False
-    with context.wrap_socket(door.connect()) as sock:
+    made = certificates.ensure(tmp_path / "tls")
+    door = opened(proxy.Limits(100_000, 8, 30, made.certificate, made.key))
+    context = ssl.create_default_context(cafile=str(made.authority))
+    with context.wrap_socket(door.connect(), server_hostname="127.0.0.1") as sock:
         assert sock.version() in ("TLSv1.2", "TLSv1.3")
         sock.sendall("\r\n".join((*GET, "Connection: close", "", "")).encode())
         assert answer(sock)[0] == 200

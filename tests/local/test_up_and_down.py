@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from local import state, supervisor
+from local import seaweedfs, state, supervisor
 from tests.conftest import ROOT, until
 from tests.local import stranger, test_doors
 
@@ -55,8 +55,9 @@ def processes(folder: Path) -> list[str]:
 
 def sockets(folder: Path) -> list[Path]:
     """What SeaweedFS makes of its ports in the shared temporary folder."""
-    ports = state.read_json(folder / ".coatcheck/state.json")["ports"].values()
-    return [found for port in ports for found in Path("/tmp").glob(f"seaweedfs-*-grpc-{port}.sock")]
+    ports = state.read_json(folder / ".coatcheck/state.json")["ports"]
+    made = [Path(f"/tmp/seaweedfs-{name}-grpc-{ports[f'{name}_grpc']}.sock") for name in seaweedfs.SERVERS]
+    return [path for path in made if path.exists()]
 
 
 def sourced(folder: Path, *names: str) -> dict[str, str]:
