@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import resource
 import signal
 import string
@@ -17,6 +16,7 @@ from core import errors
 from core.http import SAFE_HEADERS
 from local.child import Program
 from local.engines import package
+from local.state import write_private
 
 TEMPLATE = Path(__file__).with_name("nginx.conf")
 #: Connections that are open at once, where the machine allows that many files.
@@ -122,13 +122,8 @@ def limits() -> Limits:
 def program(folder: Path, doors: Doors, allowed: Limits, *, flower_user: str, environ: Mapping[str, str]) -> Program:
     """nginx, whose configuration, sockets and temporary files lie in `folder`; `flower_user` is `name:password`."""
     # Names of folders in it are relative to where it runs.
-    for name, text in (
-        ("nginx.conf", configuration(doors, allowed)),
-        ("flower.users", f"{flower_user.replace(':', ':{PLAIN}', 1)}\n"),
-    ):
-        descriptor = os.open(folder / name, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
-        with os.fdopen(descriptor, "w") as stream:
-            stream.write(text)
+    write_private(folder / "nginx.conf", configuration(doors, allowed))
+    write_private(folder / "flower.users", f"{flower_user.replace(':', ':{PLAIN}', 1)}\n")
     command = (str(_binary()), "-e", "stderr", "-p", f"{folder}/", "-c", "nginx.conf")
     return Program("proxy", command, environ, stop=signal.SIGQUIT, grace_s=5, unprivileged=True, cwd=folder)
 

@@ -106,8 +106,10 @@ class Supervisor:
     def _bound_logs(self) -> None:
         """What strangers can make a process write has an end: its log and the one before, which is put aside."""
         for log in {item.log for item in self.children}:
-            if log.stat().st_size > LOG_BYTES:
-                shutil.copyfile(log, log.with_suffix(".log.1"))
+            if log.exists() and log.stat().st_size > LOG_BYTES:
+                # On a full disk room counts for more than what was said before.
+                with contextlib.suppress(OSError):
+                    shutil.copyfile(log, log.with_suffix(".log.1"))
                 # Written by appending: what comes next stands at the beginning.
                 os.truncate(log, 0)
 
