@@ -42,6 +42,8 @@ class Supervisor:
         self.children: list[Child] = []
         self.stopping = False
         self._vigil = vigil.Vigil()
+        self._pauses: dict[str, float] = {}  #: by program: how long the last one that died waited
+        self._due: dict[int, float] = {}  #: when to start those again that are dead, by their pids
 
     def start(self) -> dict[str, str]:
         """Bring everything up and return what people need to know; raises StartFailed."""
@@ -85,23 +87,36 @@ class Supervisor:
 
     def watch(self) -> None:
         """Start again whatever dies or gives no answer any more, until asked to stop."""
-        pause: dict[str, float] = {}
         while not self.stopping:
             for silent in self._vigil.silent(self.children):
-                click.echo(f"{silent.program.name} has not answered for {vigil.SILENT_S:.0f} s; ending it", err=True)
+                _say(f"{silent.program.name} has not answered for {vigil.SILENT_S:.0f} s; ending it")
                 silent.kill()
             for dead in [item for item in self.children if not item.alive]:
-                name, lived = dead.program.name, time.monotonic() - dead.started_at
-                wait = min(30.0, pause.get(name, 0.5) * 2) if lived < QUICK_DEATH_S else 0.5
-                pause[name] = wait
-                click.echo(f"{name} ended with code {dead.exit_code} after {lived:.0f} s; starting it again", err=True)
-                dead.kill()
-                self.children.remove(dead)
-                self._sleep(wait)
-                if not self.stopping:
-                    self._launch(dead.program)
+                self._revive(dead)
             self._bound_logs()
             self._sleep(0.3)
+
+    def _revive(self, dead: Child) -> None:
+        """Start it again when its time has come: soon, but after each quick death twice as late as after the last one.
+        The others are not kept waiting meanwhile."""
+        name, now = dead.program.name, time.monotonic()
+        if dead.pid not in self._due:
+            lived = now - dead.started_at
+            pause = min(30.0, self._pauses.get(name, 0.5) * 2) if lived < QUICK_DEATH_S else 0.5
+            self._pauses[name], self._due[dead.pid] = pause, now + pause
+            _say(f"{name} ended with code {dead.exit_code} after {lived:.0f} s; starting it again")
+            dead.kill()
+        if now < self._due[dead.pid]:
+            return
+        try:
+            self._launch(dead.program)
+        except OSError as error:
+            # A full disk, for one: it may be no more the next time.
+            _say(f"{name} cannot be started now: {error}")
+            self._due[dead.pid] = now + 5
+            return
+        self.children.remove(dead)
+        del self._due[dead.pid]
 
     def _bound_logs(self) -> None:
         """What strangers can make a process write has an end: its log and the one before, which is put aside."""
@@ -161,11 +176,18 @@ class Supervisor:
 
     def _launch(self, program: Program) -> None:
         log = self.state.logs / f"{program.name}.log"
-        self.children.append(Child(program, log, self.root))
-        alive = [
-            {"name": item.program.name, "pid": item.pid, "born": child.start_time(item.pid)} for item in self.children
+        started = Child(program, log, self.root)
+        known = [
+            {"name": item.program.name, "pid": item.pid, "born": child.start_time(item.pid)}
+            for item in (*self.children, started)
         ]
-        write_private(self.state.run / "pids.json", json.dumps(alive))
+        try:
+            write_private(self.state.run / "pids.json", json.dumps(known))
+        except OSError:
+            # Nobody would find it when we are killed.
+            started.kill()
+            raise
+        self.children.append(started)
 
     def _once(self, *arguments: str, env: Mapping[str, str]) -> str:
         """Run a `coatcheck` command; raises StartFailed when it fails."""
@@ -212,6 +234,11 @@ def clear_leftovers(found: State) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.killpg(item["pid"], signal.SIGKILL)
     record.unlink()
+
+
+def _say(words: str) -> None:
+    """To whoever reads the log of `up`."""
+    click.echo(f"{time.strftime('%H:%M:%S')} {words}", err=True)
 
 
 def tail(log: Path, lines: int = 15) -> str:

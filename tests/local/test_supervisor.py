@@ -1,0 +1,100 @@
+"""What the supervisor does with processes that die, fall silent or write too much; they are any, not the platform's."""
+
+from __future__ import annotations
+
+import os
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from local import supervisor
+from local.child import Program
+from local.supervisor import Supervisor
+from tests.conftest import until
+
+
+@pytest.fixture
+def made(tmp_path: Path) -> Iterator[Supervisor]:
+    found = Supervisor(tmp_path, {})
+    yield found
+    found.stop()
+
+
+@pytest.fixture
+def watched(made: Supervisor) -> Iterator[Callable[..., None]]:
+    threads: list[threading.Thread] = []
+
+    def watch() -> None:
+        threads.append(threading.Thread(target=made.watch))
+        threads[0].start()
+
+    yield watch
+    made.ask_to_stop()
+    for thread in threads:
+        thread.join(30)
+
+
+def program(name: str, code: str) -> Program:
+    return Program(name, (sys.executable, "-c", code), dict(os.environ), grace_s=1)
+
+
+def pid(made: Supervisor, name: str) -> int:
+    """Of the one that is alive, else 0."""
+    return next((item.pid for item in list(made.children) if item.program.name == name and item.alive), 0)
+
+
+FOR_EVER = "import time; time.sleep(600)"
+
+
+def test_one_that_dies_again_and_again_keeps_no_other_waiting(
+    made: Supervisor, watched: Callable[..., None], tmp_path: Path
+) -> None:
+    deaths = tmp_path / "deaths"
+    made._launch(program("dying", f"open({str(deaths)!r}, 'a').write('x')"))
+    made._launch(program("other", FOR_EVER))
+    watched()
+    # By now it waits for seconds each time.
+    until(lambda: deaths.exists() and len(deaths.read_text()) >= 4, 60)
+    first = pid(made, "other")
+    os.kill(first, 9)
+    until(lambda: pid(made, "other") not in (0, first), 2.5)
+
+
+def test_one_that_cannot_be_started_now_is_started_later_and_the_rest_goes_on(
+    made: Supervisor, watched: Callable[..., None], capfd: pytest.CaptureFixture[str]
+) -> None:
+    made._launch(program("one", FOR_EVER))
+    made._launch(program("other", FOR_EVER))
+    # What a full disk is: its log cannot be opened.
+    log = made.state.logs / "one.log"
+    log.unlink()
+    log.mkdir()
+    watched()
+    os.kill(pid(made, "one"), 9)
+    said: list[str] = []
+
+    def has_said_so() -> bool:
+        said.append(capfd.readouterr().err)
+        return "one cannot be started now" in "".join(said)
+
+    until(has_said_so)
+    assert pid(made, "other")
+    log.rmdir()
+    until(lambda: pid(made, "one"), 30)
+
+
+def test_a_log_has_an_end_and_what_was_before_is_beside_it(
+    made: Supervisor, watched: Callable[..., None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(supervisor, "LOG_BYTES", 20_000)
+    made._launch(program("loud", "import time\nwhile True: print('x' * 99, flush=True); time.sleep(0.001)"))
+    watched()
+    log = made.state.logs / "loud.log"
+    until(log.with_suffix(".log.1").exists)
+    until(lambda: 0 < log.stat().st_size < 15_000)
+    # It goes on at the beginning, with no hole before.
+    assert b"\0" not in log.read_bytes()
+    assert pid(made, "loud")
