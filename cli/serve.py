@@ -79,6 +79,6 @@ def proxy(folder: Path, **doors: str) -> None:
     user = os.environ.get("FLOWER_BASIC_AUTH", "")
     if ":" not in user:
         raise click.ClickException("FLOWER_BASIC_AUTH must be user:password")
-    program = front.program(folder, front.Doors(**doors), front.limits(), flower_user=user, environ={})
+    program = front.program(folder, front.Doors(**doors), settings.proxy(), flower_user=user, environ={})
     os.chdir(folder)
     os.execve(program.command[0], list(program.command), dict(program.env))  # noqa: S606 - it takes our place

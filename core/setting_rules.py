@@ -12,6 +12,7 @@ from marshmallow import ValidationError, validate
 
 from core import hosts
 
+POSITIVE = validate.Range(min=0, min_inclusive=False)
 DATABASE_URL = validate.Regexp(r"postgresql(\+psycopg)?://", error="must begin with postgresql://")
 REDIS_URL = validate.Regexp(r"(rediss?|unix|redis\+socket)://", error="must begin with redis:// or rediss://")
 S3_URL = validate.Regexp(r"https?://", error="must begin with https:// or http://")

@@ -21,12 +21,8 @@ ENVIRONMENTS = ("development", "production")
 PROVIDERS = ("cpu", "cuda")
 #: For what needs no key, such as probes: they are answered also while every place is taken.
 _KEYLESS_THREADS = 4
-#: Not read here, but ours: what `.coatcheck/env*` hands to people, what a worker's parent hands to its children, and
-#: what the proxy reads.
-_OTHERS = (
-    "URL", "API_KEY", "ADMIN_KEY", "WORKER_INCARNATION", "WORKER_STOP_FILE", "ALIVE_FILE",
-    "MAX_CONNECTIONS", "TLS_CERTIFICATE", "TLS_KEY",
-)  # fmt: skip
+#: Not read here, but ours: what `.coatcheck/env*` hands to people, and what is handed to a worker and its children.
+_OTHERS = ("URL", "API_KEY", "ADMIN_KEY", "WORKER_INCARNATION", "WORKER_STOP_FILE", "ALIVE_FILE")
 
 
 @dataclass(frozen=True)
@@ -53,7 +49,18 @@ class ObjectSettings:
 
 
 @dataclass(frozen=True)
-class Settings(QueueSettings, ObjectSettings):
+class ProxySettings:
+    """What the proxy needs."""
+
+    max_body_bytes: int
+    max_wait_s: float
+    max_connections: int  #: requests of one key that are open at once
+    tls_certificate: Path | None
+    tls_key: Path | None
+
+
+@dataclass(frozen=True)
+class Settings(QueueSettings, ObjectSettings, ProxySettings):
     """All of them, as the API and the workers need them; the table in docs/settings.md mirrors the fields."""
 
     database_url: str = field(repr=False)
@@ -62,7 +69,6 @@ class Settings(QueueSettings, ObjectSettings):
     old_secret_keys: tuple[str, ...] = field(repr=False)  #: open what was sealed under them, and seal nothing
     provider: str
     onnx_threads: int  #: 0 = what the cgroup allows
-    max_body_bytes: int
     max_batch_items: int
     max_upload_bytes: int
     max_unpacked_bytes: int
@@ -71,7 +77,6 @@ class Settings(QueueSettings, ObjectSettings):
     upload_s: int  #: how long an upload may take to begin
     download_s: int  #: how long an address of a result is good for
     default_wait_s: float
-    max_wait_s: float
     max_waiters: int
     max_streams: int
     request_threads: int  #: for requests that neither wait nor stream
@@ -105,7 +110,7 @@ class Settings(QueueSettings, ObjectSettings):
         return [hosts.of_url(url) for url in (self.s3_endpoint_url, self.s3_public_url) if url]
 
 
-S = TypeVar("S", QueueSettings, ObjectSettings, Settings)
+S = TypeVar("S", QueueSettings, ObjectSettings, ProxySettings, Settings)
 
 
 def load() -> Settings:
@@ -178,6 +183,19 @@ def load_only(kind: type[S]) -> S:
     return kind(**{name: value for name, value in values.items() if name in wanted})
 
 
+def proxy() -> ProxySettings:
+    """What the proxy reads; raises SettingsInvalid, also where a file is not there."""
+    settings = load_only(ProxySettings)
+    for name, path in (("TLS_CERTIFICATE", settings.tls_certificate), ("TLS_KEY", settings.tls_key)):
+        if path is not None and ("$" in str(path) or not path.is_file()):
+            raise errors.SettingsInvalid(
+                f"COATCHECK_{name}={path} is no file (or has a $ in its name): give a PEM file, or unset it"
+            )
+    if (settings.tls_certificate is None) != (settings.tls_key is None):
+        raise errors.SettingsInvalid("COATCHECK_TLS_CERTIFICATE and COATCHECK_TLS_KEY go together: set both, or none")
+    return settings
+
+
 def database_url(name: str = "DATABASE_URL") -> str:
     """Only the database's address, for commands that need nothing else."""
     try:
@@ -192,7 +210,6 @@ def owner_url() -> str:
 
 
 def _read(env: environs.Env) -> dict[str, Any]:
-    positive = validate.Range(min=0, min_inclusive=False)
     values: dict[str, Any] = {
         "database_url": env.str("DATABASE_URL", validate=rules.DATABASE_URL),
         "redis_url": env.str("REDIS_URL", validate=rules.REDIS_URL),
@@ -213,6 +230,9 @@ def _read(env: environs.Env) -> dict[str, Any]:
             "provider": env.str("PROVIDER", "cpu", validate=validate.OneOf(PROVIDERS)),
             "onnx_threads": env.int("ONNX_THREADS", 0, validate=validate.Range(0, 256)),
             "max_body_bytes": env.int("MAX_BODY_BYTES", 4 * 2**20, validate=validate.Range(1024)),
+            "max_connections": env.int("MAX_CONNECTIONS", 256, validate=validate.Range(8, 4096)),
+            "tls_certificate": _path(env.str("TLS_CERTIFICATE", "")),
+            "tls_key": _path(env.str("TLS_KEY", "")),
             "max_batch_items": env.int("MAX_BATCH_ITEMS", 1000, validate=validate.Range(1)),
             "max_upload_bytes": env.int("MAX_UPLOAD_BYTES", 2**30, validate=validate.Range(1)),
             "max_unpacked_bytes": env.int("MAX_UNPACKED_BYTES", 8 * 2**30, validate=validate.Range(1)),
@@ -221,17 +241,17 @@ def _read(env: environs.Env) -> dict[str, Any]:
             "upload_s": env.int("UPLOAD_S", 900, validate=validate.Range(1, 86_400)),
             "download_s": env.int("DOWNLOAD_S", 3600, validate=validate.Range(1, 604_800)),
             "default_wait_s": env.float("DEFAULT_WAIT_S", 10.0, validate=validate.Range(0)),
-            "max_wait_s": env.float("MAX_WAIT_S", 30.0, validate=positive),
+            "max_wait_s": env.float("MAX_WAIT_S", 30.0, validate=rules.POSITIVE),
             "max_waiters": env.int("MAX_WAITERS", 32, validate=validate.Range(0)),
             "job_ttl_s": env.int("JOB_TTL_S", 86_400, validate=validate.Range(1, 10 * 365 * 86_400)),
-            "lease_s": env.float("LEASE_S", 20.0, validate=positive),
-            "heartbeat_s": env.float("HEARTBEAT_S", 5.0, validate=positive),
+            "lease_s": env.float("LEASE_S", 20.0, validate=rules.POSITIVE),
+            "heartbeat_s": env.float("HEARTBEAT_S", 5.0, validate=rules.POSITIVE),
             "run_timeout_s": env.int("RUN_TIMEOUT_S", 300, validate=validate.Range(1)),
             "max_run_timeout_s": env.int("MAX_RUN_TIMEOUT_S", 3600, validate=validate.Range(1)),
             "grace_s": env.float("GRACE_S", 20.0, validate=validate.Range(0)),
             "max_streams": env.int("MAX_STREAMS", 32, validate=validate.Range(0)),
             "request_threads": env.int("REQUEST_THREADS", 96, validate=validate.Range(1, 1024)),
-            "slice_s": env.float("SLICE_S", 5.0, validate=positive),
+            "slice_s": env.float("SLICE_S", 5.0, validate=rules.POSITIVE),
             "max_attempts": env.int("MAX_ATTEMPTS", 4, validate=validate.Range(1)),
             "max_losses": env.int("MAX_LOSSES", 3, validate=validate.Range(1)),
         }
@@ -240,17 +260,21 @@ def _read(env: environs.Env) -> dict[str, Any]:
 
 
 def _read_webhooks(env: environs.Env) -> dict[str, Any]:
-    positive = validate.Range(min=0, min_inclusive=False)
     return {
         "webhook_hosts": _listed(env.list("WEBHOOK_HOSTS", [], validate=rules.receivers)),
         "webhook_loopback": tuple(map(int, _listed(env.list("WEBHOOK_LOOPBACK", [], validate=rules.ports)))),
         "webhook_schedule": _listed(
             env.list("WEBHOOK_SCHEDULE", list(rules.SCHEDULE), subcast=float, validate=rules.delays)
         ),
-        "webhook_timeout_s": env.float("WEBHOOK_TIMEOUT_S", 15.0, validate=[positive, validate.Range(max=30)]),
+        "webhook_timeout_s": env.float("WEBHOOK_TIMEOUT_S", 15.0, validate=[rules.POSITIVE, validate.Range(max=30)]),
         "webhook_disable_s": env.int("WEBHOOK_DISABLE_S", 5 * 86_400, validate=validate.Range(1)),
         "webhook_senders": env.int("WEBHOOK_SENDERS", 64, validate=validate.Range(1, 512)),
     }
+
+
+def _path(given: str | None) -> Path | None:
+    """An empty one is unset, as compose passes on what is not there."""
+    return Path(given).resolve() if given else None
 
 
 def _listed(found: list[Any] | None) -> tuple[Any, ...]:

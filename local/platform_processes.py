@@ -8,7 +8,7 @@ import sys
 from collections.abc import Mapping
 from pathlib import Path
 
-from core import alive, errors
+from core import alive, errors, settings
 from core.settings import Settings
 from local import engines, proxy
 from local.child import Program
@@ -89,7 +89,7 @@ def door(state: State, env: Mapping[str, str]) -> list[Program]:
         answers=lambda: alive.asked(state.run, API_SOCKET, "/healthz"),
     )
     user, path = env["FLOWER_BASIC_AUTH"], {"PATH": env["PATH"]}
-    front = proxy.program(state.run, doors, proxy.limits(), flower_user=user, environ=path)
+    front = proxy.program(state.run, doors, settings.proxy(), flower_user=user, environ=path)
     # What it answers by itself, whatever is behind it.
     there = f"http://{doors.metrics_listen}/"
     return [api, dataclasses.replace(front, answers=lambda: alive.served(there) is not None)]

@@ -10,10 +10,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-import environs
-
-from core import errors
 from core.http import SAFE_HEADERS
+from core.settings import ProxySettings
 from local.child import Program
 from local.engines import package
 from local.state import write_private
@@ -21,6 +19,8 @@ from local.state import write_private
 TEMPLATE = Path(__file__).with_name("nginx.conf")
 #: Connections that are open at once, where the machine allows that many files.
 MOST_CONNECTIONS = 16_384
+#: How much longer than the longest wait the API may be silent.
+SPARE_S = 30
 #: Networks may have so many times what a key may have: there are many people behind one address.
 KEYS_PER_NETWORK = 4
 #: What nginx says by itself, as the API would have said it: status, code, message, and whether it may go well later.
@@ -69,17 +69,6 @@ _STORE = _Template("""\
 
 
 @dataclass(frozen=True)
-class Limits:
-    """What the door lets through, from the settings that a proxy reads."""
-
-    max_body_bytes: int
-    max_connections: int  #: requests of one key that are open at once
-    read_s: int  #: how long the API may be silent
-    certificate: Path | None
-    certificate_key: Path | None
-
-
-@dataclass(frozen=True)
 class Doors:
     """Where nginx listens, and what is behind; each `host:port`, or `unix:name` of a socket in its folder."""
 
@@ -93,49 +82,25 @@ class Doors:
     resolver: str | None = None  #: a DNS server that is asked every few seconds; else names are looked up at the start
 
 
-def limits() -> Limits:
-    """Read the environment; raises SettingsInvalid."""
-    env = environs.Env(eager=False)
-    with env.prefixed("COATCHECK_"):
-        max_body_bytes = env.int("MAX_BODY_BYTES", 4 * 2**20, validate=environs.validate.Range(1024))
-        max_connections = env.int("MAX_CONNECTIONS", 256, validate=environs.validate.Range(8, 4096))
-        max_wait_s = env.float("MAX_WAIT_S", 30.0)
-        # An empty one is unset, as compose passes on what is not there.
-        certificate, key = (
-            Path(given) if (given := env.str(name, "")) else None for name in ("TLS_CERTIFICATE", "TLS_KEY")
-        )
-    try:
-        env.seal()
-    except environs.EnvValidationError as error:
-        raise errors.SettingsInvalid(f"cannot start, fix these settings: {error}") from error
-    for name, path in (("COATCHECK_TLS_CERTIFICATE", certificate), ("COATCHECK_TLS_KEY", key)):
-        if path is not None and ("$" in str(path) or not path.is_file()):
-            raise errors.SettingsInvalid(
-                f"{name}={path} is no file (or has a $ in its name): give a PEM file, or unset it"
-            )
-    if (certificate is None) != (key is None):
-        raise errors.SettingsInvalid("COATCHECK_TLS_CERTIFICATE and COATCHECK_TLS_KEY go together: set both, or none")
-    files = (path.resolve() if path else None for path in (certificate, key))
-    return Limits(max_body_bytes, max_connections, int(max_wait_s) + 30, *files)
-
-
-def program(folder: Path, doors: Doors, allowed: Limits, *, flower_user: str, environ: Mapping[str, str]) -> Program:
+def program(
+    folder: Path, doors: Doors, settings: ProxySettings, *, flower_user: str, environ: Mapping[str, str]
+) -> Program:
     """nginx, whose configuration, sockets and temporary files lie in `folder`; `flower_user` is `name:password`."""
     # Names of folders in it are relative to where it runs.
-    write_private(folder / "nginx.conf", configuration(doors, allowed))
+    write_private(folder / "nginx.conf", configuration(doors, settings))
     write_private(folder / "flower.users", f"{flower_user.replace(':', ':{PLAIN}', 1)}\n")
     command = (str(_binary()), "-e", "stderr", "-p", f"{folder}/", "-c", "nginx.conf")
     return Program("proxy", command, environ, stop=signal.SIGQUIT, grace_s=5, unprivileged=True, cwd=folder)
 
 
-def configuration(doors: Doors, allowed: Limits) -> str:
+def configuration(doors: Doors, settings: ProxySettings) -> str:
     """The text of nginx.conf."""
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     connections = min(MOST_CONNECTIONS, files // 2) if files > 0 else MOST_CONNECTIONS
-    tls = " ssl" if allowed.certificate else ""
+    tls = " ssl" if settings.tls_certificate else ""
     certificate = (
-        f"        ssl_certificate {_quoted(allowed.certificate)};\n"
-        f"        ssl_certificate_key {_quoted(allowed.certificate_key)};\n"
+        f"        ssl_certificate {_quoted(settings.tls_certificate)};\n"
+        f"        ssl_certificate_key {_quoted(settings.tls_key)};\n"
         "        ssl_protocols TLSv1.2 TLSv1.3;"
     )
     certificate = certificate if tls else ""
@@ -145,13 +110,13 @@ def configuration(doors: Doors, allowed: Limits) -> str:
         facts,
         files=connections * 2,
         connections=connections,
-        max_body_bytes=allowed.max_body_bytes,
-        read_s=allowed.read_s,
-        per_key=allowed.max_connections,
-        per_network=allowed.max_connections * KEYS_PER_NETWORK,
+        max_body_bytes=settings.max_body_bytes,
+        read_s=int(settings.max_wait_s) + SPARE_S,
+        per_key=settings.max_connections,
+        per_network=settings.max_connections * KEYS_PER_NETWORK,
         resolver=f"    resolver {doors.resolver} valid=5s;" if doors.resolver else "",
         store=_STORE.substitute(facts) if doors.store_listen else "",
-        errors=_errors(max_body_bytes=allowed.max_body_bytes, per_key=allowed.max_connections),
+        errors=_errors(max_body_bytes=settings.max_body_bytes, per_key=settings.max_connections),
     )
 
 

@@ -17,7 +17,7 @@ from pathlib import Path
 import click
 
 from core import alive, settings
-from local import child, engines, environments, platform_processes, proxy, state, vigil
+from local import child, engines, environments, platform_processes, state, vigil
 from local.child import Child, Program
 from local.state import State, read_json, write_private
 
@@ -64,7 +64,7 @@ class Supervisor:
         os.environ.update(env)
         click.echo(f"  {platform_processes.receivers_here(self.state, settings.load())}")
         settings.owner_url()
-        if proxy.limits().certificate:
+        if settings.proxy().tls_certificate:
             raise StartFailed(
                 "COATCHECK_TLS_CERTIFICATE is for `coatcheck proxy`; what `up` starts is for this machine alone"
             )

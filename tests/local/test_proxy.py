@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import json
 import os
 import socket
@@ -14,14 +15,15 @@ from pathlib import Path
 
 import pytest
 
-from core import errors
+from core import errors, settings
 from core.http import SAFE_HEADERS
+from core.settings import ProxySettings
 from local import certificates, proxy
 from local.child import Child
 from local.state import free_port
 from tests.conftest import until
 
-LIMITS = proxy.Limits(max_body_bytes=100_000, max_connections=8, read_s=30, certificate=None, certificate_key=None)
+LIMITS = ProxySettings(max_body_bytes=100_000, max_wait_s=0, max_connections=8, tls_certificate=None, tls_key=None)
 
 
 @dataclass
@@ -101,7 +103,7 @@ def opened(tmp_path: Path) -> Iterator[Callable[..., Door]]:
     started: list[Child] = []
     listeners: list[Behind] = []
 
-    def start(limits: proxy.Limits = LIMITS, *, behind: bool = True) -> Door:
+    def start(limits: ProxySettings = LIMITS, *, behind: bool = True) -> Door:
         ports: list[int] = []
         while len(ports) < 3:
             ports.append(free_port(ports))
@@ -242,6 +244,14 @@ def test_no_key_is_in_the_log_of_the_proxy(opened: Callable[..., Door], tmp_path
     assert ONE[4:] not in log
 
 
+@pytest.mark.parametrize("name", ["X-Model-Version", "Idempotency-Key", "Prefer", "Last-Event-ID"])
+def test_what_would_be_dropped_on_the_way_is_refused(opened: Callable[..., Door], name: str) -> None:
+    door = opened()
+    assert door.ask(*GET, KEY, f"{name}: é")[0] == 400
+    assert door.behind.seen == []
+    assert door.ask(*GET, KEY, f"{name}: e")[0] == 200
+
+
 @pytest.mark.parametrize("line", ["TRACE / HTTP/1.1", "GET /-/503 HTTP/1.1", "GET /metrics HTTP/1.1", "GET / HTTP/1.1"])
 def test_what_the_door_says_by_itself_is_as_safe_as_what_the_api_says(opened: Callable[..., Door], line: str) -> None:
     status, headers, body = opened(behind=False).ask(line, "Host: a")
@@ -322,7 +332,7 @@ def test_nothing_of_flower_is_shown_without_its_password(opened: Callable[..., D
 
 def test_with_a_certificate_it_speaks_tls_and_nothing_else(opened: Callable[..., Door], tmp_path: Path) -> None:
     made = certificates.ensure(tmp_path / "tls")
-    door = opened(proxy.Limits(100_000, 8, 30, made.certificate, made.key))
+    door = opened(dataclasses.replace(LIMITS, tls_certificate=made.certificate, tls_key=made.key))
     context = ssl.create_default_context(cafile=str(made.authority))
     with context.wrap_socket(door.connect(), server_hostname="127.0.0.1") as sock:
         assert sock.version() in ("TLSv1.2", "TLSv1.3")
@@ -346,4 +356,4 @@ def test_a_wrong_setting_of_the_door_is_named(
     for name, value in env.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(errors.SettingsInvalid, match=sentence):
-        proxy.limits()
+        settings.proxy()
