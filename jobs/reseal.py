@@ -85,7 +85,7 @@ def steps(engine: sqlalchemy.Engine, seal: Seal) -> Iterator[Tally]:
 
 
 def _read(engine: sqlalchemy.Engine, select: sqlalchemy.TextClause, after: Any) -> list[sqlalchemy.Row[Any]]:
-    names = {"after": after, "limit": LIMIT} | ({"kinds": list(source.KINDS)} if select is _JOBS else {})
+    names = {"after": after, "limit": LIMIT, "kinds": list(source.KINDS)}
     with engine.connect() as connection:
         return list(connection.execute(select, names))
 
