@@ -51,7 +51,9 @@ class Receivers:
             return receiver
         if (receiver.scheme, receiver.port) != ("https", 443):
             raise errors.InvalidInput.field(
-                field, "must be https, on port 443, or of a host that COATCHECK_WEBHOOK_HOSTS lists"
+                field,
+                "must be https, on port 443, or of a host that COATCHECK_WEBHOOK_HOSTS lists, or at a port of this "
+                "machine that COATCHECK_WEBHOOK_LOOPBACK names",
             )
         # Numbers in any of the ways that C reads them (127.1, 0177.0.0.1, 2130706433): no name is asked for.
         try:

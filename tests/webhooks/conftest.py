@@ -87,6 +87,8 @@ class Receiver:
 class _Server(http.server.ThreadingHTTPServer):
     daemon_threads = True
     block_on_close = False
+    #: Of five, the sixth of many senders at once would wait a second or more to be let in.
+    request_queue_size = 128
     receiver: Receiver
 
     def handle_error(self, *_: object) -> None:

@@ -58,7 +58,8 @@ def test_two_senders_share_the_work_and_call_nobody_twice(
 ) -> None:
     tenant.endpoint(receiver.url, "job.canceled")
     owed(platform, tenant, 400)
-    threads = [threading.Thread(target=new_courier(hasty).drain) for _ in range(3)]
+    patient = dataclasses.replace(hasty, webhook_timeout_s=30.0)
+    threads = [threading.Thread(target=new_courier(patient).drain) for _ in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:
