@@ -100,14 +100,14 @@ class Attempts:
         if "failed_of" in inputs:
             earlier = progress.chunks(self.engine, uuid.UUID(inputs["failed_of"]))
             header = rows.header(self.store, earlier[0].inputs) if earlier else None
-            found = again.failed(self.store, earlier)
+            found = again.failed(self.store, manifest, earlier)
             return plan.make_again(self.store, held, found, header, key=key, max_batch=manifest.max_batch)
         return plan.make(
             self.store,
             held,
             self.sources.open(held.job),
             form=inputs["format"],
-            fields=[field.name for field in manifest.fields],
+            fields=manifest.fields,
             key=key,
             max_batch=manifest.max_batch,
             max_bytes=self.settings.max_unpacked_bytes,

@@ -18,14 +18,17 @@ from inference.decoders.mono import DONE, RATE
 RATES = range(1_000, 768_001)
 #: A few megabytes of FLAC can be weeks of silence.
 MAX_HOURS, MAX_CHANNELS = 24, 32
-FORMATS = frozenset({"WAV", "WAVEX", "FLAC"})
+#: RF64 (EBU Tech 3306) is a WAV that may be over 4 GiB.
+FORMATS = frozenset({"WAV", "WAVEX", "RF64", "FLAC"})
 #: A block is so many seconds at most, and so many samples of all channels together: what bounds memory, and the time
 #: between two looks at the interrupt.
 BLOCK_S = 8
 BLOCK_SAMPLES = 2**18
 
-#: libsndfile quietly reads a WAV to the end of the file, and says in its log what the header had promised.
-_CUT_SHORT = re.compile(r"^data : (\d+) \(should be (\d+)\)", re.MULTILINE)
+#: libsndfile quietly reads a WAV to the end of the file, and says in its log what the header had promised; of an
+#: RF64, by its frames.
+_CUT_SHORT = re.compile(r"^data : (?P<promised>\d+) \(should be (?P<there>\d+)\)", re.MULTILINE)
+_CUT_SHORT_RF64 = re.compile(r"frame count (?P<there>\d+) does not match value from 'ds64' chunk of (?P<promised>\d+)")
 #: What programs that write into a pipe promise, as they cannot know: from here up to 2^32 - 1.
 _ENDLESS = 0x7FFFF000
 #: The length of a FLAC that does not know it.
@@ -73,10 +76,11 @@ def _check(sound: soundfile.SoundFile) -> None:
         raise errors.InputUnreadable("The file holds no samples")
     if sound.frames > MAX_HOURS * 3600 * sound.samplerate:
         raise errors.InputTooLarge(f"The file is longer than {MAX_HOURS} hours")
-    if (found := _CUT_SHORT.search(sound.extra_info)) is not None:
-        promised, there = map(int, found.groups())
-        if there < promised < _ENDLESS:
-            raise errors.InputUnreadable(f"The file is cut short: {there} of {promised} bytes of samples")
+    for pattern, unit, endless in ((_CUT_SHORT, "bytes of samples", _ENDLESS), (_CUT_SHORT_RF64, "frames", _UNKNOWN)):
+        if (found := pattern.search(sound.extra_info)) is not None:
+            there, promised = int(found["there"]), int(found["promised"])
+            if there < promised < endless:
+                raise errors.InputUnreadable(f"The file is cut short: {there} of {promised} {unit}")
 
 
 if __name__ == "__main__":

@@ -5,13 +5,15 @@ from __future__ import annotations
 import csv
 import errno
 import io
+import itertools
 import tempfile
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import IO, Any, TypeVar
 
 from core import errors
-from jobs.bulk import rows
+from inference.manifest import Field
+from jobs.bulk import rows, table
 from jobs.bulk.unpack import PIECE, unpacked
 from jobs.lease import Held
 from storage.objects import Store
@@ -54,7 +56,7 @@ def make(
     source: Iterator[bytes],
     *,
     form: str,
-    fields: Collection[str],
+    fields: Sequence[Field],
     key: str,
     max_batch: int,
     max_bytes: int,
@@ -159,9 +161,9 @@ def _write(file: IO[bytes], piece: bytes) -> None:
         raise errors.Unavailable("The worker's disk is full") from error
 
 
-def _cut(lines: _Lines, form: str, fields: Collection[str], *, most: int) -> tuple[int | None, list[Span]]:
+def _cut(lines: _Lines, form: str, fields: Sequence[Field], *, most: int) -> tuple[int | None, list[Span]]:
     """How long a CSV's header is, and the file's rows in spans of so many; raises InputUnreadable, InputTooLarge."""
-    records = _csv(lines) if form == "csv" else _jsonl(lines)
+    records = _csv(lines, fields) if form == "csv" else _jsonl(lines, fields)
     header_end = _header_end(lines, next(records, ([], 0))[0], fields) if form == "csv" else None
     spans: list[Span] = []
     start, line, count = lines.offset, lines.number + 1, 0
@@ -180,22 +182,13 @@ def _cut(lines: _Lines, form: str, fields: Collection[str], *, most: int) -> tup
     return header_end, spans
 
 
-def _header_end(lines: _Lines, header: Sequence[str], fields: Collection[str]) -> int:
+def _header_end(lines: _Lines, header: Sequence[str], fields: Sequence[Field]) -> int:
     """How many bytes the first line takes; raises InputUnreadable, InputTooLarge."""
     if lines.offset > MAX_HEADER:
         issue = f"The first line of a CSV is longer than {MAX_HEADER} bytes"
         raise errors.InputTooLarge(issue, details={"line": 1, "limit": MAX_HEADER})
-    _check_header(header, fields)
+    table.check_columns(header, fields)
     return lines.offset
-
-
-def _check_header(header: Sequence[str], fields: Collection[str]) -> None:
-    """Raises InputUnreadable."""
-    if len(set(header)) != len(header) or not all(header):
-        raise errors.InputUnreadable("The first line of a CSV must name its columns, each once")
-    if not set(header) & set(fields):
-        named = ", ".join(header)[:200]
-        raise errors.InputUnreadable(f"The first line names no field of the model ({', '.join(fields)}), but: {named}")
 
 
 class _Lines:
@@ -226,18 +219,33 @@ class _Lines:
 Record = tuple[list[str], int]
 
 
-def _jsonl(lines: _Lines) -> Iterator[Record]:
+def _jsonl(lines: _Lines, fields: Sequence[Field]) -> Iterator[Record]:
     for line in lines:
+        if lines.number == 1:
+            _check_first(line.strip(), fields)
         lines.end_row()
         yield [], int(not line.isspace())
 
 
-def _csv(lines: _Lines) -> Iterator[Record]:
+def _check_first(line: bytes, fields: Sequence[Field]) -> None:
+    """What would be wrong with every line is told once; raises InputUnreadable."""
+    if line in (b"[", b"{") or line.startswith(b"[{"):
+        raise errors.InputUnreadable("The file is one JSON document; it must hold one JSON object on each line")
+    if not line.startswith((b"{", b"[")) and table.names_a_field(line, [field.name for field in fields]):
+        raise errors.InputUnreadable("The file is a CSV, but was handed in as JSONL: say format csv, or text/csv")
+
+
+def _csv(lines: _Lines, fields: Sequence[Field]) -> Iterator[Record]:
     try:
-        for record, _ in rows.records(lines):
+        read = iter(lines)
+        first = next(read, b"")
+        mark = table.separator(first, [field.name for field in fields])
+        for record, _ in table.records(itertools.chain([first], read), mark):
             lines.end_row()
             yield record, int(bool(record))
     except UnicodeDecodeError as error:
-        raise errors.InputUnreadable(f"Line {lines.number} is not UTF-8") from error
+        raise errors.InputUnreadable(
+            f"Line {lines.number} is not UTF-8; spreadsheets save it as 'CSV UTF-8'"
+        ) from error
     except csv.Error as error:
         raise errors.InputUnreadable(f"The row on line {lines.first} is not CSV: {error}") from error

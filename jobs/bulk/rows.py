@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import csv
 import io
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,12 +12,13 @@ import orjson
 from core import errors, strict_json
 from inference import schema
 from inference.manifest import Manifest
+from jobs.bulk import table
+from jobs.bulk.table import ID
 from storage.objects import Store
 
-ID = "id"
 MAX_ID = 256
 #: The longest row, in bytes; a request body is not longer either.
-MAX_ROW = 4 << 20
+MAX_ROW = table.MAX_CELL
 
 
 @dataclass(slots=True)
@@ -36,18 +36,19 @@ def read(store: Store, manifest: Manifest, chunk: Mapping[str, Any]) -> Iterator
 
     A chunk of rows that are answered again says in `lines` where each was at first.
     """
-    data, names = _data(store, chunk), header(store, chunk)
-    records = _jsonl(data, chunk["line"]) if names is None else _csv(data, chunk["line"], _columns(names), manifest)
+    data, first = _data(store, chunk), header(store, chunk)
+    records = _jsonl(data, chunk["line"]) if first is None else _csv(data, chunk["line"], first, manifest)
     return _rows(records, manifest, iter(chunk["lines"] or ()))
 
 
-def raw(store: Store, chunk: Mapping[str, Any]) -> Iterator[tuple[int, bytes]]:
+def raw(store: Store, manifest: Manifest, chunk: Mapping[str, Any]) -> Iterator[tuple[int, bytes]]:
     """Every row of a chunk as it was written, by its line; raises InputChanged, Unavailable."""
-    data, lines = _data(store, chunk), iter(chunk["lines"] or ())
-    if chunk["header_end"] is None:
+    data, first, lines = _data(store, chunk), header(store, chunk), iter(chunk["lines"] or ())
+    if first is None:
         found = _lines(data, chunk["line"])
     else:
-        found = ((line, text) for line, _, text in _csv_records(data, chunk["line"]))
+        mark = table.separator(first, _names(manifest))
+        found = ((line, text) for line, _, text in _csv_records(data, chunk["line"], mark))
     return ((next(lines, line), text.rstrip(b"\r\n")) for line, text in found)
 
 
@@ -56,17 +57,6 @@ def header(store: Store, chunk: Mapping[str, Any]) -> bytes | None:
     if chunk["header_end"] is None:
         return None
     return store.read_range(chunk["key"], chunk["etag"], 0, chunk["header_end"])
-
-
-def records(lines: Iterable[bytes]) -> Iterator[tuple[list[str], int]]:
-    """Records of a CSV (RFC 4180), which may go over several lines, each with how many lines were read by its end.
-
-    A line ends with a newline, and with nothing else. Raises csv.Error, UnicodeDecodeError.
-    """
-    csv.field_size_limit(MAX_ROW)
-    reader = csv.reader((line.decode() for line in lines), strict=True)
-    for record in reader:
-        yield record, reader.line_num
 
 
 def answer(row: Row, **said: Any) -> bytes:
@@ -91,15 +81,15 @@ def _data(store: Store, chunk: Mapping[str, Any]) -> bytes:
     return store.read_range(chunk["key"], chunk["etag"], chunk["start"], chunk["end"])
 
 
-def _columns(text: bytes) -> list[str]:
-    return next(records(io.BytesIO(text)))[0]
+def _names(manifest: Manifest) -> list[str]:
+    return [field.name for field in manifest.fields]
 
 
-def _csv_records(data: bytes, first: int) -> Iterator[tuple[int, list[str], bytes]]:
+def _csv_records(data: bytes, first: int, mark: str) -> Iterator[tuple[int, list[str], bytes]]:
     """Each with the line it starts on, and as it was written."""
     lines = io.BytesIO(data).readlines()
     before = 0
-    for record, count in records(lines):
+    for record, count in table.records(lines, mark):
         if record:
             yield first + before, record, b"".join(lines[before:count])
         before = count
@@ -127,42 +117,25 @@ def _jsonl(data: bytes, first: int) -> Iterator[tuple[Row, Any]]:
             yield Row(number), errors.InvalidInput.field("row", str(error))
 
 
-def _csv(data: bytes, first: int, columns: Sequence[str], manifest: Manifest) -> Iterator[tuple[Row, Any]]:
+def _csv(data: bytes, first: int, header: bytes, manifest: Manifest) -> Iterator[tuple[Row, Any]]:
     types = {field.name: field.type for field in manifest.fields}
-    for number, record, _ in _csv_records(data, first):
+    mark = table.separator(header, types)
+    columns, _ = next(table.records(io.BytesIO(header), mark))
+    for number, record, _ in _csv_records(data, first, mark):
         row = Row(number)
         if len(record) != len(columns):
             issue = f"has {len(record)} columns, but the first line of the file has {len(columns)}"
             yield row, errors.InvalidInput.field("row", issue)
             continue
-        # A CSV has no types and no null: an empty cell is a field that was left out.
-        cells = {name: _typed(cell, types.get(name)) for name, cell in zip(columns, record, strict=True) if cell}
-        yield row, cells
-
-
-def _typed(cell: str, kind: str | None) -> Any:
-    """A cell as its field's type; one that is not stays text, and the schema says what is wrong with it."""
-    # Python would also read 1_000 and other scripts' digits.
-    if not cell.isascii() or "_" in cell:
-        return cell
-    try:
-        return _CELLS[kind](cell) if kind in _CELLS else cell
-    except (ValueError, KeyError):
-        return cell
-
-
-_CELLS: Mapping[str | None, Callable[[str], Any]] = {
-    "number": float,
-    "integer": int,
-    "boolean": {"true": True, "false": False}.__getitem__,
-}
+        # A CSV has no null: an empty cell is a field that was left out.
+        yield row, {n: table.typed(cell, types.get(n), mark) for n, cell in zip(columns, record, strict=True) if cell}
 
 
 def _check(row: Row, raw: Any, manifest: Manifest) -> None:
     if not isinstance(raw, dict):
         row.error = errors.InvalidInput.field("row", "must be a JSON object")
         return
-    if ID not in {field.name for field in manifest.fields}:
+    if ID not in _names(manifest):
         given = raw.pop(ID, None)
         if isinstance(given, bool) or not isinstance(given, (str, int, type(None))) or len(str(given)) > MAX_ID:
             row.error = errors.InvalidInput.field(

@@ -33,9 +33,9 @@ def test_it_is_read_by_its_header_with_the_fields_types(
 
 
 def test_one_that_names_no_field_of_the_model_says_what_it_names(client: Client, upload: Send, work: Run) -> None:
-    job_id = submit(client, upload(b"id;text\n1;x\n", "text/csv"))
+    job_id = submit(client, upload(b"id|text\n1|x\n", "text/csv"))
     work()
-    assert "id;text" in show(client, job_id)["error"]["message"]
+    assert "id|text" in show(client, job_id)["error"]["message"]
 
 
 def test_a_long_cell_spoils_its_own_row_as_a_long_line_does(client: Client, upload: Send, work: Run) -> None:

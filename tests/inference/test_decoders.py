@@ -185,15 +185,19 @@ def test_a_tiff_whose_pages_lead_back_to_the_first_is_refused(page: Callable[[by
         page(bytes(data), number=2)
 
 
+#: A new process starts with the peak of the one that started it: so one that is small starts the decoder.
+_PEAK = """
+import os, resource, subprocess, sys
+command = [sys.executable, "-m", sys.argv[1], str(os.getpid()), *sys.argv[2:]]
+subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
+print(resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss)
+"""
+
+
 def peak_mib(decoder: str, path: Path, *asked: int) -> float:
     """What a decoder took at most."""
-    arguments = map(str, (os.getpid(), path, *asked))
-    command = [sys.executable, "-m", f"inference.decoders.{decoder}", *arguments]
-    process = subprocess.Popen(command, cwd=ROOT, stdout=subprocess.DEVNULL)
-    _, status, usage = os.wait4(process.pid, 0)
-    process.returncode = status
-    assert status == 0
-    return usage.ru_maxrss / 1024
+    command = [sys.executable, "-c", _PEAK, f"inference.decoders.{decoder}", str(path), *map(str, asked)]
+    return int(subprocess.run(command, cwd=ROOT, capture_output=True, check=True).stdout) / 1024
 
 
 @pytest.mark.parametrize(

@@ -32,9 +32,9 @@ def listener() -> Listener:
 
 @pytest.fixture
 def listen(listener: Listener) -> Listen:
-    def run(path: Path, progress: Callable[[float], None] = lambda _: None, **inputs: Any) -> dict[str, Any]:
-        checked = schema.validate_inputs(listener.bundle.manifest, inputs)
-        return listener.answer(path, checked, progress=progress, interrupt=Interrupt())
+    def run(path: Path, progress: Callable[[float], None] = lambda _: None, **asked: Any) -> dict[str, Any]:
+        inputs = schema.validate_inputs(listener.bundle.manifest, asked)
+        return listener.answer(path, inputs, progress=progress, interrupt=Interrupt())
 
     return run
 
@@ -253,7 +253,7 @@ def test_a_file_that_cannot_be_decoded_is_refused(
         listen(sound)
 
 
-@pytest.mark.parametrize("form", ["AIFF", "OGG", "RF64", "AU"])
+@pytest.mark.parametrize("form", ["AIFF", "OGG", "W64", "AU"])
 def test_other_formats_are_refused(listen: Listen, golden: np.ndarray, tmp_path: Path, form: str) -> None:
     soundfile.write(tmp_path / "sound.wav", golden, RATE, format=form)
     with pytest.raises(errors.InputUnreadable, match="must be WAV or FLAC"):
@@ -285,3 +285,14 @@ def test_a_sample_that_is_no_number_is_refused(
     soundfile.write(tmp_path / "sound.wav", samples, RATE, subtype="FLOAT")
     with pytest.raises(errors.InputUnreadable, match="not finite"):
         listen(tmp_path / "sound.wav")
+
+
+def test_a_wav_for_more_than_four_gigabytes_is_heard_as_any_other(
+    listen: Listen, sound: Path, golden: np.ndarray, tmp_path: Path
+) -> None:
+    path = tmp_path / "sound.rf64"
+    soundfile.write(path, golden, RATE, format="RF64", subtype="PCM_16")
+    assert listen(path) == listen(sound)
+    path.write_bytes(path.read_bytes()[:-1000])
+    with pytest.raises(errors.InputUnreadable, match="cut short"):
+        listen(path)
