@@ -18,7 +18,8 @@ CoatcheckError
 ├── JobStateConflict        the job is past the point where this is possible
 ├── BundleInvalid           a model bundle that must not be served
 ├── ModelError              the model failed on this input
-│   └── ModelInterrupted    the run was ended from outside
+│   ├── ModelInterrupted    the run was ended from outside
+│   └── OutOfMemory         the model asked for more than there was            (retryable)
 ├── TimedOut                the run took longer than the job allows
 ├── JobFailed               the job ended without a result, for no fault of its input
 ├── SecretLost              sealed under a key that is not here, or for another place
@@ -147,6 +148,10 @@ class ModelError(CoatcheckError, code="MODEL_ERROR"):
 
 class ModelInterrupted(ModelError):
     """The run was ended early"""
+
+
+class OutOfMemory(ModelError, retryable=True):
+    """There was not enough memory for this input"""
 
 
 class TimedOut(CoatcheckError, code="TIMED_OUT"):

@@ -35,8 +35,8 @@ class Listener(FileModel):
         if sorted(field.name for field in bundle.manifest.fields) != sorted(PARAMETERS):
             raise errors.BundleInvalid(f"model.yaml of {bundle.manifest.name}: fields must be {', '.join(PARAMETERS)}")
 
-    def answer(
-        self, path: Path, inputs: Mapping[str, Any], *, progress: Callable[[float], None], interrupt: Interrupt
+    def _answer(
+        self, path: Path, inputs: Mapping[str, Any], progress: Callable[[float], None], interrupt: Interrupt
     ) -> dict[str, Any]:
         """The segments of speech in a WAV or FLAC file."""
         finder, length = Finder(**inputs), 0
@@ -59,12 +59,9 @@ class Listener(FileModel):
         """The probability of speech in each frame, and the state after the last one."""
         if not len(frames):
             return np.zeros(0, np.float32), h, c
-        inputs = {"input": frames, "h": h, "c": c}
-        with self._running(interrupt):
-            probabilities, h, c = self._session.run(["speech_probs", "hn", "cn"], inputs, interrupt.options)
-        if not np.isfinite(probabilities).all():
-            raise self._not_finite()
-        return probabilities, h, c
+        given = self._session.run(["speech_probs", "hn", "cn"], {"input": frames, "h": h, "c": c}, interrupt.options)
+        probabilities = self._floats("speech_probs", given[0], len(frames))
+        return probabilities, self._floats("hn", given[1], *STATE), self._floats("cn", given[2], *STATE)
 
 
 def _frames(samples: Samples) -> tuple[Samples, Samples]:

@@ -23,6 +23,7 @@ from inference.lines import Floats
 from inference.opened import FileModel
 
 PARAMETERS = ("dpi", "min_confidence")
+OUTPUT = "fetch_name_0"
 #: Of a page, to find its lines: a small one is enlarged to its shortest side, a large one reduced to its longest.
 SHORTEST, LONGEST, MULTIPLE = 736, 2000, 32
 #: Of a line as it is read; a longer one is squeezed.
@@ -39,7 +40,7 @@ class Reader(FileModel):
     """A bundle with two sessions: `detect` says which pixels of [1, 3, height, width] are text, `recognize` which
     characters follow each other in the line [1, 3, HEIGHT, width]."""
 
-    OUTPUTS = frozenset({"fetch_name_0"})
+    OUTPUTS = frozenset({OUTPUT})
 
     def __init__(
         self, bundle: Bundle, detect: onnxruntime.InferenceSession, recognize: onnxruntime.InferenceSession
@@ -57,8 +58,8 @@ class Reader(FileModel):
         if recognize.get_outputs()[0].shape[-1] != len(self._characters):
             raise errors.BundleInvalid("recognize.onnx must give two classes more than its metadata has characters")
 
-    def answer(
-        self, path: Path, inputs: Mapping[str, Any], *, progress: Callable[[float], None], interrupt: Interrupt
+    def _answer(
+        self, path: Path, inputs: Mapping[str, Any], progress: Callable[[float], None], interrupt: Interrupt
     ) -> dict[str, Any]:
         """The lines of text on every page of a PNG, JPEG, TIFF or PDF."""
         found: list[dict[str, Any]] = []
@@ -119,10 +120,9 @@ class Reader(FileModel):
     def _run(self, session: onnxruntime.InferenceSession, image: Image.Image, interrupt: Interrupt) -> Floats:
         # The networks learned from pixels in blue, green, red.
         pixels = np.asarray(image, np.float32)[:, :, ::-1].transpose(2, 0, 1)[None] / 127.5 - 1
-        with self._running(interrupt):
-            likely: Floats = session.run(None, {"x": np.ascontiguousarray(pixels)}, interrupt.options)[0][0]
-        if not np.isfinite(likely).all():
-            raise self._not_finite()
+        [given] = session.run([OUTPUT], {"x": np.ascontiguousarray(pixels)}, interrupt.options)
+        found = (1, image.height, image.width) if session is self._detect else (None, len(self._characters))
+        likely: Floats = self._floats(OUTPUT, given, 1, *found)[0]
         return likely
 
 

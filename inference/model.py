@@ -16,7 +16,7 @@ from inference import threads as cpus
 from inference.audio import Listener
 from inference.bundle import Bundle
 from inference.interrupt import Interrupt
-from inference.opened import FileModel, Opened
+from inference.opened import FileModel, Floats, Opened
 
 PROBABILITIES = "probabilities"
 
@@ -45,14 +45,13 @@ class Model(Opened):
 
     def predict(self, rows: Sequence[Mapping[str, Any]], interrupt: Interrupt | None = None) -> list[Prediction]:
         """Predict validated rows as one batch; raises ModelInterrupted if that was asked for, else ModelError."""
-        with self._running(interrupt):
+        with self._answering(interrupt):
             inputs = self._kind.encode(rows)
-            matrix = self._session.run([PROBABILITIES], inputs, interrupt.options if interrupt else None)[0]
-        if not np.isfinite(matrix).all():
-            raise self._not_finite()
-        return self._predictions(rows, matrix)
+            [given] = self._session.run([PROBABILITIES], inputs, interrupt.options if interrupt else None)
+            matrix = self._floats(PROBABILITIES, given, len(rows), len(self.bundle.manifest.labels))
+            return self._predictions(rows, matrix)
 
-    def _predictions(self, rows: Sequence[Mapping[str, Any]], matrix: np.ndarray[Any, Any]) -> list[Prediction]:
+    def _predictions(self, rows: Sequence[Mapping[str, Any]], matrix: Floats) -> list[Prediction]:
         labels, threshold = self.bundle.manifest.labels, self.bundle.manifest.threshold_field
         best = matrix.argmax(axis=1).tolist()
         found = []

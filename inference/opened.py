@@ -3,16 +3,25 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
+import numpy as np
 import onnxruntime
+import structlog
 
 from core import errors
 from inference.bundle import Bundle
 from inference.interrupt import Interrupt
+
+Floats = np.ndarray[Any, np.dtype[np.floating[Any]]]
+
+#: What ONNX Runtime says may quote the whole graph.
+MAX_SAID = 500
+
+log = structlog.get_logger()
 
 
 class Opened:
@@ -34,28 +43,70 @@ class Opened:
         return set.intersection(*({item.name for item in session.get_outputs()} for session in self._sessions))
 
     @contextmanager
-    def _running(self, interrupt: Interrupt | None) -> Iterator[None]:
-        """What goes wrong within is ModelInterrupted if that was asked for, else ModelError."""
+    def _answering(self, interrupt: Interrupt | None) -> Iterator[None]:
+        """Around all that a model does for one answer: whatever goes wrong within is ModelInterrupted if that was asked
+        for, else ModelError, which names no more than the class; what was said is in the log, and in `__cause__`."""
+        name = self.bundle.manifest.name
         try:
             yield
+        except errors.CoatcheckError:
+            raise
         except Exception as error:
             if interrupt is not None and interrupt.is_set:
                 raise errors.ModelInterrupted from error
-            raise errors.ModelError(f"{self.bundle.manifest.name} failed: {type(error).__name__}") from error
+            # Where ONNX Runtime was called from says nothing; of code of a kind it says all.
+            own = not type(error).__module__.startswith("onnxruntime")
+            log.warning("model_failed", model=name, error=said(error), exc_info=own)
+            if isinstance(error, MemoryError):
+                raise errors.OutOfMemory(f"{name} has not enough memory for this input") from error
+            raise errors.ModelError(f"{name} failed: {type(error).__name__}") from error
 
-    def _not_finite(self) -> errors.ModelError:
-        return errors.ModelError(f"{self.bundle.manifest.name} gave a number that is not finite")
+    def _floats(self, output: str, given: object, *shape: int | None) -> Floats:
+        """What the graph gave, if it is finite floats of this shape, None for any size; raises ModelError saying what
+        it is instead."""
+        name = self.bundle.manifest.name
+        if not isinstance(given, np.ndarray) or given.dtype.kind != "f" or not _fits(given.shape, shape):
+            sizes = ", ".join("*" if size is None else str(size) for size in shape)
+            raise errors.ModelError(f"{name} gave '{output}' as {_described(given)}, but must give floats [{sizes}]")
+        if not np.isfinite(given).all():
+            raise errors.ModelError(f"{name} gave '{output}' with a number that is not finite")
+        return given
 
 
 class FileModel(Opened, ABC):
     """A model whose input is a whole file, with the manifest's fields as parameters."""
 
-    @abstractmethod
     def answer(
         self, path: Path, inputs: Mapping[str, Any], *, progress: Callable[[float], None], interrupt: Interrupt
     ) -> dict[str, Any]:
         """What is in the file, under validated parameters, in bounded memory.
 
-        `progress` hears fractions up to 1.0. Raises InputUnreadable, InputTooLarge, ModelError, and ModelInterrupted
-        if that was asked for.
+        `progress` hears fractions up to 1.0. Raises InputUnreadable, InputTooLarge, Unavailable, ModelError, and
+        ModelInterrupted if that was asked for.
         """
+        with self._answering(interrupt):
+            return self._answer(path, inputs, progress, interrupt)
+
+    @abstractmethod
+    def _answer(
+        self, path: Path, inputs: Mapping[str, Any], progress: Callable[[float], None], interrupt: Interrupt
+    ) -> dict[str, Any]:
+        """The same; what else it raises is the model's own failure."""
+
+
+def said(error: BaseException) -> str:
+    """What an error says, on one line of at most MAX_SAID characters."""
+    text = " ".join(str(error).split()) or type(error).__name__
+    return text if len(text) <= MAX_SAID else f"{text[:MAX_SAID]}…"
+
+
+def _fits(shape: Sequence[int], wanted: Sequence[int | None]) -> bool:
+    return len(shape) == len(wanted) and all(want in (None, size) for size, want in zip(shape, wanted, strict=True))
+
+
+def _described(given: object) -> str:
+    if isinstance(given, np.ndarray):
+        return f"{'text' if given.dtype.kind in 'OU' else given.dtype} {list(given.shape)}"
+    if isinstance(given, list) and given:
+        return f"a list of {type(given[0]).__name__}"
+    return f"a {type(given).__name__}"

@@ -124,7 +124,7 @@ def _marshmallow(field: Field) -> fields.Field[Any]:
     messages: dict[str, Any] = {
         "required": "is required",
         "null": "must not be null",
-        "invalid": f"must be a {field.type}",
+        "invalid": f"must be {'an' if field.type == 'integer' else 'a'} {field.type}",
     }
     extra: dict[str, Any] = {} if field.required else {"load_default": field.default}
     return _TYPES[field.type](required=field.required, validate=rules, error_messages=messages, **extra)
@@ -134,7 +134,8 @@ def _length(field: Field, value: str) -> None:
     if field.max_length is not None and len(value) > field.max_length:
         raise ma.ValidationError(f"exceeds maximum length of {field.max_length} characters")
     if field.min_length is not None and len(value.strip()) < field.min_length:
-        raise ma.ValidationError(f"must have at least {field.min_length} character(s) that are not white space")
+        least = f"must have at least {field.min_length} characters, without the white space around them"
+        raise ma.ValidationError("must not be blank" if field.min_length == 1 else least)
 
 
 def _range(field: Field, value: float) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import errno
 import functools
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+import orjson
 import sqlalchemy
 import structlog
 
@@ -49,6 +51,13 @@ class Attempts:
             return [Outcome(item, error=error) for item in held]
         except database.OUTAGES:
             return [Outcome(item, error=database.unavailable()) for item in held]
+        except Exception as error:
+            # The one place for what nobody foresaw: without it the worker would be declared lost, again and again.
+            log.exception("attempt_broke", job_ids=[str(item.job.id) for item in held])
+            if len(held) == 1:
+                return [Outcome(held[0], error=_unforeseen(error))]
+            # Whose fault it is, nobody knows: each by itself.
+            return [outcome for item in held for outcome in self.run([item])]
 
     def _run(self, held: Sequence[Held]) -> list[Outcome]:
         job = held[0].job
@@ -74,7 +83,11 @@ class Attempts:
         job = outcome.held.job
         if outcome.result is None or (job.kind == Kind.PREDICT and not isinstance(job.inputs, list)):
             return outcome
-        body = database.dumps(outcome.result).encode()
+        try:
+            body = database.dumps(outcome.result).encode()
+        except orjson.JSONEncodeError as error:
+            refused = errors.ModelError(f"The result cannot be written as JSON: {error}")
+            return dataclasses.replace(outcome, result=None, error=refused)
         if len(body) <= LARGE_BYTES:
             return outcome
         key = f"{run.folder(job.id)}{job.attempt}.json"
@@ -112,3 +125,12 @@ class Attempts:
             max_batch=manifest.max_batch,
             max_bytes=self.settings.max_unpacked_bytes,
         )
+
+
+def _unforeseen(error: Exception) -> errors.CoatcheckError:
+    """What the machine lacks it may have at the next attempt; all else would go wrong again."""
+    if isinstance(error, MemoryError):
+        return errors.OutOfMemory("The worker has not enough memory for this job")
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+        return errors.Unavailable("The worker's disk is full")
+    return errors.JobFailed(f"The job cannot be run: {type(error).__name__}; the worker's log says more")

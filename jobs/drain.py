@@ -10,6 +10,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
 
+import orjson
 import sqlalchemy
 import structlog
 from sqlalchemy import exc
@@ -19,12 +20,15 @@ from core.settings import Settings
 from jobs import claim, lease, run, settle
 from jobs.attempt import Attempts
 from jobs.bulk import progress
-from jobs.job import Kind
+from jobs.job import Claimed, Kind
 from jobs.presence import Presence
 
 log = structlog.get_logger()
 
 T = TypeVar("T")
+
+#: What is no outage, and would be the same at every try: the database takes no such value, or JSON has none.
+REFUSALS = (exc.DBAPIError, orjson.JSONEncodeError)
 
 
 @dataclass(frozen=True)
@@ -90,7 +94,7 @@ class Drainer:
         settled = len(ours)
         for outcome in outcomes:
             write = _ending(outcome)
-            if write is not None and not self._insist(functools.partial(write, self.engine)):
+            if write is not None and not self._end(outcome.held.job, functools.partial(write, self.engine)):
                 fenced.append(outcome.held.job.id)
             settled += write is not None
             if outcome.held.job.kind == Kind.CHUNK:
@@ -103,20 +107,28 @@ class Drainer:
         return settled
 
     def _complete(self, done: Sequence[settle.Done]) -> set[uuid.UUID]:
-        """Which of them are stored; what the database refuses fails alone, never with its neighbours."""
-        if not done:
-            return set()
+        """Which of them are stored; what cannot be stored fails alone, never with its neighbours."""
+        if len(done) == 1:
+            ended = self._end(done[0].job, lambda: bool(settle.complete(self.engine, done)))
+            return {done[0].job.id} if ended else set()
         try:
-            return self._insist(functools.partial(settle.complete, self.engine, done))
+            return self._insist(functools.partial(settle.complete, self.engine, done)) if done else set()
         except database.OUTAGES:
             raise
-        except exc.DBAPIError as error:
-            if len(done) > 1:
-                return set().union(*(self._complete([item]) for item in done))
-            log.exception("result_refused", job_id=str(done[0].job.id))
-            refused = errors.ModelError(f"The result cannot be stored: {type(error.orig).__name__}")
-            self._insist(functools.partial(settle.fail, self.engine, done[0].job, refused))
-            return {done[0].job.id}
+        except REFUSALS:
+            return set().union(*(self._complete([item]) for item in done))
+
+    def _end(self, job: Claimed, write: Callable[[], bool]) -> bool:
+        """Whether the attempt was ours to end; when this way of ending it is refused, it has failed."""
+        try:
+            return self._insist(write)
+        except database.OUTAGES:
+            raise
+        except REFUSALS as error:
+            log.exception("result_refused", job_id=str(job.id))
+            cause = type(getattr(error, "orig", error)).__name__
+            refused = errors.ModelError(f"The result cannot be stored: {cause}")
+            return self._insist(functools.partial(settle.fail, self.engine, job, refused))
 
     def _advance(self, outcome: run.Outcome) -> None:
         """The last chunk of a bulk job, and one that ends it, say so at once; progress is the sweep's."""

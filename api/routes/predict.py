@@ -129,7 +129,7 @@ def _inline_batch(
     faults: dict[str, dict[str, Any]],
     options: dict[str, Any],
 ) -> flask.Response:
-    inputs, size = list(rows.values()), options["batch_size"]
+    inputs, size = list(rows.values()), min(options["batch_size"], resolved.manifest.max_batch)
     made: list[dict[str, Any]] = []
     for start in range(0, len(inputs), size):
         made += _slice(

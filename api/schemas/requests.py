@@ -47,7 +47,11 @@ class PredictQuery(StrictSchema):
 
 
 class BatchOptions(StrictSchema):
-    batch_size = StrictInteger(validate=validate.Range(1, 256), load_default=32)
+    batch_size = StrictInteger(
+        validate=validate.Range(1, 256),
+        load_default=32,
+        metadata={"description": "Inputs that run together at most; no more than the model's `max_batch`."},
+    )
     return_errors = StrictString(validate=validate.OneOf(["individual", "fail_fast"]), load_default="fail_fast")
 
 

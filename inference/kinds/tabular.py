@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from operator import itemgetter
 from typing import Any
 
 import numpy as np
@@ -15,7 +14,7 @@ class Tabular:
     """One matrix `features`, float32 [N, fields]."""
 
     def __init__(self, bundle: Bundle) -> None:
-        self._columns = itemgetter(*(field.name for field in bundle.manifest.fields))
+        self._columns = [field.name for field in bundle.manifest.fields]
 
     def encode(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray[Any, Any]]:
-        return {"features": np.array([self._columns(row) for row in rows], dtype=np.float32)}
+        return {"features": np.array([[row[name] for name in self._columns] for row in rows], dtype=np.float32)}

@@ -88,7 +88,7 @@ def test_what_cannot_work_is_said_in_a_sentence_before_anything_is_sent(command:
         assert said in done.stderr
         assert "Traceback" not in done.stderr
     done = command("submit", "same.jsonl", "--fail-fast")
-    assert "Line 1: Input validation failed: text must have at least 1 character" in done.stderr
+    assert "Line 1: Input validation failed: text must not be blank" in done.stderr
 
 
 def test_a_name_that_is_no_text_and_an_output_that_is_no_file_are_as_good(command: Command, tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ import pytest
 from core import errors
 from inference import bundle, check, model, schema
 from inference.manifest import Manifest
+from tests import graphs
 
 BUNDLES = Path(__file__).resolve().parents[2] / "bundles"
 SHIPPED = sorted(path.parent.name for path in BUNDLES.glob("*/model.yaml"))
@@ -105,7 +106,7 @@ def test_a_tar_that_leads_out_of_its_folder_is_refused_or_contained(tmp_path: Pa
         ({"text": None}, "must not be null"),
         ({"text": 1}, "must be a string"),
         ({"text": "x" * 1001}, "exceeds maximum length of 1000 characters"),
-        ({"text": " "}, "at least 1"),
+        ({"text": " "}, "must not be blank"),
         ({"text": "a", "confidence_threshold": "0.5"}, "must be a number"),
         ({"text": "a", "confidence_threshold": True}, "must be a number"),
         ({"text": "a", "confidence_threshold": float("nan")}, "must be a finite number"),
@@ -147,3 +148,37 @@ def test_threads_share_a_model(sentiment: model.Model) -> None:
 def test_a_provider_that_is_not_there_is_not_silently_replaced(copy: Path) -> None:
     with pytest.raises((errors.BundleInvalid, ValueError), match="CUDA"):
         model.open_model(bundle.load(copy), providers=("CUDAExecutionProvider",))
+
+
+@pytest.mark.parametrize(
+    ("field", "given", "issue"),
+    [
+        ({"type": "integer"}, 1.5, "must be an integer"),
+        ({"type": "boolean"}, 1, "must be a boolean"),
+        ({"type": "string", "min_length": 1}, " \n", "must not be blank"),
+        ({"type": "string", "min_length": 1}, "", "must not be blank"),
+        (
+            {"type": "string", "min_length": 3},
+            " ab ",
+            "must have at least 3 characters, without the white space around them",
+        ),
+    ],
+)
+def test_what_a_field_must_be_is_said_in_english(field: dict[str, Any], given: object, issue: str) -> None:
+    manifest = Manifest.from_dict(graphs.manifest(fields=[{"name": "it", **field}]))
+    with pytest.raises(errors.InvalidInput) as caught:
+        schema.validate_inputs(manifest, {"it": given})
+    assert caught.value.errors == [{"field": "it", "issue": issue}]
+
+
+@pytest.mark.parametrize("count", [1, 2, 3])
+def test_numbers_are_a_matrix_however_few_there_are(tmp_path: Path, count: int) -> None:
+    """One of them made a vector once, which no graph takes."""
+    names = ["x", "y", "z"][:count]
+    body = (
+        "most = ReduceMax <axes = [1]> (features) none = Mul(most, zero) probabilities = Concat <axis = 1> (most, none)"
+    )
+    made = graphs.graph(body, takes=f"float[N, {count}] features")
+    golden = [{"inputs": dict.fromkeys(names, 1), "prediction": "a", "confidence": 1}]
+    fields = [{"name": name, "type": "number"} for name in names]
+    check.check(bundle.load(graphs.bundle(tmp_path / "bundle", made, fields=fields, golden=golden)))

@@ -1,16 +1,21 @@
-"""What the database refuses to store."""
+"""What nobody foresaw, and what cannot be stored."""
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+import errno
+from collections.abc import Callable, Sequence
 from uuid import UUID
 
 import pytest
 
-from core import database
-from jobs import settle
+from core import database, errors
+from core.ids import uuid7
+from inference.model import Model
+from jobs import run, settle
 from jobs.drain import Drainer
+from jobs.lease import Held
+from jobs.run import Outcome
 from tests.conftest import Platform
 from tests.hands import BODY, took
 
@@ -51,3 +56,76 @@ def test_an_outage_while_results_are_stored_is_no_refusal_and_fails_nobody(
     assert "result_refused" not in caplog.text + capsys.readouterr().out
     assert platform.rows("SELECT DISTINCT status, error::text FROM jobs") == [("processing", None)]
     assert len(drainer._complete(done)) == 2
+
+
+def test_a_result_that_is_no_json_fails_its_own_job_and_none_of_its_neighbours(
+    platform: Platform, drainer: Drainer, new_job: Callable[..., UUID]
+) -> None:
+    poison, *others = [new_job() for _ in range(3)]
+    bodies = {job: {**BODY, "scores": object()} if job == poison else BODY for job in (poison, *others)}
+    stored = drainer._complete([settle.Done(job, bodies[job.id], 1) for job in took(platform)])
+    assert stored == {poison, *others}
+    ends = dict(platform.rows("SELECT id, status || coalesce(error ->> 'code', '') FROM jobs"))  # type: ignore[arg-type]
+    assert ends == {poison: "failedMODEL_ERROR", **dict.fromkeys(others, "completed")}
+
+
+def test_a_large_result_that_is_no_json_is_the_models_failure(
+    platform: Platform, drainer: Drainer, new_job: Callable[..., UUID]
+) -> None:
+    new_job(inputs=[{"text": "Lovely"}])
+    (job,) = took(platform)
+    light = drainer.attempts._lightened(Outcome(Held(job), result={"predictions": object()}))
+    assert isinstance(light.error, errors.ModelError)
+
+
+@pytest.mark.parametrize("kind", ["file", "bulk", "chunk"])
+def test_what_nobody_foresaw_fails_its_job_at_once_and_is_logged(
+    platform: Platform,
+    drainer: Drainer,
+    new_job: Callable[..., UUID],
+    caplog: pytest.LogCaptureFixture,
+    capsys: pytest.CaptureFixture[str],
+    kind: str,
+) -> None:
+    # Of a release that wrote something else there.
+    new_job(kind=kind, inputs={"parent": uuid7().hex}, model="speech" if kind == "file" else "sentiment")
+    drainer.drain("cpu", "wake")
+    found = platform.one("SELECT status, attempt, lost_count, error ->> 'code', error ->> 'message' FROM jobs")
+    assert tuple(found)[:4] == ("failed", 1, 0, "JOB_FAILED")
+    assert "KeyError" in str(found[4])
+    assert "attempt_broke" in caplog.text + capsys.readouterr().out
+    assert not drainer.leases._held
+
+
+@pytest.mark.parametrize(
+    ("error", "end"),
+    [
+        (ValueError(), ("failed", "JOB_FAILED")),
+        (MemoryError(), ("pending", "MODEL_ERROR")),
+        (OSError(errno.ENOSPC, "full"), ("pending", "UNAVAILABLE")),
+    ],
+    ids=repr,
+)
+def test_what_breaks_a_batch_is_the_failure_of_the_job_that_breaks_alone(
+    platform: Platform,
+    drainer: Drainer,
+    new_job: Callable[..., UUID],
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
+    end: tuple[str, str],
+) -> None:
+    poison, *others = [new_job() for _ in range(4)]
+
+    def breaks(model: Model, held: Sequence[Held]) -> list[Outcome]:
+        if poison in {item.job.id for item in held}:
+            raise error
+        return runs(model, held)
+
+    runs = run.run
+    monkeypatch.setattr(run, "run", breaks)
+    drainer.drain("cpu", "wake")
+    ends = {
+        row.id: (row.status, row.code) for row in platform.rows("SELECT id, status, error ->> 'code' AS code FROM jobs")
+    }
+    assert ends == {poison: end, **dict.fromkeys(others, ("completed", None))}
+    assert platform.one("SELECT max(lost_count) FROM jobs") == (0,)

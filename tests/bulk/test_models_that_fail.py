@@ -1,0 +1,174 @@
+"""A model of somebody else's that fails on some inputs: each failure is one job's or one row's, and at once."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+from uuid import UUID
+
+import flask.testing
+import numpy as np
+import pytest
+import soundfile
+import yaml
+
+from inference import bundle
+from jobs.drain import Drainer
+from tests import graphs
+from tests.bulk.conftest import Run, Send
+from tests.bulk.test_audio import GOLDEN
+from tests.bulk.test_life import lines, output, show
+from tests.conftest import Platform, until
+
+Client = flask.testing.FlaskClient
+
+GOOD, BAD = {"x": 2, "y": 1}, {"x": -9, "y": 1}
+COLUMN = "x = Gather <axis = 1> (features, column)"
+
+
+@dataclass(frozen=True)
+class Case:
+    """What answers GOOD with some confidence, and what is said of BAD."""
+
+    says: str
+    graph: str = graphs.GOOD
+    confidence: float = graphs.CONFIDENCE
+    raises: str = ""  #: by the code of the kind
+
+
+CASES = {
+    "another number of rows": Case(
+        "gave 'probabilities' as float32 [0, 2], but must give floats [1, 2]",
+        f"{COLUMN} kept = Greater(x, zero) some = Compress <axis = 0> (features, kept)"
+        " probabilities = Softmax <axis = 1> (some)",
+    ),
+    "not finite": Case(
+        "gave 'probabilities' with a number that is not finite",
+        "roots = Sqrt(features) probabilities = Softmax <axis = 1> (roots)",
+        confidence=0.6021,
+    ),
+    "refused by ONNX Runtime": Case(
+        "failed: InvalidArgument",
+        f"{COLUMN} place = Cast <to = 7> (x) none = Gather (zeros, place) added = Unsqueeze (none, across)"
+        " moved = Add(features, added) probabilities = Softmax <axis = 1> (moved)",
+    ),
+    "a kind's mistake": Case("failed: ValueError", raises="ValueError('secret')"),
+    "recursion": Case("failed: RecursionError", raises="RecursionError"),
+    "the end of an iterator": Case("failed: StopIteration", raises="StopIteration"),
+    "no memory": Case("has not enough memory for this input", raises="MemoryError"),
+}
+PLUG_IN = """
+from inference.kinds.tabular import Tabular
+
+class Kind(Tabular):
+    def encode(self, rows):
+        if any(row["x"] <= 0 for row in rows):
+            raise {raises}
+        return super().encode(rows)
+"""
+
+
+def plug_in(folder: Path, name: str, raises: str) -> None:
+    """A package that brings a kind of this name."""
+    about = folder / f"{name}-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text(f"[coatcheck.kinds]\n{name} = {name}:Kind\n")
+    (folder / f"{name}.py").write_text(PLUG_IN.format(raises=raises))
+
+
+@pytest.fixture(params=CASES)
+def case(request: pytest.FixtureRequest) -> Case:
+    return CASES[request.param]
+
+
+@pytest.fixture
+def model(case: Case, platform: Platform, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> str:
+    """The name of the case's model, published."""
+    name = f"m{uuid.uuid4().hex}"
+    if case.raises:
+        plug_in(tmp_path, name, case.raises)
+        monkeypatch.syspath_prepend(tmp_path)
+    golden = [{"inputs": GOOD, "prediction": "a", "confidence": case.confidence}]
+    kind = name if case.raises else "tabular"
+    made = graphs.bundle(tmp_path / "bundle", graphs.graph(case.graph), name=name, kind=kind, golden=golden)
+    platform.catalog.publish(bundle.load(made))
+    until(lambda: client.get(f"/api/v1/models/{name}").status_code == 200)
+    until(lambda: name in {item.model for item in platform.catalog.versions()})
+    return name
+
+
+def test_inline_it_is_the_items_own_error(client: Client, model: str, case: Case) -> None:
+    alone = client.post("/api/v1/predict", json={"model": model, "inputs": BAD})
+    assert (alone.status_code, alone.json["error"]["code"]) == (422, "MODEL_ERROR")
+    assert case.says in alone.json["error"]["message"]
+    assert "secret" not in alone.text
+    body: dict[str, Any] = {"model": model, "inputs": [GOOD, BAD, GOOD]}
+    assert client.post("/api/v1/predict/batch", json=body).json["error"]["code"] == "MODEL_ERROR"
+    body["options"] = {"return_errors": "individual"}
+    answer = client.post("/api/v1/predict/batch", json=body)
+    assert (answer.status_code, answer.json["failed"]) == (200, 1)
+    assert [item.get("prediction") for item in answer.json["predictions"]] == ["a", None, "a"]
+    assert case.says in answer.json["predictions"][1]["error"]["message"]
+
+
+def test_a_job_fails_at_once_with_its_cause_and_none_of_its_neighbours_waits(
+    platform: Platform, drainer: Drainer, new_job: Callable[..., UUID], model: str, case: Case
+) -> None:
+    inputs = [GOOD, GOOD, BAD, [GOOD, BAD], [GOOD, GOOD]]
+    jobs = [new_job(model=model, inputs=item) for item in inputs]
+    drainer.drain("cpu", "wake")
+    said = {
+        row.id: row
+        for row in platform.rows("SELECT id, status, attempt, lost_count, error ->> 'message' AS message FROM jobs")
+    }
+    # What the machine lacked it may have later: another attempt, which is no loss.
+    end = "pending" if case.raises == "MemoryError" else "failed"
+    assert [said[job].status for job in jobs] == ["completed", "completed", end, end, "completed"]
+    assert {(row.attempt, row.lost_count) for row in said.values()} == {(1, 0)}
+    assert all(case.says in str(said[job].message) for job in jobs[2:4])
+
+
+def test_in_a_file_it_is_an_error_of_its_row(client: Client, upload: Send, work: Run, model: str, case: Case) -> None:
+    upload_id = upload(lines([GOOD, BAD, GOOD]))
+    job_id = client.post("/api/v1/jobs", json={"upload_id": upload_id, "model": model}).json["job_id"]
+    work()
+    job = show(client, job_id)
+    assert (job["status"], job["result"]["failed"]) == ("completed", 1)
+    rows = output(job)
+    assert [row.get("prediction") for row in rows] == ["a", None, "a"]
+    assert case.says in rows[1]["error"]["message"]
+
+
+#: Louder frames than this are lost.
+DEAF = """
+  loud = ReduceMax <axes = [1], keepdims = 0> (input) quiet = Less(loud, limit) nothing = Mul(loud, zero)
+  speech_probs = Compress <axis = 0> (nothing, quiet) hn = Identity(h) cn = Identity(c)
+"""
+STATES = "float[1, 1, 128] h, float[1, 1, 128] c", "float[1, 1, 128] hn, float[1, 1, 128] cn"
+
+
+def test_a_model_that_takes_files_fails_for_its_own_job_at_once(
+    platform: Platform, client: Client, upload: Send, work: Run, tmp_path: Path
+) -> None:
+    name = f"m{uuid.uuid4().hex}"
+    takes = f"float[N, 576] input, {STATES[0]}, float limit = {{0.01}}"
+    deaf = graphs.graph(DEAF, takes=takes, gives=f"float[K] speech_probs, {STATES[1]}")
+    fields = yaml.safe_load((GOLDEN.parent / "model.yaml").read_text())["fields"]
+    golden = [{"file": "silence.wav", "segments": []}]
+    says = {"kind": "audio", "labels": None, "inline": False, "fields": fields, "golden": golden}
+    made = graphs.bundle(tmp_path / "bundle", deaf, name=name, **says)
+    soundfile.write(made / "silence.wav", np.zeros(16_000, np.int16), 16_000)
+    platform.catalog.publish(bundle.load(made))
+    until(lambda: client.get(f"/api/v1/models/{name}").status_code == 200)
+    until(lambda: name in {item.model for item in platform.catalog.versions()})
+    body = {"model": name, "upload_id": upload(GOLDEN.read_bytes(), "audio/flac")}
+    job_id = client.post("/api/v1/jobs", json=body).json["job_id"]
+    work()
+    job = show(client, job_id)
+    assert (job["status"], job["attempt"], job["lost_count"]) == ("failed", 1, 0)
+    assert job["error"]["code"] == "MODEL_ERROR"
+    assert "gave 'speech_probs' as float32 [" in job["error"]["message"]

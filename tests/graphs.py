@@ -1,0 +1,46 @@
+"""Small bundles around graphs written as text, for what a model of somebody else's may do."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import onnx.parser
+import yaml
+
+#: Two numbers a row, and the likelier of two labels is the larger one.
+GOOD = "probabilities = Softmax <axis = 1> (features)"
+VALUES = "<float zero = {0}, float[3] zeros = {0, 0, 0}, int64 column = {0}, int64[1] across = {1}>"
+FIELDS = [{"name": "x", "type": "number"}, {"name": "y", "type": "number"}]
+#: Of x = 2, y = 1.
+CONFIDENCE = 0.731059
+
+
+def graph(
+    body: str, takes: str = "float[N, 2] features", gives: str = "float[N, 2] probabilities", opset: int = 17
+) -> bytes:
+    """An ONNX file; `body` is what is between the braces."""
+    head = f'<ir_version: 10, opset_import: ["" : {opset}]> g ({takes}) => ({gives})'
+    return bytes(onnx.parser.parse_model(f"{head} {VALUES} {{ {body} }}").SerializeToString())
+
+
+def manifest(**says: Any) -> dict[str, Any]:
+    """What model.yaml of such a bundle says; None leaves a key out."""
+    golden = [
+        {"inputs": {"x": 2, "y": 1}, "prediction": "a", "confidence": CONFIDENCE},
+        {"inputs": {"x": 1, "y": 2}, "prediction": "b", "confidence": CONFIDENCE},
+    ]
+    full: Mapping[str, Any] = {
+        "name": "small", "version": "1.0.0", "kind": "tabular", "summary": "Which is larger?", "licence": "Apache-2.0",
+        "fields": FIELDS, "labels": ["a", "b"], "inline": True, "golden": golden, **says,
+    }  # fmt: skip
+    return {key: value for key, value in full.items() if value is not None}
+
+
+def bundle(folder: Path, made: bytes | None = None, **says: Any) -> Path:
+    """A folder with both."""
+    folder.mkdir(parents=True)
+    (folder / "model.onnx").write_bytes(graph(GOOD) if made is None else made)
+    (folder / "model.yaml").write_text(yaml.safe_dump(manifest(**says)))
+    return folder
