@@ -1,14 +1,20 @@
-"""`./run bench [inline|drain|webhooks|bulk|history|hostile]`: measure on throw-away engines and print a table."""
+"""`./run bench [inline|drain|webhooks|bulk|history|hostile|recovery]`: measure on throw-away engines and print a table."""
 
 from __future__ import annotations
 
 import sys
 
-from benchmarks import bulk, drain, history, hostile, inline, webhooks
+from benchmarks import bulk, drain, history, hostile, inline, recovery, webhooks
 
 EVERY = {"inline": inline.run, "drain": drain.run}
 #: Only when asked for: it takes minutes and several GB of disk.
-LONG = {"bulk": bulk.run, "history": history.run, "hostile": hostile.run, "webhooks": webhooks.run}
+LONG = {
+    "bulk": bulk.run,
+    "history": history.run,
+    "hostile": hostile.run,
+    "recovery": recovery.run,
+    "webhooks": webhooks.run,
+}
 
 
 def main() -> int:
