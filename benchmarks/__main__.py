@@ -1,4 +1,4 @@
-"""`./run bench [inline|drain|webhooks|bulk|history|hostile|recovery]`: measure on throw-away engines and print a table."""
+"""`./run bench [inline|drain|webhooks|bulk|history|hostile|recovery]`: measure on throw-away engines."""
 
 from __future__ import annotations
 

@@ -26,6 +26,8 @@ START_S = 90.0
 LOG_BYTES = 50 * 2**20
 #: A process that dies again within this time waits before it is started again.
 QUICK_DEATH_S = 5.0
+#: How soon a death is seen.
+LOOK_EVERY_S = 0.1
 
 
 class StartFailed(Exception):
@@ -94,15 +96,15 @@ class Supervisor:
             for dead in [item for item in self.children if not item.alive]:
                 self._revive(dead)
             self._bound_logs()
-            self._sleep(0.3)
+            self._sleep(LOOK_EVERY_S)
 
     def _revive(self, dead: Child) -> None:
-        """Start it again when its time has come: soon, but after each quick death twice as late as after the last one.
+        """Start it again when its time has come: at once, but after each quick death twice as late as after the last.
         The others are not kept waiting meanwhile."""
         name, now = dead.program.name, time.monotonic()
         if dead.pid not in self._due:
             lived = now - dead.started_at
-            pause = min(30.0, self._pauses.get(name, 0.5) * 2) if lived < QUICK_DEATH_S else 0.5
+            pause = min(30.0, max(0.5, 2 * self._pauses.get(name, 0.0))) if lived < QUICK_DEATH_S else 0.0
             self._pauses[name], self._due[dead.pid] = pause, now + pause
             _say(f"{name} ended with code {dead.exit_code} after {lived:.0f} s; starting it again")
             dead.kill()

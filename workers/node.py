@@ -43,6 +43,9 @@ STOP_FILE = "COATCHECK_WORKER_STOP_FILE"
 #: Where to show that this process goes round; none, and nobody is shown.
 ALIVE_FILE = "COATCHECK_ALIVE_FILE"
 BEAT_S = 5.0
+#: How soon a child that died is missed. Celery looks when the pipe to it breaks, which is a moment before the kernel
+#: says how it ended, and then not for five seconds.
+MISSED_S = 0.1
 
 
 def incarnation() -> str:
@@ -90,6 +93,7 @@ def _born_again(sender: Any, **_: Any) -> None:
     _aside(_rescue_mine, sender.app)
     # By the loop itself: when it hangs, the file grows old.
     sender.timer.call_repeatedly(BEAT_S, _beat)
+    sender.timer.call_repeatedly(MISSED_S, sender.pool.maintain_pool)
 
 
 def _beat() -> None:
@@ -160,6 +164,8 @@ def _take_back(take_back: Callable[[sqlalchemy.Engine, int], int], pools: list[s
     except database.OUTAGES as error:
         log.warning("jobs_not_taken_back", error=type(error).__name__)
     for pool in pools:
+        # The wake-up that the flag tells of may have died with them.
+        hints.clear(pool)
         hints.send(pool)
 
 

@@ -1,30 +1,48 @@
-"""The tasks: thin, without arguments that matter, safe to run twice or never."""
+"""The tasks: thin, without arguments that matter, safe to run twice or never.
+
+What they need is loaded by whoever runs them: not by a parent of children, which is back the sooner without it.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
+from celery.signals import worker_process_init
+
 from core import broker
-from jobs import sweep
-from workers import resources
 from workers.app import app
+
+
+@worker_process_init.connect
+def _get_ready(**_: Any) -> None:
+    """A child has all it needs before it is given work."""
+    from workers import resources
+
+    resources.drainer()
 
 
 @app.task(name=broker.WAKE, bind=True)
 def wake(self: Any, pool: str) -> int:
     """Look whether `pool` has work; returns how many jobs were settled."""
+    from workers import resources
+
     return resources.drainer().drain(pool, self.request.id)
 
 
 @app.task(name=broker.DELIVER)
 def deliver(_: str) -> int:
     """Call whoever is owed a call; returns how many calls were settled."""
+    from workers import resources
+
     return resources.courier().drain()
 
 
 @app.task(name="coatcheck.sweep")
 def sweep_jobs() -> str:
     """Rescue, expire, forget and wake; returns what was found. Ticks that piled up while nobody swept are one sweep."""
+    from jobs import sweep
+    from workers import resources
+
     worker = resources.drainer()
     if not worker.hints.first_in("sweep", 1.0):
         return "just swept"
