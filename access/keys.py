@@ -161,7 +161,7 @@ class Keyring:
             with self._engine.connect() as connection:
                 row = connection.execute(_SELECT, {"id": key_id}).first()
         except database.OUTAGES as error:
-            raise database.unavailable() from error
+            raise database.unavailable(error) from error
         # An unknown id is compared too, so that it takes as long as a wrong secret.
         stored = bytes(row.secret_sha256) if row is not None else bytes(32)
         if not hmac.compare_digest(stored, _hash(secret)) or row is None:

@@ -113,7 +113,7 @@ def _too_large() -> str:
 
 def _outage(error: Exception) -> flask.Response:
     log.error("database_outage", error=type(error).__name__, request_id=flask.g.get("request_id"))
-    return _ours(database.unavailable())
+    return _ours(database.unavailable(error))
 
 
 def _bug(error: Exception) -> flask.Response:

@@ -19,6 +19,7 @@ from jobs.bulk import progress
 from jobs.bulk.progress import Chunk
 from jobs.job import Job, Kind, Status
 from registry.catalog import Resolved
+from storage.objects import SKEW_S
 
 
 def taken(
@@ -42,7 +43,7 @@ def taken(
     if form is None:
         raise errors.InvalidInput.field("options.format", "is required: neither type nor name of the file says it")
     if "output_url" in body:
-        here.fetcher.check_target(body["output_url"])
+        here.fetcher.check_target(body["output_url"], here.clock.now())
         kept["output_url"] = here.seal.seal(
             body["output_url"], Context(Purpose.OUTPUT_URL, requests.caller().tenant_id, job_id)
         )
@@ -63,7 +64,7 @@ def _uploaded(here: Resources, body: Mapping[str, Any], resolved: Resolved) -> t
 
 
 def _at_url(here: Resources, url: str, job_id: uuid.UUID) -> tuple[dict[str, Any], str | None]:
-    found = here.fetcher.probe(url)
+    found = here.fetcher.probe(url, here.clock.now())
     context = Context(Purpose.INPUT_URL, requests.caller().tenant_id, job_id)
     kept = {"url": here.seal.seal(url, context), "etag": found.etag, "sha256": None}
     return kept, uploads.by_name(urllib.parse.urlsplit(url).path)
@@ -128,8 +129,17 @@ def stored(found: Job) -> dict[str, Any]:
 
 
 def address(key: str, filename: str) -> str:
+    """Where a client gets the object for a while; raises Unavailable."""
     here = resources.here()
+    check_signing(here)
     return here.store.presign_get(key, filename=filename, expires_s=here.settings.download_s)
+
+
+def check_signing(here: Resources) -> None:
+    """Raises Unavailable while this machine's clock is so wrong that no store would take what it signs."""
+    ahead_s = here.clock.ahead_s()
+    if abs(ahead_s) > SKEW_S:
+        raise errors.Unavailable(f"This machine's clock is wrong by {ahead_s:+.0f} s, and no store takes what it signs")
 
 
 def expires_at() -> dt.datetime:

@@ -126,7 +126,7 @@ def new_job(
         kind=kind,
         webhook_url=url,
         webhook_events=asked.get("webhook_events", ENDS) if url else None,
-        id=job_id or ids.uuid7(),
+        id=job_id or ids.uuid7(here.clock.now_s()),
     )
 
 

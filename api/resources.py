@@ -13,6 +13,7 @@ from api import readiness
 from api.cached import Cached
 from api.places import Places
 from core import broker, database, errors, metrics
+from core.clock import Clock
 from core.seal import Seal
 from core.settings import Settings
 from jobs.submit import Submitter
@@ -24,6 +25,10 @@ from webhooks.receivers import Receivers
 
 #: What a tenant may have of the places for waiting and for streams, and of those for requests.
 PART, PART_OF_REQUESTS = 0.25, 0.75
+#: What one statement, and one answer of the store, may take of a request's time.
+STATEMENT_S, STORE_S = 10.0, 5.0
+#: The same of a probe's, which only wants to know who is there.
+PROBE_S = 2.0
 #: For so long an answer to a probe or a scraper is good.
 FRESH_S = 1.0
 
@@ -38,6 +43,7 @@ class Resources:
     fetcher: Fetcher
     seal: Seal
     catalog: Catalog
+    clock: Clock
     keyring: Keyring
     line: broker.Line
     hints: broker.Hints
@@ -51,11 +57,15 @@ class Resources:
 
 
 def make(settings: Settings) -> Resources:
-    engine = database.create_engine(settings.database_url, pool_size=16, application="coatcheck-api")
-    store = Store(settings)
+    engine = database.create_engine(
+        settings.database_url, pool_size=16, application="coatcheck-api", statement_s=STATEMENT_S
+    )
+    store = Store(settings, read_s=STORE_S, attempts=2)
     catalog = Catalog(engine, store, settings.model_cache, threads=settings.onnx_threads)
-    line = broker.Line(settings)
+    clock, line = Clock(engine), broker.Line(settings)
     hints = broker.Hints(settings, line)
+    submitter = Submitter(engine, line, hints)
+    probe = readiness.Probe(clock, submitter, catalog, line, Store(settings, read_s=PROBE_S, attempts=1))
     return Resources(
         settings,
         engine,
@@ -63,11 +73,12 @@ def make(settings: Settings) -> Resources:
         Fetcher(settings),
         Seal(settings),
         catalog,
+        clock,
         Keyring(engine),
         line,
         hints,
         Receivers(settings),
-        Submitter(engine, line, hints),
+        submitter,
         requests=Places(
             "requests in flight",
             settings.request_threads,
@@ -77,7 +88,7 @@ def make(settings: Settings) -> Resources:
         ),
         waiters=Places("waiting requests", settings.max_waiters, PART, metrics.WAITERS),
         streams=Places("open event streams", settings.max_streams, PART, metrics.STREAMS),
-        readiness=Cached(lambda: readiness.check(engine, store, catalog, line), FRESH_S),
+        readiness=Cached(probe.check, FRESH_S),
         backlog=Cached(lambda: outbox.backlog(engine), FRESH_S),
     )
 

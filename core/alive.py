@@ -29,14 +29,18 @@ INITS = ("docker-init", "tini")
 
 
 def beat(file: str | None) -> None:
-    """Say in a file that this process goes round, if it was given one."""
+    """Say in a file that this process goes round, if it was given one. Its time is that of the monotonic clock, which
+    is one for all processes and is never set."""
     if file:
-        Path(file).touch()
+        now_ns = time.monotonic_ns()
+        with contextlib.suppress(OSError):  # a full disk may have no place for a new file: the next time it may
+            Path(file).touch()
+            os.utime(file, ns=(now_ns, now_ns))
 
 
 def beats(file: Path) -> bool:
-    """Whether the process that touches this file goes round."""
-    return file.exists() and time.time() - file.stat().st_mtime < STALE_S
+    """Whether the process that touches this file goes round; the time of one from before a reboot may be to come."""
+    return file.exists() and 0 <= time.monotonic() - file.stat().st_mtime < STALE_S
 
 
 def asked(folder: Path, name: str, path: str) -> bool:

@@ -108,11 +108,6 @@ class Hints:
         )
         return "sent"
 
-    def first_in(self, name: str, seconds: float) -> bool:
-        """True for the first to ask under this name within so many seconds, and for everybody while Redis is away."""
-        key = f"{KEY_PREFIX}once:{name}"
-        return self._line.call(lambda: bool(self._line.redis.set(key, b"1", nx=True, px=int(seconds * 1000))), True)
-
     def clear(self, pool: str) -> None:
         """Call before claiming: whoever commits after this may hint again, so nothing falls between."""
         self._line.call(lambda: self._line.redis.delete(_flag(pool)), None)

@@ -7,23 +7,60 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 import orjson
+import psycopg
 import sqlalchemy
 from psycopg.types.json import set_json_dumps, set_json_loads
-from sqlalchemy import exc
+from sqlalchemy import event, exc
 
 from core import errors
 
 T = TypeVar("T")
 
-#: What a lost, restarting or overloaded Postgres looks like.
-OUTAGES = (exc.OperationalError, exc.InterfaceError, exc.TimeoutError)
+#: What a lost, restarting or overloaded Postgres looks like, and one that may not write.
+OUTAGES = (exc.OperationalError, exc.InterfaceError, exc.InternalError, exc.TimeoutError)
+
+#: What Postgres says of itself, by its SQLSTATE, in the words of who waits for it.
+_FULL = {
+    "53100": "The database has no room left on its disk, and can store nothing",
+    "25006": "The database is read-only at the moment, and can store nothing",
+}
+_SAID = _FULL | {
+    "40001": "Others were changing the same at that moment",
+    "40P01": "Others were changing the same at that moment",
+    "53200": "The database has no memory left for this",
+    "53300": "The database takes no more connections",
+    "55P03": "What this needs of the database is held by something else",
+    "57014": "The database took too long over this",
+}
+#: A connection that was at rest is asked before it is used, and given up when it says nothing for so long.
+PING_S = 3.0
+#: How much longer than the server's own limit of a statement an answer is waited for: it stands still then.
+SPARE_S = 2.0
 
 
-def create_engine(url: str, *, pool_size: int = 5, application: str = "coatcheck") -> sqlalchemy.Engine:
-    """A pooled engine whose every wait has an end: 3 s to connect, 30 s a statement, 10 s idle in a transaction."""
+class _Connection(psycopg.Connection[Any]):
+    """One whose every wait has an end on this side too: a server that stands still keeps no limits of its own."""
+
+    patience_s: float | None = PING_S
+
+    def wait(self, gen: Any, interval: float = 0.1, timeout: float | None = None) -> Any:
+        """As psycopg's; raises OperationalError, and closes, after `patience_s`."""
+        try:
+            return super().wait(gen, interval, self.patience_s if timeout is None else timeout)
+        except psycopg.OperationalError as error:
+            if error.sqlstate is None:  # not the server's word: nobody knows what it would still say
+                self.pgconn.finish()
+            raise
+
+
+def create_engine(
+    url: str, *, pool_size: int = 5, application: str = "coatcheck", statement_s: float | None = 30.0
+) -> sqlalchemy.Engine:
+    """A pooled engine whose every wait has an end: 3 s to connect, `statement_s` a statement (None: any time), 10 s
+    idle in a transaction."""
     set_json_dumps(orjson.dumps)
     set_json_loads(orjson.loads)
-    return sqlalchemy.create_engine(
+    engine = sqlalchemy.create_engine(
         url.replace("postgresql://", "postgresql+psycopg://", 1),
         pool_size=pool_size,
         max_overflow=pool_size,
@@ -36,10 +73,29 @@ def create_engine(url: str, *, pool_size: int = 5, application: str = "coatcheck
             "connect_timeout": 3,
             "tcp_user_timeout": 10_000,
             "application_name": application,
-            "options": "-c timezone=UTC -c statement_timeout=30000 -c idle_in_transaction_session_timeout=10000"
-            " -c lock_timeout=5000",
+            "options": f"-c timezone=UTC -c statement_timeout={int((statement_s or 0) * 1000)}"
+            " -c idle_in_transaction_session_timeout=10000 -c lock_timeout=5000",
         },
     )
+    _limit_waits(engine, None if statement_s is None else statement_s + SPARE_S)
+    return engine
+
+
+def _limit_waits(engine: sqlalchemy.Engine, patience_s: float | None) -> None:
+    """Of every connection: at rest PING_S, in use `patience_s`."""
+
+    @event.listens_for(engine, "do_connect")
+    def connect(_dialect: Any, _record: Any, arguments: Any, named: Any) -> _Connection:
+        return _Connection.connect(*arguments, **named)
+
+    @event.listens_for(engine, "checkout")
+    def use(connection: _Connection, *_: Any) -> None:
+        connection.patience_s = patience_s
+
+    @event.listens_for(engine, "checkin")
+    def rest(connection: _Connection | None, *_: Any) -> None:
+        if connection is not None:
+            connection.patience_s = PING_S
 
 
 def dumps(value: Any) -> str:
@@ -48,22 +104,36 @@ def dumps(value: Any) -> str:
 
 def insist(write: Callable[[], T], *, for_s: float) -> T:
     """Repeat a write that is safe to repeat through an outage, as long as it makes sense; raises the outage after
-    that."""
+    that. While the database only has no room, it makes sense: whoever holds the work keeps it."""
     ends_at = time.monotonic() + for_s
     while True:
         try:
             return write()
-        except OUTAGES:
+        except OUTAGES as error:
+            if is_full(error):
+                ends_at = time.monotonic() + for_s
             if time.monotonic() > ends_at:
                 raise
             time.sleep(0.2)
 
 
-def unavailable() -> errors.Unavailable:
+def is_full(error: BaseException) -> bool:
+    """Whether the database answers, and only cannot store anything."""
+    return _sqlstate(error) in _FULL
+
+
+def unavailable(error: BaseException) -> errors.Unavailable:
     """What an outage of Postgres is to everyone above."""
-    return errors.Unavailable(
-        "The database does not answer at the moment; try again, with an Idempotency-Key so that nothing is done twice"
-    )
+    if isinstance(error, exc.TimeoutError):
+        words = "Every connection to the database is in use"
+    else:
+        words = _SAID.get(_sqlstate(error), "The database does not answer at the moment")
+    return errors.Unavailable(f"{words}; try again, with an Idempotency-Key so that nothing is done twice")
+
+
+def _sqlstate(error: BaseException) -> str:
+    """Empty where the server did not say anything."""
+    return getattr(getattr(error, "orig", None), "sqlstate", None) or ""
 
 
 def loads(text: str) -> Any:

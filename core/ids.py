@@ -14,9 +14,12 @@ ENDPOINT_PREFIX = "ep_"
 DELIVERY_PREFIX = "msg_"
 
 
-def uuid7() -> uuid.UUID:
-    """A version 7 UUID (RFC 9562 §5.7): 48 bits of milliseconds, 74 of chance, so keys are born in order."""
-    milliseconds = time.time_ns() // 1_000_000
+def uuid7(now_s: float | None = None) -> uuid.UUID:
+    """A version 7 UUID (RFC 9562 §5.7): 48 bits of milliseconds, 74 of chance, so keys are born in order.
+
+    Where the order counts, as that of jobs does, `now_s` is the database's time (core.clock).
+    """
+    milliseconds = time.time_ns() // 1_000_000 if now_s is None else int(now_s * 1000)
     chance = int.from_bytes(os.urandom(10), "big")
     value = (milliseconds & (2**48 - 1)) << 80 | 0x7 << 76 | (chance >> 68) << 64 | 0b10 << 62 | chance & (2**62 - 1)
     return uuid.UUID(int=value)

@@ -49,8 +49,15 @@ class Attempts:
             return [self._lightened(outcome) for outcome in self._run(held)]
         except errors.CoatcheckError as error:
             return [Outcome(item, error=error) for item in held]
-        except database.OUTAGES:
-            return [Outcome(item, error=database.unavailable()) for item in held]
+        except database.OUTAGES as error:
+            return [Outcome(item, error=database.unavailable(error)) for item in held]
+        except OSError as error:
+            # This machine's own, such as a full disk under its temporary files: no job is to blame, here or elsewhere.
+            log.exception("machine_failed", job_ids=[str(item.job.id) for item in held])
+            broken = errors.Unavailable(
+                f"The worker's machine could not do it: {error.strerror or type(error).__name__}"
+            )
+            return [Outcome(item, error=broken) for item in held]
         except Exception as error:
             # The one place for what nobody foresaw: without it the worker would be declared lost, again and again.
             log.exception("attempt_broke", job_ids=[str(item.job.id) for item in held])

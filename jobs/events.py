@@ -59,7 +59,7 @@ def after(engine: sqlalchemy.Engine, job: Job, event_id: int = -1) -> Sequence[E
             parameters = {"job_id": job.id, "after": event_id, "limit": LIMIT}
             rows = connection.execute(_AFTER, parameters).all()
     except database.OUTAGES as error:
-        raise database.unavailable() from error
+        raise database.unavailable(error) from error
     first = [accepted(job)] if event_id < 0 else []
     return [*first, *(Event(*row) for row in rows)]
 
@@ -70,7 +70,7 @@ def knows(engine: sqlalchemy.Engine, job: Job, event_id: int) -> bool:
         with engine.connect() as connection:
             found = connection.execute(_KNOWS, {"job_id": job.id, "id": event_id}).first()
     except database.OUTAGES as error:
-        raise database.unavailable() from error
+        raise database.unavailable(error) from error
     return event_id == 0 or found is not None
 
 

@@ -95,7 +95,7 @@ def cancel(engine: sqlalchemy.Engine, tenant_id: uuid.UUID, job_id: uuid.UUID) -
         with engine.begin() as connection:
             found = connection.execute(_CANCEL, {"id": job_id, "tenant_id": tenant_id}).first()
     except database.OUTAGES as error:
-        raise database.unavailable() from error
+        raise database.unavailable(error) from error
     job = get(engine, tenant_id, job_id)
     if found is None and job.status is not Status.CANCELED:
         raise conflict(job, "canceled")
@@ -120,7 +120,7 @@ def page(engine: sqlalchemy.Engine, tenant_id: uuid.UUID, filters: Filters, *, l
         with engine.connect() as connection:
             rows = connection.execute(statement, parameters).mappings().all()
     except database.OUTAGES as error:
-        raise database.unavailable() from error
+        raise database.unavailable(error) from error
     jobs = [Job.from_row(dict(row)) for row in rows[:limit]]
     return Page(jobs, _encode(jobs[-1].id) if len(rows) > limit else None)
 
@@ -148,7 +148,7 @@ def _one(
         with engine.connect() as connection:
             row = connection.execute(statement, parameters).mappings().first()
     except database.OUTAGES as error:
-        raise database.unavailable() from error
+        raise database.unavailable(error) from error
     return dict(row) if row is not None else None
 
 

@@ -48,7 +48,7 @@ def place(engine: sqlalchemy.Engine, job: Job) -> Place:
             }
             row = connection.execute(_PLACE, parameters).one()
     except database.OUTAGES as error:
-        raise database.unavailable() from error
+        raise database.unavailable(error) from error
     return Place(row.ahead, *_guess(job, row.ahead, row.workers, row.rate, row.now))
 
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -34,6 +36,10 @@ SELECT :id, tenant_id, kind, pool, model, version, lane, priority, now() + make_
        options, metadata, :request_id, webhook_url, webhook_events, jobs.id
 FROM jobs WHERE jobs.id = :old AND tenant_id = :tenant_id AND finished_at IS NOT NULL RETURNING id
 """)
+
+
+#: How long it is said that nothing can be stored, when nobody tries again.
+NO_ROOM_S = 10.0
 
 
 @dataclass(frozen=True)
@@ -68,6 +74,7 @@ class Submitter:
         self._hints = hints
         self._fairness = Fairness(engine, line)
         self._backlog = Backlog(engine)
+        self._no_room_at: float | None = None
 
     def submit(
         self, new: NewJob, key: idempotency.Key | None = None, reply: Mapping[str, Any] | None = None
@@ -78,15 +85,13 @@ class Submitter:
         stands for, and nothing new is stored. Raises BacklogFull, IdempotencyMismatch, IdempotencyInProgress, and
         Unavailable when the database cannot say that it committed: nothing was promised then.
         """
-        try:
+        with self._storing():
             place = Place(new.tenant_id, new.tier, new.pool, new.kind, new.priority, cost=new.units)
             values = _values(new, self._offset_s(place))
             with self._engine.begin() as connection:
                 if key is not None and (found := idempotency.claim(connection, key, job_id=new.id, reply=reply)):
                     return found
                 connection.execute(_INSERT, values)
-        except database.OUTAGES as error:
-            raise database.unavailable() from error
         self._committed(new.model, new.pool)
         return None
 
@@ -107,7 +112,7 @@ class Submitter:
 
         Raises as `submit`, and JobStateConflict.
         """
-        try:
+        with self._storing():
             place = Place(tenant_id, tier, old.pool, Kind(old.kind), Priority(old.priority), cost=1)
             values = {"id": new_id, "old": old.id, "tenant_id": tenant_id, "offset_s": self._offset_s(place)}
             values |= {"max_attempts": max_attempts, "request_id": request_id}
@@ -117,10 +122,25 @@ class Submitter:
                     return found
                 if connection.execute(_AGAIN, values).first() is None:
                     raise queries.conflict(old, "retried")
-        except database.OUTAGES as error:
-            raise database.unavailable() from error
         self._committed(old.model, old.pool)
         return None
+
+    @property
+    def accepts(self) -> bool:
+        """Whether the database has room for a job, as far as the last attempts tell: one that found none says so for
+        a while, or until one succeeds."""
+        return self._no_room_at is None or time.monotonic() - self._no_room_at > NO_ROOM_S
+
+    @contextlib.contextmanager
+    def _storing(self) -> Iterator[None]:
+        """Raises Unavailable for an outage."""
+        try:
+            yield
+        except database.OUTAGES as error:
+            if database.is_full(error):
+                self._no_room_at = time.monotonic()
+            raise database.unavailable(error) from error
+        self._no_room_at = None
 
     def _offset_s(self, place: Place) -> float:
         """Where the job stands, in seconds from now; raises BacklogFull."""

@@ -19,7 +19,7 @@ import click
 from core import errors
 from local import child, first_run, state
 from local.state import read_json, write_private
-from local.supervisor import StartFailed, Supervisor, clear_leftovers
+from local.supervisor import StartFailed, Supervisor, clear_leftovers, say
 
 RECORD = "supervisor.json"
 STOP_S = 60.0
@@ -85,33 +85,27 @@ def running(root: Path) -> int | None:
 
 
 def _foreground(root: Path, environ: Mapping[str, str], *, quiet: bool) -> int:
-    started = time.monotonic()
     try:
         supervisor = Supervisor(root, environ)
         lock = _lock(supervisor.state.run / "lock")
     except (RuntimeError, OSError) as error:
         click.echo(f"Cannot start: {error}", err=True)
         return 1
-    click.echo("Coatcheck is starting")
-    me = {"pid": os.getpid(), "born": child.start_time(os.getpid())}
-    write_private(supervisor.state.run / RECORD, json.dumps(me))
-    signal.signal(signal.SIGTERM, supervisor.ask_to_stop)
-    signal.signal(signal.SIGINT, supervisor.ask_to_stop)
-    code = 0
+    if lock is None:
+        click.echo("Another `up` of this checkout is running or starting already (./run status)")
+        return 0
+    code = 1
     try:
-        client = supervisor.start()
-        first_run.show(client)
-        click.echo(f"Ready after {time.monotonic() - started:.1f} s. Logs: .coatcheck/logs")
-        write_private(supervisor.state.run / "ready", str(os.getpid()))
+        _start(supervisor)
         if not quiet:
             click.echo("Ctrl-C stops everything.")
             threading.Thread(target=_follow, args=(supervisor,), daemon=True).start()
         supervisor.watch()
-    except (StartFailed, OSError, RuntimeError, errors.CoatcheckError) as error:
-        click.echo(f"\nCannot start: {error}", err=True)
-        code = 1
+        code = 0
+    except StartFailed as error:
+        say(f"\nCannot start: {error}")
     finally:
-        click.echo("Stopping")
+        say("Stopping")
         supervisor.stop()
         for name in (RECORD, "ready"):
             (supervisor.state.run / name).unlink(missing_ok=True)
@@ -119,14 +113,30 @@ def _foreground(root: Path, environ: Mapping[str, str], *, quiet: bool) -> int:
     return code
 
 
-def _lock(path: Path) -> IO[bytes]:
-    """Held for as long as this supervisor lives, however it ends; raises RuntimeError when another one has it."""
+def _start(supervisor: Supervisor) -> None:
+    """Bring everything up, and say so to whoever waits for it; raises StartFailed."""
+    started = time.monotonic()
+    click.echo("Coatcheck is starting")
+    me = {"pid": os.getpid(), "born": child.start_time(os.getpid())}
+    signal.signal(signal.SIGTERM, supervisor.ask_to_stop)
+    signal.signal(signal.SIGINT, supervisor.ask_to_stop)
+    try:
+        write_private(supervisor.state.run / RECORD, json.dumps(me))
+        first_run.show(supervisor.start())
+        click.echo(f"Ready after {time.monotonic() - started:.1f} s. Logs: .coatcheck/logs")
+        write_private(supervisor.state.run / "ready", str(os.getpid()))
+    except (OSError, RuntimeError, errors.CoatcheckError) as error:
+        raise StartFailed(str(error)) from error
+
+
+def _lock(path: Path) -> IO[bytes] | None:
+    """Held for as long as this supervisor lives, however it ends; None when another one has it."""
     stream = path.open("wb")
     try:
         fcntl.flock(stream, fcntl.LOCK_EX | fcntl.LOCK_NB)
-    except BlockingIOError as error:
+    except BlockingIOError:
         stream.close()
-        raise RuntimeError("another `up` of this checkout is running or starting (./run status)") from error
+        return None
     return stream
 
 
@@ -159,7 +169,7 @@ def _background(root: Path, environ: Mapping[str, str]) -> int:
         time.sleep(0.1)
     click.echo(log.read_text(errors="replace")[shown:], nl=False, err=True)
     log.unlink()
-    return process.returncode or 1
+    return process.returncode
 
 
 def _follow(supervisor: Supervisor) -> None:

@@ -103,7 +103,8 @@ def _valkey(state: State, urls: Mapping[str, str], environ: Mapping[str, str]) -
         lines = {
             "port": state.ports["valkey"], "bind": "127.0.0.1", "dir": json.dumps(str(folder), ensure_ascii=False),
             "requirepass": state.secrets["valkey"],
-            "appendonly": "yes", "appendfsync": "everysec", "save": '""', "maxmemory-policy": "noeviction",
+            # Nothing on disk: it may forget everything, and a full disk is none of its business.
+            "appendonly": "no", "save": '""', "maxmemory-policy": "noeviction",
         }  # fmt: skip
         write_private(configuration, "".join(f"{name} {value}\n" for name, value in lines.items()))
 

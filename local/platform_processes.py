@@ -63,7 +63,7 @@ def programs(state: State, env: Mapping[str, str]) -> tuple[list[Program], list[
     alone = (*celery, "worker", "--without-mingle", "--without-gossip", "-l", "WARNING")
     worker = (*alone, "-Q", "cpu", "-n", "cpu@%h", "--concurrency", "1")
     io = (*alone, "-Q", "webhooks,control", "-P", "threads", "-n", "io@%h", "--concurrency", "4")
-    beat = (*celery, "beat", "-s", str(state.run / "beat-schedule"), "--pidfile=", "-l", "WARNING")
+    beat = (*celery, "beat", "--pidfile=", "-l", "WARNING")
     early = [
         _beating(Program("worker", worker, only("worker", env), grace_s=40), state),
         _beating(Program("io", io, only("io", env), grace_s=25), state),

@@ -26,6 +26,8 @@ START_S = 90.0
 LOG_BYTES = 50 * 2**20
 #: A process that dies again within this time waits before it is started again.
 QUICK_DEATH_S = 5.0
+#: And never for longer than this: what it died of, such as a full disk, may be gone.
+LONGEST_PAUSE_S = 15.0
 #: How soon a death is seen.
 LOOK_EVERY_S = 0.1
 
@@ -91,7 +93,7 @@ class Supervisor:
         """Start again whatever dies or gives no answer any more, until asked to stop."""
         while not self.stopping:
             for silent in self._vigil.silent(self.children):
-                _say(f"{silent.program.name} has not answered for {vigil.SILENT_S:.0f} s; ending it")
+                say(f"{_now()} {silent.program.name} has not answered for {vigil.SILENT_S:.0f} s; ending it")
                 silent.kill()
             for dead in [item for item in self.children if not item.alive]:
                 self._revive(dead)
@@ -104,9 +106,9 @@ class Supervisor:
         name, now = dead.program.name, time.monotonic()
         if dead.pid not in self._due:
             lived = now - dead.started_at
-            pause = min(30.0, max(0.5, 2 * self._pauses.get(name, 0.0))) if lived < QUICK_DEATH_S else 0.0
+            pause = min(LONGEST_PAUSE_S, max(0.5, 2 * self._pauses.get(name, 0.0))) if lived < QUICK_DEATH_S else 0.0
             self._pauses[name], self._due[dead.pid] = pause, now + pause
-            _say(f"{name} ended with code {dead.exit_code} after {lived:.0f} s; starting it again")
+            say(f"{_now()} {name} ended with code {dead.exit_code} after {lived:.0f} s; starting it again")
             dead.kill()
         if now < self._due[dead.pid]:
             return
@@ -114,7 +116,7 @@ class Supervisor:
             self._launch(dead.program)
         except OSError as error:
             # A full disk, for one: it may be no more the next time.
-            _say(f"{name} cannot be started now: {error}")
+            say(f"{_now()} {name} cannot be started now: {error}")
             self._due[dead.pid] = now + 5
             return
         self.children.remove(dead)
@@ -182,6 +184,7 @@ class Supervisor:
         known = [
             {"name": item.program.name, "pid": item.pid, "born": child.start_time(item.pid)}
             for item in (*self.children, started)
+            if item.alive
         ]
         try:
             write_private(self.state.run / "pids.json", json.dumps(known))
@@ -238,9 +241,14 @@ def clear_leftovers(found: State) -> None:
     record.unlink()
 
 
-def _say(words: str) -> None:
-    """To whoever reads the log of `up`."""
-    click.echo(f"{time.strftime('%H:%M:%S')} {words}", err=True)
+def say(words: str) -> None:
+    """To whoever reads the log of `up`, which may be on a full disk."""
+    with contextlib.suppress(OSError):
+        click.echo(words, err=True)
+
+
+def _now() -> str:
+    return time.strftime("%H:%M:%S")
 
 
 def tail(log: Path, lines: int = 15) -> str:

@@ -10,9 +10,9 @@ from models import Base
 
 
 def run_online() -> None:
-    engine = database.create_engine(settings.owner_url(), application="coatcheck-migrate")
+    engine = database.create_engine(settings.owner_url(), application="coatcheck-migrate", statement_s=None)
     with engine.connect() as connection:
-        connection.execute(text("SET lock_timeout = '5s'; SET statement_timeout = 0"))
+        connection.execute(text("SET lock_timeout = '5s'"))
         # Two migrations at once (two checkouts of one database, two replicas starting): the second waits its turn.
         connection.execute(text("SELECT pg_advisory_lock(727274)"))
         connection.commit()

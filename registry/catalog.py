@@ -157,12 +157,17 @@ class Catalog:
         read_at, known = self._known
         if time.monotonic() - read_at < CACHE_S:
             return known
-        with self._lock:
+        # What is known is good enough while somebody else asks, which takes long when the database does not answer.
+        if not self._lock.acquire(blocking=not known):
+            return known
+        try:
             read_at, known = self._known
             if time.monotonic() - read_at >= CACHE_S:
                 known = self._query()
                 self._known = (time.monotonic(), known)
             return known
+        finally:
+            self._lock.release()
 
     def _query(self) -> dict[str, dict[str, Version]]:
         try:
@@ -173,7 +178,7 @@ class Catalog:
                 # A model does not stop existing because the database blinks.
                 log.warning("catalog_stale", error=type(error).__name__)
                 return {name: dict(versions) for name, versions in self._known[1].items()}
-            raise database.unavailable() from error
+            raise database.unavailable(error) from error
         known: dict[str, dict[str, Version]] = {}
         for row in rows:
             manifest = _manifest(database.dumps(row.manifest))
@@ -186,10 +191,12 @@ class Catalog:
         folder = self._cache_dir / digest
         if not folder.exists():
             try:
-                data = self._store.get(_key(digest))
+                self._unpack(self._store.get(_key(digest)), digest, folder)
             except errors.Unavailable as error:
                 raise errors.ModelUnavailable(str(error)) from error
-            self._unpack(data, digest, folder)
+            except OSError as error:
+                # The same to everybody above, and the operator reads where to look.
+                raise errors.ModelUnavailable(f"COATCHECK_MODEL_CACHE cannot take it: {error.strerror}") from error
         loaded = bundle.load(folder)
         if loaded.digest != digest:
             raise errors.BundleInvalid(f"The cached bundle {folder} is not what its name says; remove it")

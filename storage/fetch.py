@@ -7,6 +7,7 @@ asked.
 
 from __future__ import annotations
 
+import datetime as dt
 import http.client
 import re
 import time
@@ -57,12 +58,12 @@ class Fetcher:
         self._ours = Ours(settings)
         self._dialer = dial.Dialer()
 
-    def probe(self, url: str) -> Found:
-        """Look at the file, for PROBE_S at most.
+    def probe(self, url: str, now: dt.datetime) -> Found:
+        """Look at the file, for PROBE_S at most; `now` decides whether its signature holds long enough.
 
         Raises InvalidInput for a URL that may not be asked, and all that asking can raise.
         """
-        check_signature(parse(url, FIELD), FIELD)
+        check_signature(parse(url, FIELD), FIELD, now)
         with self._get(url, {"Range": "bytes=0-0"}, dial.Deadline(PROBE_S)) as response:
             found = Found(_whole_size(response), _etag(response))
         self._limit(found.size)
@@ -91,11 +92,11 @@ class Fetcher:
             issue = f"{FIELD} has more than {self._max_bytes} bytes"
             raise errors.InputTooLarge(issue, details={"field": FIELD, "limit": self._max_bytes})
 
-    def check_target(self, url: str) -> None:
-        """Raises InvalidInput for a URL that may not be written to."""
+    def check_target(self, url: str, now: dt.datetime) -> None:
+        """Raises InvalidInput for a URL that may not be written to, or not for long enough from `now` on."""
         parts = parse(url, TARGET)
         self._allowed(parts, TARGET)
-        check_signature(parts, TARGET)
+        check_signature(parts, TARGET, now)
 
     def put(self, url: str, file: IO[bytes], size: int) -> None:
         """Send `size` bytes to a signed URL; raises OutputRefused, OutputUnavailable, InvalidInput, InputForbidden."""

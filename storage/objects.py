@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import email.utils
 import os
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import IO, TYPE_CHECKING, Any
@@ -24,6 +26,8 @@ OUTAGES = (exceptions.BotoCoreError, exceptions.ClientError)
 UPLOAD_OUTAGES = (*OUTAGES, boto3.exceptions.Boto3Error)
 CHUNK = 256 * 1024
 READS = 3
+#: By so much a clock may be wrong before S3 refuses what it signs.
+SKEW_S = 900
 #: One part at a time, so that no more than one is in memory.
 _IN_PARTS = TransferConfig(multipart_chunksize=16 << 20, use_threads=False)
 
@@ -37,10 +41,12 @@ class Head:
 
 
 class Store:
-    """One bucket. The clients are made at first use, so that a spawned process never inherits one."""
+    """One bucket, which may be silent for `read_s`, `attempts` times. The clients are made at first use, so that a
+    spawned process never inherits one."""
 
-    def __init__(self, settings: ObjectSettings) -> None:
+    def __init__(self, settings: ObjectSettings, *, read_s: float = 20, attempts: int = 4) -> None:
         self._settings = settings
+        self._read_s, self._attempts = read_s, attempts
         self._bucket = settings.s3_bucket
         self._lock = threading.Lock()
         self._clients: dict[str, S3Client] = {}
@@ -177,9 +183,9 @@ class Store:
                     config=Config(
                         signature_version="s3v4",
                         s3={"addressing_style": "path"},
-                        connect_timeout=3,
-                        read_timeout=20,
-                        retries={"max_attempts": 3, "mode": "standard"},
+                        connect_timeout=min(3, self._read_s),
+                        read_timeout=self._read_s,
+                        retries={"total_max_attempts": self._attempts, "mode": "standard"},
                         request_checksum_calculation="when_required",
                         response_checksum_validation="when_required",
                     ),
@@ -189,9 +195,20 @@ class Store:
 
 def _unavailable(what: str, key: str, error: Exception) -> errors.Unavailable:
     """With the store's own code, such as RequestTimeTooSkewed, or what kind of failure it was."""
-    answered = error.response if isinstance(error, exceptions.ClientError) else {}
+    answered: Any = error.response if isinstance(error, exceptions.ClientError) else {}
     reason = answered.get("Error", {}).get("Code", type(error).__name__)
+    ahead_s = _ahead_s(answered.get("ResponseMetadata", {}).get("HTTPHeaders", {}).get("date"))
+    if abs(ahead_s) > SKEW_S:
+        reason = f"this machine's clock is wrong by {ahead_s:+.0f} s ({reason})"
     return errors.Unavailable(f"The object store {what} {key}: {reason}")
+
+
+def _ahead_s(date: str | None) -> float:
+    """How far this machine's clock is ahead of that of whoever wrote this HTTP date; 0 without one."""
+    try:
+        return time.time() - email.utils.parsedate_to_datetime(date).timestamp() if date else 0.0
+    except (ValueError, OverflowError):
+        return 0.0
 
 
 def _status(error: exceptions.ClientError) -> int:

@@ -59,7 +59,7 @@ def parse(url: str, field: str) -> urllib.parse.SplitResult:
     return parts
 
 
-def check_signature(parts: urllib.parse.SplitResult, field: str) -> None:
+def check_signature(parts: urllib.parse.SplitResult, field: str, now: dt.datetime) -> None:
     """Raises InvalidInput where there is none, InputExpired where that of the input does not hold long enough."""
     query = urllib.parse.parse_qs(parts.query)
     one = {name: values[0] for name, values in query.items() if len(values) == 1}
@@ -67,7 +67,7 @@ def check_signature(parts: urllib.parse.SplitResult, field: str) -> None:
         ends_at = _ends_at(one)
     except (KeyError, ValueError, OverflowError) as error:
         raise errors.InvalidInput.field(field, "must be signed, and say in its query until when") from error
-    if ends_at < dt.datetime.now(dt.UTC) + dt.timedelta(seconds=SPARE_S):
+    if ends_at < now + dt.timedelta(seconds=SPARE_S):
         issue = f"must be good for at least {SPARE_S} s more; it ends at {ends_at:%Y-%m-%dT%H:%M:%SZ}"
         if field == TARGET:
             raise errors.InvalidInput.field(field, issue)

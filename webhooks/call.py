@@ -10,6 +10,7 @@ import ssl
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
+from email.message import Message
 
 from core import dial, errors
 from webhooks.receivers import Receiver, Receivers
@@ -80,17 +81,20 @@ def _exchange(
     with connection.getresponse() as response:
         read = dial.beginning(response, READ_BYTES, deadline)
     kept = read.decode("utf-8", "replace")[:KEEP_CHARACTERS].replace("\0", "\N{REPLACEMENT CHARACTER}")
-    return response.status, kept, _retry_after_s(response.headers.get("Retry-After"))
+    return response.status, kept, _retry_after_s(response.headers)
 
 
-def _retry_after_s(value: str | None) -> float | None:
-    """Seconds, or an HTTP date (RFC 9110 §10.2.3); None for neither."""
+def _retry_after_s(headers: Message) -> float | None:
+    """Seconds, or an HTTP date (RFC 9110 §10.2.3), by the clock of whoever wrote it; None for neither."""
+    value = headers.get("Retry-After")
     if value is None:
         return None
     if value.strip().isascii() and value.strip().isdigit():
         return float(value.strip()[:9])
     try:
-        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - time.time())
+        said = headers.get("Date")
+        sent_s = email.utils.parsedate_to_datetime(said).timestamp() if said else time.time()
+        return max(0.0, email.utils.parsedate_to_datetime(value).timestamp() - sent_s)
     except (ValueError, TypeError, OverflowError):
         return None
 

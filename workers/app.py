@@ -33,6 +33,8 @@ app.conf.update(
     worker_hijack_root_logger=False,
     broker_connection_retry_on_startup=True,
     broker_connection_max_retries=None,
+    # A Redis that refuses what it is asked, as one that is full does, is away for a while like any other.
+    broker_channel_error_retry=True,
     broker_transport_options={
         "visibility_timeout": 120,
         "socket_timeout": 5,
@@ -41,6 +43,7 @@ app.conf.update(
         "health_check_interval": 10,
         "global_keyprefix": broker.KEY_PREFIX,
     },
+    beat_scheduler="workers.ticks:Ticks",
     beat_schedule={
         "sweep": {"task": "coatcheck.sweep", "schedule": 2.0, "options": {"queue": "control"}},
     },

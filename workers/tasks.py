@@ -11,6 +11,9 @@ from celery.signals import worker_process_init
 
 from core import broker
 from workers.app import app
+from workers.ticks import Pace
+
+_SWEEPS = Pace(1.0)
 
 
 @worker_process_init.connect
@@ -40,12 +43,12 @@ def deliver(_: str) -> int:
 @app.task(name="coatcheck.sweep")
 def sweep_jobs() -> str:
     """Rescue, expire, forget and wake; returns what was found. Ticks that piled up while nobody swept are one sweep."""
+    if not _SWEEPS.begin():
+        return "just swept"
     from jobs import sweep
     from workers import resources
 
     worker = resources.drainer()
-    if not worker.hints.first_in("sweep", 1.0):
-        return "just swept"
     settings, store = worker.settings, worker.attempts.store
     found = sweep.sweep(
         worker.engine, worker.hints, store, max_losses=settings.max_losses, schedule=settings.webhook_schedule

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import datetime as dt
 from typing import Any
 
 import flask
@@ -71,7 +70,7 @@ def redeliver_since(body: dict[str, Any], endpoint_id: str) -> flask.Response:
         here.engine,
         find_endpoint(endpoint_id),
         body["since"],
-        body.get("until", dt.datetime.now(dt.UTC)),
+        body.get("until") or here.clock.now(),
         after=int(body.get("after", 0)),
         delivered_too=body["status"] == "all",
     )

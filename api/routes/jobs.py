@@ -43,7 +43,7 @@ def submit(body: dict[str, Any]) -> flask.Response:
     resolved = intake.resolve(here, body)
     options = {"explain": intake.explain(resolved, body["options"].get("explain"))}
     if "upload_id" in body or "input_url" in body:
-        job_id = ids.uuid7()
+        job_id = ids.uuid7(here.clock.now_s())
         kind, kept = files.taken(here, body, resolved, job_id)
         if kind is Kind.BULK:
             options["return_errors"] = body["options"].get("return_errors", "individual")
@@ -151,7 +151,8 @@ def retry(query: dict[str, Any], job_id: str) -> flask.Response:
     """Hand in an ended job once more: a new job, with the same inputs and model version, linked to the old one; of a
     file all rows, or only those that failed."""
     requests.nothing_in_body()
-    here, old, caller, new_id = resources.here(), _find(job_id), requests.caller(), ids.uuid7()
+    here, old, caller = resources.here(), _find(job_id), requests.caller()
+    new_id = ids.uuid7(here.clock.now_s())
     inputs = files.failed_rows(here, old) if query else None
     inputs = inputs or source.copied(here.engine, here.seal, old, new_id, tenant_id=caller.tenant_id)
     key = once.key("retry", {"job_id": job_id, **query})

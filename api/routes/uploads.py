@@ -7,7 +7,7 @@ from typing import Any
 
 import flask
 
-from api import docs, once, requests, resources
+from api import docs, files, once, requests, resources
 from api.parsing import Blueprint
 from api.schemas import answers as out
 from api.schemas import requests as into
@@ -32,6 +32,7 @@ def create(body: dict[str, Any]) -> flask.Response:
     if body["size"] > limit:
         raise errors.InvalidInput.field("size", f"must be at most {limit} bytes", received=body["size"])
     response = once.computed(here, once.key("uploads", body), lambda: _create(body))
+    files.check_signing(here)
     # Signed at each answer, so that no signature is kept with an Idempotency-Key; what has expired stays closed.
     made = response.get_json()
     left_s = (dt.datetime.fromisoformat(made["expires_at"]) - dt.datetime.now(dt.UTC)).total_seconds()

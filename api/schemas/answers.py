@@ -185,3 +185,8 @@ class Ready(Schema):
     model_loaded = fields.Boolean(required=True)
     models = fields.List(fields.String(), required=True)
     checks = fields.Dict(keys=fields.String(), values=fields.Boolean(), required=True)
+    clock_ahead_s = fields.Float(
+        required=True,
+        allow_none=True,
+        metadata={"description": "Of this machine, against the database's, which decides; null while that is away"},
+    )

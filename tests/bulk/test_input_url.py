@@ -159,7 +159,7 @@ def test_a_missing_object_is_refused_at_once(client: Client, sign: Sign) -> None
 def test_an_object_over_the_limit_is_refused_at_once(sign: Sign, platform: Platform) -> None:
     small = Fetcher(replace(platform.settings, max_upload_bytes=100))
     with pytest.raises(errors.InputTooLarge):
-        small.probe(sign())
+        small.probe(sign(), dt.datetime.now(dt.UTC))
 
 
 def test_the_format_must_be_known(client: Client, sign: Sign, work: Run) -> None:
@@ -238,7 +238,7 @@ def test_a_listed_bucket_never_leads_to_an_engine_or_by_a_name_to_this_machine(
         address = f"http://{host}:{port}/inbox"
         fetcher = Fetcher(replace(platform.settings, input_private_buckets=(address,)))
         with pytest.raises(errors.InputForbidden):
-            fetcher.probe(f"{address}/x?AWSAccessKeyId=k&Signature=s&Expires=4000000000")
+            fetcher.probe(f"{address}/x?AWSAccessKeyId=k&Signature=s&Expires=4000000000", dt.datetime.now(dt.UTC))
 
 
 def test_an_output_that_nobody_takes_is_said_and_kept(

@@ -134,8 +134,21 @@ def test_a_file_that_nobody_touches_any_more_is_of_a_process_that_hangs(tmp_path
     assert not alive.beats(file)
     alive.beat(str(file))
     assert alive.beats(file)
-    old = time.time() - alive.STALE_S - 1
+    old = time.monotonic() - alive.STALE_S - 1
     os.utime(file, (old, old))
+    assert not alive.beats(file)
+
+
+def test_a_file_from_before_a_reboot_is_of_nobody_and_the_wall_clock_says_nothing_of_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    file = tmp_path / "alive"
+    alive.beat(str(file))
+    for hours in (-1, 1):
+        monkeypatch.setattr(time, "time", lambda now=time.time() + hours * 3600: now)
+        assert alive.beats(file)
+    to_come = time.monotonic() + 1000
+    os.utime(file, (to_come, to_come))
     assert not alive.beats(file)
 
 
@@ -156,7 +169,7 @@ def test_who_stands_still_is_blamed_only_while_redis_answers(
     until(lambda: alive.redis_there(url))
     assert [alive.main(str(file), url) for _ in range(2)] == [1, 1]
     assert record.read_text() == "2"
-    file.touch()
+    alive.beat(str(file))
     assert alive.main(str(file), url) == 0
     assert not record.exists()
 
@@ -180,7 +193,7 @@ def test_a_worker_whose_child_stands_still_shows_it(tmp_path: Path, monkeypatch:
     node._beat()
     assert alive.beats(parent)
     assert not gone.exists()
-    long_ago = time.time() - 1000
+    long_ago = time.monotonic() - 1000
     for file in (parent, child):
         os.utime(file, (long_ago, long_ago))
     node._beat()
