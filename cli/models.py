@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import logging
 from pathlib import Path
 
 import click
+import structlog
 from rich.console import Console
 from rich.table import Table
 
@@ -24,6 +26,8 @@ def models() -> None:
 @click.option("--stable", is_flag=True, help="Answer with this version when nobody asks for another.")
 def push(folders: tuple[Path, ...], stable: bool) -> None:
     """Check each bundle (signature, golden examples), store it and list it."""
+    # What would be logged of a model that fails is said on the terminal.
+    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     catalog, store = _open()
     store.ensure_bucket()
     for folder in folders:

@@ -8,11 +8,9 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnxruntime
 
 from core import errors
 from inference import waveform
-from inference.bundle import Bundle
 from inference.decoders.mono import RATE
 from inference.interrupt import Interrupt
 from inference.opened import FileModel
@@ -22,18 +20,12 @@ from inference.waveform import Samples
 #: Each frame comes with the end of the one before it.
 CONTEXT = 64
 STATE = (1, 1, 128)
-PARAMETERS = ("threshold", "min_speech_ms", "min_silence_ms", "speech_pad_ms")
 
 
 class Listener(FileModel):
     """A bundle with its ONNX session, which takes frames [N, CONTEXT + FRAME] and carries its state `h`, `c` along."""
 
     OUTPUTS = frozenset({"speech_probs", "hn", "cn"})
-
-    def __init__(self, bundle: Bundle, session: onnxruntime.InferenceSession) -> None:
-        super().__init__(bundle, session)
-        if sorted(field.name for field in bundle.manifest.fields) != sorted(PARAMETERS):
-            raise errors.BundleInvalid(f"model.yaml of {bundle.manifest.name}: fields must be {', '.join(PARAMETERS)}")
 
     def _answer(
         self, path: Path, inputs: Mapping[str, Any], progress: Callable[[float], None], interrupt: Interrupt

@@ -6,17 +6,20 @@ import hashlib
 import io
 import shutil
 import tarfile
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from core import errors
-from inference import manifest as manifests
+from inference import promise
 from inference.manifest import Golden, Manifest
 
 MODEL_FILE = "model.onnx"
+TOKENIZER = "tokenizer.json"
 #: What bundles of a kind hold instead, where it takes several graphs.
 GRAPHS: Mapping[str, tuple[str, ...]] = {"document": ("detect.onnx", "recognize.onnx")}
+#: What Git leaves in place of a large file that was not fetched.
+POINTER = b"version https://git-lfs"
 #: How the model was made does not change what it answers.
 NOT_PART = frozenset({"train.py", "build.py"})
 MAX_BYTES = 2 * 2**30
@@ -40,17 +43,30 @@ class Bundle:
 
 
 def load(folder: Path) -> Bundle:
-    """Read a bundle; raises BundleInvalid naming what is wrong."""
+    """Read a bundle that is to be published; raises BundleInvalid naming what is wrong."""
     files = {path.relative_to(folder).as_posix() for path in _files(folder)}
-    manifest = manifests.load(folder)
-    loaded = Bundle(folder, manifest, _digest(folder))
-    for path in loaded.graphs:
-        if not path.is_file():
-            raise errors.BundleInvalid(f"{folder} has no {path.name}")
+    manifest = promise.load(folder)
+    for name in GRAPHS.get(manifest.kind, (MODEL_FILE,)):
+        _check_graph(folder / name, files)
+    if manifest.kind == "tokens" and TOKENIZER not in files:
+        raise errors.BundleInvalid(f"{folder} has no file {TOKENIZER}, which 'tokens' needs")
     golden = {item.file for item in manifest.golden if not isinstance(item, Golden)}
     if missing := sorted(golden - files):
-        raise errors.BundleInvalid(f"{folder} does not hold its golden examples' {', '.join(missing)}")
-    return loaded
+        raise errors.BundleInvalid(f"{folder} has no file {missing[0]}, which a golden example names")
+    return Bundle(folder, manifest, digest(folder))
+
+
+def _check_graph(path: Path, files: Collection[str]) -> None:
+    if path.name not in files:
+        others = sorted(name for name in files if name.endswith(".onnx"))
+        hint = f"; it holds {', '.join(others[:5])}" if others else ""
+        raise errors.BundleInvalid(f"{path.parent} has no file {path.name}{hint}")
+    with path.open("rb") as stream:
+        start = stream.read(len(POINTER))
+    if not start:
+        raise errors.BundleInvalid(f"{path} is empty")
+    if start == POINTER:
+        raise errors.BundleInvalid(f"{path} stands for a file that Git LFS keeps; fetch it with `git lfs pull`")
 
 
 def pack(bundle: Bundle) -> bytes:
@@ -65,8 +81,8 @@ def pack(bundle: Bundle) -> bytes:
     return buffer.getvalue()
 
 
-def unpack(data: bytes, folder: Path) -> Bundle:
-    """Unpack a tar into a new folder and read it; raises BundleInvalid, also for all that is not a plain file in it."""
+def unpack(data: bytes, folder: Path) -> None:
+    """Unpack a tar into a new folder; raises BundleInvalid, also for all that is not a plain file in it."""
     folder.mkdir(parents=True)
     try:
         with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
@@ -75,7 +91,6 @@ def unpack(data: bytes, folder: Path) -> Bundle:
     # tarfile itself lets through what it meets in damaged headers.
     except (tarfile.TarError, ValueError, OverflowError, EOFError) as error:
         raise errors.BundleInvalid(f"The bundle cannot be unpacked: {error}") from error
-    return load(folder)
 
 
 def _members(archive: tarfile.TarFile) -> dict[PurePosixPath, tarfile.TarInfo]:
@@ -135,7 +150,8 @@ def _check_file(name: str, count: int, size: int) -> None:
         raise errors.BundleInvalid(f"The bundle is larger than {MAX_BYTES} bytes")
 
 
-def _digest(folder: Path) -> str:
+def digest(folder: Path) -> str:
+    """Of everything that it is made of; raises BundleInvalid for what is no plain file."""
     whole = hashlib.sha256()
     for path in _files(folder):
         with path.open("rb") as stream:

@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 
 from core import errors
-from inference import model, schema
+from inference import batch, model, schema, signature
 from inference.bundle import Bundle
 from inference.interrupt import Interrupt
 from inference.manifest import Golden, GoldenDocument, GoldenFile
-from inference.opened import FileModel
+from inference.opened import FileModel, why
 
 #: Golden confidences may differ by this much between machines and providers.
 TOLERANCE = 0.02
@@ -18,22 +19,37 @@ TOLERANCE_S = 0.1
 
 
 def check(bundle: Bundle) -> None:
-    """Open the model and let it answer its golden examples; raises BundleInvalid saying which one it missed."""
+    """Open the model, look at its signature and let it answer its golden examples, each alone and two at once; raises
+    BundleInvalid saying what it missed, and what to do about it."""
     opened = model.open_model(bundle)
-    if missing := sorted(opened.OUTPUTS - opened.outputs()):
-        raise errors.BundleInvalid(f"{bundle.graphs[0]} has no output '{missing[0]}'")
-    check_golden(opened)
+    signature.check_names(opened)
+    if isinstance(opened, model.Model):
+        rows = [schema.validate_inputs(bundle.manifest, dict(golden.inputs)) for golden in bundle.manifest.golden]
+        with _told("golden example 1 cannot be encoded", opened):
+            signature.check_inputs(opened, opened.encode(rows[:1]))
+        signature.check_output(opened)
+        check_golden(opened)
+        if bundle.manifest.max_batch > 1:
+            batch.check(opened, rows)
+    else:
+        check_golden(opened)
 
 
 def check_golden(opened: model.Model | FileModel) -> None:
     """Raises BundleInvalid."""
     for number, golden in enumerate(opened.bundle.manifest.golden, start=1):
-        try:
+        with _told(f"golden example {number} cannot be run", opened):
             missed = _missed(opened, golden)
-        except (errors.InvalidInput, errors.InputUnreadable, errors.InputTooLarge, errors.ModelError) as error:
-            raise errors.BundleInvalid(f"golden example {number} cannot be run: {error}; {error.details}") from error
         if missed:
-            raise errors.BundleInvalid(f"golden example {number} {missed}")
+            raise errors.BundleInvalid(f"{opened.bundle.folder}: golden example {number} {missed}")
+
+
+@contextmanager
+def _told(what: str, opened: model.Model | FileModel) -> Iterator[None]:
+    try:
+        yield
+    except (errors.InvalidInput, errors.InputUnreadable, errors.InputTooLarge, errors.ModelError) as error:
+        raise errors.BundleInvalid(f"{opened.bundle.folder}: {what}: {why(error)}") from error
 
 
 def _missed(opened: model.Model | FileModel, golden: Golden | GoldenFile | GoldenDocument) -> str | None:
@@ -45,6 +61,8 @@ def _missed(opened: model.Model | FileModel, golden: Golden | GoldenFile | Golde
             if found.label == golden.prediction and abs(found.confidence - golden.confidence) <= TOLERANCE:
                 return None
             given = f"{found.label} {found.confidence}"
+            if not -TOLERANCE <= found.confidence <= 1 + TOLERANCE:
+                given += ", which is no probability: end the graph with a softmax or a sigmoid"
             return f"must give {golden.prediction} {golden.confidence}, but gives {given}"
         case FileModel(), GoldenFile():
             path = opened.bundle.folder / golden.file

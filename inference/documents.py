@@ -22,7 +22,6 @@ from inference.limits import Limits
 from inference.lines import Floats
 from inference.opened import FileModel
 
-PARAMETERS = ("dpi", "min_confidence")
 OUTPUT = "fetch_name_0"
 #: Of a page, to find its lines: a small one is enlarged to its shortest side, a large one reduced to its longest.
 SHORTEST, LONGEST, MULTIPLE = 736, 2000, 32
@@ -50,16 +49,11 @@ class Reader(FileModel):
         self, bundle: Bundle, detect: onnxruntime.InferenceSession, recognize: onnxruntime.InferenceSession
     ) -> None:
         super().__init__(bundle, detect, recognize)
-        if sorted(field.name for field in bundle.manifest.fields) != sorted(PARAMETERS):
-            raise errors.BundleInvalid(f"model.yaml of {bundle.manifest.name}: fields must be {', '.join(PARAMETERS)}")
-        max_pages, max_pixels = map(bundle.manifest.options.get, ("max_pages", "max_pixels"))
-        if not (isinstance(max_pages, int) and isinstance(max_pixels, int)):
-            raise errors.BundleInvalid(f"model.yaml of {bundle.manifest.name}: options must hold max_pages, max_pixels")
-        self._limits = Limits(max_pages, max_pixels)
+        self._limits = Limits(bundle.manifest.options["max_pages"], bundle.manifest.options["max_pixels"])
         self._detect, self._recognize = detect, recognize
         characters = recognize.get_modelmeta().custom_metadata_map.get("character", "").split("\n")
         self._characters = np.array(["", *characters, " "])
-        if recognize.get_outputs()[0].shape[-1] != len(self._characters):
+        if recognize.get_outputs()[0].shape[-1:] != [len(self._characters)]:
             raise errors.BundleInvalid("recognize.onnx must give two classes more than its metadata has characters")
 
     def _answer(

@@ -16,7 +16,7 @@ from inference import threads as cpus
 from inference.audio import Listener
 from inference.bundle import Bundle
 from inference.interrupt import Interrupt
-from inference.opened import FileModel, Floats, Opened
+from inference.opened import FileModel, Floats, Opened, said
 
 PROBABILITIES = "probabilities"
 
@@ -41,7 +41,13 @@ class Model(Opened):
         try:
             self._kind = kind(bundle)
         except Exception as error:
-            raise errors.BundleInvalid(f"{bundle.folder} is nothing for '{bundle.manifest.kind}': {error!r}") from error
+            issue = f"kind '{bundle.manifest.kind}' cannot use it: {type(error).__name__}: {said(error)}"
+            raise errors.BundleInvalid(f"{bundle.folder}: {issue}") from error
+
+    def encode(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray[Any, Any]]:
+        """What the graph is handed for validated rows; raises ModelError."""
+        with self._answering(None):
+            return self._kind.encode(rows)
 
     def predict(self, rows: Sequence[Mapping[str, Any]], interrupt: Interrupt | None = None) -> list[Prediction]:
         """Predict validated rows as one batch; raises ModelInterrupted if that was asked for, else ModelError."""
@@ -57,8 +63,12 @@ class Model(Opened):
         found = []
         for row, scores, index in zip(rows, np.round(matrix.astype(float), 6).tolist(), best, strict=True):
             label = labels[index]
-            if threshold is not None and scores[index] < row[threshold]:
-                label = str(self.bundle.manifest.below_threshold)
+            if threshold is not None:
+                # Such a manifest is not published any more.
+                if row[threshold] is None:
+                    raise errors.ModelError(f"{self.bundle.manifest.name} needs {threshold}, which was left out")
+                if scores[index] < row[threshold]:
+                    label = str(self.bundle.manifest.below_threshold)
             found.append(Prediction(label, scores[index], dict(zip(labels, scores, strict=True))))
         return found
 
@@ -77,7 +87,8 @@ def open_model(
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     # An arena would keep for good what the largest page took.
     options.enable_cpu_mem_arena = kind != "document"
-    options.log_severity_level = 3
+    # Whatever it has to say of an error is in the exception.
+    options.log_severity_level = 4
     sessions = [_session(path, options, providers) for path in bundle.graphs]
     match kind:
         case "audio":
@@ -101,7 +112,10 @@ def _session(path: Path, options: onnxruntime.SessionOptions, providers: Sequenc
     try:
         session = onnxruntime.InferenceSession(str(path), options, providers=list(providers))
     except Exception as error:
-        raise errors.BundleInvalid(f"{path} cannot be opened: {error}") from error
+        text = str(error)
+        what = "is no ONNX file, or damaged" if "INVALID_PROTOBUF" in text else "cannot be opened"
+        fix = "; export it for an older opset" if "opset" in text or "IR version" in text else ""
+        raise errors.BundleInvalid(f"{path} {what}{fix}. ONNX Runtime says: {said(error)}") from error
     # ONNX Runtime falls back to the CPU with no more than a warning.
     if session.get_providers()[0] != providers[0]:
         raise errors.BundleInvalid(f"{providers[0]} was asked for, but only {session.get_providers()} is there")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -20,6 +21,8 @@ Floats = np.ndarray[Any, np.dtype[np.floating[Any]]]
 
 #: What ONNX Runtime says may quote the whole graph.
 MAX_SAID = 500
+#: Numbers of errors, and places in ONNX Runtime's own source.
+NOISE = re.compile(r"\[ONNXRuntimeError\] : \d+ : \w+ : |/onnxruntime_src/\S+ .*?\) ")
 
 log = structlog.get_logger()
 
@@ -35,12 +38,13 @@ class Opened:
         self._session = sessions[0]
 
     @property
+    def graphs(self) -> list[tuple[Path, onnxruntime.InferenceSession]]:
+        """Each graph's file, with its session."""
+        return list(zip(self.bundle.graphs, self._sessions, strict=True))
+
+    @property
     def providers(self) -> list[str]:
         return list(self._session.get_providers())
-
-    def outputs(self) -> set[str]:
-        """The names that every graph gives."""
-        return set.intersection(*({item.name for item in session.get_outputs()} for session in self._sessions))
 
     @contextmanager
     def _answering(self, interrupt: Interrupt | None) -> Iterator[None]:
@@ -55,8 +59,7 @@ class Opened:
             if interrupt is not None and interrupt.is_set:
                 raise errors.ModelInterrupted from error
             # Where ONNX Runtime was called from says nothing; of code of a kind it says all.
-            own = not type(error).__module__.startswith("onnxruntime")
-            log.warning("model_failed", model=name, error=said(error), exc_info=own)
+            log.warning("model_failed", model=name, error=said(error), exc_info=not _from_ort(error))
             if isinstance(error, MemoryError):
                 raise errors.OutOfMemory(f"{name} has not enough memory for this input") from error
             raise errors.ModelError(f"{name} failed: {type(error).__name__}") from error
@@ -96,8 +99,22 @@ class FileModel(Opened, ABC):
 
 def said(error: BaseException) -> str:
     """What an error says, on one line of at most MAX_SAID characters."""
-    text = " ".join(str(error).split()) or type(error).__name__
+    text = " ".join(NOISE.sub("", str(error)).split()) or type(error).__name__
     return text if len(text) <= MAX_SAID else f"{text[:MAX_SAID]}…"
+
+
+def why(error: errors.CoatcheckError) -> str:
+    """All there is to say about a failure, for operators: what was said underneath is in it."""
+    cause = error.__cause__
+    issue = " ".join(str(error.details[name]) for name in ("field", "issue") if name in error.details)
+    text = f"{error.message}: {issue}" if issue else error.message
+    if cause is None:
+        return text
+    return f"{text}. {'ONNX Runtime' if _from_ort(cause) else 'Python'} says: {said(cause)}"
+
+
+def _from_ort(error: BaseException) -> bool:
+    return type(error).__module__.startswith("onnxruntime")
 
 
 def _fits(shape: Sequence[int], wanted: Sequence[int | None]) -> bool:

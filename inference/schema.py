@@ -108,12 +108,13 @@ def json_schema(manifest: Manifest) -> dict[str, Any]:
 
 @functools.lru_cache(maxsize=256)
 def _schema(manifest: Manifest) -> ma.Schema:
-    declared = {field.name: _marshmallow(field) for field in manifest.fields}
+    declared = {field.name: rule(field) for field in manifest.fields}
     made = StrictSchema.from_dict(declared, name=f"{manifest.name}-{manifest.version}")
     return made(unknown=ma.RAISE)
 
 
-def _marshmallow(field: Field) -> fields.Field[Any]:
+def rule(field: Field) -> fields.Field[Any]:
+    """What one field's values are judged by."""
     rules: list[Any] = []
     if field.min_length is not None or field.max_length is not None:
         rules.append(functools.partial(_length, field))

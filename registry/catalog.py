@@ -109,11 +109,20 @@ class Catalog:
             return self._open[resolved.digest]
         with self._opening:
             if resolved.digest not in self._open:
-                loaded = self._fetch(resolved.digest)
-                opened = model.open_model(loaded, providers=self._providers, threads=self._threads)
-                check.check_golden(opened)
-                self._open[resolved.digest] = opened
+                self._open[resolved.digest] = self._opened(resolved)
             return self._open[resolved.digest]
+
+    def _opened(self, resolved: Resolved) -> model.Model | FileModel:
+        try:
+            loaded = self._fetch(resolved)
+            opened = model.open_model(loaded, providers=self._providers, threads=self._threads)
+            check.check_golden(opened)
+        except errors.BundleInvalid as error:
+            # Clients are told of it as well: why is for the operator.
+            log.exception("model_not_opened", model=resolved.model, version=resolved.version)
+            told = f"{resolved.model} {resolved.version} cannot be opened here; the log says why"
+            raise errors.BundleInvalid(told) from error
+        return opened
 
     def predictor(self, resolved: Resolved) -> model.Model:
         """The opened model for rows; raises ModelError if it takes a file, and what `open` raises."""
@@ -187,26 +196,26 @@ class Catalog:
             )
         return known
 
-    def _fetch(self, digest: str) -> bundle.Bundle:
-        folder = self._cache_dir / digest
+    def _fetch(self, resolved: Resolved) -> bundle.Bundle:
+        """As it was published, by the rules of that day; its manifest is the one that is listed."""
+        folder = self._cache_dir / resolved.digest
         if not folder.exists():
             try:
-                self._unpack(self._store.get(_key(digest)), digest, folder)
+                self._unpack(self._store.get(_key(resolved.digest)), resolved.digest, folder)
             except errors.Unavailable as error:
                 raise errors.ModelUnavailable(str(error)) from error
             except OSError as error:
                 # The same to everybody above, and the operator reads where to look.
                 raise errors.ModelUnavailable(f"COATCHECK_MODEL_CACHE cannot take it: {error.strerror}") from error
-        loaded = bundle.load(folder)
-        if loaded.digest != digest:
+        if bundle.digest(folder) != resolved.digest:
             raise errors.BundleInvalid(f"The cached bundle {folder} is not what its name says; remove it")
-        return loaded
+        return bundle.Bundle(folder, resolved.manifest, resolved.digest)
 
     def _unpack(self, data: bytes, digest: str, folder: Path) -> None:
         self._cache_dir.mkdir(parents=True, exist_ok=True)
         with tempfile.TemporaryDirectory(dir=self._cache_dir) as scratch:
-            unpacked = bundle.unpack(data, Path(scratch) / "bundle")
-            if unpacked.digest != digest:
+            bundle.unpack(data, Path(scratch) / "bundle")
+            if bundle.digest(Path(scratch) / "bundle") != digest:
                 raise errors.BundleInvalid(f"The stored bundle {digest} was changed")
             try:
                 (Path(scratch) / "bundle").rename(folder)

@@ -9,6 +9,7 @@ from typing import Any, Protocol
 import numpy as np
 
 from core import errors
+from inference import promise
 from inference.bundle import Bundle
 from inference.kinds.tabular import Tabular
 from inference.kinds.text import Text
@@ -27,14 +28,16 @@ class Kind(Protocol):
 
 
 SHIPPED: dict[str, type[Kind]] = {"text": Text, "tokens": Tokens, "tabular": Tabular}
-ENTRY_POINTS = "coatcheck.kinds"
 
 
 def find(name: str) -> type[Kind]:
     """The kind of that name, ours or an installed package's; raises BundleInvalid."""
     if name in SHIPPED:
         return SHIPPED[name]
-    for entry in entry_points(group=ENTRY_POINTS, name=name):
-        loaded: type[Kind] = entry.load()
+    for entry in entry_points(group=promise.ENTRY_POINTS, name=name):
+        try:
+            loaded: type[Kind] = entry.load()
+        except Exception as error:
+            raise errors.BundleInvalid(f"kind '{name}' cannot be imported from {entry.value}: {error!r}") from error
         return loaded
-    raise errors.BundleInvalid(f"kind '{name}' is not installed; there are: {', '.join(SHIPPED)}")
+    raise errors.BundleInvalid(f"kind '{name}' is not installed; there are: {', '.join(promise.kinds())}")

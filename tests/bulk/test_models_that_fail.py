@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -15,13 +16,15 @@ import pytest
 import soundfile
 import yaml
 
+from core import errors
 from inference import bundle
+from inference.manifest import Manifest
 from jobs.drain import Drainer
 from tests import graphs
 from tests.bulk.conftest import Run, Send
 from tests.bulk.test_audio import GOLDEN
 from tests.bulk.test_life import lines, output, show
-from tests.conftest import Platform, until
+from tests.conftest import ROOT, Platform, until
 
 Client = flask.testing.FlaskClient
 
@@ -141,6 +144,37 @@ def test_in_a_file_it_is_an_error_of_its_row(client: Client, upload: Send, work:
     rows = output(job)
     assert [row.get("prediction") for row in rows] == ["a", None, "a"]
     assert case.says in rows[1]["error"]["message"]
+
+
+def test_a_version_that_was_published_by_older_rules_is_served_by_them(
+    platform: Platform, client: Client, drainer: Drainer, new_job: Callable[..., UUID], tmp_path: Path
+) -> None:
+    """Its threshold may be left out, which nobody may publish now."""
+    name = f"m{uuid.uuid4().hex}"
+    folder = Path(shutil.copytree(ROOT / "bundles" / "sentiment-1", tmp_path / "old"))
+    says = yaml.safe_load((folder / "model.yaml").read_text())
+    says["fields"][2] = {"name": "confidence_threshold", "type": "number", "required": False}
+    for golden in says["golden"]:
+        golden["inputs"]["confidence_threshold"] = 0.0
+    (folder / "model.yaml").write_text(yaml.safe_dump({**says, "name": name}))
+    with pytest.raises(errors.BundleInvalid, match="threshold_field must name a number that is required"):
+        bundle.load(folder)
+    old = Manifest.from_dict({**says, "name": name})
+    platform.catalog.publish(bundle.Bundle(folder, old, bundle.digest(folder)))
+    until(lambda: client.get(f"/api/v1/models/{name}").status_code == 200)
+    until(lambda: name in {item.model for item in platform.catalog.versions()})
+    good, bad = {"text": "great", "confidence_threshold": 0.1}, {"text": "great"}
+    body = {"model": name, "inputs": [good, bad], "options": {"return_errors": "individual"}}
+    answers = client.post("/api/v1/predict/batch", json=body).json["predictions"]
+    assert answers[0]["prediction"] == "positive"
+    assert answers[1]["error"]["message"] == f"{name} needs confidence_threshold, which was left out"
+    assert client.post("/api/v1/predict", json={"model": name, "inputs": bad}).status_code == 422
+    rows = [{**row, "language": "en", "confidence_threshold": row.get("confidence_threshold")} for row in (good, bad)]
+    for row in rows:
+        new_job(model=name, inputs=row)
+    drainer.drain("cpu", "wake")
+    ends = platform.rows("SELECT status, attempt, error ->> 'code' FROM jobs ORDER BY id")
+    assert [tuple(end) for end in ends] == [("completed", 1, None), ("failed", 1, "MODEL_ERROR")]
 
 
 #: Louder frames than this are lost.

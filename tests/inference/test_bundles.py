@@ -55,7 +55,7 @@ def test_a_bundle_that_breaks_its_promise_is_refused(copy: Path) -> None:
 
 def test_a_model_that_is_no_model_is_refused(copy: Path) -> None:
     (copy / "model.onnx").write_bytes(b"not a model")
-    with pytest.raises(errors.BundleInvalid, match="cannot be opened"):
+    with pytest.raises(errors.BundleInvalid, match="is no ONNX file, or damaged"):
         check.check(bundle.load(copy))
 
 
@@ -84,7 +84,8 @@ def test_any_changed_byte_changes_the_digest(copy: Path) -> None:
 def test_packing_keeps_the_digest_and_gives_the_same_bytes(copy: Path, tmp_path: Path) -> None:
     loaded = bundle.load(copy)
     assert bundle.pack(loaded) == bundle.pack(loaded)
-    assert bundle.unpack(bundle.pack(loaded), tmp_path / "out").digest == loaded.digest
+    bundle.unpack(bundle.pack(loaded), tmp_path / "out")
+    assert bundle.digest(tmp_path / "out") == loaded.digest
 
 
 @pytest.mark.parametrize("name", ["../evil", "/tmp/evil"])

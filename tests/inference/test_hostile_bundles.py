@@ -13,7 +13,7 @@ import pytest
 import yaml
 
 from core import errors
-from inference import bundle, check, manifest
+from inference import bundle, check, model_yaml
 
 TUMOR = Path(__file__).resolve().parents[2] / "bundles" / "tumor"
 
@@ -39,13 +39,13 @@ def bomb() -> str:
         ("options: !!bool maybe", "tag"),
         ("options: !!python/object/apply:os.system [id]", "tag"),
         ("options: {a: 2026-99-99}", "month"),
-        ("options: {a: 0x_}", "invalid literal"),
+        ("options: {a: 0x_}", "looks like a date or a number, but is none"),
         ("options: {a: 99999999999999999999}", "64"),
-        ("options: {1: a}", "str"),
+        ("options: {1: a}", "'1' is no text as a key"),
         ("options: " + "[" * 3000 + "]" * 3000, "cannot be read"),
         ("options: " + "{a: " * 300 + "1" + "}" * 300, "cannot be read"),
-        ("options: \ud800", "cannot be read"),
-        ("#" * manifest.MAX_BYTES, "larger than"),
+        ("options: \ud800", "is not UTF-8"),
+        ("#" * model_yaml.MAX_BYTES, "larger than"),
         ("options: 5", "options must be a mapping"),
         ("labels: 5", "labels must be a list"),
         ("explanation: [{}]", "explanation"),
@@ -55,13 +55,13 @@ def bomb() -> str:
         ("units: 99999999999", "units"),
         ("max_batch: many", "max_batch must be a whole number"),
         ("fields: 5", "fields must be a list"),
-        ("fields: [5]", "fields must be a mapping"),
-        ("fields: [{name: {}, type: number}]", "name must be a text"),
-        ("fields: [{name: a, type: number, enum: 5}]", "enum must be a list"),
-        ("fields: [{name: a, type: number, minimum: x}]", "minimum must be a number"),
+        ("fields: [5]", "field 1 must be a mapping"),
+        ("fields: [{name: {}, type: number}]", "name of field 1 must be a text"),
+        ("fields: [{name: a, type: number, enum: 5}]", "enum of field 1 .a. must be a list"),
+        ("fields: [{name: a, type: number, minimum: x}]", "minimum of field 1 .a. must be a number"),
         ("golden: 5", "golden must be a list"),
-        ("golden: [{inputs: 5, prediction: a, confidence: 1}]", "inputs must be a mapping"),
-        ("{a: 1, b: c}", "unknown: a, b"),
+        ("golden: [{inputs: 5, prediction: a, confidence: 1}]", "inputs of golden example 1 must be a mapping"),
+        ("{kind: text, a: 1}", "a is unknown"),
         ("[]", "must be a mapping"),
     ],
 )  # fmt: skip
@@ -196,7 +196,9 @@ def test_a_header_with_any_byte_changed_is_refused_with_a_sentence_or_changes_no
 
 
 def test_a_kind_that_cannot_read_its_files_says_so(copy: Path) -> None:
-    text = (copy / "model.yaml").read_text().replace("kind: tabular", "kind: tokens")
-    (copy / "model.yaml").write_text(text)
-    with pytest.raises(errors.BundleInvalid, match="is nothing for 'tokens'"):
+    shutil.copy(TUMOR.parent / "sentiment-2" / "model.yaml", copy)
+    with pytest.raises(errors.BundleInvalid, match=r"no file tokenizer\.json"):
+        check.check(bundle.load(copy))
+    (copy / "tokenizer.json").write_text("{")
+    with pytest.raises(errors.BundleInvalid, match="kind 'tokens' cannot use it: Exception: EOF while parsing"):
         check.check(bundle.load(copy))

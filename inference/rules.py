@@ -1,0 +1,124 @@
+"""What holds between the keys of a model.yaml whose types are right."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from itertools import chain
+
+import marshmallow as ma
+
+from core import errors
+from inference import schema
+from inference.faults import Fault
+from inference.manifest import Field, Golden, GoldenFile, Manifest
+
+FIELD_TYPES = ("string", "number", "integer", "boolean")
+NUMBERS = ("number", "integer")
+#: What kinds that take a file are told beside it.
+PARAMETERS = {
+    "audio": {
+        "threshold": "number", "min_speech_ms": "integer", "min_silence_ms": "integer", "speech_pad_ms": "integer",
+    },
+    "document": {"dpi": "integer", "min_confidence": "number"},
+}  # fmt: skip
+#: The keys of a field that are for fields of some types only.
+LIMITS = {"min_length": ("string",), "max_length": ("string",), "minimum": NUMBERS, "maximum": NUMBERS}
+
+
+def broken(manifest: Manifest) -> list[Fault]:
+    """The rules that it breaks; its examples are looked at when all else is right."""
+    alone = chain.from_iterable(_field(place, field) for place, field in enumerate(manifest.fields))
+    found = [*_twice("fields", [field.name for field in manifest.fields]), *alone, *_together(manifest)]
+    return found or list(_golden(manifest))
+
+
+def _field(place: int, field: Field) -> Iterator[Fault]:
+    at = ("fields", place)
+    for limit, types in LIMITS.items():
+        if getattr(field, limit) is not None and field.type not in types:
+            yield Fault((*at, limit), f"is for a {' or '.join(types)}, and the field is a {field.type}")
+    for least, most in (("min_length", "max_length"), ("minimum", "maximum")):
+        low, high = getattr(field, least), getattr(field, most)
+        if None not in (low, high) and low > high:
+            yield Fault((*at, least), f"must be at most {most}, {high:g}")
+    free = dataclasses.replace(field, enum=())
+    for number, value in enumerate(field.enum):
+        yield from _fits(free, value, (*at, "enum", number))
+    yield from _twice("enum", field.enum, at)
+    if field.default is not None:
+        if field.required:
+            yield Fault((*at, "default"), "is never used, as the field is required; say required: false")
+        yield from _fits(field, field.default, (*at, "default"))
+
+
+def _fits(field: Field, value: object, path: tuple[str | int, ...]) -> Iterator[Fault]:
+    """As a request's would have to."""
+    try:
+        schema.rule(field).deserialize(value)
+    except ma.ValidationError as error:
+        yield Fault(path, str(error.messages[0]))
+
+
+def _twice(name: str, values: Sequence[object], at: tuple[str | int, ...] = ()) -> Iterator[Fault]:
+    for number, value in enumerate(values):
+        if (first := values.index(value)) < number:
+            yield Fault((*at, name, number), f"is the same as number {first + 1}: {value}")
+
+
+def _together(manifest: Manifest) -> Iterator[Fault]:
+    yield from _twice("labels", manifest.labels)
+    yield from _threshold(manifest)
+    if manifest.inline and (manifest.pool != "cpu" or manifest.takes_file):
+        yield Fault(("inline",), "must be false: the API answers rows only, and on its own CPU")
+    if wanted := PARAMETERS.get(manifest.kind):
+        found = {field.name: field.type for field in manifest.fields if _always(field)}
+        if found != wanted or len(found) != len(manifest.fields):
+            named = ", ".join(f"{name} ({type_})" for name, type_ in wanted.items())
+            yield Fault(("fields",), f"must hold {named}, each required or with a default")
+    if manifest.kind in ("text", "tokens"):
+        name = manifest.options.get("field", "text")
+        if not any(field.name == name and field.type == "string" and _always(field) for field in manifest.fields):
+            needs = f"must have a string '{name}', required or with a default"
+            yield Fault(("fields",), f"{needs}: {manifest.kind} reads that one, or another that options.field names")
+    if manifest.kind == "tabular":
+        for place, field in enumerate(manifest.fields):
+            if field.type == "string":
+                yield Fault(
+                    ("fields", place, "type"), "must be a number, an integer or a boolean: tabular takes no text"
+                )
+
+
+def _threshold(manifest: Manifest) -> Iterator[Fault]:
+    name = manifest.threshold_field
+    if (name is None) != (manifest.below_threshold is None):
+        missing = "threshold_field" if name is None else "below_threshold"
+        yield Fault((missing,), "is missing: threshold_field and below_threshold go together")
+    if name is not None:
+        fields = {field.name: field for field in manifest.fields}
+        if name not in fields:
+            yield Fault(("threshold_field",), f"must be one of the fields: {', '.join(fields)}")
+        elif fields[name].type not in NUMBERS or not _always(fields[name]):
+            yield Fault(("threshold_field",), "must name a number that is required or has a default")
+
+
+def _always(field: Field) -> bool:
+    """Whether there is a value in every row."""
+    return field.required or field.default is not None
+
+
+def _golden(manifest: Manifest) -> Iterator[Fault]:
+    answers = {*manifest.labels, manifest.below_threshold}
+    for place, golden in enumerate(manifest.golden):
+        at = ("golden", place)
+        if isinstance(golden, Golden) and golden.prediction not in answers:
+            yield Fault((*at, "prediction"), f"must be one of: {', '.join(manifest.labels)}")
+        if isinstance(golden, GoldenFile):
+            for number, segment in enumerate(golden.segments):
+                if segment["start"] > segment["end"]:
+                    yield Fault((*at, "segments", number, "start"), f"must be at most its end, {segment['end']}")
+        try:
+            schema.validate_inputs(manifest, dict(golden.inputs))
+        except errors.InvalidInput as error:
+            for fault in error.errors:
+                yield Fault((*at, "inputs", fault["field"]), fault["issue"])

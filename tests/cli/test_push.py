@@ -1,0 +1,52 @@
+"""`coatcheck models push`: what an operator with an own model sees on the terminal."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+import uuid
+from pathlib import Path
+
+import pytest
+
+from tests import graphs
+from tests.conftest import ROOT, Platform
+
+pytestmark = pytest.mark.usefixtures("platform")
+
+
+def push(folder: Path) -> subprocess.CompletedProcess[str]:
+    command = [sys.executable, "-m", "cli.main", "models", "push", str(folder)]
+    return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_a_model_of_ones_own_is_published(platform: Platform, tmp_path: Path) -> None:
+    name = f"m{uuid.uuid4().hex}"
+    done = push(graphs.bundle(tmp_path / "own", name=name))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.startswith(f"{name} 1.0.0  published  sha256:")
+
+
+def test_what_onnx_runtime_says_is_on_the_terminal_once_and_nothing_else(tmp_path: Path) -> None:
+    # A place outside of a table, which only the run finds.
+    body = "place = Cast <to = 7> (features) far = Gather (zeros, place) probabilities = Softmax (far)"
+    golden = [{"inputs": {"x": 7, "y": 1}, "prediction": "a", "confidence": 0.5}]
+    done = push(graphs.bundle(tmp_path / "own", graphs.graph(body), golden=golden))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(
+        f"Error: {tmp_path / 'own'}: golden example 1 cannot be run: small failed: InvalidArgument."
+    )
+    assert "ONNX Runtime says: " in done.stderr
+    assert "indices element out of data bounds" in done.stderr
+    assert len(done.stderr.splitlines()) == 1
+
+
+def test_all_mistakes_in_a_manifest_are_on_the_terminal_each_on_a_line_of_its_own(tmp_path: Path) -> None:
+    done = push(graphs.bundle(tmp_path / "own", labels=[0, True], summary=5))
+    assert done.returncode == 1
+    assert done.stderr.splitlines() == [
+        f"Error: {tmp_path / 'own' / 'model.yaml'}:",
+        "  summary must be a text, but is the number 5; put it in quotes",
+        "  label 1 must be a text, but is the number 0; put it in quotes",
+        "  label 2 must be a text, but is true; YAML reads yes, no, on and off as true and false: put it in quotes",
+    ]

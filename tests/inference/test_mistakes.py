@@ -1,0 +1,272 @@
+"""Mistakes that people make in a bundle of their own: each is a sentence that names what is wanted, and the fix."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import onnx
+import pytest
+import yaml
+
+from core import errors
+from inference import bundle, check
+from tests import graphs
+from tests.graphs import GOOD, graph
+
+TEXT = yaml.safe_dump(graphs.manifest(), sort_keys=False)
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "says"),
+    [
+        ("- a\n- b", "- 0\n- 1", "label 2 must be a text, but is the number 1; put it in quotes"),
+        ("- a\n- b", "- no\n- yes", "label 1 must be a text, but is false; YAML reads yes, no, on and off as"),
+        ("- a\n- b", "- b\n- b", "label 2 is the same as number 1: b"),
+        ("- a\n- b", "- a", "labels must have at least 2 entries"),
+        ("- a\n- b", "", "labels must not be empty"),
+        ("labels:\n- a\n- b", "labels: a", "labels must be a list, but is the text 'a'; write [a]"),
+        ("labels:\n- a\n- b", "labels: ['', b]", "label 1 must not be blank"),
+        ("name: x", "name: on", "name of field 1 must be a text, but is true; YAML reads yes, no, on and off as"),
+        ("name: x", "name: 1", "name of field 1 must be a text, but is the number 1; put it in quotes"),
+        ("name: y", "name: x", "field 2 (x) is the same as number 1: x"),
+        ("    x: 2", "    on: 2", "line 17: 'on' is no text as a key; put it in quotes"),
+        ("type: number", "typ: number", "typ of field 1 (x) is unknown; did you mean type?"),
+        (
+            "type: number",
+            "type: int",
+            "type of field 1 (x) must be one of string, number, integer, boolean, but is the",
+        ),
+        (
+            "type: number",
+            "type: number\n  minimum: 1e-3",
+            "(x) must be a number, but is the text '1e-3'; YAML takes it",
+        ),
+        ("type: number", "type: number\n  minimum: 1e-3", "for a text: write 0.001"),
+        ("type: number", "type: number\n  minimum: 1e-30", "write 1.0e-30"),
+        ("type: number", "type: number\n  minimum: .inf", "must be a finite number, but is the number inf"),
+        ("type: number", "type: number\n  minimum: 1:30", "'1:30' would be read to the base of 60"),
+        ("type: number", "type: number\n  minimum: 010", "'010' would be read to the base of 60, or of 8"),
+        (
+            "type: number",
+            "type: number\n  minimum: 3\n  maximum: 2",
+            "minimum of field 1 (x) must be at most maximum, 2",
+        ),
+        (
+            "type: number",
+            "type: number\n  max_length: 3",
+            "max_length of field 1 (x) is for a string, and the field is",
+        ),
+        ("type: number", "type: number\n  default: 1", "default of field 1 (x) is never used"),
+        ("type: number", "type: number\n  required: false\n  default: 1e-3", "default of field 1 (x) must be a number"),
+        ("type: number", "type: number\n  enum: [1, two]", "enum value 2 of field 1 (x) must be a number, but is the"),
+        ("type: number", "type: number\n  enum:", "enum of field 1 (x) must not be empty"),
+        ("type: number", "type: string", "type of field 1 (x) must be a number, an integer or a boolean: tabular"),
+        ("Which is larger?", "5", "summary must be a text, but is the number 5; put it in quotes"),
+        ("Which is larger?", "2026-01-01", "summary must be a text, but is the date 2026-01-01; put it in quotes"),
+        ("Which is larger?", "2026-99-99", "'2026-99-99' looks like a date or a number, but is none"),
+        ("Which is larger?", "this: that", "line 4: mapping values are not allowed here: put a text with a colon in"),
+        ("Which is larger?", "' '", "summary must not be blank"),
+        ("summary:", "\tsummary:", "indent with spaces"),
+        ("name: small", "name: My Model", "name must be 1 to 63 of a-z, 0-9, _ and -, beginning with a letter, but is"),
+        ("1.0.0", "1.0", "version must be three numbers with points between them, like 1.0.0, but is the number 1.0"),
+        ("1.0.0", "v1.0.0", "like 1.0.0, but is the text 'v1.0.0'"),
+        ("1.0.0", "1.0.٣", "version must be three numbers"),
+        (
+            "tabular",
+            "tabullar",
+            "kind must be one of tabular, text, tokens, audio, document, but is the text 'tabullar'",
+        ),
+        ("kind: tabular\n", "", "kind is missing; it must be one of tabular"),
+        (
+            "kind: tabular",
+            "kind: text",
+            "fields must have a string 'text', required or with a default: text reads that one",
+        ),
+        ("kind: tabular", "kind: tabular\nkind: text", "line 4: 'kind' is there twice"),
+        ("kind: tabular", "kind: tabular\noptions: {max_token: 3}", "max_token of options is unknown"),
+        ("inline: true", "inlne: true", "inlne is unknown; did you mean inline?"),
+        ("inline: true", "inline: 'yes'", "inline must be true or false, but is the text 'yes'"),
+        ("inline: true", "pool: gpu\ninline: true", "inline must be false"),
+        ("inline: true", "max_batch: 0", "max_batch must be a whole number from 1 to 4096, but is the number 0"),
+        ("inline: true", "max_batch: 8.0", "max_batch must be a whole number, but is the number 8.0"),
+        ("inline: true", "units: 2147483647", "units must be a whole number from 0 to 10000"),
+        ("inline: true", "explanation: simple", "explanation must be a list, but is the text 'simple'; write [simple]"),
+        ("inline: true", "license: MIT", "license is the same as licence; say one of them"),
+        ("inline: true", "threshold_field: x", "below_threshold is missing: threshold_field and below_threshold go"),
+        (
+            "inline: true",
+            "threshold_field: z\nbelow_threshold: u",
+            "threshold_field must be one of the fields: x, y, but",
+        ),
+        (
+            "type: number\n- name: y",
+            "type: number\n  required: false\n- name: y\nthreshold_field: x\nbelow_threshold: u",
+            "",
+        ),
+        ("prediction: a", "prediction: c", "prediction of golden example 1 must be one of: a, b, but is the text 'c'"),
+        ("prediction: a", "prediction: no", "prediction of golden example 1 must be a text, but is false"),
+        (
+            "confidence: 0.731059",
+            "confidence: 7e-1",
+            "confidence of golden example 1 must be a number, but is the text",
+        ),
+        ("confidence: 0.731059", "confidence: 73", "confidence of golden example 1 must be a number from 0 to 1"),
+        ("    x: 2\n", "", "x of inputs of golden example 1 is required"),
+        ("    x: 2", "    x: 2,5", "x of inputs of golden example 1 must be a number, but is the text '2,5'"),
+    ],
+)
+def test_a_mistake_in_the_manifest_is_a_sentence(tmp_path: Path, old: str, new: str, says: str) -> None:
+    folder = graphs.bundle(tmp_path / "bundle")
+    assert old in TEXT
+    (folder / "model.yaml").write_text(TEXT.replace(old, new))
+    with pytest.raises(errors.BundleInvalid) as caught:
+        bundle.load(folder)
+    assert str(folder / "model.yaml") in caught.value.message
+    assert says in " ".join(caught.value.message.split())
+
+
+def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:
+    folder = graphs.bundle(tmp_path / "bundle", name=5, summary=None, labels="a", inline="no")
+    with pytest.raises(errors.BundleInvalid) as caught:
+        bundle.load(folder)
+    said = sorted(line.split()[0] for line in caught.value.message.splitlines()[1:])
+    assert said == ["inline", "labels", "name", "summary"]
+
+
+def test_a_threshold_that_may_be_left_out_is_refused(tmp_path: Path) -> None:
+    fields = [graphs.FIELDS[0], {**graphs.FIELDS[1], "required": False}]
+    says: dict[str, Any] = {"fields": fields, "threshold_field": "y", "below_threshold": "unsure"}
+    with pytest.raises(errors.BundleInvalid, match="must name a number that is required or has a default"):
+        bundle.load(graphs.bundle(tmp_path / "bundle", **says))
+
+
+def test_either_spelling_of_licence_will_do(tmp_path: Path) -> None:
+    folder = graphs.bundle(tmp_path / "bundle", licence=None, license="MIT")
+    assert bundle.load(folder).manifest.licence == "MIT"
+
+
+def another_type(folder: Path) -> None:
+    (folder / "model.yaml").unlink()
+    (folder / "model.yaml").mkdir()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (lambda folder: (folder / "model.yaml").unlink(), "has no model.yaml, which says what it takes and gives"),
+        (lambda folder: (folder / "model.yaml").rename(folder / "model.yml"), "has no model.yaml; rename model.yml"),
+        (another_type, "model.yaml cannot be read: Is a directory"),
+        (lambda folder: (folder / "model.yaml").write_bytes(b""), "model.yaml is empty"),
+        (lambda folder: (folder / "model.yaml").write_bytes(b"\xff\xfea\0"), "byte 0 is not UTF-8; save it as that"),
+        (lambda folder: (folder / "model.yaml").write_text("a:1"), "must be a mapping: lines of `key: value`"),
+        (lambda folder: (folder / "model.onnx").unlink(), "has no file model.onnx"),
+        (lambda folder: (folder / "model.onnx").rename(folder / "b.onnx"), "has no file model.onnx; it holds b.onnx"),
+        (lambda folder: (folder / "model.onnx").write_bytes(b""), "model.onnx is empty"),
+        (
+            lambda folder: (folder / "model.onnx").write_bytes(b"version https://git-lfs.github.com/spec/v1\n"),
+            "fetch it with `git lfs pull`",
+        ),
+    ],
+)
+def test_a_file_that_is_not_what_it_should_be_is_named(
+    tmp_path: Path, spoil: Callable[[Path], object], says: str
+) -> None:
+    folder = graphs.bundle(tmp_path / "bundle")
+    spoil(folder)
+    with pytest.raises(errors.BundleInvalid) as caught:
+        bundle.load(folder)
+    assert says in caught.value.message
+
+
+def future() -> bytes:
+    made = onnx.load_from_string(graph(GOOD))
+    made.opset_import[0].version = 99
+    return bytes(made.SerializeToString())
+
+
+def column(kind: str) -> bytes:
+    """A graph that gives one number a row."""
+    return graph("middle = ReduceMean <axes = [1]> (features) probabilities = Sigmoid (middle)", gives=f"float{kind}")
+
+
+ZIPMAP = """
+  tidy = Softmax <axis = 1> (features)
+  probabilities = ai.onnx.ml.ZipMap <classlabels_strings = ["a", "b"]> (tidy)
+"""
+
+
+def zipmap(name: str) -> bytes:
+    """What converters make of a classifier by default: a map for each row."""
+    head = '<ir_version: 10, opset_import: ["" : 17, "ai.onnx.ml" : 1]>'
+    text = f"{head} g (float[N, 2] features) => (seq(map(string, float)) {name}) {{ {ZIPMAP} }}"
+    return bytes(onnx.parser.parse_model(text.replace("probabilities", name)).SerializeToString())
+
+
+@pytest.mark.parametrize(
+    ("made", "says"),
+    [
+        (b"hello", "model.onnx is no ONNX file, or damaged. ONNX Runtime says: "),
+        (graph(GOOD)[:-20], "model.onnx is no ONNX file, or damaged"),
+        (future(), "cannot be opened; export it for an older opset. ONNX Runtime says: "),
+        (zipmap("probabilities"), "gives 'probabilities' (a list of maps), but must give floats [rows, 2]"),
+        (zipmap("probabilities"), "turn zipmap off (skl2onnx: options={'zipmap': False}"),
+        (zipmap("output_probability"), "has no output 'probabilities', but 'output_probability' (a list of maps)"),
+        (graph("out = Softmax (features)", gives="float[N, 2] out"), "but 'out' (float [*, 2]): name it 'prob"),
+        (
+            graph("probabilities = Concat <axis = 1> (features, features)", gives="float[N, 4] probabilities"),
+            "gives 'probabilities' (float [*, 4]), but must give floats [rows, 2], one for each label of model.yaml",
+        ),
+        (column("[N, 1] probabilities"), "(float [*, 1]), but must give floats [rows, 2]"),
+        (column("[N, 1] probabilities"), "for two labels give 1 - p beside p"),
+        (graph("probabilities = Cast <to = 8> (features)", gives="string[N, 2] probabilities"), "(string [*, 2]), but"),
+        (graph("probabilities = Cast <to = 7> (features)", gives="int64[N, 2] probabilities"), "(int64 [*, 2]), but"),
+        (
+            graph("probabilities = Softmax (X)", takes="float[N, 2] X"),
+            "takes 'X' (float [*, 2]), but 'tabular' hands in 'features' (float [rows, 2]): name the graph's",
+        ),
+        (
+            graph("both = Concat <axis = 1> (x, y) probabilities = Softmax (both)", "float[N, 1] x, float[N, 1] y"),
+            "takes 'x' (float [*, 1]), 'y' (float [*, 1]), but 'tabular' hands in 'features' (float [rows, 2])",
+        ),
+        (
+            graph(GOOD, "double[N, 2] features", "double[N, 2] probabilities"),
+            "takes 'features' (double [*, 2]), but is handed float: export it with float for this input",
+        ),
+        (graph(GOOD, "float[N, 3] features", "float[N, M] probabilities"), "fields of model.yaml make [rows, 2]"),
+        (graph("probabilities = Identity (features)"), "which is no probability: end the graph with a softmax"),
+        (
+            graph(GOOD, "float[1, 2] features", "float[1, 2] probabilities"),
+            "takes 'features' (float [1, 2]), neither more nor fewer rows at once: say max_batch: 1 in model.yaml, or",
+        ),
+        (
+            graph(f"one = Reshape (features, shape) {GOOD.replace('features', 'one')}",
+                  "float[N, 2] features, int64[2] shape = {1, 2}"),
+            "answers each of two rows alone, but not both at once: small failed: Fail. ONNX Runtime says: ",
+        ),
+        (
+            graph("mean = ReduceMean <axes = [0]> (features) probabilities = Softmax <axis = 1> (mean)"),
+            "small gave 'probabilities' as float32 [1, 2], but must give floats [2, 2]. Say max_batch: 1 in",
+        ),
+    ],
+)  # fmt: skip
+def test_a_graph_that_does_not_fit_is_refused_with_what_it_has_and_what_is_wanted(
+    tmp_path: Path, made: bytes, says: str
+) -> None:
+    with pytest.raises(errors.BundleInvalid) as caught:
+        check.check(bundle.load(graphs.bundle(tmp_path / "bundle", made)))
+    assert str(tmp_path / "bundle") in caught.value.message
+    assert says in caught.value.message
+    assert len(caught.value.message) < 1500
+
+
+MIXES = "most = ReduceMax <axes = [0]> (features) part = Div (features, most) probabilities = Softmax (part)"
+
+
+@pytest.mark.parametrize("examples", [1, 2])
+def test_a_graph_that_mixes_rows_is_refused_also_when_there_is_one_example(tmp_path: Path, examples: int) -> None:
+    golden = [{"inputs": {"x": x, "y": 1}, "prediction": "a", "confidence": 0.5} for x in (2, 30)][:examples]
+    with pytest.raises(errors.BundleInvalid, match=r"other scores beside another row than alone, .* max_batch: 1"):
+        check.check(bundle.load(graphs.bundle(tmp_path / "bundle", graph(MIXES), golden=golden)))
+    check.check(bundle.load(graphs.bundle(tmp_path / "said", graph(MIXES), golden=golden, max_batch=1)))
