@@ -6,10 +6,12 @@ from collections.abc import Iterator, Mapping, Sequence
 from itertools import pairwise
 from typing import Any
 
+import numpy as np
+
 from core import errors
 from inference import schema
 from inference.manifest import Field, Manifest
-from inference.model import Model, Prediction
+from inference.model import Model
 from inference.opened import why
 
 #: So much a score may differ in company: the last digits of floats, which are added up in another order there.
@@ -25,19 +27,15 @@ def check(opened: Model, rows: Sequence[Row]) -> None:
     """Raises BundleInvalid when one of these rows, which are all answered alone, is not answered so beside the next."""
     [graph] = opened.bundle.graphs
     for pair in pairwise(rows if len(rows) > 1 else [*rows, _another(opened, rows[0])]):
-        alone = [opened.predict([row])[0] for row in pair]
+        alone = np.concatenate([opened.scores([row]) for row in pair])
         try:
-            together = opened.predict(pair)
+            together = opened.scores(pair)
         except errors.ModelError as error:
             issue = "answers each of two rows alone, but not both at once"
             raise errors.BundleInvalid(f"{graph} {issue}: {why(error)}. {EXPORT}") from error
-        if (apart := max(map(_apart, alone, together))) > TOLERANCE:
+        if (apart := np.abs(alone - together).max()) > TOLERANCE:
             issue = f"gives a row other scores beside another row than alone, {apart:.4f} apart"
             raise errors.BundleInvalid(f"{graph} {issue}. {MEND}")
-
-
-def _apart(one: Prediction, other: Prediction) -> float:
-    return max(abs(one.scores[label] - other.scores[label]) for label in one.scores)
 
 
 def _another(opened: Model, row: Row) -> Row:
@@ -45,7 +43,7 @@ def _another(opened: Model, row: Row) -> Row:
     manifest = opened.bundle.manifest
     other = {field.name: next(_others(manifest, row, field), row[field.name]) for field in manifest.fields}
     try:
-        opened.predict([other])
+        opened.scores([other])
     except errors.ModelError:
         return row
     return other

@@ -29,7 +29,7 @@ def check(bundle: Bundle) -> None:
             signature.check_inputs(opened, opened.encode(rows[:1]))
         signature.check_output(opened)
         check_golden(opened)
-        if bundle.manifest.max_batch > 1:
+        if bundle.manifest.shares_runs:
             batch.check(opened, rows)
     else:
         check_golden(opened)

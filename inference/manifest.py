@@ -95,6 +95,11 @@ class Manifest:
     def takes_file(self) -> bool:
         return self.kind in FILE_KINDS
 
+    @property
+    def shares_runs(self) -> bool:
+        """Whether rows that have nothing to do with each other may be in one ONNX run."""
+        return self.max_batch > 1
+
     def to_dict(self) -> dict[str, Any]:
         """What `from_dict` takes."""
         return dataclasses.asdict(self)

@@ -20,6 +20,8 @@ from inference.opened import FileModel, Floats, Opened, said
 
 PROBABILITIES = "probabilities"
 
+Rows = Sequence[Mapping[str, Any]]
+
 
 @dataclass(frozen=True, slots=True)
 class Prediction:
@@ -44,20 +46,27 @@ class Model(Opened):
             issue = f"kind '{bundle.manifest.kind}' cannot use it: {type(error).__name__}: {said(error)}"
             raise errors.BundleInvalid(f"{bundle.folder}: {issue}") from error
 
-    def encode(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray[Any, Any]]:
+    def encode(self, rows: Rows) -> dict[str, np.ndarray[Any, Any]]:
         """What the graph is handed for validated rows; raises ModelError."""
         with self._answering(None):
-            return self._kind.encode(rows)
+            return {name: np.asarray(value) for name, value in self._kind.encode(rows).items()}
 
-    def predict(self, rows: Sequence[Mapping[str, Any]], interrupt: Interrupt | None = None) -> list[Prediction]:
+    def scores(self, rows: Rows) -> Floats:
+        """What one run gives for validated rows, float [N, labels]; raises ModelError."""
+        with self._answering(None):
+            return self._run(rows, None)
+
+    def predict(self, rows: Rows, interrupt: Interrupt | None = None) -> list[Prediction]:
         """Predict validated rows as one batch; raises ModelInterrupted if that was asked for, else ModelError."""
         with self._answering(interrupt):
-            inputs = self._kind.encode(rows)
-            [given] = self._session.run([PROBABILITIES], inputs, interrupt.options if interrupt else None)
-            matrix = self._floats(PROBABILITIES, given, len(rows), len(self.bundle.manifest.labels))
-            return self._predictions(rows, matrix)
+            return self._predictions(rows, self._run(rows, interrupt))
 
-    def _predictions(self, rows: Sequence[Mapping[str, Any]], matrix: Floats) -> list[Prediction]:
+    def _run(self, rows: Rows, interrupt: Interrupt | None) -> Floats:
+        inputs = self._kind.encode(rows)
+        [given] = self._session.run([PROBABILITIES], inputs, interrupt.options if interrupt else None)
+        return self._floats(PROBABILITIES, given, len(rows), len(self.bundle.manifest.labels))
+
+    def _predictions(self, rows: Rows, matrix: Floats) -> list[Prediction]:
         labels, threshold = self.bundle.manifest.labels, self.bundle.manifest.threshold_field
         best = matrix.argmax(axis=1).tolist()
         found = []

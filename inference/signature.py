@@ -65,7 +65,7 @@ def check_inputs(opened: Model, handed: Mapping[str, np.ndarray[Any, Any]]) -> N
 
 def _check_rows(bundle: Bundle, item: Any) -> None:
     count = item.shape[0] if item.shape else None
-    if isinstance(count, int) and (count > 1 or bundle.manifest.max_batch > 1):
+    if isinstance(count, int) and (count > 1 or bundle.manifest.shares_runs):
         fix = "export it with a first axis of any size"
         fix = f"say max_batch: 1 in model.yaml, or {fix}" if count == 1 else fix
         raise errors.BundleInvalid(f"{bundle.graphs[0]} takes {_one(item)}, neither more nor fewer rows at once: {fix}")

@@ -44,3 +44,12 @@ def bundle(folder: Path, made: bytes | None = None, **says: Any) -> Path:
     (folder / "model.onnx").write_bytes(graph(GOOD) if made is None else made)
     (folder / "model.yaml").write_text(yaml.safe_dump(manifest(**says)))
     return folder
+
+
+def plug_in(folder: Path, name: str, code: str) -> None:
+    """A package whose module of this name brings a kind of this name, once the folder is on the path."""
+    about = folder / f"{name}-1.0.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
+    (about / "entry_points.txt").write_text(f"[coatcheck.kinds]\n{name} = {name}:Kind\n")
+    (folder / f"{name}.py").write_text(code)

@@ -74,15 +74,6 @@ class Kind(Tabular):
 """
 
 
-def plug_in(folder: Path, name: str, raises: str) -> None:
-    """A package that brings a kind of this name."""
-    about = folder / f"{name}-1.0.dist-info"
-    about.mkdir()
-    (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-    (about / "entry_points.txt").write_text(f"[coatcheck.kinds]\n{name} = {name}:Kind\n")
-    (folder / f"{name}.py").write_text(PLUG_IN.format(raises=raises))
-
-
 @pytest.fixture(params=CASES)
 def case(request: pytest.FixtureRequest) -> Case:
     return CASES[request.param]
@@ -93,7 +84,7 @@ def model(case: Case, platform: Platform, client: Client, tmp_path: Path, monkey
     """The name of the case's model, published."""
     name = f"m{uuid.uuid4().hex}"
     if case.raises:
-        plug_in(tmp_path, name, case.raises)
+        graphs.plug_in(tmp_path, name, PLUG_IN.format(raises=case.raises))
         monkeypatch.syspath_prepend(tmp_path)
     golden = [{"inputs": GOOD, "prediction": "a", "confidence": case.confidence}]
     kind = name if case.raises else "tabular"

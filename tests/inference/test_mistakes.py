@@ -15,6 +15,8 @@ from inference import bundle, check
 from tests import graphs
 from tests.graphs import GOOD, graph
 
+#: Where rows of many jobs are in one run.
+SHARED = {"pool": "gpu", "inline": False}
 TEXT = yaml.safe_dump(graphs.manifest(), sort_keys=False)
 
 
@@ -255,7 +257,7 @@ def test_a_graph_that_does_not_fit_is_refused_with_what_it_has_and_what_is_wante
     tmp_path: Path, made: bytes, says: str
 ) -> None:
     with pytest.raises(errors.BundleInvalid) as caught:
-        check.check(bundle.load(graphs.bundle(tmp_path / "bundle", made)))
+        check.check(bundle.load(graphs.bundle(tmp_path / "bundle", made, **SHARED)))
     assert str(tmp_path / "bundle") in caught.value.message
     assert says in caught.value.message
     assert len(caught.value.message) < 1500
@@ -268,5 +270,36 @@ MIXES = "most = ReduceMax <axes = [0]> (features) part = Div (features, most) pr
 def test_a_graph_that_mixes_rows_is_refused_also_when_there_is_one_example(tmp_path: Path, examples: int) -> None:
     golden = [{"inputs": {"x": x, "y": 1}, "prediction": "a", "confidence": 0.5} for x in (2, 30)][:examples]
     with pytest.raises(errors.BundleInvalid, match=r"other scores beside another row than alone, .* max_batch: 1"):
-        check.check(bundle.load(graphs.bundle(tmp_path / "bundle", graph(MIXES), golden=golden)))
-    check.check(bundle.load(graphs.bundle(tmp_path / "said", graph(MIXES), golden=golden, max_batch=1)))
+        check.check(bundle.load(graphs.bundle(tmp_path / "bundle", graph(MIXES), golden=golden, **SHARED)))
+    check.check(bundle.load(graphs.bundle(tmp_path / "said", graph(MIXES), golden=golden, max_batch=1, **SHARED)))
+
+
+KIND = """
+class Kind:
+    def __init__(self, bundle): {init}
+    def encode(self, rows): {encode}
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "says"),
+    [
+        ("import nothing_of_the_kind", "cannot be imported from {name}:Kind: ModuleNotFoundError"),
+        ("", "cannot be imported from {name}:Kind: AttributeError"),
+        ("Kind = 5", "cannot use it: TypeError: 'int' object is not callable"),
+        (KIND.format(init="{}['a']", encode="pass"), "cannot use it: KeyError: 'a'"),
+        (KIND.format(init="pass", encode="pass"), "Python says: 'NoneType' object has no attribute 'items'"),
+        (KIND.format(init="pass", encode="return {'x': [1]}"), "but '{name}' hands in 'x' (int64 [rows]): name the"),
+        (KIND.format(init="pass", encode="return {'features': [[1.0, 2.0]]}"), "but is handed double: export it with"),
+        (KIND.format(init="pass", encode="1 / 0"), "failed: ZeroDivisionError. Python says: division by zero"),
+    ],
+)
+def test_a_plug_in_that_does_not_work_is_told_by_what_it_did(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest, code: str, says: str
+) -> None:
+    name = f"kind{abs(hash(request.node.name))}"
+    graphs.plug_in(tmp_path, name, code)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(errors.BundleInvalid) as caught:
+        check.check(bundle.load(graphs.bundle(tmp_path / "bundle", kind=name)))
+    assert says.replace("{name}", name) in caught.value.message
