@@ -46,6 +46,9 @@ BEAT_S = 5.0
 #: How soon a child that died is missed. Celery looks when the pipe to it breaks, which is a moment before the kernel
 #: says how it ended, and then not for five seconds.
 MISSED_S = 0.1
+#: When what it held is looked for. A statement that it was in the middle of goes on without it for a moment, and locks
+#: rows, which the first look passes over.
+LOOKS_S = (0.0, 1.0, 4.0)
 
 
 def incarnation() -> str:
@@ -157,20 +160,29 @@ def _aside(take_back: Callable[[sqlalchemy.Engine, int], int], app: Any) -> None
 
 
 def _take_back(take_back: Callable[[sqlalchemy.Engine, int], int], pools: list[str]) -> None:
-    engine, hints, most = _parents()
-    try:
-        while count := take_back(engine, most):
+    values, engine, hints = _parents()
+
+    def look() -> int:
+        return database.insist(lambda: take_back(engine, values.max_losses), for_s=values.lease_s)
+
+    for after_s in LOOKS_S:
+        time.sleep(after_s)
+        try:
+            count = sum(iter(look, 0))
+        except database.OUTAGES as error:
+            log.warning("jobs_not_taken_back", error=type(error).__name__)
+            continue
+        if count:
             log.warning("jobs_taken_back", jobs=count, incarnation=incarnation())
-    except database.OUTAGES as error:
-        log.warning("jobs_not_taken_back", error=type(error).__name__)
-    for pool in pools:
-        # The wake-up that the flag tells of may have died with them.
-        hints.clear(pool)
-        hints.send(pool)
+        if count or after_s == 0:
+            for pool in pools:
+                # The wake-up that the flag tells of may have died with them.
+                hints.clear(pool)
+                hints.send(pool)
 
 
 @functools.cache
-def _parents() -> tuple[sqlalchemy.Engine, broker.Hints, int]:
+def _parents() -> tuple[settings.Settings, sqlalchemy.Engine, broker.Hints]:
     values = settings.load()
     engine = database.create_engine(values.database_url, pool_size=1, application=f"coatcheck-node {os.getpid()}")
-    return engine, broker.Hints(values, broker.Line(values)), values.max_losses
+    return values, engine, broker.Hints(values, broker.Line(values))

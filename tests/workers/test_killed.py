@@ -10,6 +10,7 @@ from uuid import UUID
 
 import pytest
 import redis
+from sqlalchemy import text
 
 from local.child import Child
 from tests.conftest import Platform, until
@@ -113,6 +114,20 @@ def test_one_that_had_read_its_wake_up_and_not_yet_said_so(platform: Platform, s
     pid = holders(platform, 1)[job]
     queue.set("coatcheck:hint:cpu", b"1", px=120_000)
     os.kill(pid, signal.SIGKILL)
+    runs_again(platform, job)
+
+
+def test_one_whose_last_statement_went_on_without_it(platform: Platform, spawn: Spawn, new_job: NewJob) -> None:
+    worker = spawn("worker", *WORKER, "--concurrency", "1", **LONG)
+    job = heavy(new_job)
+    pid = holders(platform, 1)[job]
+    looked = """SELECT count(*) FROM pg_stat_activity
+        WHERE application_name = :name AND query = 'COMMIT' AND query_start > :killed_at"""
+    with platform.admin.begin() as connection:
+        connection.execute(text("SELECT FROM jobs WHERE id = :id FOR UPDATE"), {"id": job})
+        (at,) = platform.one("SELECT clock_timestamp()")
+        os.kill(pid, signal.SIGKILL)
+        until(lambda: platform.one(looked, name=f"coatcheck-node {worker.pid}", killed_at=at) == (1,), 9)
     runs_again(platform, job)
 
 
