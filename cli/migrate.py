@@ -8,6 +8,10 @@ import alembic.command
 import alembic.config
 import alembic.util
 import click
+from alembic.runtime.migration import MigrationContext
+from alembic.script import ScriptDirectory
+
+from core import database, settings
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -24,3 +28,11 @@ def migrate(revision: str) -> None:
         alembic.command.upgrade(config, revision)
     except alembic.util.CommandError as error:
         raise click.ClickException(str(error)) from error
+    # Alembic takes "up to what is below" for done.
+    engine = database.create_engine(settings.owner_url(), application="coatcheck-migrate")
+    with engine.connect() as connection:
+        now = MigrationContext.configure(connection).get_current_revision()
+    engine.dispose()
+    earlier = {item.revision for item in ScriptDirectory.from_config(config).walk_revisions("base", now or "base")}
+    if revision == "base" or revision in earlier - {now}:
+        raise click.ClickException(f"The database is at {now} and stays there: this command goes up, not down")

@@ -2,24 +2,69 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import sqlalchemy
 from alembic import context
+from alembic.util import CommandError
 from sqlalchemy import text
 
 from core import database, settings
 from models import Base
 
+#: Whoever else is connected may be the platform, whose sessions a role of its own cannot tell from others.
+_OTHERS = text("""
+SELECT count(*) FROM pg_stat_activity
+WHERE datname = current_database() AND pid <> pg_backend_pid() AND usename IS NOT NULL
+""")
+
 
 def run_online() -> None:
     engine = database.create_engine(settings.owner_url(), application="coatcheck-migrate", statement_s=None)
+    try:
+        _run(engine)
+    finally:
+        engine.dispose()
+
+
+def _run(engine: sqlalchemy.Engine) -> None:
     with engine.connect() as connection:
         connection.execute(text("SET lock_timeout = '5s'"))
         # Two migrations at once (two checkouts of one database, two replicas starting): the second waits its turn.
         connection.execute(text("SELECT pg_advisory_lock(727274)"))
+        refusal = _refusal(connection)
         connection.commit()
-        context.configure(connection=connection, target_metadata=Base.metadata, compare_server_default=False)
+
+        def applied(*, step: Any, **_: Any) -> None:
+            """Within the transaction of all steps: what is raised here undoes them."""
+            if refusal is not None and not step.is_upgrade:
+                raise CommandError(refusal)
+
+        context.configure(
+            connection=connection,
+            target_metadata=Base.metadata,
+            compare_server_default=False,
+            on_version_apply=applied,
+        )
         with context.begin_transaction():
             context.run_migrations()
-    engine.dispose()
+
+
+def _refusal(connection: sqlalchemy.Connection) -> str | None:
+    """Why no step may go down now, in words; None where it may."""
+    name = connection.execute(text("SELECT current_database()")).scalar_one()
+    if others := connection.execute(_OTHERS).scalar_one():
+        return f"Going down takes tables away from whoever uses them, and {others} sessions are open: stop it first"
+    there = set(sqlalchemy.inspect(connection).get_table_names()) & (Base.metadata.tables.keys() - {"tiers"})
+    any_row = "SELECT EXISTS (SELECT FROM {})"
+    held = [table for table in sorted(there) if connection.execute(text(any_row.format(table))).scalar()]
+    said = context.get_x_argument(as_dictionary=True)
+    if held and (said.get("drop-data") != "yes" or said.get("database") != name):
+        return (
+            f"Going down drops data for good, and there is some in {', '.join(held)}. If you mean it, say so twice: "
+            f"alembic -x drop-data=yes -x database={name} downgrade …"
+        )
+    return None
 
 
 def run_offline() -> None:
