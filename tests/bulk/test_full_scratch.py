@@ -1,0 +1,57 @@
+"""A worker whose own disk is full."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import flask.testing
+import pytest
+
+from core import errors
+from jobs.drain import Drainer
+from registry.catalog import Catalog
+from tests.bulk.conftest import Send
+from tests.bulk.test_life import ROWS, lines, show, submit
+from tests.conftest import Platform
+from tests.disks import full, mounted, needs_mount
+
+pytestmark = needs_mount
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    with mounted(tmp_path / "disk", "16m") as made:
+        yield made
+
+
+def test_a_file_job_waits_until_its_worker_has_room_and_is_charged_nothing(
+    client: flask.testing.FlaskClient,
+    upload: Send,
+    drainer: Drainer,
+    platform: Platform,
+    disk: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(disk))
+    job_id = submit(client, upload(lines(ROWS)))
+    with full(disk):
+        for _ in range(5):  # one more than it has attempts
+            drainer.drain("cpu", "wake")
+            job = show(client, job_id)
+            assert job["status"] == "pending", job
+            platform.execute("UPDATE jobs SET not_before = now() WHERE status = 'pending'")
+        assert platform.one("SELECT error ->> 'message', lost_count FROM jobs WHERE kind = 'bulk'") == (
+            "The worker's machine could not do it: No space left on device", 0,
+        )  # fmt: skip
+    while drainer.drain("cpu", "wake"):
+        pass
+    assert show(client, job_id)["status"] == "completed"
+
+
+def test_a_model_that_its_cache_has_no_room_for_is_unavailable_and_no_bug(platform: Platform, disk: Path) -> None:
+    catalog = Catalog(platform.engine, platform.store, disk / "models")
+    with full(disk), pytest.raises(errors.ModelUnavailable, match="COATCHECK_MODEL_CACHE cannot take it: No space"):
+        catalog.open(catalog.resolve("sentiment", None))
+    assert catalog.open(catalog.resolve("sentiment", None))

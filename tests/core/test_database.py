@@ -1,0 +1,107 @@
+"""What an outage of Postgres costs whoever waits for it, and what they are told."""
+
+from __future__ import annotations
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import flask
+import pytest
+import sqlalchemy
+from sqlalchemy import exc, text
+
+import api
+from core import database
+from local import child
+from tests.conftest import Platform, until
+
+INPUT = {"inputs": {"text": "Lovely"}}
+
+
+@contextmanager
+def frozen(platform: Platform) -> Iterator[None]:
+    """Postgres with all its processes stands still."""
+    server = platform.engines.running["postgres"].pid
+    everyone = [server, *child._descendants(server)]
+    try:
+        for pid in everyone:
+            os.kill(pid, signal.SIGSTOP)
+        yield
+    finally:
+        for pid in everyone:
+            os.kill(pid, signal.SIGCONT)
+
+
+@pytest.fixture
+def engine(platform: Platform) -> Iterator[sqlalchemy.Engine]:
+    made = database.create_engine(platform.settings.database_url, statement_s=2)
+    yield made
+    made.dispose()
+
+
+def test_a_frozen_postgres_costs_a_request_seconds_and_is_said(
+    platform: Platform, client: flask.testing.FlaskClient
+) -> None:
+    assert client.post("/api/v1/jobs", json=INPUT).status_code == 202
+    with frozen(platform):
+        for _ in range(2):
+            started = time.monotonic()
+            answer = client.post("/api/v1/jobs", json=INPUT)
+            # 3 s for a connection at rest and 3 s for a new one; without a limit on this side it has no end.
+            assert time.monotonic() - started < 20
+            assert (answer.status_code, answer.json["error"]["code"]) == (503, "UNAVAILABLE")
+            assert "does not answer" in answer.json["error"]["message"]
+        assert client.get("/healthz").status_code == 200
+    assert client.post("/api/v1/jobs", json=INPUT).status_code == 202
+
+
+def test_one_that_freezes_in_the_middle_of_a_statement_is_waited_for_no_longer_than_a_statement_may_take(
+    platform: Platform, engine: sqlalchemy.Engine
+) -> None:
+    with engine.connect() as connection:
+        connection.execute(text("SELECT 1"))
+        with frozen(platform):
+            started = time.monotonic()
+            with pytest.raises(exc.OperationalError):
+                connection.execute(text("SELECT 2"))
+            assert time.monotonic() - started < 15
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT 3")).scalar() == 3
+
+
+def test_a_statement_that_the_server_ends_is_not_called_silence(engine: sqlalchemy.Engine) -> None:
+    with engine.connect() as connection:
+        with pytest.raises(exc.OperationalError) as caught:
+            connection.execute(text("SELECT pg_sleep(60)"))
+        assert "took too long" in database.unavailable(caught.value).message
+        connection.rollback()
+        assert connection.execute(text("SELECT 1")).scalar() == 1
+
+
+@pytest.fixture
+def read_only(platform: Platform) -> Iterator[None]:
+    """What a managed Postgres does when its disk is full."""
+    platform.execute("ALTER ROLE coatcheck_app SET default_transaction_read_only = on")
+    yield
+    platform.execute("ALTER ROLE coatcheck_app RESET default_transaction_read_only")
+
+
+def test_a_database_that_takes_no_writes_is_named_and_nobody_is_ready(
+    platform: Platform, client: flask.testing.FlaskClient, read_only: None
+) -> None:
+    app = api.create_app(platform.settings)
+    fresh = app.test_client()
+    fresh.environ_base = client.environ_base
+    assert fresh.get("/ready").json["checks"]["accepts"]  # nobody has tried
+    answer = fresh.post("/api/v1/jobs", json=INPUT)
+    assert answer.status_code == 503
+    assert "The database is read-only at the moment" in answer.json["error"]["message"]
+    assert fresh.post("/api/v1/predict", json=INPUT).status_code == 200
+    until(lambda: fresh.get("/ready").status_code == 503)
+    assert fresh.get("/ready").json["checks"] | {"redis": True} == {
+        "database": True, "accepts": False, "redis": True, "storage": True, "clock": True,
+    }  # fmt: skip
+    app.extensions["coatcheck"].engine.dispose()

@@ -1,0 +1,107 @@
+"""A disk that is full for a while: nothing ends, everybody is told, and it goes on by itself."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+import threading
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy
+
+from access import keys
+from core import broker, database, errors
+from jobs import submit
+from local import engines, state
+from local.child import Child, Program
+from local.supervisor import Supervisor
+from tests.conftest import ROOT, Platform, until
+from tests.disks import full, mounted, needs_mount
+
+pytestmark = needs_mount
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    with mounted(tmp_path / "disk", "400m") as made:
+        yield made
+
+
+def test_the_supervisor_starts_what_died_as_soon_as_there_is_room_and_does_not_end_itself(
+    disk: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = Supervisor(disk, {})
+    # What it says goes to the same disk.
+    with (disk / "up.log").open("a") as log:
+        monkeypatch.setattr(sys, "stderr", log)
+        made._launch(Program("one", (sys.executable, "-c", "import time; time.sleep(600)"), dict(os.environ)))
+        first = made.children[0]
+        watching = threading.Thread(target=made.watch)
+        watching.start()
+        try:
+            with full(disk):
+                os.kill(first.pid, 9)
+                # It has tried, and could not write down what it had started.
+                until(lambda: made._due.get(first.pid, 0.0) > first.started_at + 5, 30)
+                assert watching.is_alive()
+            until(lambda: [item for item in made.children if item.alive], 30)
+        finally:
+            made.ask_to_stop()
+            watching.join(30)
+            made.stop()
+            monkeypatch.undo()
+
+
+@pytest.fixture
+def own(disk: Path, platform: Platform) -> Iterator[sqlalchemy.Engine]:
+    """The app's engine to a Postgres on that disk, with all tables."""
+    environ = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8"}
+    made = state.load(disk / ".coatcheck")
+    urls = made.urls({})
+    server = next(item for item in engines.embedded(made, urls, environ) if item.program.name == "postgres")
+    server.prepare()
+    running = Child(server.program, made.logs / "postgres.log", disk)
+    try:
+        until(server.ready, 60)
+        engines.ensure_roles(made)
+        migrate = [sys.executable, "-m", "cli.main", "migrate"]
+        subprocess.run(migrate, cwd=ROOT, env={**os.environ, **urls}, check=True, capture_output=True)
+        engine = database.create_engine(urls["DATABASE_URL"])
+        yield engine
+        engine.dispose()
+    finally:
+        running.stop()
+
+
+def test_a_database_without_room_says_so_keeps_what_it_has_and_takes_jobs_again_at_once(
+    disk: Path, own: sqlalchemy.Engine, platform: Platform
+) -> None:
+    key = keys.create(own, tenant="t", name="n", scopes={"jobs"}, tier="pro")
+    caller = keys.Keyring(own).verify(key)
+    submitter = submit.Submitter(own, broker.Line(platform.settings), platform.hints)
+    accepted: list[uuid.UUID] = []
+
+    def hand_in() -> None:
+        new = submit.NewJob(
+            tenant_id=caller.tenant_id, tier=caller.tier, timeout_s=300, pool="nobody", model="m", version="1.0.0",
+            inputs={"text": os.urandom(30_000).hex()}, options={}, metadata={}, request_id="r", ttl_s=3600,
+            max_attempts=4,
+        )  # fmt: skip
+        submitter.submit(new)
+        accepted.append(new.id)
+
+    hand_in()
+    with full(disk):
+        with pytest.raises(errors.Unavailable, match="has no room left on its disk"):
+            for _ in range(2000):
+                hand_in()
+        assert not submitter.accepts
+    hand_in()
+    assert submitter.accepts
+    with own.connect() as connection:
+        there = set(connection.execute(sqlalchemy.text("SELECT id FROM jobs")).scalars())
+    assert there == set(accepted)
