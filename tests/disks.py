@@ -16,7 +16,7 @@ needs_mount = pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("mount"),
 
 @contextlib.contextmanager
 def mounted(folder: Path, size: str) -> Iterator[Path]:
-    """A disk of this size (as mount(8) writes it) in `folder`; skips where root may not mount, as in many containers."""
+    """A disk of this size, such as 16m, in `folder`; skips where root may not mount, as in many containers."""
     folder.mkdir()
     done = subprocess.run(
         ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(folder)],

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -35,16 +36,22 @@ def test_a_file_job_waits_until_its_worker_has_room_and_is_charged_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(disk))
+    one_batch = dataclasses.replace(drainer, settings=dataclasses.replace(drainer.settings, slice_s=0.0))
     job_id = submit(client, upload(lines(ROWS)))
-    with full(disk):
-        for _ in range(5):  # one more than it has attempts
-            drainer.drain("cpu", "wake")
-            job = show(client, job_id)
-            assert job["status"] == "pending", job
-            platform.execute("UPDATE jobs SET not_before = now() WHERE status = 'pending'")
-        assert platform.one("SELECT error ->> 'message', lost_count FROM jobs WHERE kind = 'bulk'") == (
-            "The worker's machine could not do it: No space left on device", 0,
-        )  # fmt: skip
+
+    def refused_for_long(words: str) -> None:
+        with full(disk):
+            for _ in range(40):  # all of its chunks, and more attempts than it has
+                one_batch.drain("cpu", "wake")
+                platform.execute("UPDATE jobs SET not_before = now() WHERE status = 'pending'")
+            found = platform.one(
+                "SELECT status <> 'failed', error ->> 'message', lost_count FROM jobs WHERE kind = 'bulk'"
+            )
+            assert found == (True, words, 0)
+
+    refused_for_long("The worker's disk is full")  # it is cut
+    one_batch.drain("cpu", "wake")
+    refused_for_long("The worker's machine could not do it: No space left on device")  # it is put together
     while drainer.drain("cpu", "wake"):
         pass
     assert show(client, job_id)["status"] == "completed"

@@ -94,11 +94,14 @@ def test_a_database_without_room_says_so_keeps_what_it_has_and_takes_jobs_again_
         submitter.submit(new)
         accepted.append(new.id)
 
+    def hand_in_many() -> None:
+        for _ in range(2000):
+            hand_in()
+
     hand_in()
     with full(disk):
         with pytest.raises(errors.Unavailable, match="has no room left on its disk"):
-            for _ in range(2000):
-                hand_in()
+            hand_in_many()
         assert not submitter.accepts
     hand_in()
     assert submitter.accepts
