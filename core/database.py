@@ -78,6 +78,7 @@ def create_engine(
         },
     )
     _limit_waits(engine, None if statement_s is None else statement_s + SPARE_S)
+    event.listen(engine, "handle_error", _as_outage)
     return engine
 
 
@@ -96,6 +97,13 @@ def _limit_waits(engine: sqlalchemy.Engine, patience_s: float | None) -> None:
     def rest(connection: _Connection | None, *_: Any) -> None:
         if connection is not None:
             connection.patience_s = PING_S
+
+
+def _as_outage(context: sqlalchemy.ExceptionContext) -> None:
+    """A connection that is gone is an outage, whatever Postgres said last: not all of it is an OperationalError."""
+    error = context.original_exception
+    if context.is_disconnect and not isinstance(context.sqlalchemy_exception, OUTAGES):
+        raise exc.OperationalError(context.statement, context.parameters, error, connection_invalidated=True) from error
 
 
 def dumps(value: Any) -> str:

@@ -30,6 +30,9 @@ from storage.objects import Store
 #: A result over this is not kept in the database.
 LARGE_BYTES = 256 * 1024
 
+#: What is wrong with this machine, and with no job, here or elsewhere.
+_MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE)
+
 log = structlog.get_logger()
 
 
@@ -51,13 +54,6 @@ class Attempts:
             return [Outcome(item, error=error) for item in held]
         except database.OUTAGES as error:
             return [Outcome(item, error=database.unavailable(error)) for item in held]
-        except OSError as error:
-            # This machine's own, such as a full disk under its temporary files: no job is to blame, here or elsewhere.
-            log.exception("machine_failed", job_ids=[str(item.job.id) for item in held])
-            broken = errors.Unavailable(
-                f"The worker's machine could not do it: {error.strerror or type(error).__name__}"
-            )
-            return [Outcome(item, error=broken) for item in held]
         except Exception as error:
             # The one place for what nobody foresaw: without it the worker would be declared lost, again and again.
             log.exception("attempt_broke", job_ids=[str(item.job.id) for item in held])
@@ -138,6 +134,6 @@ def _unforeseen(error: Exception) -> errors.CoatcheckError:
     """What the machine lacks it may have at the next attempt; all else would go wrong again."""
     if isinstance(error, MemoryError):
         return errors.OutOfMemory("The worker has not enough memory for this job")
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
-        return errors.Unavailable("The worker's disk is full")
+    if isinstance(error, OSError) and error.errno in _MACHINE:
+        return errors.Unavailable(f"The worker's machine could not do it: {error.strerror or type(error).__name__}")
     return errors.JobFailed(f"The job cannot be run: {type(error).__name__}; the worker's log says more")

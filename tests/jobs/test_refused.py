@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from uuid import UUID
 
 import pytest
+from sqlalchemy import text
 
 from core import database, errors
 from core.ids import uuid7
@@ -16,7 +17,7 @@ from jobs import run, settle
 from jobs.drain import Drainer
 from jobs.lease import Held
 from jobs.run import Outcome
-from tests.conftest import Platform
+from tests.conftest import Platform, until
 from tests.hands import BODY, took
 
 
@@ -129,3 +130,13 @@ def test_what_breaks_a_batch_is_the_failure_of_the_job_that_breaks_alone(
     }
     assert ends == {poison: end, **dict.fromkeys(others, ("completed", None))}
     assert platform.one("SELECT max(lost_count) FROM jobs") == (0,)
+
+
+def test_a_session_that_postgres_ended_while_its_process_slept_is_an_outage(platform: Platform) -> None:
+    ended = "SELECT count(*) FROM pg_stat_activity WHERE pid = :pid"
+    with platform.engine.connect() as connection:
+        connection.execute(text("SET idle_in_transaction_session_timeout = 50"))
+        pid = connection.execute(text("SELECT pg_backend_pid()")).scalar_one()
+        until(lambda: platform.one(ended, pid=pid) == (0,))
+        with pytest.raises(database.OUTAGES):
+            connection.execute(text("SELECT 1"))
