@@ -16,6 +16,7 @@ _OWED = text("""
 SELECT id, job_id, event, body, status,
   (SELECT count(*) FROM webhook_attempts
    WHERE delivery_id = webhook_deliveries.id AND error IS DISTINCT FROM 'WORKER_LOST') AS logged,
+  (SELECT count(*) FROM webhook_attempts WHERE delivery_id = webhook_deliveries.id) AS most_calls,
   attempt - tries_before AS tries
 FROM webhook_deliveries
 """)
@@ -48,6 +49,8 @@ def _faults(row: Any, end: str | None, told: Told | None) -> list[str]:
         faults.append(f"{row.id} is delivered, but nobody took it")
     if row.logged != row.tries:
         faults.append(f"{row.id} was tried {row.tries} times, of which {row.logged} are in the log")
+    if told is not None and told.calls > row.most_calls:
+        faults.append(f"{row.id} was called {told.calls} times, of which {row.most_calls} are in the log")
     if told is not None and told.bodies != {row.body.encode()}:
         faults.append(f"{row.id} was told in {len(told.bodies)} ways")
     if told is not None and told.badly_signed:

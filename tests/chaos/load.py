@@ -8,18 +8,17 @@ import threading
 import time
 from dataclasses import dataclass, field
 from itertools import cycle
-from pathlib import Path
 from typing import Any
 
 import requests
 
-from inference import bundle
-from inference.model import open_model
+from tests.chaos.truth import TEXTS, Truth
 
-ROOT = Path(__file__).resolve().parent.parent.parent
-TEXTS = ("I love it", "It broke after a day", "not bad at all " * 40, "Terrible. Never again.", "Works perfectly well")
-#: Inputs of a job and its model version: mostly small, some that keep a worker busy for a while.
-SHAPES = ((1, "1.0.0", 65), (40, "1.0.0", 25), (300, "1.0.0", 5), (8, "2.0.0", 5))
+#: How many inputs of which model version a job has: mostly few, some that keep a worker busy for a while.
+SHAPES = (
+    (1, "sentiment/1.0.0", 55), (40, "sentiment/1.0.0", 20), (300, "sentiment/1.0.0", 5), (8, "sentiment/2.0.0", 5),
+    (1, "tumor/1.0.0", 10), (40, "tumor/1.0.0", 5),
+)  # fmt: skip
 #: How many promises in a thousand are of a file, and its rows: two chunks.
 FILES, FILE_ROWS = 5, 9_000
 
@@ -30,7 +29,7 @@ class Promise:
 
     key: str
     inputs: list[dict[str, Any]]
-    version: str
+    version: str  #: model/version
     of_file: bool = False  #: FILE_ROWS rows, which are TEXTS over and over
     job_id: str | None = None
     cancel: bool = False
@@ -49,25 +48,15 @@ class Ledger:
             return [promise for promise in self.promises if promise.job_id]
 
 
-def expected() -> dict[tuple[str, str], str]:
-    """What each model version says of each text, computed without the platform."""
-    found = {}
-    for folder in (ROOT / "bundles" / "sentiment-1", ROOT / "bundles" / "sentiment-2"):
-        loaded = bundle.load(folder)
-        rows = [{"text": text, "language": "en", "confidence_threshold": 0.0} for text in TEXTS]
-        for text, prediction in zip(TEXTS, open_model(loaded).predict(rows), strict=True):
-            found[loaded.manifest.version, text] = prediction.label
-    return found
-
-
 class Client(threading.Thread):
     """Submits at a steady pace, repeats what was not answered, cancels some, and reads back what it was promised."""
 
-    def __init__(self, url: str, key: str, ledger: Ledger, seed: int, pace_s: float) -> None:
+    def __init__(self, url: str, key: str, truth: Truth, ledger: Ledger, seed: int, pace_s: float) -> None:
         super().__init__(daemon=True)
         self._jobs = f"{url}/api/v1/jobs"
         self._http = requests.Session()
         self._http.headers["Authorization"] = f"Bearer {key}"
+        self._truth = truth
         self._ledger = ledger
         self._random = random.Random(seed)
         self._name = f"c{seed}"
@@ -80,29 +69,34 @@ class Client(threading.Thread):
         number = 0
         while not self._stopping.wait(self._random.expovariate(1 / self._pace_s)):
             number += 1
-            self._submit(self._promise(number))
+            self.submit(self._drawn(number))
             if self._open and self._random.random() < 0.5:
                 self._look(self._random.choice(self._open))
 
     def stop(self) -> None:
         self._stopping.set()
 
-    def _promise(self, number: int) -> Promise:
+    def _drawn(self, number: int) -> Promise:
         count, version, _ = self._random.choices(SHAPES, [weight for *_, weight in SHAPES])[0]
-        inputs = [{"text": self._random.choice(TEXTS)} for _ in range(count)]
-        promise = Promise(f"{self._name}-{number}", inputs, version)
+        promise = self.of(f"{self._name}-{number}", count, version)
         if self._random.randrange(1000) < FILES:
-            promise = Promise(promise.key, [], "1.0.0", of_file=True)
+            promise = Promise(promise.key, [], "sentiment/1.0.0", of_file=True)
         promise.cancel = self._random.random() < 0.03
-        with self._ledger.lock:
-            self._ledger.promises.append(promise)
         return promise
 
-    def _submit(self, promise: Promise) -> None:
-        body = {
+    def of(self, key: str, count: int = 1, version: str = "sentiment/1.0.0") -> Promise:
+        """So many inputs of this model version."""
+        return Promise(key, self._random.choices(self._truth.inputs[version], k=count), version)
+
+    def submit(self, promise: Promise) -> None:
+        """Until there is a ticket, or the client is stopped."""
+        with self._ledger.lock:
+            self._ledger.promises.append(promise)
+        model, _, version = promise.version.partition("/")
+        body: dict[str, Any] = {
             "inputs": promise.inputs,
-            "model": "sentiment",
-            "model_version": promise.version,
+            "model": model,
+            "model_version": version,
             "metadata": {"key": promise.key},
         }
         if promise.of_file:

@@ -4,10 +4,34 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import re
 import threading
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 
 CHUNK = 65_536
+#: How a client of Postgres names itself in its first words.
+_NAME = re.compile(rb"application_name\0([^\0]+)\0")
+
+
+@dataclass(eq=False)
+class Held:
+    """What a client has said and the engine has not heard yet."""
+
+    speaker: str  #: the client's application_name
+    passes: bool | None = None
+
+    def let_go(self) -> None:
+        self.passes = True
+
+    def drop(self) -> None:
+        """It never arrives; the connection is reset."""
+        self.passes = False
+
+    @property
+    def pid(self) -> int:
+        """Of the process that said it, which names itself `coatcheck-… PID`."""
+        return int(self.speaker.rpartition(" ")[2])
 
 
 class Proxy:
@@ -18,6 +42,9 @@ class Proxy:
         self._upstream = upstream
         self.delay_s = 0.0  #: before every chunk, both ways
         self.hole = False  #: connections stay open and nothing passes
+        self.shut = False  #: new connections are reset
+        self.catch: bytes | None = None  #: what a client says with this in it is held
+        self.held: list[Held] = []
         self.deaf_after: bytes | None = None  #: once a client has said this, it hears nothing more
         self.heard = threading.Event()  #: `deaf_after` was said
         self._writers: set[asyncio.StreamWriter] = set()
@@ -31,9 +58,18 @@ class Proxy:
         self._loop.call_soon_threadsafe(self._cut)
 
     def heal(self) -> None:
-        self.delay_s, self.hole, self.deaf_after = 0.0, False, None
+        self.delay_s, self.hole, self.shut, self.deaf_after = 0.0, False, False, None
+        self.let_go()
         self.heard.clear()
         self.cut()
+
+    def let_go(self) -> None:
+        """Catch nothing more; what is still held arrives."""
+        self.catch = None
+        for held in self.held:
+            if held.passes is None:
+                held.let_go()
+        self.held.clear()
 
     def close(self) -> None:
         self.heal()
@@ -54,6 +90,9 @@ class Proxy:
             writer.transport.abort()
 
     async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        if self.shut:
+            writer.transport.abort()
+            return
         try:
             there, back = await asyncio.open_connection("127.0.0.1", self._upstream)
         except OSError:
@@ -61,8 +100,14 @@ class Proxy:
             return
         self._writers |= {writer, back}
         deaf = asyncio.Event()
+        name = ""
 
         async def listen(chunk: bytes) -> None:
+            nonlocal name
+            if found := _NAME.search(chunk):
+                name = found[1].decode()
+            if self.catch and self.catch in chunk:
+                await self._hold(Held(name))
             if self.deaf_after and self.deaf_after in chunk:
                 deaf.set()
                 self.heard.set()
@@ -73,6 +118,13 @@ class Proxy:
 
         await asyncio.gather(self._pipe(reader, back, listen), self._pipe(there, writer, say))
         self._writers -= {writer, back}
+
+    async def _hold(self, held: Held) -> None:
+        self.held.append(held)
+        while held.passes is None:
+            await asyncio.sleep(0.02)
+        if not held.passes:
+            raise ConnectionAbortedError
 
     async def _pipe(
         self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter, before: Callable[[bytes], Awaitable[None]]

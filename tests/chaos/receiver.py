@@ -73,7 +73,11 @@ class _Handler(http.server.BaseHTTPRequestHandler):
     server: _Server
 
     def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"]))
+        body = self.rfile.read(length := int(self.headers["Content-Length"]))
+        if len(body) < length:
+            # Whoever called was killed in the middle of it: nothing was said.
+            self.close_connection = True
+            return
         told, dice = self.server.receiver.note({name.lower(): value for name, value in self.headers.items()}, body)
         if dice < HANGS_UP:
             self.connection.close()

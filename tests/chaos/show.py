@@ -2,20 +2,24 @@
 
 from __future__ import annotations
 
+import math
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import exc, text
 
-from tests.chaos import calls, check, files, load, stage
+from tests.chaos import calls, check, files, load, machine, stage
+from tests.chaos.drill import BURST, SCENES, SLOWER, Drill
 from tests.chaos.nemesis import Nemesis
+from tests.chaos.truth import Truth
 
 CLIENTS = 4
-#: How long after the last fault everything accepted must have ended.
-SETTLE_S = 600.0
+#: How long after the last fault everything accepted must have ended, besides what its number takes; in seconds and in
+#: starts of a process. The same for what a storm may add to the lease until a dead process's jobs are free again.
+SETTLE_S, SETTLE_STARTS = 60.0, 10
 
 
 @dataclass
@@ -27,6 +31,7 @@ class Report:
     verdict: check.Verdict
     fenced: int
     drained_s: float
+    took: dict[str, float]  #: seconds, in the drill
 
     def table(self) -> str:
         verdict, recovery = self.verdict, self.verdict.recovery
@@ -52,6 +57,7 @@ class Report:
             "a killed worker's jobs are free again, s": check.percentiles(recovery.get("worker noticed", [])),
             "a killed worker's jobs run again, s": check.percentiles(recovery.get("worker", [])),
             "everything ended after the last fault, s": f"{self.drained_s:.1f}",
+            **{f"at rest: {name}, s": f"{seconds:.1f}" for name, seconds in self.took.items()},
         }
         return "\n".join(f"| {name} | {value} |" for name, value in rows.items())
 
@@ -64,38 +70,52 @@ def run(
     every_s: float,
     lease_s: float,
     pace_s: float = 0.25,
+    scenes: Collection[str] = tuple(SCENES),
+    sabotages: Collection[str] = (),
     say: Callable[[str], None],
 ) -> Report:
-    """Break things at random for `minutes`, heal, wait until all is quiet, and judge."""
-    expected = load.expected()
-    with stage.built(folder, lease_s=lease_s, seed=seed) as built:
+    """Break things at random for `minutes`, heal, wait until all is quiet, break them on purpose, and judge."""
+    truth = Truth()
+    with stage.built(folder, lease_s=lease_s, seed=seed, sabotages=sabotages) as built:
         nemesis = Nemesis(built, random.Random(seed), lease_s)
         ledger = load.Ledger()
-        clients = [load.Client(built.url, built.key, ledger, seed * 100 + n, pace_s) for n in range(CLIENTS)]
-        for client in clients:
-            client.start()
-        _storm(built, nemesis, ledger, minutes, every_s, say)
-        nemesis.heal()
-        for client in clients:
-            client.stop()
-        for client in clients:
-            client.join(30)
-        healed_at = time.monotonic()
-        drained_s = _drain(built, healed_at)
-        verdict = check.judge(built.admin, ledger, nemesis.losses, expected)
-        verdict.wrong += files.faults(built.url, built.key, ledger, expected)
+        clients = [load.Client(built.url, built.key, truth, ledger, seed * 100 + n, pace_s) for n in range(CLIENTS)]
+        drill = Drill(built, load.Client(built.url, built.key, truth, ledger, seed * 100 + CLIENTS, pace_s), lease_s)
+        drill.begin(scenes)
+        if minutes:
+            _storm(built, nemesis, clients, ledger, minutes, every_s, say)
+        drained_s = _drain(built, lease_s, drill.burst_s)
+        drill.run(scenes)
+        if not drill.faults:
+            _drain(built, lease_s, drill.burst_s)
+        verdict = check.judge(built.admin, ledger, nemesis.losses, truth)
+        verdict.wrong += files.faults(built.url, built.key, ledger, truth)
+        verdict.slow += [*_slow(verdict, lease_s), *drill.faults]
         calls.judge(built.admin, built.receiver, verdict)
-        return Report(seed, minutes, nemesis, ledger, verdict, _fenced(folder), drained_s)
+        return Report(seed, minutes, nemesis, ledger, verdict, _fenced(folder), drained_s, drill.took)
+
+
+def _slow(verdict: check.Verdict, lease_s: float) -> list[str]:
+    """A lease, and what a storm adds to it: whatever a dead process held is free again by then."""
+    longest_s = 2 * lease_s + SETTLE_S / 2 + SETTLE_STARTS * machine.start_s()
+    return [
+        f"{what}: the slowest took {max(seconds):.1f} s, allowed are {longest_s:.0f} s"
+        for what, seconds in verdict.recovery.items()
+        if what.endswith("noticed") and max(seconds, default=0.0) > longest_s
+    ]
 
 
 def _storm(
     built: stage.Stage,
     nemesis: Nemesis,
+    clients: Sequence[load.Client],
     ledger: load.Ledger,
     minutes: float,
     every_s: float,
     say: Callable[[str], None],
 ) -> None:
+    for client in clients:
+        client.start()
     ends_at = time.monotonic() + minutes * 60
     next_at, next_word = time.monotonic() + 3, time.monotonic() + 30
     while time.monotonic() < ends_at:
@@ -109,24 +129,32 @@ def _storm(
             left = max(0.0, ends_at - time.monotonic())
             say(f"  {left / 60:5.1f} min left, {nemesis.kills} kills, {len(ledger.accepted())} jobs accepted")
         time.sleep(0.05)
+    nemesis.heal()
+    for client in clients:
+        client.stop()
+    for client in clients:
+        client.join(30)
 
 
-def _drain(built: stage.Stage, since: float) -> float:
-    """Wait until nothing is open; what is open after SETTLE_S is for the verdict."""
-    while time.monotonic() - since < SETTLE_S:
-        built.tend()
-        try:
-            with built.admin.connect() as connection:
-                open_ = text(
-                    "SELECT (SELECT count(*) FROM jobs WHERE finished_at IS NULL)"
-                    " + (SELECT count(*) FROM webhook_deliveries WHERE finished_at IS NULL)"
-                )
-                if connection.execute(open_).scalar_one() == 0:
-                    break
-        except exc.DBAPIError:
-            pass
-        time.sleep(0.2)
-    return time.monotonic() - since
+def _drain(built: stage.Stage, lease_s: float, burst_s: float) -> float:
+    """Seconds until nothing is open; what then still is, is for the verdict."""
+    started = time.monotonic()
+    base_s = SETTLE_S + lease_s + SLOWER * burst_s / BURST * _open(built)
+    machine.within(lambda: _open(built) == 0, base_s=base_s, starts=SETTLE_STARTS, meanwhile=built.tend)
+    return time.monotonic() - started
+
+
+def _open(built: stage.Stage) -> float:
+    """How many jobs and deliveries have not ended; infinite while Postgres does not say it."""
+    open_ = text(
+        "SELECT (SELECT count(*) FROM jobs WHERE finished_at IS NULL)"
+        " + (SELECT count(*) FROM webhook_deliveries WHERE finished_at IS NULL)"
+    )
+    try:
+        with built.admin.connect() as connection:
+            return int(connection.execute(open_).scalar_one())
+    except exc.DBAPIError:
+        return math.inf
 
 
 def _fenced(folder: Path) -> int:

@@ -9,7 +9,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -21,6 +21,8 @@ from local import engines, platform_processes, state
 from local.child import Child, Program
 from tests.chaos.proxy import Proxy
 from tests.chaos.receiver import Receiver
+from tests.chaos.sabotage import sabotaged
+from tests.chaos.truth import SHIPPED
 
 ROOT = Path(__file__).resolve().parent.parent.parent
 #: A process that died is started again after this long, as a supervisor would.
@@ -41,7 +43,7 @@ class Stage:
     redis: Proxy
     admin: sqlalchemy.Engine  #: straight to Postgres, past the proxy
     receiver: Receiver  #: of webhooks
-    engines: dict[str, engines.Engine]
+    root: Path = ROOT  #: the project, or what a sabotage made of it
     children: dict[str, Child] = field(default_factory=dict)
     programs: dict[str, Program] = field(default_factory=dict)
     started: int = 0
@@ -49,7 +51,7 @@ class Stage:
 
     def start(self, name: str) -> None:
         self.started += 1
-        self.children[name] = Child(self.programs[name], self.folder / "logs" / f"{name}.log", ROOT)
+        self.children[name] = Child(self.programs[name], self.folder / "logs" / f"{name}.log", self.root)
 
     def tend(self) -> None:
         """Start again what has died, after RESTART_S."""
@@ -74,16 +76,19 @@ class Stage:
 
 
 @contextlib.contextmanager
-def built(folder: Path, *, lease_s: float, workers: int = 2, seed: int = 0) -> Iterator[Stage]:
+def built(
+    folder: Path, *, lease_s: float, workers: int = 2, seed: int = 0, sabotages: Collection[str] = ()
+) -> Iterator[Stage]:
     """Engines, proxies and processes, ready to take jobs."""
+    root = sabotaged(folder / "sabotaged", sabotages)
     made = state.load(folder / ".coatcheck")
     environ = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), "LANG": "C.UTF-8"}
     known = {item.program.name: item for item in engines.embedded(made, made.urls({}), environ)}
     receiver = Receiver(seed)
-    postgres, redis, env = _environment(folder, made, environ, lease_s, receiver.port)
+    postgres, redis, env = _environment(root, made, environ, lease_s, receiver.port)
     admin = database.create_engine(made.superuser_url, application="chaos")
     url = f"http://127.0.0.1:{made.ports['api']}"
-    stage = Stage(folder, url, "", env, postgres, redis, admin, receiver, known)
+    stage = Stage(folder, url, "", env, postgres, redis, admin, receiver, root)
     try:
         for name, engine in known.items():
             engine.prepare()
@@ -93,10 +98,10 @@ def built(folder: Path, *, lease_s: float, workers: int = 2, seed: int = 0) -> I
         for engine in known.values():
             stage.until(engine.ready, 60)
         engines.ensure_roles(made)
-        for arguments in (("migrate",), ("models", "push", *map(str, sorted((ROOT / "bundles").glob("sentiment-*"))))):
-            subprocess.run(platform_processes.command(*arguments), env=env, cwd=ROOT, check=True, capture_output=True)
+        for arguments in (("migrate",), ("models", "push", *map(str, (shipped.folder for shipped in SHIPPED)))):
+            subprocess.run(platform_processes.command(*arguments), env=env, cwd=root, check=True, capture_output=True)
         create = platform_processes.command("keys", "create", "--tier", "pro", "--name", "chaos")
-        stage.key = subprocess.run(create, env=env, cwd=ROOT, check=True, capture_output=True, text=True).stdout.strip()
+        stage.key = subprocess.run(create, env=env, cwd=root, check=True, capture_output=True, text=True).stdout.strip()
         for program in _programs(made, env, workers):
             stage.programs[program.name] = program
             stage.start(program.name)
@@ -130,7 +135,7 @@ def _register(stage: Stage) -> None:
 
 
 def _environment(
-    folder: Path, made: state.State, environ: dict[str, str], lease_s: float, receiver_port: int
+    root: Path, made: state.State, environ: dict[str, str], lease_s: float, receiver_port: int
 ) -> tuple[Proxy, Proxy, dict[str, str]]:
     ports = {name: state.free_port(made.ports.values()) for name in ("postgres", "valkey", "api")}
     proxies = {name: Proxy(ports[name], made.ports[name]) for name in ("postgres", "valkey")}
@@ -138,7 +143,7 @@ def _environment(
     for name, variable in (("postgres", "DATABASE_URL"), ("valkey", "REDIS_URL")):
         urls[variable] = urls[variable].replace(f":{made.ports[name]}/", f":{ports[name]}/")
     made.ports["api"] = ports["api"]
-    env = platform_processes.environment(ROOT, made, urls, environ)
+    env = platform_processes.environment(root, made, urls, environ)
     env |= {"COATCHECK_LEASE_S": str(lease_s), "COATCHECK_HEARTBEAT_S": str(lease_s / 4)}
     env["COATCHECK_WEBHOOK_SCHEDULE"] = SCHEDULE
     env["COATCHECK_WEBHOOK_LOOPBACK"] = str(receiver_port)
