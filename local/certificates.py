@@ -25,6 +25,12 @@ VALID = datetime.timedelta(days=3650)
 #: With less than this left, a start makes new ones.
 RENEW = datetime.timedelta(days=365)
 
+#: What RFC 5280 asks of an authority, and Python from 3.13 on insists on, as on the names of keys.
+_SIGNS_CERTIFICATES = x509.KeyUsage(
+    digital_signature=False, content_commitment=False, key_encipherment=False, data_encipherment=False,
+    key_agreement=False, key_cert_sign=True, crl_sign=True, encipher_only=False, decipher_only=False,
+)  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Certificate:
@@ -67,6 +73,7 @@ def _issue(found: Certificate) -> None:
     authority = (
         _unsigned(issuer, issuer, authority_key)
         .add_extension(x509.BasicConstraints(ca=True, path_length=0), critical=True)
+        .add_extension(_SIGNS_CERTIFICATES, critical=True)
         .sign(authority_key, hashes.SHA256())
     )
     hosts = [x509.IPAddress(ipaddress.ip_address("127.0.0.1")), x509.DNSName("localhost")]
@@ -76,6 +83,7 @@ def _issue(found: Certificate) -> None:
         .add_extension(x509.BasicConstraints(ca=False, path_length=None), critical=True)
         .add_extension(x509.ExtendedKeyUsage(usages), critical=False)
         .add_extension(x509.SubjectAlternativeName(hosts), critical=False)
+        .add_extension(x509.AuthorityKeyIdentifier.from_issuer_public_key(authority_key.public_key()), critical=False)
         .sign(authority_key, hashes.SHA256())
     )
     write_private(found.authority, authority.public_bytes(Encoding.PEM).decode())
@@ -85,7 +93,7 @@ def _issue(found: Certificate) -> None:
 
 def _unsigned(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey) -> x509.CertificateBuilder:
     now = datetime.datetime.now(datetime.UTC)
-    return x509.CertificateBuilder(
+    made = x509.CertificateBuilder(
         issuer_name=issuer,
         subject_name=subject,
         public_key=key.public_key(),
@@ -93,6 +101,7 @@ def _unsigned(subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivat
         not_valid_before=now - datetime.timedelta(days=1),  # a clock may be set back
         not_valid_after=now + VALID,
     )
+    return made.add_extension(x509.SubjectKeyIdentifier.from_public_key(key.public_key()), critical=False)
 
 
 def _name(common_name: str) -> x509.Name:
