@@ -41,8 +41,8 @@ ROOT = Path(__file__).resolve().parent.parent
 RECEIVERS = 48
 
 
-def until(condition: Callable[[], object], timeout_s: float = 30.0) -> object:
-    """Wait for a condition and return what it gave."""
+def until(condition: Callable[[], object], timeout_s: float = 120.0) -> object:
+    """Wait for a condition and return what it gave; it ends long after any busy machine."""
     ends_at = time.monotonic() + timeout_s
     while not (found := condition()):
         assert time.monotonic() < ends_at, "condition not met in time"
@@ -71,7 +71,7 @@ class Engines:
     def start(self, name: str) -> None:
         engine = self.known[name]
         self.running[name] = Child(engine.program, self.folder / f"{name}.log", self.folder)
-        until(engine.ready, 60)
+        until(engine.ready)
 
     def stop(self, name: str) -> None:
         self.running[name].stop()
@@ -126,7 +126,7 @@ def throwaway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engines]:
             engine.prepare()
             found.running[name] = Child(engine.program, folder / f"{name}.log", folder)
         for engine in known.values():
-            until(engine.ready, 60)
+            until(engine.ready)
         engines.ensure_roles(made)
         yield found
     finally:

@@ -42,6 +42,6 @@ def server(platform: Platform) -> Iterator[Server]:
     places = {"COATCHECK_MAX_WAITERS": "16", "COATCHECK_MAX_STREAMS": "16", "COATCHECK_REQUEST_THREADS": "32"}
     program = Program("api", arguments, {**os.environ, **places}, stop=signal.SIGTERM, grace_s=5)
     child = Child(program, platform.engines.folder / "api-server.log", ROOT)
-    until(lambda: platform_processes.answers(f"http://127.0.0.1:{port}/ready"), 60)
+    until(lambda: platform_processes.answers(f"http://127.0.0.1:{port}/ready"))
     yield Server(port)
     child.stop()

@@ -123,8 +123,8 @@ def test_places_are_free_again_soon_after_their_clients_have_gone(
         for item in streams + bodies:
             item.close()
         # The one request is the question itself.
-        until(lambda: counted(server, platform, "http_requests_in_flight") == 1, 10)
-        until(lambda: counted(server, platform, "http_event_streams") == 0, 10)
+        until(lambda: counted(server, platform, "http_requests_in_flight") == 1)
+        until(lambda: counted(server, platform, "http_event_streams") == 0)
 
 
 def test_whatever_a_request_ends_in_its_place_is_free_afterwards(client: FlaskClient) -> None:

@@ -61,7 +61,7 @@ def test_a_document_of_many_pages_shows_its_progress_and_can_be_canceled_in_the_
 ) -> None:
     job_id = submit(client, upload(golden_pages(60), "application/pdf"))
     running = drainer.settler.__class__(1).submit(drainer.drain, "cpu", "wake")
-    until(lambda: 0 < show(client, job_id)["progress"] < 99, 60)
+    until(lambda: 0 < show(client, job_id)["progress"] < 99)
     client.post(f"/api/v1/jobs/{job_id}/cancel")
     running.result(30)
     job = show(client, job_id)

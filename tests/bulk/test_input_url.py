@@ -276,11 +276,11 @@ def test_when_the_store_is_down_the_job_is_tried_again(
     finally:
         platform.engines.start("seaweedfs")
     # A store that has just started does not know at once what it has.
-    until(lambda: urllib3.request("GET", url, retries=False, timeout=10).status == 200, 60)
+    until(lambda: urllib3.request("GET", url, retries=False, timeout=10).status == 200)
 
     def done() -> bool:
         platform.execute("UPDATE jobs SET not_before = now() WHERE status = 'pending'")
         drainer.drain("cpu", "wake")
         return bool(show(client, job_id)["status"] == "completed")
 
-    until(done, 60)
+    until(done)

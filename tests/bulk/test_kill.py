@@ -30,10 +30,10 @@ def test_killed_three_times_the_output_is_the_same_and_at_most_a_chunk_is_done_a
     spawn("beat", *CELERY, "beat", "-s", str(platform.engines.folder / "beat"), "--pidfile=")
     killed: set[int] = set()
     while len(killed) < 3:
-        holder = until(lambda: _holder(platform, killed), 60)
+        holder = until(lambda: _holder(platform, killed))
         os.kill(int(str(holder)), signal.SIGKILL)
         killed.add(int(str(holder)))
-    until(lambda: show(client, stormy)["status"] == "completed", 120)
+    until(lambda: show(client, stormy)["status"] == "completed")
     outputs = [download(show(client, job_id)["result"]["output_url"]) for job_id in (calm, stormy)]
     assert outputs[0] == outputs[1]
     again = platform.one(

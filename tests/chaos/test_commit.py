@@ -48,7 +48,6 @@ def kill_the_api_when_it_has_said(built: stage.Stage, words: bytes, key: str) ->
     built.until(lambda: built.children["api"].alive and platform_processes.answers(built.url + "/ready"), 60)
 
 
-@pytest.mark.timeout(120)
 def test_killed_between_commit_and_answer_the_same_key_gives_the_same_job(built: stage.Stage) -> None:
     kill_the_api_when_it_has_said(built, b"COMMIT", "after")
     built.until(lambda: jobs(built, "after") == 1, 10)
@@ -61,7 +60,6 @@ def test_killed_between_commit_and_answer_the_same_key_gives_the_same_job(built:
     assert done["status"] == "completed"
 
 
-@pytest.mark.timeout(120)
 def test_killed_before_commit_nothing_is_there_and_the_key_is_free(built: stage.Stage) -> None:
     kill_the_api_when_it_has_said(built, b"INSERT INTO jobs", "before")
     assert jobs(built, "before") == 0

@@ -26,9 +26,7 @@ KEY = f"cck_{'0a' * 6}_{'5e' * 24}{'c' * 8}"
 def keys(platform: Platform) -> Command:
     def run(*arguments: str) -> subprocess.CompletedProcess[str]:
         called = [sys.executable, "-m", "cli.main", "keys", *arguments]
-        return subprocess.run(
-            called, env=dict(os.environ), cwd=ROOT, capture_output=True, text=True, check=False, timeout=60
-        )
+        return subprocess.run(called, env=dict(os.environ), cwd=ROOT, capture_output=True, text=True, check=False)
 
     return run
 

@@ -142,7 +142,7 @@ def ticking(platform: Platform, held: list[Held], *, stopping: bool = False) -> 
 def test_a_job_over_its_time_is_ended_alone_and_its_neighbours_are_not(platform: Platform, new_job: NewJob) -> None:
     model = Slow(platform.catalog.open(platform.catalog.resolve("tumor", None)).bundle)
     for takes_s in (0.1, 30, 0.2):
-        new_job(inputs={"takes_s": takes_s}, timeout_s=1)
+        new_job(inputs={"takes_s": takes_s}, timeout_s=3)
     held = [Held(job) for job in took(platform)]
     leases = ticking(platform, held)
     outcomes = run.run(model, held)  # type: ignore[arg-type]
@@ -164,13 +164,13 @@ def test_when_the_grace_is_over_a_long_run_is_interrupted_and_is_no_failure(plat
 def test_a_real_onnx_run_ends_when_it_is_interrupted(platform: Platform) -> None:
     model = platform.catalog.open(platform.catalog.resolve("sentiment", "2.0.0"))
     row = {"text": "not bad at all " * 60, "language": "en", "confidence_threshold": 0.0}
-    held = hold(1, 1, [row] * 1000)
+    held = hold(1, 1, [row] * 4000)
     leases = ticking(platform, [held])
     started = time.monotonic()
     (outcome,) = run.run(model, [held])
     leases.close()
     assert isinstance(outcome.error, errors.TimedOut)
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 20
 
 
 def test_progress_is_told_and_a_cancel_seen_long_before_the_heartbeat_is_due(
@@ -180,8 +180,8 @@ def test_progress_is_told_and_a_cancel_seen_long_before_the_heartbeat_is_due(
     leases = ticking(platform, [])
     (held,) = leases.hold(took(platform))
     held.advance(0.5)
-    until(lambda: platform.one("SELECT progress FROM jobs WHERE id = :id", id=job_id)[0] == 49, 5)
+    until(lambda: platform.one("SELECT progress FROM jobs WHERE id = :id", id=job_id)[0] == 49)
     platform.execute("UPDATE jobs SET cancel_requested_at = now() WHERE id = :id", id=job_id)
     held.advance(0.6)
-    until(lambda: held.canceled, 5)
+    until(lambda: held.canceled)
     leases.close()

@@ -35,7 +35,7 @@ def test_of_seaweedfs_in_compose_only_s3_can_be_reached_from_other_containers() 
         program = Program("weed", ("unshare", "--net", "--mount", "sh", "-c", inside), environ, stop=signal.SIGKILL)
         weed = Child(program, folder / "log", folder)
         try:
-            until(lambda: (S3, True) in listening(weed.pid), 60)
+            until(lambda: (S3, True) in listening(weed.pid))
             assert {port for port, everywhere in listening(weed.pid) if everywhere} == {S3, S3_GRPC}
             enter = ("nsenter", f"--target={weed.pid}", "--net")
             tries = [("tcp", {"port": S3_GRPC, "send": stranger.HTTP2, "tls": tls}) for tls in (False, True)]
@@ -48,10 +48,12 @@ def test_of_seaweedfs_in_compose_only_s3_can_be_reached_from_other_containers() 
 
 
 def listening(pid: int) -> set[tuple[int, bool]]:
-    """Each port of the network that `pid` lives in, and whether it is open beyond loopback; state 0A is LISTEN."""
-    rows = [
-        row.split() for table in ("tcp", "tcp6") for row in Path(f"/proc/{pid}/net", table).read_text().splitlines()[1:]
-    ]
+    """Each port of the network that `pid` lives in, and whether it is open beyond loopback; state 0A is LISTEN.
+
+    A network that is only being made has no tables yet.
+    """
+    tables = [Path(f"/proc/{pid}/net", table) for table in ("tcp", "tcp6")]
+    rows = [row.split() for table in tables if table.exists() for row in table.read_text().splitlines()[1:]]
     ends = [row[1].split(":") for row in rows if row[3] == "0A"]
     return {(int(port, 16), address != "0100007F") for address, port in ends}
 

@@ -36,7 +36,7 @@ def front(platform: Platform, throwaway: Engines) -> Iterator[Front]:
     alice, bob = (
         keys.create(platform.engine, tenant=name, name="t", scopes={"jobs"}, tier="pro") for name in ("alice", "bob")
     )
-    until(lambda: platform_processes.answers(f"http://127.0.0.1:{port}/ready"), 60)
+    until(lambda: platform_processes.answers(f"http://127.0.0.1:{port}/ready"))
     yield Front(port, alice, bob)
     for child in children:
         child.stop()

@@ -56,11 +56,11 @@ def test_one_that_dies_again_and_again_keeps_no_other_waiting(
     made._launch(program("dying", f"open({str(deaths)!r}, 'a').write('x')"))
     made._launch(program("other", FOR_EVER))
     watched()
-    # By now it waits for seconds each time.
-    until(lambda: deaths.exists() and len(deaths.read_text()) >= 4, 60)
+    # By now it waits for eight seconds.
+    until(lambda: deaths.exists() and len(deaths.read_text()) >= 4)
     first = pid(made, "other")
     os.kill(first, 9)
-    until(lambda: pid(made, "other") not in (0, first), 2.5)
+    until(lambda: pid(made, "other") not in (0, first), 6)
 
 
 def test_one_that_cannot_be_started_now_is_started_later_and_the_rest_goes_on(
@@ -83,7 +83,7 @@ def test_one_that_cannot_be_started_now_is_started_later_and_the_rest_goes_on(
     until(has_said_so)
     assert pid(made, "other")
     log.rmdir()
-    until(lambda: pid(made, "one"), 30)
+    until(lambda: pid(made, "one"))
 
 
 def test_a_log_has_an_end_and_what_was_before_is_beside_it(

@@ -62,7 +62,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Child]]:
 
 @pytest.fixture
 def vigil() -> Iterator[Vigil]:
-    made = Vigil(ask_every_s=0.1, silent_s=2)
+    made = Vigil(ask_every_s=0.1, silent_s=5)
     yield made
     made.close()
 
@@ -72,7 +72,7 @@ def test_who_answers_is_left_alone_and_who_hangs_is_named_though_it_is_alive(
 ) -> None:
     child = start(SERVER, lambda: alive.asked(tmp_path, "x.sock", "/"))
     until(lambda: alive.asked(tmp_path, "x.sock", "/"))
-    ends_at = time.monotonic() + 4
+    ends_at = time.monotonic() + 7
     while time.monotonic() < ends_at:
         assert vigil.silent([child]) == []
         time.sleep(0.05)
@@ -85,20 +85,20 @@ def test_who_answers_is_left_alone_and_who_hangs_is_named_though_it_is_alive(
 
 def test_one_that_hangs_holds_up_no_other(tmp_path: Path, start: Callable[..., Child], vigil: Vigil) -> None:
     def slowly() -> bool:
-        time.sleep(3)
+        time.sleep(20)
         return False
 
     slow, quick = start("import time; time.sleep(60)", slowly), start("import time; time.sleep(60)", lambda: True)
     began = time.monotonic()
     vigil.silent([slow, quick])
-    assert time.monotonic() - began < 1
+    assert time.monotonic() - began < 10
     until(lambda: vigil.silent([slow, quick]) == [slow])
 
 
 def test_what_cannot_be_asked_and_what_is_dead_are_not_called_silent(start: Callable[..., Child], vigil: Vigil) -> None:
     dumb, dead = start("import time; time.sleep(60)", None), start("pass", lambda: False)
     dead.wait(30)
-    time.sleep(2.5)
+    time.sleep(6)
     assert vigil.silent([dumb, dead]) == []
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import functools
 import http.server
 import itertools
 import json
@@ -23,6 +24,8 @@ from webhooks.courier import Courier
 
 #: The schedule of the tests: as many attempts as in production, a thousand times as fast.
 SCHEDULE = (0.0, *[0.2] * 9)
+#: Longer than any call of a receiver that answers, on any machine.
+CALL_S = 15.0
 
 
 @dataclass(frozen=True)
@@ -78,7 +81,7 @@ class Receiver:
     calls: list[Got] = field(default_factory=list)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
-    def got(self, count: int, timeout_s: float = 20.0) -> list[Got]:
+    def got(self, count: int, timeout_s: float = 120.0) -> list[Got]:
         """Wait for so many calls."""
         until(lambda: len(self.calls) >= count, timeout_s)
         return self.calls
@@ -154,7 +157,7 @@ def receiver(new_receiver: Callable[..., Receiver]) -> Receiver:
 @pytest.fixture
 def hasty(platform: Platform) -> Settings:
     """The settings with time compressed."""
-    return dataclasses.replace(platform.settings, webhook_schedule=SCHEDULE, webhook_timeout_s=1.5)
+    return dataclasses.replace(platform.settings, webhook_schedule=SCHEDULE, webhook_timeout_s=CALL_S)
 
 
 @pytest.fixture
@@ -230,18 +233,20 @@ def owed(platform: Platform, tenant: Tenant, count: int) -> None:
     platform.execute("UPDATE jobs SET status = 'canceled'")
 
 
+def send_all(courier: Courier, platform: Platform) -> None:
+    """Until every delivery has ended."""
+
+    def done() -> bool:
+        courier.drain()
+        return platform.one("SELECT count(*) FROM webhook_deliveries WHERE finished_at IS NULL") == (0,)
+
+    until(done)
+
+
 @pytest.fixture
 def deliver(courier: Courier, platform: Platform) -> Callable[[], None]:
     """Send until every delivery has ended."""
-
-    def run() -> None:
-        def done() -> bool:
-            courier.drain()
-            return platform.one("SELECT count(*) FROM webhook_deliveries WHERE finished_at IS NULL") == (0,)
-
-        until(done, 60)
-
-    return run
+    return functools.partial(send_all, courier, platform)
 
 
 @pytest.fixture

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import functools
 import http.server
 import itertools
 import socket
@@ -12,8 +14,9 @@ from typing import Any
 
 import pytest
 
+from core.settings import Settings
 from tests.conftest import Platform
-from tests.webhooks.conftest import SCHEDULE, Behave, Receiver, Tenant, first, say
+from tests.webhooks.conftest import CALL_S, SCHEDULE, Behave, Receiver, Tenant, first, say, send_all
 from webhooks.courier import Courier
 from webhooks.schedule import MAX_RETRY_AFTER_S
 
@@ -85,7 +88,7 @@ def test_any_2xx_is_delivered_at_once(
 ) -> None:
     log = sent(tenant, new_receiver(behave), deliver)
     assert (log["status"], log["attempt"], len(log["attempts"])) == ("delivered", 1, 1)
-    assert log["attempts"][0]["ms"] < 1400
+    assert log["attempts"][0]["ms"] < 1000 * CALL_S / 2
 
 
 @pytest.mark.parametrize(
@@ -104,17 +107,20 @@ def test_any_2xx_is_delivered_at_once(
     ids=["301", "307", "400", "500", "silence", "reset", "drip of a status line", "drip of headers", "not HTTP"],
 )
 def test_what_is_not_a_2xx_is_tried_again_and_each_call_is_in_the_log(
-    tenant: Tenant, new_receiver: NewReceiver, deliver: Deliver, behave: Behave, status: int | None, error: str | None
-) -> None:
+    tenant: Tenant, new_receiver: NewReceiver, new_courier: Callable[[Settings], Courier], hasty: Settings,
+    platform: Platform, behave: Behave, status: int | None, error: str | None,
+) -> None:  # fmt: skip
+    patience_s = 3.0 if error == "TIMED_OUT" else CALL_S
+    courier = new_courier(dataclasses.replace(hasty, webhook_timeout_s=patience_s))
     receiver = new_receiver(first(behave, 2, say(200)))
-    log = sent(tenant, receiver, deliver)
+    log = sent(tenant, receiver, functools.partial(send_all, courier, platform))
     assert (log["status"], log["attempt"], log["last_status"], log["last_error"]) == ("delivered", 3, 200, None)
     assert [(item["attempt"], item["status"], item["error"]) for item in log["attempts"]] == [
         (1, status, error),
         (2, status, error),
         (3, 200, None),
     ]
-    assert max(item["ms"] for item in log["attempts"]) < 2000
+    assert max(item["ms"] for item in log["attempts"]) < 10_000
     assert len({item.id for item in receiver.calls}) == 1
     assert len({item.body for item in receiver.calls}) == 1
 
@@ -175,15 +181,17 @@ def test_retry_after_holds_the_whole_receiver(tenant: Tenant, new_receiver: NewR
 
 
 def test_what_comes_while_a_receiver_is_held_waits_and_is_charged_no_attempt(
-    tenant: Tenant, new_receiver: NewReceiver, deliver: Deliver, courier: Courier
+    tenant: Tenant, new_receiver: NewReceiver, deliver: Deliver, courier: Courier, platform: Platform
 ) -> None:
-    receiver = new_receiver(first(say(503, Retry_After="2"), 1, say(200)))
+    receiver = new_receiver(first(say(503, Retry_After="600"), 1, say(200)))
     endpoint = tenant.endpoint(receiver.url)
     send_test(tenant, endpoint)
     courier.drain()
     send_test(tenant, endpoint)
     courier.drain()
     assert len(receiver.calls) == 1
+    platform.execute("UPDATE webhook_troubles SET held_until = now()")
+    platform.execute("UPDATE webhook_deliveries SET next_at = now()")
     deliver()
     assert [item["attempt"] for item in tenant.deliveries()] == [2, 1]
 

@@ -223,7 +223,6 @@ def test_delivered_ones_are_kept_as_long_as_jobs_and_failed_ones_for_thirty_days
 IO = ("celery", "-A", "workers.app", "worker", "-Q", "webhooks,control", "-P", "threads", "-n", "io@%h")
 
 
-@pytest.mark.timeout(120)
 def test_killed_between_the_post_and_the_row_it_is_sent_again_under_the_same_id(
     tenant: Tenant, new_receiver: NewReceiver, platform: Platform, spawn: Spawn
 ) -> None:
@@ -239,11 +238,11 @@ def test_killed_between_the_post_and_the_row_it_is_sent_again_under_the_same_id(
     io = spawn("io", *IO, "--concurrency", "4")
     work(platform)
     platform.hints.send(broker.WEBHOOKS)
-    assert holding.wait(60)
+    assert holding.wait(120)
     os.kill(io.pid, signal.SIGKILL)
-    io.wait(10)
+    io.wait(120)
     spawn("io", *IO, "--concurrency", "4")
-    once, again = receiver.got(2, 60)
+    once, again = receiver.got(2)
     assert (once.id, once.body) == (again.id, again.body)
     for got in (once, again):
         standardwebhooks.Webhook(endpoint["secret"]).verify(got.body, dict(got.headers))
@@ -252,7 +251,6 @@ def test_killed_between_the_post_and_the_row_it_is_sent_again_under_the_same_id(
     assert [(item["attempt"], item["error"]) for item in log["attempts"]] == [(1, "WORKER_LOST"), (2, None)]
 
 
-@pytest.mark.timeout(120)
 def test_the_end_of_a_job_wakes_the_sender_and_where_nobody_says_so_the_sweep_does(
     tenant: Tenant, receiver: Receiver, platform: Platform, spawn: Spawn
 ) -> None:
