@@ -18,21 +18,16 @@ from typing import Any
 import sqlalchemy
 from sqlalchemy import text
 
+from access import tenants
 from access.tiers import Tier
-from core import database, errors, ids
+from core import database, errors
 
 PREFIX = "cck"
 SCOPES = frozenset({"jobs", "admin", "metrics"})
-MAX_NAME = 100
 CACHE_S = 5.0
 CACHE_MAX = 10_000
 _FORM = re.compile(rf"{PREFIX}_([0-9a-f]{{12}})_([0-9a-f]{{48}})([0-9a-f]{{8}})")
 
-_TENANT = text("""
-INSERT INTO tenants (id, name, tier) VALUES (:id, :name, coalesce(:tier, 'free'))
-ON CONFLICT (name) DO UPDATE SET tier = coalesce(:tier, tenants.tier) RETURNING id
-""")
-_TIERS = text("SELECT name FROM tiers ORDER BY name")
 _INSERT = text("""
 INSERT INTO api_keys (id, tenant_id, name, secret_sha256, scopes) VALUES (:id, :tenant_id, :name, :hash, :scopes)
 """)
@@ -85,24 +80,19 @@ class Issued:
 def create(
     engine: sqlalchemy.Engine, *, tenant: str, name: str, scopes: Collection[str], tier: str | None = None
 ) -> str:
-    """Make a key for a tenant (made too if new) and return it; it cannot be read again.
+    """Make a key for a tenant and return it; it cannot be read again.
 
-    A `tier` becomes the tenant's; without one a new tenant is `free` and an old one stays what it is. Raises
-    InvalidInput.
+    A new tenant is made too, of this tier or `free`. Raises InvalidInput, and TenantConflict when a tier is given and
+    the tenant has another one.
     """
-    for field, value in (("tenant", tenant), ("name", name)):
-        if not (value.isprintable() and 0 < len(value.strip()) <= MAX_NAME):
-            raise errors.InvalidInput.field(field, f"must be 1 to {MAX_NAME} printable characters")
+    tenants.check_name("name", name)
     if unknown := set(scopes) - SCOPES:
         raise errors.InvalidInput.field(
             "scopes", f"must be among {', '.join(sorted(SCOPES))}", received=sorted(unknown)
         )
     key_id, secret = secrets.token_hex(6), secrets.token_hex(24)
     with engine.begin() as connection:
-        known = list(connection.execute(_TIERS).scalars())
-        if tier is not None and tier not in known:
-            raise errors.InvalidInput.field("tier", f"must be one of {', '.join(known)}", received=tier)
-        tenant_id = connection.execute(_TENANT, {"id": ids.uuid7(), "name": tenant, "tier": tier}).scalar_one()
+        tenant_id = tenants.ensure(connection, tenant, tier)
         values = {"id": key_id, "tenant_id": tenant_id, "name": name, "hash": _hash(secret), "scopes": sorted(scopes)}
         connection.execute(_INSERT, values)
     return f"{PREFIX}_{key_id}_{secret}{_checksum(key_id, secret)}"

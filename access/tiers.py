@@ -2,7 +2,20 @@
 
 from __future__ import annotations
 
+import math
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy
+from sqlalchemy import text
+
+from core import errors
+
+DEFAULT = "free"
+PRIORITIES = ("high", "normal", "low")
+_INTEGER = 2**31 - 1
+MAX_NAME = 40
 
 
 @dataclass(frozen=True)
@@ -17,3 +30,91 @@ class Tier:
     max_ttl_s: int
     max_uploads: int
     max_upload_bytes: int
+
+
+@dataclass(frozen=True)
+class Limit:
+    """A number that every tier has: what it means, and its bounds."""
+
+    meaning: str
+    least: float
+    most: float
+
+
+LIMITS: Mapping[str, Limit] = {
+    "pace": Limit("Units per second by which jobs are spaced while several tenants wait.", 0.001, 1_000_000),
+    "max_running": Limit("Jobs running at once.", 1, _INTEGER),
+    "max_pending": Limit("Jobs waiting at once.", 1, _INTEGER),
+    "max_ttl_s": Limit("The largest `expires_in_s` of a job, in seconds.", 1, _INTEGER),
+    "keep_s": Limit("How long an ended job is kept, in seconds.", 1, _INTEGER),
+    "max_uploads": Limit("Uploads open at once.", 0, _INTEGER),
+    "max_upload_bytes": Limit("Bytes of uploads kept in all.", 0, 2**50),
+}
+COLUMNS = ("name", "pace", "priorities", *list(LIMITS)[1:])
+
+_ALL = ", ".join(COLUMNS)
+_SELECT = f"SELECT {_ALL} FROM tiers"  # noqa: S608 - names of columns alone
+_LIST = text(f"{_SELECT} ORDER BY name")
+_ONE = text(f"{_SELECT} WHERE name = :name FOR UPDATE")
+_INSERT = text(
+    f"INSERT INTO tiers ({_ALL}) VALUES ({', '.join(f':{name}' for name in COLUMNS)}) ON CONFLICT DO NOTHING"  # noqa: S608
+)
+_UPDATE = text(
+    f"UPDATE tiers SET {', '.join(f'{name} = :{name}' for name in COLUMNS[1:])} WHERE name = :name"  # noqa: S608
+)
+
+
+def listed(engine: sqlalchemy.Engine) -> list[dict[str, Any]]:
+    """Each tier as its row, by name."""
+    with engine.connect() as connection:
+        return [dict(row) for row in connection.execute(_LIST).mappings()]
+
+
+def require(connection: sqlalchemy.Connection, name: str) -> None:
+    """Raises InvalidInput, with the tiers that there are, for one that is not."""
+    known = [row.name for row in connection.execute(_LIST)]
+    if name not in known:
+        raise errors.InvalidInput.field("tier", f"must be one of {', '.join(known)}", received=name)
+
+
+def create(engine: sqlalchemy.Engine, name: str, *, like: str, given: Mapping[str, Any]) -> dict[str, Any]:
+    """Make a tier, a copy of another but for what is given, and return its row; raises InvalidInput, TenantConflict."""
+    if not (name.isascii() and name.isprintable() and " " not in name and 0 < len(name) <= MAX_NAME):
+        raise errors.InvalidInput.field("name", f"must be 1 to {MAX_NAME} visible ASCII characters")
+    _check(given)
+    with engine.begin() as connection:
+        require(connection, like)
+        row = {**connection.execute(_ONE, {"name": like}).mappings().one(), **given, "name": name}
+        if connection.execute(_INSERT, row).rowcount == 0:
+            raise errors.TenantConflict(f"There is a tier {name} already")
+    return row
+
+
+def change(engine: sqlalchemy.Engine, name: str, given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Change a tier for all its tenants, within seconds; returns its row as it was and as it is.
+
+    Raises NotFound, InvalidInput.
+    """
+    _check(given)
+    with engine.begin() as connection:
+        found = connection.execute(_ONE, {"name": name}).mappings().first()
+        if found is None:
+            raise errors.NotFound(f"There is no tier {name!r}")
+        before = dict(found)
+        after = {**before, **given}
+        connection.execute(_UPDATE, after)
+    return before, after
+
+
+def _check(given: Mapping[str, Any]) -> None:
+    for name, limit in LIMITS.items():
+        value = given.get(name)
+        if value is not None and not (math.isfinite(value) and limit.least <= value <= limit.most):
+            raise errors.InvalidInput.field(name, f"must be between {limit.least:,} and {limit.most:,}", received=value)
+    priorities: Sequence[str] | None = given.get("priorities")
+    if priorities is not None and (
+        "normal" not in priorities or set(priorities) - set(PRIORITIES) or len(set(priorities)) < len(priorities)
+    ):
+        # Without `normal`, whoever asks for no priority would be refused.
+        issue = f"must be some of {', '.join(PRIORITIES)}, each once, with normal among them"
+        raise errors.InvalidInput.field("priorities", issue, received=", ".join(priorities))

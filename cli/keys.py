@@ -4,18 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import re
+import shlex
 
 import click
-import orjson
-from rich.console import Console
-from rich.markup import escape
-from rich.table import Table
 
 from access import keys as access_keys
-from core import database, settings
+from access import tenants
+from cli import operators, output
+from cli.failures import Failure
+from core import errors
 
-#: In a pipe: nothing is cut there. A table takes no more than it needs.
-WIDE = 1000
 _ID = re.compile(r"[0-9a-f]{12}")
 
 
@@ -25,49 +23,77 @@ def keys() -> None:
 
 
 @keys.command()
-@click.option("--tenant", default="default", show_default=True, help="Whose key; made if new.")
-@click.option("--tier", help="What the tenant may do; a new one is free, an old one stays what it is.")
+@click.option("--tenant", default="default", show_default=True, help="Whose key; a new tenant is made.")
+@click.option("--tier", help="Of a new tenant, free if not given; one that is there keeps its own.")
 @click.option("--name", required=True, help="What the key is for.")
-@click.option("--admin", is_flag=True, help="May also operate the platform.")
-@click.option("--metrics", is_flag=True, help="May only read /metrics.")
-def create(tenant: str, tier: str | None, name: str, admin: bool, metrics: bool) -> None:
-    """Print a new key; it is stored as a hash and cannot be shown again."""
+@click.option("--admin", is_flag=True, help="May read /metrics as well as use /api/v1, as its tenant.")
+@click.option("--metrics", is_flag=True, help="May read /metrics, and nothing else.")
+@output.as_json
+def create(tenant: str, tier: str | None, name: str, admin: bool, metrics: bool, as_json: bool) -> None:
+    """Make a key and print it.
+
+    Only its hash is stored, so it cannot be shown again.
+    """
     if admin and metrics:
         raise click.UsageError("--admin and --metrics exclude each other")
-    engine = database.create_engine(settings.database_url())
+    engine = operators.engine()
     scopes = {"metrics"} if metrics else {"jobs", "admin"} if admin else {"jobs"}
-    click.echo(access_keys.create(engine, tenant=tenant, name=name, scopes=scopes, tier=tier))
+    known = {item.name for item in tenants.listed(engine)}
+    try:
+        key = access_keys.create(engine, tenant=tenant, name=name, scopes=scopes, tier=tier)
+    except errors.TenantConflict as error:
+        command = f"coatcheck tenants change {shlex.quote(tenant)} --tier {tier}"
+        said = f"{error.message}, and no key was made; `{command}` changes that"
+        raise Failure(said, code=error.code, details=error.details) from error
+    made = next(item for item in access_keys.issued(engine, tenant=tenant) if item.id == key.split("_")[1])
+    if tenant not in known:
+        output.say(f"Made the tenant {tenant!r} as well, of tier {made.tier}")
+    if as_json:
+        output.document({"key": key, **dataclasses.asdict(made)})
+    else:
+        output.line(key)
 
 
 @keys.command("list")
 @click.option("--tenant", help="Only the keys of this one.")
 @click.option("--all", "revoked", is_flag=True, help="Also those that were revoked.")
-@click.option("--json", "as_json", is_flag=True, help="As a JSON array.")
+@output.as_json
 def list_(tenant: str | None, revoked: bool, as_json: bool) -> None:
-    """The keys that open something, never their secrets."""
-    found = access_keys.issued(database.create_engine(settings.database_url()), tenant=tenant, revoked=revoked)
+    """List the keys that open something.
+
+    Never their secrets. Times are UTC.
+    """
+    found = access_keys.issued(operators.engine(), tenant=tenant, revoked=revoked)
     if as_json:
-        click.echo(orjson.dumps([dataclasses.asdict(key) for key in found], option=orjson.OPT_OMIT_MICROSECONDS))
+        output.document([dataclasses.asdict(key) for key in found])
         return
-    table = Table("id", "tenant", "tier", "name", "scopes", "created", "revoked", box=None, pad_edge=False)
-    table.columns[0].no_wrap = True
-    for key in found:
-        shown = (key.id, key.tenant, key.tier, key.name, " ".join(key.scopes))
-        days = (f"{at:%Y-%m-%d %H:%M}" if at else "" for at in (key.created_at, key.revoked_at))
-        table.add_row(*(escape(item) for item in shown), *days)
-    Console(width=None if Console().is_terminal else WIDE).print(table)
+    rows = [
+        (key.id, key.tenant, key.tier, key.name, " ".join(key.scopes), output.when(key.created_at))
+        + ((output.when(key.revoked_at),) if revoked else ())
+        for key in found
+    ]
+    columns = ("id", "tenant", "tier", "name", "scopes", "created", *(("revoked",) if revoked else ()))
+    output.table(columns, rows)
 
 
 @keys.command()
 @click.argument("key_id")
-def revoke(key_id: str) -> None:
-    """End the key with this id (the 12 digits after `cck_`), for good; it is refused everywhere within 5 s. Safe to
-    repeat."""
+@output.as_json
+def revoke(key_id: str, as_json: bool) -> None:
+    """End a key for good.
+
+    KEY_ID is the 12 digits after `cck_`. The key is refused everywhere within 5 s. Safe to repeat.
+    """
     if not _ID.fullmatch(key_id):
         # What was given may be a whole key, and is not repeated.
         raise click.BadParameter(
             "must be a key's id alone, the 12 hex digits after cck_, as `coatcheck keys list` shows it",
             param_hint="KEY_ID",
         )
-    since = access_keys.revoke(database.create_engine(settings.database_url()), key_id)
-    click.echo(f"{key_id} was revoked at {since:%Y-%m-%d %H:%M:%S} UTC" if since else f"{key_id} is revoked")
+    engine = operators.engine()
+    since = access_keys.revoke(engine, key_id)
+    if as_json:
+        ended = next(item for item in access_keys.issued(engine, revoked=True) if item.id == key_id)
+        output.document({**dataclasses.asdict(ended), "was_revoked": since is not None})
+    else:
+        output.line(f"{key_id} was revoked at {since:%Y-%m-%d %H:%M:%S} UTC" if since else f"{key_id} is revoked")

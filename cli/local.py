@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import sys
 from pathlib import Path
 
 import click
 
+from cli import output
 from local import commands
 
+NOT_ALL = 3
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -17,17 +20,33 @@ ROOT = Path(__file__).resolve().parent.parent
 @click.option("--detach", is_flag=True, help="Return when everything runs; stop with `down`.")
 @click.option("--quiet", is_flag=True, help="Do not repeat here what the processes log.")
 def up(detach: bool, quiet: bool) -> None:
-    """Start everything here: engines, API, workers, Flower."""
+    """Start the whole platform on this machine.
+
+    Engines, API, workers and Flower, from this checkout. Ctrl-C stops it all.
+    """
     sys.exit(commands.up(ROOT, os.environ, detach=detach, quiet=quiet))
 
 
 @click.command()
 def down() -> None:
-    """Stop everything that `up` started."""
+    """Stop everything that `up` started, and wait for it."""
     sys.exit(commands.down(ROOT))
 
 
 @click.command()
-def status() -> None:
-    """Say what runs."""
-    sys.exit(commands.status(ROOT))
+@output.as_json
+def status(as_json: bool) -> None:
+    """Show what is running.
+
+    The exit code is 3 when not everything is.
+    """
+    found = commands.status(ROOT)
+    if as_json:
+        output.document(dataclasses.asdict(found))
+    else:
+        for item in found.processes:
+            state = "running" if item["running"] else "dead"
+            output.line(f"  {item['name']:<10} {state:<8} {item['pid']}")
+        told = {"not running": "Not running (./run up)", "starting": "  still starting"}
+        output.line(told.get(found.state, f"  {found.url}"))
+    sys.exit(0 if found.state == "running" else NOT_ALL)

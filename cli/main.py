@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
+from importlib import metadata
 
 import click
 
-from cli.jobs import jobs, result, submit
+from cli import failures
+from cli.jobs import jobs, result
 from cli.keys import keys
 from cli.local import down, status, up
 from cli.migrate import migrate
@@ -14,36 +17,40 @@ from cli.models import models
 from cli.reseal import reseal
 from cli.roles import roles
 from cli.serve import proxy, serve
-from core import database, errors
-from storage import objects
+from cli.submit import submit
+from cli.tenants import tenants
+from cli.tiers import tiers
 
 
-@click.group()
+@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(metadata.version("coatcheck"), prog_name="coatcheck", message="%(prog)s %(version)s")
 def coatcheck() -> None:
-    """Coatcheck: self-hosted asynchronous ML inference."""
+    """Coatcheck: self-hosted asynchronous ML inference.
+
+    Clients use submit, jobs and result, with the settings of `.coatcheck/env`; the other commands are for operators,
+    with those of `.coatcheck/env.admin`.
+
+    Exit codes: 0 done; 1 refused or failed; 2 called wrongly, or a setting is missing or wrong; 3 (status) not all
+    runs; 130 stopped by Ctrl-C; 141 the reader of the output has gone.
+    """
 
 
-for command in (up, down, status, serve, proxy, submit, jobs, result, roles, migrate, models, keys, reseal):
+for command in (
+    up, down, status, serve, proxy, submit, jobs, result, roles, migrate, models, keys, tenants, tiers, reseal
+):  # fmt: skip
     coatcheck.add_command(command)
 
 
-def main() -> None:
-    """Run a command; an error of ours is one sentence, not a stack trace."""
-    try:
-        coatcheck(prog_name="coatcheck")
-    except errors.CoatcheckError as error:
-        what = (f"{error.details[name]}" for name in ("field", "issue") if name in error.details)
-        click.echo(f"Error: {' '.join((error.message, *what))}", err=True)
-        sys.exit(1)
-    except database.OUTAGES as error:
-        click.echo(f"Error: the database does not answer: {error}", err=True)
-        sys.exit(1)
-    except objects.OUTAGES as error:
-        click.echo(f"Error: the object store (S3_ENDPOINT_URL) does not answer: {error}", err=True)
-        sys.exit(1)
-    except (OSError, RuntimeError) as error:
-        click.echo(f"Error: {error}", err=True)
-        sys.exit(1)
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Run a command; what goes wrong is one sentence, or one JSON document with --json, not a stack trace."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    for stream in (sys.stdout, sys.stderr):
+        if stream is not None:
+            # Not every terminal has every character.
+            stream.reconfigure(errors="backslashreplace")  # type: ignore[union-attr]
+    options = given[: given.index("--")] if "--" in given else given
+    run = lambda: coatcheck.main(given, prog_name="coatcheck", standalone_mode=False)  # noqa: E731
+    sys.exit(failures.guarded(run, as_json="--json" in options))
 
 
 if __name__ == "__main__":

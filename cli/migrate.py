@@ -19,7 +19,7 @@ ROOT = Path(__file__).resolve().parent.parent
 @click.command()
 @click.argument("revision", default="head")
 def migrate(revision: str) -> None:
-    """Bring the database to REVISION (default: the newest)."""
+    """Bring the tables to REVISION, or the newest."""
     config = alembic.config.Config(ROOT / "alembic.ini")
     # Again, as a % in the path would be taken for more of the ini file's own.
     for name, path in (("script_location", ROOT / "migrations"), ("prepend_sys_path", ROOT)):

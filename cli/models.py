@@ -7,50 +7,94 @@ from pathlib import Path
 
 import click
 import structlog
-from rich.console import Console
-from rich.table import Table
 
-from core import database, settings
+from cli import operators, output
 from inference import bundle
-from registry.catalog import Catalog
-from storage.objects import Store
+from registry.catalog import Version
 
 
 @click.group()
 def models() -> None:
-    """Publish and list model bundles."""
+    """Publish models, list them, and say which version answers.
+
+    A published version stays: it is never changed, and it cannot be removed yet.
+    """
 
 
 @models.command()
 @click.argument("folders", nargs=-1, required=True, type=click.Path(exists=True, file_okay=False, path_type=Path))
 @click.option("--stable", is_flag=True, help="Answer with this version when nobody asks for another.")
-def push(folders: tuple[Path, ...], stable: bool) -> None:
-    """Check each bundle (signature, golden examples), store it and list it."""
+@output.as_json
+def push(folders: tuple[Path, ...], stable: bool, as_json: bool) -> None:
+    """Check bundles, store them and publish them.
+
+    Each is tried with its golden examples first.
+    The first version of a model is its stable one. A later one answers only those who ask for it, until `--stable` or
+    `coatcheck models stable` makes it so.
+    """
     # What would be logged of a model that fails is said on the terminal.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    catalog, store = _open()
+    catalog, store = operators.registry()
     store.ensure_bucket()
+    pushed = []
     for folder in folders:
         loaded = bundle.load(folder)
         new = catalog.publish(loaded, stable=stable)
         manifest = loaded.manifest
-        state = "published" if new else "already there"
-        click.echo(f"{manifest.name} {manifest.version}  {state}  sha256:{loaded.digest[:12]}")
+        pushed.append({"model": manifest.name, "version": manifest.version, "new": new, "digest": loaded.digest})
+        if not as_json:
+            state = "published" if new else "already there"
+            output.line(f"{manifest.name} {manifest.version}  {state}  sha256:{loaded.digest[:12]}")
+        answers = catalog.resolve(manifest.name, None).version
+        if answers != manifest.version:
+            output.say(
+                f"{manifest.name} {answers} still answers by default; "
+                f"`coatcheck models stable {manifest.name} {manifest.version}` changes that"
+            )
+    if as_json:
+        output.document(pushed)
 
 
 @models.command("list")
-def list_() -> None:
-    """Every published version."""
-    catalog, _ = _open()
-    table = Table("model", "version", "stable", "kind", "pool", "inline", "digest")
-    for item in catalog.versions():
-        manifest = item.manifest
-        stable, inline = ("yes" if flag else "" for flag in (item.stable, manifest.inline))
-        table.add_row(item.model, item.version, stable, manifest.kind, manifest.pool, inline, item.digest[:12])
-    Console().print(table)
+@output.as_json
+def list_(as_json: bool) -> None:
+    """List every published version.
+
+    The stable one of a model answers when nobody asks for another.
+    """
+    catalog, _ = operators.registry()
+    found = catalog.versions()
+    if as_json:
+        output.document([_row(item) for item in found])
+        return
+    columns = ("model", "version", "stable", "kind", "pool", "inline", "digest")
+    shown = [{**_row(item), "digest": item.digest[:12]} for item in found]
+    output.table(columns, [[row[name] for name in columns] for row in shown])
 
 
-def _open() -> tuple[Catalog, Store]:
-    values = settings.load_only(settings.ObjectSettings)
-    store = Store(values)
-    return Catalog(database.create_engine(settings.database_url()), store, values.model_cache), store
+@models.command("stable")
+@click.argument("name")
+@click.argument("version")
+@output.as_json
+def stable_(name: str, version: str, as_json: bool) -> None:
+    """Say which version of a model answers by default.
+
+    VERSION answers when nobody asks for another; to roll back, name the earlier one. It holds within a second. Jobs
+    that are accepted already keep their version.
+    """
+    catalog, _ = operators.registry()
+    before = catalog.make_stable(name, version)
+    if as_json:
+        output.document({"model": name, "version": version, "before": before})
+    elif before == version:
+        output.line(f"{name} {version} is stable already; nothing was changed")
+    else:
+        output.line(f"{name} {version} is stable now; it was {before}")
+
+
+def _row(item: Version) -> dict[str, object]:
+    manifest = item.manifest
+    return {
+        "model": item.model, "version": item.version, "stable": item.stable, "kind": manifest.kind,
+        "pool": manifest.pool, "inline": manifest.inline, "digest": item.digest,
+    }  # fmt: skip

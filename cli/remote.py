@@ -2,146 +2,166 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
+import time
 import uuid
-from collections.abc import Callable, Iterator, Mapping
-from pathlib import Path
-from typing import IO, Any
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import click
 import urllib3
+from urllib3.util import parse_url
+
+from cli import connection
+from cli.failures import Failure
+from cli.output import say
+from cli.words import sentence
+from core import errors
 
 API = "/api/v1"
-PIECE = 256 * 1024
-TIMEOUT = urllib3.Timeout(connect=5, read=60)
+#: How long to try again, unless told otherwise, where no answer or one that may change comes.
+PATIENCE_S = 8.0
+AGAIN = (429, 502, 503, 504)
 
 
 class Remote:
-    """Calls with the address and the key from the environment; says what is wrong in one sentence."""
+    """Calls with the address and the key from the environment; raises Failure, in one sentence."""
 
     def __init__(self, url: str, key: str) -> None:
         self._url = url.rstrip("/")
         self._key = key
-        # Safe for POST as well: every one carries an Idempotency-Key.
-        again = urllib3.Retry(5, backoff_factor=0.5, status_forcelist=(502, 503), allowed_methods=None, redirect=False)
-        self._http = urllib3.PoolManager(timeout=TIMEOUT, retries=again)
+        self._http = connection.pool(url)
 
     @classmethod
     def from_environment(cls) -> Remote:
-        """Raises UsageError that says where the two come from."""
-        url, key = os.environ.get("COATCHECK_URL"), os.environ.get("COATCHECK_API_KEY")
-        if not url or not key:
-            raise click.UsageError("Set COATCHECK_URL and COATCHECK_API_KEY (here: `. .coatcheck/env`)")
-        if not url.startswith(("http://", "https://")):
-            raise click.UsageError("COATCHECK_URL must begin with http:// or https://")
+        """Raises UsageError that says what is wrong with the two, without quoting either."""
+        url, key = (os.environ.get(name, "").strip() for name in ("COATCHECK_URL", "COATCHECK_API_KEY"))
+        missing = [name for name, value in (("COATCHECK_URL", url), ("COATCHECK_API_KEY", key)) if not value]
+        if missing:
+            said = f"{' and '.join(missing)} {'is' if len(missing) == 1 else 'are'} not set"
+            raise click.UsageError(f"{said}: in a checkout, `. .coatcheck/env` sets both")
+        if not (key.isascii() and key.isprintable()) or " " in key:
+            raise click.UsageError("COATCHECK_API_KEY is damaged: a key is letters, digits and _ alone")
+        _check_address(url)
         return cls(url, key)
 
-    def get(self, path: str, **query: str) -> dict[str, Any]:
-        return self._call("GET", path, query=query)
+    def get(
+        self, path: str, *wanted: str, query: Mapping[str, str] | None = None, patience_s: float | None = None
+    ) -> dict[str, Any]:
+        """An answer that has these fields."""
+        return self._call("GET", path, wanted, query=query, patience_s=patience_s)
 
-    def post(self, path: str, body: Mapping[str, Any] | None = None) -> dict[str, Any]:
-        return self._call("POST", path, body=body, headers={"Idempotency-Key": str(uuid.uuid4())})
-
-    def send(
-        self, url: str, fields: Mapping[str, str], file: IO[bytes], size: int, sent: Callable[[int], None]
-    ) -> None:
-        """POST a form with a file as its last field, without holding it; `sent` hears of every piece."""
-        boundary = uuid.uuid4().hex
-        parts = [
-            f'--{boundary}\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
-            for name, value in fields.items()
-        ]
-        parts.append(f'--{boundary}\r\nContent-Disposition: form-data; name="file"; filename="file"\r\n\r\n')
-        head, tail = "".join(parts).encode(), f"\r\n--{boundary}--\r\n".encode()
-        headers = {
-            "Content-Type": f"multipart/form-data; boundary={boundary}",
-            "Content-Length": str(len(head) + size + len(tail)),
-        }
-        body = _form(head, _exactly(file, size), tail, sent)
-        with _reached("The store"):
-            answer = urllib3.PoolManager(retries=False, timeout=TIMEOUT).request(
-                "POST", url, body=body, headers=headers
-            )
-        if answer.status >= 300:
-            raise click.ClickException(f"The store did not take the file: {answer.status} {answer.data[:300].decode()}")
-
-    def download(self, url: str, path: Path) -> None:
-        """Save what is at a signed address: a file whole or not at all, anything else as it comes."""
-        plain = path.is_file() or not path.exists()
-        scratch = path.with_name(path.name + ".part") if plain else path
-        with (
-            _reached("The store"),
-            self._http.request("GET", url, preload_content=False) as answer,
-            scratch.open("wb") as file,
-        ):
-            if answer.status != 200:
-                raise click.ClickException(f"The store did not give {path.name}: {answer.status}")
-            for piece in answer.stream(PIECE):
-                file.write(piece)
-        if plain:
-            scratch.replace(path)
-
-    def fetch(self, url: str) -> dict[str, Any]:
-        """The JSON at a signed address."""
-        with _reached("The store"):
-            answer = self._http.request("GET", url)
-        if answer.status != 200:
-            raise click.ClickException(f"The store did not give the result: {answer.status}")
-        found: dict[str, Any] = answer.json()
-        return found
+    def post(self, path: str, *wanted: str, body: Mapping[str, Any]) -> dict[str, Any]:
+        """Safe to repeat, and repeated: it carries an Idempotency-Key."""
+        return self._call("POST", path, wanted, body=body, headers={"Idempotency-Key": str(uuid.uuid4())})
 
     def _call(
-        self, method: str, path: str, *, query: Mapping[str, str] | None = None, body: Any = None, headers: Any = None
+        self,
+        method: str,
+        path: str,
+        wanted: tuple[str, ...],
+        *,
+        patience_s: float | None = None,
+        query: Mapping[str, str] | None = None,
+        body: Any = None,
+        headers: Mapping[str, str] | None = None,
     ) -> dict[str, Any]:
-        asked = {"Authorization": f"Bearer {self._key}", **(headers or {})}
+        url, ends_at = f"{self._url}{API}{path}", time.monotonic() + (PATIENCE_S if patience_s is None else patience_s)
+        asked = {"Authorization": f"Bearer {self._key}", "User-Agent": "coatcheck", **(headers or {})}
+        content = {"json": body} if body is not None else {}
+        for pause in _pauses():
+            try:
+                with connection.reached(self._url):
+                    answer = self._http.request(method, url, fields=query, headers=asked, redirect=False, **content)
+                if answer.status not in AGAIN:
+                    return self._understood(answer, wanted)
+                wait = max(pause, _retry_after(answer))
+                if time.monotonic() + wait > ends_at:
+                    return self._understood(answer, wanted)
+                said = f"{self._url} answers {answer.status}"
+            except Failure as error:
+                wait = pause
+                if error.code != "UNREACHABLE" or not error.retryable or time.monotonic() + wait > ends_at:
+                    raise
+                said = error.message
+            say(f"{said}; trying again in {wait:g} s")
+            time.sleep(wait)
+        raise AssertionError("there is always another pause")
+
+    def _understood(self, answer: urllib3.BaseHTTPResponse, wanted: tuple[str, ...]) -> dict[str, Any]:
+        """What Coatcheck says; raises Failure for an error of its, and for what is not from Coatcheck."""
         try:
-            with _reached(self._url):
-                answer = self._http.request(
-                    method, f"{self._url}{API}{path}", fields=query, headers=asked, **({"json": body} if body else {})
-                )
-        except ValueError as error:
-            raise click.ClickException(f"COATCHECK_API_KEY or COATCHECK_URL is damaged: {error}") from error
-        try:
-            found: dict[str, Any] = json.loads(answer.data)
-        except ValueError as error:
-            raise click.ClickException(f"{self._url} is not Coatcheck: it answers {answer.status}") from error
-        if answer.status >= 400:
-            raise click.ClickException(sentence(found["error"]))
+            found = json.loads(answer.data)
+        except ValueError:
+            found = None
+        error = found.get("error") if isinstance(found, dict) else None
+        if answer.status >= 400 and isinstance(error, dict) and {"code", "message"} <= error.keys():
+            raise _refusal(error, answer)
+        if answer.status >= 300 or not isinstance(found, dict) or not found.keys() >= set(wanted):
+            raise Failure(
+                f"{self._url} (COATCHECK_URL) does not answer as Coatcheck does: {_described(answer)}",
+                code="NOT_COATCHECK",
+                retryable=answer.status in AGAIN,
+            )
         return found
 
 
-@contextlib.contextmanager
-def _reached(what: str) -> Iterator[None]:
-    """Who does not answer is named in a sentence."""
+def _check_address(url: str) -> None:
     try:
-        yield
-    except urllib3.exceptions.HTTPError as error:
-        why = getattr(error, "reason", None) or error
-        raise click.ClickException(f"{what} does not answer: {type(why).__name__}") from error
+        parts = parse_url(url)
+    except urllib3.exceptions.LocationParseError:
+        parts = None
+    if parts is None or parts.scheme not in ("http", "https") or not parts.host:
+        raise click.UsageError("COATCHECK_URL must be an address such as http://127.0.0.1:8000 or https://host")
+    if parts.auth or parts.query is not None or parts.fragment is not None:
+        raise click.UsageError("COATCHECK_URL must be without a user, a ? and a #")
+    if (parts.path or "").rstrip("/").endswith(API):
+        raise click.UsageError(f"COATCHECK_URL must be without {API}, which is added to it")
 
 
-def _form(head: bytes, pieces: Iterator[bytes], tail: bytes, sent: Callable[[int], None]) -> Iterator[bytes]:
-    yield head
-    for piece in pieces:
-        yield piece
-        sent(len(piece))
-    yield tail
+def _pauses() -> Iterator[float]:
+    """Seconds between tries, ever longer."""
+    pause = 0.5
+    while True:
+        yield pause
+        pause = min(2 * pause, 5.0)
 
 
-def _exactly(file: IO[bytes], size: int) -> Iterator[bytes]:
-    """A file that was announced with this size; raises ClickException."""
-    while piece := file.read(PIECE):
-        size -= len(piece)
-        if size < 0:
-            break
-        yield piece
-    if size:
-        raise click.ClickException(f"{file.name} was changed while it was sent")
+def _retry_after(answer: urllib3.BaseHTTPResponse) -> float:
+    value = answer.headers.get("Retry-After", "")
+    return float(value) if value.isdecimal() and len(value) < 10 else 0.0
 
 
-def sentence(error: Mapping[str, Any]) -> str:
-    details = error.get("details") or {}
-    about = f": {details['field']} {details.get('issue', '')}" if "field" in details else ""
-    return f"{error['message']}{about} ({error['code']})"
+def _refusal(error: Mapping[str, Any], answer: urllib3.BaseHTTPResponse) -> Failure:
+    """An error as the API tells it."""
+    facts, faults = error.get("details"), error.get("errors")
+    details = facts if isinstance(facts, dict) else {}
+    said = sentence(
+        str(error["message"]),
+        details,
+        [item for item in faults if isinstance(item, dict)] if isinstance(faults, list) else (),
+        int(error.get("more") or 0),
+    )
+    if error["code"] == errors.NotFound.code:
+        said = "There is no such route: is the path of COATCHECK_URL right?"
+    if answer.status == 401:
+        said += ": COATCHECK_API_KEY opens nothing there"
+    if answer.status in AGAIN and (pause := _retry_after(answer)):
+        said += f"; try again in {pause:g} s"
+    more = {name: error[name] for name in ("request_id",) if error.get(name)}
+    return Failure(
+        f"{said} ({error['code']})",
+        code=str(error["code"]),
+        details={**details, **more},
+        retryable=answer.status in AGAIN,
+    )
+
+
+def _described(answer: urllib3.BaseHTTPResponse) -> str:
+    """Its status, and what it is, or where it leads."""
+    if where := answer.headers.get("Location"):
+        return f"it answers {answer.status} and leads to {connection.origin(where) or where[:200]}"
+    kind = answer.headers.get("Content-Type", "no content type").split(";")[0]
+    hint = "; should the address begin with https://?" if b"HTTPS port" in answer.data[:2000] else ""
+    return f"it answers {answer.status} with {kind}{hint}"

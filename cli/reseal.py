@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import click
-from rich.console import Console
 from rich.progress import Progress
 
+from cli import operators, output
+from cli.failures import Failure
 from core import database, settings
 from core.seal import Seal
 from jobs import reseal as resealing
@@ -15,26 +16,33 @@ NAMED = 20
 
 
 @click.command()
-def reseal() -> None:
-    """Seal what is in the database anew: under COATCHECK_SECRET_KEY, each value for its own place.
+@output.as_json
+def reseal(as_json: bool) -> None:
+    """Encrypt the secrets in the database anew.
 
-    Opens what was sealed under COATCHECK_OLD_SECRET_KEYS, too. May run beside the platform, be stopped, and be run
-    again.
+    Afterwards all open under COATCHECK_SECRET_KEY. What was encrypted under COATCHECK_OLD_SECRET_KEYS is read too. May
+    run beside the platform, be stopped, and be run again.
     """
-    values = settings.load()
+    with operators.configured():
+        values = settings.load()
     engine = database.create_engine(values.database_url)
     all_ = resealing.Tally()
-    screen = Console(stderr=True)
-    with Progress(console=screen, disable=not screen.is_terminal) as progress:
+    with Progress(console=output.screen, disable=not output.screen.is_terminal) as progress:
         task = progress.add_task("rows", total=resealing.rows(engine))
         for tally in resealing.steps(engine, Seal(values)):
             all_.add(tally)
             progress.advance(task, tally.rows)
-    click.echo(f"{all_.resealed} resealed, {all_.right} already right, {len(all_.lost)} lost")
+    if as_json:
+        output.document({"resealed": all_.resealed, "right": all_.right, "lost": len(all_.lost)})
+    else:
+        output.line(f"{all_.resealed} resealed, {all_.right} already right, {len(all_.lost)} lost")
     if all_.lost:
-        for where in all_.lost[:NAMED]:
-            click.echo(f"  lost: {where}", err=True)
-        raise click.ClickException(
+        named = all_.lost[:NAMED]
+        for where in () if as_json else named:
+            output.say(f"  lost: {where}")
+        raise Failure(
             f"{len(all_.lost)} values open under none of the keys given, or were sealed for another place; add the key "
-            "that they were sealed under to COATCHECK_OLD_SECRET_KEYS and run this again"
+            "that they were sealed under to COATCHECK_OLD_SECRET_KEYS and run this again",
+            code="SECRET_LOST",
+            details={"lost": named},
         )

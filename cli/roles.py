@@ -10,7 +10,7 @@ from core import settings
 
 @click.command()
 def roles() -> None:
-    """Make the database's two roles, or bring them back to what they should be.
+    """Make or repair the database's two roles.
 
     Works as DATABASE_SUPERUSER_URL. The role of DATABASE_OWNER_URL owns the tables and migrates them, the role of
     DATABASE_URL may use them. Their passwords become those of their addresses.

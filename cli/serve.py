@@ -12,17 +12,21 @@ import granian
 from granian.constants import HTTPModes, Interfaces
 from granian.log import LogLevels
 
+from cli.failures import Misconfigured
 from core import settings
 from local import proxy as front
 
 
 @click.command()
-@click.option("--host", default="127.0.0.1", show_default=True)
-@click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65_535))
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+@click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65_535), help="And the port.")
 @click.option("--socket", type=click.Path(path_type=Path), help="Listen on this Unix socket instead.")
 def serve(host: str, port: int, socket: Path | None) -> None:
-    """Serve the API. Strangers reach it through a proxy: `coatcheck proxy`, or one of your own that waits for a whole
-    request before it hands it on."""
+    """Serve the API.
+
+    Strangers reach it through a proxy: `coatcheck proxy`, or one of your own that waits for a whole request before it
+    hands it on.
+    """
     values = settings.load()
     if socket is not None:
         _make_room(socket)
@@ -73,12 +77,15 @@ def _make_room(path: Path) -> None:
     "--folder", required=True, type=click.Path(path_type=Path, file_okay=False), help="For nginx's own files."
 )
 def proxy(folder: Path, **doors: str) -> None:
-    """Run nginx before the API and Flower; TLS with COATCHECK_TLS_CERTIFICATE and COATCHECK_TLS_KEY."""
+    """Run nginx before the API and Flower.
+
+    It speaks TLS with COATCHECK_TLS_CERTIFICATE and COATCHECK_TLS_KEY, and wants FLOWER_BASIC_AUTH.
+    """
     folder = folder.resolve()
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
     user = os.environ.get("FLOWER_BASIC_AUTH", "")
     if ":" not in user:
-        raise click.ClickException("FLOWER_BASIC_AUTH must be user:password")
+        raise Misconfigured("FLOWER_BASIC_AUTH is not set, or not user:password", code="SETTINGS_INVALID")
     program = front.program(folder, front.Doors(**doors), settings.proxy(), flower_user=user, environ={})
     os.chdir(folder)
     os.execve(program.command[0], list(program.command), dict(program.env))  # noqa: S606 - it takes our place

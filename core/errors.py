@@ -14,6 +14,7 @@ CoatcheckError
 │   ├── ModelNotFound
 │   └── VersionNotFound
 ├── AddressRefused          a receiver is at an address that may not be called
+├── TenantConflict          the tenant or tier is there already, or is another than was said
 ├── WebhookConflict         the endpoint's or the delivery's state does not allow this
 ├── JobStateConflict        the job is past the point where this is possible
 ├── BundleInvalid           a model bundle that must not be served
@@ -176,6 +177,10 @@ class DeliveryNotFound(NotFound, code="DELIVERY_NOT_FOUND"):
 
 class AddressRefused(CoatcheckError, code="ADDRESS_REFUSED"):
     """The receiver's address is not one that may be called"""
+
+
+class TenantConflict(CoatcheckError, code="TENANT_CONFLICT"):
+    """What is there of this name does not allow this"""
 
 
 class WebhookConflict(CoatcheckError, code="WEBHOOK_STATE_CONFLICT"):

@@ -1,4 +1,4 @@
-"""What a single setting may be; used by `core.settings` alone."""
+"""What a single setting may be, and how it is said that it is not; used by `core.settings` alone."""
 
 from __future__ import annotations
 
@@ -6,7 +6,8 @@ import itertools
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from marshmallow import ValidationError, validate
 
@@ -27,6 +28,8 @@ _PORT = validate.Regexp(
     r"[0-9]{1,5}\Z",
     error="must be the ports of your receivers on this machine, by commas, such as 9000,9100 (or unset)",
 )
+#: What environs says of each one that is missing.
+UNSET = "Environment variable not set."
 _LOWEST_PORT = 1024  #: below it are the machine's own services
 #: The schedule of Standard Webhooks 1.0, in seconds.
 SCHEDULE = (0, 5, 5 * 60, 30 * 60, 2 * 3600, 5 * 3600, 10 * 3600, 14 * 3600, 20 * 3600, 24 * 3600)
@@ -67,6 +70,15 @@ def ports(given: list[str]) -> None:
         _PORT(item)
         if not _LOWEST_PORT <= int(item) <= 65_535:
             raise ValidationError(f"must be ports between {_LOWEST_PORT} and 65535")
+
+
+def told(messages: Mapping[str, Any]) -> str:
+    """One sentence from what is wrong with each setting, by its name."""
+    texts = {name: " ".join(map(str, text)) for name, text in sorted(messages.items())}
+    missing = [name for name, text in texts.items() if text == UNSET]
+    faults = [f"{', '.join(missing)} not set"] if missing else []
+    faults += [f"{name}: {text}" for name, text in texts.items() if name not in missing]
+    return f"cannot start, fix these settings: {'; '.join(faults)} (docs/settings.md lists them all)"
 
 
 def guessable(secret: str) -> bool:

@@ -178,7 +178,7 @@ def load_only(kind: type[S]) -> S:
         messages = cast(Mapping[str, Any], error.error_messages)
         faults = {name: text for name, text in messages.items() if name.removeprefix("COATCHECK_").lower() in wanted}
         if faults:
-            raise errors.SettingsInvalid(_sentence(faults)) from error
+            raise errors.SettingsInvalid(rules.told(faults)) from error
     _refuse_unknown(os.environ)  # noqa: TID251 - this is the place
     return kind(**{name: value for name, value in values.items() if name in wanted})
 
@@ -200,8 +200,10 @@ def database_url(name: str = "DATABASE_URL") -> str:
     """Only the database's address, for commands that need nothing else."""
     try:
         return environs.Env().str(name, validate=rules.DATABASE_URL)
-    except environs.EnvError as error:
+    except environs.EnvValidationError as error:
         raise errors.SettingsInvalid(f"cannot start: {error}") from error
+    except environs.EnvError as error:
+        raise errors.SettingsInvalid(rules.told({name: [rules.UNSET]})) from error
 
 
 def owner_url() -> str:
@@ -292,8 +294,3 @@ def _refuse_unknown(environ: Mapping[str, str]) -> None:
             close = difflib.get_close_matches(name, known, 1)
             meant = f"; did you mean {close[0]}?" if close else ""
             raise errors.SettingsInvalid(f"cannot start: there is no setting {name}{meant} (docs/settings.md)")
-
-
-def _sentence(messages: Mapping[str, Any]) -> str:
-    faults = "; ".join(f"{name}: {' '.join(map(str, text))}" for name, text in sorted(messages.items()))
-    return f"cannot start, fix these settings: {faults} (docs/settings.md lists them all)"

@@ -5,14 +5,16 @@ from __future__ import annotations
 import fcntl
 import json
 import os
+import shlex
 import signal
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import click
 
@@ -23,6 +25,15 @@ from local.supervisor import StartFailed, Supervisor, clear_leftovers, say
 
 RECORD = "supervisor.json"
 STOP_S = 60.0
+
+
+@dataclass(frozen=True)
+class Status:
+    """What runs; `state` is `running` when everything does."""
+
+    state: str
+    url: str | None
+    processes: list[dict[str, Any]]
 
 
 def up(root: Path, environ: Mapping[str, str], *, detach: bool, quiet: bool) -> int:
@@ -58,21 +69,20 @@ def down(root: Path) -> int:
     return 0
 
 
-def status(root: Path) -> int:
-    """Say what runs; exit code 0 when everything does, else 3."""
+def status(root: Path) -> Status:
+    """What runs of this checkout, and whether that is all."""
     if running(root) is None:
-        click.echo("Not running (./run up)")
-        return 3
+        return Status("not running", None, [])
     record = root / ".coatcheck" / "run" / "pids.json"
-    processes = read_json(record) if record.exists() else []
-    states = {item["name"]: child.start_time(item["pid"]) == item["born"] for item in processes}
-    for item in processes:
-        click.echo(f"  {item['name']:<10} {'running' if states[item['name']] else 'dead':<8} {item['pid']}")
+    found = read_json(record) if record.exists() else []
+    processes = [
+        {"name": item["name"], "pid": item["pid"], "running": child.start_time(item["pid"]) == item["born"]}
+        for item in found
+    ]
     if not (root / ".coatcheck" / "run" / "ready").exists():
-        click.echo("  still starting")
-        return 3
-    click.echo(f"  {_client(root)['COATCHECK_URL']}")
-    return 0 if states and all(states.values()) else 3
+        return Status("starting", None, processes)
+    well = bool(processes) and all(item["running"] for item in processes)
+    return Status("running" if well else "not all running", _client(root)["COATCHECK_URL"], processes)
 
 
 def running(root: Path) -> int | None:
@@ -190,8 +200,12 @@ def _client(root: Path) -> dict[str, str]:
     env = root / ".coatcheck" / "env"
     if not env.exists():
         return {"COATCHECK_URL": "still starting"}
-    pairs = (line.removeprefix("export ").split("=", 1) for line in env.read_text().splitlines())
-    return {name: value.strip("'") for name, value in pairs}
+    words = (
+        shlex.split(line)
+        for line in env.read_text(encoding="utf-8", errors="replace").splitlines()
+        if line.startswith("export COATCHECK_")
+    )
+    return dict(pair.split("=", 1) for _, pair in words)
 
 
 def _clear(root: Path) -> None:

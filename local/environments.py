@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -23,6 +25,14 @@ NEEDS: Mapping[str, frozenset[str]] = {
     "keys": _DATABASE,
 }
 _CLIENT = ("COATCHECK_URL", "COATCHECK_API_KEY")
+#: First on the path, and not a second time where it is already.
+_PATH = """_coatcheck={bin}
+_path=:$PATH:
+case $_path in *:"$_coatcheck":*) _path=${{_path%%:"$_coatcheck":*}}:${{_path#*:"$_coatcheck":}} ;; esac
+_path=${{_path#:}}
+export PATH="$_coatcheck:${{_path%:}}"
+unset _coatcheck _path
+"""
 SECRETS = frozenset().union(*NEEDS.values()) | {
     "DATABASE_SUPERUSER_URL", "COATCHECK_API_KEY", "COATCHECK_ADMIN_KEY", "FLOWER_URL"
 }  # fmt: skip
@@ -36,6 +46,27 @@ def only(name: str, env: Mapping[str, str]) -> dict[str, str]:
 
 def write(folder: Path, variables: Mapping[str, str]) -> None:
     """Write `env`, what clients need, and `env.admin`, what operators need as well."""
+    path = _on_the_path(folder)
     for name, wanted in (("env", True), ("env.admin", False)):
-        lines = (f"export {key}='{value}'\n" for key, value in variables.items() if (key in _CLIENT) == wanted)
-        write_private(folder / name, "".join(lines))
+        lines = [f"export {key}={_quoted(value)}\n" for key, value in variables.items() if (key in _CLIENT) == wanted]
+        write_private(folder / name, "".join((*lines, path)))
+
+
+def _on_the_path(folder: Path) -> str:
+    """Make a folder that holds the command alone, and the lines that put it on the path: in sh, bash and zsh, and once
+    however often they are read."""
+    bin_ = folder.resolve() / "bin"
+    bin_.mkdir(mode=0o700, exist_ok=True)
+    scratch = bin_ / f".coatcheck.{os.getpid()}"
+    scratch.unlink(missing_ok=True)
+    scratch.symlink_to(Path(sys.executable).with_name("coatcheck"))
+    scratch.replace(bin_ / "coatcheck")
+    if ":" in str(bin_):
+        return "# `coatcheck` cannot be put on the path: there is a colon in the name of this folder.\n"
+    return _PATH.format(bin=_quoted(str(bin_)))
+
+
+def _quoted(value: str) -> str:
+    """As a shell takes it, whatever is in it."""
+    inner = value.replace("'", "'\\''")
+    return f"'{inner}'"

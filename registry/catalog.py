@@ -42,6 +42,9 @@ INSERT INTO model_versions (model, version, digest, manifest, max_batch)
 VALUES (:model, :version, :digest, CAST(:manifest AS json), :max_batch)
 ON CONFLICT (model, version) DO NOTHING
 """)
+_STABLE = text("SELECT stable_version FROM models WHERE name = :name FOR UPDATE")
+_OTHERS = text("SELECT version FROM model_versions WHERE model = :name ORDER BY created_at")
+_MAKE_STABLE = text("UPDATE models SET stable_version = :version WHERE name = :name")
 _DIGEST = text("SELECT digest FROM model_versions WHERE model = :model AND version = :version")
 
 
@@ -160,7 +163,30 @@ class Catalog:
                     f"{manifest.name} {manifest.version} is already published with other contents; raise the version",
                     details={"field": "version", "issue": "is taken", "published_digest": taken_by},
                 )
+        self._forget()
         return new
+
+    def make_stable(self, name: str, version: str) -> str:
+        """Answer with this version when nobody asks for another, everywhere within CACHE_S; returns the one before.
+
+        Raises ModelNotFound, VersionNotFound.
+        """
+        with self._engine.begin() as connection:
+            before = connection.execute(_STABLE, {"name": name}).scalar()
+            if before is None:
+                raise errors.ModelNotFound(f"There is no model {name!r}")
+            versions = list(connection.execute(_OTHERS, {"name": name}).scalars())
+            if version not in versions:
+                issue = f"{name} has: {', '.join(versions)}"
+                raise errors.VersionNotFound(details={"field": "version", "issue": issue})
+            connection.execute(_MAKE_STABLE, {"name": name, "version": version})
+        self._forget()
+        return str(before)
+
+    def _forget(self) -> None:
+        """Read again what was just written here."""
+        with self._lock:
+            self._known = (0.0, self._known[1])
 
     def _read(self) -> Mapping[str, Mapping[str, Version]]:
         read_at, known = self._known

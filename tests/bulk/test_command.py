@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gzip
 import json
 import os
 import subprocess
@@ -9,10 +10,10 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
-import click
 import pytest
 
-from cli.remote import Remote
+from cli import store
+from cli.failures import Failure
 from local import platform_processes
 from local.child import Child
 from local.state import free_port
@@ -33,9 +34,11 @@ def command(platform: Platform, quiet: None, spawn: Callable[..., Child], tmp_pa
     _, key = platform.new_tenant()
     env = {**os.environ, "COATCHECK_URL": url, "COATCHECK_API_KEY": key}
 
-    def run(*arguments: str) -> subprocess.CompletedProcess[str]:
+    def run(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
         called = [sys.executable, "-m", "cli.main", *arguments]
-        return subprocess.run(called, env=env, cwd=tmp_path, capture_output=True, text=True, check=False)
+        return subprocess.run(
+            called, env=env, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120, **more
+        )  # type: ignore[call-overload,no-any-return]
 
     return run
 
@@ -70,13 +73,24 @@ def test_files_of_rows_and_recordings_go_in_and_answers_come_out(
     assert (tmp_path / "large.json").read_text() == short
 
 
+@pytest.mark.timeout(400)
 def test_what_cannot_work_is_said_in_a_sentence_before_anything_is_sent(command: Command, tmp_path: Path) -> None:
-    (tmp_path / "rows.txt").write_text("x")
+    for name in ("rows.txt", "scan.gif", "a.wav"):
+        (tmp_path / name).write_text("x")
     (tmp_path / "empty.jsonl").touch()
     for name in ("out.errors.jsonl", "same.jsonl"):
         (tmp_path / name).write_text('{"text": ""}')
     for arguments, said in (
-        (("rows.txt",), "add --format jsonl or csv"),
+        (("rows.txt",), "add --format jsonl|csv|"),
+        (("scan.gif",), "one whole recording or document (.wav, .flac, .pdf, "),
+        (("-",), "Nothing says what standard input holds"),
+        (("same.jsonl", "--model", "nosuch"), "There is no model 'nosuch'; there are: sentiment, speech, tumor"),
+        (("same.jsonl", "--model", "../jobs"), "There is no model '../jobs'"),
+        (("same.jsonl", "--model", "tumor", "--model-version", "9"), "tumor has no version '9'; it has: 1.0.0"),
+        (("same.jsonl", "-o", "nowhere/x"), "nowhere/x cannot be written (No such file or directory)"),
+        (("same.jsonl", "-o", "x" * 252), "cannot be written (File name too long)"),
+        (("same.jsonl", "--json", "-o", "-"), "would both go to standard output"),
+        (("a.wav", "--fail-fast"), "--fail-fast is for rows"),
         (("empty.jsonl",), "is empty"),
         (("nothing.jsonl",), "does not exist"),
         (("same.jsonl", "-o", "same.jsonl"), "same.jsonl is the input"),
@@ -86,6 +100,7 @@ def test_what_cannot_work_is_said_in_a_sentence_before_anything_is_sent(command:
         assert done.returncode != 0
         assert said in done.stderr
         assert "Traceback" not in done.stderr
+        assert done.stdout == ""
     done = command("submit", "same.jsonl", "--fail-fast")
     assert "Line 1: Input validation failed: text must not be blank" in done.stderr
 
@@ -104,6 +119,52 @@ def test_a_file_that_changes_while_it_is_sent_is_named(platform: Platform, tmp_p
     (tmp_path / "rows.jsonl").write_bytes(b"{}\n")
     with (
         (tmp_path / "rows.jsonl").open("rb") as file,
-        pytest.raises(click.ClickException, match="was changed"),
+        pytest.raises(Failure, match=r"rows\.jsonl was changed"),
     ):
-        Remote("http://127.0.0.1", "key").send(platform.settings.s3_endpoint_url, {}, file, size, lambda _: None)
+        store.send(platform.settings.s3_endpoint_url, {}, file, size, name="rows.jsonl", sent=lambda _: None)
+
+
+@pytest.mark.timeout(300)
+def test_standard_input_and_output_take_the_place_of_files(command: Command, tmp_path: Path) -> None:
+    rows = '{"text": "Great"}\n{"text": ""}\n'
+    done = command("submit", "-", "--format", "jsonl", "--model", "sentiment", input=rows)
+    assert done.returncode == 0, done.stderr
+    assert [json.loads(line)["line"] for line in done.stdout.splitlines()] == [1, 2]
+    assert "2 rows, 1 failed" in done.stderr
+    zipped = gzip.compress(b"text\nGreat\n").decode("latin-1")
+    done = command("submit", "/dev/stdin", "--format", "csv", input=zipped, encoding="latin-1")
+    assert json.loads(done.stdout)["prediction"] == "positive"
+    assert "No --model was given: sentiment 1.0.0 answers" in done.stderr
+    sound = (ROOT / "bundles" / "speech" / "golden.flac").read_bytes().decode("latin-1")
+    done = command("submit", "-", "--format", "flac", "--model", "speech", input=sound, encoding="latin-1")
+    assert json.loads(done.stdout)["segments"]
+    assert list(tmp_path.iterdir()) == []
+    done = command("submit", "-", "--format", "jsonl", input="")
+    assert (done.returncode, done.stdout, done.stderr) == (1, "", "Error: standard input is empty\n")
+
+    done = command("submit", "-", "--format", "jsonl", "-o", "o.jsonl", "--json", input=rows)
+    told = json.loads(done.stdout)
+    assert (told["rows"], told["failed"], told["output"], told["errors_output"]) == (2, 1, "o.jsonl", "o.errors.jsonl")
+    made = json.loads(command("submit", "-", "--format", "jsonl", "--no-wait", "--json", input=rows).stdout)
+    assert made.keys() == told.keys()
+    assert made["output"] is None
+    done = command("result", made["job_id"], "-o", "-")
+    assert len(done.stdout.splitlines()) == 2
+    listed = json.loads(command("jobs", "--json", "--limit", "1").stdout)
+    assert [item["job_id"] for item in listed] == [made["job_id"]]
+
+
+@pytest.mark.timeout(300)
+def test_an_earlier_run_leaves_no_file_of_failed_rows(command: Command, tmp_path: Path) -> None:
+    rows, faults = tmp_path / "[a] rows é.jsonl", tmp_path / "o[/b].errors.jsonl"
+    faults.parent.mkdir()
+    rows.write_text('{"text": ""}\n')
+    done = command("submit", rows.name, "--model", "sentiment", "-o", "o[/b].jsonl")
+    assert done.returncode == 0, done.stderr
+    assert "1 row, 1 failed: o[/b].jsonl\n" in done.stderr
+    assert faults.exists()
+    rows.write_text('{"text": "fine"}\n')
+    done = command("submit", rows.name, "--model", "sentiment", "-o", "o[/b].jsonl")
+    assert "1 row, 0 failed: o[/b].jsonl\n" in done.stderr
+    assert "removed o[/b].errors.jsonl, of an earlier run\n" in done.stderr
+    assert [path.name for path in faults.parent.iterdir()] == ["b].jsonl"]

@@ -1,0 +1,91 @@
+"""Tenants: who has keys and jobs, and of which tier."""
+
+from __future__ import annotations
+
+import datetime as dt
+import uuid
+from dataclasses import dataclass
+
+import sqlalchemy
+from sqlalchemy import text
+
+from access import tiers
+from core import errors, ids
+
+MAX_NAME = 100
+
+_LIST = text("""
+SELECT name, tier, created_at,
+  (SELECT count(*) FROM api_keys WHERE tenant_id = tenants.id AND revoked_at IS NULL) AS keys
+FROM tenants ORDER BY name
+""")
+_INSERT = text("INSERT INTO tenants (id, name, tier) VALUES (:id, :name, :tier) ON CONFLICT (name) DO NOTHING")
+_SELECT = text("SELECT id, tier FROM tenants WHERE name = :name FOR UPDATE")
+_CHANGE = text("UPDATE tenants SET tier = :tier WHERE name = :name")
+
+
+@dataclass(frozen=True)
+class Tenant:
+    """A tenant as operators see it."""
+
+    name: str
+    tier: str
+    keys: int  #: that open something
+    created_at: dt.datetime
+
+
+def listed(engine: sqlalchemy.Engine) -> list[Tenant]:
+    """All of them, by name."""
+    with engine.connect() as connection:
+        return [Tenant(**row) for row in connection.execute(_LIST).mappings()]
+
+
+def create(engine: sqlalchemy.Engine, name: str, tier: str) -> None:
+    """Make a tenant; raises InvalidInput, TenantConflict where there is one of this name."""
+    with engine.begin() as connection:
+        if not _insert(connection, name, tier):
+            raise errors.TenantConflict(f"There is a tenant {name!r} already")
+
+
+def ensure(connection: sqlalchemy.Connection, name: str, tier: str | None) -> uuid.UUID:
+    """The tenant's id; it is made, as `free` or of this tier, where there is none.
+
+    Raises InvalidInput, and TenantConflict for one that is there with another tier: `change` alone changes that.
+    """
+    _insert(connection, name, tier or tiers.DEFAULT)
+    found = connection.execute(_SELECT, {"name": name}).one()
+    if tier is not None and tier != found.tier:
+        raise errors.TenantConflict(
+            f"The tenant {name!r} is {found.tier}, not {tier}", details={"tenant": name, "tier": found.tier}
+        )
+    tenant_id: uuid.UUID = found.id
+    return tenant_id
+
+
+def change(engine: sqlalchemy.Engine, name: str, *, tier: str) -> str:
+    """Give a tenant another tier, which holds within seconds, and return the one that it had.
+
+    Raises NotFound, InvalidInput.
+    """
+    with engine.begin() as connection:
+        tiers.require(connection, tier)
+        found = connection.execute(_SELECT, {"name": name}).first()
+        if found is None:
+            raise errors.NotFound(f"There is no tenant {name!r}")
+        connection.execute(_CHANGE, {"name": name, "tier": tier})
+    before: str = found.tier
+    return before
+
+
+def check_name(field: str, value: str) -> None:
+    """Raises InvalidInput."""
+    if not (value.isprintable() and 0 < len(value) <= MAX_NAME and value == value.strip()):
+        issue = f"must be 1 to {MAX_NAME} printable characters, with no space at either end"
+        raise errors.InvalidInput.field(field, issue)
+
+
+def _insert(connection: sqlalchemy.Connection, name: str, tier: str) -> bool:
+    """Whether there was none; raises InvalidInput."""
+    check_name("tenant", name)
+    tiers.require(connection, tier)
+    return connection.execute(_INSERT, {"id": ids.uuid7(), "name": name, "tier": tier}).rowcount == 1

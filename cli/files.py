@@ -1,0 +1,167 @@
+"""Files that people name: a path, or `-` for standard input and output."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shutil
+import stat
+import sys
+import tempfile
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
+
+import click
+
+from cli import output
+from cli.failures import Failure
+
+ROWS = {".jsonl": "application/x-ndjson", ".ndjson": "application/x-ndjson", ".csv": "text/csv"}
+GZIP, GZIP_STARTS = "application/gzip", b"\x1f\x8b"
+#: What a model takes whole.
+WHOLE = {
+    ".wav": "audio/wav", ".flac": "audio/flac", ".pdf": "application/pdf", ".png": "image/png", ".jpg": "image/jpeg",
+    ".jpeg": "image/jpeg", ".tif": "image/tiff", ".tiff": "image/tiff",
+}  # fmt: skip
+FORMATS = ("jsonl", "csv", "wav", "flac", "pdf", "png", "jpg", "tiff")
+#: Where a path is expected and `-` is one.
+PATH = click.Path(dir_okay=False, allow_dash=True, path_type=Path)
+DASH = Path("-")
+
+
+@dataclass(frozen=True)
+class Source:
+    """A file that is handed in."""
+
+    path: Path
+    ending: str  #: of what is inside, such as .csv
+
+    @classmethod
+    def named(cls, path: Path, form: str | None) -> Source:
+        """Raises UsageError where neither the name nor `form` says what the file holds."""
+        ending = f".{form}" if form else Path(path.name.lower().removesuffix(".gz")).suffix
+        if ending in ROWS or ending in WHOLE:
+            return cls(path, ending)
+        if path == DASH:
+            what = "Nothing says what standard input holds"
+        else:
+            what = f"The name of {path} does not say what it holds"
+        raise click.UsageError(
+            f"{what}: rows (.jsonl, .ndjson, .csv, also gzipped) or one whole recording or document "
+            f"({', '.join(WHOLE)}); add --format {'|'.join(FORMATS)}"
+        )
+
+    @property
+    def whole(self) -> bool:
+        return self.ending in WHOLE
+
+    @property
+    def piped(self) -> bool:
+        """Whether it has no size, and no folder to put an answer in."""
+        return self.path == DASH or not stat.S_ISREG(self.path.stat().st_mode)
+
+    @property
+    def name(self) -> str:
+        """As the server is told. A name on disk is bytes, which need not be anybody's characters."""
+        if self.piped:
+            return f"stdin{self.ending}"
+        text = os.fsencode(self.path.name).decode(errors="replace")
+        return "".join(char if char.isprintable() else "_" for char in text)[-255:]
+
+    @contextlib.contextmanager
+    def opened(self) -> Iterator[tuple[IO[bytes], int, str]]:
+        """The bytes, how many, and their media type; what is piped is put aside first. Raises Failure when empty."""
+        with self._bytes() as stream:
+            size = os.fstat(stream.fileno()).st_size
+            if not size:
+                raise Failure(f"{'standard input' if self.path == DASH else self.path} is empty", code="FILE")
+            starts = stream.read(2)
+            stream.seek(0)
+            zipped = starts == GZIP_STARTS and not self.whole
+            yield stream, size, GZIP if zipped else (ROWS | WHOLE)[self.ending]
+
+    @contextlib.contextmanager
+    def _bytes(self) -> Iterator[IO[bytes]]:
+        if not self.piped:
+            with self.path.open("rb") as stream:
+                yield stream
+            return
+        with tempfile.TemporaryFile() as aside:
+            if self.path != DASH:
+                with self.path.open("rb") as stream:
+                    shutil.copyfileobj(stream, aside)
+            elif sys.stdin is None:
+                raise Failure("Standard input is closed", code="FILE")
+            else:
+                if sys.stdin.isatty():
+                    output.say("Reading standard input; Ctrl-D ends it")
+                shutil.copyfileobj(sys.stdin.buffer, aside)
+            aside.seek(0)
+            yield aside
+
+
+@dataclass(frozen=True)
+class Target:
+    """Where an answer goes."""
+
+    path: Path
+
+    @property
+    def plain(self) -> bool:
+        """Whether it is a file, or will be one."""
+        return self.path != DASH and (self.path.is_file() or not self.path.exists())
+
+    @property
+    def faults(self) -> Target | None:
+        """Where the failed rows alone go: beside the output, unless that is no file (they are in it as well)."""
+        name = self.path.name.removesuffix(".jsonl") + ".errors.jsonl"
+        return Target(self.path.with_name(name)) if self.plain else None
+
+    @property
+    def _scratch(self) -> Path:
+        real = self._real
+        return real.with_name(f"{real.name}.part")
+
+    @property
+    def _real(self) -> Path:
+        """Behind a link."""
+        return self.path.resolve()
+
+    def check(self, source: Path) -> None:
+        """Raises Failure or UsageError for what would otherwise be found out only after all the work."""
+        if not self.plain:
+            return
+        if self.path.exists() and source.exists() and self.path.samefile(source):
+            raise click.UsageError(f"{self.path} is the input; choose another --output")
+        try:
+            if self.path.exists() and not os.access(self.path, os.W_OK):
+                raise PermissionError(13, "it may not be written")
+            self._scratch.open("wb").close()
+            self._scratch.unlink()
+        except OSError as error:
+            said = f"{self.path} cannot be written ({error.strerror}); choose another --output"
+            raise Failure(said, code="FILE") from error
+
+    def write(self, pieces: Iterable[bytes]) -> None:
+        """A file is there whole or not at all; anything else gets what comes."""
+        if self.path == DASH:
+            for piece in pieces:
+                output.write(piece)
+        elif not self.plain:
+            with self.path.open("wb") as stream:
+                stream.writelines(pieces)
+        else:
+            try:
+                with self._scratch.open("wb") as stream:
+                    stream.writelines(pieces)
+                self._scratch.replace(self._real)
+            finally:
+                self._scratch.unlink(missing_ok=True)
+
+    def remove(self) -> bool:
+        """Whether there was something to remove."""
+        there = self.path.is_file()
+        self.path.unlink(missing_ok=True)
+        return there

@@ -1,0 +1,129 @@
+"""`coatcheck submit`: a file in, its answers out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from cli import output, store
+from cli.answers import Answer, progress_bar, save, watch
+from cli.failures import Failure
+from cli.files import DASH, FORMATS, PATH, Source, Target
+from cli.remote import Remote
+from core import errors
+
+
+@click.command()
+@click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path))
+@click.option("--model", help="The model that is to answer; the platform's default one if not given.")
+@click.option("--model-version", help="Its version; the stable one if not given.")
+@click.option("--format", "form", type=click.Choice(FORMATS), help="What FILE holds, where its name does not say it.")
+@click.option("--fail-fast", is_flag=True, help="End at the first bad row, instead of reporting it among the answers.")
+@click.option("--priority", type=click.Choice(["high", "normal", "low"]), help="How soon; normal if not given.")
+@click.option(
+    "-o",
+    "--output",
+    "out",
+    type=PATH,
+    help="Where the answers go; - is standard output. If not given: FILE.out.jsonl for rows, FILE.out.json for a "
+    "whole file, standard output for standard input.",
+)
+@click.option("--no-wait", is_flag=True, help="Print the job's id and leave; `coatcheck result` fetches the answers.")
+@output.as_json
+def submit(
+    file: Path,
+    model: str | None,
+    model_version: str | None,
+    form: str | None,
+    fail_fast: bool,
+    priority: str | None,
+    out: Path | None,
+    no_wait: bool,
+    as_json: bool,
+) -> None:
+    """Upload FILE, have it answered, and save the answers.
+
+    FILE holds rows (JSONL: one input on each line, with an `id` if you like; or CSV; either may be gzipped), or it is
+    one recording or document for a model that takes it whole. - is standard input.
+
+    Rows that fail are reported among the answers, and once more alone in OUTPUT.errors.jsonl beside them; when no row
+    fails, that file of an earlier run is removed.
+    """
+    remote, source = Remote.from_environment(), Source.named(file, form)
+    if source.whole and fail_fast:
+        raise click.UsageError("--fail-fast is for rows; this file is answered whole")
+    target = Target(out or _beside(source))
+    if target.path == DASH and as_json and not no_wait:
+        raise click.UsageError("--json and the answers would both go to standard output: add --output FILE")
+    if not no_wait:
+        _check(source, target)
+    _check_model(remote, model, model_version)
+    options = {} if source.whole else {"return_errors": "fail_fast" if fail_fast else "individual"}
+    options |= {"format": form} if form and not source.whole else {}
+    asked = {"model": model, "model_version": model_version, "priority": priority}
+    given = {name: value for name, value in asked.items() if value}
+    with progress_bar() as progress:
+        upload_id = _upload(remote, source, progress)
+        made = remote.post(
+            "/jobs", "job_id", "model", "model_version", body={"upload_id": upload_id, "options": options, **given}
+        )
+        _tell(made, chosen=model is not None, no_wait=no_wait)
+        if no_wait:
+            output.document(Answer.of(made).shown()) if as_json else output.line(made["job_id"])
+            return
+        job = watch(remote, made["job_id"], progress)
+    answer = save(job, target)
+    if as_json:
+        output.document(answer.shown())
+
+
+def _beside(source: Source) -> Path:
+    if source.piped:
+        return DASH
+    return source.path.with_name(f"{source.path.name}.out.json{'' if source.whole else 'l'}")
+
+
+def _check(source: Source, target: Target) -> None:
+    """What would otherwise be found out only after all the work."""
+    for place in filter(None, (target, None if source.whole else target.faults)):
+        place.check(source.path)
+
+
+def _check_model(remote: Remote, model: str | None, version: str | None) -> None:
+    """The same, of what is asked for; without a model the platform decides."""
+    if model is not None:
+        known = {item["name"]: item["versions"] for item in remote.get("/models", "models")["models"]}
+        if model not in known:
+            said = f"There is no model {model!r}; there are: {', '.join(known)}"
+            raise Failure(said, code=errors.ModelNotFound.code, details={"models": list(known)})
+        if version is not None and version.removeprefix("v") not in known[model]:
+            said = f"{model} has no version {version!r}; it has: {', '.join(known[model])}"
+            raise Failure(said, code=errors.VersionNotFound.code, details={"versions": known[model]})
+
+
+def _upload(remote: Remote, source: Source, progress: Any) -> str:
+    with source.opened() as (stream, size, kind):
+        asked = {"filename": source.name, "content_type": kind, "size": size}
+        place = remote.post("/uploads", "upload_id", "url", "fields", body=asked)
+        task = progress.add_task("uploading", total=size, rows="")
+        store.send(
+            place["url"],
+            place["fields"],
+            stream,
+            size,
+            name=str(source.path),
+            sent=lambda count: progress.advance(task, count),
+        )
+    return str(place["upload_id"])
+
+
+def _tell(made: dict[str, Any], *, chosen: bool, no_wait: bool) -> None:
+    model = f"{made['model']} {made['model_version']}"
+    if not chosen:
+        output.say(f"No --model was given: {model} answers")
+    if not no_wait:
+        job_id = made["job_id"]
+        kept = f"it keeps running if you stop here; fetch it later with `coatcheck result {job_id}`"
+        output.say(f"{job_id}: {kept}")

@@ -1,0 +1,134 @@
+"""The command as people run it, and servers that are not Coatcheck."""
+
+from __future__ import annotations
+
+import contextlib
+import http.server
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import click
+import pytest
+
+from cli import main
+from tests.conftest import ROOT
+
+#: A key in its true form, which opens nothing.
+KEY = f"cck_{'0a' * 6}_{'5e' * 24}{'c' * 8}"
+SECRET = KEY.removeprefix("cck_").split("_")[1]
+JOB = f"job_{'0' * 32}"
+
+
+@dataclass(frozen=True)
+class Done:
+    """What came of a command."""
+
+    code: int
+    out: str
+    err: str
+
+
+Run = Callable[..., Done]
+Answer = tuple[int, dict[str, str], bytes]
+
+
+def leaves(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], click.Command]]:
+    """Every command that does something, with the words that call it."""
+    for name, command in group.commands.items():
+        if isinstance(command, click.Group):
+            yield from leaves(command, (*path, name))
+        else:
+            yield (*path, name), command
+
+
+COMMANDS = dict(leaves(main.coatcheck))
+#: They start or end processes, or print nothing that a program could read.
+WITHOUT_RESULT = {("up",), ("down",), ("serve",), ("proxy",), ("roles",), ("migrate",)}
+#: They act on the checkout that the tests run from.
+OURS = {("up",), ("down",), ("status",)}
+#: What a command insists on as a whole.
+ALSO = {("tiers", "change"): ("--pace", "1")}
+
+
+def called(path: tuple[str, ...], folder: Path) -> list[str]:
+    """Words that call a command with all that it insists on, whatever its parameters are."""
+    words = [*path, *ALSO.get(path, ())]
+    for parameter in COMMANDS[path].params:
+        if parameter.required:
+            value = JOB if parameter.name == "job_id" else "0" * 12 if parameter.name == "key_id" else "x"
+            if isinstance(parameter.type, click.Path):
+                value = str(folder if not parameter.type.file_okay else folder / "rows.jsonl")
+            words += [value] if isinstance(parameter, click.Argument) else [parameter.opts[0], value]
+    return words
+
+
+@pytest.fixture
+def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
+    """Run a command in this process, in an empty folder, with these variables alone of ours."""
+
+    def go(*words: str, **env: str) -> Done:
+        (tmp_path / "rows.jsonl").write_text('{"text": "Great"}\n')
+        with monkeypatch.context() as patch:
+            patch.chdir(tmp_path)
+            for name in list(os.environ):
+                if name.startswith(("COATCHECK_", "DATABASE_", "REDIS_", "S3_", "FLOWER_")) or "proxy" in name.lower():
+                    patch.delenv(name)
+            for name, value in env.items():
+                patch.setenv(name, value)
+            capfd.readouterr()
+            with pytest.raises(SystemExit) as ended:
+                main.main(words)
+        out, err = capfd.readouterr()
+        assert "Traceback" not in err
+        return Done(int(ended.value.code or 0), out, err)
+
+    return go
+
+
+@pytest.fixture
+def process(tmp_path: Path) -> Callable[..., subprocess.Popen[bytes]]:
+    """Start a command as a process, in an empty folder."""
+
+    def start(*words: str, env: dict[str, str], **more: int) -> subprocess.Popen[bytes]:
+        called = [sys.executable, "-P", "-m", "cli.main", *words]
+        kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
+        pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **more}
+        return subprocess.Popen(
+            called, env={**kept, "LANG": "C.UTF-8", "PYTHONPATH": str(ROOT), **env}, cwd=tmp_path, **pipes
+        )  # type: ignore[call-overload,no-any-return]
+
+    return start
+
+
+@contextlib.contextmanager
+def serving(answer: Callable[[str], Answer]) -> Iterator[tuple[str, list[str]]]:
+    """A server that answers each path so; gives its address, and what it was asked, headers and all."""
+    asked: list[str] = []
+
+    class Handler(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            asked.append(f"{self.requestline}\n{self.headers}")
+            status, headers, body = answer(self.path)
+            self.send_response(status)
+            for name, value in {"Content-Length": str(len(body)), **headers}.items():
+                self.send_header(name, value)
+            self.end_headers()
+            self.wfile.write(body)
+
+        do_POST = do_GET  # noqa: N815 - the library looks for it
+
+        def log_message(self, *_: object) -> None: ...
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}", asked
+    finally:
+        server.shutdown()
+        server.server_close()

@@ -1,0 +1,107 @@
+"""What holds for every command there is, and for any that comes."""
+
+from __future__ import annotations
+
+import json
+from importlib import metadata
+from pathlib import Path
+
+import click
+import pytest
+
+from cli import main
+from tests.cli.conftest import COMMANDS, KEY, OURS, SECRET, WITHOUT_RESULT, Run, called
+
+EVERY = pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+RESULTS = pytest.mark.parametrize("path", sorted(COMMANDS.keys() - WITHOUT_RESULT), ids=" ".join)
+STRANGERS = pytest.mark.parametrize("path", sorted(COMMANDS.keys() - OURS), ids=" ".join)
+
+
+def error(text: str) -> dict[str, object]:
+    """The one JSON document on standard error, after what is told to people."""
+    told = json.loads(text.splitlines()[-1])["error"]
+    assert told.keys() == {"code", "message", "details", "retryable"}
+    return dict(told)
+
+
+@EVERY
+def test_help_explains_the_command_and_each_of_its_options(run: Run, path: tuple[str, ...]) -> None:
+    done = run(*path, "--help")
+    assert (done.code, done.err) == (0, "")
+    assert run(*path, "-h") == done
+    assert max(map(len, done.out.splitlines())) <= 80
+    for option in COMMANDS[path].params:
+        assert isinstance(option, click.Argument) or getattr(option, "help", None), option.name
+
+
+@pytest.mark.parametrize("path", [(), *{path[:-1] for path in COMMANDS if len(path) > 1}], ids=" ".join)
+def test_no_group_cuts_what_its_commands_do(run: Run, path: tuple[str, ...]) -> None:
+    assert ".." not in run(*path, "--help").out.replace("[ARGS]...", "")
+
+
+@RESULTS
+def test_what_has_a_result_gives_it_as_json(path: tuple[str, ...]) -> None:
+    assert "--json" in [name for option in COMMANDS[path].params for name in option.opts]
+
+
+def test_the_version_is_told(run: Run) -> None:
+    assert run("--version").out == f"coatcheck {metadata.version('coatcheck')}\n"
+
+
+@EVERY
+def test_what_is_called_wrongly_ends_with_2_and_a_key_is_not_repeated(
+    run: Run, tmp_path: Path, path: tuple[str, ...]
+) -> None:
+    for words in ((f"--{KEY}",), (*called(path, tmp_path)[len(path) :], *[KEY] * 9, "--nothing")):
+        done = run(*path, *words, COATCHECK_API_KEY=KEY)
+        assert (done.code, done.out) == (2, "")
+        assert "Error: " in done.err
+        assert SECRET not in done.err
+        done = run(*path, *words, "--json", COATCHECK_API_KEY=KEY)
+        assert (done.code, done.out, error(done.err)["code"]) == (2, "", "USAGE")
+        assert SECRET not in done.err
+
+
+@STRANGERS
+def test_without_settings_one_sentence_says_where_they_are(run: Run, tmp_path: Path, path: tuple[str, ...]) -> None:
+    if path in {("serve",), ("proxy",), ("roles",), ("migrate",)}:
+        words, told = called(path, tmp_path), "not set"
+        words = words if path != ("proxy",) else [*path, "--folder", str(tmp_path / "nginx")]
+    else:
+        words, told = called(path, tmp_path), ". .coatcheck/env"
+    done = run(*words)
+    assert (done.code, done.out) == (2, "")
+    (line,) = [line for line in done.err.splitlines() if line.startswith("Error: ")]
+    assert told in line
+    if path not in WITHOUT_RESULT:
+        done = run(*words, "--json")
+        assert (done.code, done.out) == (2, "")
+        assert told in str(error(done.err)["message"])
+
+
+@STRANGERS
+def test_where_nobody_answers_one_sentence_says_who(
+    run: Run, tmp_path: Path, path: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    if path in {("serve",), ("proxy",), ("roles",), ("migrate",)}:
+        pytest.skip("they go on trying, or replace this process")
+    monkeypatch.setattr("cli.remote.PATIENCE_S", 0.0)
+    monkeypatch.setattr("cli.answers.PATIENCE_S", 0.0)
+    nowhere = {
+        "COATCHECK_URL": "http://127.0.0.1:9", "COATCHECK_API_KEY": KEY, "REDIS_URL": "redis://127.0.0.1:9",
+        "DATABASE_URL": "postgresql://coatcheck:hush@127.0.0.1:9/coatcheck", "S3_ENDPOINT_URL": "http://127.0.0.1:9",
+        "S3_ACCESS_KEY": "a", "S3_SECRET_KEY": "hush", "COATCHECK_SECRET_KEY": "k" * 32,
+    }  # fmt: skip
+    done = run(*called(path, tmp_path), "--json", **nowhere)
+    assert (done.code, done.out) == (1, "")
+    told = error(done.err)
+    assert "does not answer" in str(told["message"])
+    assert told["retryable"] is True
+    assert not {"hush", SECRET} & set(done.err.split())
+
+
+def test_without_a_command_the_help_is_shown(run: Run) -> None:
+    done = run()
+    assert (done.code, done.out) == (2, "")
+    assert done.err == run("--help").out
+    assert main.coatcheck.help

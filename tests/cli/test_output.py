@@ -1,0 +1,185 @@
+"""Where results go, on whatever standard output is, and that nothing else goes there."""
+
+from __future__ import annotations
+
+import fcntl
+import json
+import os
+import pty
+import signal
+import struct
+import subprocess
+import termios
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from cli import output
+from tests.cli.conftest import JOB, KEY, Answer, Run, serving
+from tests.conftest import until
+
+JSON = {"Content-Type": "application/json"}
+Process = Callable[..., "subprocess.Popen[bytes]"]
+LONG = "a-model-with-a-very-long-name-that-is-longer-than-any-terminal-is-wide-"
+
+
+def job(number: int, **more: object) -> dict[str, object]:
+    return {
+        "job_id": f"job_{number:032x}", "status": "processing", "progress": 5, "model": f"{LONG}{number}",
+        "model_version": "1.0.0", "created_at": "2026-11-26T06:11:19.000000+00:00", **more,
+    }  # fmt: skip
+
+
+def answers(path: str) -> Answer:
+    if path.startswith("/api/v1/jobs/"):
+        return 200, JSON, json.dumps(job(0)).encode()
+    return 200, JSON, json.dumps({"jobs": [job(1), job(2)], "next_cursor": None}).encode()
+
+
+@pytest.fixture
+def env() -> Iterator[dict[str, str]]:
+    with serving(answers) as (url, _):
+        yield {"COATCHECK_URL": url, "COATCHECK_API_KEY": KEY}
+
+
+def _read(terminal: int) -> bytes:
+    """What is left in a terminal whose other end is closed."""
+    try:
+        return os.read(terminal, 65_536)
+    except OSError:
+        return b""
+
+
+def shown(process: Process, env: dict[str, str], columns: int, *words: str) -> str:
+    """What a terminal of so many columns gets."""
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 24, columns, 0, 0))
+    child = process(*words, env={**env, "TERM": "xterm"}, stdout=theirs, stderr=theirs)
+    assert child.wait(60) == 0
+    os.close(theirs)
+    text = b"".join(iter(lambda: _read(ours), b""))
+    os.close(ours)
+    return text.decode().replace("\r", "")
+
+
+@pytest.mark.parametrize("columns", [40, 60, 80])
+def test_on_a_narrow_terminal_nothing_is_cut(process: Process, env: dict[str, str], columns: int) -> None:
+    text = shown(process, env, columns, "jobs")
+    for number in (1, 2):
+        assert f"job_{number:032x}" in text
+        assert f"{LONG}{number} 1.0.0" in text
+    assert all(len(line) <= columns for line in text.splitlines() if LONG not in line)
+    assert "\x1b" not in text
+
+
+@pytest.mark.parametrize("columns", [60, 61, 79, 80, 100])
+def test_a_table_fits_its_width_and_shows_every_cell(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    rows = [[f"{row}-{place}-" + "本" * place for place in range(9)] for row in range(5)]
+    output.table([f"column {place}" for place in range(9)], rows)
+    text = capfd.readouterr().out
+    assert all(cell in text for row in rows for cell in row)
+    assert max(len(line) + sum(char == "本" for char in line) for line in text.splitlines()) <= columns
+
+
+def test_a_pipe_gets_a_line_for_each_row(process: Process, env: dict[str, str]) -> None:
+    lines = process("jobs", env=env).communicate(timeout=60)[0].decode().splitlines()
+    assert [line.split()[0] for line in lines] == ["job", f"job_{1:032x}", f"job_{2:032x}"]
+
+
+def test_a_listing_goes_on_to_the_next_page_and_says_when_there_is_more(run: Run) -> None:
+    def pages(path: str) -> Answer:
+        start = 100 if "cursor=second" in path else 0
+        listed = [job(start + place) for place in range(100 if start == 0 else 30)]
+        cursor = "second" if start == 0 else "third"
+        return 200, JSON, json.dumps({"jobs": listed, "next_cursor": cursor}).encode()
+
+    with serving(pages) as (url, asked):
+        done = run("jobs", "--limit", "130", "--json", COATCHECK_URL=url, COATCHECK_API_KEY=KEY)
+        assert [item["job_id"] for item in json.loads(done.out)] == [job(place)["job_id"] for place in range(130)]
+        assert "limit=30" in asked[1]
+        assert "There are more" in run("jobs", "--limit", "130", COATCHECK_URL=url, COATCHECK_API_KEY=KEY).err
+
+
+def test_what_a_terminal_would_obey_is_not_printed(run: Run) -> None:
+    listed = {"jobs": [job(1, model="\x1b[2Jm\u202em\nx")], "next_cursor": None}
+    with serving(lambda _: (200, JSON, json.dumps(listed).encode())) as (url, _):
+        done = run("jobs", COATCHECK_URL=url, COATCHECK_API_KEY=KEY)
+    assert "�[2Jm�m�x 1.0.0" in done.out
+    assert len(done.out.splitlines()) == 2
+
+
+@pytest.mark.parametrize("locale", ["C", "POSIX", "en_US.ISO-8859-1"])
+def test_a_locale_without_the_characters_is_no_reason_to_fail(process: Process, locale: str) -> None:
+    listed = {"jobs": [job(1, model="modèle-本")], "next_cursor": None}
+    with serving(lambda _: (200, JSON, json.dumps(listed).encode())) as (url, _):
+        env = {"COATCHECK_URL": url, "COATCHECK_API_KEY": KEY, "LANG": locale, "LC_ALL": locale, "PYTHONUTF8": "0"}
+        env |= {"PYTHONCOERCECLOCALE": "0", "PYTHONIOENCODING": "ascii"}
+        out, err = process("jobs", env=env).communicate(timeout=60)
+        assert (err, b"mod\\xe8le-\\u672c 1.0.0" in out) == (b"", True)
+        out, err = process("jobs", "--json", env=env).communicate(timeout=60)
+        assert (err, json.loads(out)[0]["model"]) == (b"", "modèle-本")
+
+
+@pytest.mark.parametrize("words", [("jobs",), ("jobs", "--json"), ("--help",)], ids=" ".join)
+def test_a_reader_that_goes_early_ends_it_quietly(
+    process: Process, env: dict[str, str], words: tuple[str, ...]
+) -> None:
+    reads, writes = os.pipe()
+    os.close(reads)
+    child = process(*words, env=env, stdout=writes)
+    os.close(writes)
+    assert child.communicate(timeout=60)[1] == b""
+    assert child.returncode == (1 if words == ("--help",) else 141)
+
+
+@pytest.mark.parametrize("more", [(), ("--json",)])
+def test_a_full_disk_behind_standard_output_is_told(
+    process: Process, env: dict[str, str], more: tuple[str, ...]
+) -> None:
+    with open("/dev/full", "wb") as full:
+        child = process("jobs", *more, env=env, stdout=full.fileno())
+    err = child.communicate(timeout=60)[1].decode()
+    assert (child.returncode, "Standard output cannot be written: No space left on device" in err) == (1, True)
+    assert len(err.splitlines()) == 1
+
+
+def test_a_closed_standard_output_is_told(process: Process, env: dict[str, str]) -> None:
+    child = process("jobs", env=env, stdout=subprocess.PIPE, preexec_fn=lambda: os.close(1))
+    err = child.communicate(timeout=60)[1].decode()
+    assert (child.returncode, err) == (1, "Error: Standard output is closed, so there is nowhere to print the result\n")
+
+
+@pytest.mark.parametrize("more", [(), ("--json",)])
+def test_ctrl_c_while_waiting_says_how_to_come_back(process: Process, more: tuple[str, ...]) -> None:
+    with serving(answers) as (url, asked):
+        child = process("result", JOB, *more, env={"COATCHECK_URL": url, "COATCHECK_API_KEY": KEY})
+        until(lambda: asked)
+        child.send_signal(signal.SIGINT)
+        out, err = child.communicate(timeout=60)
+    assert (child.returncode, out) == (130, b"")
+    told = f"Stopped waiting; {JOB} keeps running, and `coatcheck result {JOB}` fetches it later"
+    if more:
+        error = json.loads(err)["error"]
+        assert (error["code"], error["details"], error["message"]) == ("INTERRUPTED", {"job_id": JOB}, told)
+    else:
+        assert err.decode() == f"Error: {told}\n"
+
+
+def test_ctrl_c_elsewhere_is_a_sentence_too(process: Process) -> None:
+    gone = threading.Event()
+
+    def late(_: str) -> Answer:
+        gone.wait(60)
+        return answers("/api/v1/jobs")
+
+    with serving(late) as (url, asked):
+        child = process("jobs", env={"COATCHECK_URL": url, "COATCHECK_API_KEY": KEY})
+        until(lambda: asked)
+        child.send_signal(signal.SIGINT)
+        assert child.communicate(timeout=60) == (b"", b"\nError: Stopped by Ctrl-C\n")
+        gone.set()
+    assert child.returncode == 130
