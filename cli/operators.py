@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Iterator
 
+import click
 import sqlalchemy
 
 from core import database, errors, settings
@@ -23,15 +24,18 @@ def configured() -> Iterator[None]:
         raise errors.SettingsInvalid(f"{error.message}; in a checkout, `. .coatcheck/env.admin` sets them") from error
 
 
-def engine() -> sqlalchemy.Engine:
-    """Raises SettingsInvalid."""
+def engine(url: str | None = None) -> sqlalchemy.Engine:
+    """The database, by default that of the settings, until the command ends; raises SettingsInvalid."""
     with configured():
-        return database.create_engine(settings.database_url())
+        found = database.create_engine(url or settings.database_url())
+    click.get_current_context().call_on_close(found.dispose)
+    return found
 
 
 def registry() -> tuple[Catalog, Store]:
     """Raises SettingsInvalid."""
+    found = engine()
     with configured():
-        url, values = settings.database_url(), settings.load_only(settings.ObjectSettings)
+        values = settings.load_only(settings.ObjectSettings)
     store = Store(values)
-    return Catalog(database.create_engine(url), store, values.model_cache), store
+    return Catalog(found, store, values.model_cache), store

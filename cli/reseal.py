@@ -7,7 +7,7 @@ from rich.progress import Progress
 
 from cli import operators, output
 from cli.failures import Failure
-from core import database, settings
+from core import settings
 from core.seal import Seal
 from jobs import reseal as resealing
 
@@ -25,7 +25,7 @@ def reseal(as_json: bool) -> None:
     """
     with operators.configured():
         values = settings.load()
-    engine = database.create_engine(values.database_url)
+    engine = operators.engine(values.database_url)
     all_ = resealing.Tally()
     with Progress(console=output.screen, disable=not output.screen.is_terminal) as progress:
         task = progress.add_task("rows", total=resealing.rows(engine))

@@ -62,8 +62,8 @@ def sockets(folder: Path) -> list[Path]:
 
 def sourced(folder: Path, *names: str) -> dict[str, str]:
     lines = [line for name in names for line in (folder / ".coatcheck" / name).read_text().splitlines()]
-    pairs = (line.removeprefix("export ").split("=", 1) for line in lines)
-    return {name: value.strip("'") for name, value in pairs}
+    pairs = (line.removeprefix("export ").split("=", 1) for line in lines if line.startswith("export "))
+    return {name: value.strip("'") for name, value in pairs if name != "PATH"}
 
 
 DATABASE, QUEUE, STORE = {"DATABASE_URL"}, {"REDIS_URL"}, {"S3_SECRET_KEY"}

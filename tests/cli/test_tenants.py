@@ -1,0 +1,182 @@
+"""`coatcheck tenants`, `tiers`, and what `keys create` and `models stable` say of what they change and what not."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from collections.abc import Iterator
+
+import pytest
+
+from access import keys as access_keys
+from tests.cli.conftest import Done, Run
+from tests.conftest import Platform
+
+GIVEN = ("DATABASE_URL", "S3_ENDPOINT_URL", "S3_ACCESS_KEY", "S3_SECRET_KEY")
+
+
+class Operator:
+    """Runs commands with an operator's settings."""
+
+    def __init__(self, run: Run, platform: Platform) -> None:
+        self._run = run
+        self._env = {name: value for name, value in platform.engines.env.items() if name in GIVEN}
+
+    def __call__(self, *words: str) -> Done:
+        return self._run(*words, **self._env)
+
+    def json(self, *words: str) -> object:
+        done = self(*words, "--json")
+        assert done.code == 0, done.err
+        return json.loads(done.out)
+
+
+@pytest.fixture
+def operator(run: Run, platform: Platform) -> Operator:
+    return Operator(run, platform)
+
+
+@pytest.fixture
+def tenant() -> str:
+    return f"acme & co {uuid.uuid4()}"
+
+
+@pytest.fixture
+def tier(platform: Platform) -> Iterator[str]:
+    name = f"t{uuid.uuid4().hex[:8]}"
+    yield name
+    platform.execute("UPDATE tenants SET tier = 'free' WHERE tier = :name", name=name)
+    platform.execute("DELETE FROM tiers WHERE name = :name", name=name)
+
+
+def test_a_tenant_is_made_listed_and_given_another_tier(operator: Operator, tenant: str, platform: Platform) -> None:
+    assert operator("tenants", "create", tenant).out == f"{tenant} is a tenant of tier free\n"
+    key = operator("keys", "create", "--tenant", tenant, "--name", "web").out.strip()
+    (listed,) = [item for item in operator.json("tenants", "list") if item["name"] == tenant]  # type: ignore[attr-defined]
+    assert (listed["tier"], listed["keys"]) == ("free", 1)
+    assert operator("tenants", "change", tenant, "--tier", "pro").out == f"{tenant} is pro now, and was free\n"
+    assert access_keys.Keyring(platform.engine).verify(key).tier.name == "pro"
+    assert (
+        operator("tenants", "change", tenant, "--tier", "pro").out == f"{tenant} is pro already; nothing was changed\n"
+    )
+    assert operator.json("tenants", "change", tenant, "--tier", "free") == {
+        "name": tenant, "tier": "free", "before": "pro"
+    }  # fmt: skip
+    for words, said in (
+        (("tenants", "create", tenant), f"There is a tenant {tenant!r} already"),
+        (("tenants", "change", "nobody", "--tier", "pro"), "There is no tenant 'nobody'"),
+        (("tenants", "change", tenant, "--tier", "gold"), "tier must be one of free, pro (received: gold)"),
+        (
+            ("tenants", "create", f"{tenant} "),
+            "tenant must be 1 to 100 printable characters, with no space at either end",
+        ),
+        (("tenants", "create", "x" * 101), "tenant must be 1 to 100"),
+        (("tenants", "create", "\x1b[2J"), "tenant must be 1 to 100"),
+    ):
+        done = operator(*words)
+        assert (done.code, done.out, said in done.err) == (1, "", True), done.err
+
+
+def test_a_key_of_another_tier_is_not_made_and_the_command_that_changes_it_is_named(
+    operator: Operator, tenant: str, platform: Platform
+) -> None:
+    made = operator("keys", "create", "--tenant", tenant, "--name", "web", "--tier", "pro")
+    assert made.err == f"Made the tenant {tenant!r} as well, of tier pro\n"
+    refused = operator("keys", "create", "--tenant", tenant, "--name", "night", "--tier", "free")
+    assert (refused.code, refused.out) == (1, "")
+    assert f"coatcheck tenants change '{tenant}' --tier free" in refused.err
+    kept = "SELECT tier, (SELECT count(*) FROM api_keys WHERE tenant_id = tenants.id) FROM tenants WHERE name = :name"
+    assert tuple(platform.one(kept, name=tenant)) == ("pro", 1)
+    for more in ((), ("--tier", "pro")):
+        done = operator("keys", "create", "--tenant", tenant, "--name", "night", *more)
+        assert (done.code, done.err) == (0, "")
+    unknown = operator("keys", "create", "--tenant", "never", "--name", "x", "--tier", "gold")
+    assert unknown.err == "Error: Input validation failed: tier must be one of free, pro (received: gold)\n"
+    assert platform.rows("SELECT FROM tenants WHERE name = 'never'") == []
+
+
+def test_a_made_key_is_told_as_it_is_listed(operator: Operator, tenant: str) -> None:
+    made = operator.json("keys", "create", "--tenant", tenant, "--name", "web", "--admin")
+    (listed,) = operator.json("keys", "list", "--tenant", tenant)  # type: ignore[misc]
+    assert isinstance(made, dict)
+    assert made == {"key": made["key"], **listed}
+    assert made["scopes"] == ["admin", "jobs"]
+    ended = operator.json("keys", "revoke", made["id"])
+    assert isinstance(ended, dict)
+    assert (ended["was_revoked"], ended["revoked_at"] is None) == (False, False)
+    again = operator.json("keys", "revoke", made["id"])
+    assert again == {**ended, "was_revoked": True}
+
+
+def test_a_tier_is_a_copy_and_a_change_says_what_was(operator: Operator, tier: str) -> None:
+    made = operator.json("tiers", "create", tier, "--like", "pro", "--max-pending", "5", "--priorities", "low,normal")
+    (pro,) = [row for row in operator.json("tiers", "list") if row["name"] == "pro"]  # type: ignore[attr-defined]
+    assert made == {**pro, "name": tier, "max_pending": 5, "priorities": ["low", "normal"]}
+    assert operator("tiers", "change", tier, "--pace", "2.5", "--max-pending", "5").out == (
+        f"{tier} pace: 2.5, and was 500\n{tier} max_pending: 5, as before\n"
+    )
+    assert operator.json("tiers", "change", tier, "--keep-s", "60") == {
+        "tier": {**made, "pace": 2.5, "keep_s": 60}, "before": {**made, "pace": 2.5}
+    }  # fmt: skip
+    assert operator("tiers", "change", tier).code == 2
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("--pace", "0"), ("--pace", "nan"), ("--pace", "inf"), ("--pace", "1e-9"), ("--max-running", "0"),
+     ("--max-pending", "2147483648"), ("--max-ttl-s", "-5"), ("--keep-s", "0"), ("--max-uploads", "-1"),
+     ("--max-upload-bytes", str(2**63)), ("--priorities", "high,low"), ("--priorities", "normal,normal"),
+     ("--priorities", ""), ("--priorities", "normal,urgent")],
+)  # fmt: skip
+def test_a_limit_that_makes_no_sense_is_refused_by_its_name(
+    operator: Operator, tier: str, option: str, value: str, platform: Platform
+) -> None:
+    done = operator("tiers", "create", tier, option, value)
+    assert (done.code, done.out) == (1, "")
+    assert f"{option[2:].replace('-', '_')} must be " in done.err
+    assert platform.rows("SELECT FROM tiers WHERE name = :name", name=tier) == []
+
+
+@pytest.mark.parametrize("name", ["free", "", "two words", "x" * 41, "é", "\x1b"])
+def test_a_name_that_no_tier_can_have_is_refused(operator: Operator, name: str) -> None:
+    done = operator("tiers", "create", name)
+    assert (done.code, done.out) == (1, "")
+    assert operator("tiers", "change", "nothing", "--pace", "1").err == "Error: There is no tier 'nothing'\n"
+
+
+@pytest.fixture
+def stable(platform: Platform) -> Iterator[None]:
+    yield
+    platform.execute("UPDATE models SET stable_version = '1.0.0' WHERE name = 'sentiment'")
+
+
+def test_another_version_is_made_stable_and_back_without_its_folder(
+    operator: Operator, stable: None, platform: Platform
+) -> None:
+    done = operator("models", "stable", "sentiment", "2.0.0")
+    assert (done.code, done.out) == (0, "sentiment 2.0.0 is stable now; it was 1.0.0\n")
+    platform.catalog._forget()
+    assert platform.catalog.resolve("sentiment", None).version == "2.0.0"
+    listed = operator.json("models", "list")
+    assert [item["version"] for item in listed if item["model"] == "sentiment" and item["stable"]] == ["2.0.0"]  # type: ignore[attr-defined]
+    assert operator("models", "stable", "sentiment", "2.0.0").out == (
+        "sentiment 2.0.0 is stable already; nothing was changed\n"
+    )
+    assert operator.json("models", "stable", "sentiment", "1.0.0") == {
+        "model": "sentiment", "version": "1.0.0", "before": "2.0.0"
+    }  # fmt: skip
+    for words, said in (
+        (("sentiment", "9"), "version sentiment has: 1.0.0, 2.0.0"),
+        (("sentiment", ""), "version sentiment has: 1.0.0, 2.0.0"),
+        (("nothing", "1.0.0"), "There is no model 'nothing'"),
+    ):
+        refused = operator("models", "stable", *words)
+        assert (refused.code, refused.out, said in refused.err) == (1, "", True)
+
+
+def test_a_push_says_which_version_still_answers(operator: Operator) -> None:
+    done = operator("models", "push", "/".join((*__file__.split("/")[:-3], "bundles", "sentiment-2")))
+    assert done.out.startswith("sentiment 2.0.0  already there  sha256:")
+    assert done.err == (
+        "sentiment 1.0.0 still answers by default; `coatcheck models stable sentiment 2.0.0` changes that\n"
+    )
