@@ -7,6 +7,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 from marshmallow import ValidationError, validate
@@ -30,6 +31,13 @@ _PORT = validate.Regexp(
 )
 #: What environs says of each one that is missing.
 UNSET = "Environment variable not set."
+_ORIGIN = validate.Regexp(
+    r"[a-z][a-z0-9+.-]*://([a-z0-9._-]{1,253}|\[[0-9a-f:.]+\])(:[0-9]{1,5})?\Z",
+    error="must be origins as browsers send them, by commas, such as https://app.example.com or http://localhost:5173: "
+    "in small letters, without a path or a slash at the end; or * alone, for all",
+)
+#: Browsers leave out the port that goes without saying.
+_UNSAID_PORTS = {"http": 80, "https": 443}
 _LOWEST_PORT = 1024  #: below it are the machine's own services
 #: The schedule of Standard Webhooks 1.0, in seconds.
 SCHEDULE = (0, 5, 5 * 60, 30 * 60, 2 * 3600, 5 * 3600, 10 * 3600, 14 * 3600, 20 * 3600, 24 * 3600)
@@ -48,6 +56,21 @@ def buckets(given: list[str]) -> None:
             hosts.of_url(item)
         except ValueError as error:
             raise ValidationError("must have ports up to 65535") from error
+
+
+def origins(given: list[str]) -> None:
+    for item in given if given != ["*"] else ():
+        _ORIGIN(item)
+        scheme, port = item.partition("://")[0], re.search(r":([0-9]+)$", item)
+        if port and (int(port[1]) > 65_535 or int(port[1]) == _UNSAID_PORTS.get(scheme)):
+            raise ValidationError(
+                f"must have ports up to 65535, but not the scheme's own, which browsers leave out: {item}"
+            )
+
+
+def path(given: str | None) -> Path | None:
+    """An empty one is unset, as compose passes on what is not there."""
+    return Path(given).resolve() if given else None
 
 
 def delays(given: list[float]) -> None:

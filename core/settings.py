@@ -57,6 +57,7 @@ class ProxySettings:
     max_connections: int  #: requests of one key that are open at once
     tls_certificate: Path | None
     tls_key: Path | None
+    cors_origins: tuple[str, ...]  #: whose pages may read what we answer; `*` alone: everybody's
 
 
 @dataclass(frozen=True)
@@ -233,8 +234,9 @@ def _read(env: environs.Env) -> dict[str, Any]:
             "onnx_threads": env.int("ONNX_THREADS", 0, validate=validate.Range(0, 256)),
             "max_body_bytes": env.int("MAX_BODY_BYTES", 4 * 2**20, validate=validate.Range(1024)),
             "max_connections": env.int("MAX_CONNECTIONS", 256, validate=validate.Range(8, 4096)),
-            "tls_certificate": _path(env.str("TLS_CERTIFICATE", "")),
-            "tls_key": _path(env.str("TLS_KEY", "")),
+            "tls_certificate": rules.path(env.str("TLS_CERTIFICATE", "")),
+            "tls_key": rules.path(env.str("TLS_KEY", "")),
+            "cors_origins": _listed(env.list("CORS_ORIGINS", [], subcast=str.strip, validate=rules.origins)),
             "max_batch_items": env.int("MAX_BATCH_ITEMS", 1000, validate=validate.Range(1)),
             "max_upload_bytes": env.int("MAX_UPLOAD_BYTES", 2**30, validate=validate.Range(1)),
             "max_unpacked_bytes": env.int("MAX_UNPACKED_BYTES", 8 * 2**30, validate=validate.Range(1)),
@@ -272,11 +274,6 @@ def _read_webhooks(env: environs.Env) -> dict[str, Any]:
         "webhook_disable_s": env.int("WEBHOOK_DISABLE_S", 5 * 86_400, validate=validate.Range(1)),
         "webhook_senders": env.int("WEBHOOK_SENDERS", 64, validate=validate.Range(1, 512)),
     }
-
-
-def _path(given: str | None) -> Path | None:
-    """An empty one is unset, as compose passes on what is not there."""
-    return Path(given).resolve() if given else None
 
 
 def _listed(found: list[Any] | None) -> tuple[Any, ...]:

@@ -35,8 +35,25 @@ ERRORS = (
     (429, "TOO_MANY_REQUESTS", "More than {per_key} requests of this key are open at once", True),
     (503, "UNAVAILABLE", "The service cannot answer at the moment; try again", True),
 )
+#: What pages of other origins may send and read, beside what every page may. The star stands for what tracing and error
+#: reports add; it does not stand for Authorization.
+ALLOWED = (
+    "Authorization, Content-Type, Idempotency-Key, If-None-Match, Last-Event-ID, Prefer, X-API-Key, X-Model-Version, "
+    "X-Request-ID, *"
+)
+EXPOSED = (
+    "ETag, Idempotent-Replayed, Location, Preference-Applied, Retry-After, WWW-Authenticate, X-Model-Route, "
+    "X-Model-Version, X-Request-ID"
+)
 #: Whatever nginx has to say of an API that does not answer is a 503.
 AS_503 = "500 502 504"
+
+
+_CORS = {
+    "Access-Control-Allow-Origin": "$cors",
+    "Access-Control-Expose-Headers": "$cors_exposed",
+    "Vary": "$cors_vary",
+}
 
 
 class _Template(string.Template):
@@ -116,8 +133,22 @@ def configuration(doors: Doors, settings: ProxySettings) -> str:
         per_network=settings.max_connections * KEYS_PER_NETWORK,
         resolver=f"    resolver {doors.resolver} valid=5s;" if doors.resolver else "",
         store=_STORE.substitute(facts) if doors.store_listen else "",
+        origins=_origins(settings.cors_origins),
+        allowed=ALLOWED,
+        exposed=EXPOSED,
+        vary="Origin" if settings.cors_origins not in ((), ("*",)) else "",
         errors=_errors(max_body_bytes=settings.max_body_bytes, per_key=settings.max_connections),
     )
+
+
+def _origins(listed: tuple[str, ...]) -> str:
+    """The lines of a map from an origin to what it is told: itself, a star, or nothing."""
+    told = (
+        {'""': '""', "default": '"*"'}
+        if listed == ("*",)
+        else {"default": '""', **{f'"{x}"': f'"{x}"' for x in listed}}
+    )
+    return "\n".join(f"        {origin} {answer};" for origin, answer in told.items())
 
 
 def _errors(**facts: int) -> str:
@@ -126,7 +157,7 @@ def _errors(**facts: int) -> str:
     for status, code, message, again in ERRORS:
         content = {"code": code, "message": message.format_map(facts), "details": {}}
         body = {"error": {**content, "request_id": "$request_id", "timestamp": "$time_iso8601"}}
-        headers = {"X-Request-ID": "$request_id", **SAFE_HEADERS}
+        headers = {"X-Request-ID": "$request_id", **SAFE_HEADERS, **_CORS}
         if again:
             headers["Retry-After"] = "2"
         if status == 401:

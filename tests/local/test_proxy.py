@@ -23,7 +23,9 @@ from local.child import Child
 from local.state import free_port
 from tests.conftest import until
 
-LIMITS = ProxySettings(max_body_bytes=100_000, max_wait_s=0, max_connections=8, tls_certificate=None, tls_key=None)
+LIMITS = ProxySettings(
+    max_body_bytes=100_000, max_wait_s=0, max_connections=8, tls_certificate=None, tls_key=None, cors_origins=()
+)
 
 
 @dataclass
