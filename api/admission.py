@@ -17,6 +17,7 @@ KEYLESS = frozenset(
     {
         "root",
         "docs_asset",
+        "favicon",
         "api-docs.openapi_json",
         "api-docs.openapi_swagger_ui",
         "health.healthz",

@@ -39,16 +39,22 @@ STATUS: dict[type[errors.CoatcheckError], int] = {
     errors.ModelUnavailable: 503,
     errors.InputUnavailable: 503,
     errors.Unavailable: 503,
+    errors.JobFailed: 500,
+    errors.SecretLost: 500,
     errors.CoatcheckError: 500,
 }
+_ROOT = errors.CoatcheckError
 RETRY_AFTER_S = 2  #: on what may go well the next time
-#: What werkzeug raises, in our words.
+#: What werkzeug raises, in our words; some of it the proxy says before us.
 CODES = {
     400: "MALFORMED_REQUEST",
     404: "NOT_FOUND",
     405: "METHOD_NOT_ALLOWED",
+    408: "REQUEST_TIMEOUT",
     413: "PAYLOAD_TOO_LARGE",
+    414: "URI_TOO_LONG",
     415: "UNSUPPORTED_MEDIA_TYPE",
+    416: "REQUESTED_RANGE_NOT_SATISFIABLE",
 }
 
 
@@ -62,7 +68,18 @@ def register(app: flask.Flask) -> None:
 
 
 def status(error: errors.CoatcheckError) -> int:
-    return next(STATUS[cls] for cls in type(error).__mro__ if cls in STATUS)
+    return STATUS[_entry(type(error))]
+
+
+def _entry(kind: type[errors.CoatcheckError]) -> type[errors.CoatcheckError]:
+    return next(cls for cls in kind.__mro__ if cls in STATUS)
+
+
+def codes(of: int) -> list[str]:
+    """The codes that come with a status, beginning with the most general one."""
+    found = [kind.code for kind in errors.tree() if STATUS[entry := _entry(kind)] == of and entry is not _ROOT]
+    own = [CODES[of]] if of in CODES else []
+    return list(dict.fromkeys([*([_ROOT.code] if STATUS[_ROOT] == of else []), *found, *own]))
 
 
 def body(error: errors.CoatcheckError, *, most: int = errors.MAX_FAULTS) -> dict[str, Any]:

@@ -76,8 +76,8 @@ def explain(resolved: Resolved, *asked: str | None) -> str:
     if level == BEST and offered:
         return offered[-1]
     if level and level not in offered:
-        offers = ", ".join(offered) or "none"
-        issue = f"'{level}' is not offered by {resolved.model} {resolved.version}; it offers: {offers}"
+        said, offers = "true" if level == BEST else level, ", ".join(offered) or "none"
+        issue = f"'{said}' is not offered by {resolved.model} {resolved.version}; it offers: {offers}"
         raise errors.InvalidInput.field("options.explain", issue)
     return level
 

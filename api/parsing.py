@@ -97,6 +97,7 @@ def _flatten(messages: Any, path: str = "", *, root: str) -> list[dict[str, Any]
     return [{"field": path or root, "issue": _WORDS.get(str(item), str(item))} for item in messages]
 
 
+_MOMENT = "must be a date and time with a zone, such as 2026-01-31T12:00:00Z"
 _WORDS = {
     "Unknown field.": "is not a known field",
     "Missing data for required field.": "is required",
@@ -109,7 +110,8 @@ _WORDS = {
     "Not a valid number.": "must be a number",
     "Not a valid list.": "must be a list",
     "Shorter than minimum length 1.": "must not be empty",
-    "Not a valid aware datetime.": "must be a date and time with a zone, such as 2026-01-31T12:00:00Z",
+    "Not a valid aware datetime.": _MOMENT,
+    "Not a valid datetime.": _MOMENT,
 }
 
 

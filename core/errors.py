@@ -48,7 +48,7 @@ HTTP status codes are decided in `api.errors` alone.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 #: So much is told of the name of a field that is at fault, of any other text about it, and of what went wrong at all:
@@ -77,6 +77,14 @@ class CoatcheckError(Exception):
     @property
     def message(self) -> str:
         return str(self.args[0])
+
+
+def tree() -> Iterator[type[CoatcheckError]]:
+    """Every kind of error, each before what is derived from it."""
+    waiting: list[type[CoatcheckError]] = [CoatcheckError]
+    while waiting:
+        yield (kind := waiting.pop(0))
+        waiting += kind.__subclasses__()
 
 
 class InvalidInput(CoatcheckError, code="INVALID_INPUT"):

@@ -26,6 +26,13 @@ class Status(enum.StrEnum):
 TERMINAL = frozenset({Status.COMPLETED, Status.FAILED, Status.CANCELED, Status.EXPIRED})
 
 
+class Ended(enum.StrEnum):
+    """Codes of a job's error that the database itself writes."""
+
+    EXPIRED = "EXPIRED"  #: not done by expires_at
+    WORKER_LOST = "WORKER_LOST"  #: so many workers died of it, or its last attempt's did
+
+
 class Kind(enum.StrEnum):
     PREDICT = "predict"  #: one or several inputs, carried in the row
     FILE = "file"  #: one file, which is the input

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import binascii
 import datetime as dt
-import itertools
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,12 +15,12 @@ from sqlalchemy import text
 
 from access.tiers import Tier
 from core import errors, ids
+from jobs import content_types
 from storage.objects import Store
 
 #: What a file of rows may be, and how they are written, where its type says how.
 ROWS: Mapping[str, str | None] = {
     "application/x-ndjson": "jsonl",
-    "application/jsonl": "jsonl",
     "text/csv": "csv",
     "application/gzip": None,
 }
@@ -29,10 +28,9 @@ ROWS: Mapping[str, str | None] = {
 ENDINGS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv"}
 #: What a file may be that a model takes whole, by the model's kind.
 WHOLE: Mapping[str, tuple[str, ...]] = {
-    "audio": ("audio/wav", "audio/x-wav", "audio/flac"),
+    "audio": ("audio/wav", "audio/flac"),
     "document": ("application/pdf", "image/png", "image/jpeg", "image/tiff"),
 }
-TYPES = (*ROWS, *itertools.chain(*WHOLE.values()))
 #: How long a file may be used after its address expired; what a job uses is kept until the job cannot need it any more.
 UNUSED_S = 86_400
 LIMIT = 100
@@ -137,8 +135,9 @@ def use(engine: sqlalchemy.Engine, store: Store, tenant_id: uuid.UUID, upload_id
     head = store.head(key(upload_id))
     if head is None:
         raise errors.InvalidInput.field("upload_id", "has no file yet; send it to the upload's url first")
-    rows = ROWS.get(row.content_type) or by_name(row.filename or "")
-    return File(key(upload_id), head.etag, head.size, row.sha256, row.content_type, rows)
+    kind = content_types.canonical(row.content_type) or row.content_type
+    rows = ROWS.get(kind) or by_name(row.filename or "")
+    return File(key(upload_id), head.etag, head.size, row.sha256, kind, rows)
 
 
 def purge(engine: sqlalchemy.Engine, store: Store) -> int:

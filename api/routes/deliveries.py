@@ -6,7 +6,7 @@ from typing import Any
 
 import flask
 
-from api import docs, requests, resources
+from api import contract, examples, requests, resources
 from api.parsing import Blueprint
 from api.schemas import requests as into
 from api.schemas import webhooks as schemas
@@ -15,16 +15,19 @@ from webhooks import deliveries, endpoints
 from webhooks.deliveries import Delivery
 from webhooks.endpoints import Endpoint
 
-blueprint = Blueprint("deliveries", __name__, url_prefix="/api/v1/webhooks", description="What was called, and again")
+blueprint = Blueprint("deliveries", __name__, url_prefix="/api/v1/webhooks")
 
 BAD = (401, 403, 422, 429, 500, 503)
 
 
 @blueprint.route("/deliveries", methods=["GET"])
 @blueprint.arguments(schemas.AllDeliveriesQuery(), location="query")
-@docs.answers(blueprint, {200: schemas.Deliveries}, 404, *BAD)
+@contract.operation(blueprint, "listDeliveries", {200: schemas.Deliveries}, 404, *BAD)
 def list_all(query: dict[str, Any]) -> flask.Response:
-    """The caller's deliveries, newest first, also those to a job's own `webhook_url` and to deleted endpoints."""
+    """List all deliveries, newest first.
+
+    Also those to a job's own `webhook_url` and to deleted endpoints.
+    """
     if "job_id" in query:
         query["job_id"] = ids.parse_job_id(query["job_id"])
     return _page(query)
@@ -32,17 +35,23 @@ def list_all(query: dict[str, Any]) -> flask.Response:
 
 @blueprint.route("/<endpoint:endpoint_id>/deliveries", methods=["GET"])
 @blueprint.arguments(schemas.DeliveriesQuery(), location="query")
-@docs.answers(blueprint, {200: schemas.Deliveries}, 404, *BAD)
+@contract.operation(blueprint, "listWebhookDeliveries", {200: schemas.Deliveries}, 404, *BAD)
 def list_of_endpoint(query: dict[str, Any], endpoint_id: str) -> flask.Response:
-    """An endpoint's deliveries, newest first."""
+    """List an endpoint's deliveries.
+
+    Newest first, also those that failed while it was off.
+    """
     return _page({**query, "endpoint_id": find_endpoint(endpoint_id).id})
 
 
 @blueprint.route("/deliveries/<delivery_id>", methods=["GET"])
 @blueprint.arguments(into.Nothing(), location="query", as_kwargs=True)
-@docs.answers(blueprint, {200: schemas.DeliveryInFull}, 404, *BAD)
+@contract.operation(blueprint, "getDelivery", {200: schemas.DeliveryInFull}, 404, *BAD)
 def show(delivery_id: str) -> flask.Response:
-    """One delivery, with the text that is sent and every attempt."""
+    """See a delivery.
+
+    With the text that is sent, and every attempt.
+    """
     found = _find(delivery_id)
     calls = deliveries.attempts(resources.here().engine, found)
     return flask.jsonify({**_shown(found), "body": found.body, "attempts": [vars(item) for item in calls]})
@@ -50,21 +59,27 @@ def show(delivery_id: str) -> flask.Response:
 
 @blueprint.route("/deliveries/<delivery_id>/redeliver", methods=["POST"])
 @blueprint.arguments(into.Nothing(), location="query", as_kwargs=True)
-@docs.answers(blueprint, {202: schemas.Delivery}, 404, 409, *BAD)
+@contract.operation(blueprint, "redeliver", {202: schemas.Delivery}, 404, 409, *BAD)
 def redeliver(delivery_id: str) -> flask.Response:
-    """Send one again, from the start of the schedule, under the same `webhook-id`."""
+    """Send a delivery again.
+
+    From the start of the schedule, under the same `webhook-id`.
+    """
     requests.nothing_in_body()
     found = _find(delivery_id)
     return accepted(deliveries.redeliver(resources.here().engine, requests.caller().tenant_id, found))
 
 
 @blueprint.route("/<endpoint:endpoint_id>/redeliver", methods=["POST"])
-@blueprint.arguments(schemas.Window())
+@blueprint.arguments(schemas.Window(), examples=examples.WINDOW)
 @blueprint.arguments(into.Nothing(), location="query", as_kwargs=True)
-@docs.answers(blueprint, {202: schemas.Redelivered}, 400, 404, 409, 413, 415, *BAD)
+@contract.operation(blueprint, "redeliverWebhook", {202: schemas.Redelivered}, 400, 404, 409, 413, 415, *BAD)
 def redeliver_since(body: dict[str, Any], endpoint_id: str) -> flask.Response:
-    """Send an endpoint again what it missed in a window of time, the oldest first; with a `next_after`, there is more:
-    ask once more with it as `after`."""
+    """Send an endpoint again what it missed.
+
+    What failed in a window of time, the oldest first; with a `next_after`, there is more: ask once more with it as
+    `after`.
+    """
     here = resources.here()
     count, after = deliveries.redeliver_since(
         here.engine,

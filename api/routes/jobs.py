@@ -8,10 +8,10 @@ from typing import Any
 
 import flask
 
-from api import answers, docs, files, intake, once, requests, resources, stream
+from api import answers, contract, examples, files, intake, once, requests, resources, stream
 from api.parsing import Blueprint
 from api.resources import Resources
-from api.schemas import answers as out
+from api.schemas import jobs as out
 from api.schemas import requests as into
 from core import broker, errors, ids
 from jobs import idempotency, queries, queue, source
@@ -20,21 +20,29 @@ from jobs.job import Job, Kind, Status
 from webhooks import secrets
 from webhooks.signing import Signing
 
-blueprint = Blueprint("jobs", __name__, url_prefix="/api/v1/jobs", description="Take a ticket")
+blueprint = Blueprint("jobs", __name__, url_prefix="/api/v1/jobs")
 
 BAD = (401, 403, 422, 429, 500, 503)
-TICKET = {"Location": "The job", "Retry-After": "Seconds", "Idempotent-Replayed": "true for a stored answer"}
+TICKET = {"Location": "The job", "Retry-After": "Seconds", **contract.REPLAYED}
+STREAM = {
+    "description": "Each event with its `id`, its name (a status, `progress` or `cancel_requested`) and JSON `data`",
+    "content": {"text/event-stream": {}},
+}
+SEEN = {"ETag": "Changes with the job", "Retry-After": "Seconds until it is worth asking again"}
 #: The longest that a client is told to wait before it asks again.
 MAX_RETRY_AFTER_S = 30
 
 
 @blueprint.route("", methods=["POST"])
-@blueprint.arguments(into.NewJob())
+@blueprint.arguments(into.NewJob(), examples=examples.NEW_JOB)
 @blueprint.arguments(into.Nothing(), location="query", as_kwargs=True)
-@docs.headers(Idempotency_Key=docs.ONCE, X_Model_Version=docs.PIN)
-@docs.answers(blueprint, {202: out.Ticket}, 400, 404, 409, 413, 415, *BAD, headers=TICKET)
+@contract.headers(Idempotency_Key=contract.ONCE, X_Model_Version=contract.PIN)
+@contract.operation(blueprint, "createJob", {202: out.Ticket}, 400, 404, 409, 413, 415, *BAD, headers=TICKET)
 def submit(body: dict[str, Any]) -> flask.Response:
-    """Hand in a job; it is committed before this answers."""
+    """Hand in a job.
+
+    It is committed before this answers: it will end, whatever happens in between.
+    """
     here = resources.here()
     key = once.key("jobs", body)
     if key and (found := idempotency.find(here.engine, key)) and found.reply:
@@ -66,9 +74,12 @@ def _prepare_webhook(here: Resources, body: dict[str, Any]) -> None:
 
 @blueprint.route("", methods=["GET"])
 @blueprint.arguments(into.JobsQuery(), location="query")
-@docs.answers(blueprint, {200: out.Jobs}, *BAD)
+@contract.operation(blueprint, "listJobs", {200: out.Jobs}, *BAD)
 def list_jobs(query: dict[str, Any]) -> flask.Response:
-    """The caller's jobs, newest first; results are at each job's own address."""
+    """List your jobs, newest first.
+
+    Results are at each job's own address. A moment is written as in every answer, such as 2026-01-31T12:00:00Z.
+    """
     limit, cursor = query.pop("limit"), query.pop("cursor", None)
     page = queries.page(
         resources.here().engine, requests.caller().tenant_id, queries.Filters(**query), limit=limit, cursor=cursor
@@ -78,11 +89,15 @@ def list_jobs(query: dict[str, Any]) -> flask.Response:
 
 @blueprint.route("/<job_id>", methods=["GET"])
 @blueprint.arguments(into.Wait(), location="query", as_kwargs=True)
-@docs.headers(If_None_Match="The ETag that was seen last")
-@docs.answers(blueprint, {200: out.Job}, 404, *BAD, headers={"ETag": "Changes with the job", "Retry-After": "Seconds"})
-@blueprint.doc(responses={"304": {"description": "Not changed since the ETag in If-None-Match"}})
+@contract.headers(If_None_Match="The ETag that was seen last")
+@contract.operation(
+    blueprint, "getJob", {200: out.Job, 304: "Not changed since the ETag in If-None-Match"}, 404, *BAD, headers=SEEN
+)
 def show(job_id: str, wait: float) -> flask.Response:
-    """One job; `?wait=20` answers as soon as it ends, or after 20 seconds."""
+    """See a job, or wait for its end.
+
+    `?wait=20` answers as soon as it ends, or after 20 seconds.
+    """
     here = resources.here()
     if wait > here.settings.max_wait_s:
         raise errors.InvalidInput.field("wait", f"must be at most {here.settings.max_wait_s:g} seconds", received=wait)
@@ -91,10 +106,19 @@ def show(job_id: str, wait: float) -> flask.Response:
 
 @blueprint.route("/<job_id>/result", methods=["GET"])
 @blueprint.arguments(into.Nothing(), location="query", as_kwargs=True)
-@docs.answers(blueprint, {200: {"type": "object"}}, 404, 409, *BAD)
-@blueprint.doc(responses={"303": {"description": "The output of a file, at the address in Location"}})
+@contract.operation(
+    blueprint,
+    "getJobResult",
+    {200: contract.RESULT, 303: "Of a file: it is at the address in Location"},
+    404,
+    409,
+    *BAD,
+)
 def result(job_id: str) -> flask.Response:
-    """A completed job's result, and nothing else."""
+    """See a completed job's result, and nothing else.
+
+    409 until there is one.
+    """
     found = _find(job_id)
     if found.status is not Status.COMPLETED:
         raise errors.JobStateConflict(
@@ -107,9 +131,12 @@ def result(job_id: str) -> flask.Response:
 
 @blueprint.route("/<job_id>/parts", methods=["GET"])
 @blueprint.arguments(into.PartsQuery(), location="query")
-@docs.answers(blueprint, {200: out.Parts}, 404, *BAD)
+@contract.operation(blueprint, "listJobParts", {200: out.Parts}, 404, *BAD)
 def parts(query: dict[str, Any], job_id: str) -> flask.Response:
-    """What is done of a file, in order, also while the rest still runs, and when it was canceled."""
+    """See what is done of a file.
+
+    In order, also while the rest still runs, and when it was canceled.
+    """
     found, limit = _find(job_id), query["limit"]
     done = progress.parts(resources.here().engine, found.id, after=query.get("after", -1), limit=limit)
     more = done[-1].inputs["part"] if len(done) == limit else None
@@ -118,24 +145,25 @@ def parts(query: dict[str, Any], job_id: str) -> flask.Response:
 
 @blueprint.route("/<job_id>/events", methods=["GET"])
 @blueprint.arguments(into.Nothing(), location="query", as_kwargs=True)
-@docs.headers(Last_Event_ID="The last event that was seen; what came after it follows")
-@docs.answers(blueprint, {}, 404, *BAD)
-@blueprint.doc(
-    responses={
-        "200": {"description": "Server-Sent Events", "content": {"text/event-stream": {"schema": {"type": "string"}}}}
-    },
-)
+@contract.headers(Last_Event_ID="The last event that was seen; what came after it follows")
+@contract.operation(blueprint, "streamJobEvents", {}, 404, *BAD)
+@blueprint.doc(responses={"200": STREAM})
 def events(job_id: str) -> flask.Response:
-    """What happens to a job, as Server-Sent Events; the terminal status is always the last."""
+    """Follow what happens to a job, as Server-Sent Events.
+
+    The terminal status is always the last one.
+    """
     return stream.respond(resources.here(), _find(job_id))
 
 
 @blueprint.route("/<job_id>/cancel", methods=["POST"])
 @blueprint.arguments(into.Nothing(), location="query", as_kwargs=True)
-@docs.answers(blueprint, {200: out.Job}, 404, 409, *BAD)
+@contract.operation(blueprint, "cancelJob", {200: out.Job}, 404, 409, *BAD)
 def cancel(job_id: str) -> flask.Response:
-    """Take a job back: at once while it is pending, at the worker's next heartbeat while it is processing. Safe to
-    repeat."""
+    """Take a job back.
+
+    At once while it is pending, at the worker's next heartbeat while it is processing. Safe to repeat.
+    """
     here = resources.here()
     requests.nothing_in_body()
     canceled = queries.cancel(here.engine, requests.caller().tenant_id, ids.parse_job_id(job_id))
@@ -145,11 +173,14 @@ def cancel(job_id: str) -> flask.Response:
 
 @blueprint.route("/<job_id>/retry", methods=["POST"])
 @blueprint.arguments(into.RetryQuery(), location="query")
-@docs.headers(Idempotency_Key=docs.ONCE)
-@docs.answers(blueprint, {202: out.Ticket}, 404, 409, *BAD, headers=TICKET)
+@contract.headers(Idempotency_Key=contract.ONCE)
+@contract.operation(blueprint, "retryJob", {202: out.Ticket}, 404, 409, *BAD, headers=TICKET)
 def retry(query: dict[str, Any], job_id: str) -> flask.Response:
-    """Hand in an ended job once more: a new job, with the same inputs and model version, linked to the old one; of a
-    file all rows, or only those that failed."""
+    """Hand in an ended job once more.
+
+    It becomes a new job, with the same inputs and model version, linked to the old one; of a file all rows, or only
+    those that failed.
+    """
     requests.nothing_in_body()
     here, old, caller = resources.here(), _find(job_id), requests.caller()
     new_id = ids.uuid7(here.clock.now_s())

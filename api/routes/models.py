@@ -7,7 +7,7 @@ from typing import Any
 
 import flask
 
-from api import answers, docs, resources
+from api import answers, contract, resources
 from api.parsing import Blueprint
 from api.schemas import answers as out
 from api.schemas import requests as into
@@ -15,25 +15,31 @@ from core import errors
 from inference import schema
 from registry.catalog import Version
 
-blueprint = Blueprint("models", __name__, url_prefix="/api/v1/models", description="What there is")
+blueprint = Blueprint("models", __name__, url_prefix="/api/v1/models")
 
 BAD = (401, 403, 422, 429, 500, 503)
 
 
 @blueprint.route("", methods=["GET"])
 @blueprint.arguments(into.Nothing(), location="query", as_kwargs=True)
-@docs.answers(blueprint, {200: out.Models}, *BAD)
+@contract.operation(blueprint, "listModels", {200: out.Models}, *BAD)
 def list_models() -> flask.Response:
-    """Every model, with its stable version."""
+    """List all models.
+
+    With their versions, and which of them is stable.
+    """
     grouped = groupby(resources.here().catalog.versions(), key=lambda item: item.model)
     return flask.jsonify({"models": [_model(list(items)) for _, items in grouped]})
 
 
 @blueprint.route("/<name>", methods=["GET"])
 @blueprint.arguments(into.Nothing(), location="query", as_kwargs=True)
-@docs.answers(blueprint, {200: out.Model}, 404, *BAD)
+@contract.operation(blueprint, "getModel", {200: out.Model}, 404, *BAD)
 def show_model(name: str) -> flask.Response:
-    """One model."""
+    """See a model and its versions.
+
+    What it takes is the `input_schema` of a version: follow `links.stable_version`.
+    """
     found = [item for item in resources.here().catalog.versions() if item.model == name]
     if not found:
         raise errors.ModelNotFound
@@ -42,9 +48,12 @@ def show_model(name: str) -> flask.Response:
 
 @blueprint.route("/<name>/versions/<version>", methods=["GET"])
 @blueprint.arguments(into.Nothing(), location="query", as_kwargs=True)
-@docs.answers(blueprint, {200: out.Version}, 404, *BAD)
+@contract.operation(blueprint, "getModelVersion", {200: out.Version}, 404, *BAD)
 def show_version(name: str, version: str) -> flask.Response:
-    """One version, with the JSON Schema of its inputs."""
+    """See a version of a model.
+
+    `input_schema` is the JSON Schema of what it takes.
+    """
     here = resources.here()
     resolved = here.catalog.resolve(name, version)
     found = next(item for item in here.catalog.versions() if item.digest == resolved.digest)
@@ -53,9 +62,11 @@ def show_version(name: str, version: str) -> flask.Response:
 
 def _model(versions: list[Version]) -> dict[str, Any]:
     stable = next(item for item in versions if item.stable)
+    path = f"{blueprint.url_prefix}/{stable.model}"
     return {
         "name": stable.model,
         "stable_version": stable.version,
         "summary": stable.manifest.summary,
         "versions": [item.version for item in versions],
+        "links": {"self": path, "stable_version": f"{path}/versions/{stable.version}"},
     }

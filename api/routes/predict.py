@@ -8,10 +8,11 @@ from typing import Any
 import flask
 from prometheus_client import Counter, Histogram
 
-from api import answers, docs, errors, intake, once, prefer, resources
+from api import answers, contract, errors, examples, intake, once, prefer, resources
 from api.parsing import Blueprint
 from api.resources import Resources
 from api.schemas import answers as out
+from api.schemas import jobs as later
 from api.schemas import requests as into
 from core import errors as ours
 from core import ids, metrics
@@ -19,19 +20,27 @@ from jobs import idempotency, run, submit
 from jobs.job import Job, Status
 from registry.catalog import Resolved
 
-blueprint = Blueprint("predict", __name__, url_prefix="/api/v1/predict", description="Ask now")
+blueprint = Blueprint("predict", __name__, url_prefix="/api/v1/predict")
 
-SERVED = {"X-Model-Version": "The version that answered", "X-Model-Route": "Why it did: pinned or stable"}
+SERVED = {
+    "X-Model-Version": "The version that answered",
+    "X-Model-Route": "Why it did: `pinned` or `stable`",
+    "Preference-Applied": "What of `Prefer` was honoured",
+    **contract.REPLAYED,
+}
 BAD = (400, 401, 403, 404, 409, 413, 415, 422, 429, 500, 503)
 
 
 @blueprint.route("", methods=["POST"])
-@blueprint.arguments(into.Predict())
+@blueprint.arguments(into.Predict(), examples=examples.PREDICT)
 @blueprint.arguments(into.PredictQuery(), location="query", as_kwargs=True)
-@docs.headers(Idempotency_Key=docs.ONCE, X_Model_Version=docs.PIN, Prefer=docs.PREFER)
-@docs.answers(blueprint, {200: out.Prediction, 202: out.Ticket}, *BAD, headers=SERVED)
+@contract.headers(Idempotency_Key=contract.ONCE, X_Model_Version=contract.PIN, Prefer=contract.PREFER)
+@contract.operation(blueprint, "predict", {200: out.Prediction, 202: later.Ticket}, *BAD, headers=SERVED)
 def predict(body: dict[str, Any], explain: str | None = None) -> flask.Response:
-    """Predict one input."""
+    """Predict one input, now.
+
+    A model that is not inline is asked through a job, and waited for as long as `Prefer` says; then there is a ticket.
+    """
     here = resources.here()
     key = once.key("predict", {"body": body, "explain": explain})
     resolved = intake.takes_rows(intake.resolve(here, body))
@@ -71,12 +80,15 @@ def _through_a_job(
 
 
 @blueprint.route("/batch", methods=["POST"])
-@blueprint.arguments(into.Batch())
+@blueprint.arguments(into.Batch(), examples=examples.BATCH)
 @blueprint.arguments(into.Nothing(), location="query", as_kwargs=True)
-@docs.headers(Idempotency_Key=docs.ONCE, X_Model_Version=docs.PIN, Prefer=docs.PREFER)
-@docs.answers(blueprint, {200: out.Predictions, 202: out.Ticket}, *BAD, headers=SERVED)
+@contract.headers(Idempotency_Key=contract.ONCE, X_Model_Version=contract.PIN, Prefer=contract.PREFER)
+@contract.operation(blueprint, "predictBatch", {200: out.Predictions, 202: later.Ticket}, *BAD, headers=SERVED)
 def predict_batch(body: dict[str, Any]) -> flask.Response:
-    """Predict several inputs; with `return_errors: individual` a bad one spoils only itself."""
+    """Predict several inputs, now.
+
+    With `return_errors: individual` a bad one spoils only its own answer.
+    """
     here = resources.here()
     key = once.key("predict/batch", body)
     resolved = intake.takes_rows(intake.resolve(here, body))

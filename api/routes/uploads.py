@@ -7,26 +7,28 @@ from typing import Any
 
 import flask
 
-from api import docs, files, once, requests, resources
+from api import contract, examples, files, once, requests, resources
 from api.parsing import Blueprint
 from api.schemas import answers as out
 from api.schemas import requests as into
 from core import errors, ids
 from jobs import uploads
 
-blueprint = Blueprint("uploads", __name__, url_prefix="/api/v1/uploads", description="Hand in a file")
+blueprint = Blueprint("uploads", __name__, url_prefix="/api/v1/uploads")
 
 BAD = (401, 403, 422, 429, 500, 503)
 
 
 @blueprint.route("", methods=["POST"])
-@blueprint.arguments(into.NewUpload())
+@blueprint.arguments(into.NewUpload(), examples=examples.NEW_UPLOAD)
 @blueprint.arguments(into.Nothing(), location="query", as_kwargs=True)
-@docs.headers(Idempotency_Key=docs.ONCE)
-@docs.answers(blueprint, {201: out.Upload}, 400, 409, 413, 415, 429, *BAD, headers=docs.REPLAYED)
+@contract.headers(Idempotency_Key=contract.ONCE)
+@contract.operation(blueprint, "createUpload", {201: out.Upload}, 400, 409, 413, 415, *BAD, headers=contract.REPLAYED)
 def create(body: dict[str, Any]) -> flask.Response:
-    """A place for one file: POST `fields` and then the file, as `file`, to `url` (multipart/form-data) before
-    `expires_at`."""
+    """Ask for a place for one file.
+
+    POST `fields` and then the file, as `file`, to `url` (multipart/form-data) before `expires_at`.
+    """
     here = resources.here()
     limit = min(here.settings.max_upload_bytes, requests.caller().tier.max_upload_bytes)
     if body["size"] > limit:
@@ -60,7 +62,13 @@ def _create(body: dict[str, Any]) -> flask.Response:
         sha256=body.get("sha256"),
         expires_s=here.settings.upload_s,
     )
-    answer = {"upload_id": ids.upload_id(upload_id), "expires_at": expires_at, "request_id": flask.g.request_id}
-    response = flask.jsonify(answer)
+    response = flask.jsonify(
+        {
+            "upload_id": ids.upload_id(upload_id),
+            "content_type": body["content_type"],
+            "expires_at": expires_at,
+            "request_id": flask.g.request_id,
+        }
+    )
     response.status_code = 201
     return response

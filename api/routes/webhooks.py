@@ -8,7 +8,7 @@ from typing import Any
 
 import flask
 
-from api import docs, once, requests, resources
+from api import contract, examples, once, requests, resources
 from api.parsing import Blueprint
 from api.resources import Resources
 from api.routes.deliveries import accepted, find_endpoint
@@ -19,8 +19,8 @@ from webhooks import deliveries, endpoints, secrets
 from webhooks.endpoints import Endpoint
 from webhooks.signing import PUBLIC, Key, Signing
 
-blueprint = Blueprint("webhooks", __name__, url_prefix="/api/v1/webhooks", description="Be called")
-public = Blueprint("webhook_keys", __name__, url_prefix="/api/v1/webhooks", description="For receivers")
+blueprint = Blueprint("webhooks", __name__, url_prefix="/api/v1/webhooks")
+public = Blueprint("webhook_keys", __name__, url_prefix="/api/v1/webhooks")
 
 BAD = (401, 403, 422, 429, 500, 503)
 #: Stands for the tenant's jobs with a `webhook_url` of their own.
@@ -28,12 +28,17 @@ JOBS = "jobs"
 
 
 @blueprint.route("", methods=["POST"])
-@blueprint.arguments(schemas.NewEndpoint())
+@blueprint.arguments(schemas.NewEndpoint(), examples=examples.NEW_ENDPOINT)
 @blueprint.arguments(into.Nothing(), location="query", as_kwargs=True)
-@docs.headers(Idempotency_Key=docs.ONCE)
-@docs.answers(blueprint, {201: schemas.CreatedEndpoint}, 400, 409, 413, 415, *BAD, headers=docs.REPLAYED)
+@contract.headers(Idempotency_Key=contract.ONCE)
+@contract.operation(
+    blueprint, "createWebhook", {201: schemas.CreatedEndpoint}, 400, 409, 413, 415, *BAD, headers=contract.REPLAYED
+)
 def create(body: dict[str, Any]) -> flask.Response:
-    """A new endpoint, and what its calls are signed with."""
+    """Register an endpoint.
+
+    The answer has what its calls are signed with.
+    """
     here = resources.here()
     here.receivers.parse(body["url"])
     response = once.computed(here, once.key("webhooks", body), lambda: _create(here, body))
@@ -55,28 +60,36 @@ def _create(here: Resources, body: dict[str, Any]) -> flask.Response:
 
 @blueprint.route("", methods=["GET"])
 @blueprint.arguments(into.Nothing(), location="query", as_kwargs=True)
-@docs.answers(blueprint, {200: schemas.Endpoints}, *BAD)
+@contract.operation(blueprint, "listWebhooks", {200: schemas.Endpoints}, *BAD)
 def list_endpoints() -> flask.Response:
-    """The caller's endpoints, oldest first."""
+    """List your endpoints.
+
+    Oldest first, without what their calls are signed with.
+    """
     found = endpoints.of_tenant(resources.here().engine, requests.caller().tenant_id)
     return flask.jsonify({"webhooks": [shown(item) for item in found]})
 
 
 @blueprint.route("/<endpoint:endpoint_id>", methods=["GET"])
 @blueprint.arguments(into.Nothing(), location="query", as_kwargs=True)
-@docs.answers(blueprint, {200: schemas.Endpoint}, 404, *BAD)
+@contract.operation(blueprint, "getWebhook", {200: schemas.Endpoint}, 404, *BAD)
 def show(endpoint_id: str) -> flask.Response:
-    """One endpoint."""
+    """See an endpoint.
+
+    Whether it is on, since when its calls fail, and what it is called for.
+    """
     return flask.jsonify(shown(find_endpoint(endpoint_id)))
 
 
 @blueprint.route("/<endpoint:endpoint_id>", methods=["PATCH"])
-@blueprint.arguments(schemas.ChangedEndpoint())
+@blueprint.arguments(schemas.ChangedEndpoint(), examples=examples.CHANGED_ENDPOINT)
 @blueprint.arguments(into.Nothing(), location="query", as_kwargs=True)
-@docs.answers(blueprint, {200: schemas.Endpoint}, 400, 404, 413, 415, *BAD)
+@contract.operation(blueprint, "updateWebhook", {200: schemas.Endpoint}, 400, 404, 413, 415, *BAD)
 def change(body: dict[str, Any], endpoint_id: str) -> flask.Response:
-    """Change an endpoint, or switch it on and off. While it is off, what happens is kept as failed, and can be
-    redelivered."""
+    """Change an endpoint, or switch it on and off.
+
+    While it is off, what happens is kept as failed, and can be redelivered.
+    """
     here = resources.here()
     if "url" in body:
         here.receivers.parse(body["url"])
@@ -86,10 +99,12 @@ def change(body: dict[str, Any], endpoint_id: str) -> flask.Response:
 
 @blueprint.route("/<endpoint:endpoint_id>", methods=["DELETE"])
 @blueprint.arguments(into.Nothing(), location="query", as_kwargs=True)
-@docs.answers(blueprint, {}, 404, *BAD)
-@blueprint.doc(responses={"204": {"description": "It is no more; its deliveries stay in the log"}})
+@contract.operation(blueprint, "deleteWebhook", {204: "It is no more; its deliveries stay in the log"}, 404, *BAD)
 def delete(endpoint_id: str) -> tuple[str, int]:
-    """Remove an endpoint."""
+    """Remove an endpoint.
+
+    What waits for it fails; its deliveries stay in the log.
+    """
     requests.nothing_in_body()
     endpoints.delete(resources.here().engine, requests.caller().tenant_id, ids.parse_endpoint_id(endpoint_id))
     return "", 204
@@ -97,9 +112,12 @@ def delete(endpoint_id: str) -> tuple[str, int]:
 
 @blueprint.route("/<endpoint:endpoint_id>/secret", methods=["GET"])
 @blueprint.arguments(into.Nothing(), location="query", as_kwargs=True)
-@docs.answers(blueprint, {200: schemas.Keys}, 404, *BAD)
+@contract.operation(blueprint, "getWebhookSecret", {200: schemas.Keys}, 404, *BAD)
 def secret(endpoint_id: str) -> flask.Response:
-    """What an endpoint's calls are signed with; `jobs` is for jobs with a `webhook_url` of their own."""
+    """See what an endpoint's calls are signed with.
+
+    `jobs` in the place of its id is for jobs with a `webhook_url` of their own.
+    """
     here = resources.here()
     owner, signing = _owner(endpoint_id)
     with here.engine.begin() as connection:
@@ -108,11 +126,15 @@ def secret(endpoint_id: str) -> flask.Response:
 
 
 @blueprint.route("/<endpoint:endpoint_id>/rotate", methods=["POST"])
-@blueprint.arguments(schemas.Rotation())
+@blueprint.arguments(schemas.Rotation(), examples=examples.ROTATION)
 @blueprint.arguments(into.Nothing(), location="query", as_kwargs=True)
-@docs.answers(blueprint, {200: schemas.Keys}, 400, 404, 409, 413, 415, *BAD)
+@contract.operation(blueprint, "rotateWebhookSecret", {200: schemas.Keys}, 400, 404, 409, 413, 415, *BAD)
 def rotate(body: dict[str, Any], endpoint_id: str) -> flask.Response:
-    """A new key. For `overlap_s` everything is signed with the old one as well."""
+    """Make a new key.
+
+    For `overlap_s` everything is signed with the old one as well. `jobs` in the place of an endpoint's id is for jobs
+    with a `webhook_url` of their own.
+    """
     here = resources.here()
     owner, signing = _owner(endpoint_id)
     secrets.rotate(here.engine, here.seal, owner, signing, overlap_s=body["overlap_s"])
@@ -121,9 +143,12 @@ def rotate(body: dict[str, Any], endpoint_id: str) -> flask.Response:
 
 @blueprint.route("/<endpoint:endpoint_id>/test", methods=["POST"])
 @blueprint.arguments(into.Nothing(), location="query", as_kwargs=True)
-@docs.answers(blueprint, {202: schemas.Delivery}, 404, 409, *BAD)
+@contract.operation(blueprint, "pingWebhook", {202: schemas.Delivery}, 404, 409, *BAD)
 def test(endpoint_id: str) -> flask.Response:
-    """Send a `webhook.test`; what came of it is at the delivery's address."""
+    """Send a `webhook.test`.
+
+    What came of it is at the delivery's address.
+    """
     requests.nothing_in_body()
     return accepted(deliveries.test(resources.here().engine, find_endpoint(endpoint_id)))
 
@@ -131,9 +156,12 @@ def test(endpoint_id: str) -> flask.Response:
 @public.route("/<endpoint:endpoint_id>/keys", methods=["GET"])
 @public.arguments(into.Nothing(), location="query", as_kwargs=True)
 @public.doc(security=[])
-@docs.answers(public, {200: schemas.PublicKeys}, 404, 422, 500, 503)
+@contract.operation(public, "getWebhookPublicKeys", {200: schemas.PublicKeys}, 404, 422, 500, 503)
 def keys(endpoint_id: str) -> flask.Response:
-    """The public keys of a v1a endpoint, as a JSON Web Key Set (RFC 7517, 8037). No API key is needed."""
+    """See the public keys of a v1a endpoint.
+
+    As a JSON Web Key Set (RFC 7517, 8037). No API key is needed.
+    """
     here = resources.here()
     found = endpoints.public_keys(here.engine, here.seal, ids.parse_endpoint_id(endpoint_id))
     return flask.jsonify({"keys": [_jwk(item) for item in found]})

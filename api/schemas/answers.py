@@ -1,190 +1,163 @@
-"""What we answer; for the documentation and the tests, not run on every answer."""
+"""What we answer; for the contract and the tests, not run on every answer. Jobs are in `api.schemas.jobs`."""
 
 from __future__ import annotations
 
-from marshmallow import Schema, fields
+from marshmallow import Schema, fields, validate
 
-from core.errors import MAX_FAULTS
-from jobs.job import Status
+from api.schemas.errors import ItemFault
+from inference.manifest import EXPLANATIONS, POOLS
+from jobs.content_types import TYPES
 
 
 class Explanation(Schema):
-    method = fields.String(required=True)
-    scores = fields.Dict(keys=fields.String(), values=fields.Float())
+    """What the answer rests on."""
+
+    method = fields.String(
+        required=True, validate=validate.OneOf(["scores"]), metadata={"description": "How it was made"}
+    )
+    scores = fields.Dict(
+        keys=fields.String(), values=fields.Float(), metadata={"description": "Of every label, its probability"}
+    )
 
 
-class Prediction(Schema):
-    prediction = fields.String(required=True)
-    confidence = fields.Float(required=True)
-    explanation = fields.Nested(Explanation)
-    model = fields.String(required=True)
-    model_version = fields.String(required=True)
-    request_id = fields.String(required=True)
+class Answered(Schema):
+    """The model's answer to one input."""
+
+    prediction = fields.String(required=True, metadata={"description": "One of the model's labels"})
+    confidence = fields.Float(required=True, metadata={"description": "Its probability, from 0 to 1"})
+    explanation = fields.Nested(Explanation, metadata={"description": "If it was asked for"})
 
 
-class Fault(Schema):
-    code = fields.String(required=True)
-    message = fields.String(required=True)
-    details = fields.Dict(required=True)
-    more = fields.Integer(metadata={"description": "Faults that are not listed."})
+class Prediction(Answered):
+    """One answer, and who gave it."""
+
+    model = fields.String(required=True, metadata={"description": "The model that answered"})
+    model_version = fields.String(required=True, metadata={"description": "The version that answered"})
+    request_id = fields.String(required=True, metadata={"description": "Also in X-Request-ID and in our log"})
 
 
 class BatchItem(Schema):
-    prediction = fields.String()
-    confidence = fields.Float()
-    error = fields.Nested(Fault)
+    """The answer to one input of several, or why there is none."""
+
+    prediction = fields.String(metadata={"description": "One of the model's labels"})
+    confidence = fields.Float(metadata={"description": "Its probability, from 0 to 1"})
+    explanation = fields.Nested(Explanation, metadata={"description": "If it was asked for"})
+    error = fields.Nested(ItemFault, metadata={"description": "Instead of the others"})
 
 
 class Predictions(Schema):
-    predictions = fields.List(fields.Nested(BatchItem), required=True)
-    count = fields.Integer(required=True)
-    failed = fields.Integer(required=True)
-    model = fields.String(required=True)
-    model_version = fields.String(required=True)
-    request_id = fields.String(required=True)
+    """Answers in the order of the inputs."""
 
-
-class Links(Schema):
-    self_ = fields.String(data_key="self", required=True)
-    events = fields.String(required=True)
-    cancel = fields.String()
-    retry = fields.String()
-    result = fields.String()
-    parts = fields.String()
-
-
-class Ticket(Schema):
-    job_id = fields.String(required=True)
-    status = fields.Enum(Status, by_value=True, required=True)
-    model = fields.String(required=True)
-    model_version = fields.String(required=True)
-    links = fields.Nested(Links, required=True)
-    request_id = fields.String(required=True)
-
-
-class Queue(Schema):
-    ahead = fields.Integer(required=True)
-    starts_in_s = fields.Float(allow_none=True, required=True)
-    basis = fields.String(required=True)
-
-
-class Moment(Schema):
-    event = fields.String(required=True)
-    at = fields.AwareDateTime(required=True)
-    attempt = fields.Integer()
-    batch_size = fields.Integer()
-    run_ms = fields.Integer()
-    error = fields.Dict()
-
-
-class Rows(Schema):
-    total = fields.Integer(required=True)
-    done = fields.Integer(required=True)
-    failed = fields.Integer(required=True)
-
-
-class Part(Schema):
-    part = fields.Integer(required=True)
-    first_line = fields.Integer(required=True)
-    rows = fields.Integer(required=True)
-    failed = fields.Integer(required=True)
-    url = fields.String(required=True)
-
-
-class Parts(Schema):
-    parts = fields.List(fields.Nested(Part), required=True)
-    next_after = fields.Integer(allow_none=True, required=True)
-    expires_at = fields.AwareDateTime(required=True)
+    predictions = fields.List(fields.Nested(BatchItem), required=True, metadata={"description": "One for each input"})
+    count = fields.Integer(required=True, metadata={"description": "How many there are"})
+    failed = fields.Integer(required=True, metadata={"description": "How many of them are errors"})
+    model = fields.String(required=True, metadata={"description": "The model that answered"})
+    model_version = fields.String(required=True, metadata={"description": "The version that answered"})
+    request_id = fields.String(required=True, metadata={"description": "Also in X-Request-ID and in our log"})
 
 
 class Upload(Schema):
-    upload_id = fields.String(required=True)
-    url = fields.String(required=True)
-    fields_ = fields.Dict(data_key="fields", keys=fields.String(), values=fields.String(), required=True)
-    expires_at = fields.AwareDateTime(required=True)
-    request_id = fields.String(required=True)
+    """A place for one file, and how to send it there."""
 
-
-class Job(Schema):
-    job_id = fields.String(required=True)
-    status = fields.Enum(Status, by_value=True, required=True)
-    progress = fields.Integer(required=True)
-    model = fields.String(required=True)
-    model_version = fields.String(required=True)
-    priority = fields.String(required=True)
-    attempt = fields.Integer(required=True)
-    lost_count = fields.Integer(required=True)
-    cancel_requested = fields.Boolean(required=True)
-    retry_of = fields.String()
-    timeout_s = fields.Integer(required=True)
-    metadata = fields.Dict(required=True)
-    result = fields.Dict()
-    error = fields.Dict()
-    last_error = fields.Dict()
-    rows = fields.Nested(Rows, metadata={"description": "Of a file."})
-    queue = fields.Nested(Queue)
-    timeline = fields.List(fields.Nested(Moment))
-    created_at = fields.AwareDateTime(required=True)
-    started_at = fields.AwareDateTime(allow_none=True, required=True)
-    finished_at = fields.AwareDateTime(allow_none=True, required=True)
-    expires_at = fields.AwareDateTime(required=True)
-    links = fields.Nested(Links, required=True)
-
-
-class Jobs(Schema):
-    jobs = fields.List(fields.Nested(Job), required=True)
-    next_cursor = fields.String(allow_none=True, required=True)
+    upload_id = fields.String(required=True, metadata={"description": "To make a job of the file: `up_…`"})
+    content_type = fields.String(
+        required=True,
+        validate=validate.OneOf(TYPES),
+        metadata={"description": "What the file is taken for, whichever name of the type was said"},
+    )
+    url = fields.String(required=True, metadata={"description": "POST the form here, as multipart/form-data"})
+    fields_ = fields.Dict(
+        data_key="fields",
+        keys=fields.String(),
+        values=fields.String(),
+        required=True,
+        metadata={"description": "The form: these first, as they are, and then the file, as `file`"},
+    )
+    expires_at = fields.AwareDateTime(required=True, metadata={"description": "Until when the place is open"})
+    request_id = fields.String(required=True, metadata={"description": "Also in X-Request-ID and in our log"})
 
 
 class Version(Schema):
-    model = fields.String(required=True)
-    version = fields.String(required=True)
-    stable = fields.Boolean(required=True)
-    digest = fields.String(required=True)
-    kind = fields.String(required=True)
-    summary = fields.String(required=True)
-    labels = fields.List(fields.String(), required=True)
-    pool = fields.String(required=True)
-    inline = fields.Boolean(required=True)
-    max_batch = fields.Integer(required=True)
-    units = fields.Integer(required=True)
-    explanation = fields.List(fields.String(), required=True)
-    licence = fields.String(required=True)
-    input_schema = fields.Dict(required=True)
+    """One version of a model, and what it takes."""
+
+    model = fields.String(required=True, metadata={"description": "The model's name"})
+    version = fields.String(required=True, metadata={"description": "Such as `1.0.0`"})
+    stable = fields.Boolean(
+        required=True, metadata={"description": "Whether it answers when nobody asks for another one"}
+    )
+    digest = fields.String(required=True, metadata={"description": "SHA-256 of all that it is made of"})
+    kind = fields.String(required=True, metadata={"description": "What it works on, such as `text` or `audio`"})
+    summary = fields.String(required=True, metadata={"description": "What it is for"})
+    labels = fields.List(fields.String(), required=True, metadata={"description": "What it can answer"})
+    pool = fields.String(
+        required=True, validate=validate.OneOf(POOLS), metadata={"description": "The hardware that it runs on"}
+    )
+    inline = fields.Boolean(required=True, metadata={"description": "Whether /predict answers at once, without a job"})
+    max_batch = fields.Integer(required=True, metadata={"description": "How many inputs run together"})
+    units = fields.Integer(required=True, metadata={"description": "What one input costs"})
+    explanation = fields.List(
+        fields.String(validate=validate.OneOf(EXPLANATIONS)),
+        required=True,
+        metadata={"description": "What `explain` may be, beside true and false"},
+    )
+    licence = fields.String(required=True, metadata={"description": "Under which it may be used"})
+    input_schema = fields.Dict(
+        required=True, metadata={"description": "The JSON Schema (2020-12) of one input: what you send as `inputs`"}
+    )
+
+
+class ModelLinks(Schema):
+    """Where to go on."""
+
+    self_ = fields.String(data_key="self", required=True, metadata={"description": "This model"})
+    stable_version = fields.String(
+        required=True, metadata={"description": "The version that answers, with the `input_schema` of what it takes"}
+    )
 
 
 class Model(Schema):
-    name = fields.String(required=True)
-    stable_version = fields.String(required=True)
-    summary = fields.String(required=True)
-    versions = fields.List(fields.String(), required=True)
+    """A model and its versions."""
+
+    name = fields.String(required=True, metadata={"description": "What you send as `model`"})
+    stable_version = fields.String(
+        required=True, metadata={"description": "The version that answers when nobody asks for another one"}
+    )
+    summary = fields.String(required=True, metadata={"description": "What it is for"})
+    versions = fields.List(
+        fields.String(),
+        required=True,
+        metadata={"description": "All there are; each at `/api/v1/models/{name}/versions/{version}`"},
+    )
+    links = fields.Nested(ModelLinks, required=True, metadata={"description": "Where to go on"})
 
 
 class Models(Schema):
-    models = fields.List(fields.Nested(Model), required=True)
+    """Which models there are."""
 
-
-class Error(Fault):
-    errors = fields.List(
-        fields.Dict(), metadata={"description": f"With several faults, the first {MAX_FAULTS}.", "maxItems": MAX_FAULTS}
-    )
-    request_id = fields.String(required=True)
-    timestamp = fields.String(required=True)
-
-
-class Envelope(Schema):
-    error = fields.Nested(Error, required=True)
+    models = fields.List(fields.Nested(Model), required=True, metadata={"description": "All of them"})
 
 
 class Health(Schema):
-    status = fields.String(required=True)
+    """The process answers."""
+
+    status = fields.String(
+        required=True, validate=validate.OneOf(["healthy"]), metadata={"description": "Always the same"}
+    )
 
 
 class Ready(Schema):
-    status = fields.String(required=True)
-    model_loaded = fields.Boolean(required=True)
-    models = fields.List(fields.String(), required=True)
-    checks = fields.Dict(keys=fields.String(), values=fields.Boolean(), required=True)
+    """Whether requests can be answered."""
+
+    status = fields.String(
+        required=True,
+        validate=validate.OneOf(["ready", "unavailable"]),
+        metadata={"description": "`ready` when the database is there and the stable models open"},
+    )
+    model_loaded = fields.Boolean(required=True, metadata={"description": "Whether the stable models open"})
+    models = fields.List(fields.String(), required=True, metadata={"description": "Those that are open"})
+    checks = fields.Dict(
+        keys=fields.String(), values=fields.Boolean(), required=True, metadata={"description": "What answers"}
+    )
     clock_ahead_s = fields.Float(
         required=True,
         allow_none=True,

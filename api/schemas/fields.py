@@ -10,14 +10,19 @@ import marshmallow as ma
 import orjson
 from marshmallow import fields, validate
 
+from inference.manifest import EXPLANATIONS
 from inference.schema import StrictBoolean, StrictInteger, StrictNumber, StrictSchema, StrictString
 
 __all__ = [
     "BEST",
+    "LEVELS",
+    "Body",
     "Events",
     "Explain",
     "Metadata",
+    "Moment",
     "QueryInteger",
+    "QueryMoment",
     "QueryNumber",
     "Rows",
     "StrictBoolean",
@@ -25,27 +30,56 @@ __all__ = [
     "StrictNumber",
     "StrictSchema",
     "StrictString",
+    "Whole",
 ]
 
 METADATA_BYTES = 4096
 _DECIMAL = re.compile(r"-?[0-9]{1,9}(\.[0-9]{1,9})?")
 
 
+#: A space in the place of a zone's sign: in a query, that is what an unescaped plus means.
+_UNESCAPED = re.compile(r"([T ][0-9:.,]+) ([0-9]{2}:?[0-9]{2})", re.IGNORECASE)
+
 #: What `explain: true` loads as: the best that the model offers.
 BEST = "best"
+#: What `explain` may be, as text.
+LEVELS = ("true", "false", *EXPLANATIONS)
+
+
+class Body(StrictSchema):
+    """A JSON object of which there is no more than this."""
+
+    class Meta:
+        unknown = ma.RAISE
+
+
+class Whole(validate.Regexp):
+    """The whole text must match a pattern that reads the same in Python and in ECMA-262, which the contract speaks.
+
+    In Python `$` would let a line end pass; `fullmatch` does not.
+    """
+
+    def __init__(self, pattern: str, *, error: str) -> None:
+        self._whole = re.compile(f"^{pattern}$")
+        super().__init__(self._whole, error=error)
+
+    def __call__(self, value: str) -> str:  # type: ignore[override]
+        if self._whole.fullmatch(value) is None:
+            raise ma.ValidationError(self._format_error(value))
+        return value
 
 
 class Explain(fields.Field[str]):
-    """false, true, "simple" or "shap"; loads as the level's name, BEST, or ""."""
+    """true, false, or a level; loads as the level's name, BEST, or ""."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
         if value is True or value == "true":
             return BEST
         if value is False or value == "false":
             return ""
-        if value in ("simple", "shap"):
+        if value in EXPLANATIONS:
             return str(value)
-        raise ma.ValidationError("must be true, false, 'simple' or 'shap'")
+        raise ma.ValidationError(f"must be true, false or one of: {', '.join(EXPLANATIONS)}")
 
 
 class Metadata(fields.Dict):
@@ -103,3 +137,18 @@ class QueryNumber(fields.Float):
         if not (isinstance(value, str) and _DECIMAL.fullmatch(value)):
             raise self.make_error("invalid")
         return float(value)
+
+
+class Moment(fields.AwareDateTime):
+    """A date and time with a zone (RFC 3339)."""
+
+    def __init__(self, **kwargs: Any) -> None:
+        super().__init__(format="iso", **kwargs)
+
+
+class QueryMoment(Moment):
+    """The same in a query, where the plus of a zone may have been sent as it is, and then arrives as a space."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        said = _UNESCAPED.fullmatch(value[10:]) if isinstance(value, str) else None
+        return super()._deserialize(f"{value[:10]}{said[1]}+{said[2]}" if said else value, attr, data, **kwargs)

@@ -2,67 +2,103 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
-from marshmallow import ValidationError, fields, validate, validates_schema
+from marshmallow import ValidationError, fields, post_load, validate, validates_schema
 
 from api.schemas.fields import (
+    LEVELS,
+    Body,
     Events,
     Explain,
     Metadata,
     QueryInteger,
+    QueryMoment,
     QueryNumber,
     Rows,
     StrictBoolean,
     StrictInteger,
     StrictSchema,
     StrictString,
+    Whole,
 )
+from jobs import content_types
 from jobs.job import Priority, Status
-from jobs.uploads import TYPES
+from registry.catalog import DEFAULT_MODEL
 from webhooks.events import FOR_JOBS
 from webhooks.receivers import MAX_URL
 
 _NAME = validate.Length(1, 64)
-_EXPLAIN = {"oneOf": [{"type": "boolean"}, {"type": "string", "enum": ["true", "false", "simple", "shap"]}]}
+_MODEL = {
+    "description": f"Which model answers: a `name` of `GET /api/v1/models`. Without it, `{DEFAULT_MODEL}`; where that "
+    "is not published and only one model is, that one. The answer says which."
+}
+_VERSION = {"description": "Which version answers, such as `1.0.0`; without it, the model's stable one."}
+_INPUT = "See the `input_schema` of the model's version: `GET /api/v1/models/{name}/versions/{version}`."
+_ROW = {"type": "object", "additionalProperties": True}
+_EXPLAIN = {
+    "description": "What to say about the why: a level that the model offers, or true for the best of them.",
+    "oneOf": [{"type": "boolean"}, {"type": "string", "enum": list(LEVELS)}],
+}
 
 
-class Options(StrictSchema):
-    explain = Explain(metadata={"description": "What to say about the why.", **_EXPLAIN})
-    async_ = StrictBoolean(data_key="async", metadata={"description": "Take a ticket instead of waiting."})
+class Options(Body):
+    """How to answer."""
 
-
-class Predict(StrictSchema):
-    model = StrictString(validate=_NAME)
-    model_version = StrictString(validate=_NAME)
-    inputs = fields.Raw(
-        required=True,
-        metadata={"type": "object", "description": "The model's fields; see its version's `input_schema`."},
+    explain = Explain(metadata=_EXPLAIN)
+    async_ = StrictBoolean(
+        data_key="async", metadata={"description": "Take a ticket instead of waiting, as `Prefer: respond-async`."}
     )
-    options = fields.Nested(Options, load_default=dict)
+
+
+class Predict(Body):
+    """One input for a model."""
+
+    model = StrictString(validate=_NAME, metadata=_MODEL)
+    model_version = StrictString(validate=_NAME, metadata=_VERSION)
+    inputs = fields.Raw(required=True, metadata={**_ROW, "description": f"The model's fields. {_INPUT}"})
+    options = fields.Nested(Options, load_default=dict, metadata={"description": "How to answer."})
 
 
 class PredictQuery(StrictSchema):
-    explain = Explain(metadata={"type": "string", "enum": ["true", "false", "simple", "shap"]})
+    explain = Explain(metadata={"type": "string", "enum": list(LEVELS), "description": "As `options.explain`."})
 
 
-class BatchOptions(StrictSchema):
+class BatchOptions(Body):
+    """How to answer."""
+
     batch_size = StrictInteger(
         validate=validate.Range(1, 256),
         load_default=32,
         metadata={"description": "Inputs that run together at most; no more than the model's `max_batch`."},
     )
-    return_errors = StrictString(validate=validate.OneOf(["individual", "fail_fast"]), load_default="fail_fast")
+    return_errors = StrictString(
+        validate=validate.OneOf(["individual", "fail_fast"]),
+        load_default="fail_fast",
+        metadata={"description": "What a bad input spoils: only its own answer, or the request."},
+    )
 
 
-class Batch(StrictSchema):
-    model = StrictString(validate=_NAME)
-    model_version = StrictString(validate=_NAME)
-    inputs = Rows(fields.Raw(metadata={"type": "object"}), required=True, validate=validate.Length(1))
-    options = fields.Nested(BatchOptions, load_default=BatchOptions().load({}))
+class Batch(Body):
+    """Several inputs for a model."""
+
+    model = StrictString(validate=_NAME, metadata=_MODEL)
+    model_version = StrictString(validate=_NAME, metadata=_VERSION)
+    inputs = Rows(
+        fields.Raw(metadata=_ROW),
+        required=True,
+        validate=validate.Length(1),
+        metadata={"description": f"The model's fields, for each input. {_INPUT}"},
+    )
+    options = fields.Nested(
+        BatchOptions, load_default=lambda: BatchOptions().load({}), metadata={"description": "How to answer."}
+    )
 
 
-class JobOptions(StrictSchema):
+class JobOptions(Body):
+    """How to answer, and how to read a file."""
+
     explain = Explain(metadata=_EXPLAIN)
     return_errors = StrictString(
         validate=validate.OneOf(["individual", "fail_fast"]),
@@ -70,21 +106,25 @@ class JobOptions(StrictSchema):
     )
     format = StrictString(
         validate=validate.OneOf(["jsonl", "csv"]),
-        metadata={"description": "Of a file whose type and name do not say it."},
+        metadata={"description": "Of a file whose type and name do not say how its rows are written."},
     )
 
 
-class NewJob(StrictSchema):
-    model = StrictString(validate=_NAME)
-    model_version = StrictString(validate=_NAME)
+class NewJob(Body):
+    """Inputs, or a file of them: exactly one of `inputs`, `upload_id` and `input_url`; a model that takes a whole file
+    may want `inputs` beside it."""
+
+    model = StrictString(validate=_NAME, metadata=_MODEL)
+    model_version = StrictString(validate=_NAME, metadata=_VERSION)
     inputs = fields.Raw(
         metadata={
-            "oneOf": [{"type": "object"}, {"type": "array", "minItems": 1, "items": {"type": "object"}}],
-            "description": "One input object, or a list of them.",
+            "oneOf": [_ROW, {"type": "array", "minItems": 1, "items": _ROW}],
+            "description": f"One input, or a list of them. {_INPUT}",
         },
     )
     upload_id = StrictString(
-        validate=validate.Length(1, 64), metadata={"description": "Instead of `inputs`: a file with a row for each."}
+        validate=validate.Length(1, 64),
+        metadata={"description": "Instead of `inputs`: a file that was uploaded, with an input on each row."},
     )
     input_url = StrictString(
         validate=validate.Length(1, 4096),
@@ -94,15 +134,24 @@ class NewJob(StrictSchema):
         validate=validate.Length(1, 4096),
         metadata={"description": "Of a file of rows: a signed URL that the output is PUT to as well."},
     )
-    options = fields.Nested(JobOptions, load_default=dict)
+    options = fields.Nested(JobOptions, load_default=dict, metadata={"description": "How to answer."})
     webhook_url = StrictString(
         validate=validate.Length(1, MAX_URL), metadata={"description": "To be called for this job."}
     )
     webhook_events = Events(FOR_JOBS, metadata={"description": "For what; without it, for the job's end."})
-    priority = StrictString(validate=validate.OneOf(list(Priority)), load_default="normal")
-    expires_in_s = StrictInteger(validate=validate.Range(1), metadata={"description": "Seconds it may take in all."})
+    priority = StrictString(
+        validate=validate.OneOf(list(Priority)),
+        load_default="normal",
+        metadata={"description": "How it stands to your other jobs; your tier says which you may have."},
+    )
+    expires_in_s = StrictInteger(
+        validate=validate.Range(1),
+        metadata={"description": "Seconds it may take in all; your tier has a largest value."},
+    )
     timeout_s = StrictInteger(validate=validate.Range(1), metadata={"description": "Seconds one attempt may run."})
-    metadata = Metadata(load_default=dict)
+    metadata = Metadata(
+        load_default=dict, metadata={"description": "Anything of up to 4 kB as JSON: kept, and handed back."}
+    )
 
     @validates_schema
     def _called_for_something(self, data: dict[str, Any], **_: Any) -> None:
@@ -124,34 +173,61 @@ class NewJob(StrictSchema):
                     raise ValidationError({"options": {name: ["is for files only"]}})
 
 
-class NewUpload(StrictSchema):
+class NewUpload(Body):
+    """What will be uploaded."""
+
     filename = StrictString(
-        validate=validate.Regexp(r"[^\x00-\x1f\x7f]{1,255}\Z", error="must be 1 to 255 characters that can be seen"),
-        metadata={"description": "For its ending."},
+        validate=Whole(r"[^\x00-\x1f\x7f]{1,255}", error="must be 1 to 255 characters that can be seen"),
+        metadata={"description": "Its ending says how rows are written, and the type where `content_type` does not."},
     )
-    content_type = StrictString(required=True, validate=validate.OneOf(TYPES))
-    size = StrictInteger(required=True, validate=validate.Range(1), metadata={"description": "Bytes."})
-    sha256 = StrictString(validate=validate.Length(44, 64), metadata={"description": "In hex or base64."})
+    content_type = StrictString(
+        required=True,
+        metadata={
+            "enum": list(content_types.TYPES),
+            "description": "What the file is. Other names of these types are understood too, such as `audio/x-wav` or "
+            "`text/csv; charset=utf-8`; the answer says which one it was taken for.",
+        },
+    )
+    size = StrictInteger(required=True, validate=validate.Range(1), metadata={"description": "Its bytes."})
+    sha256 = StrictString(
+        validate=validate.Length(44, 64), metadata={"description": "Its digest, in hex or base64, if it is known."}
+    )
+
+    @post_load
+    def _canonical(self, data: Mapping[str, Any], **_: Any) -> dict[str, Any]:
+        kind = content_types.canonical(data["content_type"], data.get("filename", ""))
+        if kind is None:
+            raise ValidationError({"content_type": [f"must be one of: {', '.join(content_types.TYPES)}"]})
+        return {**data, "content_type": kind}
 
 
 class Wait(StrictSchema):
     wait = QueryNumber(
-        load_default=0.0, validate=validate.Range(0), metadata={"description": "Seconds to wait for the end."}
+        load_default=0.0, validate=validate.Range(0), metadata={"description": "Seconds to wait for the job's end."}
     )
 
 
 class JobsQuery(StrictSchema):
-    status = fields.String(validate=validate.OneOf(list(Status)))
-    model = fields.String(validate=validate.Regexp(r"[A-Za-z0-9._-]{1,64}\Z", error="is not the name of a model"))
-    created_after = fields.AwareDateTime(format="iso")
-    created_before = fields.AwareDateTime(format="iso")
-    limit = QueryInteger(load_default=20, validate=validate.Range(1, 100))
-    cursor = fields.String(validate=validate.Length(1, 64))
+    status = fields.String(validate=validate.OneOf(list(Status)), metadata={"description": "Only those."})
+    model = fields.String(
+        validate=Whole(r"[A-Za-z0-9._\-]{1,64}", error="is not the name of a model"),
+        metadata={"description": "Only those of this model."},
+    )
+    created_after = QueryMoment(metadata={"description": "Only those accepted after this moment."})
+    created_before = QueryMoment(metadata={"description": "Only those accepted before this moment."})
+    limit = QueryInteger(
+        load_default=20, validate=validate.Range(1, 100), metadata={"description": "How many at a time."}
+    )
+    cursor = fields.String(
+        validate=validate.Length(1, 64), metadata={"description": "The `next_cursor` of the page before."}
+    )
 
 
 class PartsQuery(StrictSchema):
-    after = QueryInteger(metadata={"description": "The last part seen."})
-    limit = QueryInteger(load_default=100, validate=validate.Range(1, 1000))
+    after = QueryInteger(metadata={"description": "The `next_after` of the answer before."})
+    limit = QueryInteger(
+        load_default=100, validate=validate.Range(1, 1000), metadata={"description": "How many at a time."}
+    )
 
 
 class RetryQuery(StrictSchema):

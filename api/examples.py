@@ -1,0 +1,69 @@
+"""Requests that succeed as they stand, for the contract: of each route one for every way of asking.
+
+Where an id or a signed address is part of it, yours goes there.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+_GOOD, _BAD = {"text": "The plot drags, but the cast is wonderful."}, {"text": "Never again."}
+
+
+def _examples(**told: tuple[str, Any]) -> dict[str, Any]:
+    return {name: {"summary": summary, "value": value} for name, (summary, value) in told.items()}
+
+
+PREDICT = _examples(
+    one=("One input", {"model": "sentiment", "inputs": _GOOD}),
+    explained=("With the scores of all labels", {"model": "sentiment", "inputs": _GOOD, "options": {"explain": True}}),
+    ticket=("A ticket, and the answer later", {"model": "sentiment", "inputs": _GOOD, "options": {"async": True}}),
+)
+BATCH = _examples(
+    several=("Several inputs", {"model": "sentiment", "inputs": [_GOOD, _BAD]}),
+    forgiving=(
+        "A bad input spoils only its own answer",
+        {"model": "sentiment", "inputs": [_GOOD, {"text": ""}], "options": {"return_errors": "individual"}},
+    ),
+)
+NEW_JOB = _examples(
+    one=("One input", {"model": "sentiment", "inputs": _GOOD}),
+    several=("Several inputs", {"model": "sentiment", "inputs": [_GOOD, _BAD], "metadata": {"order": 42}}),
+    upload=(
+        "A file that you have uploaded",
+        {"model": "sentiment", "upload_id": "up_01a213d5f4b37c4b96a585d42ec9f663"},
+    ),
+    url=(
+        "A file in a bucket of yours, by its signed URL",
+        {"model": "sentiment", "input_url": "https://s3.eu-west-1.amazonaws.com/inbox/rows.jsonl?X-Amz-Signature=…"},
+    ),
+    called=(
+        "Be called when it ends",
+        {
+            "model": "sentiment",
+            "inputs": _GOOD,
+            "webhook_url": "https://example.com/hook",
+            "webhook_events": ["job.completed", "job.failed"],
+        },
+    ),
+)
+NEW_UPLOAD = _examples(
+    rows=("Rows", {"filename": "rows.jsonl", "content_type": "application/x-ndjson", "size": 77}),
+    recording=("A recording", {"filename": "talk.flac", "content_type": "audio/flac", "size": 1_048_576}),
+)
+NEW_ENDPOINT = _examples(
+    ends=("Jobs that ended", {"url": "https://example.com/hook", "events": ["job.completed", "job.failed"]}),
+    asymmetric=(
+        "Signed so that receivers need no secret",
+        {"url": "https://example.com/hook", "events": ["job.completed"], "signing": "v1a"},
+    ),
+)
+CHANGED_ENDPOINT = _examples(
+    off=("Switch it off", {"enabled": False}),
+    events=("Be called for something else", {"events": ["job.completed"]}),
+)
+ROTATION = _examples(day=("The old key is good for a day", {"overlap_s": 86_400}))
+WINDOW = _examples(
+    failed=("What failed", {"since": "2026-11-24T00:00:00Z"}),
+    all=("Everything of an hour", {"since": "2026-11-24T10:00:00Z", "until": "2026-11-24T11:00:00Z", "status": "all"}),
+)

@@ -1,0 +1,1 @@
+window.ui = SwaggerUIBundle({ url: "/openapi/v1.json", dom_id: "#page", deepLinking: true });

