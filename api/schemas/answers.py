@@ -5,7 +5,7 @@ from __future__ import annotations
 from marshmallow import Schema, fields, validate
 
 from api.schemas.errors import ItemFault
-from inference.manifest import EXPLANATIONS, POOLS
+from inference.promise import EXPLANATIONS, POOLS
 from jobs.content_types import TYPES
 
 

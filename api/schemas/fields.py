@@ -10,7 +10,7 @@ import marshmallow as ma
 import orjson
 from marshmallow import fields, validate
 
-from inference.manifest import EXPLANATIONS
+from inference.promise import EXPLANATIONS
 from inference.schema import StrictBoolean, StrictInteger, StrictNumber, StrictSchema, StrictString
 
 __all__ = [

@@ -18,7 +18,7 @@ from flask.testing import FlaskClient
 
 from api import examples
 from core import errors
-from inference.manifest import EXPLANATIONS
+from inference.promise import EXPLANATIONS
 from jobs.job import Priority, Status
 from tests.conftest import ROOT, Platform
 from webhooks.events import FOR_ENDPOINTS, Event
