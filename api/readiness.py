@@ -1,24 +1,36 @@
-"""Whether this process can answer requests."""
+"""Whether this process can answer, and whether anybody is there to run what it accepts."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
 
-from core import broker, errors
+import sqlalchemy
+
+from core import broker, database, errors
 from core.clock import Clock
+from jobs import presence
 from jobs.submit import Submitter
 from registry.catalog import Catalog
 from storage.objects import Store
 
 #: By so much this machine's clock may differ from the database's before it is called wrong.
 SKEW_S = 5.0
+#: What is wrong when a check fails.
+_FAULTS = {
+    "database": "database does not answer",
+    "accepts": "database stores nothing new: its disk is full, or it is read-only",
+    "redis": "redis does not answer",
+    "storage": "storage does not answer",
+    "clock": "this machine's clock is not the database's: signed addresses are wrong",
+}
 
 
 @dataclass(frozen=True)
 class Probe:
     """What is asked, and must not be long about it."""
 
+    engine: sqlalchemy.Engine
     clock: Clock
     submitter: Submitter
     catalog: Catalog
@@ -26,22 +38,34 @@ class Probe:
     store: Store
 
     def check(self) -> dict[str, Any]:
-        """`status` is `ready` when the database is there and takes jobs, and the stable models open; `checks` says
-        what answers."""
+        """`status` is `unavailable` when the database is away or stores nothing, or a stable model does not open, and
+        requests are refused; `degraded` when they are answered, but something that jobs need is not there: `problems`
+        says what; else `ready`."""
         ahead_s = self._ahead_s()
         checks = {
             "database": ahead_s is not None,
-            "accepts": ahead_s is not None and self.submitter.accepts,
+            "accepts": ahead_s is None or self.submitter.accepts,
             "redis": self.line.ping(),
             "storage": self.store.ping(),
             "clock": ahead_s is None or abs(ahead_s) < SKEW_S,
         }
+        problems = [
+            _FAULTS[name] for name, good in checks.items() if not good and (name != "accepts" or ahead_s is not None)
+        ]
         loaded = checks["database"] and self._opens()
+        pools = self._pools() if loaded else None
+        if pools is None:
+            problems = problems or ["no stable model opens"]
+        else:
+            problems += self._missed(pools)
+        answers = pools is not None and checks["accepts"]
         return {
-            "status": "ready" if loaded and checks["accepts"] else "unavailable",
+            "status": ("degraded" if problems else "ready") if answers else "unavailable",
+            "problems": problems,
             "model_loaded": loaded,
             "models": self.catalog.loaded(),
             "checks": checks,
+            "pools": {name: {"workers": pool.workers, "seen_at": pool.seen_at} for name, pool in (pools or {}).items()},
             "clock_ahead_s": ahead_s,
         }
 
@@ -60,3 +84,21 @@ class Probe:
         except errors.CoatcheckError:
             return False
         return bool(inline)
+
+    def _pools(self) -> dict[str, presence.Pool] | None:
+        """Those that something is for: a model, the sweep, webhooks; None when the database does not answer."""
+        try:
+            wanted = {item.manifest.pool for item in self.catalog.versions()}
+            found = presence.pools(self.engine)
+        except (*database.OUTAGES, errors.CoatcheckError):
+            return None
+        return {
+            name: pool for name, pool in found.items() if name in wanted or name not in broker.POOLS or pool.workers
+        }
+
+
+def _absence(name: str, pool: presence.Pool) -> str:
+    since = f"since {pool.seen_at:%Y-%m-%dT%H:%M:%SZ}" if pool.seen_at else "since the tables were made"
+    if name == presence.SWEEP:
+        return f"nobody has swept {since}: lost and expired jobs are not taken back (beat, io worker)"
+    return f"no worker of pool '{name}' has been heard of {since}"

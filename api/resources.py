@@ -16,11 +16,11 @@ from core import broker, database, errors, metrics
 from core.clock import Clock
 from core.seal import Seal
 from core.settings import Settings
+from jobs import figures
 from jobs.submit import Submitter
 from registry.catalog import Catalog
 from storage.fetch import Fetcher
 from storage.objects import Store
-from webhooks import outbox
 from webhooks.receivers import Receivers
 
 #: What a tenant may have of the places for waiting and for streams, and of those for requests.
@@ -31,6 +31,8 @@ STATEMENT_S, STORE_S = 10.0, 5.0
 PROBE_S = 2.0
 #: For so long an answer to a probe or a scraper is good.
 FRESH_S = 1.0
+#: The same of what is counted row by row.
+FIGURES_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ class Resources:
     waiters: Places  #: of requests that wait for a job
     streams: Places  #: of open event streams
     readiness: Cached[dict[str, Any]]
-    backlog: Cached[outbox.Backlog]
+    figures: Cached[figures.Figures]
 
 
 def make(settings: Settings) -> Resources:
@@ -65,7 +67,7 @@ def make(settings: Settings) -> Resources:
     clock, line = Clock(engine), broker.Line(settings)
     hints = broker.Hints(settings, line)
     submitter = Submitter(engine, line, hints)
-    probe = readiness.Probe(clock, submitter, catalog, line, Store(settings, read_s=PROBE_S, attempts=1))
+    probe = readiness.Probe(engine, clock, submitter, catalog, line, Store(settings, read_s=PROBE_S, attempts=1))
     return Resources(
         settings,
         engine,
@@ -89,7 +91,7 @@ def make(settings: Settings) -> Resources:
         waiters=Places("waiting requests", settings.max_waiters, PART, metrics.WAITERS),
         streams=Places("open event streams", settings.max_streams, PART, metrics.STREAMS),
         readiness=Cached(probe.check, FRESH_S),
-        backlog=Cached(lambda: outbox.backlog(engine), FRESH_S),
+        figures=Cached(lambda: figures.read(engine), FIGURES_S),
     )
 
 

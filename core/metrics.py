@@ -1,25 +1,42 @@
-"""Every metric, in one place. Names follow Prometheus: seconds, `_total`, few labels."""
+"""Everything that is counted, in one place; docs/metrics.md tells operators of it. Names follow Prometheus: seconds,
+`_total`, few labels."""
 
 from __future__ import annotations
 
+import prometheus_client
 from prometheus_client import Counter, Gauge, Histogram
+
+# When a counter began says nothing here: what workers count begins with the table that it is kept in.
+prometheus_client.disable_created_metrics()  # type: ignore[no-untyped-call]
 
 _FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30)
 
+# Of each process of the API.
 REQUESTS = Counter("http_requests_total", "HTTP requests answered", ["route", "method", "status"])
 REQUEST_SECONDS = Histogram("http_request_duration_seconds", "Time to answer", ["route"], buckets=_FAST)
 IN_FLIGHT = Gauge("http_requests_in_flight", "Requests with a key that are being answered, but for waiters and streams")
 WAITERS = Gauge("http_waiters", "Requests waiting for a job to end")
+STREAMS = Gauge("http_event_streams", "Open event streams")
 ACCEPTED = Counter("infer_jobs_accepted_total", "Jobs committed and answered with a ticket", ["model"])
 INLINE = Counter("infer_inline_total", "Inputs predicted inline", ["model", "version"])
+
+# Of the API and of workers: `process` says of whom.
 INFERENCE_SECONDS = Histogram("infer_inference_seconds", "Time in the model", ["model"], buckets=_FAST)
 REDIS_FAILURES = Counter("redis_failures_total", "Calls that Redis did not answer; each was done without")
-FENCED = Counter("infer_jobs_fenced_writes_total", "Finished work thrown away because somebody else owned the job")
-LOST = Counter("infer_jobs_lost_total", "Jobs taken back from a dead worker", ["found_by"])
-STREAMS = Gauge("http_event_streams", "Open event streams")
 HINTS = Counter("infer_hints_sent_total", "Wake-ups by outcome", ["result"])
+
+# Of workers.
+ATTEMPTS = Counter(
+    "infer_attempts_total", "Attempts by how they ended, which for one that failed is the error's code",
+    ["model", "result"],
+)  # fmt: skip
+LOST = Counter("infer_jobs_lost_total", "Jobs taken back from a dead worker", ["found_by"])
+for way in ("lease", "parent", "restart"):
+    LOST.labels(way)  # from zero on: the first loss is an increase
+FENCED = Counter("infer_jobs_fenced_writes_total", "Finished work thrown away because somebody else owned the job")
 WEBHOOKS = Counter("webhook_deliveries_total", "Calls to receivers by outcome", ["result"])
 WEBHOOK_SECONDS = Histogram("webhook_delivery_seconds", "Time of one call", buckets=_FAST)
-WEBHOOKS_PENDING = Gauge("webhook_pending", "Deliveries that wait to be sent, first or again")
-WEBHOOKS_OVERDUE = Gauge("webhook_oldest_pending_age_seconds", "For how long the first of them has been due")
-ENDPOINTS_DISABLED = Gauge("webhook_endpoints_disabled", "Endpoints that the platform has switched off")
+UNSHOWN = Counter("infer_jobs_unshown_total", "Jobs that Flower was not told of, there being too many at a time")
+
+OF_BOTH = (INFERENCE_SECONDS, REDIS_FAILURES, HINTS)
+OF_WORKERS = (ATTEMPTS, LOST, FENCED, WEBHOOKS, WEBHOOK_SECONDS, UNSHOWN)

@@ -22,7 +22,7 @@ PROVIDERS = ("cpu", "cuda")
 #: For what needs no key, such as probes: they are answered also while every place is taken.
 _KEYLESS_THREADS = 4
 #: Not read here, but ours: what `.coatcheck/env*` hands to people, and what is handed to a worker and its children.
-_OTHERS = ("URL", "API_KEY", "ADMIN_KEY", "WORKER_INCARNATION", "WORKER_STOP_FILE", "ALIVE_FILE")
+_OTHERS = ("URL", "API_KEY", "ADMIN_KEY", "WORKER_INCARNATION", "WORKER_POOLS", "WORKER_STOP_FILE", "ALIVE_FILE")
 
 
 @dataclass(frozen=True)

@@ -54,7 +54,7 @@ class Drainer:
             over = time.monotonic() > ends_at
             if batch.full or over:
                 self.hints.send(pool)
-            with self.presence.working(pool, len(batch.jobs)):
+            with self.presence.working(len(batch.jobs)):
                 held, outcomes = self._work(batch)
                 # First this one is on its way: whatever came of the last one must not leave it behind.
                 last, settling = settling, self.settler.submit(self._finish, held, outcomes)
@@ -93,10 +93,11 @@ class Drainer:
         fenced = [item.job.id for item in done if item.job.id not in ours]
         settled = len(ours)
         for outcome in outcomes:
-            write = _ending(outcome)
+            result, write = _ending(outcome)
             if write is not None and not self._end(outcome.held.job, functools.partial(write, self.engine)):
                 fenced.append(outcome.held.job.id)
             settled += write is not None
+            metrics.ATTEMPTS.labels(outcome.held.job.model, result).inc()
             if outcome.held.job.kind == Kind.CHUNK:
                 self._insist(functools.partial(self._advance, outcome))
         if any(outcome.held.job.notifies for outcome in outcomes):
@@ -146,20 +147,20 @@ def _done(outcome: run.Outcome, result: dict[str, Any]) -> settle.Done:
     return settle.Done(outcome.held.job, result, units=outcome.units, run_ms=round(outcome.run_s * 1000))
 
 
-def _ending(outcome: run.Outcome) -> Callable[[sqlalchemy.Engine], bool] | None:
-    """How an attempt that is not simply completed ends; None for a completed one and for one that is not ours any
-    more."""
+def _ending(outcome: run.Outcome) -> tuple[str, Callable[[sqlalchemy.Engine], bool] | None]:
+    """How an attempt that is not simply completed ends, in a word and as a write; no write for a completed one and for
+    one that is not ours any more."""
     held, job, error = outcome.held, outcome.held.job, outcome.error
     if held.lost:
-        return None
+        return "lost", None
     if held.canceled:
-        return lambda engine: settle.cancel(engine, job)
+        return "canceled", lambda engine: settle.cancel(engine, job)
     if isinstance(error, (errors.ModelUnavailable, errors.Unavailable)):
-        return lambda engine: settle.put_off(engine, job, error)
+        return error.code, lambda engine: settle.put_off(engine, job, error)
     if error is not None:
-        return lambda engine: settle.fail(engine, job, error)
+        return error.code, lambda engine: settle.fail(engine, job, error)
     if outcome.hand_over is not None:
-        return outcome.hand_over
+        return "parked", outcome.hand_over
     if outcome.result is None:
-        return lambda engine: settle.give_back(engine, job)
-    return None
+        return "given_back", lambda engine: settle.give_back(engine, job)
+    return "completed", None

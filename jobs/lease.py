@@ -15,7 +15,6 @@ from sqlalchemy import text
 from core import database
 from inference.interrupt import Interrupt
 from jobs.job import Claimed
-from jobs.presence import Presence
 
 log = structlog.get_logger()
 
@@ -48,6 +47,7 @@ class Held:
     lost: bool = False  #: it belongs to somebody else by now, or has ended
     timed_out: bool = False  #: it ran longer than it may
     given_back: bool = False  #: this worker is going away
+    shown: bool = False  #: Flower was told that it began
     run_ends_at: float | None = None  #: monotonic; None while it does not run
     interrupt: Interrupt = field(default_factory=Interrupt)  #: of the run that it is in
 
@@ -81,7 +81,6 @@ class Leases(threading.Thread):
         heartbeat_s: float,
         grace_s: float,
         asked_to_stop: Callable[[], bool],
-        presence: Presence,
     ) -> None:
         super().__init__(name="leases", daemon=True)
         self._engine = engine
@@ -89,7 +88,6 @@ class Leases(threading.Thread):
         self._heartbeat_s = heartbeat_s
         self._grace_s = grace_s
         self._asked_to_stop = asked_to_stop
-        self._presence = presence
         self._held: dict[uuid.UUID, Held] = {}
         self._lock = threading.Lock()
         self._closing = threading.Event()
@@ -145,7 +143,6 @@ class Leases(threading.Thread):
         try:
             told = {item.job.id: item.progress for item in held}
             alive = self._renew(told, held) if held else {}
-            self._presence.tell(self._engine)
         except database.OUTAGES as error:
             self._failures += 1
             log.warning("heartbeat_failed", failures=self._failures, error=type(error).__name__)

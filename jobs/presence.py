@@ -1,37 +1,83 @@
-"""What a worker process says of itself with every heartbeat. Nothing decides by it; people and estimates read it."""
+"""Signs of life: every process of a worker says every other second, on the database's clock, that it goes round.
+
+A pool is worked on while there is a process that runs its jobs and whose parent hands them out: a frozen child and a
+frozen parent leave it alike. Nothing about a job is decided by it; people, probes and estimates read it.
+"""
 
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 
 import sqlalchemy
+import structlog
 from sqlalchemy import text
 
+from core import broker, database
+
+log = structlog.get_logger()
+
+TELL_S = 2.0
+#: Who has said nothing for so long is not counted on.
+SILENT_S = 10.0
+#: The same of the sweep, of which one may take a while.
+SWEEP_SILENT_S = 60.0
 #: How much the newest stretch of work weighs in the rate.
 WEIGHT = 0.5
 
 _TELL = text("""
-INSERT INTO workers (name, pool, jobs_per_s) VALUES (:name, :pool, :jobs_per_s)
-ON CONFLICT (name) DO UPDATE SET seen_at = now(), pool = excluded.pool, jobs_per_s = excluded.jobs_per_s
+INSERT INTO workers (name, node, pools, receives, works, jobs_per_s)
+VALUES (:name, :node, :pools, :receives, :works, :jobs_per_s)
+ON CONFLICT (name) DO UPDATE SET seen_at = now(), jobs_per_s = excluded.jobs_per_s
 """)
+
+#: One row for each process that runs jobs, `seen_at` being the older of its own sign and its parent's.
+WORKING = """
+SELECT pool, works.jobs_per_s, least(works.seen_at, max(receives.seen_at)) AS seen_at
+FROM workers AS works JOIN workers AS receives USING (node) CROSS JOIN unnest(works.pools) AS pool
+WHERE works.works AND receives.receives GROUP BY works.name, pool
+"""
+
+_POOLS = text(f"""
+SELECT pool, max(seen_at) AS seen_at, extract(epoch FROM now() - max(seen_at))::float AS silent_s, count(*) FILTER (
+    WHERE seen_at > now() - make_interval(secs => CASE pool WHEN 'sweep' THEN :sweep_silent_s ELSE :silent_s END)
+  ) AS workers
+FROM ({WORKING}) AS working GROUP BY pool
+""")  # noqa: S608 - constants only
+
+_OF_NODE = text("SELECT name FROM workers WHERE node = :node")
+_FORGET = text("DELETE FROM workers WHERE name = ANY (:names)")
+
+_SWEEPING = text("""
+INSERT INTO workers (name, node, pools, receives, works, jobs_per_s)
+VALUES ('sweep', 'sweep', '{sweep}', true, true, 0)
+ON CONFLICT (name) DO UPDATE SET seen_at = now()
+""")
+
+#: Beside the pools of jobs and of webhooks: who rescues, expires and wakes.
+SWEEP = "sweep"
 
 
 class Presence:
-    """A worker's name, pool and speed: jobs per second of the time in which it had work."""
+    """A worker process as it shows itself: its name, its pools, and its speed in jobs per second of the time in which
+    it had work."""
 
-    def __init__(self, name: str) -> None:
+    def __init__(self, name: str, *, node: str = "", pools: Sequence[str] = ()) -> None:
         self.name = name
-        self.pool: str | None = None
+        self.receives = False  #: it takes wake-ups from Redis: the parent
+        self.works = True  #: it runs jobs: a child, or a parent that has threads instead of children
+        self._node = node
+        self._pools = list(pools)
         self._rate = 0.0
         self._jobs = 0
         self._busy_s = 0.0
 
     @contextlib.contextmanager
-    def working(self, pool: str, jobs: int) -> Iterator[None]:
+    def working(self, jobs: int) -> Iterator[None]:
         started = time.monotonic()
-        self.pool = pool
         try:
             yield
         finally:
@@ -39,12 +85,55 @@ class Presence:
             self._busy_s += time.monotonic() - started
 
     def tell(self, engine: sqlalchemy.Engine) -> None:
-        """Write it down, once it has a pool."""
-        if self.pool is None:
-            return
+        """Write it down."""
         jobs, busy_s, self._jobs, self._busy_s = self._jobs, self._busy_s, 0, 0.0
         if jobs:
             newest = jobs / max(busy_s, 1e-6)
             self._rate = newest if not self._rate else WEIGHT * newest + (1 - WEIGHT) * self._rate
+        shown = {"name": self.name, "node": self._node, "pools": self._pools, "jobs_per_s": self._rate}
         with engine.begin() as connection:
-            connection.execute(_TELL, {"name": self.name, "pool": self.pool, "jobs_per_s": self._rate})
+            connection.execute(_TELL, {**shown, "receives": self.receives, "works": self.works})
+
+
+def always(tell: Callable[[], None]) -> None:
+    """Call it every TELL_S for ever."""
+    while True:
+        try:
+            tell()
+        except database.OUTAGES as error:
+            log.warning("sign_of_life_not_told", error=type(error).__name__)
+        time.sleep(TELL_S)
+
+
+def forget(engine: sqlalchemy.Engine, node: str, there: Callable[[str], bool]) -> None:
+    """A node's own word on its processes that are not there any more: they need not fall silent first."""
+    with engine.begin() as connection:
+        names = connection.execute(_OF_NODE, {"node": node}).scalars()
+        gone = [name for name in names if not there(name.rpartition("/")[2])]
+        if gone:
+            connection.execute(_FORGET, {"names": gone})
+
+
+def swept(engine: sqlalchemy.Engine) -> None:
+    """Say that the platform was swept just now, which takes beat and the io worker."""
+    with engine.begin() as connection:
+        connection.execute(_SWEEPING)
+
+
+@dataclass(frozen=True)
+class Pool:
+    """How many processes work on a pool, and when the last one was heard of; None if none ever was."""
+
+    workers: int = 0
+    seen_at: dt.datetime | None = None
+    silent_s: float | None = None
+
+
+def pools(engine: sqlalchemy.Engine) -> Mapping[str, Pool]:
+    """Every pool, that of webhooks and the sweep among them."""
+    parameters = {"silent_s": SILENT_S, "sweep_silent_s": SWEEP_SILENT_S}
+    with engine.connect() as connection:
+        found = {
+            row.pool: Pool(row.workers, row.seen_at, row.silent_s) for row in connection.execute(_POOLS, parameters)
+        }
+    return {name: found.get(name, Pool()) for name in (*broker.POOLS, broker.WEBHOOKS, SWEEP)}

@@ -9,7 +9,7 @@ import structlog
 from sqlalchemy import text
 
 from core import broker, errors
-from jobs import rescue, retention
+from jobs import presence, rescue, retention
 from jobs.bulk import progress
 from storage.objects import Store
 from webhooks import outbox
@@ -64,6 +64,7 @@ def sweep(
         due = [pool for pool in broker.POOLS if connection.execute(_DUE, {"pool": pool}).scalar_one()]
     if outbox.due(engine):
         due.append(broker.WEBHOOKS)
+    presence.swept(engine)
     return Swept(rescued, expired, purged, tuple(pool for pool in due if hints.send(pool)))
 
 

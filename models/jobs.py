@@ -94,6 +94,15 @@ class JobEvent(Base):
     run_ms: Mapped[int | None]
     error: Mapped[dict[str, Any] | None]
 
+    __table_args__ = (
+        # What no worker tells of: few, and looked for every other second.
+        Index(
+            "ix_job_events_rare",
+            "at",
+            postgresql_where=text("type IN ('pending', 'failed', 'canceled', 'expired')"),
+        ),
+    )
+
 
 class IdempotencyKey(Base):
     """A key that a client made up, and what its first request came to: a job, a stored reply, or both."""
@@ -112,15 +121,28 @@ class IdempotencyKey(Base):
 
 
 class Worker(Base):
-    """Worker processes as they last said of themselves; nothing decides by it, people and estimates read it."""
+    """Signs of life of worker processes, renewed every few seconds; see jobs.presence."""
 
     __tablename__ = "workers"
 
     name: Mapped[str] = mapped_column(primary_key=True)
-    pool: Mapped[str]
+    node: Mapped[str]  #: node/incarnation: a parent and its children
+    pools: Mapped[list[str]] = mapped_column(ARRAY(Text))
+    receives: Mapped[bool]  #: it takes wake-ups from Redis: the parent
+    works: Mapped[bool]  #: it runs jobs: a child, or a parent that has threads instead of children
     started_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
     seen_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
     jobs_per_s: Mapped[float]
+
+
+class Count(Base):
+    """A counter of all workers together, as Prometheus names it; see core.tally."""
+
+    __tablename__ = "counts"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    labels: Mapped[str] = mapped_column(primary_key=True)  #: a JSON object, its names in order
+    value: Mapped[float]
 
 
 class JobResult(Base):

@@ -221,11 +221,16 @@ def spawn(platform: Platform) -> Iterator[Callable[..., Child]]:
 
 @pytest.fixture
 def drainer(platform: Platform, quiet: None) -> Iterator[Drainer]:
-    leases = Leases(
-        platform.engine, lease_s=60, heartbeat_s=1, grace_s=1, asked_to_stop=lambda: False, presence=Presence("n/i/1")
-    )
+    leases = Leases(platform.engine, lease_s=60, heartbeat_s=1, grace_s=1, asked_to_stop=lambda: False)
     leases.start()
     sources = Sources(platform.store, Fetcher(platform.settings), Seal(platform.settings))
     attempts = Attempts(platform.settings, platform.engine, platform.store, platform.catalog, sources)
-    yield Drainer(platform.settings, platform.engine, platform.hints, leases, attempts, Presence("n/i/1"))
+    yield Drainer(
+        platform.settings,
+        platform.engine,
+        platform.hints,
+        leases,
+        attempts,
+        Presence("n/i/1"),
+    )
     leases.close()

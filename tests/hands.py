@@ -55,3 +55,22 @@ def lose(platform: Platform) -> None:
 
 def status_of(platform: Platform, job_id: UUID) -> object:
     return platform.one("SELECT status FROM jobs WHERE id = :id", id=job_id)[0]
+
+
+def sign_of_life(
+    platform: Platform,
+    name: str,
+    *,
+    pool: str = "cpu",
+    receives: bool = False,
+    works: bool = False,
+    jobs_per_s: float = 0.0,
+    silent_s: float = 0.0,
+) -> None:
+    """What a process of a worker, `node/incarnation/pid`, said so long ago."""
+    platform.execute(
+        "INSERT INTO workers (name, node, pools, receives, works, jobs_per_s, seen_at) "
+        "VALUES (:name, :node, ARRAY[:pool], :receives, :works, :jobs_per_s, now() - make_interval(secs => :silent_s))",
+        name=name, node=name.rpartition("/")[0], pool=pool, receives=receives, works=works, jobs_per_s=jobs_per_s,
+        silent_s=silent_s,
+    )  # fmt: skip

@@ -8,7 +8,7 @@ import celery
 from celery.signals import setup_logging, worker_process_init
 
 from core import broker, logging, settings
-from workers import node  # noqa: F401 - connects its signals
+from workers import node, signs  # noqa: F401 - they connect their signals
 
 # No more than beat and Flower may know; a worker reads the rest when it starts (see node).
 _settings = settings.load_only(settings.QueueSettings)

@@ -39,6 +39,7 @@ from webhooks import outbox
 log = structlog.get_logger()
 
 INCARNATION = "COATCHECK_WORKER_INCARNATION"
+POOLS = "COATCHECK_WORKER_POOLS"
 STOP_FILE = "COATCHECK_WORKER_STOP_FILE"
 #: Where to show that this process goes round; none, and nobody is shown.
 ALIVE_FILE = "COATCHECK_ALIVE_FILE"
@@ -56,6 +57,11 @@ def incarnation() -> str:
     return os.environ[INCARNATION]
 
 
+def pools() -> list[str]:
+    """Those that this process's worker serves."""
+    return os.environ[POOLS].split()
+
+
 def asked_to_stop() -> bool:
     return os.path.exists(os.environ[STOP_FILE])
 
@@ -71,9 +77,11 @@ def _check_settings(**_: Any) -> None:
 
 
 @celeryd_init.connect
-def _name(sender: str, **_: Any) -> None:
+def _name(sender: str, options: dict[str, Any], **_: Any) -> None:
     name = secrets.token_hex(8)
     os.environ[INCARNATION] = f"{sender}/{name}"
+    queues = options.get("queues") or ()
+    os.environ[POOLS] = " ".join(queue for queue in queues if queue in (*broker.POOLS, broker.WEBHOOKS))
     os.environ[STOP_FILE] = os.path.join(tempfile.gettempdir(), f"coatcheck-stop-{name}")
     # Those of an earlier one may have numbers that others have by now.
     for child in _children(os.environ.get(ALIVE_FILE, "")):

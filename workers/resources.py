@@ -11,13 +11,12 @@ from core.seal import Seal
 from jobs.attempt import Attempts
 from jobs.drain import Drainer
 from jobs.lease import Leases
-from jobs.presence import Presence
 from jobs.source import Sources
 from registry.catalog import Catalog
 from storage.fetch import Fetcher
 from storage.objects import Store
 from webhooks.courier import Courier
-from workers import node
+from workers import node, signs
 
 _making = threading.Lock()
 
@@ -39,8 +38,7 @@ def _courier() -> Courier:
     values = settings.load()
     engine = database.create_engine(values.database_url, pool_size=2, application=f"coatcheck-courier {os.getpid()}")
     hints = broker.Hints(values, broker.Line(values))
-    name = f"{node.incarnation()}/{os.getpid()}"
-    return Courier(values, engine, hints, worker=name, asked_to_stop=node.asked_to_stop)
+    return Courier(values, engine, hints, worker=signs.mine().name, asked_to_stop=node.asked_to_stop)
 
 
 @functools.cache
@@ -48,17 +46,15 @@ def _drainer() -> Drainer:
     values = settings.load()
     engine = database.create_engine(values.database_url, pool_size=2, application=f"coatcheck-worker {os.getpid()}")
     heart = database.create_engine(values.database_url, pool_size=1, application=f"coatcheck-heart {os.getpid()}")
-    presence = Presence(f"{node.incarnation()}/{os.getpid()}")
     leases = Leases(
         heart,
         lease_s=values.lease_s,
         heartbeat_s=values.heartbeat_s,
         grace_s=values.grace_s,
         asked_to_stop=node.asked_to_stop,
-        presence=presence,
     )
     leases.start()
     store = Store(values)
     catalog = Catalog(engine, store, values.model_cache, provider=values.provider, threads=values.onnx_threads)
     attempts = Attempts(values, engine, store, catalog, Sources(store, Fetcher(values), Seal(values)))
-    return Drainer(values, engine, broker.Hints(values, broker.Line(values)), leases, attempts, presence)
+    return Drainer(values, engine, broker.Hints(values, broker.Line(values)), leases, attempts, signs.mine())

@@ -2,16 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
-
 import flask
 import prometheus_client
 
-from api import contract, resources
+from api import contract, exposition, resources
 from api.parsing import Blueprint
 from api.schemas import answers as out
-from core import database
-from core import metrics as counts
 
 blueprint = Blueprint("health", __name__)
 
@@ -39,12 +35,13 @@ def healthz() -> flask.Response:
 def ready() -> flask.Response:
     """See whether requests can be answered.
 
-    200 when the database is there and the stable models open. Without Redis jobs are still accepted, and run when it is
-    back. Looked at once a second at most.
+    200 when the database is there and stores jobs, and the stable models open. `degraded` is 200 as well: jobs are
+    accepted, but something that they need is not there, and they wait; `problems` says what and since when. Looked at
+    once a second at most.
     """
     found = resources.here().readiness.get()
     response = flask.jsonify(found)
-    response.status_code = 200 if found["status"] == "ready" else 503
+    response.status_code = 503 if found["status"] == "unavailable" else 200
     return response
 
 
@@ -52,14 +49,10 @@ def ready() -> flask.Response:
 @contract.operation(blueprint, "getMetrics", {}, 401, 403, 429, 500, 503)
 @blueprint.doc(responses={"200": TEXT})
 def metrics() -> flask.Response:
-    """See what the process counts, as Prometheus text.
+    """See what this process and all workers count, as Prometheus text.
 
-    And what the database says of webhooks, which is looked at once a second at most. Takes a key with the scope
-    `metrics` or `admin`, at an address for operators alone.
+    And how the queue, the workers and webhooks stand, which is looked at every few seconds at most. Takes a key with
+    the scope `metrics` or `admin`, at an address for operators alone.
     """
-    with contextlib.suppress(*database.OUTAGES):
-        backlog = resources.here().backlog.get()
-        counts.WEBHOOKS_PENDING.set(backlog.pending)
-        counts.WEBHOOKS_OVERDUE.set(max(0.0, backlog.overdue_s))
-        counts.ENDPOINTS_DISABLED.set(backlog.disabled)
-    return flask.Response(prometheus_client.generate_latest(), content_type=prometheus_client.CONTENT_TYPE_LATEST)
+    text = exposition.text(resources.here().figures)
+    return flask.Response(text, content_type=prometheus_client.CONTENT_TYPE_LATEST)

@@ -145,18 +145,36 @@ class Health(Schema):
     )
 
 
+class Pool(Schema):
+    """Who works for a pool."""
+
+    workers = fields.Integer(required=True, metadata={"description": "Heard of within the last seconds."})
+    seen_at = fields.AwareDateTime(
+        allow_none=True, required=True, metadata={"description": "When one was heard of last; null if never"}
+    )
+
+
 class Ready(Schema):
     """Whether requests can be answered."""
 
     status = fields.String(
         required=True,
-        validate=validate.OneOf(["ready", "unavailable"]),
-        metadata={"description": "`ready` when the database is there and the stable models open"},
+        validate=validate.OneOf(["ready", "degraded", "unavailable"]),
+        metadata={"description": "`unavailable` (503): requests are refused; `degraded`: jobs are accepted, and wait"},
+    )
+    problems = fields.List(
+        fields.String(), required=True, metadata={"description": "What is not there, in words, and since when"}
     )
     model_loaded = fields.Boolean(required=True, metadata={"description": "Whether the stable models open"})
     models = fields.List(fields.String(), required=True, metadata={"description": "Those that are open"})
     checks = fields.Dict(
         keys=fields.String(), values=fields.Boolean(), required=True, metadata={"description": "What answers"}
+    )
+    pools = fields.Dict(
+        keys=fields.String(),
+        values=fields.Nested(Pool),
+        required=True,
+        metadata={"description": "Who works for which pool; `sweep` and `webhooks` are among them"},
     )
     clock_ahead_s = fields.Float(
         required=True,

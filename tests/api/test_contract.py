@@ -5,10 +5,12 @@ import hashlib
 import re
 
 import openapi_spec_validator
+import pytest
 from flask.testing import FlaskClient
 
 from access import keys
-from tests.conftest import Platform
+from tests.conftest import Platform, until
+from tests.hands import sign_of_life
 
 
 def test_the_contract_is_valid_openapi_3_1(anonymous: FlaskClient) -> None:
@@ -27,10 +29,37 @@ def test_the_docs_need_no_internet(anonymous: FlaskClient) -> None:
     assert anonymous.get("/docs/assets/../../setup.cfg").status_code == 404
 
 
-def test_health_and_readiness_need_no_key(anonymous: FlaskClient) -> None:
+def test_health_and_readiness_need_no_key(anonymous: FlaskClient, platform: Platform, quiet: None) -> None:
     assert anonymous.get("/healthz").get_json() == {"status": "healthy"}
-    ready = anonymous.get("/ready").get_json()
-    assert (ready["status"], ready["model_loaded"]) == ("ready", True)
+    for pool in ("cpu", "webhooks", "sweep"):
+        sign_of_life(platform, f"a/{pool}/1", pool=pool, receives=True, works=True)
+    ready = until(lambda: (said := anonymous.get("/ready").get_json())["status"] == "ready" and said, 9)
+    assert (ready["model_loaded"], ready["problems"]) == (True, [])  # type: ignore[index]
+    assert {name: pool["workers"] for name, pool in ready["pools"].items()} == {  # type: ignore[index]
+        "cpu": 1, "gpu": 0, "webhooks": 1, "sweep": 1
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("pool", "silent_s", "said"),
+    [
+        ("cpu", 60, "no worker of pool 'cpu' has been heard of since 20"),
+        ("webhooks", 60, "no worker of pool 'webhooks' has been heard of since 20"),
+        ("sweep", 120, "nobody has swept since 20"),
+        ("gone", 0, "no worker of pool 'cpu' has been heard of since the tables were made"),
+    ],
+)
+def test_a_pool_that_nobody_works_on_is_not_ready_but_requests_are_answered(
+    anonymous: FlaskClient, platform: Platform, quiet: None, pool: str, silent_s: float, said: str
+) -> None:
+    for name in {"cpu", "webhooks", "sweep"} - {"cpu" if pool == "gone" else pool}:
+        sign_of_life(platform, f"a/{name}/1", pool=name, receives=True, works=True)
+    if pool != "gone":
+        sign_of_life(platform, f"a/{pool}/1", pool=pool, receives=True, works=True, silent_s=silent_s)
+    until(lambda: any(said in item for item in anonymous.get("/ready").get_json()["problems"]), 9)
+    answer = anonymous.get("/ready")
+    assert (answer.status_code, answer.get_json()["status"]) == (200, "degraded")
+    assert len(answer.get_json()["problems"]) == 1
 
 
 def test_metrics_count_requests_and_methods_that_nobody_knows_as_one(

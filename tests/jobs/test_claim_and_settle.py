@@ -9,7 +9,6 @@ import sqlalchemy.exc
 from core import errors
 from jobs import queries, settle
 from jobs.lease import Leases
-from jobs.presence import Presence
 from tests.conftest import Platform
 from tests.hands import clean_up, complete, lose, status_of, take, took
 
@@ -24,7 +23,6 @@ def leases_of(platform: Platform) -> Leases:
         heartbeat_s=1,
         grace_s=1,
         asked_to_stop=lambda: False,
-        presence=Presence("node/inc/1"),
     )
 
 

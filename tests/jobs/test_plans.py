@@ -11,7 +11,21 @@ import pytest
 import sqlalchemy
 from sqlalchemy import text
 
-from jobs import backlog, claim, events, fairness, idempotency, lease, queries, queue, rescue, retention, settle, sweep
+from jobs import (
+    backlog,
+    claim,
+    events,
+    fairness,
+    figures,
+    idempotency,
+    lease,
+    queries,
+    queue,
+    rescue,
+    retention,
+    settle,
+    sweep,
+)
 from jobs.bulk import progress
 from tests.conftest import Platform
 
@@ -74,8 +88,9 @@ STATEMENTS: dict[str, tuple[Any, dict[str, Any]]] = {
     "backlog": (backlog._WAITING, {"tenant_id": ID, "most": 1000}),
     "place": (
         queue._PLACE,
-        {"id": ID, "fair_at": dt.datetime.now(dt.UTC), "pool": "cpu", "most": 1000, "silent_s": 15},
+        {**MINE, "fair_at": dt.datetime.now(dt.UTC), "pool": "cpu", "most": 1000, "silent_s": 15},
     ),
+    "queues": (figures._QUEUE, {"pools": ["cpu", "gpu"]}),
     "poll": (queries._STATUS, MINE),
     "get": (queries._GET, MINE),
     "cancel": (queries._CANCEL, MINE),

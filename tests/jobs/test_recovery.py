@@ -13,7 +13,6 @@ from inference.model import Prediction
 from jobs import queries, rescue, run, settle
 from jobs.job import Claimed
 from jobs.lease import Held, Leases
-from jobs.presence import Presence
 from tests.conftest import Platform, until
 from tests.hands import clean_up, complete, lose, status_of, took
 
@@ -132,7 +131,6 @@ def ticking(platform: Platform, held: list[Held], *, stopping: bool = False) -> 
         heartbeat_s=30,
         grace_s=0.3,
         asked_to_stop=lambda: stopping,
-        presence=Presence("n/i/1"),
     )
     leases._held = {item.job.id: item for item in held}
     leases.start()

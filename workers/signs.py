@@ -1,0 +1,69 @@
+"""What each process of a worker says of itself, from its start to its stop: that it goes round, and what it counted."""
+
+from __future__ import annotations
+
+import functools
+import os
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from celery.concurrency import thread
+from celery.signals import worker_process_init, worker_ready
+
+from core import database, settings
+from core.tally import Tally
+from jobs import presence
+from jobs.presence import Presence
+from workers import node
+
+
+@worker_ready.connect
+def _parent_begins(sender: Any, **_: Any) -> None:
+    """Its own loop has to go round, since that hands out the work; so it counts as silent while Redis is away."""
+    loop = _Loop()
+    sender.timer.call_repeatedly(1.0, loop.goes_round)
+    mine().receives, mine().works = True, isinstance(sender.pool, thread.TaskPool)
+    _begin(loop.went_round)
+
+
+@worker_process_init.connect
+def _child_begins(**_: Any) -> None:
+    _begin(lambda: True)
+
+
+class _Loop:
+    """When a loop last went round."""
+
+    def __init__(self) -> None:
+        self._at = time.monotonic()
+
+    def goes_round(self) -> None:
+        self._at = time.monotonic()
+
+    def went_round(self) -> bool:
+        return time.monotonic() - self._at < presence.SILENT_S / 2
+
+
+@functools.cache
+def mine() -> Presence:
+    """This process's own."""
+    return Presence(f"{node.incarnation()}/{os.getpid()}", node=node.incarnation(), pools=node.pools())
+
+
+def _begin(goes_round: Callable[[], bool]) -> None:
+    values = settings.load()
+    engine = database.create_engine(values.database_url, pool_size=1, application=f"coatcheck-signs {os.getpid()}")
+    tally = Tally()
+
+    def tell() -> None:
+        # Who was asked to stop takes nothing more, but still counts what it ends.
+        if goes_round() and not node.asked_to_stop():
+            mine().tell(engine)
+            if mine().receives:
+                presence.forget(engine, node.incarnation(), lambda pid: Path(f"/proc/{pid}").exists())
+        tally.tell(engine)
+
+    threading.Thread(target=presence.always, args=(tell,), name="signs", daemon=True).start()
