@@ -85,16 +85,19 @@ class Probe:
             return False
         return bool(inline)
 
-    def _pools(self) -> dict[str, presence.Pool] | None:
-        """Those that something is for: a model, the sweep, webhooks; None when the database does not answer."""
+    def _pools(self) -> Mapping[str, presence.Pool] | None:
+        """None when the database does not answer."""
         try:
-            wanted = {item.manifest.pool for item in self.catalog.versions()}
-            found = presence.pools(self.engine)
-        except (*database.OUTAGES, errors.CoatcheckError):
+            return presence.pools(self.engine)
+        except database.OUTAGES:
             return None
-        return {
-            name: pool for name, pool in found.items() if name in wanted or name not in broker.POOLS or pool.workers
-        }
+
+    def _missed(self, pools: Mapping[str, presence.Pool]) -> Iterator[str]:
+        """Those without workers that a model is for, or that the platform itself needs."""
+        wanted = {item.manifest.pool for item in self.catalog.versions()}
+        for name, pool in pools.items():
+            if not pool.workers and (name in wanted or name not in broker.POOLS):
+                yield _absence(name, pool)
 
 
 def _absence(name: str, pool: presence.Pool) -> str:

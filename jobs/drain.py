@@ -16,8 +16,9 @@ import structlog
 from sqlalchemy import exc
 
 from core import broker, database, errors, metrics
+from core.board import Board
 from core.settings import Settings
-from jobs import claim, lease, run, settle
+from jobs import claim, lease, run, settle, shown
 from jobs.attempt import Attempts
 from jobs.bulk import progress
 from jobs.job import Claimed, Kind
@@ -41,6 +42,7 @@ class Drainer:
     leases: lease.Leases
     attempts: Attempts
     presence: Presence
+    board: Board
     #: Settles one batch while the next one runs: Postgres and the model each have a core to themselves.
     settler: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "settler"))
 
@@ -74,6 +76,7 @@ class Drainer:
 
     def _work(self, batch: claim.Batch) -> tuple[list[lease.Held], list[run.Outcome]]:
         held = self.leases.hold(batch.jobs)
+        shown.begun(self.board, self.presence.name, held)
         try:
             return held, self.attempts.run(held)
         except BaseException:
@@ -90,6 +93,7 @@ class Drainer:
         wanted = [item for item in outcomes if not (item.held.canceled or item.held.lost)]
         done = [_done(item, item.result) for item in wanted if item.result is not None]
         ours = self._complete(done)
+        shown.completed(self.board, self.presence.name, wanted, ours)
         fenced = [item.job.id for item in done if item.job.id not in ours]
         settled = len(ours)
         for outcome in outcomes:

@@ -21,6 +21,7 @@ from sqlalchemy import text
 import api
 from access import keys
 from core import broker, database, settings
+from core.board import Board
 from core.seal import Seal
 from core.settings import Settings
 from inference import bundle
@@ -35,6 +36,7 @@ from local.child import Child, Program
 from registry.catalog import Catalog
 from storage.fetch import Fetcher
 from storage.objects import Store
+from tests.window import Window, opened
 
 ROOT = Path(__file__).resolve().parent.parent
 #: Ports of this machine that webhooks may call; at most so many receivers at once in one test.
@@ -232,5 +234,13 @@ def drainer(platform: Platform, quiet: None) -> Iterator[Drainer]:
         leases,
         attempts,
         Presence("n/i/1"),
+        Board(platform.settings),
     )
     leases.close()
+
+
+@pytest.fixture
+def shown(platform: Platform) -> Iterator[Window]:
+    """A Flower that is there from the beginning."""
+    with opened(platform.settings, until) as found:
+        yield found

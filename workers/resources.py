@@ -7,10 +7,12 @@ import os
 import threading
 
 from core import broker, database, settings
+from core.board import Board
 from core.seal import Seal
 from jobs.attempt import Attempts
 from jobs.drain import Drainer
 from jobs.lease import Leases
+from jobs.shown import Rest
 from jobs.source import Sources
 from registry.catalog import Catalog
 from storage.fetch import Fetcher
@@ -57,4 +59,12 @@ def _drainer() -> Drainer:
     store = Store(values)
     catalog = Catalog(engine, store, values.model_cache, provider=values.provider, threads=values.onnx_threads)
     attempts = Attempts(values, engine, store, catalog, Sources(store, Fetcher(values), Seal(values)))
-    return Drainer(values, engine, broker.Hints(values, broker.Line(values)), leases, attempts, signs.mine())
+    hints, board = broker.Hints(values, broker.Line(values)), Board(values)
+    board.start()
+    return Drainer(values, engine, hints, leases, attempts, signs.mine(), board)
+
+
+@functools.cache
+def rest() -> Rest:
+    """What the process's sweeps tell Flower."""
+    return Rest(drainer().board, signs.mine().name)

@@ -1,4 +1,4 @@
-"""The tasks: thin, without arguments that matter, safe to run twice or never.
+"""The tasks: thin, without arguments that matter, safe to run twice or never. Flower shows jobs, and not these.
 
 What they need is loaded by whoever runs them: not by a parent of children, which is back the sooner without it.
 """
@@ -24,7 +24,7 @@ def _get_ready(**_: Any) -> None:
     resources.drainer()
 
 
-@app.task(name=broker.WAKE, bind=True)
+@app.task(name=broker.WAKE, bind=True, send_events=False)
 def wake(self: Any, pool: str) -> int:
     """Look whether `pool` has work; returns how many jobs were settled."""
     from workers import resources
@@ -32,7 +32,7 @@ def wake(self: Any, pool: str) -> int:
     return resources.drainer().drain(pool, self.request.id)
 
 
-@app.task(name=broker.DELIVER)
+@app.task(name=broker.DELIVER, send_events=False)
 def deliver(_: str) -> int:
     """Call whoever is owed a call; returns how many calls were settled."""
     from workers import resources
@@ -40,7 +40,7 @@ def deliver(_: str) -> int:
     return resources.courier().drain()
 
 
-@app.task(name="coatcheck.sweep")
+@app.task(name="coatcheck.sweep", send_events=False)
 def sweep_jobs() -> str:
     """Rescue, expire, forget and wake; returns what was found. Ticks that piled up while nobody swept are one sweep."""
     if not _SWEEPS.begin():
@@ -53,4 +53,5 @@ def sweep_jobs() -> str:
     found = sweep.sweep(
         worker.engine, worker.hints, store, max_losses=settings.max_losses, schedule=settings.webhook_schedule
     )
+    resources.rest().tell(worker.engine)
     return str(found)

@@ -13,8 +13,10 @@ import pytest
 from core import ids
 from jobs.bulk import plan
 from jobs.drain import Drainer
+from jobs.shown import Rest
 from tests.bulk.conftest import Run, Send, download, post_file
 from tests.conftest import Platform
+from tests.window import Window
 
 Client = flask.testing.FlaskClient
 
@@ -266,3 +268,15 @@ def test_a_row_with_thousands_of_fields_or_levels_is_one_short_error(client: Cli
     assert "5000 fields" in issues[0]
     assert ["64 levels" in issue for issue in issues[1:4]] == [True] * 3
     assert max(len(json.dumps(row)) for row in found) < 500
+
+
+def test_a_file_is_one_task_of_flowers_and_its_chunks_are_none(
+    client: Client, upload: Send, work: Run, drainer: Drainer, shown: Window, platform: Platform
+) -> None:
+    platform.execute("TRUNCATE job_events")
+    job_id = submit(client, upload(lines(ROWS[:600])))
+    work()
+    Rest(drainer.board, "io@here/i/1").tell(platform.engine)
+    drainer.board.flush()
+    task = shown.shows(ids.parse_job_id(job_id), "SUCCESS")
+    assert ("'kind': 'bulk'" in task.kwargs, task.runtime, len(shown.state.tasks)) == (True, None, 1)

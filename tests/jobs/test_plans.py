@@ -24,6 +24,7 @@ from jobs import (
     rescue,
     retention,
     settle,
+    shown,
     sweep,
 )
 from jobs.bulk import progress
@@ -91,6 +92,7 @@ STATEMENTS: dict[str, tuple[Any, dict[str, Any]]] = {
         {**MINE, "fair_at": dt.datetime.now(dt.UTC), "pool": "cpu", "most": 1000, "silent_s": 15},
     ),
     "queues": (figures._QUEUE, {"pools": ["cpu", "gpu"]}),
+    "rare events": (shown._RARE, {"back_s": 15, "told": [1], "limit": 200}),
     "poll": (queries._STATUS, MINE),
     "get": (queries._GET, MINE),
     "cancel": (queries._CANCEL, MINE),

@@ -1,0 +1,135 @@
+"""What Flower shows of jobs."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import time
+from collections.abc import Callable
+from uuid import UUID
+
+import pytest
+
+from core import ids
+from core.board import MOST, Board
+from jobs import queries, rescue
+from jobs.drain import Drainer
+from jobs.shown import Rest
+from tests.conftest import Platform, until
+from tests.hands import clean_up, lose, took
+from tests.window import Window
+
+pytestmark = pytest.mark.usefixtures("quiet")
+Make = Callable[..., UUID]
+
+
+def test_a_completed_job_is_a_task_by_its_id_model_state_and_runtime(
+    drainer: Drainer, new_job: Make, shown: Window
+) -> None:
+    job = new_job(inputs={"text": "SECRET words", "language": "en", "confidence_threshold": 0.0}, request_id="req_mine")
+    before = time.time()
+    drainer.drain("cpu", "wake")
+    drainer.board.flush()
+    task = shown.shows(job, "SUCCESS")
+    assert (task.name, task.worker.hostname) == ("sentiment@1.0.0", "n")
+    assert 0 < task.runtime < 60
+    assert before - 60 < task.received <= task.started <= task.succeeded
+    assert "req_mine" in task.kwargs
+    assert "SECRET" not in json.dumps(shown.said)
+
+
+def test_of_more_jobs_than_flower_can_read_some_are_shown_to_their_end_and_the_others_not_at_all(
+    drainer: Drainer, new_job: Make, shown: Window
+) -> None:
+    jobs = [new_job() for _ in range(MOST + 20)]
+    drainer.drain("cpu", "wake")
+    drainer.board.flush()
+    shown.shows(jobs[0], "SUCCESS")
+    until(lambda: sum(event["type"] == "task-succeeded" for event in shown.said) == MOST, 10)
+    assert {task.state for task in shown.state.tasks.values()} == {"SUCCESS"}
+    assert len(shown.state.tasks) == MOST
+
+
+def test_what_ends_in_no_workers_hands_is_told_by_the_sweep(
+    platform: Platform, drainer: Drainer, new_job: Make, shown: Window
+) -> None:
+    rest = Rest(drainer.board, "io@here/i/1")
+
+    def told() -> None:
+        rest.tell(platform.engine)
+        drainer.board.flush()
+
+    lost = new_job()
+    took(platform)
+    lose(platform)
+    told()
+    task = shown.shows(lost, "RETRY")
+    assert (task.exception, task.worker.hostname) == ("WORKER_LOST", "node")
+    canceled, expired = new_job(), new_job(ttl_s=1)
+    tenant = platform.one("SELECT tenant_id FROM jobs WHERE id = :id", id=canceled)[0]
+    queries.cancel(platform.engine, tenant, canceled)  # type: ignore[arg-type]
+    until(lambda: clean_up(platform).expired)
+    told()
+    task = shown.shows(canceled, "REVOKED")
+    assert (task.name, task.worker.hostname, task.received is not None) == ("sentiment@1.0.0", "io@here", True)
+    assert shown.shows(expired, "REVOKED").exception == "EXPIRED"
+    said = len(shown.said)
+    told()
+    drainer.drain("cpu", "wake")
+    drainer.board.flush()
+    assert shown.shows(lost, "SUCCESS").exception is None
+    assert not [event for event in shown.said[said:] if event["uuid"] != ids.job_id(lost)]
+
+
+def test_an_attempt_that_failed_and_one_that_lost_its_last_worker_are_failures(
+    platform: Platform, drainer: Drainer, new_job: Make, shown: Window
+) -> None:
+    lost, broken = new_job(), new_job(timeout_s=1, version="2.0.0", inputs=[HEAVY] * 1000)
+    rest = Rest(drainer.board, "io@here/i/1")
+    took(platform)
+    platform.execute("UPDATE jobs SET lease_expires_at = now() - interval '1 s' WHERE id = :id", id=lost)
+    rescue.lease_over(platform.engine, max_losses=1)
+    platform.execute("UPDATE jobs SET not_before = now() WHERE status = 'pending'")
+    drainer.drain("cpu", "wake")
+    rest.tell(platform.engine)
+    drainer.board.flush()
+    assert shown.shows(lost, "FAILURE").exception == "WORKER_LOST"
+    task = shown.shows(broken, "FAILURE")
+    assert (task.name, task.exception) == ("sentiment@2.0.0", "TIMED_OUT")
+
+
+HEAVY = {"text": "not bad at all " * 60, "language": "en", "confidence_threshold": 0.0}
+
+
+def test_without_redis_jobs_run_as_fast_and_nothing_piles_up(
+    platform: Platform, drainer: Drainer, new_job: Make
+) -> None:
+    [new_job() for _ in range(20)]
+    away = dataclasses.replace(platform.settings, redis_url="redis://127.0.0.1:1/0")
+    board = Board(away)
+    deaf = dataclasses.replace(drainer, board=board)
+    assert deaf.drain("cpu", "wake") == 20
+    began = time.monotonic()
+    board.flush()
+    board.flush()
+    assert time.monotonic() - began < 3
+    assert (board.room(MOST), not board._waiting) == (MOST, True)
+
+
+def test_many_events_are_one_message(platform: Platform, shown: Window) -> None:
+    board = Board(platform.settings)
+    named = {"name": "m@1", "hostname": "n", "timestamp": 1.0, "type": "task-started"}
+    board.show([{"uuid": str(number), **named} for number in range(100)])
+    with platform.hints._line.redis.monitor() as monitor:
+        board.flush()
+        until(lambda: "99" in shown.state.tasks)
+        platform.hints._line.redis.set("the end", 1)
+        seen = list(iter(lambda: str(monitor.next_command()["command"]), "SET the end 1"))
+    assert len([command for command in seen if command.startswith("PUBLISH")]) == 1
+
+
+def test_names_with_odd_characters_are_only_names(platform: Platform, shown: Window) -> None:
+    board, odd = Board(platform.settings), "<img src=x onerror=alert(1)>@\u0000\u202e'\"\n" + "x" * 1000
+    board.show([{"type": "task-received", "uuid": odd, "name": odd, "hostname": "n", "timestamp": 1.0, "kwargs": odd}])
+    board.flush()
+    until(lambda: odd in shown.state.tasks)
