@@ -45,8 +45,9 @@ def status(as_json: bool) -> None:
         output.document(dataclasses.asdict(found))
     else:
         for item in found.processes:
-            state = "running" if item["running"] else "dead"
-            output.line(f"  {item['name']:<10} {state:<8} {item['pid']}")
+            output.line(f"  {item}")
         told = {"not running": "Not running (./run up)", "starting": "  still starting"}
         output.line(told.get(found.state, f"  {found.url}"))
+        for problem in found.problems:
+            output.line(f"    {problem}")
     sys.exit(0 if found.state == "running" else NOT_ALL)

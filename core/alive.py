@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import contextlib
 import http.client
+import json
 import os
 import signal
 import socket
@@ -18,6 +19,7 @@ import tempfile
 import time
 import urllib.parse
 from pathlib import Path
+from typing import Any
 
 ASK_S = 5.0
 #: A file older than this is of a process that hangs.
@@ -72,11 +74,24 @@ def _connected(folder: Path, name: str) -> socket.socket:
 
 def served(url: str) -> int | None:
     """The status that a GET of an http:// address is answered with, None without an answer within ASK_S."""
+    answer = _got(url)
+    return answer and answer[0]
+
+
+def said(url: str) -> Any:
+    """The JSON in that answer, whatever its status; None without any."""
+    with contextlib.suppress(ValueError):
+        return json.loads((_got(url) or (0, b""))[1])
+    return None
+
+
+def _got(url: str) -> tuple[int, bytes] | None:
     host, _, path = url.removeprefix("http://").partition("/")
     connection = http.client.HTTPConnection(host, timeout=ASK_S)
     try:
         connection.request("GET", f"/{path}", headers={"Connection": "close"})
-        return connection.getresponse().status
+        answer = connection.getresponse()
+        return answer.status, answer.read()
     except (OSError, http.client.HTTPException):
         return None
     finally:

@@ -82,7 +82,7 @@ class Child:
 
     def kill(self) -> None:
         """End it and all that came of it, also what made a session of its own, as Postgres's processes do."""
-        everyone = _descendants(self.pid)
+        everyone = tree(self.pid)[1:]
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
         for pid in everyone:
@@ -91,13 +91,13 @@ class Child:
         self._process.wait()
 
 
-def _descendants(pid: int) -> list[int]:
-    """The processes that this one and its children started, while it lives."""
-    found: list[int] = []
+def tree(pid: int) -> list[int]:
+    """This process and those that it and its children started, while it lives."""
+    found = [pid]
     for listed in Path(f"/proc/{pid}/task").glob("*/children"):
         with contextlib.suppress(OSError):
             for child in map(int, listed.read_text().split()):
-                found += [child, *_descendants(child)]
+                found += tree(child)
     return found
 
 
@@ -133,3 +133,11 @@ def start_time(pid: int) -> str | None:
     except OSError:
         return None
     return None if fields[0] == "Z" else fields[19]
+
+
+def is_stopped(pid: int) -> bool:
+    """Whether it stands still by a signal (SIGSTOP) or a debugger."""
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0] in "Tt"
+    except OSError:
+        return False

@@ -11,15 +11,15 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Any
+from typing import IO
 
 import click
 
-from core import errors
-from local import child, first_run, state
+from core import alive, errors
+from local import child, first_run, health, state
 from local.state import read_json, write_private
 from local.supervisor import StartFailed, Supervisor, clear_leftovers, say
 
@@ -29,11 +29,12 @@ STOP_S = 60.0
 
 @dataclass(frozen=True)
 class Status:
-    """What runs; `state` is `running` when everything does."""
+    """What runs; `state` is `running` when everything does, and `problems` says what the API misses."""
 
     state: str
-    url: str | None
-    processes: list[dict[str, Any]]
+    url: str | None = None
+    processes: Sequence[health.Health] = ()
+    problems: Sequence[str] = ()
 
 
 def up(root: Path, environ: Mapping[str, str], *, detach: bool, quiet: bool) -> int:
@@ -70,19 +71,19 @@ def down(root: Path) -> int:
 
 
 def status(root: Path) -> Status:
-    """What runs of this checkout, and whether that is all."""
-    if running(root) is None:
-        return Status("not running", None, [])
-    record = root / ".coatcheck" / "run" / "pids.json"
-    found = read_json(record) if record.exists() else []
-    processes = [
-        {"name": item["name"], "pid": item["pid"], "running": child.start_time(item["pid"]) == item["born"]}
-        for item in found
-    ]
-    if not (root / ".coatcheck" / "run" / "ready").exists():
-        return Status("starting", None, processes)
-    well = bool(processes) and all(item["running"] for item in processes)
-    return Status("running" if well else "not all running", _client(root)["COATCHECK_URL"], processes)
+    """What runs of this checkout and whether it goes round, and what the API says of the rest."""
+    supervisor = running(root)
+    if supervisor is None:
+        return Status("not running")
+    run = root / ".coatcheck" / "run"
+    found = health.look(run, supervisor, (run / RECORD).stat().st_mtime)
+    if not (run / "ready").exists():
+        return Status("starting", processes=found)
+    url = _client(root)["COATCHECK_URL"]
+    said = alive.said(f"{url}/ready")
+    problems = ["it does not answer"] if said is None else said["problems"]
+    well = not problems and all(item.state == "running" for item in found)
+    return Status("running" if well else "not all running", url, found, problems)
 
 
 def running(root: Path) -> int | None:

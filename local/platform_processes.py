@@ -17,6 +17,8 @@ from local.state import State
 
 #: In the folder `run`, which is the owner's alone; relative, since a deep folder would make the path too long.
 API_SOCKET, FLOWER_SOCKET = "api.sock", "flower.sock"
+#: So many jobs are shown at most, the last ones; it is what bounds Flower's memory.
+FLOWER_TASKS = 20_000
 
 
 def environment(root: Path, state: State, urls: Mapping[str, str], environ: Mapping[str, str]) -> dict[str, str]:
@@ -100,7 +102,7 @@ def door(state: State, env: Mapping[str, str]) -> list[Program]:
 def _flower(state: State, celery: tuple[str, ...], env: Mapping[str, str]) -> Program:
     return Program(
         "flower",
-        (*celery, "flower", f"--unix-socket={FLOWER_SOCKET}"),
+        (*celery, "flower", f"--unix-socket={FLOWER_SOCKET}", f"--max-tasks={FLOWER_TASKS}"),
         only("flower", env),
         cwd=state.run,
         answers=lambda: alive.asked(state.run, FLOWER_SOCKET, "/healthcheck"),
@@ -122,3 +124,9 @@ def _beating(program: Program, state: State) -> Program:
 def answers(url: str) -> bool:
     """Whether a GET gives 200."""
     return alive.served(url) == 200
+
+
+def all_there(url: str) -> bool:
+    """Whether the API answers, and says that everybody whom `up` starts goes round."""
+    said = alive.said(f"{url}/ready")
+    return said is not None and all(said["pools"].get(pool, {}).get("workers") for pool in ("cpu", "webhooks", "sweep"))

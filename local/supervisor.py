@@ -17,7 +17,7 @@ from pathlib import Path
 import click
 
 from core import alive, settings
-from local import child, engines, environments, platform_processes, state, vigil
+from local import child, engines, environments, health, platform_processes, state, vigil
 from local.child import Child, Program
 from local.state import State, read_json, write_private
 
@@ -47,11 +47,14 @@ class Supervisor:
         self.stopping = False
         self._vigil = vigil.Vigil()
         self._pauses: dict[str, float] = {}  #: by program: how long the last one that died waited
+        self._restarts: dict[str, int] = {}
+        self._written_at = 0.0
         self._due: dict[int, float] = {}  #: when to start those again that are dead, by their pids
 
     def start(self) -> dict[str, str]:
         """Bring everything up and return what people need to know; raises StartFailed."""
         clear_leftovers(self.state)
+        (self.state.run / health.RECORD).unlink(missing_ok=True)
         for name in self.state.given(self.environ):
             click.echo(f"  using {name} from the environment")
         # Before the ports change: a sourced `.coatcheck/env.admin` names the old ones, and they are ours.
@@ -85,7 +88,7 @@ class Supervisor:
         for program in late:
             self._launch(program)
         with _step("api and workers ready"):
-            self._until(lambda: platform_processes.answers(people["COATCHECK_URL"] + "/ready"), "api")
+            self._until(lambda: platform_processes.all_there(people["COATCHECK_URL"]), "api")
             self._until(lambda: alive.asked(self.state.run, platform_processes.FLOWER_SOCKET, "/healthcheck"), "flower")
         return people
 
@@ -98,7 +101,14 @@ class Supervisor:
             for dead in [item for item in self.children if not item.alive]:
                 self._revive(dead)
             self._bound_logs()
+            self._write_down()
             self._sleep(LOOK_EVERY_S)
+
+    def _write_down(self) -> None:
+        """For `status`."""
+        if time.monotonic() - self._written_at > health.WRITE_S:
+            self._written_at = time.monotonic()
+            health.write(self.state.run, self.children, self._vigil, self._restarts)
 
     def _revive(self, dead: Child) -> None:
         """Start it again when its time has come: at once, but after each quick death twice as late as after the last.
@@ -121,6 +131,7 @@ class Supervisor:
             return
         self.children.remove(dead)
         del self._due[dead.pid]
+        self._restarts[name] = self._restarts.get(name, 0) + 1
 
     def _bound_logs(self) -> None:
         """What strangers can make a process write has an end: its log and the one before, which is put aside."""
@@ -143,7 +154,8 @@ class Supervisor:
         for item in reversed(self.children):
             item.stop()
         self.children.clear()
-        (self.state.run / "pids.json").unlink(missing_ok=True)
+        for name in ("pids.json", health.RECORD):
+            (self.state.run / name).unlink(missing_ok=True)
 
     def ask_to_stop(self, *_: object) -> None:
         self.stopping = True
@@ -184,7 +196,7 @@ class Supervisor:
         known = [
             {"name": item.program.name, "pid": item.pid, "born": child.start_time(item.pid)}
             for item in (*self.children, started)
-            if item.alive
+            if item is started or item.alive
         ]
         try:
             write_private(self.state.run / "pids.json", json.dumps(known))

@@ -23,12 +23,13 @@ class Vigil:
         self._askers = ThreadPoolExecutor(16, thread_name_prefix="vigil")
         self._asked: dict[int, tuple[float, Future[bool]]] = {}
         self._heard: dict[int, float] = {}
+        self._answered: dict[int, float] = {}
 
     def silent(self, children: Iterable[Child]) -> list[Child]:
         """Those that have not answered for too long; waits for nobody."""
         now = time.monotonic()
         known = [item for item in children if item.alive and item.program.answers is not None]
-        for record in (self._asked, self._heard):
+        for record in (self._asked, self._heard, self._answered):
             for pid in record.keys() - {item.pid for item in known}:
                 del record[pid]
         for item in known:
@@ -40,9 +41,13 @@ class Vigil:
     def _ask(self, item: Child, now: float) -> None:
         asked_at, answer = self._asked.get(item.pid, (-self._ask_every_s, None))
         if answer is not None and answer.done() and answer.exception() is None and answer.result():
-            self._heard[item.pid] = max(asked_at, self._heard[item.pid])
+            self._heard[item.pid] = self._answered[item.pid] = max(asked_at, self._heard[item.pid])
         if (answer is None or answer.done()) and now - asked_at >= self._ask_every_s and item.program.answers:
             self._asked[item.pid] = (now, self._askers.submit(item.program.answers))
+
+    def heard(self, item: Child) -> float | None:
+        """When it was asked what it last answered (monotonic); None before its first answer."""
+        return self._answered.get(item.pid)
 
     def close(self) -> None:
         self._askers.shutdown(wait=False, cancel_futures=True)

@@ -1,0 +1,129 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sys
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from local import health
+from local.child import Child, Program, is_stopped
+from local.health import Health
+from local.vigil import Vigil
+from tests.conftest import until
+
+#: One that has a child of its own, as a worker has.
+PARENT = "import subprocess, sys; subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(60)']).wait()"
+Start = Callable[..., Child]
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Start]:
+    started: list[Child] = []
+
+    def run(name: str = "one", code: str = "import time; time.sleep(60)", answers: bool | None = None) -> Child:
+        says = None if answers is None else lambda: answers
+        program = Program(name, (sys.executable, "-c", code), dict(os.environ), grace_s=1, answers=says)
+        started.append(Child(program, tmp_path / "one.log", tmp_path))
+        return started[-1]
+
+    yield run
+    for item in started:
+        item.kill()
+
+
+@pytest.fixture
+def vigil() -> Iterator[Vigil]:
+    made = Vigil(ask_every_s=0.05, silent_s=60)
+    yield made
+    made.close()
+
+
+def look(run: Path) -> dict[str, Health]:
+    return {item.name: item for item in health.look(run, os.getpid(), 0.0)}
+
+
+def children_of(pid: int) -> list[int]:
+    return [int(found) for found in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+@pytest.mark.parametrize("whom", ["itself", "its child"])
+def test_what_is_stopped_is_frozen_at_once_and_what_goes_on_runs(
+    tmp_path: Path, start: Start, vigil: Vigil, whom: str
+) -> None:
+    one, other = start("one", PARENT), start("other")
+    until(lambda: children_of(one.pid))
+    health.write(tmp_path, [one, other], vigil, {})
+    assert {item.state for item in look(tmp_path).values()} == {"running"}
+    pid = one.pid if whom == "itself" else children_of(one.pid)[0]
+    os.kill(pid, signal.SIGSTOP)
+    until(lambda: is_stopped(pid))
+    found = look(tmp_path)
+    assert (found["one"].state, found["other"].state) == ("frozen", "running")
+    os.kill(pid, signal.SIGCONT)
+    until(lambda: look(tmp_path)["one"].state == "running")
+
+
+def test_a_dead_one_is_dead_and_one_that_was_started_again_says_how_often(
+    tmp_path: Path, start: Start, vigil: Vigil
+) -> None:
+    dead, again = start("dead", "pass"), start("again")
+    dead.wait(30)
+    health.write(tmp_path, [dead, again], vigil, {"again": 2})
+    found = look(tmp_path)
+    assert (found["dead"].state, found["again"].state) == ("dead", "running")
+    assert "started again 2 times" in str(found["again"])
+    again.kill()
+    assert look(tmp_path)["again"].state == "dead"
+
+
+def test_one_that_gives_no_answer_is_starting_at_first_and_then_frozen(
+    tmp_path: Path, start: Start, vigil: Vigil
+) -> None:
+    mute, answers = start("mute", answers=False), start("answers", answers=True)
+    until(lambda: vigil.silent([mute, answers]) or vigil.heard(answers))
+    health.write(tmp_path, [mute, answers], vigil, {})
+    assert (look(tmp_path)["mute"].state, look(tmp_path)["answers"].state) == ("starting", "running")
+    later(tmp_path, "started_at", health.START_S + 1)
+    assert look(tmp_path)["mute"].state == "frozen"
+    later(tmp_path, "heard_at", health.LATE_S + 1)
+    assert look(tmp_path)["answers"].state == "frozen"
+
+
+def later(run: Path, what: str, seconds: float) -> None:
+    """As if it had been so much earlier."""
+    record = run / health.RECORD
+    seen = json.loads(record.read_text())
+    for item in seen["processes"]:
+        item[what] = item[what] and item[what] - seconds
+    record.write_text(json.dumps(seen))
+
+
+@pytest.mark.parametrize("late", ["worker.alive", "worker.alive.{pid}"])
+def test_a_worker_is_frozen_when_its_file_or_a_childs_grows_old(
+    tmp_path: Path, start: Start, vigil: Vigil, late: str
+) -> None:
+    worker = start("worker", answers=True)
+    health.write(tmp_path, [worker], vigil, {})
+    for name in ("worker.alive", f"worker.alive.{worker.pid}", "worker.alive.999999999"):
+        (tmp_path / name).touch()
+    assert look(tmp_path)["worker"].state == "running"
+    later(tmp_path, "started_at", 1000)
+    at = time.time() - health.LATE_S - 5
+    os.utime(tmp_path / "worker.alive.999999999", (1, 1))
+    assert look(tmp_path)["worker"].state == "running"
+    os.utime(tmp_path / late.format(pid=worker.pid), (at, at))
+    found = look(tmp_path)["worker"]
+    assert (found.state, found.since) == ("frozen", pytest.approx(at))
+
+
+def test_a_supervisor_that_writes_nothing_down_any_more_is_frozen(tmp_path: Path, vigil: Vigil) -> None:
+    health.write(tmp_path, [], vigil, {})
+    assert look(tmp_path)["supervisor"].state == "running"
+    record = tmp_path / health.RECORD
+    record.write_text(json.dumps({"at": time.time() - 60, "processes": []}))
+    assert look(tmp_path)["supervisor"].state == "frozen"
