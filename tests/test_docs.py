@@ -6,8 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from api import exposition
+from api.cached import Cached
 from core.settings import Settings
-from tests.conftest import ROOT
+from jobs import figures
+from tests.conftest import ROOT, Platform
 
 
 def test_every_threat_names_tests_that_are_there() -> None:
@@ -37,3 +40,14 @@ def test_every_setting_is_in_the_table() -> None:
 def test_links_between_documents_lead_somewhere(document: Path) -> None:
     for target in re.findall(r"\]\((?!http)([^)#]+)", document.read_text()):
         assert (document.parent / target).exists(), target
+
+
+def test_every_metric_is_in_the_tables_and_nothing_else(platform: Platform) -> None:
+    text = exposition.text(Cached(lambda: figures.read(platform.engine), 0)).decode()
+    told = {line.split()[2] for line in text.splitlines() if line.startswith("# TYPE")}
+    ours = {name for name in told if not name.startswith(("python_", "process_"))}
+    rows = [line for line in (ROOT / "docs/metrics.md").read_text().splitlines() if line.startswith("| `")]
+    named = {
+        name for row in rows for name in re.findall(r"`((?:infer|http|webhook|redis)_[a-z_]+)`", row.split("|")[1])
+    }
+    assert named == ours
