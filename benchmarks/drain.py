@@ -41,7 +41,7 @@ def coatcheck(found: bed.Bed) -> float:
     celery = ("celery", "-A", "workers.app")
     worker = found.python("worker", *celery, "worker", "-Q", "cpu", "--concurrency", "1", "-l", "WARNING")
     io = found.python("io", *celery, "worker", "-Q", "control", "-P", "threads", "-n", "io@%h", "-l", "WARNING")
-    beat = found.python("beat", *celery, "beat", "-s", str(found.folder / "beat"), "--pidfile=", "-l", "WARNING")
+    beat = found.python("beat", *celery, "beat", "--pidfile=", "-l", "WARNING")
 
     def count() -> tuple[int, float]:
         with engine.connect() as connection:

@@ -101,7 +101,7 @@ class Platform:
         celery = ("celery", "-A", "workers.app")
         io = ("worker", "-Q", "webhooks,control", "-P", "threads", "-n", "io@%h", "--concurrency", "4", "-l", "WARNING")
         self.io = self.found.python("io", *celery, *io)
-        self.found.python("beat", *celery, "beat", "-s", str(self.found.folder / "beat"), "--pidfile=", "-l", "WARNING")
+        self.found.python("beat", *celery, "beat", "--pidfile=", "-l", "WARNING")
         self.found.python("worker", *celery, "worker", "-Q", "cpu", "--concurrency", "1", "-l", "WARNING")
 
     def throughput(self, count: int) -> float:

@@ -27,7 +27,7 @@ def test_killed_three_times_the_output_is_the_same_and_at_most_a_chunk_is_done_a
     stormy = submit(client, upload_id)
     spawn("worker", *CELERY, "worker", "-Q", "cpu", "-n", "cpu@%h", "--concurrency", "1")
     spawn("io", *CELERY, "worker", "-Q", "control", "-P", "threads", "-n", "io@%h", "--concurrency", "2")
-    spawn("beat", *CELERY, "beat", "-s", str(platform.engines.folder / "beat"), "--pidfile=")
+    spawn("beat", *CELERY, "beat", "--pidfile=")
     killed: set[int] = set()
     while len(killed) < 3:
         holder = until(lambda: _holder(platform, killed))

@@ -266,5 +266,5 @@ def test_the_end_of_a_job_wakes_the_sender_and_where_nobody_says_so_the_sweep_do
     worker.stop()
     tenant.job()
     platform.execute("UPDATE jobs SET status = 'canceled' WHERE finished_at IS NULL")
-    spawn("beat", "celery", "-A", "workers.app", "beat", "-s", str(platform.engines.folder / "beat4"), "--pidfile=")
+    spawn("beat", "celery", "-A", "workers.app", "beat", "--pidfile=")
     assert receiver.got(7, 60)[-1].event["type"] == "job.canceled"

@@ -24,7 +24,7 @@ def workers(platform: Platform, spawn: Spawn) -> Child:
     """A CPU worker, the sweeper and the clock."""
     worker = spawn("worker", *CELERY, "worker", "-Q", "cpu", "-n", "cpu@%h", "--concurrency", "1")
     spawn("io", *CELERY, "worker", "-Q", "control", "-P", "threads", "-n", "io@%h", "--concurrency", "2")
-    spawn("beat", *CELERY, "beat", "-s", str(platform.engines.folder / "beat"), "--pidfile=")
+    spawn("beat", *CELERY, "beat", "--pidfile=")
     return worker
 
 

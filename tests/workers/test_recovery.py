@@ -128,14 +128,14 @@ def test_a_running_job_is_ended_when_its_time_is_over(platform: Platform, spawn:
 
 def test_a_zombie_wakes_up_and_changes_nothing(platform: Platform, spawn: Spawn, new_job: NewJob) -> None:
     short = {"COATCHECK_LEASE_S": "2", "COATCHECK_HEARTBEAT_S": "0.5"}
-    log = spawn("zombie", *WORKER, "-n", "a@%h", **short).log
+    spawn("zombie", *WORKER, "-n", "a@%h", **short)
     job = new_job(model="sentiment", version="2.0.0", inputs=HEAVY[:100])
     zombie = pid_of(platform)
     os.kill(zombie, signal.SIGSTOP)
     try:
         successor = spawn("worker", *WORKER, "-n", "b@%h", **short)
         spawn("io", "celery", "-A", "workers.app", "worker", "-Q", "control", "-P", "threads", "-n", "io@%h", **short)
-        spawn("beat", "celery", "-A", "workers.app", "beat", "-s", str(log.with_name("beat")), "--pidfile=")
+        spawn("beat", "celery", "-A", "workers.app", "beat", "--pidfile=")
         ended(platform, [job])
     finally:
         os.kill(zombie, signal.SIGCONT)
@@ -153,7 +153,7 @@ def test_ten_restarts_of_redis_under_a_busy_worker_end_no_worker(
 ) -> None:
     worker = spawn("worker", *WORKER[:-1], concurrency, "-n", "a@%h", **LONG)
     io = spawn("io", "celery", "-A", "workers.app", "worker", "-Q", "control", "-P", "threads", "-n", "io@%h")
-    spawn("beat", "celery", "-A", "workers.app", "beat", "-s", str(worker.log.with_name("beat2")), "--pidfile=")
+    spawn("beat", "celery", "-A", "workers.app", "beat", "--pidfile=")
     jobs = []
     for _ in range(10):
         jobs.append(new_job(model="sentiment", version="2.0.0", inputs=HEAVY[:20]))
@@ -213,9 +213,9 @@ def test_a_worker_whose_clock_is_wrong_works_like_any_other(
         platform.catalog.open(platform.catalog.resolve("sentiment", version))
     wrong = {"LD_PRELOAD": wrong_clock, "CLOCK_OFFSET_S": offset_s}
     short = {**wrong, "COATCHECK_LEASE_S": "2", "COATCHECK_HEARTBEAT_S": "0.5"}
-    worker = spawn("worker", *WORKER, "-n", "a@%h", **short)
+    spawn("worker", *WORKER, "-n", "a@%h", **short)
     spawn("io", "celery", "-A", "workers.app", "worker", "-Q", "control", "-P", "threads", "-n", "io@%h", **short)
-    spawn("beat", "celery", "-A", "workers.app", "beat", "-s", str(worker.log.with_name("beat3")), "--pidfile=")
+    spawn("beat", "celery", "-A", "workers.app", "beat", "--pidfile=")
     jobs = [new_job(model="sentiment", version="2.0.0", inputs=HEAVY[:100]), new_job(), new_job(ttl_s=600)]
     ended(platform, jobs)
     assert platform.rows("SELECT id FROM jobs WHERE attempt > 1 OR finished_at > now() + interval '1 min'") == []
@@ -228,7 +228,7 @@ def test_without_the_object_store_jobs_wait_for_their_model_and_lose_no_attempt(
     try:
         spawn("worker", *WORKER, "-n", "a@%h", **LONG, COATCHECK_MODEL_CACHE=str(tmp_path))
         spawn("io", "celery", "-A", "workers.app", "worker", "-Q", "control", "-P", "threads", "-n", "io@%h")
-        spawn("beat", "celery", "-A", "workers.app", "beat", "-s", str(tmp_path / "beat"), "--pidfile=")
+        spawn("beat", "celery", "-A", "workers.app", "beat", "--pidfile=")
         job = new_job(max_attempts=1)
         until(lambda: row(platform, job, "attempt")[0] in (2, 3))
         assert platform.one("SELECT error ->> 'code' FROM job_events WHERE error IS NOT NULL LIMIT 1") == (

@@ -46,7 +46,7 @@ def test_beat_ticks_with_the_queue_alone(
         monkeypatch.delenv(name, raising=False)
     redis = Redis.from_url(env["REDIS_URL"])
     redis.delete(CONTROL)
-    beat = spawn("beat", *CELERY, "beat", "-s", str(platform.engines.folder / "lone-beat"), "--pidfile=")
+    beat = spawn("beat", *CELERY, "beat", "--pidfile=")
     until(lambda: redis.llen(CONTROL) or not beat.alive)
     assert beat.alive, beat.log.read_text()
     redis.delete(CONTROL)
