@@ -13,6 +13,8 @@ from inference.model import PROBABILITIES, Model
 from inference.opened import Opened
 
 ZIPMAP = "turn zipmap off (skl2onnx: options={'zipmap': False}; onnxmltools: zipmap=False)"
+#: In the type of what is a map for each row.
+MAPS = "map("
 #: NumPy's names of types as ONNX has them.
 TYPES = {"float32": "float", "float64": "double", "object": "string"}
 FLOATS = ("tensor(float)", "tensor(double)", "tensor(float16)")
@@ -35,7 +37,7 @@ def check_output(opened: Model) -> None:
     labels = opened.bundle.manifest.labels
     wanted = f"but must give floats [rows, {len(labels)}], one for each label of model.yaml ({', '.join(labels)})"
     if not given.type.startswith("tensor"):
-        raise errors.BundleInvalid(f"{path} gives {_one(given)}, {wanted}: {ZIPMAP}")
+        raise errors.BundleInvalid(f"{path} gives {_one(given)}, {wanted}{f': {ZIPMAP}' if MAPS in given.type else ''}")
     if given.type not in FLOATS or (given.shape and not _agree(given.shape, (None, len(labels)))):
         fix = ": for two labels give 1 - p beside p" if given.shape and given.shape[1:] in ([], [1]) else ""
         raise errors.BundleInvalid(f"{path} gives {_one(given)}, {wanted}{fix}")
@@ -72,7 +74,7 @@ def _check_rows(bundle: Bundle, item: Any) -> None:
 
 
 def _instead(name: str, found: Sequence[Any]) -> str:
-    if not all(item.type.startswith("tensor") for item in found):
+    if any(MAPS in item.type for item in found):
         return ZIPMAP
     return f"name it '{name}'" if len(found) == 1 else f"name the one that it is '{name}'"
 
@@ -97,8 +99,10 @@ def _all(items: Sequence[Any]) -> str:
 
 
 def _one(item: Any) -> str:
-    kind = item.type.removeprefix("tensor(").removesuffix(")") if item.type.startswith("tensor") else "a list of maps"
-    return f"'{item.name}' ({kind}{f' {_shape(item.shape)}' if item.type.startswith('tensor') else ''})"
+    if not item.type.startswith("tensor("):
+        return f"'{item.name}' ({'a list of maps' if MAPS in item.type else item.type})"
+    kind = item.type.removeprefix("tensor(").removesuffix(")")
+    return f"'{item.name}' ({kind} {_shape(item.shape)})"
 
 
 def _shape(sizes: Sequence[object]) -> str:

@@ -218,7 +218,11 @@ def zipmap(name: str) -> bytes:
         (graph("out = Softmax (features)", gives="float[N, 2] out"), "but 'out' (float [*, 2]): name it 'prob"),
         (
             graph("probabilities = Concat <axis = 1> (features, features)", gives="float[N, 4] probabilities"),
-            "gives 'probabilities' (float [*, 4]), but must give floats [rows, 2], one for each label of model.yaml",
+            "gives 'probabilities' (float [*, 4]), but must give floats [rows, 2], one for each label of",
+        ),
+        (
+            graph("probabilities = SequenceConstruct (features)", gives="seq(float[N, 2]) probabilities"),
+            "gives 'probabilities' (seq(tensor(float))), but must give floats [rows, 2], one for each label of",
         ),
         (column("[N, 1] probabilities"), "(float [*, 1]), but must give floats [rows, 2]"),
         (column("[N, 1] probabilities"), "for two labels give 1 - p beside p"),
