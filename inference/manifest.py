@@ -70,7 +70,7 @@ class Manifest:
     labels: tuple[str, ...] = ()
     pool: str = "cpu"
     inline: bool = False  #: light enough to be answered by the API itself
-    max_batch: int = 32  #: inputs per ONNX run
+    max_batch: int = 32  #: inputs that the model is handed at once
     units: int = 1  #: what one input costs
     explanation: tuple[str, ...] = ()
     threshold_field: str | None = None  #: the input field below which the answer is `below_threshold`

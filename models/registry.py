@@ -26,5 +26,5 @@ class ModelVersion(Base):
     version: Mapped[str] = mapped_column(primary_key=True)
     digest: Mapped[str]  #: sha256 of the bundle; its object in S3 is bundles/<digest>.tar
     manifest: Mapped[dict[str, Any]]
-    max_batch: Mapped[int]  #: inputs per ONNX run; the claim reads it
+    max_batch: Mapped[int]  #: inputs that the model is handed at once; the claim reads it
     created_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
