@@ -133,7 +133,7 @@ class Stage:
         return (time.monotonic() - started,)
 
     def _in_the_middle(self, whom: Callable[[int], int]) -> tuple[float, float]:
-        job = self._submit("2.0.0", LONG)
+        job = self._submit("2.1.0", LONG)
         bed.until(lambda: self._one(_HOLDER, id=job))
         time.sleep(0.5)
         at = self._kill(whom(int(self._one(_HOLDER, id=job).rpartition("/")[2])))

@@ -95,7 +95,7 @@ def test_a_thousand_bad_items_are_small_in_the_answer_and_beside_the_job(
     assert set(error) == {"code", "message", "details", "more"}
     assert (error["more"], len(answer.data) < 300 * (MAX_NAME + 300)) == (10, True)
     assert client.post(f"{PREDICT}/batch", json={"inputs": body["inputs"]}).status_code == 422
-    ticket = client.post(f"{PREDICT}/batch", json={**body, "model_version": "2.0.0"}, headers={"Prefer": "wait=0"})
+    ticket = client.post(f"{PREDICT}/batch", json={**body, "model_version": "2.1.0"}, headers={"Prefer": "wait=0"})
     assert ticket.status_code == 202
     assert platform.one("SELECT max(length(options::text)) < 300 * 500 FROM jobs") == (True,)
 

@@ -283,7 +283,7 @@ def test_a_refused_request_leaves_its_key_free(client: FlaskClient) -> None:
 
 
 def test_a_prediction_through_a_job_is_one_job_for_one_key(client: FlaskClient, platform: Platform) -> None:
-    body = {**GOOD, "model_version": "2.0.0"}
+    body = {**GOOD, "model_version": "2.1.0"}
     headers = {"Idempotency-Key": "k", "Prefer": "wait=0"}
     tickets = [client.post("/api/v1/predict", json=body, headers=headers) for _ in range(2)]
     assert [ticket.status_code for ticket in tickets] == [202, 202]

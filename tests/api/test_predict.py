@@ -68,7 +68,7 @@ def test_a_bad_item_of_a_batch_spoils_only_itself(client: FlaskClient) -> None:
 def test_a_batch_that_became_a_job_keeps_every_item_in_its_place(client: FlaskClient, platform: Platform) -> None:
     body = {
         "inputs": [{"text": ""}, GOOD["inputs"], {"text": ""}],
-        "model_version": "2.0.0",
+        "model_version": "2.1.0",
         "options": {"return_errors": "individual"},
     }
     for preference in ("wait=0", "respond-async"):
@@ -99,7 +99,7 @@ def test_a_job_that_failed_for_no_fault_of_its_input_is_no_fault_of_the_client(
 
     with ThreadPoolExecutor(1) as pool:
         failed = pool.submit(fail)
-        answer = client.post(PREDICT, json={**GOOD, "model_version": "2.0.0"}, headers={"Prefer": "wait=20"})
+        answer = client.post(PREDICT, json={**GOOD, "model_version": "2.1.0"}, headers={"Prefer": "wait=20"})
         failed.result()
     assert (answer.status_code, answer.get_json()["error"]["code"]) == (status, code)
 

@@ -16,7 +16,7 @@ from tests.chaos.truth import TEXTS, Truth
 
 #: How many inputs of which model version a job has: mostly few, some that keep a worker busy for a while.
 SHAPES = (
-    (1, "sentiment/1.0.0", 55), (40, "sentiment/1.0.0", 20), (300, "sentiment/1.0.0", 5), (8, "sentiment/2.0.0", 5),
+    (1, "sentiment/1.0.0", 55), (40, "sentiment/1.0.0", 20), (300, "sentiment/1.0.0", 5), (8, "sentiment/2.1.0", 5),
     (1, "tumor/1.0.0", 10), (40, "tumor/1.0.0", 5),
 )  # fmt: skip
 #: How many promises in a thousand are of a file, and its rows: two chunks.

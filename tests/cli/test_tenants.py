@@ -153,21 +153,21 @@ def stable(platform: Platform) -> Iterator[None]:
 def test_another_version_is_made_stable_and_back_without_its_folder(
     operator: Operator, stable: None, platform: Platform
 ) -> None:
-    done = operator("models", "stable", "sentiment", "2.0.0")
-    assert (done.code, done.out) == (0, "sentiment 2.0.0 is stable now; it was 1.0.0\n")
+    done = operator("models", "stable", "sentiment", "2.1.0")
+    assert (done.code, done.out) == (0, "sentiment 2.1.0 is stable now; it was 1.0.0\n")
     platform.catalog._forget()
-    assert platform.catalog.resolve("sentiment", None).version == "2.0.0"
+    assert platform.catalog.resolve("sentiment", None).version == "2.1.0"
     listed = operator.json("models", "list")
-    assert [item["version"] for item in listed if item["model"] == "sentiment" and item["stable"]] == ["2.0.0"]  # type: ignore[attr-defined]
-    assert operator("models", "stable", "sentiment", "2.0.0").out == (
-        "sentiment 2.0.0 is stable already; nothing was changed\n"
+    assert [item["version"] for item in listed if item["model"] == "sentiment" and item["stable"]] == ["2.1.0"]  # type: ignore[attr-defined]
+    assert operator("models", "stable", "sentiment", "2.1.0").out == (
+        "sentiment 2.1.0 is stable already; nothing was changed\n"
     )
     assert operator.json("models", "stable", "sentiment", "1.0.0") == {
-        "model": "sentiment", "version": "1.0.0", "before": "2.0.0"
+        "model": "sentiment", "version": "1.0.0", "before": "2.1.0"
     }  # fmt: skip
     for words, said in (
-        (("sentiment", "9"), "version sentiment has: 1.0.0, 2.0.0"),
-        (("sentiment", ""), "version sentiment has: 1.0.0, 2.0.0"),
+        (("sentiment", "9"), "version sentiment has: 1.0.0, 2.1.0"),
+        (("sentiment", ""), "version sentiment has: 1.0.0, 2.1.0"),
         (("nothing", "1.0.0"), "There is no model 'nothing'"),
     ):
         refused = operator("models", "stable", *words)
@@ -176,7 +176,7 @@ def test_another_version_is_made_stable_and_back_without_its_folder(
 
 def test_a_push_says_which_version_still_answers(operator: Operator) -> None:
     done = operator("models", "push", "/".join((*__file__.split("/")[:-3], "bundles", "sentiment-2")))
-    assert done.out.startswith("sentiment 2.0.0  already there  sha256:")
+    assert done.out.startswith("sentiment 2.1.0  already there  sha256:")
     assert done.err == (
-        "sentiment 1.0.0 still answers by default; `coatcheck models stable sentiment 2.0.0` changes that\n"
+        "sentiment 1.0.0 still answers by default; `coatcheck models stable sentiment 2.1.0` changes that\n"
     )

@@ -84,7 +84,7 @@ def test_what_ends_in_no_workers_hands_is_told_by_the_sweep(
 def test_an_attempt_that_failed_and_one_that_lost_its_last_worker_are_failures(
     platform: Platform, drainer: Drainer, new_job: Make, shown: Window
 ) -> None:
-    lost, broken = new_job(), new_job(timeout_s=1, version="2.0.0", inputs=[HEAVY] * 1000)
+    lost, broken = new_job(), new_job(timeout_s=1, version="2.1.0", inputs=[HEAVY] * 1000)
     rest = Rest(drainer.board, "io@here/i/1")
     took(platform)
     platform.execute("UPDATE jobs SET lease_expires_at = now() - interval '1 s' WHERE id = :id", id=lost)
@@ -95,7 +95,7 @@ def test_an_attempt_that_failed_and_one_that_lost_its_last_worker_are_failures(
     drainer.board.flush()
     assert shown.shows(lost, "FAILURE").exception == "WORKER_LOST"
     task = shown.shows(broken, "FAILURE")
-    assert (task.name, task.exception) == ("sentiment@2.0.0", "TIMED_OUT")
+    assert (task.name, task.exception) == ("sentiment@2.1.0", "TIMED_OUT")
 
 
 HEAVY = {"text": "not bad at all " * 60, "language": "en", "confidence_threshold": 0.0}

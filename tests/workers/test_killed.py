@@ -60,7 +60,7 @@ def done(platform: Platform, job: UUID) -> None:
 
 
 def heavy(new_job: NewJob) -> UUID:
-    return new_job(model="sentiment", version="2.0.0", inputs=HEAVY)
+    return new_job(model="sentiment", version="2.1.0", inputs=HEAVY)
 
 
 @pytest.mark.parametrize("by", [signal.SIGKILL, signal.SIGSEGV, signal.SIGABRT, 0, 1])

@@ -62,7 +62,7 @@ def test_a_killed_childs_jobs_run_again_long_before_their_lease_ends(
     platform: Platform, spawn: Spawn, new_job: NewJob
 ) -> None:
     worker = spawn("worker", *WORKER, "-n", "a@%h", **LONG)
-    job = new_job(model="sentiment", version="2.0.0", inputs=HEAVY[:60])
+    job = new_job(model="sentiment", version="2.1.0", inputs=HEAVY[:60])
     os.kill(pid_of(platform), signal.SIGKILL)
     awake(platform, lambda: row(platform, job, "attempt")[0] == 2, 60)
     ended(platform, [job])
@@ -74,7 +74,7 @@ def test_a_killed_workers_jobs_run_again_as_soon_as_it_is_back(
     platform: Platform, spawn: Spawn, new_job: NewJob
 ) -> None:
     first = spawn("worker", *WORKER, "-n", "a@%h", **LONG)
-    job = new_job(model="sentiment", version="2.0.0", inputs=HEAVY[:60])
+    job = new_job(model="sentiment", version="2.1.0", inputs=HEAVY[:60])
     pid_of(platform)
     first.kill()
     assert row(platform, job, "status") == ("processing",)
@@ -87,7 +87,7 @@ def test_a_worker_that_is_asked_to_stop_finishes_what_it_holds_within_its_grace(
     platform: Platform, spawn: Spawn, new_job: NewJob
 ) -> None:
     worker = spawn("worker", *WORKER, "-n", "a@%h", **LONG)
-    job = new_job(model="sentiment", version="2.0.0", inputs=HEAVY[:60])
+    job = new_job(model="sentiment", version="2.1.0", inputs=HEAVY[:60])
     later = [new_job(model="tumor", inputs={}) for _ in range(3)]
     pid_of(platform)
     worker.ask_to_stop()
@@ -100,7 +100,7 @@ def test_what_it_cannot_finish_in_time_it_gives_back_without_a_charge(
     platform: Platform, spawn: Spawn, new_job: NewJob
 ) -> None:
     worker = spawn("worker", *WORKER, "-n", "a@%h", **LONG, COATCHECK_GRACE_S="0.5")
-    job = new_job(model="sentiment", version="2.0.0", inputs=HEAVY, max_attempts=1)
+    job = new_job(model="sentiment", version="2.1.0", inputs=HEAVY, max_attempts=1)
     pid_of(platform)
     worker.ask_to_stop()
     assert worker.wait(120) == 0
@@ -109,7 +109,7 @@ def test_what_it_cannot_finish_in_time_it_gives_back_without_a_charge(
 
 def test_a_running_job_is_canceled_in_the_middle(platform: Platform, spawn: Spawn, new_job: NewJob) -> None:
     spawn("worker", *WORKER, "-n", "a@%h", **LONG)
-    job = new_job(model="sentiment", version="2.0.0", inputs=HEAVY)
+    job = new_job(model="sentiment", version="2.1.0", inputs=HEAVY)
     pid_of(platform)
     until(lambda: row(platform, job, "progress > 0")[0])
     tenant = UUID(str(row(platform, job, "tenant_id")[0]))
@@ -121,7 +121,7 @@ def test_a_running_job_is_canceled_in_the_middle(platform: Platform, spawn: Spaw
 
 def test_a_running_job_is_ended_when_its_time_is_over(platform: Platform, spawn: Spawn, new_job: NewJob) -> None:
     spawn("worker", *WORKER, "-n", "a@%h", **LONG)
-    job = new_job(model="sentiment", version="2.0.0", inputs=HEAVY, timeout_s=1)
+    job = new_job(model="sentiment", version="2.1.0", inputs=HEAVY, timeout_s=1)
     until(lambda: row(platform, job, "status")[0] == "failed")
     assert row(platform, job, "error ->> 'code', attempt") == ("TIMED_OUT", 1)
 
@@ -129,7 +129,7 @@ def test_a_running_job_is_ended_when_its_time_is_over(platform: Platform, spawn:
 def test_a_zombie_wakes_up_and_changes_nothing(platform: Platform, spawn: Spawn, new_job: NewJob) -> None:
     short = {"COATCHECK_LEASE_S": "2", "COATCHECK_HEARTBEAT_S": "0.5"}
     spawn("zombie", *WORKER, "-n", "a@%h", **short)
-    job = new_job(model="sentiment", version="2.0.0", inputs=HEAVY[:100])
+    job = new_job(model="sentiment", version="2.1.0", inputs=HEAVY[:100])
     zombie = pid_of(platform)
     os.kill(zombie, signal.SIGSTOP)
     try:
@@ -156,7 +156,7 @@ def test_ten_restarts_of_redis_under_a_busy_worker_end_no_worker(
     spawn("beat", "celery", "-A", "workers.app", "beat", "--pidfile=")
     jobs = []
     for _ in range(10):
-        jobs.append(new_job(model="sentiment", version="2.0.0", inputs=HEAVY[:20]))
+        jobs.append(new_job(model="sentiment", version="2.1.0", inputs=HEAVY[:20]))
         until(lambda: processing(platform))
         platform.engines.stop("valkey")
         jobs.append(new_job())
@@ -209,14 +209,14 @@ def test_a_worker_whose_clock_is_wrong_works_like_any_other(
     platform: Platform, spawn: Spawn, new_job: NewJob, wrong_clock: str, offset_s: str
 ) -> None:
     # S3 refuses signatures with a wrong time: such a worker runs what it has a copy of, and leaves the rest to others.
-    for version in ("1.0.0", "2.0.0"):
+    for version in ("1.0.0", "2.1.0"):
         platform.catalog.open(platform.catalog.resolve("sentiment", version))
     wrong = {"LD_PRELOAD": wrong_clock, "CLOCK_OFFSET_S": offset_s}
     short = {**wrong, "COATCHECK_LEASE_S": "2", "COATCHECK_HEARTBEAT_S": "0.5"}
     spawn("worker", *WORKER, "-n", "a@%h", **short)
     spawn("io", "celery", "-A", "workers.app", "worker", "-Q", "control", "-P", "threads", "-n", "io@%h", **short)
     spawn("beat", "celery", "-A", "workers.app", "beat", "--pidfile=")
-    jobs = [new_job(model="sentiment", version="2.0.0", inputs=HEAVY[:100]), new_job(), new_job(ttl_s=600)]
+    jobs = [new_job(model="sentiment", version="2.1.0", inputs=HEAVY[:100]), new_job(), new_job(ttl_s=600)]
     ended(platform, jobs)
     assert platform.rows("SELECT id FROM jobs WHERE attempt > 1 OR finished_at > now() + interval '1 min'") == []
 
@@ -241,8 +241,8 @@ def test_without_the_object_store_jobs_wait_for_their_model_and_lose_no_attempt(
 
 def test_a_job_that_kills_every_worker_fails_alone(platform: Platform, spawn: Spawn, new_job: NewJob) -> None:
     worker = spawn("worker", *WORKER, "-n", "a@%h", **LONG)
-    poison = new_job(model="sentiment", version="2.0.0", inputs=HEAVY[:200])
-    neighbours = [new_job(model="sentiment", version="2.0.0", inputs=HEAVY[:1]) for _ in range(5)]
+    poison = new_job(model="sentiment", version="2.1.0", inputs=HEAVY[:200])
+    neighbours = [new_job(model="sentiment", version="2.1.0", inputs=HEAVY[:1]) for _ in range(5)]
     for attempt in (1, 2, 3):
         awake(platform, lambda n=attempt: row(platform, poison, "status, attempt") == ("processing", n))
         os.kill(int(str(row(platform, poison, "worker")[0]).rpartition("/")[2]), signal.SIGKILL)
