@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import ipaddress
 import ssl
 import urllib.request
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from urllib3 import exceptions
 from urllib3.util import Url, make_headers, parse_url
 
 from cli.failures import Failure
+from core import hosts
 
 TIMEOUT = urllib3.Timeout(connect=5, read=60)
 
@@ -26,7 +26,7 @@ def pool(url: str) -> urllib3.PoolManager:
     target = parse_url(url)
     proxies, host = urllib.request.getproxies(), target.host or ""
     proxy = proxies.get(target.scheme or "") or proxies.get("all")
-    if not proxy or loopback(host) or urllib.request.proxy_bypass(host):
+    if not proxy or hosts.on_this_machine(host) or urllib.request.proxy_bypass(host):
         return urllib3.PoolManager(timeout=TIMEOUT, retries=False)
     through = parse_url(proxy if "://" in proxy else f"http://{proxy}")
     if through.scheme not in ("http", "https") or through.host is None:
@@ -36,14 +36,6 @@ def pool(url: str) -> urllib3.PoolManager:
         )
     headers = make_headers(proxy_basic_auth=through.auth) if through.auth else None
     return urllib3.ProxyManager(through._replace(auth=None).url, proxy_headers=headers, timeout=TIMEOUT, retries=False)
-
-
-def loopback(host: str) -> bool:
-    """Whether it is this machine by name or number."""
-    try:
-        return ipaddress.ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return host == "localhost" or host.endswith(".localhost")
 
 
 def origin(url: str) -> str:

@@ -22,6 +22,16 @@ def is_number(host: str) -> bool:
     return True
 
 
+def on_this_machine(host: str) -> bool:
+    """Whether a host is this machine by its name or number: nothing for it is sent through a proxy, which would only
+    see what it must not, and could not reach it."""
+    bare = host.strip("[]").lower()
+    try:
+        return ipaddress.ip_address(bare).is_loopback
+    except ValueError:
+        return bare == "localhost" or bare.endswith(".localhost")
+
+
 def of_url(url: str) -> tuple[str, int]:
     """Of an HTTP URL; raises ValueError."""
     parts = urllib.parse.urlsplit(url)

@@ -99,7 +99,12 @@ def _socket(server: str, grpc_port: int) -> Path:
 def s3_ready(urls: Mapping[str, str]) -> bool:
     """Whether S3 answers a signed request."""
     quick = Config(
-        connect_timeout=1, read_timeout=3, retries={"total_max_attempts": 1}, s3={"addressing_style": "path"}
+        connect_timeout=1,
+        read_timeout=3,
+        retries={"total_max_attempts": 1},
+        s3={"addressing_style": "path"},
+        # It is on this machine, whatever proxy the environment names.
+        proxies={},
     )
     client = boto3.client(
         "s3",

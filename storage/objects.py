@@ -16,7 +16,7 @@ from boto3.s3.transfer import TransferConfig
 from botocore import exceptions
 from botocore.config import Config
 
-from core import errors
+from core import errors, hosts
 from core.settings import ObjectSettings
 
 if TYPE_CHECKING:
@@ -182,6 +182,8 @@ class Store:
                     region_name=self._settings.s3_region,
                     config=Config(
                         signature_version="s3v4",
+                        # Else those of HTTP_PROXY and its like.
+                        proxies={} if hosts.on_this_machine(hosts.of_url(endpoint)[0]) else None,
                         s3={"addressing_style": "path"},
                         connect_timeout=min(3, self._read_s),
                         read_timeout=self._read_s,

@@ -9,6 +9,8 @@ from collections.abc import Iterator
 import pytest
 
 from access import keys as access_keys
+from local import seaweedfs
+from storage.objects import Store
 from tests.cli.conftest import Done, Run
 from tests.conftest import Platform
 
@@ -180,3 +182,14 @@ def test_a_push_says_which_version_still_answers(operator: Operator) -> None:
     assert done.err == (
         "sentiment 1.0.0 still answers by default; `coatcheck models stable sentiment 2.1.0` changes that\n"
     )
+
+
+@pytest.mark.parametrize("name", ["http_proxy", "HTTP_PROXY"])
+def test_the_store_of_this_machine_is_reached_whatever_proxy_the_environment_names(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(name, "http://127.0.0.1:9")
+    store = Store(platform.settings)
+    store.put("proxied", b"no")
+    assert store.get("proxied") == b"no"
+    assert seaweedfs.s3_ready(platform.engines.env)
