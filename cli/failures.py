@@ -64,7 +64,9 @@ def guarded(run: Callable[[], object], *, as_json: bool) -> int:
     except objects.OUTAGES as error:
         said = f"The object store (S3_ENDPOINT_URL) does not answer: {error}"
         failure = Failure(said, code="UNAVAILABLE", retryable=True)
-    except (OSError, RuntimeError) as error:
+    except OSError as error:
+        failure = Failure(": ".join(str(part) for part in (error.filename, error.strerror or error) if part))
+    except RuntimeError as error:
         failure = Failure(str(error))
     else:
         return found if isinstance(found, int) else 0

@@ -110,6 +110,9 @@ def _packed(widths: Sequence[int], most: int | None) -> list[list[int]]:
 
 def _width() -> int | None:
     """None in a pipe or a file: there, a row is a line."""
-    if os.environ.get("COLUMNS", "").isdigit():
-        return int(os.environ["COLUMNS"])
-    return os.get_terminal_size(sys.stdout.fileno()).columns or None if sys.stdout and sys.stdout.isatty() else None
+    given = os.environ.get("COLUMNS", "")
+    if given.isdecimal() and int(given):
+        return int(given)
+    if sys.stdout is None or not sys.stdout.isatty():
+        return None
+    return os.get_terminal_size(sys.stdout.fileno()).columns or None

@@ -10,12 +10,14 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+import sqlalchemy
+import sqlalchemy.exc
 from marshmallow import ValidationError, validate
 
 from core import hosts
 
 POSITIVE = validate.Range(min=0, min_inclusive=False)
-DATABASE_URL = validate.Regexp(r"postgresql(\+psycopg)?://", error="must begin with postgresql://")
+_DATABASE_URL = validate.Regexp(r"postgresql(\+psycopg)?://", error="must begin with postgresql://")
 REDIS_URL = validate.Regexp(r"(rediss?|unix|redis\+socket)://", error="must begin with redis:// or rediss://")
 S3_URL = validate.Regexp(r"https?://", error="must begin with https:// or http://")
 _BUCKET = validate.Regexp(
@@ -47,6 +49,19 @@ MIN_SECRET = 32  #: characters
 #: than 122, and on average it was 143; of 32 hex digits, 115.
 MIN_SECRET_BITS = 120
 _PLACEHOLDER = re.compile(r"change.?(me|this)", re.IGNORECASE)
+
+
+def database_url(given: str) -> None:
+    """Without quoting it, as it holds a password."""
+    _DATABASE_URL(given)
+    try:
+        host = sqlalchemy.make_url(given).host or ""
+    except (ValueError, sqlalchemy.exc.ArgumentError):
+        host = "@"
+    if "@" in host:
+        raise ValidationError(
+            "must be postgresql://user:password@host:port/name, with %40 for an @ in the password"
+        ) from None
 
 
 def buckets(given: list[str]) -> None:

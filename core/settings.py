@@ -200,7 +200,7 @@ def proxy() -> ProxySettings:
 def database_url(name: str = "DATABASE_URL") -> str:
     """Only the database's address, for commands that need nothing else."""
     try:
-        return environs.Env().str(name, validate=rules.DATABASE_URL)
+        return environs.Env().str(name, validate=rules.database_url)
     except environs.EnvValidationError as error:
         raise errors.SettingsInvalid(f"cannot start: {error}") from error
     except environs.EnvError as error:
@@ -214,7 +214,7 @@ def owner_url() -> str:
 
 def _read(env: environs.Env) -> dict[str, Any]:
     values: dict[str, Any] = {
-        "database_url": env.str("DATABASE_URL", validate=rules.DATABASE_URL),
+        "database_url": env.str("DATABASE_URL", validate=rules.database_url),
         "redis_url": env.str("REDIS_URL", validate=rules.REDIS_URL),
         "s3_endpoint_url": env.str("S3_ENDPOINT_URL", validate=rules.S3_URL),
         "s3_access_key": env.str("S3_ACCESS_KEY"),

@@ -161,6 +161,18 @@ def test_a_misspelt_setting_is_told_what_it_may_have_meant(monkeypatch: pytest.M
         settings.load()
 
 
+@pytest.mark.parametrize("after", ["hu@sh@h/d", "hu@sh@h:1/d", "hush@h:port/d", "hu:sh@[::1/d", "hush@h:1:2/d"])
+def test_an_address_of_a_database_that_cannot_be_read_is_refused_without_its_password(
+    monkeypatch: pytest.MonkeyPatch, after: str
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", f"postgresql://user:{after}")
+    for read in (settings.load, settings.database_url):
+        with pytest.raises(errors.SettingsInvalid, match="DATABASE_URL") as caught:
+            read()
+        assert "%40" in caught.value.message
+        assert "sh@" not in caught.value.message
+
+
 def test_all_missing_settings_are_named_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in GOOD:
         monkeypatch.delenv(name)
