@@ -6,20 +6,25 @@ import sys
 from collections.abc import Sequence
 from importlib import metadata
 
-import click
+try:
+    import click
 
-from cli import failures
-from cli.jobs import jobs, result
-from cli.keys import keys
-from cli.local import down, status, up
-from cli.migrate import migrate
-from cli.models import models
-from cli.reseal import reseal
-from cli.roles import roles
-from cli.serve import proxy, serve
-from cli.submit import submit
-from cli.tenants import tenants
-from cli.tiers import tiers
+    from cli import failures
+    from cli.jobs import jobs, result
+    from cli.keys import keys
+    from cli.local import down, status, up
+    from cli.migrate import migrate
+    from cli.models import models
+    from cli.reseal import reseal
+    from cli.roles import roles
+    from cli.serve import proxy, serve
+    from cli.submit import submit
+    from cli.tenants import tenants
+    from cli.tiers import tiers
+except KeyboardInterrupt:
+    # They take a second, and who changes their mind meanwhile is not to be shown where we were.
+    sys.stderr.write("Error: Stopped by Ctrl-C\n")
+    sys.exit(130)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
