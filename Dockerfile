@@ -8,8 +8,7 @@ WORKDIR /app
 COPY requirements/${EXTRA}.txt requirements/
 RUN pip install --require-hashes -r requirements/${EXTRA}.txt
 COPY . .
-# Compiled here, as nothing is written later: a worker's child that was killed is back the sooner.
-RUN pip install --no-deps --editable . && python -m compileall -q . && install -d -o coatcheck /var/cache/coatcheck \
+RUN pip install --no-deps --editable . && install -d -o coatcheck /var/cache/coatcheck \
     && install -d -o coatcheck -m 700 /run/coatcheck
 ENV COATCHECK_MODEL_CACHE=/var/cache/coatcheck
 USER coatcheck

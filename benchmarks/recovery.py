@@ -14,6 +14,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import sqlalchemy
 from sqlalchemy import text
@@ -166,7 +167,7 @@ class Stage:
         bed.until(lambda: self._one(_EVENT, id=job, what=what, attempt=attempt))
         return float(self._one(_EVENT, id=job, what=what, attempt=attempt))
 
-    def _one(self, statement: sqlalchemy.TextClause, **parameters: object) -> object:
+    def _one(self, statement: sqlalchemy.TextClause, **parameters: object) -> Any:
         with self.engine.begin() as connection:
             found = connection.execute(statement, parameters)
             return found.scalar() if found.returns_rows else None
