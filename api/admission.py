@@ -63,13 +63,18 @@ def _check_host(environ: Mapping[str, str]) -> None:
 
 
 def _token(environ: Mapping[str, str]) -> str | None:
-    """From `Authorization: Bearer` or `X-API-Key`; raises Unauthorized for both, of which none is the better one."""
+    """From `Authorization: Bearer` or `X-API-Key`.
+
+    Raises Unauthorized for both, of which none is the better one, and for an Authorization of another kind.
+    """
     header, key = environ.get("HTTP_AUTHORIZATION"), environ.get("HTTP_X_API_KEY")
     if header is not None and key is not None:
         raise errors.Unauthorized("Give the API key once: either as Authorization: Bearer, or as X-API-Key")
     if header is None:
         return key
-    return header[7:].strip() if header[:7].lower() == "bearer " else None
+    if header[:7].lower() != "bearer ":
+        raise errors.Unauthorized("Give the API key as Authorization: Bearer cck_…, or as X-API-Key: cck_…")
+    return header[7:].strip()
 
 
 def _leave(_: BaseException | None = None) -> None:

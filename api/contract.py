@@ -8,6 +8,7 @@ from typing import Any, TypeVar
 
 import apispec
 from apispec.ext.marshmallow import MarshmallowPlugin
+from marshmallow import fields
 
 from api import errors
 from api.parsing import Blueprint
@@ -68,10 +69,14 @@ PIN = "The version of the model that is to answer, as `model_version` in the bod
 PREFER = "`respond-async` for a ticket, `wait=N` for how many seconds to wait for a result"
 
 
+_TEXT = {"type": "string"}
+_HEADERS = {"Retry-After": {"type": "integer"}}
+
+
 def headers(**described: str) -> Callable[[F], F]:
     """Document request headers, by their names with underscores."""
     parameters = [
-        {"in": "header", "name": name.replace("_", "-"), "schema": {"type": "string"}, "description": text}
+        {"in": "header", "name": name.replace("_", "-"), "schema": _TEXT, "description": text}
         for name, text in described.items()
     ]
 
@@ -89,7 +94,9 @@ def operation(
 ) -> Callable[[F], F]:
     """Document a route: its name, by which generated clients call it and which never changes; the schemas of its good
     answers, or what one without a body means; and the statuses that wear the envelope."""
-    described = {name: {"schema": {"type": "string"}, "description": text} for name, text in (headers or {}).items()}
+    described = {
+        name: {"schema": _HEADERS.get(name, _TEXT), "description": text} for name, text in (headers or {}).items()
+    }
     responses: dict[str, Any] = {str(status): REFUSALS[status][0] for status in bad}
     for status, said in good.items():
         responses[str(status)] = {"description": said} if isinstance(said, str) else _json(status, said)
@@ -123,13 +130,13 @@ def declare_refusals(spec: apispec.APISpec) -> None:
             "content": {"application/json": content},
         }
         if status in (409, 429, 503):
-            again = {"schema": {"type": "integer"}, "description": "Seconds, where trying again may help"}
+            again = {"schema": _HEADERS["Retry-After"], "description": "Seconds, where trying again may help"}
             answer["headers"] = {"Retry-After": again}
         spec.components.response(name, answer)
 
 
-def declare_results(spec: apispec.APISpec, plugin: MarshmallowPlugin) -> None:
-    """Let a job's result be any of those that there are."""
+def declare_kinds(spec: apispec.APISpec, plugin: MarshmallowPlugin) -> None:
+    """Let a job's result be any of those that there are, and every whole number be a count."""
     for schema in jobs.RESULTS:
         spec.components.schema(schema.__name__, schema=schema)
     kinds = [{"$ref": f"#/components/schemas/{schema.__name__}"} for schema in jobs.RESULTS]
@@ -137,10 +144,15 @@ def declare_results(spec: apispec.APISpec, plugin: MarshmallowPlugin) -> None:
     if plugin.converter is None:
         raise TypeError("the plugin was not given its spec")
     plugin.converter.add_attribute_function(_results)  # type: ignore[no-untyped-call]
+    plugin.converter.add_attribute_function(_counts)  # type: ignore[no-untyped-call]
 
 
 def _results(_: object, field: object, **__: object) -> dict[str, str]:
     return RESULT if isinstance(field, jobs.Result) else {}
+
+
+def _counts(_: object, field: object, *, ret: Mapping[str, Any], **__: object) -> dict[str, int]:
+    return {"minimum": 0} if isinstance(field, fields.Integer) and "minimum" not in ret else {}
 
 
 def _say_default(described: dict[str, Any]) -> None:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import flask
 import flask_smorest
+from marshmallow import fields
 
 from api import callbacks, contract
 from api.schemas.errors import Envelope
@@ -113,7 +114,10 @@ def configure(app: flask.Flask) -> Api:
     app.add_url_rule(f"{ASSETS}<path:name>", view_func=_asset, endpoint="docs_asset")
     app.add_url_rule("/favicon.ico", "favicon", lambda: flask.redirect(f"{ASSETS}icon.svg"))
     api = Api(app)
-    contract.declare_results(api.spec, api.ma_plugin)
+    # Else other languages take 32 bits for them, or decimals.
+    api.register_field(fields.Integer, "integer", "int64")
+    api.register_field(fields.Float, "number", "double")
+    contract.declare_kinds(api.spec, api.ma_plugin)
     callbacks.document(api.spec)
     return api
 

@@ -145,9 +145,9 @@ def rotate(body: dict[str, Any], endpoint_id: str) -> flask.Response:
 @blueprint.arguments(into.Nothing(), location="query", as_kwargs=True)
 @contract.operation(blueprint, "pingWebhook", {202: schemas.Delivery}, 404, 409, *BAD)
 def test(endpoint_id: str) -> flask.Response:
-    """Send a `webhook.test`.
+    """Send a test event.
 
-    What came of it is at the delivery's address.
+    A `webhook.test`; what came of it is at the delivery's address.
     """
     requests.nothing_in_body()
     return accepted(deliveries.test(resources.here().engine, find_endpoint(endpoint_id)))

@@ -24,7 +24,9 @@ class Answered(Schema):
     """The model's answer to one input."""
 
     prediction = fields.String(required=True, metadata={"description": "One of the model's labels"})
-    confidence = fields.Float(required=True, metadata={"description": "Its probability, from 0 to 1"})
+    confidence = fields.Float(
+        required=True, validate=validate.Range(0, 1), metadata={"description": "Its probability, from 0 to 1"}
+    )
     explanation = fields.Nested(Explanation, metadata={"description": "If it was asked for"})
 
 
@@ -40,7 +42,7 @@ class BatchItem(Schema):
     """The answer to one input of several, or why there is none."""
 
     prediction = fields.String(metadata={"description": "One of the model's labels"})
-    confidence = fields.Float(metadata={"description": "Its probability, from 0 to 1"})
+    confidence = fields.Float(validate=validate.Range(0, 1), metadata={"description": "Its probability, from 0 to 1"})
     explanation = fields.Nested(Explanation, metadata={"description": "If it was asked for"})
     error = fields.Nested(ItemFault, metadata={"description": "Instead of the others"})
 

@@ -73,9 +73,10 @@ class Explain(fields.Field[str]):
     """true, false, or a level; loads as the level's name, BEST, or ""."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
-        if value is True or value == "true":
+        # Libraries of Python write True into a query.
+        if value is True or value in ("true", "True"):
             return BEST
-        if value is False or value == "false":
+        if value is False or value in ("false", "False"):
             return ""
         if value in EXPLANATIONS:
             return str(value)

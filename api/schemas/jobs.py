@@ -137,7 +137,7 @@ class Job(Schema):
         required=True,
         metadata={"description": "Where it stands; `completed`, `failed`, `canceled` and `expired` are ends"},
     )
-    progress = fields.Integer(required=True, metadata={"description": "From 0 to 100"})
+    progress = fields.Integer(required=True, validate=validate.Range(0, 100), metadata={"description": "From 0 to 100"})
     model = fields.String(required=True, metadata={"description": "The model that answers"})
     model_version = fields.String(required=True, metadata={"description": "The version that answers"})
     priority = fields.String(

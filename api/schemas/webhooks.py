@@ -263,7 +263,7 @@ class JobData(Schema):
     status = fields.String(
         validate=validate.OneOf(list(Status)), required=True, metadata={"description": "Where it stands"}
     )
-    progress = fields.Integer(required=True, metadata={"description": "From 0 to 100"})
+    progress = fields.Integer(required=True, validate=validate.Range(0, 100), metadata={"description": "From 0 to 100"})
     model = fields.String(required=True, metadata={"description": "The model that answers"})
     model_version = fields.String(required=True, metadata={"description": "The version that answers"})
     attempt = fields.Integer(required=True, metadata={"description": "How often a worker has taken it"})

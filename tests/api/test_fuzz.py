@@ -5,12 +5,15 @@ import sys
 from collections.abc import Callable
 from pathlib import Path
 
+import pytest
+
 from local import platform_processes
 from local.child import Child
 from local.state import free_port
 from tests.conftest import ROOT, Platform, until
 
 
+@pytest.mark.timeout(600)
 def test_generated_requests_never_break_the_contract(
     platform: Platform, spawn: Callable[..., Child], tmp_path: Path
 ) -> None:
@@ -26,7 +29,10 @@ def test_generated_requests_never_break_the_contract(
         port,
         "--blocking-threads",
         "8",
+        # What the contract's examples hand in ends, and is not waited for long.
+        COATCHECK_MAX_WAIT_S="2",
     )
+    spawn("worker", "celery", "-A", "workers.app", "worker", "-Q", "cpu", "-n", "cpu@%h", "--concurrency", "1")
     url = f"http://127.0.0.1:{port}"
     until(lambda: platform_processes.answers(f"{url}/ready"))
     _, key = platform.new_tenant()

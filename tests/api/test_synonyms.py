@@ -8,6 +8,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from jobs import content_types
+from tests.conftest import Platform
 
 
 def job_of(client: FlaskClient) -> dict[str, str]:
@@ -106,3 +107,19 @@ def test_an_explanation_that_a_model_has_not_is_refused_by_the_word_that_was_sen
         assert details["issue"].startswith(f"{word} is not offered by speech")
     answer = client.post("/api/v1/predict?explain=shap", json={"inputs": {"text": "x"}})
     assert answer.get_json()["error"]["details"]["issue"] == "must be true, false or one of: simple"
+
+
+@pytest.mark.parametrize("written", ["{key}", "Token {key}", "Basic {key}", "ApiKey {key}", "Bearer={key}"])
+def test_a_key_that_is_given_in_another_way_is_told_how(
+    anonymous: FlaskClient, platform: Platform, written: str
+) -> None:
+    _, key = platform.new_tenant()
+    answer = anonymous.get("/api/v1/models", headers={"Authorization": written.format(key=key)})
+    assert answer.status_code == 401
+    assert "Authorization: Bearer cck_" in answer.get_json()["error"]["message"]
+
+
+@pytest.mark.parametrize(("word", "explained"), [("true", True), ("True", True), ("False", False), ("simple", True)])
+def test_a_query_may_say_true_as_python_writes_it(client: FlaskClient, word: str, explained: bool) -> None:
+    answer = client.post(f"/api/v1/predict?explain={word}", json={"inputs": {"text": "x"}}).get_json()
+    assert ("explanation" in answer) == explained
