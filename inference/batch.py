@@ -15,7 +15,7 @@ from inference.model import Model
 from inference.opened import why
 
 #: So much a score may differ in company: the last digits of floats, which are added up in another order there.
-TOLERANCE = 0.005
+TOLERANCE = 0.001
 SAY = "Say max_batch: 1 in model.yaml, or"
 EXPORT = f"{SAY} export the graph with a first axis of any size"
 MEND = f"{SAY} mend the graph: a Softmax or a mean over the first axis and dynamic quantisation do that"

@@ -34,7 +34,7 @@ def test_help_explains_the_command_and_each_of_its_options(run: Run, path: tuple
         assert isinstance(option, click.Argument) or getattr(option, "help", None), option.name
 
 
-@pytest.mark.parametrize("path", [(), *{path[:-1] for path in COMMANDS if len(path) > 1}], ids=" ".join)
+@pytest.mark.parametrize("path", [(), *sorted({path[:-1] for path in COMMANDS if len(path) > 1})], ids=" ".join)
 def test_no_group_cuts_what_its_commands_do(run: Run, path: tuple[str, ...]) -> None:
     assert ".." not in run(*path, "--help").out.replace("[ARGS]...", "")
 
