@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import marshmallow as ma
@@ -87,12 +87,7 @@ def validate_inputs(manifest: Manifest, raw: object, *, name: str = "") -> dict[
         loaded: dict[str, Any] = _schema(manifest).load(raw)
     except ma.ValidationError as error:
         raise errors.InvalidInput(errors=_faults(error, raw, name)) from error
-    return loaded
-
-
-def inputs_schema(manifest: Manifest) -> ma.Schema:
-    """The Marshmallow schema of one input object."""
-    return _schema(manifest)
+    return {field.name: loaded[place] for place, field in _placed(manifest)}
 
 
 def json_schema(manifest: Manifest) -> dict[str, Any]:
@@ -108,9 +103,17 @@ def json_schema(manifest: Manifest) -> dict[str, Any]:
 
 @functools.lru_cache(maxsize=256)
 def _schema(manifest: Manifest) -> ma.Schema:
-    declared = {field.name: rule(field) for field in manifest.fields}
+    declared = {}
+    for place, field in _placed(manifest):
+        declared[place] = rule(field)
+        declared[place].data_key = field.name
     made = StrictSchema.from_dict(declared, name=f"{manifest.name}-{manifest.version}")
     return made(unknown=ma.RAISE)
+
+
+def _placed(manifest: Manifest) -> Iterator[tuple[str, Field]]:
+    """Names of our own for the fields: Marshmallow takes a dot in one for a path, and others for its own."""
+    return ((f"field{place}", field) for place, field in enumerate(manifest.fields))
 
 
 def rule(field: Field) -> fields.Field[Any]:

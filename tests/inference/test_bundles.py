@@ -172,6 +172,18 @@ def test_what_a_field_must_be_is_said_in_english(field: dict[str, Any], given: o
     assert caught.value.errors == [{"field": "it", "issue": issue}]
 
 
+@pytest.mark.parametrize(
+    "name", ["Adj. Close*", "a.b.c", ".", "Meta", "load", "fields", "_schema", "größe", "Unnamed: 0"]
+)
+def test_a_field_may_have_any_name_that_a_column_has(name: str) -> None:
+    fields = [{"name": name, "type": "number"}, {"name": "a", "type": "number", "required": False, "default": 2.0}]
+    manifest = Manifest.from_dict(graphs.manifest(fields=fields))
+    assert schema.validate_inputs(manifest, {name: 1.5}) == {name: 1.5, "a": 2.0}
+    with pytest.raises(errors.InvalidInput) as caught:
+        schema.validate_inputs(manifest, {name: "x"}, name="inputs.0")
+    assert caught.value.errors[0]["issue"] == "must be a number"
+
+
 @pytest.mark.parametrize("count", [1, 2, 3])
 def test_numbers_are_a_matrix_however_few_there_are(tmp_path: Path, count: int) -> None:
     """One of them made a vector once, which no graph takes."""
