@@ -134,9 +134,11 @@ def test_a_damaged_key_is_refused_and_not_quoted(run: Run, inside: str) -> None:
 
 @pytest.mark.parametrize("status", [301, 302, 303, 307, 308])
 def test_a_redirect_is_not_followed_with_the_key(run: Run, status: int) -> None:
-    with serving(lambda _: (200, JSON, b'{"jobs": []}')) as (there, asked):
-        with serving(lambda _: (status, {"Location": f"{there}/api/v1/jobs"}, b"")) as (url, _):
-            done = run("jobs", COATCHECK_URL=url, COATCHECK_API_KEY=KEY)
+    with (
+        serving(lambda _: (200, JSON, b'{"jobs": []}')) as (there, asked),
+        serving(lambda _: (status, {"Location": f"{there}/api/v1/jobs"}, b"")) as (url, _),
+    ):
+        done = run("jobs", COATCHECK_URL=url, COATCHECK_API_KEY=KEY)
     assert (done.code, asked) == (1, [])
     assert f"it answers {status} and leads to {there}" in done.err
 
