@@ -60,15 +60,11 @@ def submit(
     if not no_wait:
         _check(source, target)
     _check_model(remote, model, model_version)
-    options = {} if source.whole else {"return_errors": "fail_fast" if fail_fast else "individual"}
-    options |= {"format": form} if form and not source.whole else {}
     asked = {"model": model, "model_version": model_version, "priority": priority}
-    given = {name: value for name, value in asked.items() if value}
+    body = {name: value for name, value in asked.items() if value} | {"options": _options(source, form, fail_fast)}
     with progress_bar() as progress:
         upload_id = _upload(remote, source, progress)
-        made = remote.post(
-            "/jobs", "job_id", "model", "model_version", body={"upload_id": upload_id, "options": options, **given}
-        )
+        made = remote.post("/jobs", "job_id", "model", "model_version", body={"upload_id": upload_id, **body})
         _tell(made, chosen=model is not None, no_wait=no_wait)
         if no_wait:
             output.document(Answer.of(made).shown()) if as_json else output.line(made["job_id"])
@@ -77,6 +73,13 @@ def submit(
     answer = save(job, target)
     if as_json:
         output.document(answer.shown())
+
+
+def _options(source: Source, form: str | None, fail_fast: bool) -> dict[str, str]:
+    """Of the job; what is answered whole has none."""
+    if source.whole:
+        return {}
+    return {"return_errors": "fail_fast" if fail_fast else "individual", **({"format": form} if form else {})}
 
 
 def _beside(source: Source) -> Path:
