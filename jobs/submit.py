@@ -39,7 +39,7 @@ FROM jobs WHERE jobs.id = :old AND tenant_id = :tenant_id AND finished_at IS NOT
 
 
 #: How long it is said that nothing can be stored, when nobody tries again.
-NO_ROOM_S = 10.0
+NO_ROOM_S = 20.0
 
 
 @dataclass(frozen=True)

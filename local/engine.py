@@ -10,7 +10,8 @@ from local.child import Program
 
 @dataclass(frozen=True)
 class Engine:
-    """`prepare` runs once before the first start; `ready` makes a real call and says whether it was answered."""
+    """`prepare` runs once before the first start; `ready` makes a real call and says whether it did
+    what was asked; `program.answers` asks only for a sign of life."""
 
     url_name: str
     program: Program

@@ -38,17 +38,44 @@ def ensure_roles(state: State) -> None:
 
 def postgres_ready(url: str) -> bool:
     try:
-        with psycopg.connect(url.replace("+psycopg", ""), connect_timeout=2) as connection:
+        with psycopg.connect(_plain(url), connect_timeout=2) as connection:
             return connection.execute("SELECT 1").fetchone() == (1,)
     except psycopg.OperationalError:
         return False
 
 
+def postgres_answers(url: str) -> bool:
+    """Whether the server says anything: it may be recovering, or have no room to begin a session, and hangs not."""
+    try:
+        psycopg.connect(_plain(url), connect_timeout=2).close()
+    except psycopg.OperationalError as error:
+        return "FATAL" in str(error)
+    return True
+
+
 def redis_ready(url: str) -> bool:
     try:
-        return bool(redis.Redis.from_url(url, socket_timeout=2, socket_connect_timeout=2).ping())
+        return bool(_quick(url).ping())
     except redis.RedisError:
         return False
+
+
+def redis_answers(url: str) -> bool:
+    """The same of Redis, which may refuse even a ping while its disk is full."""
+    try:
+        return bool(_quick(url).ping())
+    except redis.ResponseError:
+        return True
+    except redis.RedisError:
+        return False
+
+
+def _quick(url: str) -> redis.Redis:
+    return redis.Redis.from_url(url, socket_timeout=2, socket_connect_timeout=2)
+
+
+def _plain(url: str) -> str:
+    return url.replace("+psycopg", "")
 
 
 def _postgres(state: State, environ: Mapping[str, str]) -> Engine:
@@ -84,7 +111,7 @@ def _postgres(state: State, environ: Mapping[str, str]) -> Engine:
     flags = [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
     program = Program(
         "postgres", (str(binaries / "postgres"), "-D", str(data), *flags), environ,
-        stop=signal.SIGINT, grace_s=15, unprivileged=True,
+        stop=signal.SIGINT, grace_s=15, unprivileged=True, answers=lambda: postgres_answers(state.superuser_url),
     )  # fmt: skip
     return Engine("DATABASE_URL", program, prepare, lambda: postgres_ready(state.superuser_url))
 
@@ -108,7 +135,8 @@ def _valkey(state: State, urls: Mapping[str, str], environ: Mapping[str, str]) -
         }  # fmt: skip
         write_private(configuration, "".join(f"{name} {value}\n" for name, value in lines.items()))
 
-    program = Program("valkey", (str(binary), str(configuration)), environ)
+    command = (str(binary), str(configuration))
+    program = Program("valkey", command, environ, answers=lambda: redis_answers(urls["REDIS_URL"]))
     return Engine("REDIS_URL", program, prepare, lambda: redis_ready(urls["REDIS_URL"]))
 
 

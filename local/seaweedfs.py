@@ -48,7 +48,7 @@ def engine(state: State, urls: Mapping[str, str], environ: Mapping[str, str]) ->
     # too long. It takes 15 s over a polite request, and what it has acknowledged survives a kill.
     program = Program(
         "seaweedfs", command, {**environ, "GOMEMLIMIT": "384MiB"}, stop=signal.SIGKILL, cwd=state.run,
-        leftovers=sockets,
+        leftovers=sockets, answers=lambda: s3_answers(urls),
     )  # fmt: skip
     return Engine("S3_ENDPOINT_URL", program, prepare, lambda: s3_ready(urls))
 
@@ -97,7 +97,26 @@ def _socket(server: str, grpc_port: int) -> Path:
 
 
 def s3_ready(urls: Mapping[str, str]) -> bool:
-    """Whether S3 answers a signed request."""
+    """Whether S3 gives what a signed request asks for."""
+    try:
+        _ask(urls)
+    except (BotoCoreError, ClientError):
+        return False
+    return True
+
+
+def s3_answers(urls: Mapping[str, str]) -> bool:
+    """Whether S3 says anything, be it an error, as on a full disk."""
+    try:
+        _ask(urls)
+    except ClientError:
+        return True
+    except BotoCoreError:
+        return False
+    return True
+
+
+def _ask(urls: Mapping[str, str]) -> None:
     quick = Config(
         connect_timeout=1,
         read_timeout=3,
@@ -114,11 +133,7 @@ def s3_ready(urls: Mapping[str, str]) -> bool:
         region_name="us-east-1",
         config=quick,
     )
-    try:
-        client.list_buckets()
-    except (BotoCoreError, ClientError):
-        return False
-    return True
+    client.list_buckets()
 
 
 def _weed() -> Path:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import json
 import os
 import shutil
@@ -165,7 +164,7 @@ class Supervisor:
         for engine in wanted:
             engine.prepare()
         for engine in wanted:
-            self._launch(dataclasses.replace(engine.program, answers=engine.ready))
+            self._launch(engine.program)
         for engine in wanted:
             with _step(f"{engine.program.name} ready"):
                 self._until(engine.ready, engine.program.name)

@@ -54,7 +54,7 @@ def _refusal(connection: sqlalchemy.Connection) -> str | None:
     """Why no step may go down now, in words; None where it may."""
     name = connection.execute(text("SELECT current_database()")).scalar_one()
     if others := connection.execute(_OTHERS).scalar_one():
-        return f"Going down takes tables away from whoever uses them, and {others} sessions are open: stop it first"
+        return f"Going down takes tables away from the platform: stop it first (sessions that are open: {others})"
     there = set(sqlalchemy.inspect(connection).get_table_names()) & (Base.metadata.tables.keys() - {"tiers"})
     any_row = "SELECT EXISTS (SELECT FROM {})"
     held = [table for table in sorted(there) if connection.execute(text(any_row.format(table))).scalar()]
