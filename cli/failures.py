@@ -43,6 +43,10 @@ class Interrupted(Failure):
         super().__init__(message, code="INTERRUPTED", details=details)
 
 
+class Listed(Failure):
+    """Several things are wrong, each on a line of its own."""
+
+
 class Misconfigured(Failure):
     """A setting is missing or wrong; told as one that was called wrongly is."""
 
@@ -74,9 +78,15 @@ def guarded(run: Callable[[], object], *, as_json: bool) -> int:
     return failure.exit_code
 
 
+_KINDS: Mapping[type[errors.CoatcheckError], type[Failure]] = {
+    errors.SettingsInvalid: Misconfigured,
+    errors.BundleInvalid: Listed,
+}
+
+
 def _of_ours(error: errors.CoatcheckError) -> Failure:
     faults, more = (error.errors, error.more) if isinstance(error, errors.InvalidInput) else ([], 0)
-    kind = Misconfigured if isinstance(error, errors.SettingsInvalid) else Failure
+    kind = _KINDS.get(type(error), Failure)
     said = sentence(error.message, error.details, faults, more)
     return kind(said, code=error.code, details=error.details, retryable=error.retryable)
 
@@ -92,7 +102,9 @@ def _of_the_database(error: sqlalchemy.exc.SQLAlchemyError) -> Failure:
 
 
 def _tell(failure: click.ClickException, *, as_json: bool) -> None:
-    message = hidden(printable(" ".join(failure.format_message().split())))
+    said = failure.format_message()
+    lines = said.splitlines() if isinstance(failure, Listed) else [" ".join(said.split())]
+    message = hidden("\n".join(map(printable, lines)))
     message = f"{message[:MOST]}…" if len(message) > MOST else message
     usage = isinstance(failure, click.UsageError)
     if as_json:

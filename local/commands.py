@@ -82,7 +82,7 @@ def status(root: Path) -> Status:
     url = _client(root)["COATCHECK_URL"]
     said = alive.said(f"{url}/ready")
     problems = ["it does not answer"] if said is None else said["problems"]
-    well = not problems and all(item.state == "running" for item in found)
+    well = not problems and all(item.well for item in found)
     return Status("running" if well else "not all running", url, found, problems)
 
 

@@ -34,6 +34,11 @@ class Health:
     since: float
     restarts: int = 0
 
+    @property
+    def well(self) -> bool:
+        """One that starts for the first time is; one that starts again and again is not."""
+        return self.state == "running" or (self.state == "starting" and not self.restarts)
+
     def __str__(self) -> str:
         again = f"  started again {self.restarts} times" if self.restarts > 1 else "  started again once"
         for_s = max(0.0, time.time() - self.since)

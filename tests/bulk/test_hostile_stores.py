@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import io
 import socket
 import threading
@@ -95,7 +96,11 @@ def stream(fetcher: Fetcher, url: str) -> None:
         pass
 
 
-ASKS: dict[str, Ask] = {"probe": Fetcher.probe, "stream": stream, "put": put}
+def probe(fetcher: Fetcher, url: str) -> None:
+    fetcher.probe(url, dt.datetime.now(dt.UTC))
+
+
+ASKS: dict[str, Ask] = {"probe": probe, "stream": stream, "put": put}
 OK = b"HTTP/1.1 200 OK\r\n"
 CHUNKED = OK + b"Transfer-Encoding: chunked\r\n\r\n"
 SLOW = {
@@ -193,7 +198,7 @@ BROKEN = {
 def test_a_store_that_does_not_say_what_it_has_is_not_readable(
     hostile: Callable[..., tuple[Fetcher, str]], what: str
 ) -> None:
-    in_time(Fetcher.probe, *hostile(once(ODD[what])), errors.InputUnreadable)
+    in_time(probe, *hostile(once(ODD[what])), errors.InputUnreadable)
 
 
 @pytest.mark.parametrize("what", ["negative", "a word", "two lengths", "a length and another coding", "another part"])

@@ -67,6 +67,12 @@ def called(path: tuple[str, ...], folder: Path) -> list[str]:
     return words
 
 
+@pytest.fixture(autouse=True)
+def no_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whoever starts the tests may have a terminal, and have said how wide it is."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
 @pytest.fixture
 def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_path: Path) -> Run:
     """Run a command in this process, in an empty folder, with these variables alone of ours."""

@@ -25,7 +25,7 @@ INPUT = {"inputs": {"text": "Lovely"}}
 def frozen(platform: Platform) -> Iterator[None]:
     """Postgres with all its processes stands still."""
     server = platform.engines.running["postgres"].pid
-    everyone = [server, *child._descendants(server)]
+    everyone = child.tree(server)
     try:
         for pid in everyone:
             os.kill(pid, signal.SIGSTOP)

@@ -18,7 +18,7 @@ def test_a_refusal_is_an_answer_and_silence_is_none(platform: Platform) -> None:
     refused = url.set(password="wrong").render_as_string(hide_password=False)
     assert (engines.postgres_ready(refused), engines.postgres_answers(refused)) == (False, True)
     server = platform.engines.running["postgres"].pid
-    everyone = [server, *child._descendants(server)]
+    everyone = child.tree(server)
     for pid in everyone:
         os.kill(pid, signal.SIGSTOP)
     try:
