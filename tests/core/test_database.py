@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import os
-import signal
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
 
 import flask
 import pytest
@@ -15,24 +12,10 @@ from sqlalchemy import exc, text
 
 import api
 from core import database
-from local import child
 from tests.conftest import Platform, until
+from tests.frozen import frozen
 
 INPUT = {"inputs": {"text": "Lovely"}}
-
-
-@contextmanager
-def frozen(platform: Platform) -> Iterator[None]:
-    """Postgres with all its processes stands still."""
-    server = platform.engines.running["postgres"].pid
-    everyone = child.tree(server)
-    try:
-        for pid in everyone:
-            os.kill(pid, signal.SIGSTOP)
-        yield
-    finally:
-        for pid in everyone:
-            os.kill(pid, signal.SIGCONT)
 
 
 @pytest.fixture
@@ -46,7 +29,7 @@ def test_a_frozen_postgres_costs_a_request_seconds_and_is_said(
     platform: Platform, client: flask.testing.FlaskClient
 ) -> None:
     assert client.post("/api/v1/jobs", json=INPUT).status_code == 202
-    with frozen(platform):
+    with frozen(platform.engines.running["postgres"].pid):
         for _ in range(2):
             started = time.monotonic()
             answer = client.post("/api/v1/jobs", json=INPUT)
@@ -63,7 +46,7 @@ def test_one_that_freezes_in_the_middle_of_a_statement_is_waited_for_no_longer_t
 ) -> None:
     with engine.connect() as connection:
         connection.execute(text("SELECT 1"))
-        with frozen(platform):
+        with frozen(platform.engines.running["postgres"].pid):
             started = time.monotonic()
             with pytest.raises(exc.OperationalError):
                 connection.execute(text("SELECT 2"))

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import os
-import signal
-
 import redis
 import sqlalchemy
 
-from local import child, engines, seaweedfs
+from local import engines, seaweedfs
 from tests.conftest import Platform
+from tests.frozen import frozen
 
 
 def test_a_refusal_is_an_answer_and_silence_is_none(platform: Platform) -> None:
@@ -18,14 +16,8 @@ def test_a_refusal_is_an_answer_and_silence_is_none(platform: Platform) -> None:
     refused = url.set(password="wrong").render_as_string(hide_password=False)
     assert (engines.postgres_ready(refused), engines.postgres_answers(refused)) == (False, True)
     server = platform.engines.running["postgres"].pid
-    everyone = child.tree(server)
-    for pid in everyone:
-        os.kill(pid, signal.SIGSTOP)
-    try:
+    with frozen(server):
         assert not engines.postgres_answers(platform.engines.superuser_url)
-    finally:
-        for pid in everyone:
-            os.kill(pid, signal.SIGCONT)
     assert not engines.postgres_answers(url.set(port=1).render_as_string(hide_password=False))
 
 
