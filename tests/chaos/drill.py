@@ -26,6 +26,8 @@ from tests.chaos.stage import Stage
 SETTLES = rb"\"confidence\""
 #: Jobs in a burst, and what each is of.
 BURST, SIZE = 60, 40
+#: Inputs of a job that takes a worker some seconds.
+LONG = 1000
 #: How much slower a burst may be after everything than it was before.
 SLOWER = 5.0
 
@@ -47,7 +49,12 @@ class Drill:
     faults: list[str] = field(default_factory=list)
 
     def begin(self, scenes: Collection[str]) -> None:
-        """Before anything is broken: the better of two bursts."""
+        """Before anything is broken: everybody is there, and has looked for work as those do who start; and the better
+        of two bursts."""
+        for name in self._workers:
+            ready = functools.partial(self._logged_more, " ready.", 0, name)
+            self._within(f"{name} did not start", ready, base_s=60, starts=5)
+        self._ends("a first job", self._submit("first"), base_s=10, starts=2)
         if "work goes on" in scenes:
             self.burst_s = min(self.burst() for _ in range(2))
 
@@ -132,16 +139,29 @@ class Drill:
             _wake(held.pid)
 
     def _outage(self) -> None:
-        """Every worker misses two heartbeats; then all is as before."""
-        self.burst()
-        workers = [name for name in self.stage.programs if name.startswith("worker")]
+        """Every worker misses two heartbeats of what it holds; then all is as before."""
+        self._everybody_runs()
         words = '"failures": 2'
-        missed = {name: self._logged(words, name) for name in workers}
+        missed = {name: self._logged(words, name) for name in self._workers}
         self.stage.postgres.shut = True
         self.stage.postgres.cut()
-        for name in workers:
+        for name in self._workers:
             heard = functools.partial(self._logged_more, words, missed[name], name)
             self._within(f"{name} missed no heartbeats", heard, base_s=self.lease_s + 5, starts=2)
+
+    def _everybody_runs(self) -> None:
+        """Each worker is in the middle of something that takes seconds."""
+        for number in range(len(self._workers)):
+            job = self._submit(f"outage-{number}", LONG, "sentiment/2.1.0")
+            begun = functools.partial(self._is_processing, job)
+            self._within("not every worker took a job", begun, base_s=10, starts=2)
+
+    def _is_processing(self, job: UUID) -> bool:
+        return bool(self._job(job).status == "processing")
+
+    @property
+    def _workers(self) -> list[str]:
+        return [name for name in self.stage.programs if name.startswith("worker")]
 
     def _steady(self) -> None:
         """As much is done in a while as before anything was broken."""
@@ -160,8 +180,8 @@ class Drill:
 
     # What they are made of.
 
-    def _submit(self, name: str, size: int = 1) -> UUID:
-        promise = self.client.of(f"drill-{name}", size)
+    def _submit(self, name: str, size: int = 1, version: str = "sentiment/1.0.0") -> UUID:
+        promise = self.client.of(f"drill-{name}", size, version)
         self.client.submit(promise)
         found = ids.parse_job_id(str(promise.job_id))
         assert found is not None

@@ -153,6 +153,7 @@ def _environment(
 def _programs(made: state.State, env: dict[str, str], workers: int) -> list[Program]:
     early, late = platform_processes.programs(made, env)
     by_name = {program.name: program for program in [*early, *late]}
-    celery = (sys.executable, "-m", "celery", "-A", "workers.app", "worker", "-Q", "cpu", "--concurrency", "1")
+    celery = (sys.executable, "-m", "celery", "-A", "workers.app", "worker", "-Q", "cpu", "--concurrency", "1",
+              "--without-mingle", "--without-gossip")  # fmt: skip
     more = [Program(f"worker{n}", (*celery, "-n", f"cpu{n}@%h"), env) for n in range(1, workers + 1)]
     return [by_name["api"], by_name["proxy"], by_name["io"], *more, by_name["beat"]]
