@@ -31,11 +31,11 @@ NEW_JOB = _examples(
     several=("Several inputs", {"model": "sentiment", "inputs": [_GOOD, _BAD], "metadata": {"order": 42}}),
     upload=(
         "A file that you have uploaded",
-        {"model": "sentiment", "upload_id": "up_01a213d5f4b37c4b96a585d42ec9f663"},
+        {"model": "sentiment", "upload_id": "upl_01a213d5f4b37c4b96a585d42ec9f663"},
     ),
     url=(
         "A file in a bucket of yours, by its signed URL",
-        {"model": "sentiment", "input_url": "https://s3.eu-west-1.amazonaws.com/inbox/rows.jsonl?X-Amz-Signature=…"},
+        {"model": "sentiment", "input_url": "https://s3.eu-west-1.amazonaws.com/inbox/rows.jsonl?X-Amz-Signature=0123"},
     ),
     called=(
         "Be called when it ends",

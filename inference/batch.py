@@ -16,6 +16,8 @@ from inference.opened import why
 
 #: So much a score may differ in company: the last digits of floats, which are added up in another order there.
 TOLERANCE = 0.001
+#: By how much a number differs from row to row.
+STEPS = (1, -3, 10)
 SAY = "Say max_batch: 1 in model.yaml, or"
 EXPORT = f"{SAY} export the graph with a first axis of any size"
 MEND = f"{SAY} mend the graph: a Softmax or a mean over the first axis and dynamic quantisation do that"
@@ -24,32 +26,42 @@ Row = Mapping[str, Any]
 
 
 def check(opened: Model, rows: Sequence[Row]) -> None:
-    """Raises BundleInvalid when one of these rows, which are all answered alone, is not answered so beside the next."""
+    """Raises BundleInvalid when one of these rows, which are all answered alone, is not answered so beside others: the
+    next one, and all of them."""
     [graph] = opened.bundle.graphs
-    for pair in pairwise(rows if len(rows) > 1 else [*rows, _another(opened, rows[0])]):
-        alone = np.concatenate([opened.scores([row]) for row in pair])
+    company = [*rows, *_variants(opened, rows[0])]
+    company = company if len(company) > 1 else company * 2
+    alone = [opened.scores([row]) for row in company]
+    for start, end in (*pairwise(range(len(company))), (0, min(len(company), opened.bundle.manifest.max_batch) - 1)):
+        count = end + 1 - start
         try:
-            together = opened.scores(pair)
+            together = opened.scores(company[start : end + 1])
         except errors.ModelError as error:
-            issue = "answers each of two rows alone, but not both at once"
+            issue = f"answers each of {count} rows alone, but not all at once"
             raise errors.BundleInvalid(f"{graph} {issue}: {why(error)}. {EXPORT}") from error
-        if (apart := np.abs(alone - together).max()) > TOLERANCE:
+        if (apart := np.abs(np.concatenate(alone[start : end + 1]) - together).max()) > TOLERANCE:
             issue = f"gives a row other scores beside another row than alone, {apart:.4f} apart"
             raise errors.BundleInvalid(f"{graph} {issue}. {MEND}")
 
 
-def _another(opened: Model, row: Row) -> Row:
-    """A row that is not the same, where the fields have room for one and the model answers it."""
+def _variants(opened: Model, row: Row) -> Iterator[Row]:
+    """Rows that are not the same, where the fields have room for them and the model answers them: each field is moved
+    by another amount, as a graph may not see what is the same for all."""
     manifest = opened.bundle.manifest
-    other = {field.name: next(_others(manifest, row, field), row[field.name]) for field in manifest.fields}
-    try:
-        opened.scores([other])
-    except errors.ModelError:
-        return row
-    return other
+    for number in range(len(STEPS)):
+        other = {
+            field.name: next(_others(manifest, row, field, number + place), row[field.name])
+            for place, field in enumerate(manifest.fields)
+        }
+        try:
+            opened.scores([other])
+        except errors.ModelError:
+            continue
+        if other != row:
+            yield other
 
 
-def _others(manifest: Manifest, row: Row, field: Field) -> Iterator[Any]:
+def _others(manifest: Manifest, row: Row, field: Field, number: int) -> Iterator[Any]:
     """Other values that a field may have."""
     values: list[Any] = []
     match now := row[field.name]:
@@ -58,7 +70,8 @@ def _others(manifest: Manifest, row: Row, field: Field) -> Iterator[Any]:
         case str():
             values = [*field.enum, now[::-1]]
         case int() | float():
-            values = [*field.enum, now + 1, now - 1]
+            step = STEPS[number % len(STEPS)]
+            values = [*field.enum, now + step, now - step]
     for value in values:
         if value == now:
             continue

@@ -81,7 +81,7 @@ def status(root: Path) -> Status:
         return Status("starting", processes=found)
     url = _client(root)["COATCHECK_URL"]
     said = alive.said(f"{url}/ready")
-    problems = ["it does not answer"] if said is None else said["problems"]
+    problems = said.get("problems", ["it does not answer"]) if isinstance(said, dict) else ["it does not answer"]
     well = not problems and all(item.well for item in found)
     return Status("running" if well else "not all running", url, found, problems)
 

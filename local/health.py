@@ -96,7 +96,8 @@ def _touched(run: Path, name: str) -> float | None:
     own = run / f"{name}.alive"
     children = [path for path in run.glob(f"{name}.alive.*") if child.start_time(int(path.suffix[1:])) is not None]
     with contextlib.suppress(FileNotFoundError):
-        return min(path.stat().st_mtime for path in (own, *children))
+        # Their time is that of the monotonic clock.
+        return time.time() - max(time.monotonic() - path.stat().st_mtime for path in (own, *children))
     return None
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import shutil
 import tempfile
@@ -225,17 +226,25 @@ class Catalog:
     def _fetch(self, resolved: Resolved) -> bundle.Bundle:
         """As it was published, by the rules of that day; its manifest is the one that is listed."""
         folder = self._cache_dir / resolved.digest
-        if not folder.exists():
-            try:
-                self._unpack(self._store.get(_key(resolved.digest)), resolved.digest, folder)
-            except errors.Unavailable as error:
-                raise errors.ModelUnavailable(str(error)) from error
-            except OSError as error:
-                # The same to everybody above, and the operator reads where to look.
-                raise errors.ModelUnavailable(f"COATCHECK_MODEL_CACHE cannot take it: {error.strerror}") from error
-        if bundle.digest(folder) != resolved.digest:
-            raise errors.BundleInvalid(f"The cached bundle {folder} is not what its name says; remove it")
+        if _is_whole(folder, resolved.digest):
+            return bundle.Bundle(folder, resolved.manifest, resolved.digest)
+        try:
+            data = self._store.get(_key(resolved.digest))
+            self._put_away(folder)
+            self._unpack(data, resolved.digest, folder)
+        except errors.Unavailable as error:
+            raise errors.ModelUnavailable(str(error)) from error
+        except OSError as error:
+            # The same to everybody above, and the operator reads where to look.
+            raise errors.ModelUnavailable(f"COATCHECK_MODEL_CACHE cannot take it: {error.strerror}") from error
         return bundle.Bundle(folder, resolved.manifest, resolved.digest)
+
+    def _put_away(self, damaged: Path) -> None:
+        """What lies in the cache and is not what its name says; what is in the store is whole."""
+        if damaged.is_symlink() or damaged.exists():
+            log.warning("cached_bundle_damaged", folder=str(damaged))
+            with tempfile.TemporaryDirectory(dir=self._cache_dir) as scratch, contextlib.suppress(FileNotFoundError):
+                damaged.rename(Path(scratch) / "damaged")
 
     def _unpack(self, data: bytes, digest: str, folder: Path) -> None:
         self._cache_dir.mkdir(parents=True, exist_ok=True)
@@ -255,6 +264,13 @@ class Catalog:
 @functools.lru_cache(maxsize=256)
 def _manifest(stored: str) -> Manifest:
     return Manifest.from_dict(database.loads(stored))
+
+
+def _is_whole(folder: Path, digest: str) -> bool:
+    try:
+        return folder.is_dir() and bundle.digest(folder) == digest
+    except (errors.BundleInvalid, OSError):
+        return False
 
 
 def _key(digest: str) -> str:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -54,13 +55,15 @@ def records(lines: Iterable[bytes], mark: str) -> Iterator[tuple[list[str], int]
 def check_columns(columns: Sequence[str], fields: Sequence[Field]) -> None:
     """Whether rows under this first line can be answered at all; raises InputUnreadable, once for the file."""
     known = [field.name for field in fields]
+    if spaced := [name for name in columns if name != name.strip() and name.strip() in known]:
+        raise errors.InputUnreadable(f"The first line has white space around a name: '{spaced[0][:QUOTED]}'")
     named = ", ".join(columns)[:QUOTED]
     if not set(columns) & set(known):
         raise errors.InputUnreadable(f"The first line names no field of the model ({', '.join(known)}), but: {named}")
     if nameless := [number for number, name in enumerate(columns, 1) if not name]:
         hint = "; pandas writes its index like this unless told index=False" if nameless == [1] else ""
         raise errors.InputUnreadable(f"Column {nameless[0]} has no name in the first line{hint}")
-    if twice := [name for name in columns if columns.count(name) > 1]:
+    if twice := [name for name, count in Counter(columns).items() if count > 1]:
         raise errors.InputUnreadable(f"The first line names a column twice: {twice[0][:QUOTED]}")
     if foreign := [name for name in columns if name not in {ID, *known}]:
         listed = ", ".join(foreign)[:QUOTED]

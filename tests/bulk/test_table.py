@@ -107,6 +107,12 @@ def test_a_column_too_many_is_told_once_for_the_file(
     }  # fmt: skip
 
 
+def test_white_space_around_a_columns_name_is_told_as_that(client: Client, upload: Send, work: Run) -> None:
+    job_id = submit(client, upload(b"id, text\n1, Great\n", "text/csv"))
+    work()
+    assert show(client, job_id)["error"]["message"] == "The first line has white space around a name: ' text'"
+
+
 def test_a_required_column_that_is_missing_is_told_once_for_the_file(
     client: Client, upload: Send, work: Run, golden: Golden
 ) -> None:

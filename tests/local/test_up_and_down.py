@@ -11,6 +11,7 @@ import urllib.request
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -124,6 +125,12 @@ def leaks(folder: Path, log: Path) -> bool:
     )
 
 
+def told(checkout: Path) -> dict[str, Any]:
+    """What `status` says."""
+    found: dict[str, Any] = json.loads(command(checkout, "status", "--json").stdout)
+    return found
+
+
 def test_up_twice_after_kill_9_and_down_leaves_nothing(checkout: Path) -> None:
     first = command(checkout, "up", "--detach")
     assert first.returncode == 0, first.stdout + first.stderr
@@ -140,6 +147,11 @@ def test_up_twice_after_kill_9_and_down_leaves_nothing(checkout: Path) -> None:
     second = command(checkout, "up", "--detach", **client)
     assert second.returncode == 0, second.stdout + second.stderr
     assert command(checkout, "status").returncode == 0
+    until(
+        lambda: all(
+            item["state"] == "running" for item in json.loads(command(checkout, "status", "--json").stdout)["processes"]
+        )
+    )
     # And what the shell knew is nobody's who does not need it.
     assert known(checkout) == KNOWS
     tried_by_a_stranger(checkout)
