@@ -12,7 +12,7 @@ from core import broker, database, errors
 from core.clock import Clock
 from jobs import presence
 from jobs.submit import Submitter
-from registry.catalog import Catalog
+from registry.catalog import Catalog, Version
 from storage.objects import Store
 
 #: By so much this machine's clock may differ from the database's before it is called wrong.
@@ -39,9 +39,9 @@ class Probe:
     store: Store
 
     def check(self) -> dict[str, Any]:
-        """`status` is `unavailable` when the database is away or stores nothing, or a stable model does not open, and
-        requests are refused; `degraded` when they are answered, but something that jobs need is not there: `problems`
-        says what; else `ready`."""
+        """`status` is `unavailable` when the database is away or stores nothing, or no stable model opens, and requests
+        are refused; `degraded` when they are answered, but something that jobs need is not there: `problems` says what;
+        else `ready`."""
         ahead_s = self._ahead_s()
         checks = {
             "database": ahead_s is not None,
@@ -53,7 +53,9 @@ class Probe:
         problems = [
             _FAULTS[name] for name, good in checks.items() if not good and (name != "accepts" or ahead_s is not None)
         ]
-        loaded = checks["database"] and self._opens()
+        inline, closed = self._tried() if checks["database"] else ([], [])
+        loaded = len(closed) < len(inline)
+        problems += [f"{name} does not open; the log says why" for name in closed if loaded]
         pools = self._pools() if loaded else None
         if pools is None:
             problems = problems or ["no stable model opens"]
@@ -77,14 +79,25 @@ class Probe:
         except errors.Unavailable:
             return None
 
-    def _opens(self) -> bool:
+    def _tried(self) -> tuple[list[str], list[str]]:
+        """The stable models that this process answers itself, and those of them that do not open."""
+        inline, closed = [], []
         try:
-            inline = [item for item in self.catalog.versions() if item.stable and item.manifest.inline]
-            for item in inline:
-                self.catalog.open(self.catalog.resolve(item.model, item.version))
+            for item in self.catalog.versions():
+                if item.stable and item.manifest.inline:
+                    inline.append(item.model)
+                    if not self._opens(item):
+                        closed.append(item.model)
+        except errors.Unavailable:
+            return [], []
+        return inline, closed
+
+    def _opens(self, item: Version) -> bool:
+        try:
+            self.catalog.open(self.catalog.resolve(item.model, item.version))
         except errors.CoatcheckError:
             return False
-        return bool(inline)
+        return True
 
     def _pools(self) -> Mapping[str, presence.Pool] | None:
         """None when the database does not answer."""

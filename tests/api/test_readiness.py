@@ -1,0 +1,33 @@
+"""One model that does not open is its own callers' loss, and everybody's who looks."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+
+from api.readiness import Probe
+from core.broker import Line
+from core.clock import Clock
+from inference import bundle
+from registry.catalog import Catalog
+from tests import graphs
+from tests.conftest import Platform
+
+
+def test_one_model_that_does_not_open_is_named_and_the_others_are_answered(platform: Platform, tmp_path: Path) -> None:
+    name = f"m{uuid.uuid4().hex}"
+    loaded = bundle.load(graphs.bundle(tmp_path / "own", name=name))
+    platform.catalog.publish(loaded)
+    try:
+        # Whole when it was published.
+        platform.store.put(f"bundles/{loaded.digest}.tar", b"not what it was")
+        catalog = Catalog(platform.engine, platform.store, tmp_path / "copies")
+        clock, line = Clock(platform.engine), Line(platform.settings)
+        found = Probe(platform.engine, clock, platform.submitter, catalog, line, platform.store).check()
+        assert (found["status"], found["model_loaded"]) == ("degraded", True)
+        assert [problem for problem in found["problems"] if name in problem] == [
+            f"{name} does not open; the log says why"
+        ]
+    finally:
+        platform.execute("DELETE FROM model_versions WHERE model = :name", name=name)
+        platform.execute("DELETE FROM models WHERE name = :name", name=name)
