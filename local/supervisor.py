@@ -185,6 +185,7 @@ class Supervisor:
             "COATCHECK_SECRET_KEY": env["COATCHECK_SECRET_KEY"],
             **urls,
             "FLOWER_URL": flower,
+            "METRICS_URL": f"http://127.0.0.1:{self.state.ports['metrics']}/metrics",
         }
         environments.write(self.state.folder, people)
         return people
