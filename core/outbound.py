@@ -96,20 +96,21 @@ def lookup(host: str, port: int, ends_at: float) -> list[str]:
     with contextlib.suppress(socket.gaierror):
         return _addresses(host, port, socket.AI_NUMERICHOST)
     # getaddrinfo has no time-out of its own.
-    if not _PLACES.acquire(timeout=max(0.0, ends_at - time.monotonic())):
+    places = _PLACES
+    if not places.acquire(timeout=max(0.0, ends_at - time.monotonic())):
         raise TimeoutError("too many names are being looked up")
     found: Future[list[str]] = Future()
-    threading.Thread(target=_answer, args=(found, host, port), name="lookup", daemon=True).start()
+    threading.Thread(target=_answer, args=(found, host, port, places), name="lookup", daemon=True).start()
     return found.result(timeout=max(0.0, ends_at - time.monotonic()))
 
 
-def _answer(found: Future[list[str]], host: str, port: int) -> None:
+def _answer(found: Future[list[str]], host: str, port: int, places: threading.BoundedSemaphore) -> None:
     try:
         found.set_result(_addresses(host, port))
     except (OSError, UnicodeError) as error:
         found.set_exception(error)
     finally:
-        _PLACES.release()
+        places.release()
 
 
 def _addresses(host: str, port: int, flags: int = 0) -> list[str]:

@@ -43,8 +43,13 @@ def up(root: Path, environ: Mapping[str, str], *, detach: bool, quiet: bool) -> 
     `quiet` leaves out what the processes log, which is in their files anyway.
     """
     if running(root):
-        client = _client(root)
-        click.echo(f"Already running: {client['COATCHECK_URL']} (./run status, ./run down)")
+        ready = (root / ".coatcheck" / "run" / "ready").exists()
+        where = (
+            f"Already running: {_client(root)['COATCHECK_URL']}"
+            if ready
+            else "Another `up` of this checkout is running or starting already"
+        )
+        click.echo(f"{where} (./run status, ./run down)")
         return 0
     return _background(root, environ) if detach else _foreground(root, environ, quiet=quiet)
 

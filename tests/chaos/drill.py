@@ -14,6 +14,7 @@ from typing import Any
 from uuid import UUID
 
 import redis
+from redis import backoff, retry
 from sqlalchemy import text
 
 from core import ids
@@ -72,7 +73,9 @@ class Drill:
 
     def _wake_up_lost(self) -> None:
         """A hint is lost after its flag was set: who comes later must not rely on it for good."""
-        valkey = redis.Redis.from_url(self.stage.env["REDIS_URL"], socket_timeout=5)
+        # What healed a moment ago may still cut a connection.
+        patient = retry.Retry(backoff.ConstantBackoff(0.2), 50)
+        valkey = redis.Redis.from_url(self.stage.env["REDIS_URL"], socket_timeout=5, retry=patient)
         valkey.acl_log_reset()
         valkey.execute_command("ACL", "SETUSER", "default", "-lpush")
         try:

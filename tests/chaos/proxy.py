@@ -10,6 +10,8 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 
 CHUNK = 65_536
+#: How the API names itself to Postgres; workers commit signs of life all the time.
+API = "coatcheck-api"
 #: How a client of Postgres names itself in its first words.
 _NAME = re.compile(rb"application_name\0([^\0]+)\0")
 
@@ -45,7 +47,7 @@ class Proxy:
         self.shut = False  #: new connections are reset
         self.catch: bytes | None = None  #: what a client says with this in it is held
         self.held: list[Held] = []
-        self.deaf_after: bytes | None = None  #: once a client has said this, it hears nothing more
+        self.deaf_after: bytes | None = None  #: once the API has said this, it hears nothing more
         self.heard = threading.Event()  #: `deaf_after` was said
         self._writers: set[asyncio.StreamWriter] = set()
         self._started = threading.Event()
@@ -108,7 +110,7 @@ class Proxy:
                 name = found[1].decode()
             if self.catch and self.catch in chunk:
                 await self._hold(Held(name))
-            if self.deaf_after and self.deaf_after in chunk:
+            if self.deaf_after and self.deaf_after in chunk and name.startswith(API):
                 deaf.set()
                 self.heard.set()
 

@@ -45,12 +45,12 @@ def kill_the_api_when_it_has_said(built: stage.Stage, words: bytes, key: str) ->
     built.children["api"].kill()
     asking.join()
     built.postgres.heal()
-    built.until(lambda: built.children["api"].alive and platform_processes.answers(built.url + "/ready"), 60)
+    built.until(lambda: built.children["api"].alive and platform_processes.answers(built.url + "/ready"), 120)
 
 
 def test_killed_between_commit_and_answer_the_same_key_gives_the_same_job(built: stage.Stage) -> None:
     kill_the_api_when_it_has_said(built, b"COMMIT", "after")
-    built.until(lambda: jobs(built, "after") == 1, 10)
+    built.until(lambda: jobs(built, "after") == 1, 120)
     again = post(built, "after")
     assert (again.status_code, again.headers["Idempotent-Replayed"]) == (202, "true")
     assert jobs(built, "after") == 1

