@@ -40,9 +40,15 @@ def beat(file: str | None) -> None:
             os.utime(file, ns=(now_ns, now_ns))
 
 
+def silent_s(file: Path) -> float:
+    """For how long nobody has touched this file, in seconds; of one from before a reboot it may be negative. Raises
+    FileNotFoundError."""
+    return time.monotonic() - file.stat().st_mtime
+
+
 def beats(file: Path) -> bool:
-    """Whether the process that touches this file goes round; the time of one from before a reboot may be to come."""
-    return file.exists() and 0 <= time.monotonic() - file.stat().st_mtime < STALE_S
+    """Whether the process that touches this file goes round."""
+    return file.exists() and 0 <= silent_s(file) < STALE_S
 
 
 def asked(folder: Path, name: str, path: str) -> bool:

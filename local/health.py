@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from core import alive
 from local import child, vigil
 from local.child import Child
 from local.state import read_json, write_private
@@ -96,8 +97,7 @@ def _touched(run: Path, name: str) -> float | None:
     own = run / f"{name}.alive"
     children = [path for path in run.glob(f"{name}.alive.*") if child.start_time(int(path.suffix[1:])) is not None]
     with contextlib.suppress(FileNotFoundError):
-        # Their time is that of the monotonic clock.
-        return time.time() - max(time.monotonic() - path.stat().st_mtime for path in (own, *children))
+        return time.time() - max(map(alive.silent_s, (own, *children)))
     return None
 
 

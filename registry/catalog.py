@@ -240,8 +240,8 @@ class Catalog:
         return bundle.Bundle(folder, resolved.manifest, resolved.digest)
 
     def _put_away(self, damaged: Path) -> None:
-        """What lies in the cache and is not what its name says; what is in the store is whole."""
-        if damaged.is_symlink() or damaged.exists():
+        """What lies in the cache and is not what its name says, unless another process has mended it meanwhile."""
+        if (damaged.is_symlink() or damaged.exists()) and not _is_whole(damaged, damaged.name):
             log.warning("cached_bundle_damaged", folder=str(damaged))
             with tempfile.TemporaryDirectory(dir=self._cache_dir) as scratch, contextlib.suppress(FileNotFoundError):
                 damaged.rename(Path(scratch) / "damaged")
