@@ -8,9 +8,10 @@ import subprocess
 import sys
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import flask
 import flask.testing
@@ -33,6 +34,7 @@ from jobs.presence import Presence
 from jobs.source import Sources
 from local import engines, state
 from local.child import Child, Program
+from local.engine import Engine
 from registry.catalog import Catalog
 from storage.fetch import Fetcher
 from storage.objects import Store
@@ -43,7 +45,7 @@ ROOT = Path(__file__).resolve().parent.parent
 RECEIVERS = 48
 
 
-def until(condition: Callable[[], object], timeout_s: float = 120.0) -> object:
+def until(condition: Callable[[], object], timeout_s: float = 120.0) -> Any:
     """Wait for a condition and return what it gave; it ends long after any busy machine."""
     ends_at = time.monotonic() + timeout_s
     while not (found := condition()):
@@ -68,7 +70,7 @@ class Engines:
     superuser_url: str
     env: dict[str, str]
     running: dict[str, Child]
-    known: dict[str, engines.Engine]
+    known: dict[str, Engine]
 
     def start(self, name: str) -> None:
         engine = self.known[name]
@@ -96,13 +98,13 @@ class Platform:
         key = keys.create(self.engine, tenant=f"t-{uuid.uuid4()}", name="test", scopes={"jobs"}, tier=tier)
         return keys.Keyring(self.engine).verify(key), key
 
-    def one(self, sql: str, **parameters: object) -> sqlalchemy.Row[tuple[object, ...]]:
+    def one(self, sql: str, **parameters: object) -> sqlalchemy.Row[*tuple[Any, ...]]:
         with self.admin.begin() as connection:
             return connection.execute(text(sql), parameters).one()
 
-    def rows(self, sql: str, **parameters: object) -> Sequence[sqlalchemy.Row[tuple[object, ...]]]:
+    def rows(self, sql: str, **parameters: object) -> list[Any]:
         with self.admin.begin() as connection:
-            return connection.execute(text(sql), parameters).all()
+            return list(connection.execute(text(sql), parameters))
 
     def execute(self, sql: str, **parameters: object) -> None:
         with self.admin.begin() as connection:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterator
+from typing import Any
 
 import psycopg
 import pytest
@@ -141,7 +142,7 @@ def test_a_database_of_a_superuser_is_handed_over_to_roles_of_any_name(old: sqla
     def address(**parts: str) -> str:
         return old.set(**parts).render_as_string(hide_password=False)  # type: ignore[arg-type]
 
-    def run(url: str, *statements: str) -> list[tuple[object, ...]]:
+    def run(url: str, *statements: str) -> list[tuple[Any, ...]]:
         with psycopg.connect(url.replace("+psycopg", "")) as connection:
             done = [connection.execute(statement.encode()) for statement in statements][-1]
             return done.fetchall() if done.description else []

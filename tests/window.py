@@ -15,7 +15,7 @@ from core import broker, ids
 from core.board import Board
 from core.settings import Settings
 
-Until = Callable[[Callable[[], object], float], object]
+Until = Callable[[Callable[[], object], float], Any]
 
 
 class Window:
@@ -23,7 +23,7 @@ class Window:
 
     def __init__(self, until: Until) -> None:
         self._until = until
-        self.state = State()
+        self.state: Any = State()
         self.said: list[dict[str, Any]] = []
 
     def hear(self, event: dict[str, Any]) -> None:
@@ -31,7 +31,7 @@ class Window:
         self.state.event(event)
 
     def task(self, job: UUID) -> Task:
-        return self._until(lambda: self.state.tasks.get(ids.job_id(job)), 10)  # type: ignore[return-value]
+        return self._until(lambda: self.state.tasks.get(ids.job_id(job)), 10)
 
     def shows(self, job: UUID, state: str) -> Task:
         self._until(lambda: self.task(job).state == state, 10)

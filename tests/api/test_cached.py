@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -52,7 +53,7 @@ def test_while_one_makes_it_anew_the_others_get_the_last_one() -> None:
 
 
 def test_a_failure_is_not_kept() -> None:
-    answers = iter([ZeroDivisionError(), 7])
+    answers: Iterator[Exception | int] = iter([ZeroDivisionError(), 7])
 
     def make() -> int:
         found = next(answers)

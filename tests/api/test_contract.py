@@ -34,8 +34,8 @@ def test_health_and_readiness_need_no_key(anonymous: FlaskClient, platform: Plat
     for pool in ("cpu", "webhooks", "sweep"):
         sign_of_life(platform, f"a/{pool}/1", pool=pool, receives=True, works=True)
     ready = until(lambda: (said := anonymous.get("/ready").get_json())["status"] == "ready" and said, 9)
-    assert (ready["model_loaded"], ready["problems"]) == (True, [])  # type: ignore[index]
-    assert {name: pool["workers"] for name, pool in ready["pools"].items()} == {  # type: ignore[index]
+    assert (ready["model_loaded"], ready["problems"]) == (True, [])
+    assert {name: pool["workers"] for name, pool in ready["pools"].items()} == {
         "cpu": 1, "gpu": 0, "webhooks": 1, "sweep": 1
     }  # fmt: skip
 

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from uuid import UUID
 
 import pytest
+import sqlalchemy.exc
 from prometheus_client import Counter, Histogram, parser
 from prometheus_client.registry import CollectorRegistry
 
@@ -105,7 +106,7 @@ def test_nothing_old_is_told_while_the_database_is_away(platform: Platform, new_
     def read() -> figures.Figures:
         if away:
             return away.pop()
-        raise tally.sqlalchemy.exc.OperationalError("", {}, Exception())
+        raise sqlalchemy.exc.OperationalError("", {}, Exception())
 
     cached = Cached(read, 0)
     assert b"infer_queue_waiting{" in exposition.text(cached)

@@ -31,7 +31,7 @@ def events(client: FlaskClient, job_id: str, last: str | None = None) -> list[di
     assert answer.status_code == 200, answer.get_json()
     assert answer.mimetype == "text/event-stream"
     blocks = [block for block in answer.get_data(as_text=True).split("\n\n") if block and not block.startswith(":")]
-    return [dict(line.split(": ", 1) for line in block.splitlines()) for block in blocks]  # type: ignore[misc]
+    return [dict(line.split(": ", 1) for line in block.splitlines()) for block in blocks]
 
 
 def test_events_tell_the_whole_life_and_the_terminal_one_is_last(client: FlaskClient, platform: Platform) -> None:

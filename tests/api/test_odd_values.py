@@ -122,7 +122,7 @@ def test_every_body_is_in_the_table(client: FlaskClient) -> None:
 
 def test_odd_values_in_every_query_and_address(client: FlaskClient, known: dict[str, str]) -> None:
     for path, method, operation in operations(client):
-        body = {"json": BODIES[path]} if path in BODIES and method != "GET" else {}
+        body: dict[str, Any] = {"json": BODIES[path]} if path in BODIES and method != "GET" else {}
         parameters = [item["name"] for item in operation.get("parameters", []) if item["in"] == "query"]
         for name in parameters:
             for text in TEXTS:

@@ -38,7 +38,8 @@ def test_a_tenant_has_its_part_of_the_places_and_all_have_no_more_than_there_are
         places.take(third)
     assert not isinstance(caught.value, errors.TooManyRequests)
     leave(), leave()
-    assert gauge.collect()[0].samples[0].value == 3
+    (taken,) = gauge.collect()
+    assert taken.samples[0].value == 3
     places.take(third)
     with pytest.raises(errors.Busy):
         places.take(third)

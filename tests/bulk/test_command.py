@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -34,11 +35,11 @@ def command(platform: Platform, quiet: None, spawn: Callable[..., Child], tmp_pa
     _, key = platform.new_tenant()
     env = {**os.environ, "COATCHECK_URL": url, "COATCHECK_API_KEY": key}
 
-    def run(*arguments: str, **more: str) -> subprocess.CompletedProcess[str]:
+    def run(*arguments: str, **more: Any) -> subprocess.CompletedProcess[str]:
         called = [sys.executable, "-m", "cli.main", *arguments]
         return subprocess.run(
             called, env=env, cwd=tmp_path, capture_output=True, text=True, check=False, timeout=120, **more
-        )  # type: ignore[call-overload,no-any-return]
+        )
 
     return run
 

@@ -9,7 +9,8 @@ import io
 import flask.testing
 import pytest
 
-from jobs.bulk import plan
+from inference.manifest import Golden
+from jobs.bulk import plan, rows
 from tests.bulk.conftest import Run, Send
 from tests.bulk.test_life import output, show, submit
 from tests.conftest import Platform
@@ -21,6 +22,7 @@ def test_it_is_read_by_its_header_with_the_fields_types(
     client: Client, upload: Send, work: Run, platform: Platform
 ) -> None:
     golden = platform.catalog.resolve("tumor", None).manifest.golden[0]
+    assert isinstance(golden, Golden)
     names = list(golden.inputs)
     values = ",".join(str(golden.inputs[name]) for name in names)
     data = f'\ufeffid,{",".join(names)}\r\n"a\nb",{values}\r\nc,{values.replace(",", ",x", 1)}\r\nd,1\r\n'.encode()
@@ -77,8 +79,8 @@ def test_a_line_ends_with_a_newline_and_with_nothing_else(client: Client, upload
     ("data", "line", "limit"),
     [
         (b"text," + b"h" * 65_536 + b"\nGood,\n", 1, plan.MAX_HEADER),
-        (b'text,id\nGood,1\n"' + b"\n" * 5_000_000 + b'",2\n', 3, plan.rows.MAX_ROW),
-        (b"text\nGood\n" + b'"\n",' * 2_000_000 + b"x\n", 3, plan.rows.MAX_ROW),
+        (b'text,id\nGood,1\n"' + b"\n" * 5_000_000 + b'",2\n', 3, rows.MAX_ROW),
+        (b"text\nGood\n" + b'"\n",' * 2_000_000 + b"x\n", 3, rows.MAX_ROW),
     ],
     ids=["first line", "one cell of many lines", "many cells of two lines"],
 )

@@ -59,7 +59,7 @@ def submit(client: Client, sign: Sign) -> str:
 
 
 def inputs(platform: Platform, job_id: str) -> dict[str, Any]:
-    return dict(platform.one("SELECT inputs FROM jobs WHERE id = :id", id=ids.parse_job_id(job_id))[0])  # type: ignore[call-overload]
+    return dict(platform.one("SELECT inputs FROM jobs WHERE id = :id", id=ids.parse_job_id(job_id))[0])
 
 
 def swap(platform: Platform, job_id: str, url: str, output_url: str) -> None:

@@ -26,7 +26,9 @@ BOM = "\ufeff"
 
 @pytest.fixture
 def golden(platform: Platform) -> Golden:
-    return platform.catalog.resolve("tumor", None).manifest.golden[0]
+    first = platform.catalog.resolve("tumor", None).manifest.golden[0]
+    assert isinstance(first, Golden)
+    return first
 
 
 def written(golden: Golden, *, mark: str = ",", comma: bool = False, **more: str) -> str:
@@ -98,7 +100,7 @@ def test_failed_rows_of_a_semicolon_table_are_handed_in_again(client: Client, up
     ids=["index", "target", "several"],
 )
 def test_a_column_too_many_is_told_once_for_the_file(
-    client: Client, upload: Send, work: Run, golden: Golden, more: dict[str, str], said: str
+    client: Client, upload: Send, work: Run, golden: Golden, more: dict[str, Any], said: str
 ) -> None:
     job_id = submit(client, upload(written(golden, **more).encode(), "text/csv"), model="tumor")
     work()
@@ -157,7 +159,7 @@ def packed(kind: str) -> bytes:
         with tarfile.open(fileobj=file, mode="w") as tar:
             tar.addfile(tarfile.TarInfo("rows.csv"))
     else:
-        return {"bz2": bz2.compress, "xz": lzma.compress}[kind](text)
+        return bz2.compress(text) if kind == "bz2" else lzma.compress(text)
     return file.getvalue()
 
 

@@ -75,7 +75,7 @@ class Drill:
         """A hint is lost after its flag was set: who comes later must not rely on it for good."""
         # What healed a moment ago may still cut a connection.
         patient = retry.Retry(backoff.ConstantBackoff(0.2), 50)
-        valkey = redis.Redis.from_url(self.stage.env["REDIS_URL"], socket_timeout=5, retry=patient)
+        valkey: Any = redis.Redis.from_url(self.stage.env["REDIS_URL"], socket_timeout=5, retry=patient)
         valkey.acl_log_reset()
         valkey.execute_command("ACL", "SETUSER", "default", "-lpush")
         try:

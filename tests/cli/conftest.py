@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import click
 import pytest
@@ -52,7 +53,7 @@ WITHOUT_RESULT = {("up",), ("down",), ("serve",), ("proxy",), ("roles",), ("migr
 #: They act on the checkout that the tests run from.
 OURS = {("up",), ("down",), ("status",)}
 #: What a command insists on as a whole.
-ALSO = {("tiers", "change"): ("--pace", "1")}
+ALSO: dict[tuple[str, ...], tuple[str, ...]] = {("tiers", "change"): ("--pace", "1")}
 
 
 def called(path: tuple[str, ...], folder: Path) -> list[str]:
@@ -103,10 +104,15 @@ def process(tmp_path: Path) -> Callable[..., subprocess.Popen[bytes]]:
     def start(*words: str, env: dict[str, str], **more: int) -> subprocess.Popen[bytes]:
         called = [sys.executable, "-P", "-m", "cli.main", *words]
         kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-        pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE, **more}
+        pipes: dict[str, Any] = {
+            "stdin": subprocess.DEVNULL,
+            "stdout": subprocess.PIPE,
+            "stderr": subprocess.PIPE,
+            **more,
+        }
         return subprocess.Popen(
             called, env={**kept, "LANG": "C.UTF-8", "PYTHONPATH": str(ROOT), **env}, cwd=tmp_path, **pipes
-        )  # type: ignore[call-overload,no-any-return]
+        )
 
     return start
 

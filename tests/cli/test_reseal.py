@@ -85,7 +85,7 @@ def with_urls(platform: Platform, new_job: NewJob, seal: Seal, **more: Any) -> u
 def opened(platform: Platform, seal: Seal, job_id: uuid.UUID) -> list[str]:
     tenant_id, inputs = platform.one("SELECT tenant_id, inputs FROM jobs WHERE id = :id", id=job_id)
     urls = (("url", Purpose.INPUT_URL), ("output_url", Purpose.OUTPUT_URL))
-    return [seal.open(inputs[name], Context(purpose, tenant_id, job_id)) for name, purpose in urls]  # type: ignore[index,arg-type]
+    return [seal.open(inputs[name], Context(purpose, tenant_id, job_id)) for name, purpose in urls]
 
 
 def test_afterwards_everything_opens_without_the_old_key_and_a_second_time_has_nothing_to_do(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -27,7 +28,7 @@ class Operator:
     def __call__(self, *words: str) -> Done:
         return self._run(*words, **self._env)
 
-    def json(self, *words: str) -> object:
+    def json(self, *words: str) -> Any:
         done = self(*words, "--json")
         assert done.code == 0, done.err
         return json.loads(done.out)
@@ -54,7 +55,7 @@ def tier(platform: Platform) -> Iterator[str]:
 def test_a_tenant_is_made_listed_and_given_another_tier(operator: Operator, tenant: str, platform: Platform) -> None:
     assert operator("tenants", "create", tenant).out == f"{tenant} is a tenant of tier free\n"
     key = operator("keys", "create", "--tenant", tenant, "--name", "web").out.strip()
-    (listed,) = [item for item in operator.json("tenants", "list") if item["name"] == tenant]  # type: ignore[attr-defined]
+    (listed,) = [item for item in operator.json("tenants", "list") if item["name"] == tenant]
     assert (listed["tier"], listed["keys"]) == ("free", 1)
     assert operator("tenants", "change", tenant, "--tier", "pro").out == f"{tenant} is pro now, and was free\n"
     assert access_keys.Keyring(platform.engine).verify(key).tier.name == "pro"
@@ -100,7 +101,7 @@ def test_a_key_of_another_tier_is_not_made_and_the_command_that_changes_it_is_na
 
 def test_a_made_key_is_told_as_it_is_listed(operator: Operator, tenant: str) -> None:
     made = operator.json("keys", "create", "--tenant", tenant, "--name", "web", "--admin")
-    (listed,) = operator.json("keys", "list", "--tenant", tenant)  # type: ignore[misc]
+    (listed,) = operator.json("keys", "list", "--tenant", tenant)
     assert isinstance(made, dict)
     assert made == {"key": made["key"], **listed}
     assert made["scopes"] == ["admin", "jobs"]
@@ -113,7 +114,7 @@ def test_a_made_key_is_told_as_it_is_listed(operator: Operator, tenant: str) -> 
 
 def test_a_tier_is_a_copy_and_a_change_says_what_was(operator: Operator, tier: str) -> None:
     made = operator.json("tiers", "create", tier, "--like", "pro", "--max-pending", "5", "--priorities", "low,normal")
-    (pro,) = [row for row in operator.json("tiers", "list") if row["name"] == "pro"]  # type: ignore[attr-defined]
+    (pro,) = [row for row in operator.json("tiers", "list") if row["name"] == "pro"]
     assert made == {**pro, "name": tier, "max_pending": 5, "priorities": ["low", "normal"]}
     assert operator("tiers", "change", tier, "--pace", "2.5", "--max-pending", "5").out == (
         f"{tier} pace: 2.5, and was 500\n{tier} max_pending: 5, as before\n"
@@ -161,7 +162,7 @@ def test_another_version_is_made_stable_and_back_without_its_folder(
     platform.catalog._forget()
     assert platform.catalog.resolve("sentiment", None).version == "2.1.0"
     listed = operator.json("models", "list")
-    assert [item["version"] for item in listed if item["model"] == "sentiment" and item["stable"]] == ["2.1.0"]  # type: ignore[attr-defined]
+    assert [item["version"] for item in listed if item["model"] == "sentiment" and item["stable"]] == ["2.1.0"]
     assert operator("models", "stable", "sentiment", "2.1.0").out == (
         "sentiment 2.1.0 is stable already; nothing was changed\n"
     )

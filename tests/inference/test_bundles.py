@@ -26,7 +26,9 @@ def copy(tmp_path: Path) -> Path:
 
 @pytest.fixture(scope="module")
 def sentiment() -> model.Model:
-    return model.open_model(bundle.load(BUNDLES / "sentiment-1"))
+    opened = model.open_model(bundle.load(BUNDLES / "sentiment-1"))
+    assert isinstance(opened, model.Model)
+    return opened
 
 
 @pytest.mark.parametrize("name", SHIPPED)

@@ -176,7 +176,7 @@ def test_a_page_of_thousands_of_tags_is_refused(page: Callable[[bytes], Image.Im
         page(saved(written(), "TIFF", tiffinfo=tags))
 
 
-def test_a_tiff_whose_pages_lead_back_to_the_first_is_refused(page: Callable[[bytes], Image.Image]) -> None:
+def test_a_tiff_whose_pages_lead_back_to_the_first_is_refused(page: Callable[..., Image.Image]) -> None:
     data = bytearray(saved(Image.new("L", (9, 9)), "TIFF"))
     start = int.from_bytes(data[4:8], "little")
     end = start + 2 + 12 * int.from_bytes(data[start : start + 2], "little")

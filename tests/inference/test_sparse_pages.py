@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 from PIL import Image, ImageDraw, ImageFont
@@ -21,7 +23,7 @@ def page(text: str, font: str, points: int, place: tuple[int, int]) -> bytes:
     )
 
 
-def read_as(result: dict[str, object]) -> list[str]:
+def read_as(result: dict[str, Any]) -> list[str]:
     [found] = result["pages"]
     return [line["text"] for line in found["lines"]]
 

@@ -52,7 +52,7 @@ def test_tenants_with_a_backlog_take_turns(platform: Platform, new_job: NewJob) 
         time.sleep(fairness.LOOK_S)
     took(platform)
     shares = platform.rows("SELECT count(*) FROM jobs WHERE status = 'processing' GROUP BY tenant_id")
-    assert all(100 < row[0] < 156 for row in shares), shares  # type: ignore[operator]
+    assert all(100 < row[0] < 156 for row in shares), shares
 
 
 def test_urgent_jobs_do_not_drag_everybodys_place_forward(platform: Platform, new_job: NewJob) -> None:
@@ -82,7 +82,7 @@ def test_a_faster_tier_stands_closer(platform: Platform, new_job: NewJob) -> Non
         for _ in range(40):
             new_job(tenant_id=caller.tenant_id, tier=caller.tier)
     lead = "SELECT max(fair_at) - min(fair_at) FROM jobs WHERE tenant_id = :id"
-    assert platform.one(lead, id=free.tenant_id)[0] > platform.one(lead, id=pro.tenant_id)[0]  # type: ignore[operator]
+    assert platform.one(lead, id=free.tenant_id)[0] > platform.one(lead, id=pro.tenant_id)[0]
 
 
 def test_nobody_new_passes_what_has_waited_for_long(platform: Platform, new_job: NewJob) -> None:

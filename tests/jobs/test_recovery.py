@@ -9,7 +9,7 @@ import sqlalchemy.exc
 
 from core import errors
 from inference.bundle import Bundle
-from inference.model import Prediction
+from inference.model import Model, Prediction
 from jobs import queries, rescue, run, settle
 from jobs.job import Claimed
 from jobs.lease import Held, Leases
@@ -161,6 +161,7 @@ def test_when_the_grace_is_over_a_long_run_is_interrupted_and_is_no_failure(plat
 
 def test_a_real_onnx_run_ends_when_it_is_interrupted(platform: Platform) -> None:
     model = platform.catalog.open(platform.catalog.resolve("sentiment", "2.1.0"))
+    assert isinstance(model, Model)
     row = {"text": "not bad at all " * 60, "language": "en", "confidence_threshold": 0.0}
     held = hold(1, 1, [row] * 4000)
     leases = ticking(platform, [held])

@@ -30,7 +30,7 @@ def test_a_result_that_cannot_be_stored_fails_its_own_job_and_none_of_its_neighb
         drainer.drain("cpu", "wake")
     finally:
         platform.execute("ALTER TABLE job_results DROP CONSTRAINT poison")
-    ends = dict(platform.rows("SELECT id, status || coalesce(error ->> 'code', '') FROM jobs"))  # type: ignore[arg-type]
+    ends = dict(platform.rows("SELECT id, status || coalesce(error ->> 'code', '') FROM jobs"))
     assert ends == {poison: "failedMODEL_ERROR", **dict.fromkeys(others, "completed")}
     assert platform.one("SELECT count(*) FROM usage") == (4,)
     # Nothing is held that nobody works on.
@@ -66,7 +66,7 @@ def test_a_result_that_is_no_json_fails_its_own_job_and_none_of_its_neighbours(
     bodies = {job: {**BODY, "scores": object()} if job == poison else BODY for job in (poison, *others)}
     stored = drainer._complete([settle.Done(job, bodies[job.id], 1) for job in took(platform)])
     assert stored == {poison, *others}
-    ends = dict(platform.rows("SELECT id, status || coalesce(error ->> 'code', '') FROM jobs"))  # type: ignore[arg-type]
+    ends = dict(platform.rows("SELECT id, status || coalesce(error ->> 'code', '') FROM jobs"))
     assert ends == {poison: "failedMODEL_ERROR", **dict.fromkeys(others, "completed")}
 
 

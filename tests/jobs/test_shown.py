@@ -6,9 +6,11 @@ import dataclasses
 import json
 import time
 from collections.abc import Callable
+from typing import Any
 from uuid import UUID
 
 import pytest
+import redis
 
 from core import ids
 from core.board import MOST, Board
@@ -67,7 +69,7 @@ def test_what_ends_in_no_workers_hands_is_told_by_the_sweep(
     assert (task.exception, task.worker.hostname) == ("WORKER_LOST", "node")
     canceled, expired = new_job(), new_job(ttl_s=1)
     tenant = platform.one("SELECT tenant_id FROM jobs WHERE id = :id", id=canceled)[0]
-    queries.cancel(platform.engine, tenant, canceled)  # type: ignore[arg-type]
+    queries.cancel(platform.engine, tenant, canceled)
     until(lambda: clean_up(platform).expired)
     told()
     task = shown.shows(canceled, "REVOKED")
@@ -120,10 +122,11 @@ def test_many_events_are_one_message(platform: Platform, shown: Window) -> None:
     board = Board(platform.settings)
     named = {"name": "m@1", "hostname": "n", "timestamp": 1.0, "type": "task-started"}
     board.show([{"uuid": str(number), **named} for number in range(100)])
-    with platform.hints._line.redis.monitor() as monitor:
+    valkey: Any = redis.Redis.from_url(platform.settings.redis_url)
+    with valkey.monitor() as monitor:
         board.flush()
         until(lambda: "99" in shown.state.tasks)
-        platform.hints._line.redis.set("the end", 1)
+        valkey.set("the end", 1)
         seen = list(iter(lambda: str(monitor.next_command()["command"]), "SET the end 1"))
     assert len([command for command in seen if command.startswith("PUBLISH")]) == 1
 

@@ -103,8 +103,8 @@ def machine(platform: Platform) -> type[RuleBasedStateMachine]:
                 " LEFT JOIN job_results r ON job_id = id WHERE finished_at IS NOT NULL"
             )
             now = {row[0]: tuple(row[1:]) for row in rows}
-            assert {job: now.get(job) for job in self.ended} == self.ended  # type: ignore[arg-type]
-            self.ended = now  # type: ignore[assignment]
+            assert {job: now.get(job) for job in self.ended} == self.ended
+            self.ended = now
 
         @invariant()
         def results_and_charges_belong_to_completed_jobs_and_their_last_attempt(self) -> None:
@@ -130,7 +130,7 @@ def machine(platform: Platform) -> type[RuleBasedStateMachine]:
 
 @pytest.mark.timeout(1200)
 def test_any_order_of_moves_keeps_the_promises(platform: Platform) -> None:
-    run_state_machine_as_test(  # type: ignore[no-untyped-call]
+    run_state_machine_as_test(
         machine(platform),
         settings=settings(
             max_examples=100,

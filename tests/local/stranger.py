@@ -12,7 +12,7 @@ import socket
 import ssl
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 
 import psycopg
 
@@ -21,7 +21,7 @@ REFUSED = "refused: "
 HTTP2 = "PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + "\0\0\0\4\0\0\0\0\0"  # the preface and empty SETTINGS: RFC 9113, 3.4
 
 
-def calls(*asked: tuple[str, dict[str, object]], enter: Sequence[str] = ()) -> list[str]:
+def calls(*asked: tuple[str, Mapping[str, object]], enter: Sequence[str] = ()) -> list[str]:
     """What a stranger gets for each (function below, its arguments); `enter` is a command that runs it elsewhere."""
     done = subprocess.run(
         [*enter, sys.executable, __file__], input=json.dumps(asked), capture_output=True, text=True, check=True, cwd="/"
@@ -77,5 +77,5 @@ if __name__ == "__main__":
         os.setgroups([])
         os.setgid(NOBODY)
         os.setuid(NOBODY)
-    known = {"tcp": tcp, "unix": unix, "postgres": postgres}
+    known: dict[str, Callable[..., str]] = {"tcp": tcp, "unix": unix, "postgres": postgres}
     json.dump([known[name](**arguments) for name, arguments in json.load(sys.stdin)], sys.stdout)

@@ -44,7 +44,7 @@ ADMINISTRATION = [
 
 def closed(port: int, certificate: Path) -> None:
     """Not a byte for who has no certificate, or one that somebody else signed."""
-    ways = [{}, {"tls": True}, {"tls": True, "certificate": str(certificate)}]
+    ways: list[dict[str, object]] = [{}, {"tls": True}, {"tls": True, "certificate": str(certificate)}]
     answers = stranger.calls(*(("tcp", {"port": port, "send": s, **way}) for s in ADMINISTRATION for way in ways))
     given = [answer for answer in answers if answer not in ("", NOT_TLS) and not answer.startswith(stranger.REFUSED)]
     assert given == []

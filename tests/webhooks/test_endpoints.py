@@ -133,7 +133,8 @@ def test_a_window_is_redelivered_piece_by_piece(
     work(platform)
     deliver()
     monkeypatch.setattr(deliveries, "MOST_AGAIN", 2)
-    counts, after = [], {}
+    counts: list[Any] = []
+    after: dict[str, Any] | None = {}
     while after is not None:
         answer = tenant.http.post(
             f"/api/v1/webhooks/{endpoint['id']}/redeliver", json={"since": since, "status": "all", **after}

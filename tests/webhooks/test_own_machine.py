@@ -38,7 +38,7 @@ def test_a_listed_name_never_leads_to_this_machine_or_to_an_engines(
     strict: Settings, resolver: Callable[..., list[str]]
 ) -> None:
     """A number was chosen by the operator: there only the engine itself is out of reach."""
-    engines = {
+    engines: dict[str, Any] = {
         "database_url": "postgresql://a:b@10.9.9.1:5432/d",
         "redis_url": "redis://10.9.9.2:6379/0",
         "s3_endpoint_url": "http://10.9.9.3:8333",

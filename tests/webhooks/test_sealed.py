@@ -11,8 +11,8 @@ import pytest
 from core import ids
 from core.seal import Context, Purpose, Seal
 from tests.conftest import Platform
+from tests.hands import work
 from tests.webhooks.conftest import Receiver, Tenant
-from tests.webhooks.test_events import work
 from webhooks import signing
 from webhooks.courier import Courier
 

@@ -13,8 +13,12 @@ from workers.app import app
 
 __all__ = ["app"]
 
-AsynPool.timers = property(lambda pool: {})
-AsynPool._event_process_exit = lambda pool, hub, process: pool._untrack_child_process(process, hub)
+DEAF: dict[str, object] = {
+    "timers": property(lambda pool: {}),
+    "_event_process_exit": lambda pool, hub, process: pool._untrack_child_process(process, hub),
+}
+for name, value in DEAF.items():
+    setattr(AsynPool, name, value)
 
 
 @worker_process_init.connect

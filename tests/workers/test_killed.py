@@ -47,7 +47,7 @@ def holders(platform: Platform, count: int) -> dict[UUID, int]:
     """So many running jobs, each with the process that holds it."""
     running = "SELECT id, worker FROM jobs WHERE status = 'processing'"
     until(lambda: len(platform.rows(running)) == count, 60)
-    return {row[0]: int(str(row[1]).rpartition("/")[2]) for row in platform.rows(running)}  # type: ignore[misc]
+    return {row[0]: int(str(row[1]).rpartition("/")[2]) for row in platform.rows(running)}
 
 
 def runs_again(platform: Platform, job: UUID) -> None:

@@ -50,7 +50,7 @@ def test_jobs_survive_kill_9_of_the_worker_child_in_the_middle(
     jobs = [new_job(inputs=SLOW_INPUTS) for _ in range(500)]
     until(lambda: counts(platform).get("completed", 0) > 20)
     # In one look: what was processing a moment ago may be done.
-    [holder] = until(lambda: platform.rows("SELECT DISTINCT worker FROM jobs WHERE status = 'processing'"))  # type: ignore[misc]
+    [holder] = until(lambda: platform.rows("SELECT DISTINCT worker FROM jobs WHERE status = 'processing'"))
     os.kill(int(str(holder[0]).rpartition("/")[2]), signal.SIGKILL)
     each_exactly_once(platform, jobs)
     assert workers.alive

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 import os
 import shutil
 import signal
@@ -7,6 +8,7 @@ import subprocess
 import time
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -25,7 +27,7 @@ LONG = {"COATCHECK_LEASE_S": "120", "COATCHECK_HEARTBEAT_S": "0.5"}
 HEAVY = [{"text": "not bad at all " * 60, "language": "en", "confidence_threshold": 0.0}] * 1000
 
 
-def awake(platform: Platform, condition: Callable[[], object], timeout_s: float = 120) -> object:
+def awake(platform: Platform, condition: Callable[[], object], timeout_s: float = 120) -> Any:
     """Wait, and wake the pool all the while: a wake-up may be lost, when Redis takes half a second, and nobody sweeps
     here."""
 
@@ -38,16 +40,16 @@ def awake(platform: Platform, condition: Callable[[], object], timeout_s: float 
 
 def processing(platform: Platform) -> tuple[UUID, int, str] | None:
     rows = platform.rows("SELECT id, attempt, worker FROM jobs WHERE status = 'processing'")
-    return (rows[0][0], rows[0][1], str(rows[0][2])) if rows else None  # type: ignore[return-value]
+    return (rows[0][0], rows[0][1], str(rows[0][2])) if rows else None
 
 
 def pid_of(platform: Platform) -> int:
     """The process that holds a job, once one does."""
-    _, _, worker = awake(platform, lambda: processing(platform))  # type: ignore[misc]
+    _, _, worker = awake(platform, lambda: processing(platform))
     return int(worker.rpartition("/")[2])
 
 
-def row(platform: Platform, job: UUID, columns: str) -> tuple[object, ...]:
+def row(platform: Platform, job: UUID, columns: str) -> tuple[Any, ...]:
     return tuple(platform.one(f"SELECT {columns} FROM jobs WHERE id = :id", id=job))
 
 
@@ -243,8 +245,12 @@ def test_a_job_that_kills_every_worker_fails_alone(platform: Platform, spawn: Sp
     worker = spawn("worker", *WORKER, "-n", "a@%h", **LONG)
     poison = new_job(model="sentiment", version="2.1.0", inputs=HEAVY[:200])
     neighbours = [new_job(model="sentiment", version="2.1.0", inputs=HEAVY[:1]) for _ in range(5)]
+
+    def holds(attempt: int) -> bool:
+        return row(platform, poison, "status, attempt") == ("processing", attempt)
+
     for attempt in (1, 2, 3):
-        awake(platform, lambda n=attempt: row(platform, poison, "status, attempt") == ("processing", n))
+        awake(platform, functools.partial(holds, attempt))
         os.kill(int(str(row(platform, poison, "worker")[0]).rpartition("/")[2]), signal.SIGKILL)
         until(lambda: row(platform, poison, "status")[0] != "processing", 60)
         platform.execute("UPDATE jobs SET not_before = now() WHERE status = 'pending'")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import shutil
 import subprocess
 import time
@@ -62,12 +63,16 @@ def test_beat_ticks_on_when_its_clock_is_set_forth_and_back(
     waiting = redis.Redis.from_url(platform.settings.redis_url)
     queue = f"{broker.KEY_PREFIX}control"
     waiting.delete(queue)
+
+    def longer(length: int) -> bool:
+        return waiting.llen(queue) >= length
+
     spawn("beat", "celery", "-A", "workers.app", "beat", "--pidfile=", LD_PRELOAD=str(library), CLOCK_FILE=str(file))
     try:
         for ahead_s in (0, 3600, 0, -3600, 0):
             file.write_text(str(ahead_s))
             so_far = waiting.llen(queue)
-            until(lambda so_far=so_far: waiting.llen(queue) >= so_far + 2, 60)
+            until(functools.partial(longer, so_far + 2), 60)
     finally:
         waiting.delete(queue)
 
