@@ -50,3 +50,11 @@ def test_all_mistakes_in_a_manifest_are_on_the_terminal_each_on_a_line_of_its_ow
         "  label 1 must be a text, but is the number 0; put it in quotes",
         "  label 2 must be a text, but is true; YAML reads yes, no, on and off as true and false: put it in quotes",
     ]
+
+
+def test_a_push_says_which_version_still_answers() -> None:
+    done = push(ROOT / "bundles" / "sentiment-2")
+    assert done.stdout.startswith("sentiment 2.1.0  already there  sha256:")
+    assert done.stderr == (
+        "sentiment 1.0.0 still answers by default; `coatcheck models stable sentiment 2.1.0` changes that\n"
+    )

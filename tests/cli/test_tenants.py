@@ -178,14 +178,6 @@ def test_another_version_is_made_stable_and_back_without_its_folder(
         assert (refused.code, refused.out, said in refused.err) == (1, "", True)
 
 
-def test_a_push_says_which_version_still_answers(operator: Operator) -> None:
-    done = operator("models", "push", "/".join((*__file__.split("/")[:-3], "bundles", "sentiment-2")))
-    assert done.out.startswith("sentiment 2.1.0  already there  sha256:")
-    assert done.err == (
-        "sentiment 1.0.0 still answers by default; `coatcheck models stable sentiment 2.1.0` changes that\n"
-    )
-
-
 @pytest.mark.parametrize("name", ["http_proxy", "HTTP_PROXY"])
 def test_the_store_of_this_machine_is_reached_whatever_proxy_the_environment_names(
     platform: Platform, monkeypatch: pytest.MonkeyPatch, name: str
