@@ -56,9 +56,7 @@ class StrictParser(FlaskParser):
             raise RequestEntityTooLarge
         try:
             found = strict_json.loads(body)
-        except orjson.JSONDecodeError as error:
-            raise errors.MalformedRequest(details={"field": "body", "issue": f"is not valid JSON: {error}"}) from error
-        except strict_json.NestedTooDeep as error:
+        except strict_json.NotJson as error:
             raise errors.MalformedRequest(details={"field": "body", "issue": str(error)}) from error
         if _LONG_NUMBER.search(body):
             json.loads(body, parse_int=_exact)

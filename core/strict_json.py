@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import orjson
@@ -9,8 +10,15 @@ import orjson
 #: Lists and objects in each other: what compares and writes JSON later on recurses, and ends at a few hundred.
 MAX_LEVELS = 64
 
+#: What Python and its libraries write for numbers that JSON does not have.
+_NO_NUMBER = re.compile("NaN|Infinity")
 
-class NestedTooDeep(ValueError):
+
+class NotJson(ValueError):
+    """Says what is wrong with a text, and where."""
+
+
+class NestedTooDeep(NotJson):
     """Lists and objects are in each other more than MAX_LEVELS deep."""
 
     def __init__(self) -> None:
@@ -18,17 +26,35 @@ class NestedTooDeep(ValueError):
 
 
 def loads(text: bytes) -> Any:
-    """What a JSON text says, without NaN and lone surrogates; raises orjson.JSONDecodeError and NestedTooDeep."""
+    """What a JSON text says, without NaN and lone surrogates; raises NotJson."""
     try:
         found = orjson.loads(text)
     except orjson.JSONDecodeError as error:
-        if "depth limit" in error.msg:
-            raise NestedTooDeep from error
-        raise
+        raise _refused(text, error) from error
     # Without so many brackets there is nothing to look for, and few texts have them.
     if text.count(b"[") + text.count(b"{") > MAX_LEVELS and _is_deeper(found):
         raise NestedTooDeep
     return found
+
+
+def _refused(text: bytes, error: orjson.JSONDecodeError) -> NotJson:
+    if "depth limit" in error.msg:
+        return NestedTooDeep()
+    try:
+        characters = text.decode()
+    except UnicodeDecodeError as undecoded:
+        at = _place(text[: undecoded.start].decode(), text)
+        return NotJson(f"is not UTF-8, as JSON must be: byte 0x{text[undecoded.start]:02X} {at}")
+    at = _place(characters[: error.pos], text)
+    if number := _NO_NUMBER.match(characters, error.pos):
+        return NotJson(f"is not valid JSON: {number[0]} {at} is no JSON number; a field without a value is left out")
+    return NotJson(f"is not valid JSON: {error.msg} {at}")
+
+
+def _place(before: str, text: bytes) -> str:
+    """Where it goes on behind `before`; what is all on one line needs no number of it."""
+    column = len(before) - before.rfind("\n")
+    return f"at line {before.count(chr(10)) + 1}, column {column}" if b"\n" in text.strip() else f"at column {column}"
 
 
 def _is_deeper(value: Any) -> bool:

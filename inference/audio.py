@@ -52,7 +52,7 @@ class Listener(FileModel):
         if not len(frames):
             return np.zeros(0, np.float32), h, c
         given = self._session.run(["speech_probs", "hn", "cn"], {"input": frames, "h": h, "c": c}, interrupt.options)
-        probabilities = self._floats("speech_probs", given[0], len(frames))
+        probabilities = self._probabilities("speech_probs", given[0], len(frames))
         return probabilities, self._floats("hn", given[1], *STATE), self._floats("cn", given[2], *STATE)
 
 

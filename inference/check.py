@@ -60,10 +60,7 @@ def _missed(opened: model.Model | FileModel, golden: Golden | GoldenFile | Golde
             found = opened.predict([inputs])[0]
             if found.label == golden.prediction and abs(found.confidence - golden.confidence) <= TOLERANCE:
                 return None
-            given = f"{found.label} {found.confidence}"
-            if not -TOLERANCE <= found.confidence <= 1 + TOLERANCE:
-                given += ", which is no probability: end the graph with a softmax or a sigmoid"
-            return f"must give {golden.prediction} {golden.confidence}, but gives {given}"
+            return f"must give {golden.prediction} {golden.confidence}, but gives {found.label} {found.confidence}"
         case FileModel(), GoldenFile():
             path = opened.bundle.folder / golden.file
             segments = opened.answer(path, inputs, progress=lambda _: None, interrupt=Interrupt())["segments"]

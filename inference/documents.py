@@ -119,7 +119,7 @@ class Reader(FileModel):
     def _run(self, session: onnxruntime.InferenceSession, pixels: Floats, interrupt: Interrupt) -> Floats:
         [given] = session.run([OUTPUT], {"x": pixels}, interrupt.options)
         found = (1, *pixels.shape[2:]) if session is self._detect else (None, len(self._characters))
-        likely: Floats = self._floats(OUTPUT, given, 1, *found)[0]
+        likely: Floats = self._probabilities(OUTPUT, given, 1, *found)[0]
         return likely
 
 

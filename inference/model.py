@@ -73,7 +73,7 @@ class Model(Opened):
     def _run(self, rows: Rows, interrupt: Interrupt | None) -> Floats:
         inputs = self._kind.encode(rows)
         [given] = self._session.run([PROBABILITIES], inputs, interrupt.options if interrupt else None)
-        return self._floats(PROBABILITIES, given, len(rows), len(self.bundle.manifest.labels))
+        return self._probabilities(PROBABILITIES, given, len(rows), len(self.bundle.manifest.labels))
 
     def _predictions(self, rows: Rows, matrix: Floats) -> list[Prediction]:
         labels, threshold = self.bundle.manifest.labels, self.bundle.manifest.threshold_field

@@ -19,6 +19,9 @@ from inference.interrupt import Interrupt
 
 Floats = np.ndarray[Any, np.dtype[np.floating[Any]]]
 
+#: So far a probability may be from 0 to 1: a softmax of 16 bits rounds.
+ROUNDED = 0.001
+
 #: What ONNX Runtime says may quote the whole graph.
 MAX_SAID = 500
 #: Numbers of errors, and places in ONNX Runtime's own source.
@@ -74,6 +77,16 @@ class Opened:
         if not np.isfinite(given).all():
             raise errors.ModelError(f"{name} gave '{output}' with a number that is not finite")
         return given
+
+    def _probabilities(self, output: str, given: object, *shape: int | None) -> Floats:
+        """The same of floats that are probabilities, from 0 to 1."""
+        found = self._floats(output, given, *shape)
+        low, high = found.min(initial=0), found.max(initial=1)
+        if low < -ROUNDED or high > 1 + ROUNDED:
+            worst = low if low < -ROUNDED else high
+            issue = f"with {worst:g}, which is no probability: end the graph with a softmax or a sigmoid"
+            raise errors.ModelError(f"{self.bundle.manifest.name} gave '{output}' {issue}")
+        return np.clip(found, 0, 1)
 
 
 class FileModel(Opened, ABC):

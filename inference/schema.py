@@ -14,6 +14,8 @@ from core import errors
 from inference.manifest import Field, Manifest
 
 UNKNOWN = "is not a field of this model"
+#: Beyond it a float32, as graphs take numbers, is infinite.
+LARGEST = 3.4028235e38
 #: So many keys more than there are fields are told by their names.
 SPARE_KEYS = 20
 
@@ -53,11 +55,13 @@ class StrictNumber(fields.Float):
 
 
 class StrictInteger(fields.Integer):
-    """A whole number that is one already."""
+    """A whole number of at most 64 bits that is one already."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> int:
         if isinstance(value, bool) or not isinstance(value, int):
             raise self.make_error("invalid")
+        if not -(2**63) <= value < 2**64:
+            raise ma.ValidationError("must be a whole number of at most 64 bits")
         return value
 
 
@@ -118,7 +122,7 @@ def _placed(manifest: Manifest) -> Iterator[tuple[str, Field]]:
 
 def rule(field: Field) -> fields.Field[Any]:
     """What one field's values are judged by."""
-    rules: list[Any] = []
+    rules: list[Any] = [_float32] if field.type == "number" else []
     if field.min_length is not None or field.max_length is not None:
         rules.append(functools.partial(_length, field))
     if field.minimum is not None or field.maximum is not None:
@@ -140,6 +144,11 @@ def _length(field: Field, value: str) -> None:
     if field.min_length is not None and len(value.strip()) < field.min_length:
         least = f"must have at least {field.min_length} characters, without the white space around them"
         raise ma.ValidationError("must not be blank" if field.min_length == 1 else least)
+
+
+def _float32(value: float) -> None:
+    if abs(value) > LARGEST:
+        raise ma.ValidationError(f"must be from {-LARGEST} to {LARGEST}, the range of a float32")
 
 
 def _range(field: Field, value: float) -> None:

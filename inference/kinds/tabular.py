@@ -11,10 +11,11 @@ from inference.bundle import Bundle
 
 
 class Tabular:
-    """One matrix `features`, float32 [N, fields]."""
+    """One matrix `features`, float32 [N, fields]; NaN, the missing value of ONNX's trees, for what was left out."""
 
     def __init__(self, bundle: Bundle) -> None:
         self._columns = [field.name for field in bundle.manifest.fields]
 
     def encode(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray[Any, Any]]:
+        # NumPy makes NaN of None.
         return {"features": np.array([[row[name] for name in self._columns] for row in rows], dtype=np.float32)}

@@ -109,11 +109,7 @@ def _jsonl(data: bytes, first: int) -> Iterator[tuple[Row, Any]]:
     for number, line in _lines(data, first):
         try:
             yield Row(number), strict_json.loads(line)
-        except orjson.JSONDecodeError as error:
-            # Its line is a row's own: always the first.
-            issue = f"is not valid JSON: {error.msg} at column {error.colno}"
-            yield Row(number), errors.InvalidInput.field("row", issue)
-        except strict_json.NestedTooDeep as error:
+        except strict_json.NotJson as error:
             yield Row(number), errors.InvalidInput.field("row", str(error))
 
 
