@@ -17,7 +17,9 @@ RETRY_AFTER_S = "1"
 
 
 def prediction(stored: Mapping[str, Any], explain: str) -> dict[str, Any]:
-    """One stored prediction as v1 shows it."""
+    """One stored prediction as v1 shows it, or the error in its place."""
+    if "error" in stored:
+        return dict(stored)
     answer = {"prediction": stored["prediction"], "confidence": stored["confidence"]}
     if explain:
         answer["explanation"] = {"method": "scores", "scores": stored["scores"]}
@@ -114,7 +116,8 @@ def result(found: Job) -> dict[str, Any]:
 def in_place(
     stored: Sequence[Mapping[str, Any]], options: Mapping[str, Any], explain: str = ""
 ) -> list[dict[str, Any]]:
-    """Predictions in the order of the request, among them the errors of the items that never became inputs."""
+    """Predictions in the order of the request, among them errors."""
+    # A job of an earlier release has its errors apart from its predictions.
     made, faults = iter(stored), options.get("faults", {})
     count = len(stored) + len(faults)
     return [faults.get(str(index)) or prediction(next(made), explain) for index in range(count)]

@@ -82,18 +82,6 @@ def codes(of: int) -> list[str]:
     return list(dict.fromkeys([*([_ROOT.code] if STATUS[_ROOT] == of else []), *found, *own]))
 
 
-def body(error: errors.CoatcheckError, *, most: int = errors.MAX_FAULTS) -> dict[str, Any]:
-    """The error as answers carry it, with so many of its faults at most; `more` says how many there are besides."""
-    found: dict[str, Any] = {"code": error.code, "message": error.message, "details": error.details}
-    if isinstance(error, errors.InvalidInput):
-        listed = error.errors[:most]
-        if len(listed) > 1:
-            found["errors"] = listed
-        if more := len(error.errors) - len(listed) + error.more:
-            found["more"] = more
-    return found
-
-
 def envelope(content: dict[str, Any], code: int, headers: dict[str, str] | None = None) -> flask.Response:
     now = dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     full = {**content, "request_id": flask.g.get("request_id"), "timestamp": now}
@@ -112,7 +100,7 @@ def _ours(error: errors.CoatcheckError) -> flask.Response:
         headers["Retry-After"] = str(RETRY_AFTER_S)
     if code >= 500:
         log.error("request_failed", code=error.code, error=str(error), request_id=flask.g.get("request_id"))
-    return envelope(body(error), code, headers)
+    return envelope(errors.body(error), code, headers)
 
 
 def _http(error: HTTPException) -> flask.Response:

@@ -15,7 +15,7 @@ from api.schemas.fields import BEST
 from core import errors, ids
 from inference import schema
 from inference.manifest import Manifest
-from jobs import queries, submit
+from jobs import queries, run, submit
 from jobs.job import Job, Kind, Priority, Status
 from registry.catalog import Resolved
 from webhooks.events import ENDS
@@ -42,24 +42,27 @@ def one(manifest: Manifest, raw: object) -> dict[str, Any]:
     return schema.validate_inputs(manifest, raw)
 
 
-def inputs(here: Resources, manifest: Manifest, raw: object) -> Any:
-    """One checked input or a list of them, as they were given; raises InvalidInput, BatchTooLarge."""
-    if raw == []:
+def many(
+    here: Resources, manifest: Manifest, raw: list[Any], return_errors: str
+) -> tuple[list[dict[str, Any]], dict[str, dict[str, Any]]]:
+    """The good inputs of a list in order, and by their places the errors of the others; raises InvalidInput naming the
+    item if none may be bad, BatchTooLarge."""
+    _limit_items(here, raw)
+    good: list[dict[str, Any]] = []
+    refused: dict[str, dict[str, Any]] = {}
+    for place, item in enumerate(raw):
+        try:
+            good.append(schema.validate_inputs(manifest, item, name=f"inputs.{place}"))
+        except errors.InvalidInput as error:
+            if return_errors != run.INDIVIDUAL:
+                raise
+            refused[str(place)] = run.refusal(error)
+    return good, refused
+
+
+def _limit_items(here: Resources, raw: list[Any]) -> None:
+    if not raw:
         raise errors.InvalidInput.field("inputs", "must hold at least one input")
-    return many(here, manifest, raw) if isinstance(raw, list) else one(manifest, raw)
-
-
-def many(here: Resources, manifest: Manifest, raw: list[Any]) -> list[dict[str, Any]]:
-    """Checked inputs, all or none; raises InvalidInput naming the item, BatchTooLarge."""
-    limit_items(here, raw)
-    return [item(manifest, raw, index) for index in range(len(raw))]
-
-
-def item(manifest: Manifest, raw: list[Any], index: int) -> dict[str, Any]:
-    return schema.validate_inputs(manifest, raw[index], name=f"inputs.{index}")
-
-
-def limit_items(here: Resources, raw: list[Any]) -> None:
     limit = here.settings.max_batch_items
     if len(raw) > limit:
         raise errors.BatchTooLarge(

@@ -103,6 +103,19 @@ class InvalidInput(CoatcheckError, code="INVALID_INPUT"):
         return cls(errors=[{"field": name, "issue": issue, **facts}])
 
 
+def body(error: CoatcheckError, *, most: int = MAX_FAULTS) -> dict[str, Any]:
+    """The error as answers and files carry it, with so many of its faults at most; `more` says how many there are
+    besides."""
+    found: dict[str, Any] = {"code": error.code, "message": error.message, "details": error.details}
+    if isinstance(error, InvalidInput):
+        listed = error.errors[:most]
+        if len(listed) > 1:
+            found["errors"] = listed
+        if more := len(error.errors) - len(listed) + error.more:
+            found["more"] = more
+    return found
+
+
 def _bounded(facts: Mapping[str, Any]) -> dict[str, Any]:
     return {name: _cut(fact, MAX_NAME if name == "field" else MAX_FACT) for name, fact in facts.items()}
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 import uuid
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -14,6 +14,11 @@ from core import errors
 from inference.interrupt import Interrupt
 from inference.model import Model, Prediction
 from jobs.lease import Held
+
+#: What `return_errors` says where each bad input of a list has an error in its place, and ends nothing.
+INDIVIDUAL = "individual"
+
+Said = Prediction | errors.CoatcheckError
 
 
 @dataclass(frozen=True)
@@ -47,12 +52,17 @@ def body(prediction: Prediction) -> dict[str, Any]:
     return {"prediction": prediction.label, "confidence": prediction.confidence, "scores": prediction.scores}
 
 
+def refusal(error: errors.CoatcheckError) -> dict[str, Any]:
+    """What stands in a list in place of a prediction."""
+    return {"error": errors.body(error, most=1)}
+
+
 @dataclass
 class _Running:
-    """A job on its way: the predictions it has so far, or its first error."""
+    """A job on its way: what was said to its inputs so far, or the error that ends it."""
 
     held: Held
-    predictions: list[Prediction] = field(default_factory=list)
+    said: list[Said] = field(default_factory=list)
     error: errors.CoatcheckError | None = None
     run_s: float = 0.0
 
@@ -60,15 +70,32 @@ class _Running:
     def open(self) -> bool:
         return self.held.wanted and self.error is None
 
+    def hear(self, said: Said) -> None:
+        """The next input's answer, or its error."""
+        if isinstance(said, errors.CoatcheckError) and self.held.job.options.get("return_errors") != INDIVIDUAL:
+            self.error = said
+            return
+        self.said.append(said)
+        self.held.advance(len(self.said) / len(self.held.job.rows))
+
     def outcome(self, units: int) -> Outcome:
         job = self.held.job
         if self.error is not None:
             return Outcome(self.held, error=self.error, run_s=self.run_s)
-        if len(self.predictions) < len(job.rows):
+        if len(self.said) < len(job.rows):
             return stopped(self.held, self.run_s)
-        bodies = [body(prediction) for prediction in self.predictions]
-        result: dict[str, Any] = {"predictions": bodies} if isinstance(job.inputs, list) else bodies[0]
-        return Outcome(self.held, result, units=units * len(bodies), run_s=self.run_s)
+        bodies = [body(said) if isinstance(said, Prediction) else refusal(said) for said in self.said]
+        answered = sum("error" not in item for item in bodies)
+        refused = job.options.get("refused", {})
+        result = {"predictions": in_place(bodies, refused)} if isinstance(job.inputs, list) else bodies[0]
+        return Outcome(self.held, result, units=units * answered, run_s=self.run_s)
+
+
+def in_place(said: Sequence[dict[str, Any]], refused: Mapping[str, dict[str, Any]]) -> list[dict[str, Any]]:
+    """What was said, in the order of the request: among it, by their places, the errors of what never became an
+    input."""
+    made = iter(said)
+    return [refused.get(str(place)) or next(made) for place in range(len(said) + len(refused))]
 
 
 def run(model: Model, held: Sequence[Held]) -> list[Outcome]:
@@ -108,8 +135,7 @@ def _predict(model: Model, rows: Sequence[Row]) -> None:
         for item in together:
             item.run_s += time.perf_counter() - started
     for (item, _), prediction in zip(rows, predictions, strict=True):
-        item.predictions.append(prediction)
-        item.held.advance(len(item.predictions) / len(item.held.job.rows))
+        item.hear(prediction)
 
 
 def _one_job_at_a_time(model: Model, rows: Sequence[Row]) -> None:
@@ -127,7 +153,7 @@ def _one_job_at_a_time(model: Model, rows: Sequence[Row]) -> None:
 
 def _one_row_at_a_time(model: Model, rows: Sequence[Row], error: errors.ModelError) -> None:
     if len(rows) == 1:
-        rows[0][0].error = error
+        rows[0][0].hear(error)
         return
     for row in rows:
         if row[0].open:

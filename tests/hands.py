@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from jobs import claim, settle, sweep
+from jobs import claim, run, settle, sweep
 from jobs.job import Claimed
 from tests.conftest import Platform
 
@@ -26,7 +26,8 @@ def took(platform: Platform, **how: str) -> list[Claimed]:
 
 def complete(platform: Platform, jobs: list[Claimed]) -> set[UUID]:
     def body(job: Claimed) -> dict[str, object]:
-        return {"predictions": [BODY] * len(job.rows)} if isinstance(job.inputs, list) else BODY
+        said = run.in_place([BODY] * len(job.rows), job.options.get("refused", {}))
+        return {"predictions": said} if isinstance(job.inputs, list) else BODY
 
     return settle.complete(platform.engine, [settle.Done(job, body(job), 1, run_ms=3) for job in jobs])
 

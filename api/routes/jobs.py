@@ -49,16 +49,21 @@ def submit(body: dict[str, Any]) -> flask.Response:
         return once.replay(found.reply)
     _prepare_webhook(here, body)
     resolved = intake.resolve(here, body)
-    options = {"explain": intake.explain(resolved, body["options"].get("explain"))}
+    options: dict[str, Any] = {"explain": intake.explain(resolved, body["options"].get("explain"))}
     if "upload_id" in body or "input_url" in body:
         job_id = ids.uuid7(here.clock.now_s())
         kind, kept = files.taken(here, body, resolved, job_id)
         if kind is Kind.BULK:
             options["return_errors"] = body["options"].get("return_errors", "individual")
         new = intake.new_job(here, resolved, kept, options, asked=body, kind=kind, job_id=job_id)
+    elif isinstance(body["inputs"], list):
+        options["return_errors"] = body["options"].get("return_errors", "fail_fast")
+        manifest = intake.takes_rows(resolved).manifest
+        rows, options["refused"] = intake.many(here, manifest, body["inputs"], options["return_errors"])
+        new = intake.new_job(here, resolved, rows, options, asked=body)
     else:
-        inputs = intake.inputs(here, intake.takes_rows(resolved).manifest, body["inputs"])
-        new = intake.new_job(here, resolved, inputs, options, asked=body)
+        row = intake.one(intake.takes_rows(resolved).manifest, body["inputs"])
+        new = intake.new_job(here, resolved, row, options, asked=body)
     ticket = answers.ticket(ids.job_id(new.id), Status.PENDING, resolved)
     earlier = here.submitter.submit(new, key, once.stored(ticket) if key else None)
     return once.replay(earlier.reply) if earlier and earlier.reply else ticket

@@ -8,14 +8,13 @@ from typing import Any
 import flask
 from prometheus_client import Counter, Histogram
 
-from api import answers, contract, errors, examples, intake, once, prefer, resources
+from api import answers, contract, examples, intake, once, prefer, resources
 from api.parsing import Blueprint
 from api.resources import Resources
 from api.schemas import answers as out
 from api.schemas import jobs as later
 from api.schemas import requests as into
-from core import errors as ours
-from core import ids, metrics
+from core import errors, ids, metrics
 from jobs import idempotency, run, submit
 from jobs.job import Job, Status
 from registry.catalog import Resolved
@@ -93,31 +92,16 @@ def predict_batch(body: dict[str, Any]) -> flask.Response:
     key = once.key("predict/batch", body)
     resolved = intake.takes_rows(intake.resolve(here, body))
     wants = intake.preference(here)
-    rows, faults = _checked(here, resolved, body)
+    return_errors = body["options"]["return_errors"]
+    rows, refused = intake.many(here, resolved.manifest, body["inputs"], return_errors)
     if rows and (wants.respond_async or not resolved.manifest.inline):
-        new = intake.new_job(here, resolved, list(rows.values()), {"explain": "", "faults": faults})
+        options = {"explain": "", "return_errors": return_errors, "refused": refused}
+        new = intake.new_job(here, resolved, rows, options)
         found = _through_a_job(here, resolved, new, key, wants)
         if not isinstance(found, Job):
             return found
         return _batch(resolved, answers.in_place((found.result or {})["predictions"], found.options))
-    return once.computed(here, key, lambda: _inline_batch(here, resolved, rows, faults, body["options"]))
-
-
-def _checked(
-    here: Resources, resolved: Resolved, body: dict[str, Any]
-) -> tuple[dict[int, dict[str, Any]], dict[str, dict[str, Any]]]:
-    """The good items by their place, and the errors of the others; raises InvalidInput if none may be bad."""
-    intake.limit_items(here, body["inputs"])
-    rows: dict[int, dict[str, Any]] = {}
-    faults: dict[str, dict[str, Any]] = {}
-    for index in range(len(body["inputs"])):
-        try:
-            rows[index] = intake.item(resolved.manifest, body["inputs"], index)
-        except ours.InvalidInput as error:
-            if body["options"]["return_errors"] == "fail_fast":
-                raise
-            faults[str(index)] = {"error": errors.body(error, most=1)}
-    return rows, faults
+    return once.computed(here, key, lambda: _inline_batch(here, resolved, rows, refused, body["options"]))
 
 
 def _batch(resolved: Resolved, answered: list[dict[str, Any]]) -> flask.Response:
@@ -137,19 +121,16 @@ def _batch(resolved: Resolved, answered: list[dict[str, Any]]) -> flask.Response
 def _inline_batch(
     here: Resources,
     resolved: Resolved,
-    rows: dict[int, dict[str, Any]],
-    faults: dict[str, dict[str, Any]],
+    rows: list[dict[str, Any]],
+    refused: dict[str, dict[str, Any]],
     options: dict[str, Any],
 ) -> flask.Response:
-    inputs, size = list(rows.values()), min(options["batch_size"], resolved.manifest.max_batch)
+    size = min(options["batch_size"], resolved.manifest.max_batch)
+    individual = options["return_errors"] == run.INDIVIDUAL
     made: list[dict[str, Any]] = []
-    for start in range(0, len(inputs), size):
-        made += _slice(
-            here, resolved, inputs[start : start + size], individual=options["return_errors"] == "individual"
-        )
-    placed = iter(made)
-    count = len(rows) + len(faults)
-    return _batch(resolved, [faults.get(str(index)) or next(placed) for index in range(count)])
+    for start in range(0, len(rows), size):
+        made += _slice(here, resolved, rows[start : start + size], individual=individual)
+    return _batch(resolved, run.in_place(made, refused))
 
 
 def _slice(
@@ -157,11 +138,11 @@ def _slice(
 ) -> list[dict[str, Any]]:
     try:
         return [answers.prediction(run.body(item), "") for item in _run(here, resolved, rows)]
-    except ours.ModelError as error:
+    except errors.ModelError as error:
         if not individual:
             raise
         if len(rows) == 1:
-            return [{"error": errors.body(error, most=1)}]
+            return [run.refusal(error)]
         return [_slice(here, resolved, [row], individual=True)[0] for row in rows]
 
 

@@ -102,7 +102,10 @@ class JobOptions(Body):
     explain = Explain(metadata=_EXPLAIN)
     return_errors = StrictString(
         validate=validate.OneOf(["individual", "fail_fast"]),
-        metadata={"description": "Of a file: a bad row is a line of the output (the default), or ends the job."},
+        metadata={
+            "description": "Of a file or a list. `individual`, the default of a file: a bad input has its error in its "
+            "place. `fail_fast`, the default of a list: it ends the job, or a list is refused."
+        },
     )
     format = StrictString(
         validate=validate.OneOf(["jsonl", "csv"]),
@@ -168,9 +171,11 @@ class NewJob(Body):
         if not files and "output_url" in data:
             raise ValidationError({"output_url": ["is for files only"]})
         if not files:
-            for name in ("return_errors", "format"):
-                if name in data.get("options", {}):
-                    raise ValidationError({"options": {name: ["is for files only"]}})
+            options = data.get("options", {})
+            if "format" in options:
+                raise ValidationError({"options": {"format": ["is for files only"]}})
+            if "return_errors" in options and not isinstance(data["inputs"], list):
+                raise ValidationError({"options": {"return_errors": ["is for files and lists of inputs only"]}})
 
 
 class NewUpload(Body):

@@ -67,8 +67,7 @@ def answer(row: Row, **said: Any) -> bytes:
 
 def refusal(row: Row, error: errors.CoatcheckError) -> bytes:
     """One line of the output for a row without a prediction."""
-    details = {"details": error.details} if error.details else {}
-    return answer(row, error={"code": error.code, "message": error.message, **details})
+    return answer(row, error=errors.body(error))
 
 
 def _lines(data: bytes, first: int) -> Iterator[tuple[int, bytes]]:
@@ -121,6 +120,8 @@ def _csv(data: bytes, first: int, header: bytes, manifest: Manifest) -> Iterator
         row = Row(number)
         if len(record) != len(columns):
             issue = f"has {len(record)} columns, but the first line of the file has {len(columns)}"
+            # Nothing in the first line of one column tells what stands between cells.
+            issue += ": a cell with a comma stands in quotes" if len(columns) == 1 else ""
             yield row, errors.InvalidInput.field("row", issue)
             continue
         # A CSV has no null: an empty cell is a field that was left out.

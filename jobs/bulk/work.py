@@ -14,19 +14,18 @@ from typing import Any
 from core import errors
 from inference import threads as cpus
 from inference.interrupt import Interrupt
-from inference.model import Model, Prediction
+from inference.model import Model
 from jobs import run
 from jobs.bulk import rows
 from jobs.bulk.rows import Row
 from jobs.job import Claimed
 from jobs.lease import Held
+from jobs.run import Said
 from storage.objects import Store
 
 FAIL_FAST = "fail_fast"
 #: Batches of a chunk that are on their way at once; each needs the memory of one.
 MOST_RUNNERS = 4
-
-Said = Prediction | errors.CoatcheckError
 
 
 @dataclass
@@ -58,7 +57,8 @@ def answer(store: Store, model: Model, held: Held) -> run.Outcome:
     except errors.ModelInterrupted:
         return run.stopped(held)
     result = _store(store, job, part)
-    return run.Outcome(held, result, units=manifest.units * len(part.output), run_s=time.perf_counter() - started)
+    units = manifest.units * (len(part.output) - len(part.faults))
+    return run.Outcome(held, result, units=units, run_s=time.perf_counter() - started)
 
 
 def _answers(model: Model, held: Held, interrupt: Interrupt, found: Iterator[Row]) -> Iterator[tuple[Row, Said]]:

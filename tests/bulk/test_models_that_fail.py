@@ -109,6 +109,23 @@ def test_inline_it_is_the_items_own_error(client: Client, model: str, case: Case
     assert case.says in answer.json["predictions"][1]["error"]["message"]
 
 
+@pytest.mark.parametrize("path", ["/api/v1/predict/batch", "/api/v1/jobs"])
+def test_through_a_job_it_is_the_items_own_error_as_it_is_inline(
+    platform: Platform, client: Client, drainer: Drainer, model: str, path: str
+) -> None:
+    body: dict[str, Any] = {"model": model, "inputs": [BAD, GOOD, {"x": "?"}, BAD, GOOD]}
+    body["options"] = {"return_errors": "individual"}
+    inline = client.post("/api/v1/predict/batch", json=body).json["predictions"]
+    assert [next(iter(item)) for item in inline] == ["error", "prediction", "error", "error", "prediction"]
+    ticket = client.post(path, json=body, headers={"Prefer": "respond-async"})
+    assert ticket.status_code == 202
+    drainer.drain("cpu", "wake")
+    job = show(client, ticket.json["job_id"])
+    assert (job["status"], job["attempt"]) == ("completed", 1)
+    assert job["result"]["predictions"] == inline
+    assert platform.one("SELECT sum(units) FROM usage") == (2,)
+
+
 def test_a_job_fails_at_once_with_its_cause_and_none_of_its_neighbours_waits(
     platform: Platform, drainer: Drainer, new_job: Callable[..., UUID], model: str, case: Case
 ) -> None:

@@ -240,6 +240,10 @@ def zipmap(name: str) -> bytes:
             graph(GOOD, "double[N, 2] features", "double[N, 2] probabilities"),
             "takes 'features' (double [*, 2]), but is handed float: export it with float for this input",
         ),
+        (
+            graph(f"floats = Cast <to = 1> (features) {GOOD.replace('features', 'floats')}", "int64[N, 2] features"),
+            "takes 'features' (int64 [*, 2]), but is handed float: export it with float for this input",
+        ),
         (graph(GOOD, "float[N, 3] features", "float[N, M] probabilities"), "fields of model.yaml make [rows, 2]"),
         (graph("probabilities = Identity (features)"), "which is no probability: end the graph with a softmax"),
         (

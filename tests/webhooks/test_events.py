@@ -124,19 +124,21 @@ def test_a_small_result_is_as_the_api_shows_it_and_a_large_one_has_to_be_asked_f
     assert len(receiver.calls[0].body) < 20_000
 
 
-def test_results_with_bad_items_are_not_told_out_of_place(
+def test_results_with_bad_items_are_told_with_their_errors_in_place(
     tenant: Tenant, receiver: Receiver, platform: Platform, deliver: Deliver
 ) -> None:
     tenant.endpoint(receiver.url)
     made = tenant.http.post(
         "/api/v1/predict/batch",
-        json={"inputs": [{"text": "Lovely"}, {"text": ""}], "options": {"return_errors": "individual"}},
+        json={"inputs": [{"text": ""}, {"text": "Lovely"}], "options": {"return_errors": "individual"}},
         headers={"Prefer": "respond-async"},
     )
     assert made.status_code == 202
     work(platform)
     deliver()
-    assert receiver.got(1)[0].event["data"]["result"] is None
+    shown = tenant.http.get(f"/api/v1/jobs/{made.json['job_id']}").json["result"]
+    assert [next(iter(item)) for item in shown["predictions"]] == ["error", "prediction"]
+    assert receiver.got(1)[0].event["data"]["result"] == shown
 
 
 def test_no_text_that_a_client_hands_in_keeps_a_job_from_ending(
