@@ -44,13 +44,14 @@ class StrictString(fields.String):
 
 
 class StrictNumber(fields.Float):
-    """A finite number that is one already: neither "1" nor true."""
+    """A number of a float32's range that is one already: neither "1" nor true."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> float:
         if isinstance(value, bool) or not isinstance(value, (int, float)):
             raise self.make_error("invalid")
-        if not _finite(value):
-            raise ma.ValidationError("must be a finite number")
+        if not -LARGEST <= value <= LARGEST:
+            what = f"from {-LARGEST} to {LARGEST}, the range of a float32" if _finite(value) else "a finite number"
+            raise ma.ValidationError(f"must be {what}")
         return float(value)
 
 
@@ -122,7 +123,7 @@ def _placed(manifest: Manifest) -> Iterator[tuple[str, Field]]:
 
 def rule(field: Field) -> fields.Field[Any]:
     """What one field's values are judged by."""
-    rules: list[Any] = [_float32] if field.type == "number" else []
+    rules: list[Any] = []
     if field.min_length is not None or field.max_length is not None:
         rules.append(functools.partial(_length, field))
     if field.minimum is not None or field.maximum is not None:
@@ -144,11 +145,6 @@ def _length(field: Field, value: str) -> None:
     if field.min_length is not None and len(value.strip()) < field.min_length:
         least = f"must have at least {field.min_length} characters, without the white space around them"
         raise ma.ValidationError("must not be blank" if field.min_length == 1 else least)
-
-
-def _float32(value: float) -> None:
-    if abs(value) > LARGEST:
-        raise ma.ValidationError(f"must be from {-LARGEST} to {LARGEST}, the range of a float32")
 
 
 def _range(field: Field, value: float) -> None:
