@@ -16,6 +16,7 @@ from core import broker, database, errors, metrics
 from core.clock import Clock
 from core.seal import Seal
 from core.settings import Settings
+from inference.interrupt import Watch
 from jobs import figures
 from jobs.submit import Submitter
 from registry.catalog import Catalog
@@ -45,6 +46,7 @@ class Resources:
     fetcher: Fetcher
     seal: Seal
     catalog: Catalog
+    watch: Watch  #: over inline runs
     clock: Clock
     keyring: Keyring
     line: broker.Line
@@ -75,6 +77,7 @@ def make(settings: Settings) -> Resources:
         Fetcher(settings),
         Seal(settings),
         catalog,
+        Watch(),
         clock,
         Keyring(engine),
         line,

@@ -21,7 +21,7 @@ CoatcheckError
 ├── ModelError              the model failed on this input
 │   ├── ModelInterrupted    the run was ended from outside
 │   └── OutOfMemory         the model asked for more than there was            (retryable)
-├── TimedOut                the run took longer than the job allows
+├── TimedOut                the run took longer than it may
 ├── JobFailed               the job ended without a result, for no fault of its input
 ├── SecretLost              sealed under a key that is not here, or for another place
 ├── InputExpired            the signed URL does not hold (long enough) any more
@@ -177,7 +177,7 @@ class OutOfMemory(ModelError, retryable=True):
 
 
 class TimedOut(CoatcheckError, code="TIMED_OUT"):
-    """The run took longer than timeout_s"""
+    """The run took longer than it may"""
 
 
 class JobFailed(CoatcheckError, code="JOB_FAILED"):

@@ -77,6 +77,7 @@ class Settings(QueueSettings, ObjectSettings, ProxySettings):
     input_private_buckets: tuple[str, ...]  #: the same, at addresses that are not public
     upload_s: int  #: how long an upload may take to begin
     download_s: int  #: how long an address of a result is good for
+    inline_timeout_s: float  #: how long the runs of one request may take in the API itself
     default_wait_s: float
     max_waiters: int
     max_streams: int
@@ -244,6 +245,7 @@ def _read(env: environs.Env) -> dict[str, Any]:
             "input_private_buckets": _listed(env.list("INPUT_PRIVATE_BUCKETS", [], validate=rules.buckets)),
             "upload_s": env.int("UPLOAD_S", 900, validate=validate.Range(1, 86_400)),
             "download_s": env.int("DOWNLOAD_S", 3600, validate=validate.Range(1, 604_800)),
+            "inline_timeout_s": env.float("INLINE_TIMEOUT_S", 10.0, validate=[rules.POSITIVE, validate.Range(max=30)]),
             "default_wait_s": env.float("DEFAULT_WAIT_S", 10.0, validate=validate.Range(0)),
             "max_wait_s": env.float("MAX_WAIT_S", 30.0, validate=rules.POSITIVE),
             "max_waiters": env.int("MAX_WAITERS", 32, validate=validate.Range(0)),

@@ -2,7 +2,15 @@
 
 from __future__ import annotations
 
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import onnxruntime
+
+#: How often a watch looks, so that nobody has to wake it.
+TICK_S = 0.2
 
 
 class Interrupt:
@@ -17,3 +25,37 @@ class Interrupt:
     @property
     def is_set(self) -> bool:
         return bool(self.options.terminate)
+
+
+class Watch(threading.Thread):
+    """Ends runs whose time is over: one thread for all of them, which begins with the first."""
+
+    def __init__(self) -> None:
+        super().__init__(name="watch", daemon=True)
+        self._ends: dict[Interrupt, float] = {}
+        self._lock = threading.Lock()
+
+    @contextmanager
+    def until(self, ends_at: float) -> Iterator[Interrupt]:
+        """The stop button of a run that is pressed when the monotonic clock shows this, and at once if it does now."""
+        interrupt = Interrupt()
+        if time.monotonic() >= ends_at:
+            interrupt.set()
+        with self._lock:
+            self._ends[interrupt] = ends_at
+            if self.ident is None:
+                self.start()
+        try:
+            yield interrupt
+        finally:
+            with self._lock:
+                del self._ends[interrupt]
+
+    def run(self) -> None:
+        while True:
+            time.sleep(TICK_S)
+            now = time.monotonic()
+            with self._lock:
+                late = [interrupt for interrupt, ends_at in self._ends.items() if now >= ends_at]
+            for interrupt in late:
+                interrupt.set()

@@ -12,6 +12,16 @@ import yaml
 #: Two numbers a row, and the likelier of two labels is the larger one.
 GOOD = "probabilities = Softmax <axis = 1> (features)"
 VALUES = "<float zero = {0}, float[3] zeros = {0, 0, 0}, int64 column = {0}, int64[1] across = {1}>"
+#: The same, after as many turns of a loop as the largest number of all rows says.
+TURNS = """
+  most = ReduceMax <keepdims = 0> (features) turns = Cast <to = 7> (most) go = Cast <to = 9> (turns)
+  end = Loop (turns, go, features) <body = b (int64 turn, bool on, float[N, 2] x) => (bool again, float[N, 2] y) {
+    again = Identity (on) nothing = Mul (x, zero) y = Add (x, nothing)
+  }>
+  probabilities = Softmax <axis = 1> (end)
+"""
+#: So many turns never end.
+ENDLESS = 1e12
 FIELDS = [{"name": "x", "type": "number"}, {"name": "y", "type": "number"}]
 #: Of x = 2, y = 1.
 CONFIDENCE = 0.731059

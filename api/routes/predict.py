@@ -2,19 +2,17 @@
 
 from __future__ import annotations
 
-import functools
 from typing import Any
 
 import flask
-from prometheus_client import Counter, Histogram
 
-from api import answers, contract, examples, intake, once, prefer, resources
+from api import answers, contract, examples, inline, intake, once, prefer, resources
 from api.parsing import Blueprint
 from api.resources import Resources
 from api.schemas import answers as out
 from api.schemas import jobs as later
 from api.schemas import requests as into
-from core import errors, ids, metrics
+from core import ids
 from jobs import idempotency, run, submit
 from jobs.job import Job, Status
 from registry.catalog import Resolved
@@ -53,7 +51,7 @@ def predict(body: dict[str, Any], explain: str | None = None) -> flask.Response:
 
 
 def _inline(here: Resources, resolved: Resolved, row: dict[str, Any], level: str) -> flask.Response:
-    return _prediction(resolved, run.body(_run(here, resolved, [row])[0]), level)
+    return _prediction(resolved, inline.one(here, resolved, row), level)
 
 
 def _prediction(resolved: Resolved, stored: dict[str, Any], level: str) -> flask.Response:
@@ -125,40 +123,9 @@ def _inline_batch(
     refused: dict[str, dict[str, Any]],
     options: dict[str, Any],
 ) -> flask.Response:
-    size = min(options["batch_size"], resolved.manifest.max_batch)
     individual = options["return_errors"] == run.INDIVIDUAL
-    made: list[dict[str, Any]] = []
-    for start in range(0, len(rows), size):
-        made += _slice(here, resolved, rows[start : start + size], individual=individual)
+    made = inline.several(here, resolved, rows, options["batch_size"], individual=individual)
     return _batch(resolved, run.in_place(made, refused))
-
-
-def _slice(
-    here: Resources, resolved: Resolved, rows: list[dict[str, Any]], *, individual: bool
-) -> list[dict[str, Any]]:
-    try:
-        return [answers.prediction(run.body(item), "") for item in _run(here, resolved, rows)]
-    except errors.ModelError as error:
-        if not individual:
-            raise
-        if len(rows) == 1:
-            return [run.refusal(error)]
-        return [_slice(here, resolved, [row], individual=True)[0] for row in rows]
-
-
-def _run(here: Resources, resolved: Resolved, rows: list[dict[str, Any]]) -> list[Any]:
-    model = here.catalog.predictor(resolved)
-    seconds, predicted = _counters(resolved.model, resolved.version)
-    with seconds.time():
-        found = model.predict(rows)
-    predicted.inc(len(rows))
-    return found
-
-
-@functools.cache
-def _counters(model: str, version: str) -> tuple[Histogram, Counter]:
-    """To look them up costs more than to count."""
-    return metrics.INFERENCE_SECONDS.labels(model), metrics.INLINE.labels(model, version)
 
 
 def _applied(response: flask.Response, preference: str) -> flask.Response:

@@ -1,0 +1,94 @@
+"""Predictions that the API makes itself: all runs of one request share COATCHECK_INLINE_TIMEOUT_S."""
+
+from __future__ import annotations
+
+import functools
+import time
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import structlog
+from prometheus_client import Counter, Histogram
+
+from api import answers
+from api.resources import Resources
+from core import errors, metrics
+from inference.model import Model, Prediction
+from jobs import run
+from registry.catalog import Resolved
+
+log = structlog.get_logger()
+
+Row = Mapping[str, Any]
+
+
+def one(here: Resources, resolved: Resolved, row: Row) -> dict[str, Any]:
+    """One prediction, as it would be stored; raises ModelError, TimedOut, and what opening the model raises."""
+    model = here.catalog.predictor(resolved)
+    return run.body(_predict(here, model, [row], _end(here))[0])
+
+
+def several(
+    here: Resources, resolved: Resolved, rows: Sequence[Row], size: int, *, individual: bool
+) -> list[dict[str, Any]]:
+    """The answers to a batch, so many rows in one run at most; raises as `one`, unless each row has its own error."""
+    if not rows:
+        return []
+    model, ends_at = here.catalog.predictor(resolved), _end(here)
+    size = min(size, resolved.manifest.max_batch)
+    made: list[dict[str, Any]] = []
+    for start in range(0, len(rows), size):
+        made += _slice(here, model, rows[start : start + size], ends_at, individual=individual)
+    return made
+
+
+def _slice(
+    here: Resources, model: Model, rows: Sequence[Row], ends_at: float, *, individual: bool
+) -> list[dict[str, Any]]:
+    """A row that fails or is slow spoils only its own answer where that is asked for: then half of the time is kept for
+    each row alone, which shares it evenly with those behind it."""
+    again = individual and len(rows) > 1
+    try:
+        found = _predict(here, model, rows, _share(ends_at, 2) if again else ends_at)
+    except (errors.ModelError, errors.TimedOut) as error:
+        if again:
+            shares = zip(rows, range(len(rows), 0, -1), strict=True)
+            return [_slice(here, model, [row], _share(ends_at, left), individual=True)[0] for row, left in shares]
+        if individual:
+            return [run.refusal(error)]
+        raise
+    return [answers.prediction(run.body(item), "") for item in found]
+
+
+def _predict(here: Resources, model: Model, rows: Sequence[Row], ends_at: float) -> list[Prediction]:
+    manifest = model.bundle.manifest
+    seconds, predicted = _counters(manifest.name, manifest.version)
+    try:
+        with seconds.time(), here.watch.until(ends_at) as interrupt:
+            found = model.predict(rows, interrupt)
+    except errors.ModelInterrupted as error:
+        limit_s = here.settings.inline_timeout_s
+        log.warning("inline_run_ended", model=manifest.name, version=manifest.version, rows=len(rows), limit_s=limit_s)
+        raise errors.TimedOut(
+            f"The model did not answer in time: a request that is answered at once has {limit_s:g} s for all of its "
+            "inputs. Hand it in as a job: say `Prefer: respond-async`, or POST /api/v1/jobs",
+            details={"limit_s": limit_s},
+        ) from error
+    predicted.inc(len(rows))
+    return found
+
+
+def _end(here: Resources) -> float:
+    """When the time of a request that begins now is over; what opening its model took is not part of it."""
+    return time.monotonic() + here.settings.inline_timeout_s
+
+
+def _share(ends_at: float, of: int) -> float:
+    now = time.monotonic()
+    return now + max(0.0, ends_at - now) / of
+
+
+@functools.cache
+def _counters(model: str, version: str) -> tuple[Histogram, Counter]:
+    """To look them up costs more than to count."""
+    return metrics.INFERENCE_SECONDS.labels(model), metrics.INLINE.labels(model, version)
