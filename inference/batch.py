@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import random
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import pairwise
+from itertools import chain, islice, pairwise, repeat
 from typing import Any
 
 import numpy as np
@@ -16,6 +17,8 @@ from inference.opened import why
 
 #: So much a score may differ in company: the last digits of floats, which are added up in another order there.
 TOLERANCE = 0.001
+#: The largest batch that is tried, if there are not more examples: enough for what only happens in company of many.
+LARGEST = 64
 #: By how much a number differs from row to row.
 STEPS = (1, -3, 10)
 SAY = "Say max_batch: 1 in model.yaml, or"
@@ -27,21 +30,27 @@ Row = Mapping[str, Any]
 
 def check(opened: Model, rows: Sequence[Row]) -> None:
     """Raises BundleInvalid when one of these rows, which are all answered alone, is not answered so beside others: the
-    next one, and all of them."""
+    next one, and as many as a batch may hold, the same rows again and again."""
     [graph] = opened.bundle.graphs
     company = [*rows, *_variants(opened, rows[0])]
-    company = company if len(company) > 1 else company * 2
-    alone = [opened.scores([row]) for row in company]
-    for start, end in (*pairwise(range(len(company))), (0, min(len(company), opened.bundle.manifest.max_batch) - 1)):
-        count = end + 1 - start
+    alone = np.concatenate([opened.scores([row]) for row in company])
+    for places in _batches(len(company), opened.bundle.manifest.max_batch):
         try:
-            together = opened.scores(company[start : end + 1])
+            together = opened.scores([company[place] for place in places])
         except errors.ModelError as error:
-            issue = f"answers each of {count} rows alone, but not all at once"
+            issue = f"answers each of {len(places)} rows alone, but not all at once"
             raise errors.BundleInvalid(f"{graph} {issue}: {why(error)}. {EXPORT}") from error
-        if (apart := np.abs(np.concatenate(alone[start : end + 1]) - together).max()) > TOLERANCE:
+        if (apart := np.abs(alone[places] - together).max()) > TOLERANCE:
             issue = f"gives a row other scores beside another row than alone, {apart:.4f} apart"
-            raise errors.BundleInvalid(f"{graph} {issue}. {MEND}")
+            raise errors.BundleInvalid(f"{graph} {issue}, in a batch of {len(places)}. {MEND}")
+
+
+def _batches(count: int, most: int) -> Iterator[list[int]]:
+    """By their places: neighbours, and a batch of the most, in which no row stands only beside the same ones."""
+    yield from map(list, pairwise(range(count))) if count > 1 else [[0, 0]]
+    draw = random.Random(count)  # noqa: S311 - the same for every push
+    again = chain.from_iterable(draw.sample(range(count), count) for _ in repeat(None))
+    yield list(islice(again, min(most, max(count, LARGEST))))
 
 
 def _variants(opened: Model, row: Row) -> Iterator[Row]:

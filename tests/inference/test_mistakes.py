@@ -298,6 +298,27 @@ def test_a_graph_that_mixes_rows_is_refused_whatever_its_examples_are(
     check.check(bundle.load(graphs.bundle(tmp_path / "said", made, golden=golden, max_batch=1, **SHARED)))
 
 
+#: The mean of all rows is added to what comes behind the fourth.
+LATE = """
+  first = Constant <value = int64[1] {0}> () fourth = Constant <value = int64[1] {4}> ()
+  far = Constant <value = int64[1] {9999}> ()
+  early = Slice (features, first, fourth, first) late = Slice (features, fourth, far, first)
+  mean = ReduceMean <axes = [0]> (features) mixed = Add (late, mean)
+  both = Concat <axis = 0> (early, mixed) probabilities = Softmax <axis = 1> (both)
+"""
+
+
+def test_a_graph_that_mixes_rows_of_large_batches_only_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(
+        errors.BundleInvalid, match=r"beside another row than alone, .* in a batch of 32\. .*max_batch: 1"
+    ):
+        check.check(bundle.load(graphs.bundle(tmp_path / "bundle", graph(LATE), **SHARED)))
+    with pytest.raises(errors.BundleInvalid, match="in a batch of 64"):
+        check.check(bundle.load(graphs.bundle(tmp_path / "large", graph(LATE), max_batch=4096, **SHARED)))
+    # Where it does not mix them.
+    check.check(bundle.load(graphs.bundle(tmp_path / "few", graph(LATE), max_batch=4, **SHARED)))
+
+
 KIND = """
 class Kind:
     def __init__(self, bundle): {init}
