@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from itertools import chain, islice, pairwise, repeat
 from typing import Any
 
@@ -12,7 +12,7 @@ import numpy as np
 from core import errors
 from inference import schema
 from inference.manifest import Field, Manifest
-from inference.model import Model
+from inference.model import Model, Row
 from inference.opened import why
 
 #: So much a score may differ in company: the last digits of floats, which are added up in another order there.
@@ -21,20 +21,21 @@ TOLERANCE = 0.001
 LARGEST = 64
 #: By how much a number differs from row to row.
 STEPS = (1, -3, 10)
+#: So much of a row is shown.
+MAX_SHOWN = 200
 SAY = "Say max_batch: 1 in model.yaml, or"
 EXPORT = f"{SAY} export the graph with a first axis of any size"
 MEND = f"{SAY} mend the graph: a Softmax or a mean over the first axis and dynamic quantisation do that"
 
-Row = Mapping[str, Any]
 
-
-def check(opened: Model, rows: Sequence[Row]) -> None:
+def check(opened: Model, rows: Sequence[Row], begins: Callable[[str], object]) -> None:
     """Raises BundleInvalid when one of these rows, which are all answered alone, is not answered so beside others: the
-    next one, and as many as a batch may hold, the same rows again and again."""
+    next one, and as many as a batch may hold, the same rows again and again. `begins` hears of every run."""
     [graph] = opened.bundle.graphs
-    company = [*rows, *_variants(opened, rows[0])]
+    company = [*rows, *_variants(opened, rows[0], begins)]
     alone = np.concatenate([opened.scores([row]) for row in company])
     for places in _batches(len(company), opened.bundle.manifest.max_batch):
+        begins(f"a batch of {len(places)} rows like the golden examples")
         try:
             together = opened.scores([company[place] for place in places])
         except errors.ModelError as error:
@@ -53,7 +54,7 @@ def _batches(count: int, most: int) -> Iterator[list[int]]:
     yield list(islice(again, min(most, max(count, LARGEST))))
 
 
-def _variants(opened: Model, row: Row) -> Iterator[Row]:
+def _variants(opened: Model, row: Row, begins: Callable[[str], object]) -> Iterator[Row]:
     """Rows that are not the same, where the fields have room for them and the model answers them: each field is moved
     by another amount, as a graph may not see what is the same for all."""
     manifest = opened.bundle.manifest
@@ -62,12 +63,18 @@ def _variants(opened: Model, row: Row) -> Iterator[Row]:
             field.name: next(_others(manifest, row, field, number + place), row[field.name])
             for place, field in enumerate(manifest.fields)
         }
+        begins(f"an input like golden example 1, {_shown(other)},")
         try:
             opened.scores([other])
         except errors.ModelError:
             continue
         if other != row:
             yield other
+
+
+def _shown(row: Row) -> str:
+    text = ", ".join(f"{name}: {value}" for name, value in row.items())
+    return f"{{{text}}}" if len(text) <= MAX_SHOWN else f"{{{text[:MAX_SHOWN]}…}}"
 
 
 def _others(manifest: Manifest, row: Row, field: Field, number: int) -> Iterator[Any]:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 
 from core import errors
-from inference import batch, model, schema, signature
+from inference import batch, divisions, model, schema, signature
 from inference.bundle import Bundle
 from inference.interrupt import Interrupt
 from inference.manifest import Golden, GoldenDocument, GoldenFile
@@ -18,9 +18,13 @@ TOLERANCE = 0.02
 TOLERANCE_S = 0.1
 
 
-def check(bundle: Bundle) -> None:
-    """Open the model, look at its signature and let it answer its golden examples, each alone and two at once; raises
-    BundleInvalid saying what it missed, and what to do about it."""
+def _quietly(_: str) -> None:
+    """Where nobody wants to know of a step before it is taken."""
+
+
+def check(bundle: Bundle, begins: Callable[[str], object] = _quietly) -> None:
+    """Open the model, look at its signature and let it answer its golden examples, each alone and in company; raises
+    BundleInvalid saying what it missed, and what to do about it. `begins` hears of every run before it begins."""
     opened = model.open_model(bundle)
     signature.check_names(opened)
     if isinstance(opened, model.Model):
@@ -28,16 +32,19 @@ def check(bundle: Bundle) -> None:
         with _told("golden example 1 cannot be encoded", opened):
             signature.check_inputs(opened, opened.encode(rows[:1]))
         signature.check_output(opened)
-        check_golden(opened)
+        check_golden(opened, begins)
         if bundle.manifest.shares_runs:
-            batch.check(opened, rows)
+            batch.check(opened, rows, begins)
+        if bundle.manifest.inline:
+            divisions.check(opened, rows, begins)
     else:
-        check_golden(opened)
+        check_golden(opened, begins)
 
 
-def check_golden(opened: model.Model | FileModel) -> None:
+def check_golden(opened: model.Model | FileModel, begins: Callable[[str], object] = _quietly) -> None:
     """Raises BundleInvalid."""
     for number, golden in enumerate(opened.bundle.manifest.golden, start=1):
+        begins(f"golden example {number}")
         with _told(f"golden example {number} cannot be run", opened):
             missed = _missed(opened, golden)
         if missed:

@@ -27,7 +27,8 @@ ONE_THREAD = ("audio", "tabular")
 #: takes longer than a run for each. Rows of numbers have the same digits in any company, and many times the speed.
 APART = ("text", "tokens")
 
-Rows = Sequence[Mapping[str, Any]]
+Row = Mapping[str, Any]
+Rows = Sequence[Row]
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,7 +17,7 @@ import structlog
 from sqlalchemy import text
 
 from core import database, errors
-from inference import bundle, check, model
+from inference import bundle, check, model, trial
 from inference.manifest import Manifest
 from inference.opened import FileModel
 from storage.objects import Store
@@ -145,7 +145,7 @@ class Catalog:
 
         The first version of a model becomes its stable one. Raises BundleInvalid, also when the version is taken.
         """
-        check.check(loaded)
+        trial.run(loaded)
         manifest = loaded.manifest
         self._store.put(_key(loaded.digest), bundle.pack(loaded))
         with self._engine.begin() as connection:

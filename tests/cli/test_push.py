@@ -58,3 +58,14 @@ def test_a_push_says_which_version_still_answers() -> None:
     assert done.stderr == (
         "sentiment 1.0.0 still answers by default; `coatcheck models stable sentiment 2.1.0` changes that\n"
     )
+
+
+def test_a_graph_that_kills_its_process_is_one_sentence_and_not_the_end_of_the_command(tmp_path: Path) -> None:
+    body = (
+        f"low = Constant <value = int64[1] {{{-(2**63)}}}> () whole = Cast <to = 7> (features) minus = Neg (whole) "
+        "quotient = Div (low, minus) back = Cast <to = 1> (quotient) probabilities = Softmax (back)"
+    )
+    done = push(graphs.bundle(tmp_path / "own", graphs.graph(body), inline=False))
+    assert (done.returncode, done.stdout) == (1, "")
+    assert done.stderr.startswith(f"Error: {tmp_path / 'own'}: golden example 1 ended the process: SIGFPE, ")
+    assert len(done.stderr.splitlines()) == 1

@@ -1,0 +1,71 @@
+"""Whether a graph divides whole numbers in a way that can end the process that it runs in.
+
+ONNX Runtime (1.31) answers a division by zero with an error. But the smallest int32 or int64 by -1 is a trap of the
+processor, by which a client could end the API: an inline model may not come near it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import re
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import onnxruntime
+
+from core import errors
+from inference import schema
+from inference.model import CPU, Model, Row, Rows
+
+#: Of a node, in ONNX Runtime's own profile, which has a line for each that was run: what it does, the type of what it
+#: takes first, and that no byte of what it takes is a constant. By the line, as it escapes nothing in names.
+OPERATOR = re.compile(r'"op_name" : "(Div|Mod)"')
+TAKES = re.compile(r'"input_type_shape" : \[\{"(int32|int64)"')
+NO_CONSTANT = '"parameter_size" : "0"'
+
+#: Of these the first and the second are a trap together; in a float it is the first that stands for what is too large.
+EXTREMES = (-(2**63), -1, 0)
+
+
+def check(opened: Model, rows: Rows, begins: Callable[[str], object]) -> None:
+    """Raises BundleInvalid when two whole numbers are divided for one of these rows that are both made at run time; an
+    extreme input may end the process. `begins` hears of every run."""
+    [graph] = opened.bundle.graphs
+    with tempfile.TemporaryDirectory() as scratch, _profile(opened, rows, begins, Path(scratch)).open() as profile:
+        for line in profile:
+            operator, takes = OPERATOR.search(line), TAKES.search(line)
+            if operator and takes and NO_CONSTANT in line:
+                raise errors.BundleInvalid(
+                    f"{graph} divides {takes[1]} by {takes[1]} ({operator[1]}), neither of them a constant: the "
+                    "smallest one by -1 would end the API. Say inline: false, divide by a constant, or divide floats"
+                )
+    for value, row in _extremes(opened, rows[0]):
+        begins(f"an input with {value} for every number")
+        with contextlib.suppress(errors.ModelError):
+            opened.scores([row])
+
+
+def _extremes(opened: Model, row: Row) -> Iterator[tuple[int, Row]]:
+    """This row with an extreme in each field that takes it."""
+    manifest = opened.bundle.manifest
+    for value in EXTREMES:
+        other = dict(row)
+        for field in manifest.fields:
+            with contextlib.suppress(errors.InvalidInput):
+                if field.type in ("integer", "number"):
+                    other = schema.validate_inputs(manifest, {**other, field.name: value})
+        yield value, other
+
+
+def _profile(opened: Model, rows: Rows, begins: Callable[[str], object], scratch: Path) -> Path:
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 4
+    options.enable_profiling = True
+    options.profile_file_prefix = str(scratch / "profile")
+    [graph] = opened.bundle.graphs
+    session = onnxruntime.InferenceSession(str(graph), options, providers=[CPU])
+    for number, row in enumerate(rows, start=1):
+        begins(f"golden example {number}, profiled,")
+        session.run(None, opened.encode([row]))
+    return Path(session.end_profiling())

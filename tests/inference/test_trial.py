@@ -1,0 +1,131 @@
+"""A bundle is tried in a process of its own: what hangs or dies there is a sentence here, and is not published."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from core import errors
+from inference import bundle, trial
+from tests import graphs
+from tests.conftest import ROOT, until
+
+LEAST = -(2**63)
+ENDLESS = [{"inputs": {"x": graphs.ENDLESS, "y": 1}, "prediction": "a", "confidence": 1}]
+#: The smallest whole number by -x and by -y.
+DIES = (
+    f"low = Constant <value = int64[1] {{{LEAST}}}> () whole = Cast <to = 7> (features) minus = Neg (whole) "
+    "quotient = {operator} (low, minus) back = Cast <to = 1> (quotient) probabilities = Softmax (back)"
+)
+
+
+def divides(dividend: str, divisor: str, operator: str = "Div", whole: int = 7) -> bytes:
+    """As GOOD, beside a division that changes nothing."""
+    return graphs.graph(
+        f"whole = Cast <to = {whole}> (features) other = Abs (whole) minus = Constant <value = int64[1] {{-1}}> () "
+        f"two = Constant <value = int64[1] {{2}}> () quotient = {operator} ({dividend}, {divisor}) "
+        "back = Cast <to = 1> (quotient) nothing = Mul (back, zero) sum = Add (nothing, features) "
+        "probabilities = Softmax <axis = 1> (sum)"
+    )
+
+
+def tried(folder: Path, made: bytes, **says: Any) -> str | None:
+    """How it is refused, if it is."""
+    try:
+        trial.run(bundle.load(graphs.bundle(folder, made, **says)))
+    except errors.BundleInvalid as error:
+        return error.message
+    return None
+
+
+def children() -> list[int]:
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if (path / "stat").read_text().rpartition(")")[2].split()[1] == str(os.getpid()):
+                found += [int(path.name)] if b"spawn_main" in (path / "cmdline").read_bytes() else []
+    return found
+
+
+def test_a_golden_example_that_never_ends_is_ended(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(trial, "INLINE_S", 0.5)
+    monkeypatch.setattr(trial, "JOB_S", 0.6)
+    made = graphs.graph(graphs.TURNS)
+    inline = "golden example 1 did not end within 0.5 s: say inline: false, or mend the graph"
+    assert tried(tmp_path / "inline", made, golden=ENDLESS) == f"{tmp_path / 'inline'}: {inline}"
+    job = "golden example 1 did not end within 0.6 s: mend the graph"
+    assert tried(tmp_path / "job", made, golden=ENDLESS, inline=False) == f"{tmp_path / 'job'}: {job}"
+    assert not children()
+
+
+@pytest.mark.parametrize("operator", ["Div", "Mod"])
+@pytest.mark.parametrize("inline", [True, False])
+def test_a_graph_that_kills_its_process_is_refused_with_what_did_it(
+    tmp_path: Path, operator: str, inline: bool
+) -> None:
+    said = tried(tmp_path / "bundle", graphs.graph(DIES.replace("{operator}", operator)), inline=inline)
+    assert said is not None
+    assert said.startswith(f"{tmp_path / 'bundle'}: golden example 1 ended the process: SIGFPE, ")
+    assert "keep -1 from its Div and Mod" in said
+
+
+@pytest.mark.parametrize(("whole", "kind"), [(6, "int32"), (7, "int64")])
+@pytest.mark.parametrize("operator", ["Div", "Mod"])
+def test_an_inline_model_may_not_divide_what_clients_choose(
+    tmp_path: Path, operator: str, whole: int, kind: str
+) -> None:
+    made = divides("whole", "other", operator, whole)
+    said = tried(tmp_path / "inline", made)
+    assert said is not None
+    assert f"divides {kind} by {kind} ({operator}), neither of them a constant" in said
+    assert "Say inline: false, divide by a constant, or divide floats" in said
+    assert tried(tmp_path / "job", made, inline=False) is None
+
+
+def test_an_inline_model_may_divide_by_a_constant_that_is_not_the_trap(tmp_path: Path) -> None:
+    assert tried(tmp_path / "two", divides("whole", "two")) is None
+    said = tried(tmp_path / "minus", divides("whole", "minus"))
+    assert said is not None
+    assert f"an input with {LEAST} for every number ended the process: SIGFPE" in said
+    # What no client can hand in is no danger.
+    fields = [{**field, "minimum": -100} for field in graphs.FIELDS]
+    assert tried(tmp_path / "bounded", divides("whole", "minus"), fields=fields) is None
+
+
+def test_an_inline_model_may_divide_floats(tmp_path: Path) -> None:
+    made = graphs.graph(
+        "most = ReduceMax <axes = [1]> (features) part = Div (features, most) nothing = Mul (part, zero) "
+        "sum = Add (nothing, features) probabilities = Softmax (sum)"
+    )
+    assert tried(tmp_path / "bundle", made) is None
+
+
+def test_what_the_check_itself_says_is_said(tmp_path: Path) -> None:
+    said = tried(tmp_path / "bundle", b"hello")
+    assert said is not None
+    assert said.startswith(f"{tmp_path / 'bundle' / 'model.onnx'} is no ONNX file, or damaged. ONNX Runtime says: ")
+
+
+def test_nothing_is_left_of_a_trial_whose_parent_is_killed(tmp_path: Path) -> None:
+    folder = graphs.bundle(tmp_path / "bundle", graphs.graph(graphs.TURNS), golden=ENDLESS)
+    code = f"""
+import pathlib, time
+from inference import bundle, trial
+def follow(loaded, hears, process):
+    print(process.pid, hears.recv(), flush=True)
+    time.sleep(600)
+trial._follow = follow
+trial.run(bundle.load(pathlib.Path({str(folder)!r})))
+"""
+    with subprocess.Popen([sys.executable, "-c", code], cwd=ROOT, stdout=subprocess.PIPE, text=True) as parent:
+        assert parent.stdout is not None
+        pid, _, step = parent.stdout.readline().partition(" ")
+        parent.kill()
+    assert step == "golden example 1\n"
+    until(lambda: not Path(f"/proc/{pid}").exists())
