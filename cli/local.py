@@ -50,4 +50,6 @@ def status(as_json: bool) -> None:
         output.line(told.get(found.state, f"  {found.url}"))
         for problem in found.problems:
             output.line(f"    {problem}")
+        if found.outdated:
+            output.line(f"    {commands.OUTDATED}")
     sys.exit(0 if found.state == "running" else NOT_ALL)

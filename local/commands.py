@@ -19,22 +19,25 @@ from typing import IO
 import click
 
 from core import alive, errors
-from local import child, first_run, health, state
+from local import checkout, child, first_run, health, state
 from local.state import read_json, write_private
 from local.supervisor import StartFailed, Supervisor, clear_leftovers, say
 
 RECORD = "supervisor.json"
 STOP_S = 60.0
+OUTDATED = "the code here has changed since it was started: ./run down, then ./run up (no accepted job is lost)"
 
 
 @dataclass(frozen=True)
 class Status:
-    """What runs; `state` is `running` when everything does, and `problems` says what the API misses."""
+    """What runs; `state` is `running` when everything does, and `problems` says what the API misses. `outdated` is what
+    was started from other code than is here now."""
 
     state: str
     url: str | None = None
     processes: Sequence[health.Health] = ()
     problems: Sequence[str] = ()
+    outdated: bool = False
 
 
 def up(root: Path, environ: Mapping[str, str], *, detach: bool, quiet: bool) -> int:
@@ -43,15 +46,21 @@ def up(root: Path, environ: Mapping[str, str], *, detach: bool, quiet: bool) -> 
     `quiet` leaves out what the processes log, which is in their files anyway.
     """
     if running(root):
-        ready = (root / ".coatcheck" / "run" / "ready").exists()
-        where = (
-            f"Already running: {_client(root)['COATCHECK_URL']}"
-            if ready
-            else "Another `up` of this checkout is running or starting already"
-        )
-        click.echo(f"{where} (./run status, ./run down)")
-        return 0
+        return _already(root)
     return _background(root, environ) if detach else _foreground(root, environ, quiet=quiet)
+
+
+def _already(root: Path) -> int:
+    """Say what runs; 1 where that is not the code which is here now, and was to be brought up."""
+    if not (root / ".coatcheck" / "run" / "ready").exists():
+        click.echo("Another `up` of this checkout is running or starting already (./run status, ./run down)")
+        return 0
+    where = f"Already running: {_client(root)['COATCHECK_URL']}"
+    if _outdated(root):
+        click.echo(f"{where}, but {OUTDATED}", err=True)
+        return 1
+    click.echo(f"{where} (./run status, ./run down)")
+    return 0
 
 
 def down(root: Path) -> int:
@@ -86,9 +95,10 @@ def status(root: Path) -> Status:
         return Status("starting", processes=found)
     url = _client(root)["COATCHECK_URL"]
     said = alive.said(f"{url}/ready")
-    problems = said.get("problems", ["it does not answer"]) if isinstance(said, dict) else ["it does not answer"]
+    answered = isinstance(said, dict) and "status" in said
+    problems = said.get("problems", []) if answered else ["it does not answer"]
     well = not problems and all(item.well for item in found)
-    return Status("running" if well else "not all running", url, found, problems)
+    return Status("running" if well else "not all running", url, found, problems, _outdated(root))
 
 
 def running(root: Path) -> int | None:
@@ -98,6 +108,12 @@ def running(root: Path) -> int | None:
         return None
     found = read_json(record)
     return int(found["pid"]) if child.start_time(found["pid"]) == found["born"] else None
+
+
+def _outdated(root: Path) -> bool:
+    """Whether what runs was started from other code than is here now."""
+    found = read_json(root / ".coatcheck" / "run" / RECORD).get("code")
+    return bool(found != checkout.digest(root))
 
 
 def _foreground(root: Path, environ: Mapping[str, str], *, quiet: bool) -> int:
@@ -133,7 +149,7 @@ def _start(supervisor: Supervisor) -> None:
     """Bring everything up, and say so to whoever waits for it; raises StartFailed."""
     started = time.monotonic()
     click.echo("Coatcheck is starting")
-    me = {"pid": os.getpid(), "born": child.start_time(os.getpid())}
+    me = {"pid": os.getpid(), "born": child.start_time(os.getpid()), "code": checkout.digest(supervisor.root)}
     signal.signal(signal.SIGTERM, supervisor.ask_to_stop)
     signal.signal(signal.SIGINT, supervisor.ask_to_stop)
     try:

@@ -97,6 +97,9 @@ class Supervisor:
             for silent in self._vigil.silent(self.children):
                 say(f"{_now()} {silent.program.name} has not answered for {vigil.SILENT_S:.0f} s; ending it")
                 silent.kill()
+            for stopped in self._vigil.stopped(self.children):
+                say(f"{_now()} {stopped.program.name} has been stopped for {vigil.STOPPED_S:.0f} s; ending it")
+                stopped.kill()
             for dead in [item for item in self.children if not item.alive]:
                 self._revive(dead)
             self._bound_logs()

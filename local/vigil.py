@@ -1,29 +1,37 @@
-"""Who is silent: alive, but giving no answer."""
+"""Who is silent, alive but giving no answer, and of whom a part stands still, while the rest may answer."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
+from local import child
 from local.child import Child
 
 #: How often each is asked, and how long it may be without an answer.
 ASK_EVERY_S = 5.0
 SILENT_S = 60.0
+#: How long a process may be stopped: no load and no outage does that, so there is nothing to wait for.
+STOPPED_S = 10.0
 
 
 class Vigil:
     """Asks every process that can be asked, each in its own time: one that hangs holds up no other."""
 
-    def __init__(self, *, ask_every_s: float = ASK_EVERY_S, silent_s: float = SILENT_S) -> None:
+    def __init__(
+        self, *, ask_every_s: float = ASK_EVERY_S, silent_s: float = SILENT_S, stopped_s: float = STOPPED_S
+    ) -> None:
         self._ask_every_s = ask_every_s
         self._silent_s = silent_s
+        self._stopped_s = stopped_s
         # One for each process there may be, and some to spare.
         self._askers = ThreadPoolExecutor(16, thread_name_prefix="vigil")
         self._asked: dict[int, tuple[float, Future[bool]]] = {}
         self._heard: dict[int, float] = {}
         self._answered: dict[int, float] = {}
+        self._looked_at = -ask_every_s
+        self._stopped: dict[int, float] = {}  #: since when, by the pid of the first process
 
     def silent(self, children: Iterable[Child]) -> list[Child]:
         """Those that have not answered for too long; waits for nobody."""
@@ -37,6 +45,16 @@ class Vigil:
             self._heard.setdefault(item.pid, now)
             self._ask(item, now)
         return [item for item in known if now - self._heard[item.pid] > self._silent_s]
+
+    def stopped(self, children: Sequence[Child]) -> list[Child]:
+        """Those of which the process itself, or one that came of it, has been stopped for too long: it serves nobody,
+        and where it was a parent, nobody starts its children again."""
+        now = time.monotonic()
+        if now - self._looked_at >= self._ask_every_s:
+            self._looked_at = now
+            still = [item.pid for item in children if any(map(child.is_stopped, child.tree(item.pid)))]
+            self._stopped = {pid: self._stopped.get(pid, now) for pid in still}
+        return [item for item in children if item.alive and now - self._stopped.get(item.pid, now) > self._stopped_s]
 
     def _ask(self, item: Child, now: float) -> None:
         asked_at, answer = self._asked.get(item.pid, (-self._ask_every_s, None))

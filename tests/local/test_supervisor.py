@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -11,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from local import supervisor
-from local.child import Program
+from local.child import Program, start_time, tree
 from local.supervisor import Supervisor
+from local.vigil import Vigil
 from tests.conftest import until
 
 
@@ -98,3 +100,19 @@ def test_a_log_has_an_end_and_what_was_before_is_beside_it(
     # It goes on at the beginning, with no hole before.
     assert b"\0" not in log.read_bytes()
     assert pid(made, "loud")
+
+
+def test_one_whose_main_process_is_stopped_is_started_again_though_its_children_go_on(
+    made: Supervisor, watched: Callable[..., None]
+) -> None:
+    made._vigil = Vigil(ask_every_s=0.1, stopped_s=1)
+    made._launch(program("parent", "import subprocess; subprocess.Popen(['sleep', '600']).wait()"))
+    made._launch(program("other", FOR_EVER))
+    first, other = pid(made, "parent"), pid(made, "other")
+    until(lambda: len(tree(first)) == 2)
+    children = tree(first)[1:]
+    watched()
+    os.kill(first, signal.SIGSTOP)
+    until(lambda: pid(made, "parent") not in (0, first))
+    until(lambda: not any(map(start_time, children)))
+    assert pid(made, "other") == other

@@ -14,7 +14,7 @@ import pytest
 
 from cli import serve
 from core import alive
-from local.child import Child, Program, start_time
+from local.child import Child, Program, is_stopped, start_time, tree
 from local.vigil import Vigil
 from tests.conftest import until
 from workers import node
@@ -208,3 +208,33 @@ def test_what_is_no_socket_is_not_removed_to_serve_there(tmp_path: Path) -> None
     with pytest.raises(click.ClickException, match="is no socket"):
         serve._make_room(file)
     assert file.read_text() == "mine"
+
+
+@pytest.mark.parametrize("whom", ["the first process", "one that came of it"])
+def test_who_answers_though_a_part_of_it_is_stopped_is_named_after_a_while_and_nobody_else(
+    start: Callable[..., Child], whom: str
+) -> None:
+    parent = "import subprocess; subprocess.Popen(['sleep', '600']).wait()"
+    one, other = start(parent, lambda: True), start(parent, None)
+    until(lambda: len(tree(one.pid)) == 2 and len(tree(other.pid)) == 2)
+    vigil = Vigil(ask_every_s=0.1, stopped_s=1)
+    assert vigil.stopped([one, other]) == []
+    os.kill(tree(one.pid)[whom != "the first process"], signal.SIGSTOP)
+    until(lambda: vigil.stopped([one, other]) == [one])
+    assert vigil.silent([one, other]) == []
+    vigil.close()
+
+
+def test_who_goes_on_in_time_has_not_been_stopped(start: Callable[..., Child]) -> None:
+    one = start("import time; time.sleep(600)", None)
+    vigil = Vigil(ask_every_s=0.05, stopped_s=0.5)
+    os.kill(one.pid, signal.SIGSTOP)
+    until(lambda: is_stopped(one.pid))
+    assert vigil.stopped([one]) == []
+    os.kill(one.pid, signal.SIGCONT)
+    until(lambda: not is_stopped(one.pid))
+    ends_at = time.monotonic() + 1
+    while time.monotonic() < ends_at:
+        time.sleep(0.06)
+        assert vigil.stopped([one]) == []
+    vigil.close()

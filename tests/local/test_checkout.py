@@ -1,0 +1,63 @@
+"""A platform that runs while the code of its checkout moves on."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from local import checkout, child, commands, state
+from local.state import write_private
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    """A checkout of which something runs, started from the code that is there."""
+    for name in ("api/__init__.py", "api/page.html", "migrations/versions/0001.py", "tests/__init__.py", "README.md"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text("first")
+    run = state.load(tmp_path / ".coatcheck").run
+    write_private(run / "ready", "")
+    write_private(run.parent / "env", "export COATCHECK_URL='http://127.0.0.1:1'\n")
+    record(tmp_path, {"code": checkout.digest(tmp_path)})
+    return tmp_path
+
+
+def record(root: Path, more: Mapping[str, str]) -> None:
+    me = {"pid": os.getpid(), "born": child.start_time(os.getpid()), **more}
+    write_private(root / ".coatcheck" / "run" / commands.RECORD, json.dumps(me))
+
+
+def up(root: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
+    done = commands.up(root, {}, detach=True, quiet=True)
+    said = capsys.readouterr()
+    return done, said.out + said.err
+
+
+def test_up_beside_one_of_the_same_code_says_that_it_runs(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for name in ("README.md", "tests/__init__.py"):
+        (root / name).write_text("second")
+    (root / "api" / "left.pyc").write_text("compiled")
+    done, said = up(root, capsys)
+    assert (done, "Already running" in said, "changed" in said) == (0, True, False)
+    assert not commands.status(root).outdated
+
+
+@pytest.mark.parametrize("name", ["api/__init__.py", "api/page.html", "migrations/versions/0002.py"])
+def test_up_beside_one_of_other_code_says_so_and_what_to_do_and_fails(
+    root: Path, capsys: pytest.CaptureFixture[str], name: str
+) -> None:
+    (root / name).write_text("second")
+    done, said = up(root, capsys)
+    assert (done, "Already running" in said, "./run down, then ./run up" in said) == (1, True, True)
+    assert commands.status(root).outdated
+
+
+def test_one_that_was_started_before_this_was_written_down_is_of_other_code(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record(root, {})
+    assert up(root, capsys)[0] == 1
