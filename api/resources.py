@@ -34,6 +34,8 @@ PROBE_S = 2.0
 FRESH_S = 1.0
 #: The same of what is counted row by row.
 FIGURES_S = 5.0
+#: And after the store took something, it is not tried again.
+TAKES_S = 5.0
 
 
 @dataclass(frozen=True)
@@ -58,6 +60,7 @@ class Resources:
     streams: Places  #: of open event streams
     readiness: Cached[dict[str, Any]]
     figures: Cached[figures.Figures]
+    takes_files: Cached[None]  #: whether the store does
 
 
 def make(settings: Settings) -> Resources:
@@ -95,6 +98,7 @@ def make(settings: Settings) -> Resources:
         streams=Places("open event streams", settings.max_streams, PART, metrics.STREAMS),
         readiness=Cached(probe.check, FRESH_S),
         figures=Cached(lambda: figures.read(engine), FIGURES_S),
+        takes_files=Cached(store.check_takes, TAKES_S),
     )
 
 

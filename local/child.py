@@ -30,6 +30,7 @@ class Program:
     unprivileged: bool = False  #: refuses to run as root
     cwd: Path | None = None  #: where it runs, if not in the project
     answers: Callable[[], bool] | None = None  #: asks it something, within seconds; without it only its end is seen
+    has_room_again: Callable[[], bool] | None = None  #: true once after its disk was full, where that takes a new start
     leftovers: Sequence[Path] = ()  #: files of its own elsewhere that it does not remove when it is killed
 
 

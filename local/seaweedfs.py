@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import sysconfig
 from collections.abc import Mapping
@@ -18,6 +19,8 @@ from local.child import Program
 from local.engine import Engine
 from local.state import State, free_port, write_private
 
+#: Percent of its disk. With less room it takes nothing, and looks once a minute whether there is more.
+LEAST_ROOM = 1
 SERVERS = ("master", "volume", "filer", "s3")
 
 
@@ -38,7 +41,7 @@ def engine(state: State, urls: Mapping[str, str], environ: Mapping[str, str]) ->
         f"-master.port={ports['master']}", f"-master.port.grpc={ports['master_grpc']}", "-master.electionTimeout=1s",
         "-master.heartbeatInterval=100ms", "-master.volumeSizeLimitMB=1024", "-master.telemetry=false",
         "-volume.max=0", f"-volume.port={ports['volume']}", f"-volume.port.grpc={ports['volume_grpc']}",
-        "-volume.preStopSeconds=0", "-volume.concurrentUploadLimitMB=64",
+        f"-volume.minFreeSpacePercent={LEAST_ROOM}", "-volume.preStopSeconds=0", "-volume.concurrentUploadLimitMB=64",
         "-filer", f"-filer.port={ports['filer']}", f"-filer.port.grpc={ports['filer_grpc']}", "-filer.disableHttp",
         "-filer.localSocket=f.sock", "-filer.concurrentUploadLimitMB=64",
         "-s3", f"-s3.port={ports['s3']}", f"-s3.port.grpc={ports['s3_grpc']}", "-s3.port.iceberg=0", "-s3.port.lance=0",
@@ -48,9 +51,26 @@ def engine(state: State, urls: Mapping[str, str], environ: Mapping[str, str]) ->
     # too long. It takes 15 s over a polite request, and what it has acknowledged survives a kill.
     program = Program(
         "seaweedfs", command, {**environ, "GOMEMLIMIT": "384MiB"}, stop=signal.SIGKILL, cwd=state.run,
-        leftovers=sockets, answers=lambda: s3_answers(urls),
+        leftovers=sockets, answers=lambda: s3_answers(urls), has_room_again=Disk(data).has_room_again,
     )  # fmt: skip
     return Engine("S3_ENDPOINT_URL", program, prepare, lambda: s3_ready(urls))
+
+
+class Disk:
+    """The disk on which it keeps everything. When it was full, SeaweedFS must be started again: a LevelDB of its filer
+    that could not write its log once refuses for ever, and what was marked read-only stays so for up to a minute."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._was_full = False
+
+    def has_room_again(self) -> bool:
+        """True once after it was full; a little room more is wanted than that it began to be."""
+        found = shutil.disk_usage(self._folder)
+        percent = 100 * found.free / found.total
+        again = self._was_full and percent > 1.5 * LEAST_ROOM
+        self._was_full = percent < LEAST_ROOM or (self._was_full and not again)
+        return again
 
 
 def secure(folder: Path) -> None:

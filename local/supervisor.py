@@ -94,17 +94,24 @@ class Supervisor:
     def watch(self) -> None:
         """Start again whatever dies or gives no answer any more, until asked to stop."""
         while not self.stopping:
-            for silent in self._vigil.silent(self.children):
-                say(f"{_now()} {silent.program.name} has not answered for {vigil.SILENT_S:.0f} s; ending it")
-                silent.kill()
-            for stopped in self._vigil.stopped(self.children):
-                say(f"{_now()} {stopped.program.name} has been stopped for {vigil.STOPPED_S:.0f} s; ending it")
-                stopped.kill()
+            for item, why in self._unwell():
+                say(f"{_now()} {item.program.name} {why}; ending it")
+                item.kill()
             for dead in [item for item in self.children if not item.alive]:
                 self._revive(dead)
             self._bound_logs()
             self._write_down()
             self._sleep(LOOK_EVERY_S)
+
+    def _unwell(self) -> Iterator[tuple[Child, str]]:
+        """Who lives, and has to be started again."""
+        for item in self._vigil.silent(self.children):
+            yield item, f"has not answered for {vigil.SILENT_S:.0f} s"
+        for item in self._vigil.stopped(self.children):
+            yield item, f"has been stopped for {vigil.STOPPED_S:.0f} s"
+        for item in self.children:
+            if item.program.has_room_again and item.program.has_room_again():
+                yield item, "has room on its disk again, and needs a new start to use it"
 
     def _write_down(self) -> None:
         """For `status`."""

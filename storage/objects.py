@@ -26,6 +26,8 @@ OUTAGES = (exceptions.BotoCoreError, exceptions.ClientError)
 UPLOAD_OUTAGES = (*OUTAGES, boto3.exceptions.Boto3Error)
 CHUNK = 256 * 1024
 READS = 3
+#: What is stored, again and again, to see whether anything can be: as large as the smallest piece of a disk.
+PROBE, PROBE_BYTES = "probe", 4096
 #: By so much a clock may be wrong before S3 refuses what it signs.
 SKEW_S = 900
 #: One part at a time, so that no more than one is in memory.
@@ -73,6 +75,13 @@ class Store:
             self.client.put_object(Bucket=self._bucket, Key=key, Body=data)
         except OUTAGES as error:
             raise _unavailable("did not take", key, error) from error
+
+    def check_takes(self) -> None:
+        """Store something small; raises Unavailable, as where the store has no room left."""
+        try:
+            self.client.put_object(Bucket=self._bucket, Key=PROBE, Body=bytes(PROBE_BYTES))
+        except OUTAGES as error:
+            raise _unavailable("takes no files now, perhaps its disk is full; tried", PROBE, error) from error
 
     def put_file(self, key: str, file: IO[bytes]) -> Head:
         """Store a file from where it stands, in parts; raises Unavailable."""

@@ -52,6 +52,8 @@ def create(body: dict[str, Any]) -> flask.Response:
 
 def _create(body: dict[str, Any]) -> flask.Response:
     here, caller = resources.here(), requests.caller()
+    # Before the file is on its way: a store without room would say 500, and only when it has been sent.
+    here.takes_files.get()
     upload_id, expires_at = uploads.create(
         here.engine,
         caller.tenant_id,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import subprocess
 import sys
@@ -19,6 +20,7 @@ from jobs import submit
 from local import engines, state
 from local.child import Child, Program
 from local.supervisor import Supervisor
+from storage.objects import OUTAGES, Store
 from tests.conftest import ROOT, Platform, until
 from tests.disks import full, mounted, needs_mount
 
@@ -54,6 +56,47 @@ def test_the_supervisor_starts_what_died_as_soon_as_there_is_room_and_does_not_e
             watching.join(30)
             made.stop()
             monkeypatch.undo()
+
+
+def test_the_object_store_takes_all_files_again_when_there_is_room_and_keeps_what_it_took(
+    disk: Path, platform: Platform
+) -> None:
+    made = Supervisor(disk, {})
+    urls = made.state.urls({})
+    environ = {"PATH": os.environ["PATH"], "LANG": "C.UTF-8"}
+    engine = next(item for item in engines.embedded(made.state, urls, environ) if item.program.name == "seaweedfs")
+    engine.prepare()
+    # Volumes that fit on a small disk.
+    command = (*engine.program.command, "-master.volumeSizeLimitMB=16")
+    made._launch(dataclasses.replace(engine.program, command=command))
+    watching = threading.Thread(target=made.watch)
+    watching.start()
+    there = {"s3_endpoint_url": urls["S3_ENDPOINT_URL"], "s3_secret_key": urls["S3_SECRET_KEY"]}
+    store = Store(dataclasses.replace(platform.settings, s3_access_key="coatcheck", **there), read_s=10, attempts=1)
+    try:
+        until(engine.ready)
+        until(lambda: takes(store, "made"))
+        # What a folder holds is in one of the filer's databases, and each has to be full once.
+        names = [f"folder-{number}/file" for number in range(64)]
+        with full(disk):
+            kept = {name for name in names if takes(store, name)}
+            assert kept != set(names)
+        until(lambda: all(takes(store, f"{name}-again") for name in names))
+        assert all(store.get(name) == name.encode() for name in kept)
+    finally:
+        made.ask_to_stop()
+        watching.join(30)
+        made.stop()
+
+
+def takes(store: Store, name: str) -> bool:
+    """Whether a file is stored; the bucket too, where it is not there."""
+    try:
+        store.ensure_bucket()
+        store.put(name, name.encode())
+    except (errors.Unavailable, *OUTAGES):
+        return False
+    return True
 
 
 @pytest.fixture
