@@ -8,7 +8,7 @@ from collections.abc import Callable
 import pytest
 
 from core import errors, settings
-from tests.local.test_proxy import GET, LIMITS, Door, opened  # noqa: F401 - a fixture
+from tests.local.front import GET, LIMITS, Door
 
 APP = "https://app.example.com"
 BROWSER = dataclasses.replace(LIMITS, cors_origins=(APP, "http://localhost:5173"))
@@ -25,7 +25,7 @@ def _origin(headers: dict[str, str]) -> str | None:
     return headers.get("access-control-allow-origin")
 
 
-def test_a_page_of_a_listed_origin_is_let_in_before_its_key_is_asked_for(opened: Callable[..., Door]) -> None:  # noqa: F811
+def test_a_page_of_a_listed_origin_is_let_in_before_its_key_is_asked_for(opened: Callable[..., Door]) -> None:
     door = opened(BROWSER)
     status, headers, body = door.ask(*PREFLIGHT, f"Origin: {APP}")
     assert (status, body, _origin(headers)) == (204, b"", APP)
@@ -37,7 +37,7 @@ def test_a_page_of_a_listed_origin_is_let_in_before_its_key_is_asked_for(opened:
     assert door.behind.seen == []
 
 
-def test_such_a_page_may_read_every_answer_also_those_of_the_proxy_itself(opened: Callable[..., Door]) -> None:  # noqa: F811
+def test_such_a_page_may_read_every_answer_also_those_of_the_proxy_itself(opened: Callable[..., Door]) -> None:
     door = opened(BROWSER)
     origin = "Origin: http://localhost:5173"
     asked = {
@@ -54,13 +54,13 @@ def test_such_a_page_may_read_every_answer_also_those_of_the_proxy_itself(opened
         )
 
 
-def test_an_api_that_is_away_says_so_to_pages_too(opened: Callable[..., Door]) -> None:  # noqa: F811
+def test_an_api_that_is_away_says_so_to_pages_too(opened: Callable[..., Door]) -> None:
     status, headers, _ = opened(BROWSER, behind=False).ask(*GET, KEY, f"Origin: {APP}")
     assert (status, _origin(headers), headers["retry-after"]) == (503, APP, "2")
 
 
 @pytest.mark.parametrize("stranger", ["https://app.example.com.evil.example", "http://app.example.com", "null", ""])
-def test_a_page_of_another_origin_is_told_nothing(opened: Callable[..., Door], stranger: str) -> None:  # noqa: F811
+def test_a_page_of_another_origin_is_told_nothing(opened: Callable[..., Door], stranger: str) -> None:
     door = opened(BROWSER)
     status, headers, _ = door.ask(*PREFLIGHT, f"Origin: {stranger}")
     assert (status, _origin(headers)) == (200, None)  # the API's own answer, which asks for a key
@@ -68,12 +68,12 @@ def test_a_page_of_another_origin_is_told_nothing(opened: Callable[..., Door], s
     assert (status, _origin(headers), headers["vary"]) == (200, None, "Origin")
 
 
-def test_without_the_setting_nothing_is_said_of_origins(opened: Callable[..., Door]) -> None:  # noqa: F811
+def test_without_the_setting_nothing_is_said_of_origins(opened: Callable[..., Door]) -> None:
     _, headers, _ = opened().ask(*GET, KEY, f"Origin: {APP}")
     assert not [name for name in headers if name == "vary" or name.startswith("access-control")]
 
 
-def test_a_star_lets_everybodys_pages_in(opened: Callable[..., Door]) -> None:  # noqa: F811
+def test_a_star_lets_everybodys_pages_in(opened: Callable[..., Door]) -> None:
     door = opened(dataclasses.replace(LIMITS, cors_origins=("*",)))
     for lines, expected in ((PREFLIGHT, 204), ((*GET, KEY), 200)):
         status, headers, _ = door.ask(*lines, "Origin: https://anywhere.example")

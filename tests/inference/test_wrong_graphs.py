@@ -1,0 +1,218 @@
+"""Mistakes in the files beside model.yaml: graphs that do not fit it, and code of a kind of somebody's own."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import onnx
+import pytest
+
+from core import errors
+from inference import bundle, check, model
+from tests import graphs
+from tests.graphs import GOOD, graph
+
+#: Where rows of many jobs are in one run.
+SHARED = {"pool": "gpu", "inline": False}
+
+
+def another_type(folder: Path) -> None:
+    (folder / "model.yaml").unlink()
+    (folder / "model.yaml").mkdir()
+
+
+@pytest.mark.parametrize(
+    ("spoil", "says"),
+    [
+        (lambda folder: (folder / "model.yaml").unlink(), "has no model.yaml, which says what it takes and gives"),
+        (lambda folder: (folder / "model.yaml").rename(folder / "model.yml"), "has no model.yaml; rename model.yml"),
+        (another_type, "model.yaml cannot be read: Is a directory"),
+        (lambda folder: (folder / "model.yaml").write_bytes(b""), "model.yaml is empty"),
+        (lambda folder: (folder / "model.yaml").write_bytes(b"\xff\xfea\0"), "byte 0 is not UTF-8; save it as that"),
+        (lambda folder: (folder / "model.yaml").write_text("a:1"), "must be a mapping: lines of `key: value`"),
+        (lambda folder: (folder / "model.onnx").unlink(), "has no file model.onnx"),
+        (lambda folder: (folder / "model.onnx").rename(folder / "b.onnx"), "has no file model.onnx; it holds b.onnx"),
+        (lambda folder: (folder / "model.onnx").write_bytes(b""), "model.onnx is empty"),
+        (
+            lambda folder: (folder / "model.onnx").write_bytes(b"version https://git-lfs.github.com/spec/v1\n"),
+            "fetch it with `git lfs pull`",
+        ),
+    ],
+)
+def test_a_file_that_is_not_what_it_should_be_is_named(
+    tmp_path: Path, spoil: Callable[[Path], object], says: str
+) -> None:
+    folder = graphs.bundle(tmp_path / "bundle")
+    spoil(folder)
+    with pytest.raises(errors.BundleInvalid) as caught:
+        bundle.load(folder)
+    assert says in caught.value.message
+
+
+def future() -> bytes:
+    made = onnx.load_from_string(graph(GOOD))
+    made.opset_import[0].version = 99
+    return bytes(made.SerializeToString())
+
+
+def column(kind: str) -> bytes:
+    """A graph that gives one number a row."""
+    return graph("middle = ReduceMean <axes = [1]> (features) probabilities = Sigmoid (middle)", gives=f"float{kind}")
+
+
+ZIPMAP = """
+  tidy = Softmax <axis = 1> (features)
+  probabilities = ai.onnx.ml.ZipMap <classlabels_strings = ["a", "b"]> (tidy)
+"""
+
+
+def zipmap(name: str) -> bytes:
+    """What converters make of a classifier by default: a map for each row."""
+    head = '<ir_version: 10, opset_import: ["" : 17, "ai.onnx.ml" : 1]>'
+    text = f"{head} g (float[N, 2] features) => (seq(map(string, float)) {name}) {{ {ZIPMAP} }}"
+    return bytes(onnx.parser.parse_model(text.replace("probabilities", name)).SerializeToString())
+
+
+@pytest.mark.parametrize(
+    ("made", "says"),
+    [
+        (b"hello", "model.onnx is no ONNX file, or damaged. ONNX Runtime says: "),
+        (graph(GOOD)[:-20], "model.onnx is no ONNX file, or damaged"),
+        (future(), "cannot be opened; export it for an older opset. ONNX Runtime says: "),
+        (zipmap("probabilities"), "gives 'probabilities' (a list of maps), but must give floats [rows, 2]"),
+        (zipmap("probabilities"), "turn zipmap off (skl2onnx: options={'zipmap': False}"),
+        (zipmap("output_probability"), "has no output 'probabilities', but 'output_probability' (a list of maps)"),
+        (graph("out = Softmax (features)", gives="float[N, 2] out"), "but 'out' (float [*, 2]): name it 'prob"),
+        (
+            graph("probabilities = Concat <axis = 1> (features, features)", gives="float[N, 4] probabilities"),
+            "gives 'probabilities' (float [*, 4]), but must give floats [rows, 2], one for each label of",
+        ),
+        (
+            graph("probabilities = SequenceConstruct (features)", gives="seq(float[N, 2]) probabilities"),
+            "gives 'probabilities' (seq(tensor(float))), but must give floats [rows, 2], one for each label of",
+        ),
+        (column("[N, 1] probabilities"), "(float [*, 1]), but must give floats [rows, 2]"),
+        (column("[N, 1] probabilities"), "for two labels give 1 - p beside p"),
+        (graph("probabilities = Cast <to = 8> (features)", gives="string[N, 2] probabilities"), "(string [*, 2]), but"),
+        (graph("probabilities = Cast <to = 7> (features)", gives="int64[N, 2] probabilities"), "(int64 [*, 2]), but"),
+        (
+            graph("probabilities = Softmax (X)", takes="float[N, 2] X"),
+            "takes 'X' (float [*, 2]), but 'tabular' hands in 'features' (float [rows, 2]): name the graph's",
+        ),
+        (
+            graph("both = Concat <axis = 1> (x, y) probabilities = Softmax (both)", "float[N, 1] x, float[N, 1] y"),
+            "takes 'x' (float [*, 1]), 'y' (float [*, 1]), but 'tabular' hands in 'features' (float [rows, 2])",
+        ),
+        (
+            graph(GOOD, "double[N, 2] features", "double[N, 2] probabilities"),
+            "takes 'features' (double [*, 2]), but is handed float: export it with float for this input",
+        ),
+        (
+            graph(f"floats = Cast <to = 1> (features) {GOOD.replace('features', 'floats')}", "int64[N, 2] features"),
+            "takes 'features' (int64 [*, 2]), but is handed float: export it with float for this input",
+        ),
+        (graph(GOOD, "float[N, 3] features", "float[N, M] probabilities"), "fields of model.yaml make [rows, 2]"),
+        (graph("probabilities = Identity (features)"), "which is no probability: end the graph with a softmax"),
+        (
+            graph(GOOD, "float[1, 2] features", "float[1, 2] probabilities"),
+            "takes 'features' (float [1, 2]), neither more nor fewer rows at once: say max_batch: 1 in model.yaml, or",
+        ),
+        (
+            graph(f"one = Reshape (features, shape) {GOOD.replace('features', 'one')}",
+                  "float[N, 2] features, int64[2] shape = {1, 2}"),
+            "answers each of 2 rows alone, but not all at once: small failed: Fail. ONNX Runtime says: ",
+        ),
+        (
+            graph("mean = ReduceMean <axes = [0]> (features) probabilities = Softmax <axis = 1> (mean)"),
+            "small gave 'probabilities' as float32 [1, 2], but must give floats [2, 2]. Say max_batch: 1 in",
+        ),
+    ],
+)  # fmt: skip
+def test_a_graph_that_does_not_fit_is_refused_with_what_it_has_and_what_is_wanted(
+    tmp_path: Path, made: bytes, says: str
+) -> None:
+    with pytest.raises(errors.BundleInvalid) as caught:
+        check.check(bundle.load(graphs.bundle(tmp_path / "bundle", made, **SHARED)))
+    assert str(tmp_path / "bundle") in caught.value.message
+    assert says in caught.value.message
+    assert len(caught.value.message) < 1500
+
+
+MIXES = [
+    "most = ReduceMax <axes = [0]> (features) part = Div (features, most) probabilities = Softmax (part)",
+    # What a shift that is the same for all fields would not show.
+    "most = ReduceMax <axes = [0]> (features) apart = Sub (most, features) both = Add (features, apart) "
+    "probabilities = Softmax (both)",
+    "mean = ReduceMean <axes = [0]> (features) both = Add (features, mean) probabilities = Softmax (both)",
+]
+
+
+@pytest.mark.parametrize("mixes", MIXES)
+@pytest.mark.parametrize("xs", [(2,), (2, 30), (2, 2)], ids=str)
+def test_a_graph_that_mixes_rows_is_refused_whatever_its_examples_are(
+    tmp_path: Path, xs: tuple[float, ...], mixes: str
+) -> None:
+    made = graph(mixes)
+    alone = model.open_model(bundle.load(graphs.bundle(tmp_path / "one", made, max_batch=1, **SHARED)))
+    assert isinstance(alone, model.Model)
+    said = [alone.predict([{"x": x, "y": 1}])[0] for x in xs]
+    golden = [
+        {"inputs": {"x": x, "y": 1}, "prediction": given.label, "confidence": given.confidence}
+        for x, given in zip(xs, said, strict=True)
+    ]
+    with pytest.raises(errors.BundleInvalid, match=r"other scores beside another row than alone, .* max_batch: 1"):
+        check.check(bundle.load(graphs.bundle(tmp_path / "bundle", made, golden=golden, **SHARED)))
+    check.check(bundle.load(graphs.bundle(tmp_path / "said", made, golden=golden, max_batch=1, **SHARED)))
+
+
+#: The mean of all rows is added to what comes behind the fourth.
+LATE = """
+  first = Constant <value = int64[1] {0}> () fourth = Constant <value = int64[1] {4}> ()
+  far = Constant <value = int64[1] {9999}> ()
+  early = Slice (features, first, fourth, first) late = Slice (features, fourth, far, first)
+  mean = ReduceMean <axes = [0]> (features) mixed = Add (late, mean)
+  both = Concat <axis = 0> (early, mixed) probabilities = Softmax <axis = 1> (both)
+"""
+
+
+def test_a_graph_that_mixes_rows_of_large_batches_only_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(
+        errors.BundleInvalid, match=r"beside another row than alone, .* in a batch of 32\. .*max_batch: 1"
+    ):
+        check.check(bundle.load(graphs.bundle(tmp_path / "bundle", graph(LATE), **SHARED)))
+    with pytest.raises(errors.BundleInvalid, match="in a batch of 64"):
+        check.check(bundle.load(graphs.bundle(tmp_path / "large", graph(LATE), max_batch=4096, **SHARED)))
+    # Where it does not mix them.
+    check.check(bundle.load(graphs.bundle(tmp_path / "few", graph(LATE), max_batch=4, **SHARED)))
+
+
+KIND = """
+class Kind:
+    def __init__(self, bundle): {init}
+    def encode(self, rows): {encode}
+"""
+
+
+@pytest.mark.parametrize(
+    ("code", "says"),
+    [
+        ("import nothing_of_the_kind", "cannot be imported from {name}:Kind: ModuleNotFoundError"),
+        ("", "cannot be imported from {name}:Kind: AttributeError"),
+        ("Kind = 5", "cannot use it: TypeError: 'int' object is not callable"),
+        (KIND.format(init="{}['a']", encode="pass"), "cannot use it: KeyError: 'a'"),
+        (KIND.format(init="pass", encode="pass"), "Python says: 'NoneType' object has no attribute 'items'"),
+        (KIND.format(init="pass", encode="return {'x': [1]}"), "but '{name}' hands in 'x' (int64 [rows]): name the"),
+        (KIND.format(init="pass", encode="return {'features': [[1.0, 2.0]]}"), "but is handed double: export it with"),
+        (KIND.format(init="pass", encode="1 / 0"), "failed: ZeroDivisionError. Python says: division by zero"),
+    ],
+)
+def test_a_plug_in_that_does_not_work_is_told_by_what_it_did(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, request: pytest.FixtureRequest, code: str, says: str
+) -> None:
+    name = f"kind{abs(hash(request.node.name))}"
+    graphs.plug_in(tmp_path, name, code)
+    monkeypatch.syspath_prepend(tmp_path)
+    with pytest.raises(errors.BundleInvalid) as caught:
+        check.check(bundle.load(graphs.bundle(tmp_path / "bundle", kind=name)))
+    assert says.replace("{name}", name) in caught.value.message

@@ -1,0 +1,51 @@
+"""A front door that is opened for a test."""
+
+from __future__ import annotations
+
+import socket
+import threading
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from core.settings import ProxySettings
+from local import proxy
+from local.child import Child
+from local.state import free_port
+from tests.conftest import until
+from tests.local.front import LIMITS, Behind, Door
+
+
+@pytest.fixture
+def opened(tmp_path: Path) -> Iterator[Callable[..., Door]]:
+    started: list[Child] = []
+    listeners: list[Behind] = []
+
+    def start(limits: ProxySettings = LIMITS, *, behind: bool = True) -> Door:
+        ports: list[int] = []
+        while len(ports) < 3:
+            ports.append(free_port(ports))
+        doors = proxy.Doors(*(f"127.0.0.1:{port}" for port in ports), api="unix:api.sock", flower="unix:api.sock")
+        api = Behind(tmp_path)
+        api.go.set()
+        if behind:
+            listeners.append(api)
+            threading.Thread(target=api.serve, daemon=True).start()
+            until((tmp_path / "api.sock").exists)
+        program = proxy.program(tmp_path, doors, limits, flower_user="joe:open sesame", environ={})
+        started.append(Child(program, tmp_path / "proxy.log", tmp_path))
+        until(lambda: _listens(ports[0]))
+        return Door(*ports, api)
+
+    yield start
+    for item in started:
+        item.kill()
+    for listener in listeners:
+        listener.go.set()
+        listener.listener.close()
+
+
+def _listens(port: int) -> bool:
+    with socket.socket() as probe:
+        return probe.connect_ex(("127.0.0.1", port)) == 0
