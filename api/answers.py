@@ -9,6 +9,7 @@ import flask
 
 from api import files
 from core import ids
+from jobs import uploads
 from jobs.job import Job, Kind, Status
 from registry.catalog import Resolved, Version
 
@@ -139,5 +140,6 @@ def version(item: Version, input_schema: Mapping[str, Any]) -> dict[str, Any]:
         "units": manifest.units,
         "explanation": manifest.explanation,
         "licence": manifest.licence,
+        "file_types": uploads.types(manifest.kind),
         "input_schema": input_schema,
     }

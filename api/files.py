@@ -29,13 +29,12 @@ def taken(
 
     Raises UploadNotFound, InvalidInput, and all that looking at a signed URL can raise.
     """
-    for name in ("format", "return_errors") if resolved.manifest.takes_file else ():
-        if name in body["options"]:
-            raise errors.InvalidInput.field(f"options.{name}", f"is for rows; {resolved.model} takes the whole file")
     kept, said = _at_url(here, body["input_url"], job_id) if "input_url" in body else _uploaded(here, body, resolved)
     if resolved.manifest.takes_file:
-        if "output_url" in body:
-            raise errors.InvalidInput.field("output_url", f"is for rows; {resolved.model} takes the whole file")
+        # Only now: who hands in rows by mistake is not to be told of an option that rows have.
+        for_rows = [f"options.{name}" for name in ("format", "return_errors") if name in body["options"]]
+        for name in (*for_rows, *({"output_url"} & body.keys())):
+            raise errors.InvalidInput.field(name, f"is for rows; {resolved.model} takes the whole file")
         return Kind.FILE, {**kept, "fields": schema.validate_inputs(resolved.manifest, body.get("inputs", {}))}
     if "inputs" in body:
         raise errors.InvalidInput.field("inputs", f"come from the file; {resolved.model} answers its rows")
@@ -53,7 +52,7 @@ def taken(
 def _uploaded(here: Resources, body: Mapping[str, Any], resolved: Resolved) -> tuple[dict[str, Any], str | None]:
     upload_id = ids.parse_upload_id(body["upload_id"])
     found = uploads.use(here.engine, here.store, requests.caller().tenant_id, upload_id)
-    wanted = uploads.WHOLE.get(resolved.manifest.kind, tuple(uploads.ROWS))
+    wanted = uploads.types(resolved.manifest.kind)
     if found.content_type not in wanted:
         issue = f"is {found.content_type}; {resolved.model} takes {', '.join(wanted)}"
         raise errors.InvalidInput.field("upload_id", issue)

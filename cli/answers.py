@@ -11,7 +11,8 @@ from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, T
 
 from cli import output, store
 from cli.failures import Failure, Interrupted
-from cli.files import DASH, Target
+from cli.files import Target
+from cli.formats import DASH
 from cli.output import say, screen
 from cli.remote import Remote
 from cli.words import count, sentence

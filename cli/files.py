@@ -15,20 +15,12 @@ from typing import IO
 
 import click
 
-from cli import output
+from cli import formats, output
 from cli.failures import Failure
+from cli.formats import DASH, FORMATS, GZIP, GZIP_STARTS, HEAD_BYTES, ROWS, WHOLE
 
-ROWS = {".jsonl": "application/x-ndjson", ".ndjson": "application/x-ndjson", ".csv": "text/csv"}
-GZIP, GZIP_STARTS = "application/gzip", b"\x1f\x8b"
-#: What a model takes whole.
-WHOLE = {
-    ".wav": "audio/wav", ".flac": "audio/flac", ".pdf": "application/pdf", ".png": "image/png", ".jpg": "image/jpeg",
-    ".jpeg": "image/jpeg", ".tif": "image/tiff", ".tiff": "image/tiff",
-}  # fmt: skip
-FORMATS = ("jsonl", "csv", "wav", "flac", "pdf", "png", "jpg", "tiff")
 #: Where a path is expected and `-` is one.
 PATH = click.Path(dir_okay=False, allow_dash=True, path_type=Path)
-DASH = Path("-")
 
 
 @dataclass(frozen=True)
@@ -40,22 +32,36 @@ class Source:
 
     @classmethod
     def named(cls, path: Path, form: str | None) -> Source:
-        """Raises UsageError where neither the name nor `form` says what the file holds."""
-        ending = f".{form}" if form else Path(path.name.lower().removesuffix(".gz")).suffix
-        if ending in ROWS or ending in WHOLE:
-            return cls(path, ending)
+        """Raises UsageError where neither the name nor `form` says what the file holds, Failure where it is something
+        that nothing takes."""
+        found = cls(path, formats.ending(path, form))
+        if found.ending in ROWS or found.ending in WHOLE:
+            return found
         if path == DASH:
             what = "Nothing says what standard input holds"
         else:
+            if not found.piped:
+                with path.open("rb") as stream:
+                    found.check(stream.read(HEAD_BYTES))
             what = f"The name of {path} does not say what it holds"
         raise click.UsageError(
-            f"{what}: rows (.jsonl, .ndjson, .csv, also gzipped) or one whole recording or document "
+            f"{what}: rows ({', '.join(ROWS)}, also gzipped) or one whole recording or document "
             f"({', '.join(WHOLE)}); add --format {'|'.join(FORMATS)}"
         )
 
     @property
     def whole(self) -> bool:
         return self.ending in WHOLE
+
+    @property
+    def kind(self) -> str:
+        """The media type of what is inside."""
+        return (ROWS | WHOLE)[self.ending]
+
+    def check(self, head: bytes) -> None:
+        """Raises Failure for a file that begins as something that nothing takes, or as no rows do."""
+        if said := formats.refusal(self.path, head, self.ending):
+            raise Failure(said, code="FILE")
 
     @property
     def piped(self) -> bool:
@@ -72,15 +78,19 @@ class Source:
 
     @contextlib.contextmanager
     def opened(self) -> Iterator[tuple[IO[bytes], int, str]]:
-        """The bytes, how many, and their media type; what is piped is put aside first. Raises Failure when empty."""
+        """The bytes, how many, and their media type; what is piped is put aside first.
+
+        Raises Failure when it is empty, or plainly not what it is called.
+        """
         with self._bytes() as stream:
             size = os.fstat(stream.fileno()).st_size
             if not size:
-                raise Failure(f"{'standard input' if self.path == DASH else self.path} is empty", code="FILE")
-            starts = stream.read(2)
+                raise Failure(f"{formats.shown(self.path)} is empty", code="FILE")
+            head = stream.read(HEAD_BYTES)
             stream.seek(0)
-            zipped = starts == GZIP_STARTS and not self.whole
-            yield stream, size, GZIP if zipped else (ROWS | WHOLE)[self.ending]
+            self.check(head)
+            zipped = head.startswith(GZIP_STARTS) and not self.whole
+            yield stream, size, GZIP if zipped else self.kind
 
     @contextlib.contextmanager
     def _bytes(self) -> Iterator[IO[bytes]]:

@@ -9,7 +9,8 @@ import click
 
 from cli import output
 from cli.answers import ENDED, Answer, completed, progress_bar, save, watch, whole
-from cli.files import DASH, PATH, Target
+from cli.files import PATH, Target
+from cli.formats import DASH
 from cli.remote import Remote
 from core import errors, ids
 

@@ -7,10 +7,11 @@ from typing import Any
 
 import click
 
-from cli import output, store
+from cli import formats, output, store
 from cli.answers import Answer, progress_bar, save, watch
 from cli.failures import Failure
-from cli.files import DASH, FORMATS, PATH, Source, Target
+from cli.files import PATH, Source, Target
+from cli.formats import DASH, FORMATS, ROWS
 from cli.remote import Remote
 from core import errors
 
@@ -45,8 +46,8 @@ def submit(
 ) -> None:
     """Upload FILE, have it answered, and save the answers.
 
-    FILE holds rows (JSONL: one input on each line, with an `id` if you like; or CSV; either may be gzipped), or it is
-    one recording or document for a model that takes it whole. - is standard input.
+    FILE holds rows (JSONL: one input on each line, with an `id` if you like; or CSV or TSV; any may be gzipped), or it
+    is one recording or document for a model that takes it whole. - is standard input.
 
     Rows that fail are reported among the answers, and once more alone in OUTPUT.errors.jsonl beside them; when no row
     fails, that file of an earlier run is removed.
@@ -59,7 +60,7 @@ def submit(
         raise click.UsageError("--json and the answers would both go to standard output: add --output FILE")
     if not no_wait:
         _check(source, target)
-    _check_model(remote, model, model_version)
+    _check_model(remote, source, model, model_version)
     asked = {"model": model, "model_version": model_version, "priority": priority}
     body = {name: value for name, value in asked.items() if value} | {"options": _options(source, form, fail_fast)}
     with progress_bar() as progress:
@@ -94,16 +95,24 @@ def _check(source: Source, target: Target) -> None:
         place.check(source.path)
 
 
-def _check_model(remote: Remote, model: str | None, version: str | None) -> None:
+def _check_model(remote: Remote, source: Source, model: str | None, version: str | None) -> None:
     """The same, of what is asked for; without a model the platform decides."""
-    if model is not None:
-        known = {item["name"]: item["versions"] for item in remote.get("/models", "models")["models"]}
-        if model not in known:
-            said = f"There is no model {model!r}; there are: {', '.join(known)}"
-            raise Failure(said, code=errors.ModelNotFound.code, details={"models": list(known)})
-        if version is not None and version.removeprefix("v") not in known[model]:
-            said = f"{model} has no version {version!r}; it has: {', '.join(known[model])}"
-            raise Failure(said, code=errors.VersionNotFound.code, details={"versions": known[model]})
+    if model is None:
+        return
+    known = {item["name"]: item for item in remote.get("/models", "models")["models"]}
+    if model not in known:
+        said = f"There is no model {model!r}; there are: {', '.join(known)}"
+        raise Failure(said, code=errors.ModelNotFound.code, details={"models": list(known)})
+    versions = known[model]["versions"]
+    chosen = version.removeprefix("v") if version is not None else known[model]["stable_version"]
+    if chosen not in versions:
+        said = f"{model} has no version {version!r}; it has: {', '.join(versions)}"
+        raise Failure(said, code=errors.VersionNotFound.code, details={"versions": versions})
+    takes = remote.get(f"/models/{model}/versions/{chosen}", "file_types")["file_types"]
+    if source.kind not in takes:
+        what = "rows of a file" if any(kind in takes for kind in ROWS.values()) else "a whole file"
+        said = f"{model} takes {what} ({', '.join(takes)}), and {formats.shown(source.path)} is {source.kind}"
+        raise Failure(said, code=errors.InvalidInput.code, details={"file_types": takes, "received": source.kind})
 
 
 def _upload(remote: Remote, source: Source, progress: Any) -> str:

@@ -25,7 +25,7 @@ ROWS: Mapping[str, str | None] = {
     "application/gzip": None,
 }
 #: The same where the name of the file says it.
-ENDINGS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv"}
+ENDINGS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".tsv": "csv"}
 #: What a file may be that a model takes whole, by the model's kind.
 WHOLE: Mapping[str, tuple[str, ...]] = {
     "audio": ("audio/wav", "audio/flac"),
@@ -70,6 +70,11 @@ class File:
     sha256: str | None  #: base64, as its uploader gave it
     content_type: str
     format: str | None  #: jsonl or csv, if type or name say so
+
+
+def types(kind: str) -> tuple[str, ...]:
+    """What a file may be that is handed in for a model of this kind."""
+    return WHOLE.get(kind, tuple(ROWS))
 
 
 def key(upload_id: uuid.UUID) -> str:

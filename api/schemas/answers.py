@@ -103,6 +103,11 @@ class Version(Schema):
         metadata={"description": "What `explain` may be, beside true and false"},
     )
     licence = fields.String(required=True, metadata={"description": "Under which it may be used"})
+    file_types = fields.List(
+        fields.String(validate=validate.OneOf(TYPES)),
+        required=True,
+        metadata={"description": "What a file may be that is handed in for it"},
+    )
     input_schema = fields.Dict(
         required=True, metadata={"description": "The JSON Schema (2020-12) of one input: what you send as `inputs`"}
     )

@@ -66,6 +66,7 @@ def test_a_moment_without_a_zone_is_refused_and_the_sentence_shows_one_that_is_n
         ("application/octet-stream", "ROWS.JSONL.GZ", "application/gzip"),
         ("application/octet-stream", "talk.flac", "audio/flac"),
         ("text/plain", "rows.ndjson", "application/x-ndjson"),
+        ("", "rows.tsv", "text/csv"),
     ],
 )
 def test_a_type_may_be_said_by_any_of_its_names(client: FlaskClient, said: str, filename: str, taken: str) -> None:

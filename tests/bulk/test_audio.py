@@ -93,6 +93,9 @@ def test_a_model_takes_a_file_or_rows_and_says_which(client: Client, upload: Sen
     assert field({"model": "sentiment", "upload_id": rows, "inputs": {"text": "x"}}) == "inputs"
     assert field({"model": "sentiment", "upload_id": audio}) == "upload_id"
     assert field({"model": "speech", "upload_id": rows}) == "upload_id"
+    # What is wrong is the file, and not what goes with rows.
+    of_rows = {"format": "jsonl", "return_errors": "individual"}
+    assert field({"model": "speech", "upload_id": rows, "options": of_rows}) == "upload_id"
     assert field({"model": "speech", "upload_id": audio, "options": {"return_errors": "fail_fast"}}) == (
         "options.return_errors"
     )

@@ -83,7 +83,12 @@ def test_what_cannot_work_is_said_in_a_sentence_before_anything_is_sent(command:
         (tmp_path / name).write_text('{"text": ""}')
     for arguments, said in (
         (("rows.txt",), "add --format jsonl|csv|"),
-        (("scan.gif",), "one whole recording or document (.wav, .flac, .pdf, "),
+        (("scan.gif",), "scan.gif is a GIF picture: save it as PNG"),
+        (
+            ("same.jsonl", "--model", "speech"),
+            "speech takes a whole file (audio/wav, audio/flac), and same.jsonl is",
+        ),
+        (("a.wav", "--model", "sentiment"), "sentiment takes rows of a file (application/x-ndjson, text/csv, applicat"),
         (("-",), "Nothing says what standard input holds"),
         (("same.jsonl", "--model", "nosuch"), "There is no model 'nosuch'; there are: sentiment, speech, tumor"),
         (("same.jsonl", "--model", "../jobs"), "There is no model '../jobs'"),
