@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+# First of all, since what follows takes a second.
+from cli.early import leaving
+
+# isort: split
 import sys
 from collections.abc import Sequence
-from importlib import metadata
 
-try:
+with leaving():
+    from importlib import metadata
+
     import click
 
     from cli import failures
@@ -21,14 +26,12 @@ try:
     from cli.submit import submit
     from cli.tenants import tenants
     from cli.tiers import tiers
-except KeyboardInterrupt:
-    # They take a second, and who changes their mind meanwhile is not to be shown where we were.
-    sys.stderr.write("Error: Stopped by Ctrl-C\n")
-    sys.exit(130)
+
+    VERSION = metadata.version("coatcheck")
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"]})
-@click.version_option(metadata.version("coatcheck"), prog_name="coatcheck", message="%(prog)s %(version)s")
+@click.version_option(VERSION, prog_name="coatcheck", message="%(prog)s %(version)s")
 def coatcheck() -> None:
     """Coatcheck: self-hosted asynchronous ML inference.
 

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import shutil
+import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
@@ -33,6 +35,8 @@ _path=${{_path#:}}
 export PATH="$_coatcheck:${{_path%:}}"
 unset _coatcheck _path
 """
+#: A Ctrl-C before any code of ours runs would be a stack trace of Python's own: it waits until `cli.early` hears it.
+_BLOCKED = "--block-signal=INT"
 SECRETS = frozenset().union(*NEEDS.values()) | {
     "DATABASE_SUPERUSER_URL", "COATCHECK_API_KEY", "COATCHECK_ADMIN_KEY", "FLOWER_URL"
 }  # fmt: skip
@@ -59,11 +63,27 @@ def _on_the_path(folder: Path) -> str:
     bin_.mkdir(mode=0o700, exist_ok=True)
     scratch = bin_ / f".coatcheck.{os.getpid()}"
     scratch.unlink(missing_ok=True)
-    scratch.symlink_to(Path(sys.executable).with_name("coatcheck"))
+    command = Path(sys.executable).with_name("coatcheck")
+    if env := _blocking(command):
+        write_private(scratch, f'#!/bin/sh\nexec {_quoted(env)} {_BLOCKED} {_quoted(str(command))} "$@"\n')
+        scratch.chmod(0o700)
+    else:
+        scratch.symlink_to(command)
     scratch.replace(bin_ / "coatcheck")
     if ":" in str(bin_):
         return "# `coatcheck` cannot be put on the path: there is a colon in the name of this folder.\n"
     return _PATH.format(bin=_quoted(str(bin_)))
+
+
+def _blocking(command: Path) -> str | None:
+    """The `env` that can run the command with a signal blocked (GNU's can, since 8.31), if there is one."""
+    found = shutil.which("env")
+    # It would take such a path for a variable.
+    if found is None or "=" in str(command):
+        return None
+    return (
+        found if subprocess.run([found, _BLOCKED, "true"], capture_output=True, check=False).returncode == 0 else None
+    )
 
 
 def _quoted(value: str) -> str:

@@ -179,8 +179,9 @@ def test_ctrl_c_while_waiting_says_how_to_come_back(process: Process, more: tupl
         assert err.decode() == f"Error: {told}\n"
 
 
+@pytest.mark.parametrize("more", [(), ("--json",)])
 @pytest.mark.parametrize("early", [True, False])
-def test_ctrl_c_elsewhere_is_a_sentence_too(process: Process, early: bool) -> None:
+def test_ctrl_c_elsewhere_is_a_sentence_too(process: Process, early: bool, more: tuple[str, ...]) -> None:
     gone = threading.Event()
 
     def late(_: str) -> Answer:
@@ -188,9 +189,13 @@ def test_ctrl_c_elsewhere_is_a_sentence_too(process: Process, early: bool) -> No
         return answers("/api/v1/jobs")
 
     with serving(late) as (url, asked):
-        child = process("jobs", env={"COATCHECK_URL": url, "COATCHECK_API_KEY": KEY})
+        child = process("jobs", *more, env={"COATCHECK_URL": url, "COATCHECK_API_KEY": KEY})
         until(lambda: asked or (early and b"sqlalchemy" in Path(f"/proc/{child.pid}/maps").read_bytes()), 60)
         out, err = interrupted(child)
-        assert (out, err.strip()) == (b"", b"Error: Stopped by Ctrl-C")
         gone.set()
+    assert out == b""
+    if more:
+        assert json.loads(err)["error"]["code"] == "INTERRUPTED"
+    else:
+        assert err.strip() == b"Error: Stopped by Ctrl-C"
     assert child.returncode == 130

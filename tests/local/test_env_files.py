@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
+import signal
 import subprocess
 from pathlib import Path
 
 import pytest
 
 from local import environments
+from tests.conftest import until
 
 SHELLS = [shell for shell in ("sh", "bash", "dash", "zsh", "ksh") if shutil.which(shell)]
 #: A checkout may lie anywhere.
@@ -57,6 +60,29 @@ def test_what_is_on_the_path_is_this_command(tmp_path: Path) -> None:
     environments.write(tmp_path, TOLD)
     (told,) = read("sh", tmp_path, ". ./env; coatcheck --version", os.environ["PATH"])
     assert told.startswith("coatcheck ")
+
+
+@pytest.mark.parametrize("more", [(), ("--json",)])
+def test_ctrl_c_before_any_code_of_ours_runs_is_told_like_a_later_one(tmp_path: Path, more: tuple[str, ...]) -> None:
+    environments.write(tmp_path, TOLD)
+    pipes = {"stdin": subprocess.DEVNULL, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    child = subprocess.Popen([tmp_path / "bin" / "coatcheck", "jobs", *more], env={"PATH": "/usr/bin:/bin"}, **pipes)  # type: ignore[call-overload]
+    until(lambda: "python" in os.readlink(f"/proc/{child.pid}/exe"))
+    child.send_signal(signal.SIGINT)
+    out, err = child.communicate(timeout=60)
+    assert (child.returncode, out) == (130, b"")
+    if more:
+        assert json.loads(err)["error"]["code"] == "INTERRUPTED"
+    else:
+        assert err == b"Error: Stopped by Ctrl-C\n"
+
+
+def test_where_no_signal_can_be_blocked_the_command_is_there_all_the_same(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("shutil.which", lambda _: "/bin/false")
+    environments.write(tmp_path, TOLD)
+    assert (tmp_path / "bin" / "coatcheck").is_symlink()
 
 
 def test_a_folder_with_a_colon_cannot_be_on_a_path_and_does_no_harm(tmp_path: Path) -> None:
