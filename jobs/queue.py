@@ -13,7 +13,7 @@ from core import database
 from jobs import presence
 from jobs.job import Job
 
-#: Further back than this, "more than" is answer enough, and counting on would cost.
+#: Further back than this, "at least" is answer enough, and counting on would cost.
 MOST = 10_000
 
 _PLACE = text(f"""
@@ -32,9 +32,13 @@ FROM ({presence.WORKING}) AS working WHERE pool = :pool
 
 @dataclass(frozen=True)
 class Place:
-    """`starts_in_s` is None when nothing is known to judge it by; `basis` says what it rests on."""
+    """`starts_in_s` is None when nothing is known to judge it by; `basis` says what it rests on.
+
+    Where `at_least`, more may be ahead than were counted, and both numbers are the least that they can be.
+    """
 
     ahead: int
+    at_least: bool
     starts_in_s: float | None
     basis: str
 
@@ -54,7 +58,7 @@ def place(engine: sqlalchemy.Engine, tenant_id: uuid.UUID, job: Job) -> Place:
             row = connection.execute(_PLACE, parameters).one()
     except database.OUTAGES as error:
         raise database.unavailable(error) from error
-    return Place(row.ahead, *_guess(job, row))
+    return Place(row.ahead, row.ahead >= MOST, *_guess(job, row))
 
 
 def _guess(job: Job, row: sqlalchemy.Row[Any]) -> tuple[float | None, str]:

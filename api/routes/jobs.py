@@ -218,7 +218,7 @@ def _answer(here: Resources, found: Job) -> flask.Response:
     retry_after_s = 1
     if found.status is Status.PENDING:
         place = queue.place(here.engine, requests.caller().tenant_id, found)
-        body["queue"] = {"ahead": place.ahead, "starts_in_s": place.starts_in_s, "basis": place.basis}
+        body["queue"] = dataclasses.asdict(place)
         retry_after_s = min(MAX_RETRY_AFTER_S, max(1, math.ceil(place.starts_in_s or 1)))
     response = flask.jsonify(body)
     if not found.status.is_terminal:

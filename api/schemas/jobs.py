@@ -10,6 +10,7 @@ from marshmallow import Schema, fields, validate
 from api.schemas.answers import Answered, BatchItem
 from api.schemas.errors import Fault
 from jobs.job import Priority, Status
+from jobs.queue import MOST
 
 #: What a timeline tells of a job; its stream of events tells `progress` as well.
 MOMENTS = [*Status, "cancel_requested"]
@@ -42,7 +43,13 @@ class Ticket(Schema):
 class Queue(Schema):
     """Where a waiting job stands."""
 
-    ahead = fields.Integer(required=True, metadata={"description": "Jobs that are before it"})
+    ahead = fields.Integer(
+        required=True, metadata={"description": f"Jobs that are before it; {MOST} are counted at most"}
+    )
+    at_least = fields.Boolean(
+        required=True,
+        metadata={"description": "Whether there may be more: then `ahead` and `starts_in_s` are the least they can be"},
+    )
     starts_in_s = fields.Float(
         allow_none=True, required=True, metadata={"description": "An estimate in seconds; null if there is none"}
     )

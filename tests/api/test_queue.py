@@ -1,0 +1,66 @@
+"""What a waiting job is told of its place and of its start."""
+
+from __future__ import annotations
+
+import pytest
+from flask.testing import FlaskClient
+
+from core import ids
+from tests.api.test_job_life import JOBS, submit
+from tests.conftest import Platform
+from tests.hands import sign_of_life, took
+
+pytestmark = pytest.mark.usefixtures("quiet")
+
+
+def test_a_waiting_job_knows_its_place_and_an_estimate_with_its_basis(client: FlaskClient, platform: Platform) -> None:
+    submit(client)
+    second = submit(client)
+    queue = client.get(f"{JOBS}/{second}").get_json()["queue"]
+    assert (queue["ahead"], queue["starts_in_s"]) == (1, None)
+    assert "no worker of pool 'cpu'" in queue["basis"]
+    sign_of_life(platform, "a/b/1", receives=True)
+    assert client.get(f"{JOBS}/{second}").get_json()["queue"]["starts_in_s"] is None
+    sign_of_life(platform, "a/b/2", works=True, jobs_per_s=0.1)
+    answer = client.get(f"{JOBS}/{second}")
+    assert answer.get_json()["queue"]["starts_in_s"] == 10.0
+    assert answer.headers["Retry-After"] == "10"
+
+
+def test_a_place_far_back_is_told_as_the_least_that_it_can_be(
+    client: FlaskClient, platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sign_of_life(platform, "a/b/1", receives=True)
+    sign_of_life(platform, "a/b/2", works=True, jobs_per_s=0.1)
+    jobs = [submit(client) for _ in range(4)]
+    monkeypatch.setattr("jobs.queue.MOST", 2)
+    told = [client.get(f"{JOBS}/{job_id}").get_json()["queue"] for job_id in jobs]
+    assert [(queue["ahead"], queue["at_least"], queue["starts_in_s"]) for queue in told] == [
+        (0, False, 0.0), (1, False, 10.0), (2, True, 20.0), (2, True, 20.0),
+    ]  # fmt: skip
+    assert told[3]["basis"].startswith("at least 2 jobs ahead, ")
+
+
+@pytest.mark.parametrize("frozen", ["parent", "child"])
+def test_an_estimate_counts_on_nobody_who_is_frozen_or_whose_parent_is(
+    client: FlaskClient, platform: Platform, frozen: str
+) -> None:
+    job_id = submit(client)
+    sign_of_life(platform, "a/b/1", receives=True, silent_s=60 * (frozen == "parent"))
+    sign_of_life(platform, "a/b/2", works=True, jobs_per_s=0.1, silent_s=60 * (frozen == "child"))
+    queue = client.get(f"{JOBS}/{job_id}").get_json()["queue"]
+    assert queue["starts_in_s"] is None
+    assert "no worker of pool 'cpu' has been heard of since 20" in queue["basis"]
+
+
+def test_an_estimate_says_that_a_tenant_runs_as_many_as_it_may(client: FlaskClient, platform: Platform) -> None:
+    sign_of_life(platform, "a/b/1", receives=True, works=True, jobs_per_s=0.1)
+    first, second = submit(client), submit(client)
+    took(platform)
+    platform.execute("UPDATE jobs SET status = 'pending' WHERE id = :id", id=ids.parse_job_id(second))
+    platform.execute("INSERT INTO tiers (name, pace, priorities, max_running, max_pending, max_ttl_s, keep_s) "
+                     "VALUES ('narrow', 1, '{normal}', 1, 9, 9, 9) ON CONFLICT DO NOTHING")  # fmt: skip
+    platform.execute("UPDATE tenants SET tier = 'narrow' WHERE id = (SELECT tenant_id FROM jobs LIMIT 1)")
+    queue = client.get(f"{JOBS}/{second}").get_json()["queue"]
+    assert (queue["starts_in_s"], queue["basis"]) == (None, "your tier runs 1 job at once, and 1 of yours runs now")
+    assert client.get(f"{JOBS}/{first}").get_json()["status"] == "processing"
