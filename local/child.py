@@ -136,6 +136,16 @@ def start_time(pid: int) -> str | None:
     return None if fields[0] == "Z" else fields[19]
 
 
+def listens(pid: int, port: int) -> bool:
+    """Whether it is this process that listens on a TCP port of 127.0.0.1; state 0A is LISTEN (proc(5))."""
+    ours = f"0100007F:{port:04X}"
+    with contextlib.suppress(OSError):
+        rows = [line.split() for line in Path(f"/proc/{pid}/net/tcp").read_text().splitlines()[1:]]
+        sockets = {f"socket:[{row[9]}]" for row in rows if (row[1], row[3]) == (ours, "0A")}
+        return any(str(link.readlink()) in sockets for link in Path(f"/proc/{pid}/fd").iterdir())
+    return False
+
+
 def is_stopped(pid: int) -> bool:
     """Whether it stands still by a signal (SIGSTOP) or a debugger."""
     try:

@@ -18,8 +18,8 @@ from typing import IO
 
 import click
 
-from core import alive, errors
-from local import checkout, child, first_run, health, state
+from core import errors
+from local import checkout, child, first_run, health, platform_processes, state
 from local.state import read_json, write_private
 from local.supervisor import StartFailed, Supervisor, clear_leftovers, say
 
@@ -94,9 +94,8 @@ def status(root: Path) -> Status:
     if not (run / "ready").exists():
         return Status("starting", processes=found)
     url = _client(root)["COATCHECK_URL"]
-    said = alive.said(f"{url}/ready")
-    answered = isinstance(said, dict) and "status" in said
-    problems = said.get("problems", []) if answered else ["it does not answer"]
+    said = platform_processes.readiness(url)
+    problems = ["it does not answer, or somebody else does"] if said is None else said["problems"]
     well = not problems and all(item.well for item in found)
     return Status("running" if well else "not all running", url, found, problems, _outdated(root))
 

@@ -7,6 +7,7 @@ import os
 import sys
 from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from core import alive, errors, settings
 from core.settings import Settings
@@ -126,7 +127,14 @@ def answers(url: str) -> bool:
     return alive.served(url) == 200
 
 
+def readiness(url: str) -> Mapping[str, Any] | None:
+    """What the API says of itself; None where nobody answers, or somebody else."""
+    said = alive.said(f"{url}/ready")
+    ours = isinstance(said, dict) and isinstance(said.get("pools"), dict) and isinstance(said.get("problems"), list)
+    return said if ours else None
+
+
 def all_there(url: str) -> bool:
     """Whether the API answers, and says that everybody whom `up` starts goes round."""
-    said = alive.said(f"{url}/ready")
-    return said is not None and all(said["pools"].get(pool, {}).get("workers") for pool in ("cpu", "webhooks", "sweep"))
+    pools = (readiness(url) or {}).get("pools", {})
+    return all(pools.get(pool, {}).get("workers") for pool in ("cpu", "webhooks", "sweep"))

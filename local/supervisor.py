@@ -87,6 +87,7 @@ class Supervisor:
         for program in late:
             self._launch(program)
         with _step("api and workers ready"):
+            self._until(self._has_the_door, "proxy")
             self._until(lambda: platform_processes.all_there(people["COATCHECK_URL"]), "api")
             self._until(lambda: alive.asked(self.state.run, platform_processes.FLOWER_SOCKET, "/healthcheck"), "flower")
         return people
@@ -200,6 +201,11 @@ class Supervisor:
         environments.write(self.state.folder, people)
         return people
 
+    def _has_the_door(self) -> bool:
+        """Whether our own proxy listens where the API is said to be: whoever else does would be sent a key."""
+        proxies = [item for item in self.children if item.program.name == "proxy" and item.alive]
+        return any(child.listens(item.pid, self.state.ports["api"]) for item in proxies)
+
     def _launch(self, program: Program) -> None:
         log = self.state.logs / f"{program.name}.log"
         started = Child(program, log, self.root)
@@ -224,7 +230,7 @@ class Supervisor:
         if self.stopping:
             raise StartFailed("stopped while starting")
         if done.returncode != 0:
-            raise StartFailed(f"{' '.join(command[2:5])} failed:\n{done.stdout}{done.stderr}")
+            raise StartFailed(f"coatcheck {' '.join(arguments[:2])} failed:\n{done.stdout}{done.stderr}")
         return done.stdout
 
     def _until(self, condition: Callable[[], bool], name: str) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Callable, Iterator
@@ -11,10 +12,11 @@ from pathlib import Path
 
 import pytest
 
-from local import supervisor
+from local import platform_processes, supervisor
 from local.child import Program, start_time, tree
-from local.supervisor import Supervisor
+from local.supervisor import StartFailed, Supervisor
 from local.vigil import Vigil
+from tests.cli.conftest import serving
 from tests.conftest import until
 
 
@@ -49,6 +51,26 @@ def pid(made: Supervisor, name: str) -> int:
 
 
 FOR_EVER = "import time; time.sleep(600)"
+LISTENS = "import socket, time; door = socket.create_server(('127.0.0.1', {port})); time.sleep(600)"
+
+
+def test_no_key_is_sent_to_whoever_listens_where_our_proxy_should(made: Supervisor) -> None:
+    port = made.state.ports["api"]
+    with socket.create_server(("127.0.0.1", port)):
+        made._launch(program("proxy", FOR_EVER))
+        assert not made._has_the_door()
+        made._launch(program("proxy", LISTENS.format(port=port)))
+        with pytest.raises(StartFailed, match=r"proxy ended with code 1, see .*\n(.*\n)*.*Address already in use"):
+            made._until(made._has_the_door, "proxy")
+    made._launch(program("proxy", LISTENS.format(port=port)))
+    until(made._has_the_door)
+
+
+@pytest.mark.parametrize("said", ["[]", "{}", "no", '{"pools": [], "problems": []}', '{"pools": {}, "problems": 5}'])
+def test_whoever_else_answers_for_the_api_is_not_taken_for_it(said: str) -> None:
+    with serving(lambda _: (200, {}, said.encode())) as (url, _):
+        assert platform_processes.readiness(url) is None
+        assert not platform_processes.all_there(url)
 
 
 def test_one_that_dies_again_and_again_keeps_no_other_waiting(
