@@ -22,6 +22,17 @@ ONE = {
     "lines": "line",
     "enum": "enum value",
 }
+#: What other tools call a type or a kind, and what to do about it.
+INSTEAD = {
+    **dict.fromkeys(("float", "double", "float32", "float64", "decimal", "numeric"), "; write number"),
+    **dict.fromkeys(("int", "int32", "int64", "long"), "; write integer"),
+    **dict.fromkeys(("str", "text", "varchar", "category", "enum"), "; write string"),
+    "bool": "; write boolean",
+    **dict.fromkeys(("classification", "classifier", "table", "csv"), "; write tabular, or text for one text a row"),
+    **dict.fromkeys(
+        ("regression", "regressor"), "; a model that gives a number is not supported yet, only one that gives labels"
+    ),
+}
 _NOTHING = object()
 
 
@@ -43,6 +54,9 @@ def of(messages: Any, path: tuple[str | int, ...] = ()) -> Iterator[Fault]:
 
 def told(where: object, raw: Mapping[str, Any], found: Sequence[Fault]) -> str:
     """A sentence for each, at most MAX_FAULTS of them."""
+    meant = {(*fault.path[:-1], near) for fault in found if (near := _near(fault))}
+    # What is there under a name that is nearly right is not missing as well.
+    found = [fault for fault in found if not (fault.issue.startswith("is missing") and fault.path in meant)]
     sentences = [_sentence(raw, fault) for fault in found[: errors.MAX_FAULTS]]
     if more := len(found) - len(sentences):
         sentences.append(f"and {more} more")
@@ -52,15 +66,21 @@ def told(where: object, raw: Mapping[str, Any], found: Sequence[Fault]) -> str:
 def _sentence(raw: Mapping[str, Any], fault: Fault) -> str:
     place, issue = _place(raw, fault.path), fault.issue
     if issue.startswith(UNKNOWN):
-        known = issue.removeprefix(UNKNOWN).split(", ")
-        near = difflib.get_close_matches(str(fault.path[-1]), known, 1)
-        return (
-            f"{place} is unknown; did you mean {near[0]}?" if near else f"{place} {issue if known[0] else 'is unknown'}"
-        )
+        if near := _near(fault):
+            return f"{place} is unknown; did you mean {near}?"
+        return f"{place} {issue if issue != UNKNOWN else 'is unknown'}"
     value = _value(raw, fault.path)
     if value is _NOTHING or not issue.startswith("must be "):
         return f"{place} {issue}"
     return f"{place} {issue}, but is {_shown(value)}{_hint(issue, value)}"
+
+
+def _near(fault: Fault) -> str | None:
+    """The key that an unknown one was probably to be."""
+    if not fault.issue.startswith(UNKNOWN):
+        return None
+    known = fault.issue.removeprefix(UNKNOWN).split(", ")
+    return next(iter(difflib.get_close_matches(str(fault.path[-1]).lower(), known, 1)), None)
 
 
 def _place(raw: Mapping[str, Any], path: Sequence[str | int]) -> str:
@@ -109,6 +129,8 @@ def _hint(issue: str, value: object) -> str:
             return "; put it in quotes"
         case "must be a number", str() if (number := _number(value)) is not None:
             return f"; YAML takes it for a text: write {number}"
+        case str(), str() if issue.startswith("must be one of ") and value in INSTEAD:
+            return INSTEAD[value]
         case "must be a list", str():
             return f"; write [{_cut(value)}]"
     return ""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 import functools
 from collections.abc import Iterator, Mapping
 from importlib.metadata import entry_points
@@ -59,6 +60,12 @@ def _kind(raw: Mapping[str, Any]) -> Iterator[Fault]:
     """All else depends on it."""
     known = kinds()
     if "kind" not in raw:
+        # Under another name, such as `type`, or under one that is nearly right.
+        others = [key for key in raw if key not in _ROWS and key != "options" and key != "golden"]
+        near = [key for key in others if raw[key] in known] or difflib.get_close_matches("kind", others, 1)
+        if near:
+            yield Fault((near[0],), "is unknown; did you mean kind?")
+            return
         yield Fault(("kind",), f"is missing; it must be one of {', '.join(known)}")
     elif raw["kind"] not in known:
         yield Fault(("kind",), f"must be one of {', '.join(known)}")
@@ -104,6 +111,15 @@ def _list(of: fields.Field[Any], *, least: int = 0, **how: Any) -> fields.Field[
     return fields.List(of, validate=wanted, error_messages=_must("a list"), **how)
 
 
+def _labels() -> fields.Field[Any]:
+    found = _list(_text(), least=2, required=True)
+    found.error_messages["required"] = (
+        "is missing: one for each score that the graph gives, in its order; a model "
+        "that gives a number is not supported yet"
+    )
+    return found
+
+
 def _any() -> fields.Field[Any]:
     return fields.Raw(allow_none=True)
 
@@ -142,7 +158,7 @@ _COMMON = {
 }
 _ROWS = {
     **_COMMON,
-    "labels": _list(_text(), least=2, required=True),
+    "labels": _labels(),
     "threshold_field": _text(allow_none=True),
     "below_threshold": _text(allow_none=True),
 }

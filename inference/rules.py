@@ -37,7 +37,7 @@ def _field(place: int, field: Field) -> Iterator[Fault]:
     at = ("fields", place)
     for limit, types in LIMITS.items():
         if getattr(field, limit) is not None and field.type not in types:
-            yield Fault((*at, limit), f"is for a {' or '.join(types)}, and the field is a {field.type}")
+            yield Fault((*at, limit), f"is for {' or '.join(map(_a, types))}, and the field is {_a(field.type)}")
     for least, most in (("min_length", "max_length"), ("minimum", "maximum")):
         low, high = getattr(field, least), getattr(field, most)
         if None not in (low, high) and low > high:
@@ -50,6 +50,10 @@ def _field(place: int, field: Field) -> Iterator[Fault]:
         if field.required:
             yield Fault((*at, "default"), "is never used, as the field is required; say required: false")
         yield from _fits(field, field.default, (*at, "default"))
+
+
+def _a(type_: str) -> str:
+    return f"{'an' if type_ == 'integer' else 'a'} {type_}"
 
 
 def _fits(field: Field, value: object, path: tuple[str | int, ...]) -> Iterator[Fault]:

@@ -12,6 +12,10 @@ from inference.bundle import Bundle
 from inference.model import PROBABILITIES, Model
 from inference.opened import Opened
 
+REGRESSION = (
+    "one number a row: a model that gives a number is not supported yet, only one that gives a probability for each "
+    f"label; if it is the probability of the second of two labels, give 1 - p beside p, as '{PROBABILITIES}'"
+)
 ZIPMAP = "turn zipmap off (skl2onnx: options={'zipmap': False}; onnxmltools: zipmap=False)"
 #: In the type of what is a map for each row.
 MAPS = "map("
@@ -25,6 +29,8 @@ def check_names(opened: Opened) -> None:
     for path, session in opened.graphs:
         found = session.get_outputs()
         if missing := sorted(opened.OUTPUTS - {item.name for item in found}):
+            if missing == [PROBABILITIES] and len(found) == 1 and _is_number(found[0]):
+                raise errors.BundleInvalid(f"{path} gives {_one(found[0])}, {REGRESSION}")
             raise errors.BundleInvalid(
                 f"{path} has no output '{missing[0]}', but {_all(found)}: {_instead(missing[0], found)}"
             )
@@ -39,8 +45,9 @@ def check_output(opened: Model) -> None:
     if not given.type.startswith("tensor"):
         raise errors.BundleInvalid(f"{path} gives {_one(given)}, {wanted}{f': {ZIPMAP}' if MAPS in given.type else ''}")
     if given.type not in FLOATS or (given.shape and not _agree(given.shape, (None, len(labels)))):
-        fix = ": for two labels give 1 - p beside p" if given.shape and given.shape[1:] in ([], [1]) else ""
-        raise errors.BundleInvalid(f"{path} gives {_one(given)}, {wanted}{fix}")
+        if _is_number(given):
+            raise errors.BundleInvalid(f"{path} gives {_one(given)}, {wanted}: {REGRESSION}")
+        raise errors.BundleInvalid(f"{path} gives {_one(given)}, {wanted}")
 
 
 def check_inputs(opened: Model, handed: Mapping[str, np.ndarray[Any, Any]]) -> None:
@@ -71,6 +78,11 @@ def _check_rows(bundle: Bundle, item: Any) -> None:
         fix = "export it with a first axis of any size"
         fix = f"say max_batch: 1 in model.yaml, or {fix}" if count == 1 else fix
         raise errors.BundleInvalid(f"{bundle.graphs[0]} takes {_one(item)}, neither more nor fewer rows at once: {fix}")
+
+
+def _is_number(item: Any) -> bool:
+    """Whether an output is one number a row."""
+    return item.type in FLOATS and bool(item.shape) and item.shape[1:] in ([], [1])
 
 
 def _instead(name: str, found: Sequence[Any]) -> str:

@@ -55,6 +55,12 @@ TEXT = yaml.safe_dump(graphs.manifest(), sort_keys=False)
             "type: number\n  max_length: 3",
             "max_length of field 1 (x) is for a string, and the field is",
         ),
+        ("type: number", "type: integer\n  max_length: 3", "(x) is for a string, and the field is an integer"),
+        (
+            "type: number",
+            "type: boolean\n  minimum: 3",
+            "is for a number or an integer, and the field is a boolean",
+        ),
         ("type: number", "type: number\n  default: 1", "default of field 1 (x) is never used"),
         ("type: number", "type: number\n  required: false\n  default: 1e-3", "default of field 1 (x) must be a number"),
         ("type: number", "type: number\n  enum: [1, two]", "enum value 2 of field 1 (x) must be a number, but is the"),
@@ -76,6 +82,20 @@ TEXT = yaml.safe_dump(graphs.manifest(), sort_keys=False)
             "kind must be one of tabular, text, tokens, audio, document, but is the text 'tabullar'",
         ),
         ("kind: tabular\n", "", "kind is missing; it must be one of tabular"),
+        ("kind: tabular", "knd: tabular", "knd is unknown; did you mean kind?"),
+        ("kind: tabular", "Kinds: tabullar", "Kinds is unknown; did you mean kind?"),
+        ("kind: tabular", "type: tabular", "type is unknown; did you mean kind?"),
+        ("kind: tabular", "kind: regression", "'regression'; a model that gives a number is not supported yet, only"),
+        ("kind: tabular", "kind: classifier", "'classifier'; write tabular, or text for one text a row"),
+        (
+            "labels:\n- a\n- b\n",
+            "",
+            "labels is missing: one for each score that the graph gives, in its order; a model",
+        ),
+        ("type: number", "type: float", "but is the text 'float'; write number"),
+        ("type: number", "type: int", "but is the text 'int'; write integer"),
+        ("type: number", "type: str", "but is the text 'str'; write string"),
+        ("type: number", "type: bool", "but is the text 'bool'; write boolean"),
         (
             "kind: tabular",
             "kind: text",
@@ -130,6 +150,22 @@ def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:
         bundle.load(folder)
     said = sorted(line.split()[0] for line in caught.value.message.splitlines()[1:])
     assert said == ["inline", "labels", "name", "summary"]
+
+
+@pytest.mark.parametrize(
+    ("old", "new"), [("\nfields:", "\nfeilds:"), ("golden:", "goldn:"), ("labels:", "Labels:"),
+                     ("name: small", "nam: small"), ("prediction: a", "predicton: a")],
+)  # fmt: skip
+def test_a_misspelt_key_is_one_sentence_and_not_missing_as_well(tmp_path: Path, old: str, new: str) -> None:
+    folder = graphs.bundle(tmp_path / "bundle")
+    text = f"\n{TEXT}"
+    assert old in text
+    (folder / "model.yaml").write_text(text.replace(old, new, 1))
+    with pytest.raises(errors.BundleInvalid) as caught:
+        bundle.load(folder)
+    (sentence,) = caught.value.message.splitlines()
+    right = old.strip().partition(":")[0]
+    assert sentence.endswith(f"is unknown; did you mean {right}?")
 
 
 def test_a_threshold_that_may_be_left_out_is_refused(tmp_path: Path) -> None:

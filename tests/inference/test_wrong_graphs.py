@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import onnx
 import pytest
@@ -93,7 +94,15 @@ def zipmap(name: str) -> bytes:
             "gives 'probabilities' (seq(tensor(float))), but must give floats [rows, 2], one for each label of",
         ),
         (column("[N, 1] probabilities"), "(float [*, 1]), but must give floats [rows, 2]"),
-        (column("[N, 1] probabilities"), "for two labels give 1 - p beside p"),
+        (column("[N, 1] probabilities"), "two labels, give 1 - p beside p"),
+        (
+            graph("variable = ReduceMean <axes = [1]> (features)", gives="float[N, 1] variable"),
+            "gives 'variable' (float [*, 1]), one number a row: a model that gives a number is not supported yet, only",
+        ),
+        (
+            graph("variable = ReduceMean <axes = [1], keepdims = 0> (features)", gives="float[N] variable"),
+            "gives 'variable' (float [*]), one number a row: a model that gives a number is not supported yet, only",
+        ),
         (graph("probabilities = Cast <to = 8> (features)", gives="string[N, 2] probabilities"), "(string [*, 2]), but"),
         (graph("probabilities = Cast <to = 7> (features)", gives="int64[N, 2] probabilities"), "(int64 [*, 2]), but"),
         (
@@ -137,6 +146,23 @@ def test_a_graph_that_does_not_fit_is_refused_with_what_it_has_and_what_is_wante
     assert str(tmp_path / "bundle") in caught.value.message
     assert says in caught.value.message
     assert len(caught.value.message) < 1500
+
+
+def test_labels_in_another_order_than_the_graphs_are_told_by_what_the_examples_say(tmp_path: Path) -> None:
+    with pytest.raises(errors.BundleInvalid) as caught:
+        check.check(bundle.load(graphs.bundle(tmp_path / "bundle", labels=["b", "a"])))
+    assert "must give a 0.731059, but gives b 0.73" in caught.value.message
+    assert "gives a where b is right, b where a is right: put labels in the order of the" in caught.value.message
+
+
+@pytest.mark.parametrize("wrong", [{"prediction": "b"}, {"confidence": 0.9}, {"prediction": "b", "confidence": 0.9}])
+def test_an_example_that_is_wrong_for_another_reason_is_not_blamed_on_the_order(
+    tmp_path: Path, wrong: dict[str, Any]
+) -> None:
+    golden = [{**graphs.manifest()["golden"][0], **wrong}, graphs.manifest()["golden"][1]]
+    with pytest.raises(errors.BundleInvalid) as caught:
+        check.check(bundle.load(graphs.bundle(tmp_path / "bundle", golden=golden)))
+    assert "order" not in caught.value.message
 
 
 MIXES = [
