@@ -45,6 +45,8 @@ EXPOSED = (
     "ETag, Idempotent-Replayed, Location, Preference-Applied, Retry-After, WWW-Authenticate, X-Model-Route, "
     "X-Model-Version, X-Request-ID"
 )
+#: Those that the proxy lets through to any route; what a route takes of them, the API says.
+METHODS = "DELETE, GET, HEAD, OPTIONS, PATCH, POST"
 #: Whatever nginx has to say of an API that does not answer is a 503.
 AS_503 = "500 502 504"
 
@@ -162,6 +164,8 @@ def _errors(**facts: int) -> str:
             headers["Retry-After"] = "2"
         if status == 401:
             headers["WWW-Authenticate"] = "Bearer"
+        if status == 405:
+            headers["Allow"] = METHODS
         lines += [
             f"error_page {status} {'494 495 496 497 ' if status == 400 else ''}/-/{status};",
             f"location = /-/{status} {{",

@@ -14,6 +14,7 @@ from email.message import Message
 
 from core import dial, errors
 from webhooks.receivers import Receiver, Receivers
+from webhooks.trouble import Trouble
 
 #: So much of an answer is read, so that one that fits is taken to its end; and so much of it is kept for the log.
 READ_BYTES = 64 * 1024
@@ -26,7 +27,7 @@ class Answer:
 
     ms: int
     status: int | None = None
-    error: str | None = None
+    error: Trouble | None = None
     response: str | None = None  #: how the answer begins; nothing of one that is not on the public internet
     retry_after_s: float | None = None
 
@@ -55,7 +56,7 @@ class Caller:
             ) as connection:
                 status, response, retry_after_s = _exchange(connection, receiver, body, headers, deadline)
         except (errors.AddressRefused, errors.InvalidInput):
-            return Answer(_ms(started), error=errors.AddressRefused.code)
+            return Answer(_ms(started), error=Trouble.ADDRESS_REFUSED)
         except dial.OUTAGES as error:
             return Answer(_ms(started), error=_code(error))
         shown = response if place.public else None
@@ -99,17 +100,16 @@ def _retry_after_s(headers: Message) -> float | None:
         return None
 
 
-def _code(error: Exception) -> str:
-    """What went wrong, in a word that stays the same."""
+def _code(error: Exception) -> Trouble:
     if isinstance(error, (socket.gaierror, UnicodeError)):
-        return "NAME_NOT_FOUND"
+        return Trouble.NAME_NOT_FOUND
     if isinstance(error, ssl.SSLError):
-        return "TLS_ERROR"
+        return Trouble.TLS_ERROR
     if isinstance(error, TimeoutError):
-        return "TIMED_OUT"
+        return Trouble.TIMED_OUT
     if isinstance(error, http.client.HTTPException) and not isinstance(error, ConnectionError):
-        return "BAD_ANSWER"
-    return "CONNECTION_FAILED"
+        return Trouble.BAD_ANSWER
+    return Trouble.CONNECTION_FAILED
 
 
 def _ms(started: float) -> int:

@@ -15,6 +15,7 @@ from core import errors, ids
 from core.seal import Seal
 from webhooks import secrets, state
 from webhooks.signing import Signing
+from webhooks.trouble import Trouble
 
 MOST = 20  #: endpoints of one tenant
 
@@ -120,7 +121,7 @@ def delete(engine: sqlalchemy.Engine, tenant_id: uuid.UUID, endpoint_id: uuid.UU
     with engine.begin() as connection:
         if connection.execute(_DELETE, {"tenant_id": tenant_id, "id": endpoint_id}).first() is None:
             raise errors.WebhookNotFound
-        state.fail_waiting(connection, endpoint_id, "ENDPOINT_DELETED")
+        state.fail_waiting(connection, endpoint_id, Trouble.ENDPOINT_DELETED)
         state.forgive(connection, endpoint_id)
 
 

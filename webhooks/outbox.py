@@ -220,7 +220,7 @@ def _columns(done: Sequence[Done]) -> dict[str, list[Any]]:
         "delays": [float(item.verdict.delay_s) for item in done],
         "ms": [item.answer.ms for item in done],
         "statuses": [item.answer.status for item in done],
-        "errors": [item.answer.error for item in done],
+        "errors": [item.answer.error and str(item.answer.error) for item in done],
         "responses": [item.answer.response for item in done],
     }
 

@@ -14,6 +14,7 @@ from webhooks.call import Answer, Caller
 from webhooks.outbox import Claimed, Done
 from webhooks.receivers import Receivers
 from webhooks.schedule import Ending, Verdict, judge
+from webhooks.trouble import Trouble
 
 log = structlog.get_logger()
 
@@ -30,15 +31,15 @@ class Sender:
     def send(self, delivery: Claimed) -> Done:
         """Whatever goes wrong is in the answer: whoever asked has others to look after."""
         if delivery.url is None or not delivery.keys:
-            return Done(delivery, Answer(0, error="ENDPOINT_DISABLED"), Verdict(Ending.FAILED))
+            return Done(delivery, Answer(0, error=Trouble.ENDPOINT_DISABLED), Verdict(Ending.FAILED))
         try:
             answer = self._call(delivery, delivery.url)
-        except errors.CoatcheckError as error:
-            answer = Answer(0, error=error.code)
+        except errors.SecretLost:
+            answer = Answer(0, error=Trouble.SECRET_LOST)
         except Exception:
             # The loop waits for an answer to everything that was begun: a bug is one, in the log and to the tenant.
             log.exception("webhook_bug", delivery_id=ids.delivery_id(delivery.id))
-            answer = Answer(0, error="INTERNAL")
+            answer = Answer(0, error=Trouble.INTERNAL)
         verdict = judge(answer, delivery.event, tries=delivery.tries, schedule=self._schedule)
         self._tell(delivery, answer, verdict)
         return Done(delivery, answer, verdict)

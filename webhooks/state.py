@@ -12,6 +12,7 @@ from sqlalchemy import text
 
 from core import ids
 from webhooks.events import Event, body
+from webhooks.trouble import Trouble
 
 log = structlog.get_logger()
 
@@ -51,7 +52,7 @@ def disable(connection: sqlalchemy.Connection, endpoint_id: uuid.UUID | None, re
     if endpoint_id is None:
         return
     row = connection.execute(_DISABLE, {"id": endpoint_id, "code": reason}).first()
-    fail_waiting(connection, endpoint_id, "ENDPOINT_DISABLED")
+    fail_waiting(connection, endpoint_id, Trouble.ENDPOINT_DISABLED)
     # What is given back by a sender later need not wait to hear it.
     forgive(connection, endpoint_id)
     if row is None or reason is Reason.BY_TENANT:

@@ -21,6 +21,7 @@ from webhooks.events import FOR_ENDPOINTS, Event
 from webhooks.receivers import MAX_URL
 from webhooks.signing import Signing
 from webhooks.state import Reason
+from webhooks.trouble import Trouble
 
 MAX_OVERLAP_S = 7 * 86_400
 STATUSES = ["pending", "sending", "delivered", "failed"]
@@ -177,6 +178,10 @@ class PublicKeys(Schema):
     keys = fields.List(fields.Nested(PublicKey), required=True, metadata={"description": "Any of them may have signed"})
 
 
+_TROUBLE = validate.OneOf(list(Trouble))
+_WHY = {"description": "Why there was none. There may be more of these one day: know others by their presence"}
+
+
 class Delivery(Schema):
     """One event for one receiver."""
 
@@ -202,11 +207,7 @@ class Delivery(Schema):
     last_status = fields.Integer(
         allow_none=True, required=True, metadata={"description": "The HTTP status of the last answer, if there was one"}
     )
-    last_error = fields.String(
-        allow_none=True,
-        required=True,
-        metadata={"description": "Why there was none, such as `CONNECTION_FAILED`, `TLS_ERROR`, `ENDPOINT_DISABLED`"},
-    )
+    last_error = fields.String(allow_none=True, required=True, validate=_TROUBLE, metadata=_WHY)
     created_at = fields.AwareDateTime(required=True, metadata={"description": "When it happened"})
     finished_at = fields.AwareDateTime(
         allow_none=True, required=True, metadata={"description": "When it was delivered or given up"}
@@ -222,7 +223,7 @@ class Attempt(Schema):
     status = fields.Integer(
         allow_none=True, required=True, metadata={"description": "The HTTP status of the answer, if there was one"}
     )
-    error = fields.String(allow_none=True, required=True, metadata={"description": "Why there was none"})
+    error = fields.String(allow_none=True, required=True, validate=_TROUBLE, metadata=_WHY)
     response = fields.String(
         allow_none=True,
         required=True,

@@ -22,6 +22,7 @@ from inference.promise import EXPLANATIONS
 from jobs.job import Priority, Status
 from tests.conftest import ROOT, Platform
 from webhooks.events import FOR_ENDPOINTS, Event
+from webhooks.trouble import Trouble
 
 #: Generated clients call these by name: one may be added, none may change.
 OPERATIONS = {
@@ -127,6 +128,9 @@ def test_words_that_are_known_are_listed(spec: dict[str, Any]) -> None:
     assert words("Job", "status") == words("Ticket", "status") == words("JobData", "status") == set(Status)
     assert words("NewEndpoint", "events") == words("Endpoint", "events") == set(FOR_ENDPOINTS)
     assert words("Delivery", "event") == set(Event) == set(spec["webhooks"])
+    assert words("Delivery", "last_error") == words("Attempt", "error") == {*Trouble, None}
+    written = "".join(path.read_text() for path in (ROOT / "webhooks").glob("*.py"))
+    assert set(re.findall(r"'([A-Z]+_[A-Z]+)'", written)) <= set(Trouble)
     explain = schemas["Options"]["properties"]["explain"]["oneOf"][1]["enum"]
     assert explain == ["true", "false", *EXPLANATIONS]
 
