@@ -58,6 +58,18 @@ CODES = {
 }
 
 
+#: What is said of it, where the one who refuses says nothing of their own.
+SAID = {
+    400: "The request cannot be read",
+    404: "There is no such route: the contract, at /openapi/v1.json, lists them all",
+    405: "This route does not take this method; the header Allow says which it takes",
+    408: "The request did not arrive in time",
+    414: "The address is too long",
+    415: "The body is of a type that is not taken here",
+    416: "There is no such range",
+}
+
+
 def register(app: flask.Flask) -> None:
     """Answer every error of every route with the envelope."""
     app.register_error_handler(errors.CoatcheckError, _ours)
@@ -105,7 +117,9 @@ def _ours(error: errors.CoatcheckError) -> flask.Response:
 
 def _http(error: HTTPException) -> flask.Response:
     code = error.code or 500
-    message = f"{error.name}: {error.description}" if code != 413 else _too_large()
+    # Werkzeug's own words are for people who typed an address into a browser.
+    ours = error.description if error.description != type(error).description else None
+    message = _too_large() if code == 413 else ours or SAID.get(code) or error.name
     content = {"code": CODES.get(code, error.name.upper().replace(" ", "_")), "message": message, "details": {}}
     keep = {
         name: value for name, value in error.get_headers() if name.lower() not in ("content-type", "content-length")

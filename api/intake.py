@@ -74,7 +74,7 @@ def explain(resolved: Resolved, *asked: str | None) -> str:
     """The level asked for in one place or the other, if the model offers it; raises InvalidInput."""
     levels = {level for level in asked if level is not None} or {""}
     if len(levels) > 1:
-        raise errors.InvalidInput.field("options.explain", "says something else than ?explain in the address")
+        raise errors.InvalidInput.field("options.explain", "says something other than ?explain in the address")
     level, offered = levels.pop(), resolved.manifest.explanation
     if level == BEST and offered:
         return offered[-1]

@@ -7,6 +7,7 @@ from rich.progress import Progress
 
 from cli import operators, output
 from cli.failures import Failure
+from cli.words import count
 from core import settings
 from core.seal import Seal
 from jobs import reseal as resealing
@@ -37,12 +38,12 @@ def reseal(as_json: bool) -> None:
     else:
         output.line(f"{all_.resealed} resealed, {all_.right} already right, {len(all_.lost)} lost")
     if all_.lost:
-        named = all_.lost[:NAMED]
+        named, lost = all_.lost[:NAMED], f"{count(len(all_.lost), 'value')} {'is' if len(all_.lost) == 1 else 'are'}"
         for where in () if as_json else named:
             output.say(f"  lost: {where}")
         raise Failure(
-            f"{len(all_.lost)} values open under none of the keys given, or were sealed for another place; add the key "
-            "that they were sealed under to COATCHECK_OLD_SECRET_KEYS and run this again",
+            f"{lost} lost, sealed under none of the keys given, or for another place: add the key to "
+            "COATCHECK_OLD_SECRET_KEYS and run this again",
             code="SECRET_LOST",
             details={"lost": named},
         )

@@ -116,7 +116,7 @@ def told(messages: Mapping[str, Any]) -> str:
     missing = [name for name, text in texts.items() if text == UNSET]
     faults = [f"{', '.join(missing)} not set"] if missing else []
     faults += [f"{name}: {text}" for name, text in texts.items() if name not in missing]
-    return f"cannot start, fix these settings: {'; '.join(faults)} (docs/settings.md lists them all)"
+    return f"Settings to mend: {'; '.join(faults)} (docs/settings.md lists them all)"
 
 
 def guessable(secret: str) -> bool:

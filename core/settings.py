@@ -152,7 +152,7 @@ def _check_what_tenants_reach(settings: Settings) -> None:
         ports = {port for _, port in settings.engines}
     except (ValueError, KeyError, sqlalchemy.exc.ArgumentError):
         raise errors.SettingsInvalid(
-            "cannot start: DATABASE_URL, REDIS_URL, S3_ENDPOINT_URL or S3_PUBLIC_URL is not a URL with a host and port"
+            "DATABASE_URL, REDIS_URL, S3_ENDPOINT_URL or S3_PUBLIC_URL is not a URL with a host and port"
         ) from None  # which may quote a password
     for port in settings.webhook_loopback:
         if port in ports:
@@ -203,7 +203,7 @@ def database_url(name: str = "DATABASE_URL") -> str:
     try:
         return environs.Env().str(name, validate=rules.database_url)
     except environs.EnvValidationError as error:
-        raise errors.SettingsInvalid(f"cannot start: {error}") from error
+        raise errors.SettingsInvalid(str(error)) from error
     except environs.EnvError as error:
         raise errors.SettingsInvalid(rules.told({name: [rules.UNSET]})) from error
 
@@ -292,4 +292,4 @@ def _refuse_unknown(environ: Mapping[str, str]) -> None:
         if name.startswith("COATCHECK_") and name not in known:
             close = difflib.get_close_matches(name, known, 1)
             meant = f"; did you mean {close[0]}?" if close else ""
-            raise errors.SettingsInvalid(f"cannot start: there is no setting {name}{meant} (docs/settings.md)")
+            raise errors.SettingsInvalid(f"There is no setting {name}{meant} (docs/settings.md)")

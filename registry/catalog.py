@@ -161,8 +161,8 @@ class Catalog:
             taken_by = connection.execute(_DIGEST, values).scalar_one()
             if taken_by != loaded.digest:
                 raise errors.BundleInvalid(
-                    f"{manifest.name} {manifest.version} is already published with other contents; raise the version",
-                    details={"field": "version", "issue": "is taken", "published_digest": taken_by},
+                    f"{manifest.name} {manifest.version} is already published with other contents",
+                    details={"field": "version", "issue": "is taken; raise it", "published_digest": taken_by},
                 )
         self._forget()
         return new

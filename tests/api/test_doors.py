@@ -57,6 +57,7 @@ def test_every_answer_of_every_route_says_that_nobody_may_keep_or_frame_it(
                 for body in BODIES:
                     with who.open(path, method=method, **body) as answer:
                         statuses.add(answer.status_code)
+                        assert (answer.status_code == 405) == ("Allow" in answer.headers) or method == "OPTIONS"
                         kept = path in ("/docs", "/openapi/v1.json") and answer.status_code == 200
                         for name, value in SAFE_HEADERS.items():
                             if name == "Content-Security-Policy":
@@ -65,6 +66,25 @@ def test_every_answer_of_every_route_says_that_nobody_may_keep_or_frame_it(
                             elif not (kept and name == "Cache-Control"):
                                 assert answer.headers[name] == value, (method, path, answer.status_code)
     assert statuses >= {200, 302, 400, 401, 404, 405, 415, 422, 500}
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "how", "said"),
+    [
+        ("GET", "/nothing", {}, "There is no such route: the contract, at /openapi/v1.json, lists them all"),
+        (
+            "PUT",
+            "/api/v1/predict",
+            {},
+            "This route does not take this method; the header Allow says which it takes",
+        ),
+        ("POST", "/api/v1/predict", {"data": b"x"}, "Send the body as Content-Type: application/json"),
+    ],
+)
+def test_what_werkzeug_refuses_is_said_once_and_in_our_words(
+    client: FlaskClient, method: str, path: str, how: dict[str, Any], said: str
+) -> None:
+    assert client.open(path, method=method, **how).get_json()["error"]["message"] == said
 
 
 def test_what_is_not_open_to_everybody_takes_a_key_of_the_right_scope(

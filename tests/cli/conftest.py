@@ -50,7 +50,7 @@ def leaves(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[tup
 COMMANDS = dict(leaves(main.coatcheck))
 #: They start or end processes, or print nothing that a program could read.
 WITHOUT_RESULT = {("up",), ("down",), ("serve",), ("proxy",), ("roles",), ("migrate",)}
-#: They act on the checkout that the tests run from.
+#: They act on a checkout, and know no settings.
 OURS = {("up",), ("down",), ("status",)}
 #: What a command insists on as a whole.
 ALSO: dict[tuple[str, ...], tuple[str, ...]] = {("tiers", "change"): ("--pace", "1")}
@@ -82,6 +82,8 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_
         (tmp_path / "rows.jsonl").write_text('{"text": "Great"}\n')
         with monkeypatch.context() as patch:
             patch.chdir(tmp_path)
+            # Never the checkout that the tests run from.
+            patch.setattr("cli.local.ROOT", tmp_path)
             for name in list(os.environ):
                 if name.startswith(("COATCHECK_", "DATABASE_", "REDIS_", "S3_", "FLOWER_")) or "proxy" in name.lower():
                     patch.delenv(name)

@@ -10,7 +10,7 @@ import click
 import pytest
 
 from cli import main
-from tests.cli.conftest import COMMANDS, KEY, OURS, SECRET, WITHOUT_RESULT, Run, called
+from tests.cli.conftest import ALSO, COMMANDS, KEY, OURS, SECRET, WITHOUT_RESULT, Run, called, leaves
 
 EVERY = pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
 RESULTS = pytest.mark.parametrize("path", sorted(COMMANDS.keys() - WITHOUT_RESULT), ids=" ".join)
@@ -99,6 +99,45 @@ def test_where_nobody_answers_one_sentence_says_who(
     assert "does not answer" in str(told["message"])
     assert told["retryable"] is True
     assert not {"hush", SECRET} & set(done.err.split())
+
+
+@pytest.mark.parametrize("path", sorted(OURS), ids=" ".join)
+def test_a_damaged_checkout_is_one_sentence_on_standard_error(run: Run, tmp_path: Path, path: tuple[str, ...]) -> None:
+    folder = tmp_path / ".coatcheck"
+    (folder / "run").mkdir(parents=True)
+    for name in ("state.json", "run/supervisor.json"):
+        (folder / name).write_text("{")
+    done = run(*path)
+    assert (done.code, done.out) == (1, "")
+    (line,) = done.err.splitlines()
+    assert line.startswith("Error: ")
+    assert "is damaged: remove it" in line
+    if path not in WITHOUT_RESULT:
+        done = run(*path, "--json")
+        assert (done.code, done.out) == (1, "")
+        assert "is damaged: remove it" in str(error(done.err)["message"])
+
+
+def test_a_command_is_in_these_tests_as_soon_as_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:
+    @click.command("new")
+    def new() -> None: ...
+
+    monkeypatch.setitem(main.coatcheck.commands["models"].commands, "new", new)  # type: ignore[attr-defined]
+    assert dict(leaves(main.coatcheck)).keys() - COMMANDS.keys() == {("models", "new")}
+    assert COMMANDS.keys() >= WITHOUT_RESULT | OURS | ALSO.keys()
+
+
+GROUPS = [(), *sorted({path[:-1] for path in COMMANDS if len(path) > 1})]
+
+
+@pytest.mark.parametrize("path", GROUPS, ids=" ".join)
+def test_a_word_that_is_no_command_and_a_flag_that_is_none_are_told_as_usage(run: Run, path: tuple[str, ...]) -> None:
+    for words in (("nosuch",), ("--nosuch",)):
+        done = run(*path, *words)
+        assert (done.code, done.out) == (2, "")
+        assert words[0] in done.err
+        done = run(*path, *words, "--json")
+        assert (done.code, done.out, error(done.err)["code"]) == (2, "", "USAGE")
 
 
 def test_without_a_command_the_help_is_shown(run: Run) -> None:

@@ -27,6 +27,17 @@ def test_a_model_of_ones_own_is_published(platform: Platform, tmp_path: Path) ->
     assert done.stdout.startswith(f"{name} 1.0.0  published  sha256:")
 
 
+def test_a_version_that_is_taken_is_one_sentence_with_what_to_do(tmp_path: Path) -> None:
+    name = f"m{uuid.uuid4().hex}"
+    assert push(graphs.bundle(tmp_path / "own", name=name)).returncode == 0
+    done = push(graphs.bundle(tmp_path / "other", name=name, summary="Another"))
+    assert done.returncode == 1
+    said = (
+        f"Error: {name} 1.0.0 is already published with other contents: version is taken; raise it (published_digest: "
+    )
+    assert done.stderr.startswith(said)
+
+
 def test_what_onnx_runtime_says_is_on_the_terminal_once_and_nothing_else(tmp_path: Path) -> None:
     # A place outside of a table, which only the run finds.
     body = "place = Cast <to = 7> (features) far = Gather (zeros, place) probabilities = Softmax (far)"

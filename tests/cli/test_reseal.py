@@ -136,7 +136,7 @@ def test_what_is_lost_is_named_and_left_as_it_is_and_the_rest_goes_on(
     done = run()
     assert (done.returncode, done.stdout) == (1, "2 resealed, 0 already right, 3 lost\n")
     assert f"lost: jobs {lost} output_url" in done.stderr
-    assert "Error: 3 values open under none of the keys" in done.stderr
+    assert "Error: 3 values are lost, sealed under none of the keys given" in done.stderr
     assert "Traceback" not in done.stderr
     assert opened(platform, new, job)
     assert opened(platform, foreign, lost)

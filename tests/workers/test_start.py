@@ -35,7 +35,7 @@ def test_a_worker_that_lacks_a_setting_stops_at_the_start(
     del env[missing]
     done = ended(env, *CELERY, "worker", *worker)
     assert done.returncode == 1
-    assert f"cannot start, fix these settings: {missing}" in done.stderr
+    assert f"Settings to mend: {missing}" in done.stderr
     assert "Traceback" not in done.stderr
 
 
