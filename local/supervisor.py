@@ -87,9 +87,7 @@ class Supervisor:
         for program in late:
             self._launch(program)
         with _step("api and workers ready"):
-            self._until(self._has_the_door, "proxy")
-            self._until(lambda: platform_processes.all_there(people["COATCHECK_URL"]), "api")
-            self._until(lambda: alive.asked(self.state.run, platform_processes.FLOWER_SOCKET, "/healthcheck"), "flower")
+            self._until_all_answer(people["COATCHECK_URL"])
         return people
 
     def watch(self) -> None:
@@ -200,6 +198,12 @@ class Supervisor:
         }
         environments.write(self.state.folder, people)
         return people
+
+    def _until_all_answer(self, url: str) -> None:
+        """Raises StartFailed."""
+        self._until(self._has_the_door, "proxy")
+        self._until(lambda: platform_processes.all_there(url), "api")
+        self._until(lambda: alive.asked(self.state.run, platform_processes.FLOWER_SOCKET, "/healthcheck"), "flower")
 
     def _has_the_door(self) -> bool:
         """Whether our own proxy listens where the API is said to be: whoever else does would be sent a key."""
