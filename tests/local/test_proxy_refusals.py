@@ -41,14 +41,13 @@ def test_what_the_door_says_by_itself_is_as_safe_as_what_the_api_says(opened: Ca
     assert {name: headers[name.lower()] for name in SAFE_HEADERS} == SAFE_HEADERS
 
 
-@pytest.mark.parametrize("method", ["TRACE", "CONNECT"])
 def test_a_method_that_the_door_refuses_by_itself_comes_with_those_that_it_does_not(
-    opened: Callable[..., Door], method: str
+    opened: Callable[..., Door],
 ) -> None:
-    status, headers, body = opened().ask(f"{method} /api/v1/jobs HTTP/1.1", "Host: a", KEY)
+    status, headers, body = opened().ask("TRACE /api/v1/jobs HTTP/1.1", "Host: a", KEY)
     assert (status, json.loads(body)["error"]["code"]) == (405, "METHOD_NOT_ALLOWED")
     assert {"GET", "POST", "PATCH", "DELETE"} <= set(headers["allow"].split(", "))
-    assert method not in headers["allow"]
+    assert "TRACE" not in headers["allow"]
 
 
 def test_what_cannot_be_read_in_one_way_only_is_refused_or_left_out(opened: Callable[..., Door]) -> None:
