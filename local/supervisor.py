@@ -16,9 +16,10 @@ from pathlib import Path
 import click
 
 from core import alive, settings
-from local import child, engines, environments, health, platform_processes, state, vigil
+from local import child, engines, environments, health, platform_processes, state
 from local.child import Child, Program
 from local.state import State, read_json, write_private
+from local.vigil import Vigil
 
 START_S = 90.0
 #: A log larger than this is put aside.
@@ -44,7 +45,7 @@ class Supervisor:
         self.environ = environ
         self.children: list[Child] = []
         self.stopping = False
-        self._vigil = vigil.Vigil()
+        self._vigil = Vigil()
         self._pauses: dict[str, float] = {}  #: by program: how long the last one that died waited
         self._restarts: dict[str, int] = {}
         self._written_at = 0.0
@@ -93,7 +94,7 @@ class Supervisor:
     def watch(self) -> None:
         """Start again whatever dies or gives no answer any more, until asked to stop."""
         while not self.stopping:
-            for item, why in self._unwell():
+            for item, why in self._vigil.unwell(self.children):
                 say(f"{_now()} {item.program.name} {why}; ending it")
                 item.kill()
             for dead in [item for item in self.children if not item.alive]:
@@ -101,16 +102,6 @@ class Supervisor:
             self._bound_logs()
             self._write_down()
             self._sleep(LOOK_EVERY_S)
-
-    def _unwell(self) -> Iterator[tuple[Child, str]]:
-        """Who lives, and has to be started again."""
-        for item in self._vigil.silent(self.children):
-            yield item, f"has not answered for {vigil.SILENT_S:.0f} s"
-        for item in self._vigil.stopped(self.children):
-            yield item, f"has been stopped for {vigil.STOPPED_S:.0f} s"
-        for item in self.children:
-            if item.program.has_room_again and item.program.has_room_again():
-                yield item, "has room on its disk again, and needs a new start to use it"
 
     def _write_down(self) -> None:
         """For `status`."""

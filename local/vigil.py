@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
 from local import child
@@ -32,6 +32,16 @@ class Vigil:
         self._answered: dict[int, float] = {}
         self._looked_at = -ask_every_s
         self._stopped: dict[int, float] = {}  #: since when, by the pid of the first process
+
+    def unwell(self, children: Sequence[Child]) -> Iterator[tuple[Child, str]]:
+        """Who lives, and has to be started again, with the reason."""
+        for item in self.silent(children):
+            yield item, f"has not answered for {self._silent_s:.0f} s"
+        for item in self.stopped(children):
+            yield item, f"has been stopped for {self._stopped_s:.0f} s"
+        for item in children:
+            if item.program.has_room_again and item.program.has_room_again():
+                yield item, "has room on its disk again, and needs a new start to use it"
 
     def silent(self, children: Iterable[Child]) -> list[Child]:
         """Those that have not answered for too long; waits for nobody."""

@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+from marshmallow import ValidationError
 
 from core import errors
 from inference import bundle, model, schema
@@ -14,7 +15,7 @@ from inference.manifest import Field
 from inference.model import Model
 from tests import graphs
 
-FIELDS = [{"name": "x", "type": "number"}, {"name": "y", "type": "number", "required": False}]
+FIELDS: list[dict[str, Any]] = [{"name": "x", "type": "number"}, {"name": "y", "type": "number", "required": False}]
 #: Itself, which is a probability only between 0 and 1.
 AS_IT_IS = "probabilities = Identity(features)"
 
@@ -34,7 +35,7 @@ def row(of: Model, **given: Any) -> dict[str, Any]:
 def test_a_field_without_a_default_that_is_left_out_reaches_a_tabular_graph_as_nan(
     tmp_path: Path, type_: str, given: dict[str, Any]
 ) -> None:
-    fields = [FIELDS[0], {**FIELDS[1], "type": type_}]
+    fields = [FIELDS[0], FIELDS[1] | {"type": type_}]
     golden = [{"inputs": {"x": 2}, "prediction": "a", "confidence": 1.0}]
     takes = "float[N, 2] features, float low = {-100}"
     made = graphs.graph(
@@ -76,7 +77,7 @@ def test_the_largest_float32_is_a_number_like_any_other(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("value", [2**64, -(2**63) - 1, 10**500])
 def test_a_whole_number_of_more_than_64_bits_is_refused(value: int) -> None:
-    with pytest.raises(schema.ma.ValidationError, match="must be a whole number of at most 64 bits"):
+    with pytest.raises(ValidationError, match="must be a whole number of at most 64 bits"):
         schema.rule(Field("x", "integer")).deserialize(value)
 
 

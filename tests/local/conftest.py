@@ -26,7 +26,8 @@ def opened(tmp_path: Path) -> Iterator[Callable[..., Door]]:
         ports: list[int] = []
         while len(ports) < 3:
             ports.append(free_port(ports))
-        doors = proxy.Doors(*(f"127.0.0.1:{port}" for port in ports), api="unix:api.sock", flower="unix:api.sock")
+        listens = [f"127.0.0.1:{port}" for port in ports]
+        doors = proxy.Doors(listens[0], listens[1], listens[2], api="unix:api.sock", flower="unix:api.sock")
         api = Behind(tmp_path)
         api.go.set()
         if behind:
@@ -36,7 +37,7 @@ def opened(tmp_path: Path) -> Iterator[Callable[..., Door]]:
         program = proxy.program(tmp_path, doors, limits, flower_user="joe:open sesame", environ={})
         started.append(Child(program, tmp_path / "proxy.log", tmp_path))
         until(lambda: _listens(ports[0]))
-        return Door(*ports, api)
+        return Door(ports[0], ports[1], ports[2], api)
 
     yield start
     for item in started:

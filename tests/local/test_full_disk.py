@@ -10,6 +10,7 @@ import threading
 import uuid
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 import sqlalchemy
@@ -71,7 +72,7 @@ def test_the_object_store_takes_all_files_again_when_there_is_room_and_keeps_wha
     made._launch(dataclasses.replace(engine.program, command=command))
     watching = threading.Thread(target=made.watch)
     watching.start()
-    there = {"s3_endpoint_url": urls["S3_ENDPOINT_URL"], "s3_secret_key": urls["S3_SECRET_KEY"]}
+    there: dict[str, Any] = {"s3_endpoint_url": urls["S3_ENDPOINT_URL"], "s3_secret_key": urls["S3_SECRET_KEY"]}
     store = Store(dataclasses.replace(platform.settings, s3_access_key="coatcheck", **there), read_s=10, attempts=1)
     try:
         until(engine.ready)

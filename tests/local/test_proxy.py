@@ -66,7 +66,7 @@ def test_a_key_has_so_many_requests_at_once_and_other_keys_have_theirs(opened: C
         for same in (f"Authorization: bearer {300 * ' '}{ONE}", f"X-API-Key: {ONE}", f"AUTHORIZATION: Bearer {ONE} "):
             status, headers, body = door.ask(*GET, same)
             assert (status, headers["retry-after"]) == (429, "2")
-        assert json.loads(body)["error"]["code"] == "TOO_MANY_REQUESTS"
+            assert json.loads(body)["error"]["code"] == "TOO_MANY_REQUESTS"
         door.behind.go.set()
         assert door.ask(*GET, f"Authorization: Bearer {OTHER}")[0] == 200
         # And every place is given back.
