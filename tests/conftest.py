@@ -44,6 +44,10 @@ ROOT = Path(__file__).resolve().parent.parent
 #: Ports of this machine that webhooks may call; at most so many receivers at once in one test.
 RECEIVERS = 48
 
+# A shell that starts the tests in the background has them ignore Ctrl-C, and so would every process that they start.
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
+
 
 def until(condition: Callable[[], object], timeout_s: float = 120.0) -> Any:
     """Wait for a condition and return what it gave; it ends long after any busy machine."""

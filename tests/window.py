@@ -15,7 +15,7 @@ from core import broker, ids
 from core.board import Board
 from core.settings import Settings
 
-Until = Callable[[Callable[[], object], float], Any]
+Until = Callable[[Callable[[], object]], Any]
 
 
 class Window:
@@ -31,10 +31,10 @@ class Window:
         self.state.event(event)
 
     def task(self, job: UUID) -> Task:
-        return self._until(lambda: self.state.tasks.get(ids.job_id(job)), 10)
+        return self._until(lambda: self.state.tasks.get(ids.job_id(job)))
 
     def shows(self, job: UUID, state: str) -> Task:
-        self._until(lambda: self.task(job).state == state, 10)
+        self._until(lambda: self.task(job).state == state)
         return self.task(job)
 
 
@@ -46,9 +46,9 @@ def opened(settings: Settings, until: Until) -> Iterator[Window]:
         receiver = app.events.Receiver(connection, handlers={"*": found.hear})
 
         def listen() -> None:
-            while not receiver.should_stop:
-                with contextlib.suppress(TimeoutError):
-                    receiver.capture(limit=None, timeout=0.2, wakeup=False)
+            # In one go: what is said between two is heard by nobody.
+            for _ in receiver.consume(limit=None, timeout=None, safety_interval=0.2, wakeup=False):
+                pass
 
         thread = threading.Thread(target=listen)
         thread.start()
@@ -59,7 +59,7 @@ def opened(settings: Settings, until: Until) -> Iterator[Window]:
             probe.flush()
             return bool(found.said)
 
-        until(heard, 30)
+        until(heard)
         yield found
         receiver.should_stop = True
         thread.join()

@@ -47,7 +47,7 @@ def test_of_more_jobs_than_flower_can_read_some_are_shown_to_their_end_and_the_o
     drainer.drain("cpu", "wake")
     drainer.board.flush()
     shown.shows(jobs[0], "SUCCESS")
-    until(lambda: sum(event["type"] == "task-succeeded" for event in shown.said) == MOST, 10)
+    until(lambda: sum(event["type"] == "task-succeeded" for event in shown.said) == MOST)
     assert {task.state for task in shown.state.tasks.values()} == {"SUCCESS"}
     assert len(shown.state.tasks) == MOST
 
