@@ -145,8 +145,13 @@ class Catalog:
 
         The first version of a model becomes its stable one. Raises BundleInvalid, also when the version is taken.
         """
-        trial.run(loaded)
         manifest = loaded.manifest
+        with self._engine.begin() as connection:
+            known = connection.execute(_DIGEST, {"model": manifest.name, "version": manifest.version})
+            published = known.scalar_one_or_none()
+        # What was published was tried, and is tried again by every process that opens it.
+        if published != loaded.digest:
+            trial.run(loaded)
         self._store.put(_key(loaded.digest), bundle.pack(loaded))
         with self._engine.begin() as connection:
             connection.execute(_MODEL, {"name": manifest.name, "version": manifest.version, "stable": stable})
