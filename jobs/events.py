@@ -27,6 +27,7 @@ WHERE job_id = :job_id AND id > :after ORDER BY id LIMIT :limit
 """)
 
 _KNOWS = text("SELECT FROM job_events WHERE job_id = :job_id AND id = :id")
+_PURGE = text("DELETE FROM job_events WHERE job_id = ANY (:ids)")
 
 
 @dataclass(frozen=True)
@@ -93,4 +94,4 @@ def follow(engine: sqlalchemy.Engine, job: Job, event_id: int = -1) -> Iterator[
 
 def purge(connection: sqlalchemy.Connection, job_ids: Sequence[uuid.UUID]) -> None:
     """Forget the events of jobs that are being deleted."""
-    connection.execute(text("DELETE FROM job_events WHERE job_id = ANY (:ids)"), {"ids": list(job_ids)})
+    connection.execute(_PURGE, {"ids": list(job_ids)})

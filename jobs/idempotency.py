@@ -32,7 +32,10 @@ UPDATE idempotency_keys SET created_at = now()
 WHERE {_MINE} AND job_id IS NULL AND reply IS NULL AND created_at < now() - make_interval(secs => :abandoned_s)
 RETURNING key
 """)  # noqa: S608
-_ANSWER = text(f"UPDATE idempotency_keys SET reply = CAST(:reply AS json) WHERE {_MINE}")  # noqa: S608
+# An answer that came so late that another request has given one changes nothing: clients were told that.
+_ANSWER = text(f"""
+UPDATE idempotency_keys SET reply = CAST(:reply AS json) WHERE {_MINE} AND job_id IS NULL AND reply IS NULL
+""")  # noqa: S608
 _FORGET = text(f"DELETE FROM idempotency_keys WHERE {_MINE} AND job_id IS NULL AND reply IS NULL")  # noqa: S608
 _PURGE = text("""
 DELETE FROM idempotency_keys WHERE ctid = ANY (ARRAY(

@@ -58,6 +58,7 @@ WHERE uploads.created_at < now() - make_interval(secs => :unused_s)
   AND coalesce(used_at, '-infinity') < now() - make_interval(secs => max_ttl_s)
 ORDER BY uploads.created_at LIMIT :limit FOR UPDATE OF uploads SKIP LOCKED
 """)
+_PURGE = text("DELETE FROM uploads WHERE id = ANY (:ids)")
 
 
 @dataclass(frozen=True)
@@ -151,7 +152,7 @@ def purge(engine: sqlalchemy.Engine, store: Store) -> int:
         over = list(connection.execute(_OVER, {"unused_s": UNUSED_S, "limit": LIMIT}).scalars())
         for upload_id in over:
             store.delete_all(key(upload_id))
-        connection.execute(text("DELETE FROM uploads WHERE id = ANY (:ids)"), {"ids": over})
+        connection.execute(_PURGE, {"ids": over})
     return len(over)
 
 

@@ -19,10 +19,11 @@ from jobs.job import Claimed, Kind, Status
 
 LIMIT = 100
 
+# Once to an attempt, also where nobody knows whether the first time was stored: afterwards no worker holds it.
 _PARK = text("""
 WITH parked AS (
   UPDATE jobs SET lease_expires_at = 'infinity', worker = NULL, wake_id = NULL
-  WHERE id = :id AND status = 'processing' AND attempt = :attempt RETURNING *
+  WHERE id = :id AND status = 'processing' AND attempt = :attempt AND worker IS NOT NULL RETURNING *
 )
 INSERT INTO jobs (id, parent_id, tenant_id, kind, pool, model, version, lane, priority, fair_at, expires_at,
                   max_attempts, timeout_s, inputs, options, metadata, request_id)

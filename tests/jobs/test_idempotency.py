@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import uuid
 from concurrent.futures import ThreadPoolExecutor
@@ -9,6 +10,7 @@ import pytest
 from core import errors
 from jobs import idempotency
 from jobs.idempotency import Earlier, Key
+from tests import statements
 from tests.conftest import Platform
 
 pytestmark = pytest.mark.usefixtures("quiet")
@@ -67,6 +69,29 @@ def test_an_unfinished_request_holds_its_key_until_it_answers_fails_or_is_abando
     assert claim(platform, key) is None
     idempotency.answer(platform.engine, key, {"body": 1})
     assert claim(platform, key) == Earlier(None, {"body": 1})
+
+
+def test_an_answer_that_comes_after_another_requests_changes_nothing(platform: Platform, key: Key) -> None:
+    claim(platform, key)
+    platform.execute("UPDATE idempotency_keys SET created_at = now() - interval '61 s'")
+    assert claim(platform, key) is None
+    idempotency.answer(platform.engine, key, {"by": "successor"})
+    idempotency.answer(platform.engine, key, {"by": "who stood still for a minute"})
+    assert claim(platform, key) == Earlier(None, {"by": "successor"})
+
+
+@pytest.mark.parametrize("held", ["answered", "a job's", "in the making"])
+def test_nobody_answers_frees_or_takes_over_what_another_request_holds(platform: Platform, key: Key, held: str) -> None:
+    stands_for = {"answered": {"reply": {"a": 1}}, "a job's": {"job_id": uuid.uuid4()}, "in the making": {}}[held]
+    claim(platform, key, **stands_for)
+    before = statements.rows(platform)
+    strangers = dataclasses.replace(key, tenant_id=uuid.uuid4())
+    for theirs in (strangers, dataclasses.replace(key, route="predict"), *([key] if stands_for else [])):
+        idempotency.answer(platform.engine, theirs, {"by": "nobody"})
+        idempotency.forget(platform.engine, theirs)
+    with contextlib.suppress(errors.IdempotencyInProgress):
+        claim(platform, key)
+    assert statements.changed(before, statements.rows(platform)) == {}
 
 
 def test_keys_are_forgotten_after_two_days(platform: Platform, key: Key) -> None:

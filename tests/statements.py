@@ -1,0 +1,86 @@
+"""The statements of the product that write, and what a write has changed."""
+
+from __future__ import annotations
+
+import ast
+import contextlib
+import importlib
+import inspect
+import pkgutil
+import re
+from collections.abc import Iterator, Mapping
+from types import ModuleType
+from typing import Any
+
+import sqlalchemy
+from sqlalchemy import TextClause, event
+
+import models
+from tests.conftest import Platform
+
+_LOCKS = re.compile(r"FOR (NO KEY )?UPDATE|DO UPDATE")
+_WRITES = re.compile(r"\b(INSERT INTO|UPDATE|DELETE FROM)\b")
+
+#: Rows of each table, as text.
+Rows = Mapping[str, frozenset[str]]
+
+
+def _modules(package: ModuleType) -> Iterator[ModuleType]:
+    for found in pkgutil.walk_packages(package.__path__, f"{package.__name__}."):
+        yield importlib.import_module(found.name)
+
+
+def writes(sql: str) -> bool:
+    return _WRITES.search(_LOCKS.sub("", sql)) is not None
+
+
+def writing(package: ModuleType) -> dict[str, TextClause]:
+    """Every constant of a package that writes, as `module.NAME`."""
+    return {
+        f"{module.__name__.removeprefix(package.__name__ + '.')}.{name}": value
+        for module in _modules(package)
+        for name, value in vars(module).items()
+        if isinstance(value, TextClause) and writes(value.text)
+    }
+
+
+def hidden(package: ModuleType) -> list[str]:
+    """Functions that make a statement which writes, where no list of constants would show it."""
+    return [
+        f"{module.__name__}.{function.name}"
+        for module in _modules(package)
+        for function in ast.walk(ast.parse(inspect.getsource(module)))
+        if isinstance(function, ast.FunctionDef)
+        for node in ast.walk(function)
+        if isinstance(node, ast.Call) and ast.unparse(node.func) in ("text", "sqlalchemy.text")
+        if any(writes(ast.unparse(argument)) for argument in node.args)
+    ]
+
+
+def rows(platform: Platform) -> Rows:
+    """Everything that the database holds."""
+    found = {}
+    with platform.admin.begin() as connection:
+        for name in models.Base.metadata.tables:
+            found[name] = frozenset(connection.exec_driver_sql(f'SELECT t::text FROM "{name}" AS t').scalars())
+    return found
+
+
+def changed(before: Rows, after: Rows) -> dict[str, list[str]]:
+    """What is not as it was, by table; nothing when all is."""
+    return {name: sorted(before[name] ^ after[name]) for name in before if before[name] != after[name]}
+
+
+@contextlib.contextmanager
+def issued(engine: sqlalchemy.Engine) -> Iterator[list[object]]:
+    """The statements that an engine is given meanwhile."""
+    found: list[object] = []
+
+    def note(_connection: object, statement: object, *_: Any) -> None:
+        found.append(statement)
+
+    event.listen(engine, "before_execute", note)
+    try:
+        yield found
+    finally:
+        event.remove(engine, "before_execute", note)
