@@ -1,0 +1,295 @@
+"""Every limit of the queue: one below it, at it, one above it, and what gives it back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import func, text
+
+import models
+from access import tiers
+from core import errors
+from jobs import backlog, rescue, settle, sweep, uploads
+from jobs.backlog import Backlog
+from jobs.job import Claimed
+from tests import factories
+from tests.conftest import Platform
+from tests.factories import PAST, SOON
+from tests.hands import clean_up, complete, status_of, take, took
+
+pytestmark = pytest.mark.usefixtures("quiet")
+
+MAX_BATCH = 4
+Make = Callable[..., UUID]
+
+
+@pytest.fixture
+def lane(platform: Platform) -> Iterator[dict[str, str]]:
+    """Where jobs of a model that takes MAX_BATCH at once stand."""
+    model = factories.add(platform, models.Model)["name"]
+    factories.add(platform, models.ModelVersion, model=model, max_batch=MAX_BATCH)
+    yield {"model": model, "lane": f"cpu/predict/{model}/1.0.0"}
+    platform.execute("DELETE FROM models WHERE name = :name", name=model)
+
+
+@pytest.fixture
+def make(platform: Platform, lane: dict[str, str]) -> Make:
+    """A job in that lane, behind those that were made before."""
+    made = 0
+
+    def put(tenant: UUID, **given: Any) -> UUID:
+        nonlocal made
+        made += 1
+        fair_at = func.now() - text("interval '1 h'") + text(f"interval '{made} s'")
+        return UUID(str(factories.job(platform, tenant, **{"fair_at": fair_at, **lane, **given})["id"]))
+
+    return put
+
+
+def claimed(platform: Platform) -> list[UUID]:
+    batch = take(platform)
+    return [] if batch is None else [job.id for job in batch.jobs]
+
+
+@pytest.mark.parametrize(("running", "taken"), [(0, 3), (1, 2), (2, 1), (3, 0), (4, 0)])
+def test_a_tenant_is_given_no_more_than_what_is_left_of_its_max_running(
+    platform: Platform, make: Make, running: int, taken: int
+) -> None:
+    tenant = factories.tenant(platform, max_running=3)
+    for _ in range(running):
+        make(tenant, status="processing")
+    waiting = [make(tenant) for _ in range(5)]
+    assert claimed(platform) == waiting[:taken]
+
+
+@pytest.mark.parametrize("ends", ["completed", "given back", "failed", "canceled", "rescued", "parked"])
+def test_a_place_of_max_running_is_given_back_however_a_job_leaves_it(
+    platform: Platform, make: Make, ends: str
+) -> None:
+    tenant = factories.tenant(platform, max_running=1)
+    make(tenant)
+    (held,) = took(platform)
+    second = make(tenant)
+    assert claimed(platform) == []
+    if ends == "completed":
+        complete(platform, [held])
+    elif ends == "given back":
+        settle.give_back(platform.engine, held)
+    elif ends == "failed":
+        settle.fail(platform.engine, held, errors.ModelError())
+    elif ends == "canceled":
+        settle.cancel(platform.engine, held)
+    elif ends == "rescued":
+        rescue.child_died(platform.engine, "wake-1", max_losses=3)
+    else:
+        platform.execute("UPDATE jobs SET worker = NULL, lease_expires_at = 'infinity' WHERE id = :id", id=held.id)
+    platform.execute("UPDATE jobs SET not_before = now() + interval '1 h' WHERE id = :id", id=held.id)
+    assert claimed(platform) == [second]
+
+
+def test_a_tenant_at_its_limit_whose_jobs_stand_at_the_head_holds_up_nobody(platform: Platform, make: Make) -> None:
+    full, other = factories.tenant(platform, max_running=2), factories.tenant(platform)
+    for _ in range(2):
+        make(full, status="processing")
+    for _ in range(3):
+        make(full)
+    theirs = make(other)
+    assert claimed(platform) == [theirs]
+
+
+def test_of_two_tenants_in_one_batch_each_has_its_own_max_running(platform: Platform, make: Make) -> None:
+    one, two = (factories.tenant(platform, max_running=limit) for limit in (1, 2))
+    make(two, status="processing")
+    first, _, third = make(one), make(one), make(two)
+    make(two)
+    assert claimed(platform) == [first, third]
+
+
+@pytest.mark.parametrize("jobs", [MAX_BATCH - 1, MAX_BATCH, MAX_BATCH + 1])
+def test_a_batch_is_as_large_as_the_model_takes_and_says_whether_it_is_full(
+    platform: Platform, make: Make, jobs: int
+) -> None:
+    tenant = factories.tenant(platform)
+    waiting = [make(tenant) for _ in range(jobs)]
+    batch = take(platform)
+    assert batch is not None
+    assert [job.id for job in batch.jobs] == waiting[:MAX_BATCH]
+    assert batch.full is (jobs >= MAX_BATCH)
+    assert claimed(platform) == waiting[MAX_BATCH:]
+
+
+def test_a_lane_takes_along_neither_a_job_that_pauses_nor_one_that_has_expired(platform: Platform, make: Make) -> None:
+    tenant = factories.tenant(platform)
+    first = make(tenant)
+    make(tenant, not_before=SOON)
+    make(tenant, expires_at=PAST)
+    make(tenant, lost_count=1)
+    last = make(tenant)
+    assert claimed(platform) == [first, last]
+
+
+@pytest.mark.parametrize("given", [{"not_before": SOON}, {"expires_at": PAST}])
+def test_the_head_is_neither_a_job_that_pauses_nor_one_that_has_expired(
+    platform: Platform, make: Make, given: dict[str, Any]
+) -> None:
+    tenant = factories.tenant(platform)
+    make(tenant, **given)
+    second = make(tenant)
+    assert claimed(platform) == [second]
+
+
+@pytest.mark.parametrize("kind", ["file", "bulk", "chunk"])
+def test_what_is_made_from_a_file_is_claimed_one_at_a_time(
+    platform: Platform, make: Make, lane: dict[str, str], kind: str
+) -> None:
+    tenant = factories.tenant(platform)
+    place = {"kind": kind, "lane": lane["lane"].replace("predict", kind)}
+    waiting = [make(tenant, **place) for _ in range(2)]
+    assert [claimed(platform), claimed(platform)] == [[job] for job in waiting]
+
+
+def held(platform: Platform, make: Make, **given: Any) -> Claimed:
+    """A job in somebody's hands."""
+    tenant = factories.tenant(platform)
+    given = {"attempt": 1, "max_attempts": 4, **given}
+    mine = make(tenant, status="processing", **given)
+    about = (given["attempt"], given["max_attempts"], "m", "1", 300, {}, {}, "req")
+    return Claimed(mine, tenant, "predict", *about)
+
+
+@pytest.mark.parametrize(("attempt", "end"), [(1, "pending"), (2, "pending"), (3, "failed"), (4, "failed")])
+def test_what_may_heal_is_tried_again_until_max_attempts(
+    platform: Platform, make: Make, attempt: int, end: str
+) -> None:
+    job = held(platform, make, attempt=attempt, max_attempts=3)
+    assert settle.fail(platform.engine, job, errors.OutOfMemory("none left"))
+    assert status_of(platform, job.id) == end
+
+
+@pytest.mark.parametrize("write", [settle.give_back, lambda *how: settle.put_off(*how, errors.Unavailable())])
+def test_an_attempt_that_was_given_back_or_put_off_is_not_counted(
+    platform: Platform, make: Make, write: Callable[..., bool]
+) -> None:
+    job = held(platform, make, attempt=3, max_attempts=3)
+    assert write(platform.engine, job)
+    found = platform.one("SELECT status, max_attempts - attempt, lost_count FROM jobs WHERE id = :id", id=job.id)
+    assert found == ("pending", 1, 0)
+
+
+@pytest.mark.parametrize(
+    ("lost", "attempt", "end"),
+    [(0, 1, "pending"), (1, 1, "pending"), (2, 1, "failed"), (3, 1, "failed"), (0, 3, "pending"), (0, 4, "failed"),
+     (0, 5, "failed")],
+)  # fmt: skip
+def test_a_job_that_lost_its_worker_runs_again_until_max_losses_or_its_last_attempt(
+    platform: Platform, make: Make, lost: int, attempt: int, end: str
+) -> None:
+    job = held(platform, make, lost_count=lost, attempt=attempt, max_attempts=4)
+    assert rescue.child_died(platform.engine, "wake-1", max_losses=3) == 1
+    found = platform.one("SELECT status, lost_count, error ->> 'code' FROM jobs WHERE id = :id", id=job.id)
+    assert found == (end, lost + 1, "WORKER_LOST")
+
+
+@pytest.mark.parametrize(
+    ("given", "end"),
+    [
+        ({"expires_at": PAST}, ("expired", "EXPIRED")),
+        ({"cancel_requested_at": PAST}, ("canceled", None)),
+        ({"expires_at": PAST, "cancel_requested_at": PAST}, ("canceled", None)),
+        ({"expires_at": PAST, "lost_count": 2}, ("expired", "EXPIRED")),
+    ],
+)
+def test_a_lost_job_past_its_expiry_is_expired_and_one_that_nobody_wants_is_canceled(
+    platform: Platform, make: Make, given: dict[str, Any], end: tuple[str, str | None]
+) -> None:
+    job = held(platform, make, **given)
+    rescue.child_died(platform.engine, "wake-1", max_losses=3)
+    assert platform.one("SELECT status, error ->> 'code' FROM jobs WHERE id = :id", id=job.id) == end
+
+
+@pytest.mark.parametrize(("waiting", "admitted"), [(0, True), (2, True), (3, False), (4, False)])
+def test_a_tenant_has_no_more_waiting_than_max_pending(
+    platform: Platform, make: Make, waiting: int, admitted: bool
+) -> None:
+    tenant = factories.tenant(platform)
+    for _ in range(waiting):
+        make(tenant)
+    make(tenant, status="processing")
+    make(factories.tenant(platform))
+    counted = Backlog(platform.engine)
+    if admitted:
+        assert counted.admit(tenant, 3) is (waiting == 0)
+        return
+    with pytest.raises(errors.BacklogFull, match="3 jobs are waiting") as refused:
+        counted.admit(tenant, 3)
+    assert refused.value.details == {"limit": 3}
+
+
+def test_a_place_of_max_pending_is_given_back_when_a_job_starts(
+    platform: Platform, make: Make, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(backlog, "COUNT_S", -1.0)
+    tenant, counted = factories.tenant(platform), Backlog(platform.engine)
+    make(tenant)
+    with pytest.raises(errors.BacklogFull):
+        counted.admit(tenant, 1)
+    took(platform)
+    assert counted.admit(tenant, 1)
+
+
+def test_the_chunks_of_a_file_are_not_counted_as_waiting_jobs(platform: Platform) -> None:
+    tenant = factories.tenant(platform)
+    bulk = factories.parked(platform, tenant)
+    for part in range(1, 4):
+        factories.chunk(platform, bulk, part=part)
+    assert Backlog(platform.engine).admit(tenant, 1)
+
+
+def upload(platform: Platform, tenant: UUID, size: int = 1) -> None:
+    tier = tiers.Tier("t", 1, ("normal",), 1, 1, 1, max_uploads=2, max_upload_bytes=10)
+    about = {"filename": None, "content_type": "text/csv", "sha256": None, "expires_s": 600}
+    uploads.create(platform.engine, tenant, tier, size=size, **about)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("back", [{"used_at": PAST}, {"expires_at": PAST}])
+def test_a_tenant_has_no_more_uploads_open_than_its_tier_and_one_that_is_used_or_over_is_not_open(
+    platform: Platform, back: dict[str, Any]
+) -> None:
+    tenant = factories.tenant(platform)
+    factories.add(platform, models.Upload, tenant_id=tenant, **back)
+    factories.add(platform, models.Upload, tenant_id=factories.tenant(platform))
+    for _ in range(2):
+        upload(platform, tenant)
+    with pytest.raises(errors.UploadQuota) as refused:
+        upload(platform, tenant)
+    assert refused.value.details == {"limit": 2, "used": 2}
+
+
+@pytest.mark.parametrize(("size", "fits"), [(3, True), (4, True), (5, False)])
+def test_a_tenants_uploads_have_no_more_bytes_than_its_tier_used_or_not(
+    platform: Platform, size: int, fits: bool
+) -> None:
+    tenant = factories.tenant(platform)
+    factories.add(platform, models.Upload, tenant_id=tenant, size=6, used_at=PAST)
+    if fits:
+        upload(platform, tenant, size)
+        return
+    with pytest.raises(errors.UploadQuota) as refused:
+        upload(platform, tenant, size)
+    assert refused.value.details == {"limit": 10, "used": 6, "size": 5}
+
+
+@pytest.mark.parametrize("step", ["rescued", "expired"])
+def test_a_sweep_takes_no_more_than_its_limit_at_once_and_the_next_goes_on(
+    platform: Platform, make: Make, monkeypatch: pytest.MonkeyPatch, step: str
+) -> None:
+    for module in (rescue, sweep):
+        monkeypatch.setattr(module, "LIMIT", 2)
+    over = {"rescued": {"status": "processing", "lease_expires_at": PAST}, "expired": {"expires_at": PAST}}[step]
+    tenant = factories.tenant(platform)
+    for _ in range(3):
+        make(tenant, **over)
+    assert [getattr(clean_up(platform), step) for _ in range(3)] == [2, 1, 0]
