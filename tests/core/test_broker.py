@@ -1,0 +1,60 @@
+"""Wake-ups: one unread to a pool, and none that is lost for longer than a moment."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+
+import pytest
+
+from core import broker
+from core.broker import Hints, Line
+from tests.conftest import Platform, until
+
+#: Nobody works on it here.
+POOL = "gpu"
+
+
+@pytest.fixture
+def line(platform: Platform) -> Line:
+    found = Line(platform.settings)
+    found.redis.delete(broker._flag(POOL))
+    return found
+
+
+@pytest.fixture
+def hints(platform: Platform, line: Line) -> Hints:
+    return Hints(platform.settings, line)
+
+
+def test_a_second_hint_while_the_first_is_unread_adds_nothing_and_one_after_it_was_read_does(hints: Hints) -> None:
+    sent = [hints.send(POOL), hints.send(POOL)]
+    hints.clear(POOL)
+    assert [*sent, hints.send(POOL)] == [True, False, True]
+
+
+def test_a_hint_whose_worker_died_is_followed_by_another_after_two_seconds(hints: Hints, line: Line) -> None:
+    assert hints.send(POOL)
+    assert 0 < line.redis.pttl(broker._flag(POOL)) <= broker.HINT_TTL_MS
+    assert until(lambda: hints.send(POOL))
+
+
+def test_pools_are_woken_one_by_one(hints: Hints) -> None:
+    hints.clear("cpu")
+    assert (hints.send(POOL), hints.send("cpu")) == (True, True)
+
+
+def test_a_redis_that_is_away_is_left_alone_for_a_while_and_asked_again_then(platform: Platform, line: Line) -> None:
+    away = Line(dataclasses.replace(platform.settings, redis_url="redis://127.0.0.1:1/0"))
+    asked = []
+
+    def ask() -> str:
+        asked.append(time.monotonic())
+        return str(away.redis.ping())
+
+    assert [away.call(ask, "away") for _ in range(3)] == ["away"] * 3
+    assert len(asked) == 1
+    away.redis = line.redis
+    # As if the while were over.
+    away._silent_until = 0.0
+    assert away.call(ask, "away") == "True"

@@ -1,0 +1,148 @@
+"""What becomes of a job in a worker's hands, and of one that is handed in once more."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import text
+
+import models
+from core import ids
+from jobs import queries, uploads
+from jobs.attempt import LARGE_BYTES
+from jobs.drain import Drainer
+from jobs.lease import Held
+from jobs.run import Outcome
+from tests import factories
+from tests.conftest import Platform
+from tests.factories import PAST, SOON
+from tests.hands import BODY, status_of, took
+
+pytestmark = pytest.mark.usefixtures("quiet")
+NewJob = Callable[..., UUID]
+
+
+def charged(platform: Platform) -> object:
+    return platform.one("SELECT count(*) FROM usage")[0]
+
+
+def test_a_job_whose_cancel_was_seen_while_it_ran_is_canceled_though_its_result_is_there(
+    platform: Platform, drainer: Drainer, new_job: NewJob
+) -> None:
+    mine, other = new_job(), new_job()
+    held = drainer.leases.hold(took(platform))
+    tenant = UUID(str(platform.one("SELECT DISTINCT tenant_id FROM jobs")[0]))
+    assert queries.cancel(platform.engine, tenant, mine).cancel_requested
+    drainer.leases.beat()
+    assert drainer._finish(held, [Outcome(item, BODY, units=1) for item in held]) == 2
+    assert (status_of(platform, mine), status_of(platform, other)) == ("canceled", "completed")
+    assert platform.rows("SELECT job_id FROM job_results") == [(other,)]
+    assert charged(platform) == 1
+
+
+@pytest.mark.parametrize("more", [{}, {"canceled": True}, {"given_back": True}])
+def test_of_a_job_that_was_lost_while_it_ran_nothing_is_written(
+    platform: Platform, drainer: Drainer, new_job: NewJob, more: dict[str, bool]
+) -> None:
+    mine = new_job()
+    (held,) = drainer.leases.hold(took(platform))
+    lost = dataclasses.replace(held, lost=True, **more)  # type: ignore[arg-type]
+    drainer._finish([held], [Outcome(lost, BODY, units=1)])
+    assert (status_of(platform, mine), charged(platform)) == ("processing", 0)
+
+
+def test_a_wake_up_ends_after_its_slice_of_time_and_asks_for_another(
+    platform: Platform, drainer: Drainer, new_job: NewJob
+) -> None:
+    for model in ("sentiment", "tumor"):
+        golden = platform.catalog.resolve(model, None).manifest.golden[0]
+        version = platform.catalog.resolve(model, None).version
+        new_job(model=model, version=version, inputs=dict(golden.inputs))
+    short = dataclasses.replace(drainer, settings=dataclasses.replace(drainer.settings, slice_s=0.0))
+    platform.hints.clear("cpu")
+    assert short.drain("cpu", "wake") == 1
+    assert not platform.hints.send("cpu")
+    assert short.drain("cpu", "wake") == 1
+
+
+def large(job: Held, attempt: int, says: str) -> Outcome:
+    mine = dataclasses.replace(job.job, attempt=attempt, inputs=[{"text": "x"}])
+    return Outcome(Held(mine), {"predictions": [{"prediction": says * LARGE_BYTES}]})
+
+
+def test_two_attempts_of_one_job_never_share_the_object_of_a_large_result(
+    platform: Platform, drainer: Drainer, new_job: NewJob
+) -> None:
+    new_job(inputs=[{"text": "x"}])
+    (held,) = map(Held, took(platform))
+    ours = drainer.attempts._lightened(large(held, 2, "b")).result
+    zombies = drainer.attempts._lightened(large(held, 1, "a")).result
+    assert ours is not None
+    assert zombies is not None
+    assert b"aaa" not in platform.store.get(ours["stored_key"])
+    assert b"aaa" in platform.store.get(zombies["stored_key"])
+
+
+@pytest.mark.parametrize(("over", "stored"), [(-1, False), (0, False), (1, True)])
+def test_a_result_is_kept_in_the_database_up_to_its_limit(
+    platform: Platform, drainer: Drainer, new_job: NewJob, over: int, stored: bool
+) -> None:
+    new_job(inputs=[{"text": "x"}])
+    (held,) = map(Held, took(platform))
+    result = {"predictions": "x" * (LARGE_BYTES + over - len('{"predictions":""}'))}
+    light = drainer.attempts._lightened(Outcome(held, result))
+    assert light.result is not None
+    assert ("stored_key" in light.result) is stored
+
+
+@pytest.mark.parametrize("status", models.jobs.TERMINAL)
+def test_an_ended_job_that_is_retried_has_its_whole_time_again(platform: Platform, status: str) -> None:
+    caller, _ = platform.new_tenant()
+    was = {"created_at": text("now() - interval '3 h'"), "expires_at": text("now() - interval '1 h'")}
+    given = {"status": status, "attempt": 4, "lost_count": 2, "progress": 70, "error": {"code": "X"}, **was}
+    old = queries.get(
+        platform.engine, caller.tenant_id, factories.job(platform, caller.tenant_id, **given)["id"]
+    )  # fmt: skip
+    new = ids.uuid7()
+    platform.submitter.again(
+        old, new, tenant_id=caller.tenant_id, tier=caller.tier, request_id="req_again", max_attempts=3
+    )
+    found = platform.one(
+        "SELECT status, attempt, max_attempts, lost_count, progress, error, retry_of, expires_at - created_at ="
+        " interval '2 h', expires_at > now() FROM jobs WHERE id = :id",
+        id=new,
+    )
+    assert found == ("pending", 0, 3, 0, 0, None, old.id, True, True)
+
+
+LONG_AGO = text("now() - interval '40 d'")
+#: The longest that a job of the tenant may live, in days: what it uses may be needed for so long.
+LIVES_D = 3
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ({"created_at": LONG_AGO, "expires_at": LONG_AGO}, False),
+        ({"created_at": LONG_AGO, "expires_at": PAST}, True),
+        ({"created_at": LONG_AGO, "expires_at": SOON}, True),
+        ({"created_at": LONG_AGO, "expires_at": LONG_AGO, "used_at": PAST}, True),
+        ({"created_at": LONG_AGO, "expires_at": LONG_AGO, "used_at": text("now() - interval '71 h'")}, True),
+        ({"created_at": LONG_AGO, "expires_at": LONG_AGO, "used_at": text("now() - interval '73 h'")}, False),
+    ],
+    ids=["unused", "unused, over just now", "open", "used", "used, the job may wait", "used, the job has ended"],
+)
+def test_an_upload_that_a_waiting_job_uses_is_not_purged_however_old(
+    platform: Platform, given: dict[str, Any], kept: bool
+) -> None:
+    platform.execute("TRUNCATE uploads")
+    tenant = factories.tenant(platform, max_ttl_s=LIVES_D * 86_400)
+    upload = factories.add(platform, models.Upload, tenant_id=tenant, **given)["id"]
+    platform.store.put(uploads.key(upload), b"a file")
+    assert uploads.purge(platform.engine, platform.store) == int(not kept)
+    assert (platform.store.head(uploads.key(upload)) is not None) is kept
+    assert len(platform.rows("SELECT FROM uploads")) == int(kept)

@@ -1,0 +1,147 @@
+"""An engine that is away in the middle of something: nobody is charged for it, and nothing is done twice."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterator
+from uuid import UUID
+
+import pytest
+import sqlalchemy
+
+import models
+from core import broker, database, errors
+from jobs import settle, submit, sweep
+from jobs.drain import Drainer
+from jobs.job import Claimed
+from jobs.lease import TOLERATED_FAILURES, Leases
+from jobs.run import Outcome
+from storage.objects import Store
+from tests import factories
+from tests.conftest import Platform
+from tests.factories import PAST
+from tests.hands import BODY, status_of, took
+
+pytestmark = pytest.mark.usefixtures("quiet")
+NewJob = Callable[..., UUID]
+
+
+@pytest.fixture
+def nowhere() -> Iterator[sqlalchemy.Engine]:
+    """A Postgres that is away."""
+    engine = database.create_engine("postgresql://nobody@127.0.0.1:1/nothing")
+    yield engine
+    engine.dispose()
+
+
+@pytest.fixture
+def no_store(platform: Platform) -> Store:
+    """A store that is away."""
+    return Store(dataclasses.replace(platform.settings, s3_endpoint_url="http://127.0.0.1:1"), attempts=1)
+
+
+def put_off(platform: Platform, job_id: UUID) -> sqlalchemy.Row[tuple[object, ...]]:
+    return platform.one(
+        "SELECT status, max_attempts - attempt, lost_count, error ->> 'code', not_before > now() FROM jobs"
+        " WHERE id = :id",
+        id=job_id,
+    )
+
+
+@pytest.mark.parametrize("away", ["postgres", "the store"])
+def test_an_engine_that_is_away_in_the_middle_of_an_attempt_costs_the_job_no_attempt(
+    platform: Platform, drainer: Drainer, new_job: NewJob, nowhere: sqlalchemy.Engine, no_store: Store, away: str
+) -> None:
+    inputs = {"key": "uploads/1", "etag": "1", "sha256": None, "format": "jsonl"}
+    mine = new_job(kind="bulk", inputs=inputs, max_attempts=1)
+    held = drainer.leases.hold(took(platform))
+    if away == "postgres":
+        attempts = dataclasses.replace(drainer.attempts, engine=nowhere)
+    else:
+        sources = dataclasses.replace(drainer.attempts.sources, store=no_store)
+        attempts = dataclasses.replace(drainer.attempts, store=no_store, sources=sources)
+    drainer._finish(held, attempts.run(held))
+    assert put_off(platform, mine) == ("pending", 1, 0, "UNAVAILABLE", True)
+
+
+@pytest.mark.parametrize("error", [errors.Unavailable("away"), errors.ModelUnavailable("away")], ids=repr)
+def test_what_the_platform_could_not_begin_is_put_off_and_what_the_model_did_is_an_attempt(
+    platform: Platform, drainer: Drainer, new_job: NewJob, error: errors.CoatcheckError
+) -> None:
+    mine = new_job(max_attempts=1)
+    held = drainer.leases.hold(took(platform))
+    drainer._finish(held, [Outcome(held[0], error=error)])
+    assert put_off(platform, mine)[:3] == ("pending", 1, 0)
+    platform.execute("UPDATE jobs SET not_before = now()")
+    held = drainer.leases.hold(took(platform))
+    drainer._finish(held, [Outcome(held[0], error=errors.ModelError("no", details={"field": "text"}))])
+    assert status_of(platform, mine) == "failed"
+    said = {"code": "MODEL_ERROR", "message": "no", "details": {"field": "text"}}
+    assert platform.one("SELECT error FROM jobs WHERE id = :id", id=mine) == (said,)
+
+
+def test_a_worker_stops_claiming_after_two_failed_heartbeats_and_claims_again_after_one_that_worked(
+    platform: Platform, drainer: Drainer, new_job: NewJob, nowhere: sqlalchemy.Engine
+) -> None:
+    new_job()
+    leases = Leases(nowhere, lease_s=60, heartbeat_s=1, grace_s=1, asked_to_stop=lambda: False)
+    leases.hold(took(platform))
+    mine, drainer = new_job(), dataclasses.replace(drainer, leases=leases)
+    claims = []
+    for _ in range(TOLERATED_FAILURES + 1):
+        claims.append(leases.may_claim)
+        leases.beat()
+    assert (claims, leases.may_claim) == ([True] * (TOLERATED_FAILURES + 1), False)
+    platform.hints.clear("cpu")
+    assert drainer.drain("cpu", "wake") == 0
+    assert status_of(platform, mine) == "pending"
+    # Somebody else is told to look.
+    assert not platform.hints.send("cpu")
+    leases._engine = platform.engine
+    leases.beat()
+    assert leases.may_claim
+    assert drainer.drain("cpu", "wake") == 1
+    # All of them were in a row: what worked forgets what did not.
+    leases.hold(took_again(platform, new_job))
+    leases._engine = nowhere
+    leases.beat()
+    assert leases.may_claim
+
+
+def took_again(platform: Platform, new_job: NewJob) -> list[Claimed]:
+    new_job()
+    return took(platform)
+
+
+def test_a_settle_is_repeated_through_an_outage_until_it_is_known(
+    platform: Platform, drainer: Drainer, new_job: NewJob, nowhere: sqlalchemy.Engine
+) -> None:
+    mine = new_job()
+    (job,) = took(platform)
+    engines = iter([nowhere, nowhere, platform.engine, platform.engine])
+    done = [settle.Done(job, BODY, 1)]
+    assert drainer._insist(lambda: settle.complete(next(engines), done)) == {mine}
+    assert status_of(platform, mine) == "completed"
+
+
+def test_with_the_store_away_the_sweep_still_expires_and_wakes_every_pool(platform: Platform, no_store: Store) -> None:
+    platform.execute("TRUNCATE uploads")
+    tenant = factories.tenant(platform)
+    ended = {"status": "completed", "finished_at": sqlalchemy.text("now() - interval '1 y'")}
+    old = factories.job(platform, tenant, id=UUID(int=7 << 76), **ended)["id"]
+    factories.add(platform, models.JobResult, job_id=old, body={"stored_key": "results/old/1.json", "bytes": 1})
+    late = factories.job(platform, tenant, expires_at=PAST)["id"]
+    for pool in broker.POOLS:
+        factories.job(platform, tenant, pool=pool)
+        platform.hints.clear(pool)
+    swept = sweep.sweep(platform.engine, platform.hints, no_store, max_losses=3, schedule=(0.0,))
+    assert (swept.expired, swept.purged, set(swept.hinted) >= set(broker.POOLS)) == (1, 0, True)
+    assert (status_of(platform, late), status_of(platform, old)) == ("expired", "completed")
+
+
+def test_without_postgres_a_submit_promises_nothing(platform: Platform, nowhere: sqlalchemy.Engine) -> None:
+    caller, _ = platform.new_tenant()
+    submitter = submit.Submitter(nowhere, broker.Line(platform.settings), platform.hints)
+    new = submit.NewJob(caller.tenant_id, caller.tier, "cpu", "sentiment", "1.0.0", {}, {}, {}, "req", 60, 60, 1)
+    with pytest.raises(errors.Unavailable):
+        submitter.submit(new)
