@@ -1,0 +1,142 @@
+"""Which version answers, and that what answers is what was published."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import pytest
+
+from core import database, errors
+from inference import bundle
+from registry.catalog import CACHE_S, Catalog, _key
+from tests.conftest import Platform, until
+from tests.registry.conftest import MakeBundle
+
+
+def elsewhere(catalog: Catalog, folder: Path) -> Catalog:
+    """The same registry as another process sees it."""
+    return Catalog(catalog._engine, catalog._store, folder)
+
+
+def test_a_version_cannot_be_published_again_with_other_contents(catalog: Catalog, make_bundle: MakeBundle) -> None:
+    first = make_bundle()
+    assert catalog.publish(first)
+    assert not catalog.publish(first)
+    other = make_bundle(summary="Which is larger, really?")
+    with pytest.raises(errors.BundleInvalid, match="already published with other contents") as refused:
+        catalog.publish(other, stable=True)
+    assert refused.value.details["published_digest"] == first.digest
+    assert catalog.resolve(first.manifest.name, "1.0.0").digest == first.digest
+
+
+@pytest.mark.parametrize("way", ["another bundle", "one byte", "no bundle"])
+def test_a_bundle_changed_in_the_store_is_not_opened(
+    catalog: Catalog, make_bundle: MakeBundle, tmp_path: Path, way: str
+) -> None:
+    ours = make_bundle()
+    catalog.publish(ours)
+    packed = bundle.pack(ours)
+    changed: Callable[[], bytes] = {
+        "another bundle": lambda: bundle.pack(make_bundle(summary="Something else")),
+        "one byte": lambda: packed.replace(b"Which is larger?", b"Which is larder?"),
+        "no bundle": lambda: b"nothing",
+    }[way]
+    catalog._store.put(_key(ours.digest), changed())
+    wanted = catalog.resolve(ours.manifest.name, None)
+    with pytest.raises(errors.BundleInvalid, match="cannot be opened here"):
+        catalog.open(wanted)
+    assert list((tmp_path / "cache").iterdir()) == []
+    # Nothing of it is remembered: what was mended is served.
+    catalog._store.put(_key(ours.digest), packed)
+    assert catalog.open(wanted).bundle.digest == ours.digest
+
+
+def test_a_model_that_misses_its_golden_examples_here_is_not_served(
+    catalog: Catalog, make_bundle: MakeBundle, platform: Platform
+) -> None:
+    ours = make_bundle()
+    name = ours.manifest.name
+    catalog.publish(ours)
+    # As on a machine whose digits are others: the model gives what it gives, and more was promised.
+    platform.execute(
+        "UPDATE model_versions SET manifest = replace(manifest::text, '0.731059', '0.9')::json WHERE model = :name",
+        name=name,
+    )
+    catalog._forget()
+    wanted = catalog.resolve(name, None)
+    assert wanted.manifest.golden[0].confidence == 0.9  # type: ignore[union-attr]
+    with pytest.raises(errors.BundleInvalid, match="cannot be opened here"):
+        catalog.predictor(wanted)
+    assert catalog.loaded() == []
+
+
+def test_a_blink_of_the_database_forgets_no_model(
+    catalog: Catalog, make_bundle: MakeBundle, platform: Platform, tmp_path: Path
+) -> None:
+    ours = make_bundle()
+    catalog.publish(ours)
+    name = ours.manifest.name
+    assert catalog.resolve(name, None).route == "stable"
+    catalog._engine = database.create_engine("postgresql://nobody@127.0.0.1:1/nothing")
+    catalog._forget()
+    assert catalog.resolve(name, None).digest == ours.digest
+    assert catalog.open(catalog.resolve(name, "1.0.0")).bundle.digest == ours.digest
+    # Who never knew one cannot say that there is none.
+    with pytest.raises(errors.Unavailable):
+        elsewhere(catalog, tmp_path / "other").resolve(name, None)
+    catalog._engine.dispose()
+
+
+def test_a_running_process_hears_of_a_new_version_and_of_a_new_stable_one(
+    catalog: Catalog, make_bundle: MakeBundle, tmp_path: Path
+) -> None:
+    running = elsewhere(catalog, tmp_path / "other")
+    first, second = make_bundle("1.0.0"), make_bundle("2.0.0")
+    name = first.manifest.name
+    catalog.publish(first)
+    until(lambda: name in {item.model for item in running.versions()}, CACHE_S + 60)
+    catalog.publish(second)
+    until(lambda: len([item for item in running.versions() if item.model == name]) == 2)
+    assert running.resolve(name, None).version == "1.0.0"
+    assert catalog.make_stable(name, "2.0.0") == "1.0.0"
+    until(lambda: running.resolve(name, None).version == "2.0.0")
+
+
+def test_the_first_version_of_a_model_answers_until_another_is_said_to(
+    catalog: Catalog, make_bundle: MakeBundle
+) -> None:
+    first, second, third = (make_bundle(f"{number}.0.0") for number in (1, 2, 3))
+    name = first.manifest.name
+    answers = []
+    for made, stable in ((first, False), (second, False), (third, True)):
+        catalog.publish(made, stable=stable)
+        answers.append(catalog.resolve(name, None).version)
+    assert answers == ["1.0.0", "1.0.0", "3.0.0"]
+    pinned = catalog.resolve(name, "v2.0.0")
+    assert (pinned.version, pinned.route) == ("2.0.0", "pinned")
+
+
+def test_what_there_is_not_is_told_with_what_there_is(catalog: Catalog, make_bundle: MakeBundle) -> None:
+    made = make_bundle()
+    catalog.publish(made)
+    with pytest.raises(errors.VersionNotFound) as refused:
+        catalog.resolve(made.manifest.name, "9.9.9")
+    assert "1.0.0" in str(refused.value.details)
+    with pytest.raises(errors.VersionNotFound):
+        catalog.make_stable(made.manifest.name, "9.9.9")
+    assert catalog.resolve(made.manifest.name, None).version == "1.0.0"
+    for asks in (lambda: catalog.resolve("nothing", None), lambda: catalog.make_stable("nothing", "1.0.0")):
+        with pytest.raises(errors.ModelNotFound):
+            asks()
+
+
+def test_a_model_that_is_opened_by_many_at_once_is_opened_once(catalog: Catalog, make_bundle: MakeBundle) -> None:
+    made = make_bundle()
+    catalog.publish(made)
+    wanted = catalog.resolve(made.manifest.name, None)
+    with ThreadPoolExecutor(8) as pool:
+        opened = set(map(id, pool.map(catalog.open, [wanted] * 8)))
+    assert len(opened) == 1
+    assert catalog.loaded() == [f"{made.manifest.name}@1.0.0"]
