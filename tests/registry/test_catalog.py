@@ -50,6 +50,7 @@ def test_a_bundle_changed_in_the_store_is_not_opened(
     assert list((tmp_path / "cache").iterdir()) == []
     # Nothing of it is remembered: what was mended is served.
     catalog._store.put(_key(ours.digest), packed)
+    until(lambda: catalog._store.get(_key(ours.digest)) == packed)
     assert catalog.open(wanted).bundle.digest == ours.digest
 
 

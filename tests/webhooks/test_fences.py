@@ -1,0 +1,232 @@
+"""Every statement of `webhooks` that writes: what is another sender's by now, has ended or is another tenant's stays as
+it is, to the last row.
+
+A new statement that writes needs a case here, or a word on where it is tested.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import datetime as dt
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import text
+
+import models
+import webhooks
+from core import errors
+from core.seal import Seal
+from tests import factories, statements
+from tests.conftest import Platform
+from tests.factories import PAST, SOON
+from webhooks import deliveries, endpoints, outbox, secrets, sweep
+from webhooks.call import Answer
+from webhooks.endpoints import Endpoint
+from webhooks.schedule import judge
+from webhooks.signing import Signing
+
+WRITING = statements.writing(webhooks)
+LONG_AGO = text("now() - interval '1 y'")
+
+
+@dataclass(frozen=True)
+class Scene:
+    """A delivery as it is, the claim of it that somebody once had, and who asks for something of which endpoint."""
+
+    platform: Platform
+    held: outbox.Claimed
+    asks: UUID
+    of: UUID
+
+    @property
+    def endpoint(self) -> Endpoint:
+        """The endpoint of who asks."""
+        (found,) = endpoints.of_tenant(self.platform.engine, self.asks)
+        return found
+
+
+@dataclass(frozen=True)
+class Case:
+    """How a statement comes to be issued, and the situation in which it does write."""
+
+    write: Callable[[Scene], object]
+    where: str = "sending"
+
+
+def answered(status: int) -> Callable[[Scene], object]:
+    def write(scene: Scene) -> None:
+        answer = Answer(3, status)
+        verdict = judge(answer, scene.held.event, tries=1, schedule=(0, 5))
+        done = [outbox.Done(scene.held, answer, verdict)]
+        outbox.settle(scene.platform.engine, done, pause_s=5, disable_s=432_000)
+
+    return write
+
+
+def asked(ask: Callable[[Scene], object]) -> Callable[[Scene], None]:
+    """By whoever it is: a stranger is told that there is no such thing."""
+
+    def write(scene: Scene) -> None:
+        with contextlib.suppress(errors.WebhookNotFound, errors.WebhookConflict, errors.DeliveryNotFound):
+            ask(scene)
+
+    return write
+
+
+def again(scene: Scene) -> object:
+    theirs = deliveries.get(scene.platform.engine, scene.held.tenant_id, scene.held.id)
+    return deliveries.redeliver(scene.platform.engine, scene.asks, theirs)
+
+
+def many_again(scene: Scene) -> object:
+    since, until = dt.datetime(2000, 1, 1, tzinfo=dt.UTC), dt.datetime(3000, 1, 1, tzinfo=dt.UTC)
+    return deliveries.redeliver_since(scene.platform.engine, scene.endpoint, since, until, after=0, delivered_too=True)
+
+
+def change(**changes: Any) -> Callable[[Scene], object]:
+    return asked(lambda scene: endpoints.change(scene.platform.engine, scene.asks, scene.of, changes))
+
+
+def rotate(scene: Scene) -> None:
+    owner, seal = (scene.asks, scene.of), Seal(scene.platform.settings)
+    secrets.rotate(scene.platform.engine, seal, owner, Signing.V1, overlap_s=60)
+
+
+def purge(scene: Scene) -> int:
+    return sweep.purge(scene.platform.engine, (0.0,))
+
+
+CASES: Mapping[str, Case] = {
+    "outbox._CLAIM": Case(lambda s: outbox.claim(s.platform.engine, worker="io/c/3", most=10), "due"),
+    "outbox._SETTLE": Case(answered(500)),
+    "outbox._GIVE_BACK": Case(lambda s: outbox.give_back(s.platform.engine, [s.held])),
+    "outbox._WELL": Case(answered(200)),
+    "outbox._WELL_BUT_HELD": Case(answered(200)),
+    "outbox._ILL": Case(answered(503)),
+    "outbox._LEASE_OVER": Case(lambda s: outbox.lease_over(s.platform.engine), "its lease is over"),
+    "outbox._NODE_BORN_AGAIN": Case(lambda s: outbox.node_born_again(s.platform.engine, "io/b")),
+    "state._DISABLE": Case(answered(410)),
+    "state._FAIL_WAITING": Case(answered(410)),
+    "state._NOTIFY": Case(answered(410)),
+    "state._FORGIVE": Case(change(url="https://another.example/")),
+    "state._ENABLE": Case(change(enabled=True, description="on")),
+    "endpoints._CHANGE": Case(change(description="another")),
+    "endpoints._DELETE": Case(asked(lambda s: endpoints.delete(s.platform.engine, s.asks, s.of))),
+    "deliveries._ONE_AGAIN": Case(asked(again), "delivered"),
+    "deliveries._MANY_AGAIN": Case(asked(many_again), "failed"),
+    "secrets._RETIRE": Case(asked(rotate)),
+    "secrets._RETIRED": Case(purge, "its old key is over"),
+    "sweep._OVERDUE": Case(purge, "it has waited for too long"),
+    "sweep._OLD": Case(purge, "it is old"),
+    "sweep._RECOVERED": Case(purge, "its trouble is long ago"),
+}
+
+ELSEWHERE = {
+    "deliveries._INSERT": "a new row",
+    "endpoints._INSERT": "a new row",
+    "secrets._INSERT": "a new row: test_endpoints, of many who make the first key at once",
+}
+
+#: In which nobody who had the delivery once, no sweep and no stranger may change anything.
+NOT_THEIRS: Mapping[str, Mapping[str, Any]] = {
+    "a successor has it": {"status": "sending", "attempt": 2, "worker": "io/b/2"},
+    "it waits again": {"status": "pending", "attempt": 1, "next_at": SOON},
+    "delivered": {"status": "delivered"},
+    "failed": {"status": "failed"},
+}
+THEIRS: Mapping[str, Mapping[str, Any]] = {
+    "sending": {"status": "sending"},
+    "due": {"next_at": PAST},
+    "delivered": {"status": "delivered"},
+    "failed": {"status": "failed"},
+    "its lease is over": {"status": "sending", "lease_expires_at": PAST},
+    "its old key is over": {"status": "delivered"},
+    "it has waited for too long": {"since": LONG_AGO},
+    "it is old": {"status": "delivered", "finished_at": LONG_AGO},
+    "its trouble is long ago": {"status": "delivered"},
+}
+
+
+def receiver(platform: Platform, tenant: UUID) -> UUID:
+    """An endpoint with a key and some trouble."""
+    found = factories.add(platform, models.WebhookEndpoint, tenant_id=tenant, description="")["id"]
+    factories.add(platform, models.WebhookSecret, tenant_id=tenant, endpoint_id=found)
+    factories.add(platform, models.WebhookTrouble, target=str(found), failures=3)
+    return UUID(str(found))
+
+
+def bystanders(platform: Platform) -> tuple[UUID, UUID]:
+    """Another tenant with one delivery of each kind, held by the same attempt, of which nobody speaks."""
+    other = factories.tenant(platform)
+    endpoint = receiver(platform, other)
+    theirs = {"tenant_id": other, "endpoint_id": endpoint}
+    for given in ({"next_at": SOON}, {"status": "sending", "worker": "elsewhere/a/1"}, {"status": "delivered"}):
+        factories.add(platform, models.WebhookDelivery, **theirs, **given)
+    return other, endpoint
+
+
+def scene(platform: Platform, situation: str, given: Mapping[str, Any]) -> Scene:
+    bystanders(platform)
+    tenant = factories.tenant(platform)
+    endpoint = receiver(platform, tenant)
+    row = factories.add(platform, models.WebhookDelivery, tenant_id=tenant, endpoint_id=endpoint, **given)
+    if situation == "its old key is over":
+        factories.add(platform, models.WebhookSecret, tenant_id=tenant, endpoint_id=endpoint, retires_at=PAST)
+    if situation == "its trouble is long ago":
+        factories.add(platform, models.WebhookTrouble, held_until=LONG_AGO)
+    held = outbox.Claimed(
+        row["id"], tenant, endpoint, str(endpoint), "job.completed", "{}", 1, 0, time.time(),
+        "https://receiver.example/hook", ["key"],
+    )  # fmt: skip
+    return Scene(platform, held, asks=tenant, of=endpoint)
+
+
+@pytest.fixture(autouse=True)
+def nothing_else(no_webhooks: None) -> None:
+    """No deliveries but the test's own."""
+
+
+def test_every_statement_that_writes_has_a_case_or_a_place_where_it_is_tested() -> None:
+    assert set(CASES) | set(ELSEWHERE) == set(WRITING)
+    assert not set(CASES) & set(ELSEWHERE)
+    assert statements.hidden(webhooks) == []
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_a_case_is_about_its_statement_which_does_write_where_it_may(platform: Platform, name: str) -> None:
+    case = CASES[name]
+    found = scene(platform, case.where, THEIRS[case.where])
+    before = statements.rows(platform)
+    with statements.issued(platform.engine) as issued:
+        case.write(found)
+    assert WRITING[name] in issued
+    assert statements.changed(before, statements.rows(platform))
+
+
+@pytest.mark.parametrize("situation", NOT_THEIRS)
+@pytest.mark.parametrize("name", CASES)
+def test_nothing_that_is_another_senders_by_now_has_ended_or_is_another_tenants_is_changed(
+    platform: Platform, name: str, situation: str
+) -> None:
+    found = scene(platform, situation, NOT_THEIRS[situation])
+    stranger = factories.tenant(platform)
+    receiver(platform, stranger)
+    found = replace(found, asks=stranger)
+    before = statements.rows(platform)
+    CASES[name].write(found)
+    assert statements.changed(before, statements.rows(platform)) == {}
+
+
+@pytest.mark.parametrize("situation", ["sending", "due"])
+def test_nobody_asks_again_for_what_is_on_its_way(platform: Platform, situation: str) -> None:
+    found = scene(platform, situation, THEIRS[situation])
+    before = statements.rows(platform)
+    with pytest.raises(errors.WebhookConflict):
+        again(found)
+    assert many_again(found) == (0, None)
+    assert statements.changed(before, statements.rows(platform)) == {}
