@@ -1,0 +1,274 @@
+"""Every limit of webhooks: one below it, at it, one above it, and what gives it back."""
+
+from __future__ import annotations
+
+import datetime as dt
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import text
+
+import models
+from core import errors
+from core.seal import Seal
+from tests import factories
+from tests.conftest import Platform
+from tests.factories import PAST, SOON
+from webhooks import deliveries, endpoints, outbox, secrets, state, sweep
+from webhooks.call import Answer
+from webhooks.desk import CALLS_PER_TARGET, Desk
+from webhooks.schedule import judge
+from webhooks.signing import Signing
+
+pytestmark = pytest.mark.usefixtures("no_webhooks")
+
+
+@pytest.fixture
+def tenant(platform: Platform) -> UUID:
+    return factories.tenant(platform)
+
+
+def endpoint(platform: Platform, tenant: UUID, **given: Any) -> UUID:
+    return UUID(str(factories.add(platform, models.WebhookEndpoint, tenant_id=tenant, **given)["id"]))
+
+
+def deliver(platform: Platform, tenant: UUID, to: UUID, count: int = 1, **given: Any) -> list[UUID]:
+    theirs = {"tenant_id": tenant, "endpoint_id": to, **given}
+    return [UUID(str(factories.add(platform, models.WebhookDelivery, **theirs)["id"])) for _ in range(count)]
+
+
+def claim(platform: Platform, most: int = 100) -> list[outbox.Claimed]:
+    return outbox.claim(platform.engine, worker="io/a/1", most=most)
+
+
+def settle(platform: Platform, claimed: list[outbox.Claimed], status: int, *, disable_s: int = 432_000) -> None:
+    answer = Answer(3, status)
+    done = [outbox.Done(item, answer, judge(answer, item.event, tries=1, schedule=(0, 5, 5))) for item in claimed]
+    outbox.settle(platform.engine, done, pause_s=5, disable_s=disable_s)
+
+
+@pytest.mark.parametrize("there", [endpoints.MOST - 1, endpoints.MOST, endpoints.MOST + 1])
+def test_a_tenant_has_no_more_endpoints_than_it_may_and_one_that_is_deleted_gives_its_place_back(
+    platform: Platform, tenant: UUID, there: int
+) -> None:
+    seal = Seal(platform.settings)
+    mine = [endpoint(platform, tenant) for _ in range(there)]
+    endpoint(platform, factories.tenant(platform))
+
+    def make() -> None:
+        about = {"url": "https://receiver.example/", "events": ["job.completed"], "description": ""}
+        endpoints.create(platform.engine, seal, tenant, signing=Signing.V1, **about)  # type: ignore[arg-type]
+
+    over = there - (endpoints.MOST - 1)
+    for gone in mine[:over]:
+        with pytest.raises(errors.WebhookConflict, match="20 endpoints already"):
+            make()
+        endpoints.delete(platform.engine, tenant, gone)
+    make()
+
+
+@pytest.mark.parametrize("good", [secrets.MOST - 1, secrets.MOST, secrets.MOST + 1])
+def test_no_more_keys_are_good_at_once_than_may_be_and_one_that_is_over_gives_its_place_back(
+    platform: Platform, tenant: UUID, good: int
+) -> None:
+    owner = (tenant, endpoint(platform, tenant))
+    for number in range(good):
+        retires_at = None if number == 0 else SOON
+        factories.add(platform, models.WebhookSecret, tenant_id=tenant, endpoint_id=owner[1], retires_at=retires_at)
+
+    def rotate(overlap_s: int) -> None:
+        secrets.rotate(platform.engine, Seal(platform.settings), owner, Signing.V1, overlap_s=overlap_s)
+
+    if good >= secrets.MOST:
+        with pytest.raises(errors.WebhookConflict, match="4 keys are good already"):
+            rotate(60)
+        platform.execute("UPDATE webhook_secrets SET retires_at = now() WHERE retires_at IS NOT NULL")
+    rotate(60)
+    rotate(0)
+    assert len(secrets.good(platform.engine, Seal(platform.settings), owner)) == 1
+
+
+def test_a_second_rotation_does_not_prolong_a_key_that_was_to_go_sooner(platform: Platform, tenant: UUID) -> None:
+    owner = (tenant, endpoint(platform, tenant))
+    soon, late = (text(f"now() + interval '{seconds} s'") for seconds in (600, 90_000))
+    for retires_at in (None, soon, late):
+        factories.add(platform, models.WebhookSecret, tenant_id=tenant, endpoint_id=owner[1], retires_at=retires_at)
+    secrets.rotate(platform.engine, Seal(platform.settings), owner, Signing.V1, overlap_s=3600)
+    left = platform.rows(
+        "SELECT round(extract(epoch FROM retires_at - now()) / 600) FROM webhook_secrets ORDER BY retires_at"
+    )
+    # That which was current, and that which was to stay for longer, go with the overlap.
+    assert [row[0] for row in left] == [1, 6, 6, None]
+
+
+@pytest.mark.parametrize(("limit", "name"), [(3, "PER_TARGET"), (3, "PER_TENANT")])
+@pytest.mark.parametrize(("sending", "taken"), [(0, 3), (2, 1), (3, 0), (4, 0)])
+def test_a_target_and_a_tenant_have_no_more_in_anybodys_hands_than_they_may(
+    platform: Platform, tenant: UUID, monkeypatch: pytest.MonkeyPatch, limit: int, name: str, sending: int, taken: int
+) -> None:
+    monkeypatch.setattr(outbox, name, limit)
+    one, two = (endpoint(platform, tenant) for _ in range(2))
+    other = factories.tenant(platform)
+    deliver(platform, other, endpoint(platform, other))
+    deliver(platform, tenant, one, sending, status="sending")
+    deliver(platform, tenant, one if name == "PER_TARGET" else two, 5)
+    found = [item for item in claim(platform) if item.tenant_id == tenant]
+    assert len(found) == taken
+    if found:
+        outbox.give_back(platform.engine, found[:1])
+        assert len([item for item in claim(platform) if item.tenant_id == tenant]) == 1
+
+
+@pytest.mark.parametrize("most", [1, 2, 3])
+def test_a_sender_takes_no_more_than_it_asks_for_the_oldest_of_each_receiver_first(
+    platform: Platform, tenant: UUID, most: int
+) -> None:
+    to = endpoint(platform, tenant)
+    order = {hours: deliver(platform, tenant, to, next_at=text(f"now() - interval '{hours} h'"))[0] for hours in (1, 3)}
+    deliver(platform, tenant, to, next_at=SOON)
+    assert {item.id for item in claim(platform, most)} == {order[3], *([order[1]] if most > 1 else [])}
+
+
+def test_the_oldest_delivery_of_a_receiver_goes_first(
+    platform: Platform, tenant: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(outbox, "PER_TARGET", 2)
+    to = endpoint(platform, tenant)
+    late = deliver(platform, tenant, to, next_at=PAST)
+    early = deliver(platform, tenant, to, next_at=text("now() - interval '2 h'"))
+    same = deliver(platform, tenant, to, 2, next_at=text("'2026-01-01'"))
+    assert {item.id for item in claim(platform)} == set(same)
+    platform.execute("UPDATE webhook_deliveries SET status = 'delivered', lease_expires_at = NULL, finished_at = now()"
+                     " WHERE status = 'sending'")  # fmt: skip
+    deliver(platform, tenant, to)
+    assert {item.id for item in claim(platform)} == {*early, *late}
+
+
+@pytest.mark.parametrize(("failures", "taken"), [(0, 5), (outbox.TRIP - 1, 5), (outbox.TRIP, 1), (outbox.TRIP + 1, 1)])
+def test_a_receiver_that_failed_five_times_is_called_one_at_a_time(
+    platform: Platform, tenant: UUID, failures: int, taken: int
+) -> None:
+    to = endpoint(platform, tenant)
+    deliver(platform, tenant, to, 5)
+    if failures:
+        factories.add(platform, models.WebhookTrouble, target=str(to), failures=failures, held_until=PAST)
+    found = claim(platform)
+    assert len(found) == taken
+    if failures >= outbox.TRIP:
+        assert claim(platform) == []
+        # One that it took, and it is as any other.
+        settle(platform, found, 200)
+        assert len(claim(platform)) == 4
+
+
+@pytest.mark.parametrize(("failures", "held_s"), [(3, 0), (4, 5), (5, 10), (6, 20), (7, 40), (8, 60), (30, 60)])
+def test_a_target_is_held_for_twice_as_long_each_time_up_to_a_minute(
+    platform: Platform, tenant: UUID, failures: int, held_s: int
+) -> None:
+    to = endpoint(platform, tenant)
+    deliver(platform, tenant, to)
+    deliver(platform, tenant, to, event="job.failed", next_at=SOON)
+    claimed = claim(platform)
+    factories.add(platform, models.WebhookTrouble, target=str(to), failures=failures, held_until=PAST)
+    settle(platform, claimed, 500)
+    found = platform.one("SELECT failures, round(extract(epoch FROM held_until - now()) / 5) * 5 FROM webhook_troubles")
+    assert (found[0], max(0, int(str(found[1])))) == (failures + 1, held_s)
+    platform.execute("UPDATE webhook_deliveries SET next_at = now() - interval '1 s'")
+    assert (claim(platform) == []) is (held_s > 0)
+
+
+@pytest.mark.parametrize(
+    ("failures", "failing_s", "stays_on"),
+    [
+        (state.LEAST_FAILURES - 1, 90_000, False),
+        (state.LEAST_FAILURES, 90_000, False),
+        (state.LEAST_FAILURES - 2, 900_000_000, True),
+        (state.LEAST_FAILURES, 80_000, True),
+        (0, 900_000_000, True),
+    ],
+)
+def test_an_endpoint_with_fewer_than_twenty_failures_stays_on_however_long(
+    platform: Platform, tenant: UUID, failures: int, failing_s: int, stays_on: bool
+) -> None:
+    to = endpoint(platform, tenant)
+    deliver(platform, tenant, to)
+    since = text(f"now() - interval '{failing_s} s'")
+    claimed = claim(platform)
+    factories.add(
+        platform, models.WebhookTrouble, target=str(to), failures=failures, failing_since=since, held_until=PAST
+    )
+    settle(platform, claimed, 500, disable_s=86_400)
+    found = endpoints.get(platform.engine, tenant, to)
+    assert (found.enabled, found.disabled_code) == (stays_on, None if stays_on else state.Reason.FAILING)
+
+
+@pytest.mark.parametrize(("failed", "pieces"), [(1, [1]), (2, [2, 0]), (3, [2, 1])])
+def test_no_more_are_asked_for_again_at_once_than_may_be_and_it_is_said_where_to_go_on(
+    platform: Platform, tenant: UUID, monkeypatch: pytest.MonkeyPatch, failed: int, pieces: list[int]
+) -> None:
+    monkeypatch.setattr(deliveries, "MOST_AGAIN", 2)
+    to = endpoint(platform, tenant)
+    deliver(platform, tenant, to, failed, status="failed")
+    since, until = dt.datetime(2000, 1, 1, tzinfo=dt.UTC), dt.datetime(3000, 1, 1, tzinfo=dt.UTC)
+    found, after = [], 0
+    for _ in pieces:
+        about = endpoints.get(platform.engine, tenant, to)
+        count, behind = deliveries.redeliver_since(
+            platform.engine, about, since, until, after=after, delivered_too=False
+        )
+        found.append(count)
+        after = behind or after
+    assert found == pieces
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"since": text("now() - interval '1 y'")}, {"status": "delivered", "finished_at": text("now() - interval '1 y'")}],
+)
+def test_a_sweep_takes_no_more_than_its_limit_at_once_and_the_next_goes_on(
+    platform: Platform, tenant: UUID, monkeypatch: pytest.MonkeyPatch, given: dict[str, Any]
+) -> None:
+    monkeypatch.setattr(sweep, "LIMIT", 2)
+    deliver(platform, tenant, endpoint(platform, tenant), 3, **given)
+    over, left = "finished_at IS NULL OR finished_at < now() - interval '2 d'", []
+    for _ in range(2):
+        sweep.purge(platform.engine, (0.0,))
+        left.append(len(platform.rows(f"SELECT FROM webhook_deliveries WHERE {over}")))
+    assert left == [1, 0]
+
+
+def handed(desk: Desk, target: str, tenant: UUID, count: int) -> list[outbox.Claimed]:
+    """So many for a target; what there is a place for now."""
+    desk.put(
+        outbox.Claimed(UUID(int=number), tenant, None, target, "job.completed", "", 1, 0, 0.0, "url", ())
+        for number in range(count)
+    )
+    return desk.begin()
+
+
+def test_a_target_has_one_call_until_it_took_one_and_then_four_and_one_again_after_a_failure(tenant: UUID) -> None:
+    desk = Desk(places=100)
+    (first,) = handed(desk, "a", tenant, 20)
+    assert desk.begin() == []
+    desk.end(first, delivered=True)
+    begun = desk.begin()
+    assert len(begun) == CALLS_PER_TARGET
+    desk.end(begun[0], delivered=True)
+    assert len(desk.begin()) == 1
+    desk.end(begun[1], delivered=False)
+    assert desk.begin() == []
+
+
+def test_a_process_has_no_more_calls_than_places_and_a_tenant_no_more_than_its_part(tenant: UUID) -> None:
+    desk = Desk(places=20)
+    begun = [item for target in range(10) for item in handed(desk, f"a{target}", tenant, 1)]
+    assert len(begun) == 5
+    others = [item for number in range(30) for item in handed(desk, f"b{number}", UUID(int=number), 1)]
+    assert len(others) == 15
+    desk.end(begun[0], delivered=True)
+    # The place goes to somebody who has fewer calls, and the tenant's part has room for one again.
+    assert [item.target[0] for item in desk.begin()] == ["b"]
+    desk.end(others[0], delivered=True)
+    desk.end(others[1], delivered=True)
+    assert sum(item.tenant_id == tenant for item in desk.begin()) <= 1
