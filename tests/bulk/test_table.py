@@ -210,6 +210,7 @@ def test_text_in_another_encoding_says_what_to_do(
         ("9007199254740993", "integer", ",", 9007199254740993),
         ("1e300", "integer", ",", 1e300),
         ("1_0", "integer", ",", "1_0"),
+        ("1_000", "number", ",", "1_000"),
         ("\u0661", "integer", ",", "\u0661"),
         ("1,5", "number", ";", 1.5),
         ("-1,5e-3", "number", ";", -0.0015),

@@ -1,0 +1,131 @@
+"""What becomes of the chunks of a file: each is answered once, charged once, and from the file that was cut."""
+
+from __future__ import annotations
+
+import dataclasses
+import io
+from collections.abc import Callable
+from typing import Any
+from uuid import UUID
+
+import flask.testing
+import pytest
+
+from core import errors
+from jobs.bulk import merge, progress
+from jobs.bulk import work as parts
+from jobs.bulk.plan import Plan, Span
+from jobs.bulk.progress import Chunk
+from jobs.drain import Drainer
+from jobs.job import Claimed, Status
+from jobs.lease import Held
+from storage.fetch import Fetcher
+from tests.bulk.conftest import Run, Send
+from tests.bulk.test_life import ROWS, lines, show, step, submit
+from tests.conftest import Platform
+from tests.hands import lose, took
+
+Client = flask.testing.FlaskClient
+
+
+def test_a_chunk_whose_copied_file_was_replaced_ends_as_input_changed_and_answers_nothing_from_it(
+    client: Client, upload: Send, work: Run, drainer: Drainer, platform: Platform
+) -> None:
+    job_id = submit(client, upload(lines(ROWS[:10])))
+    step(drainer)
+    (chunk,) = platform.rows("SELECT inputs FROM jobs WHERE kind = 'chunk'")
+    platform.store.put(chunk[0]["key"], lines([{**row, "text": "Hateful"} for row in ROWS[:10]]))  # type: ignore[index]
+    work()
+    assert platform.rows("SELECT status, error ->> 'code' FROM jobs WHERE kind = 'chunk'") == [
+        ("failed", "INPUT_CHANGED")
+    ]
+    job = show(client, job_id)
+    assert (job["status"], job["error"]["code"]) == ("failed", "INPUT_CHANGED")
+    assert platform.one("SELECT count(*) FROM usage") == (0,)
+
+
+def test_failed_rows_are_charged_too(client: Client, upload: Send, work: Run, platform: Platform) -> None:
+    good, bad = ROWS[:7], [{"text": ""}, {"nothing": 1}, "no object"]
+    submit(client, upload(lines([*good, *bad])))
+    work()
+    assert platform.one("SELECT sum(units) FROM usage") == (10,)
+
+
+def plan(parts: int) -> Plan:
+    return Plan("key", "etag", None, [Span(part, part + 1, part + 1, 1) for part in range(parts)])
+
+
+@pytest.fixture
+def bulk(platform: Platform, new_job: Callable[..., UUID], quiet: None) -> Claimed:
+    """A job from a file in somebody's hands."""
+    new_job(kind="bulk", inputs={"key": "uploads/1"}, options={"return_errors": "lines"})
+    (found,) = took(platform)
+    return found
+
+
+def test_a_zombie_cutter_parks_nothing_twice(platform: Platform, bulk: Claimed) -> None:
+    lose(platform)
+    (successor,) = took(platform)
+    assert not progress.park(platform.engine, bulk, plan(2), units=1)
+    assert progress.park(platform.engine, successor, plan(2), units=1)
+    assert not progress.park(platform.engine, bulk, plan(2), units=1)
+    assert len(progress.chunks(platform.engine, bulk.id)) == 2
+
+
+def test_a_cutter_that_does_not_know_whether_it_has_parked_may_do_it_again(platform: Platform, bulk: Claimed) -> None:
+    found = [progress.park(platform.engine, bulk, plan(3), units=1) for _ in range(3)]
+    assert (found, len(progress.chunks(platform.engine, bulk.id))) == ([True, False, False], 3)
+
+
+def test_a_chunk_tells_its_progress(client: Client, upload: Send, drainer: Drainer, platform: Platform) -> None:
+    submit(client, upload(lines(ROWS[:600])))
+    step(drainer)
+    (held,) = drainer.leases.hold(took(platform))
+    model = platform.catalog.predictor(platform.catalog.resolve(held.job.model, held.job.version))
+    told: list[float] = []
+    held.advance = told.append  # type: ignore[method-assign]
+    parts.answer(platform.store, model, held)
+    assert told == [row / 600 for row in range(1, 601)]
+    Held.advance(held, told[299])
+    drainer.leases.beat()
+    assert platform.one("SELECT progress FROM jobs WHERE kind = 'chunk'") == (49,)
+
+
+def completed(platform: Platform, bulk_id: UUID) -> Chunk:
+    """A chunk that has its part."""
+    key = f"{parts.folder(bulk_id)}parts/000000.1.jsonl"
+    platform.store.put(key, b'{"line":1}\n')
+    return Chunk(UUID(int=1), Status.COMPLETED, {"rows": 1}, None, {"key": key, "rows": 1, "failed": 0})
+
+
+@pytest.mark.parametrize("attempt", [1, 2, 3])
+def test_an_output_url_that_never_answers_is_said_in_send_error_at_the_last_attempt_and_the_job_completes(
+    platform: Platform, bulk: Claimed, attempt: int
+) -> None:
+    nowhere = "http://127.0.0.1:1/inbox"
+    fetcher = Fetcher(dataclasses.replace(platform.settings, input_private_buckets=(nowhere,)))
+    held = Held(dataclasses.replace(bulk, attempt=attempt, max_attempts=2))
+    manifest = platform.catalog.resolve("sentiment", "1.0.0").manifest
+
+    def merged() -> Any:
+        send = lambda file, size: fetcher.put(f"{nowhere}/out.jsonl?x=1", file, size)  # noqa: E731
+        return merge.merge(platform.store, manifest, held, [completed(platform, bulk.id)], send).result
+
+    if attempt < 2:
+        with pytest.raises(errors.OutputUnavailable):
+            merged()
+        return
+    result = merged()
+    assert (result["sent"], result["send_error"]["code"]) == (False, "OUTPUT_UNAVAILABLE")
+    assert platform.store.get(result["output_key"]) == b'{"line":1}\n'
+
+
+def test_an_output_that_was_refused_for_good_is_said_at_once(platform: Platform, bulk: Claimed) -> None:
+    manifest = platform.catalog.resolve("sentiment", "1.0.0").manifest
+
+    def refuse(file: io.IOBase, size: int) -> None:
+        raise errors.OutputRefused("output_url answers 403")
+
+    outcome = merge.merge(platform.store, manifest, Held(bulk), [completed(platform, bulk.id)], refuse)  # type: ignore[arg-type]
+    assert outcome.result is not None
+    assert outcome.result["send_error"]["code"] == "OUTPUT_REFUSED"
