@@ -60,6 +60,12 @@ def test_jobs_record_writes_one_event_of_every_change(
     assert events(db, mine) == [event]
 
 
+def test_jobs_record_tells_the_error_of_an_earlier_attempt_once(db: Db, tenant: UUID) -> None:
+    mine = job(db, tenant, status="processing", error={"code": "X"})
+    run(db, "UPDATE jobs SET progress = 7")
+    assert events(db, mine) == [("progress", 7, 1, None, None, None)]
+
+
 def test_jobs_record_writes_nothing_of_what_is_no_news(db: Db, tenant: UUID) -> None:
     mine = job(db, tenant, status="processing", cancel_requested_at=factories.PAST)
     run(db, "UPDATE jobs SET lease_expires_at = now(), progress = 0, cancel_requested_at = now()")
