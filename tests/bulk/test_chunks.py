@@ -12,6 +12,7 @@ import flask.testing
 import pytest
 
 from core import errors
+from jobs import rescue
 from jobs.bulk import merge, progress
 from jobs.bulk import work as parts
 from jobs.bulk.plan import Plan, Span
@@ -21,9 +22,9 @@ from jobs.job import Claimed, Status
 from jobs.lease import Held
 from storage.fetch import Fetcher
 from tests.bulk.conftest import Run, Send
-from tests.bulk.test_life import ROWS, lines, show, step, submit
+from tests.bulk.test_life import ROWS, lines, output, show, step, submit
 from tests.conftest import Platform
-from tests.hands import lose, took
+from tests.hands import clean_up, lose, took
 
 Client = flask.testing.FlaskClient
 
@@ -49,6 +50,26 @@ def test_failed_rows_are_charged_too(client: Client, upload: Send, work: Run, pl
     submit(client, upload(lines([*good, *bad])))
     work()
     assert platform.one("SELECT sum(units) FROM usage") == (10,)
+
+
+def test_the_rows_of_a_chunk_that_ended_without_a_part_have_an_error_each(
+    client: Client, upload: Send, work: Run, drainer: Drainer, platform: Platform
+) -> None:
+    job_id = submit(client, upload(lines(ROWS[:9000])))
+    for _ in ("plan", "the first chunk"):
+        step(drainer)
+    for _ in range(3):
+        took(platform)
+        assert rescue.child_died(platform.engine, "wake-1", max_losses=3) == 1
+        platform.execute("UPDATE jobs SET not_before = now() WHERE status = 'pending'")
+    clean_up(platform)
+    work()
+    job = show(client, job_id)
+    assert (job["status"], job["rows"]) == ("completed", {"total": 9000, "done": 9000, "failed": 808})
+    found = output(job)
+    assert [(row["line"], row["id"]) for row in found] == [(line, row["id"]) for line, row in enumerate(ROWS[:9000], 1)]
+    assert [row["error"]["code"] for row in found if "error" in row] == ["WORKER_LOST"] * 808
+    assert output(job, "errors") == found[8192:]
 
 
 def plan(parts: int) -> Plan:

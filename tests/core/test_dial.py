@@ -1,0 +1,107 @@
+"""Every wait of a call ends at one moment, in clear and in TLS, whatever the other side does and however often."""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+
+from core import dial
+from local import certificates
+from local.certificates import Certificate
+
+#: How long a call may take here, and by when it has ended on any machine.
+CALL_S, END_S = 1.0, 60.0
+
+Behave = Callable[[socket.socket], None]
+
+
+@pytest.fixture(scope="module")
+def certificate(tmp_path_factory: pytest.TempPathFactory) -> Certificate:
+    return certificates.ensure(tmp_path_factory.mktemp("dial") / "certificates")
+
+
+def drip_of_a_status(peer: socket.socket) -> None:
+    while True:
+        peer.sendall(b"x")
+        time.sleep(0.05)
+
+
+def drip_of_headers(peer: socket.socket) -> None:
+    peer.sendall(b"HTTP/1.1 200 OK\r\n")
+    while True:
+        peer.sendall(b"a: b\r\n")
+        time.sleep(0.05)
+
+
+def drip_of_a_body(peer: socket.socket) -> None:
+    peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 1000000\r\n\r\n")
+    while True:
+        peer.sendall(b"x")
+        time.sleep(0.05)
+
+
+def silence(peer: socket.socket) -> None:
+    peer.recv(1 << 20)
+    time.sleep(END_S)
+
+
+def reads_little(peer: socket.socket) -> None:
+    """A byte now and then of a body of megabytes."""
+    while peer.recv(1):
+        time.sleep(0.05)
+
+
+def serving(server: socket.socket, context: ssl.SSLContext | None, behave: Behave) -> None:
+    with contextlib.suppress(OSError):
+        peer, _ = server.accept()
+        with contextlib.closing(context.wrap_socket(peer, server_side=True) if context else peer) as wrapped:
+            behave(wrapped)
+
+
+@pytest.fixture(params=["http", "https"])
+def opened(request: pytest.FixtureRequest, certificate: Certificate) -> Iterator[Callable[[Behave], tuple[str, int]]]:
+    """A server that behaves once; its scheme and port."""
+    context = None
+    if request.param == "https":
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate.certificate, certificate.key)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def start(behave: Behave) -> tuple[str, int]:
+            threading.Thread(target=serving, args=(server, context, behave), daemon=True).start()
+            return str(request.param), int(server.getsockname()[1])
+
+        yield start
+
+
+def call(dialer: dial.Dialer, scheme: str, port: int, body: bytes) -> bytes:
+    deadline = dial.Deadline(END_S)
+    with dialer.connected(scheme, "localhost", port, ["127.0.0.1"], deadline) as connection:
+        # From here on: a handshake may take its time on a busy machine.
+        deadline.shorten(CALL_S)
+        connection.request("POST", "/", body)
+        with connection.getresponse() as response:
+            return response.read()
+
+
+@pytest.mark.parametrize(
+    "behave", [drip_of_a_status, drip_of_headers, drip_of_a_body, silence, reads_little], ids=lambda item: item.__name__
+)
+def test_a_call_ends_in_time_however_little_arrives_however_often(
+    opened: Callable[[Behave], tuple[str, int]], certificate: Certificate, behave: Behave
+) -> None:
+    scheme, port = opened(behave)
+    dialer = dial.Dialer()
+    dialer._tls.load_verify_locations(Path(certificate.authority))
+    body = b"x" * (64 << 20) if behave is reads_little else b"{}"
+    started = time.monotonic()
+    with pytest.raises(TimeoutError):
+        call(dialer, scheme, port, body)
+    assert time.monotonic() - started < END_S
