@@ -25,6 +25,8 @@ SOON = func.now() + text("interval '1 h'")
 PAST = func.now() - text("interval '1 h'")
 
 TERMINAL = models.jobs.TERMINAL
+#: Nobody asks whether it outlives a crash.
+_AT_ONCE = text("SET LOCAL synchronous_commit = off")
 _number = itertools.count(1)
 
 
@@ -105,7 +107,19 @@ def put(connection: sqlalchemy.Connection, table: type[Base], **given: Any) -> R
 def add(platform: Platform, table: type[Base], **given: Any) -> Row:
     """The same, committed."""
     with platform.admin.begin() as connection:
+        connection.execute(_AT_ONCE)
         return put(connection, table, **given)
+
+
+def clear(platform: Platform) -> None:
+    """No rows but those of tenants, tiers and models; many times as fast as TRUNCATE where there are few."""
+    kept = {"tiers", "tenants", "api_keys", "models", "model_versions"}
+    with platform.admin.begin() as connection:
+        connection.execute(_AT_ONCE)
+        connection.execute(text("SET LOCAL session_replication_role = replica"))
+        connection.exec_driver_sql(
+            ";".join(f'DELETE FROM "{name}"' for name in models.Base.metadata.tables if name not in kept)
+        )
 
 
 def tenant(platform: Platform, **limits: Any) -> UUID:

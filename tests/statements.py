@@ -59,11 +59,13 @@ def hidden(package: ModuleType) -> list[str]:
 
 def rows(platform: Platform) -> Rows:
     """Everything that the database holds."""
-    found = {}
+    tables = models.Base.metadata.tables
+    each = [f"SELECT '{name}' AS name, t::text FROM \"{name}\" AS t" for name in tables]
+    found: dict[str, set[str]] = {name: set() for name in tables}
     with platform.admin.begin() as connection:
-        for name in models.Base.metadata.tables:
-            found[name] = frozenset(connection.exec_driver_sql(f'SELECT t::text FROM "{name}" AS t').scalars())
-    return found
+        for name, row in connection.exec_driver_sql(" UNION ALL ".join(each)):
+            found[name].add(row)
+    return {name: frozenset(there) for name, there in found.items()}
 
 
 def changed(before: Rows, after: Rows) -> dict[str, list[str]]:

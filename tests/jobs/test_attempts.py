@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
-from typing import Any
 from uuid import UUID
 
 import pytest
@@ -12,14 +11,13 @@ from sqlalchemy import text
 
 import models
 from core import ids
-from jobs import queries, uploads
+from jobs import queries
 from jobs.attempt import LARGE_BYTES
 from jobs.drain import Drainer
 from jobs.lease import Held
 from jobs.run import Outcome
 from tests import factories
 from tests.conftest import Platform
-from tests.factories import PAST, SOON
 from tests.hands import BODY, status_of, took
 
 pytestmark = pytest.mark.usefixtures("quiet")
@@ -117,32 +115,3 @@ def test_an_ended_job_that_is_retried_has_its_whole_time_again(platform: Platfor
         id=new,
     )
     assert found == ("pending", 0, 3, 0, 0, None, old.id, True, True)
-
-
-LONG_AGO = text("now() - interval '40 d'")
-#: The longest that a job of the tenant may live, in days: what it uses may be needed for so long.
-LIVES_D = 3
-
-
-@pytest.mark.parametrize(
-    ("given", "kept"),
-    [
-        ({"created_at": LONG_AGO, "expires_at": LONG_AGO}, False),
-        ({"created_at": LONG_AGO, "expires_at": PAST}, True),
-        ({"created_at": LONG_AGO, "expires_at": SOON}, True),
-        ({"created_at": LONG_AGO, "expires_at": LONG_AGO, "used_at": PAST}, True),
-        ({"created_at": LONG_AGO, "expires_at": LONG_AGO, "used_at": text("now() - interval '71 h'")}, True),
-        ({"created_at": LONG_AGO, "expires_at": LONG_AGO, "used_at": text("now() - interval '73 h'")}, False),
-    ],
-    ids=["unused", "unused, over just now", "open", "used", "used, the job may wait", "used, the job has ended"],
-)
-def test_an_upload_that_a_waiting_job_uses_is_not_purged_however_old(
-    platform: Platform, given: dict[str, Any], kept: bool
-) -> None:
-    platform.execute("TRUNCATE uploads")
-    tenant = factories.tenant(platform, max_ttl_s=LIVES_D * 86_400)
-    upload = factories.add(platform, models.Upload, tenant_id=tenant, **given)["id"]
-    platform.store.put(uploads.key(upload), b"a file")
-    assert uploads.purge(platform.engine, platform.store) == int(not kept)
-    assert (platform.store.head(uploads.key(upload)) is not None) is kept
-    assert len(platform.rows("SELECT FROM uploads")) == int(kept)

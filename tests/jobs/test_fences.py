@@ -115,7 +115,7 @@ CASES: Mapping[str, Case] = {
 ELSEWHERE = {
     "submit._INSERT": "a new row",
     "uploads._INSERT": "a new row",
-    "uploads._PURGE": "test_retention: what was found to be over",
+    "uploads._PURGE": "test_uploads: what was found to be over",
     "retention._PURGE": "test_retention: what was found to be old",
     "retention._PURGE_CHUNKS": "test_retention: of what was found to be old",
     "retention._PURGE_ONE": "test_retention: what was found to be old",
@@ -184,8 +184,8 @@ def bystanders(platform: Platform) -> None:
 
 
 @pytest.fixture(autouse=True)
-def nothing_else(platform: Platform, quiet: None) -> None:
-    platform.execute("TRUNCATE uploads")
+def nothing_else(platform: Platform) -> None:
+    factories.clear(platform)
 
 
 def test_every_statement_that_writes_has_a_case_or_a_place_where_it_is_tested() -> None:

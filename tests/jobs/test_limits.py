@@ -10,9 +10,8 @@ import pytest
 from sqlalchemy import func, text
 
 import models
-from access import tiers
 from core import errors
-from jobs import backlog, rescue, settle, sweep, uploads
+from jobs import backlog, rescue, settle, sweep
 from jobs.backlog import Backlog
 from jobs.job import Claimed
 from tests import factories
@@ -20,10 +19,13 @@ from tests.conftest import Platform
 from tests.factories import PAST, SOON
 from tests.hands import clean_up, complete, status_of, take, took
 
-pytestmark = pytest.mark.usefixtures("quiet")
-
 MAX_BATCH = 4
 Make = Callable[..., UUID]
+
+
+@pytest.fixture(autouse=True)
+def nothing_else(platform: Platform) -> None:
+    factories.clear(platform)
 
 
 @pytest.fixture
@@ -249,40 +251,6 @@ def test_the_chunks_of_a_file_are_not_counted_as_waiting_jobs(platform: Platform
     for part in range(1, 4):
         factories.chunk(platform, bulk, part=part)
     assert Backlog(platform.engine).admit(tenant, 1)
-
-
-def upload(platform: Platform, tenant: UUID, size: int = 1) -> None:
-    tier = tiers.Tier("t", 1, ("normal",), 1, 1, 1, max_uploads=2, max_upload_bytes=10)
-    about = {"filename": None, "content_type": "text/csv", "sha256": None, "expires_s": 600}
-    uploads.create(platform.engine, tenant, tier, size=size, **about)  # type: ignore[arg-type]
-
-
-@pytest.mark.parametrize("back", [{"used_at": PAST}, {"expires_at": PAST}])
-def test_a_tenant_has_no_more_uploads_open_than_its_tier_and_one_that_is_used_or_over_is_not_open(
-    platform: Platform, back: dict[str, Any]
-) -> None:
-    tenant = factories.tenant(platform)
-    factories.add(platform, models.Upload, tenant_id=tenant, **back)
-    factories.add(platform, models.Upload, tenant_id=factories.tenant(platform))
-    for _ in range(2):
-        upload(platform, tenant)
-    with pytest.raises(errors.UploadQuota) as refused:
-        upload(platform, tenant)
-    assert refused.value.details == {"limit": 2, "used": 2}
-
-
-@pytest.mark.parametrize(("size", "fits"), [(3, True), (4, True), (5, False)])
-def test_a_tenants_uploads_have_no_more_bytes_than_its_tier_used_or_not(
-    platform: Platform, size: int, fits: bool
-) -> None:
-    tenant = factories.tenant(platform)
-    factories.add(platform, models.Upload, tenant_id=tenant, size=6, used_at=PAST)
-    if fits:
-        upload(platform, tenant, size)
-        return
-    with pytest.raises(errors.UploadQuota) as refused:
-        upload(platform, tenant, size)
-    assert refused.value.details == {"limit": 10, "used": 6, "size": 5}
 
 
 @pytest.mark.parametrize("step", ["rescued", "expired"])

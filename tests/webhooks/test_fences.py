@@ -187,8 +187,8 @@ def scene(platform: Platform, situation: str, given: Mapping[str, Any]) -> Scene
 
 
 @pytest.fixture(autouse=True)
-def nothing_else(no_webhooks: None) -> None:
-    """No deliveries but the test's own."""
+def nothing_else(platform: Platform) -> None:
+    factories.clear(platform)
 
 
 def test_every_statement_that_writes_has_a_case_or_a_place_where_it_is_tested() -> None:

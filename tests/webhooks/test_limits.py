@@ -21,7 +21,10 @@ from webhooks.desk import CALLS_PER_TARGET, Desk
 from webhooks.schedule import judge
 from webhooks.signing import Signing
 
-pytestmark = pytest.mark.usefixtures("no_webhooks")
+
+@pytest.fixture(autouse=True)
+def nothing_else(platform: Platform) -> None:
+    factories.clear(platform)
 
 
 @pytest.fixture

@@ -1,0 +1,84 @@
+"""Places for files: how many, of how many bytes, and for how long."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import text
+
+import models
+from access import tiers
+from core import errors
+from jobs import uploads
+from tests import factories
+from tests.conftest import Platform
+from tests.factories import PAST, SOON
+
+
+@pytest.fixture(autouse=True)
+def nothing_else(platform: Platform) -> None:
+    factories.clear(platform)
+
+
+def upload(platform: Platform, tenant: UUID, size: int = 1) -> None:
+    tier = tiers.Tier("t", 1, ("normal",), 1, 1, 1, max_uploads=2, max_upload_bytes=10)
+    about = {"filename": None, "content_type": "text/csv", "sha256": None, "expires_s": 600}
+    uploads.create(platform.engine, tenant, tier, size=size, **about)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("back", [{"used_at": PAST}, {"expires_at": PAST}])
+def test_a_tenant_has_no_more_uploads_open_than_its_tier_and_one_that_is_used_or_over_is_not_open(
+    platform: Platform, back: dict[str, Any]
+) -> None:
+    tenant = factories.tenant(platform)
+    factories.add(platform, models.Upload, tenant_id=tenant, **back)
+    factories.add(platform, models.Upload, tenant_id=factories.tenant(platform))
+    for _ in range(2):
+        upload(platform, tenant)
+    with pytest.raises(errors.UploadQuota) as refused:
+        upload(platform, tenant)
+    assert refused.value.details == {"limit": 2, "used": 2}
+
+
+@pytest.mark.parametrize(("size", "fits"), [(3, True), (4, True), (5, False)])
+def test_a_tenants_uploads_have_no_more_bytes_than_its_tier_used_or_not(
+    platform: Platform, size: int, fits: bool
+) -> None:
+    tenant = factories.tenant(platform)
+    factories.add(platform, models.Upload, tenant_id=tenant, size=6, used_at=PAST)
+    if fits:
+        upload(platform, tenant, size)
+        return
+    with pytest.raises(errors.UploadQuota) as refused:
+        upload(platform, tenant, size)
+    assert refused.value.details == {"limit": 10, "used": 6, "size": 5}
+
+
+LONG_AGO = text("now() - interval '40 d'")
+#: The longest that a job of the tenant may live, in days: what it uses may be needed for so long.
+LIVES_D = 3
+
+
+@pytest.mark.parametrize(
+    ("given", "kept"),
+    [
+        ({"created_at": LONG_AGO, "expires_at": LONG_AGO}, False),
+        ({"created_at": LONG_AGO, "expires_at": PAST}, True),
+        ({"created_at": LONG_AGO, "expires_at": SOON}, True),
+        ({"created_at": LONG_AGO, "expires_at": LONG_AGO, "used_at": PAST}, True),
+        ({"created_at": LONG_AGO, "expires_at": LONG_AGO, "used_at": text("now() - interval '71 h'")}, True),
+        ({"created_at": LONG_AGO, "expires_at": LONG_AGO, "used_at": text("now() - interval '73 h'")}, False),
+    ],
+    ids=["unused", "unused, over just now", "open", "used", "used, the job may wait", "used, the job has ended"],
+)
+def test_an_upload_that_a_waiting_job_uses_is_not_purged_however_old(
+    platform: Platform, given: dict[str, Any], kept: bool
+) -> None:
+    tenant = factories.tenant(platform, max_ttl_s=LIVES_D * 86_400)
+    upload = factories.add(platform, models.Upload, tenant_id=tenant, **given)["id"]
+    platform.store.put(uploads.key(upload), b"a file")
+    assert uploads.purge(platform.engine, platform.store) == int(not kept)
+    assert (platform.store.head(uploads.key(upload)) is not None) is kept
+    assert len(platform.rows("SELECT FROM uploads")) == int(kept)
