@@ -6,9 +6,13 @@ from unittest.mock import patch
 from uuid import UUID
 
 import pytest
+from sqlalchemy import text
 
+import models
 from core import ids
-from jobs import retention
+from jobs import retention, run
+from jobs.bulk.work import folder
+from tests import factories
 from tests.conftest import Platform
 from tests.hands import status_of, work
 
@@ -60,3 +64,43 @@ def test_it_goes_in_small_steps(platform: Platform, new_job: NewJob, monkeypatch
         new_job(id=born(90))
     platform.execute("UPDATE jobs SET status = 'canceled', finished_at = now() - interval '40 days'")
     assert [retention.purge(platform.engine, platform.store) for _ in range(4)] == [4, 4, 2, 0]
+
+
+def test_a_file_goes_with_its_parts_and_chunks_in_small_steps_and_nobody_elses(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "LIMIT", 2)
+    tenant = factories.tenant(platform)
+    over = {"finished_at": text("now() - interval '40 d'"), "status": "completed"}
+    old, new = (factories.job(platform, tenant, kind="bulk", id=born(90), **given) for given in (over, {}))
+    for bulk in (old, new):
+        for part in range(3):
+            factories.chunk(platform, bulk, part=part, **(over if bulk is old else {}))
+        platform.store.put(f"{folder(bulk['id'])}output.1.jsonl", b"{}")
+    assert [retention.purge(platform.engine, platform.store) for _ in range(3)] == [2, 2, 0]
+    left = platform.rows("SELECT id, parent_id FROM jobs WHERE kind IN ('bulk', 'chunk')")
+    assert {row[1] or row[0] for row in left} == {new["id"]}
+    assert len(left) == 4
+    there = [platform.store.head(f"{folder(bulk['id'])}output.1.jsonl") is not None for bulk in (old, new)]
+    assert there == [False, True]
+
+
+def test_a_large_result_goes_with_its_job_and_nobody_elses(platform: Platform) -> None:
+    tenant = factories.tenant(platform)
+    kept = []
+    for days in (40, 1):
+        given = {"status": "completed", "finished_at": text(f"now() - interval '{days} d'")}
+        job = factories.job(platform, tenant, id=born(90), **given)["id"]
+        key = f"{run.folder(job)}1.json"
+        platform.store.put(key, b"{}")
+        factories.add(platform, models.JobResult, job_id=job, body={"stored_key": key, "bytes": 2})
+        kept.append(key)
+    assert retention.purge(platform.engine, platform.store) == 1
+    assert [platform.store.head(key) is not None for key in kept] == [False, True]
+
+
+def test_a_worker_that_has_been_silent_for_a_day_is_forgotten(platform: Platform) -> None:
+    for name, hours in (("a/1", 25), ("b/1", 23)):
+        factories.add(platform, models.Worker, name=name, seen_at=text(f"now() - interval '{hours} h'"))
+    retention.purge(platform.engine, platform.store)
+    assert platform.rows("SELECT name FROM workers") == [("b/1",)]
