@@ -1,0 +1,94 @@
+"""Every limit of a field: at it, one below, one above; what a value must be; and JSON Schema says the same."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from core import errors
+from inference import schema
+from inference.manifest import Field, Manifest
+
+LIMITED = {
+    "text": Field("it", "string", min_length=2, max_length=4),
+    "number": Field("it", "number", minimum=-1.5, maximum=2.5),
+    "integer": Field("it", "integer", minimum=-1, maximum=2),
+    "chosen": Field("it", "string", enum=("a", "b")),
+    "flag": Field("it", "boolean"),
+}
+TOO_LONG = "exceeds maximum length of 4 characters"
+TOO_SHORT = "must have at least 2 characters, without the white space"
+
+
+def manifest(*fields: Field) -> Manifest:
+    return Manifest("m", "1.0.0", "tabular", "", "", fields, ())
+
+
+def issue(fields: Manifest, raw: dict[str, Any]) -> str | None:
+    """What is wrong with it, if anything is."""
+    try:
+        schema.validate_inputs(fields, raw)
+    except errors.InvalidInput as error:
+        return str(error.details["issue"]) if error.details["field"] == "it" else f"of {error.details['field']}"
+    return None
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "wrong"),
+    [
+        ("text", "a", TOO_SHORT), ("text", "ab", None), ("text", "abcd", None), ("text", "abcde", TOO_LONG),
+        ("text", " a ", TOO_SHORT), ("text", " ab ", None), ("text", "ääää", None), ("text", "😀😀😀😀", None),
+        ("text", "\ud800ab", "contains a lone surrogate"), ("text", 12, "must be a string"),
+        ("number", -1.6, "must be at least -1.5"), ("number", -1.5, None), ("number", 2.5, None),
+        ("number", 2.6, "must be at most 2.5"), ("number", 2, None), ("number", "2", "must be a number"),
+        ("number", True, "must be a number"), ("number", float("nan"), "must be a finite number"),
+        ("number", float("inf"), "must be a finite number"), ("number", 10**400, "must be a finite number"),
+        ("integer", -2, "must be at least -1"), ("integer", -1, None), ("integer", 2, None),
+        ("integer", 3, "must be at most 2"), ("integer", 1.0, "must be an integer"), ("integer", True, "must be an"),
+        ("chosen", "a", None), ("chosen", "A", "must be one of: a, b"), ("chosen", "", "must be one of: a, b"),
+        ("flag", False, None), ("flag", 0, "must be a boolean"), ("flag", "true", "must be a boolean"),
+        *((kind, None, "must not be null") for kind in LIMITED),
+    ],
+)  # fmt: skip
+def test_a_value_is_of_its_fields_type_and_within_its_limits(kind: str, value: Any, wrong: str | None) -> None:
+    found = issue(manifest(LIMITED[kind]), {"it": value})
+    assert (found is None) if wrong is None else str(found).startswith(wrong)
+
+
+def test_what_is_left_out_is_required_or_has_its_default_and_what_is_no_field_is_refused() -> None:
+    required, spare = Field("it", "string"), Field("spare", "number", required=False, default=0.5)
+    both = manifest(required, spare)
+    assert issue(both, {}) == "is required"
+    assert schema.validate_inputs(both, {"it": "x"}) == {"it": "x", "spare": 0.5}
+    assert issue(manifest(spare), {"it": 1}) == schema.UNKNOWN
+    with pytest.raises(errors.InvalidInput) as refused:
+        schema.validate_inputs(both, {"spare": "x", "it": 1, "else": 2})
+    assert [fault["field"] for fault in refused.value.errors] == ["it", "spare", "else"]
+
+
+@pytest.mark.parametrize("raw", [None, [], "text", 1, [{"it": "x"}]])
+def test_an_input_is_an_object(raw: object) -> None:
+    with pytest.raises(errors.InvalidInput) as refused:
+        schema.validate_inputs(manifest(LIMITED["flag"]), raw, name="inputs.3")
+    assert refused.value.details == {"field": "inputs.3", "issue": "must be an object"}
+
+
+@pytest.mark.parametrize("more", [schema.SPARE_KEYS - 1, schema.SPARE_KEYS, schema.SPARE_KEYS + 1])
+def test_each_strange_key_is_named_until_there_are_too_many(more: int) -> None:
+    raw = {"it": True, **{f"k{number}": 1 for number in range(more)}}
+    with pytest.raises(errors.InvalidInput) as refused:
+        schema.validate_inputs(manifest(LIMITED["flag"]), raw)
+    named = len(refused.value.errors)
+    assert named == (more if more <= schema.SPARE_KEYS else 1)
+
+
+def test_json_schema_tells_every_limit() -> None:
+    for field in LIMITED.values():
+        told = schema.json_schema(manifest(field))
+        assert (told["required"], told["additionalProperties"]) == (["it"], False)
+        said = {
+            "type": field.type, "minLength": field.min_length, "maxLength": field.max_length,
+            "minimum": field.minimum, "maximum": field.maximum, "enum": list(field.enum) or None,
+        }  # fmt: skip
+        assert told["properties"]["it"] == {name: value for name, value in said.items() if value is not None}
