@@ -39,9 +39,11 @@ UPDATE jobs SET status = 'failed', error = CAST(:error AS json)
 WHERE id = :id AND status = 'processing' AND attempt = :attempt RETURNING id
 """)
 
+# What its tenant has canceled meanwhile does not wait again, here and below: nobody would be there to hear of it.
 _RETRY = text("""
-UPDATE jobs SET error = CAST(:error AS json),
-  status = CASE WHEN now() + make_interval(secs => :delay_s) < expires_at THEN 'pending' ELSE 'failed' END,
+UPDATE jobs SET error = CASE WHEN cancel_requested_at IS NULL THEN CAST(:error AS json) END,
+  status = CASE WHEN cancel_requested_at IS NOT NULL THEN 'canceled'
+                WHEN now() + make_interval(secs => :delay_s) < expires_at THEN 'pending' ELSE 'failed' END,
   not_before = now() + make_interval(secs => :delay_s),
   fair_at = greatest(fair_at, now() + make_interval(secs => :delay_s))
 WHERE id = :id AND status = 'processing' AND attempt = :attempt RETURNING id
@@ -55,13 +57,16 @@ WHERE id = :id AND status = 'processing' AND attempt = :attempt RETURNING id
 
 # The attempt that is given back does not count against max_attempts.
 _GIVE_BACK = text("""
-UPDATE jobs SET status = 'pending', max_attempts = max_attempts + 1
+UPDATE jobs SET max_attempts = max_attempts + 1, error = CASE WHEN cancel_requested_at IS NULL THEN error END,
+  status = CASE WHEN cancel_requested_at IS NULL THEN 'pending' ELSE 'canceled' END
 WHERE id = :id AND status = 'processing' AND attempt = :attempt RETURNING id
 """)
 
 # Neither does one that the platform could not even begin.
 _PUT_OFF = text("""
-UPDATE jobs SET status = 'pending', max_attempts = max_attempts + 1, error = CAST(:error AS json),
+UPDATE jobs SET max_attempts = max_attempts + 1,
+  error = CASE WHEN cancel_requested_at IS NULL THEN CAST(:error AS json) END,
+  status = CASE WHEN cancel_requested_at IS NULL THEN 'pending' ELSE 'canceled' END,
   not_before = now() + make_interval(secs => :delay_s)
 WHERE id = :id AND status = 'processing' AND attempt = :attempt RETURNING id
 """)

@@ -19,20 +19,25 @@ from jobs.job import Claimed, Kind, Status
 
 LIMIT = 100
 
-# Once to an attempt, also where nobody knows whether the first time was stored: afterwards no worker holds it.
+# Parked, it still is of that attempt: a commit whose outcome was unknown, repeated, must not cut it twice.
+# What its tenant has canceled meanwhile is not parked: no heartbeat would tell anybody.
 _PARK = text("""
-WITH parked AS (
-  UPDATE jobs SET lease_expires_at = 'infinity', worker = NULL, wake_id = NULL
+WITH mine AS (
+  UPDATE jobs SET lease_expires_at = 'infinity', worker = NULL, wake_id = NULL,
+    status = CASE WHEN cancel_requested_at IS NULL THEN 'processing' ELSE 'canceled' END,
+    error = CASE WHEN cancel_requested_at IS NULL THEN error END
   WHERE id = :id AND status = 'processing' AND attempt = :attempt AND worker IS NOT NULL RETURNING *
+), cut AS (
+  INSERT INTO jobs (id, parent_id, tenant_id, kind, pool, model, version, lane, priority, fair_at, expires_at,
+                    max_attempts, timeout_s, inputs, options, metadata, request_id)
+  SELECT chunk.id, mine.id, tenant_id, :kind, pool, model, version, pool || '/chunk/' || model || '/' || version,
+         priority, greatest(fair_at, now()) + make_interval(secs => before / pace), expires_at,
+         max_attempts, timeout_s, CAST(chunk.inputs AS json), options, '{}', request_id
+  FROM mine JOIN tenants ON tenants.id = tenant_id JOIN tiers ON tiers.name = tier,
+       unnest(CAST(:ids AS uuid[]), CAST(:before AS float[]), CAST(:inputs AS text[])) AS chunk (id, before, inputs)
+  WHERE status = 'processing'
 )
-INSERT INTO jobs (id, parent_id, tenant_id, kind, pool, model, version, lane, priority, fair_at, expires_at,
-                  max_attempts, timeout_s, inputs, options, metadata, request_id)
-SELECT chunk.id, parked.id, tenant_id, :kind, pool, model, version, pool || '/chunk/' || model || '/' || version,
-       priority, greatest(fair_at, now()) + make_interval(secs => before / pace), expires_at,
-       max_attempts, timeout_s, CAST(chunk.inputs AS json), options, '{}', request_id
-FROM parked JOIN tenants ON tenants.id = tenant_id JOIN tiers ON tiers.name = tier,
-     unnest(CAST(:ids AS uuid[]), CAST(:before AS float[]), CAST(:inputs AS text[])) AS chunk (id, before, inputs)
-RETURNING id
+SELECT id FROM mine
 """)
 
 # One failed chunk ends a job that was to fail fast. A chunk that ended in any other way is done.
@@ -100,7 +105,7 @@ class Rows:
 
 
 def park(engine: sqlalchemy.Engine, job: Claimed, plan: Plan, *, units: int) -> bool:
-    """Hand the job to its chunks; False if it is not ours any more."""
+    """Hand the job to its chunks, or end it if it was canceled; False if it is not ours any more."""
     before, inputs = 0, []
     offsets = []
     for part, span in enumerate(plan.spans):
@@ -110,8 +115,7 @@ def park(engine: sqlalchemy.Engine, job: Claimed, plan: Plan, *, units: int) -> 
         before += span.rows * units
     values = {"id": job.id, "attempt": job.attempt, "kind": Kind.CHUNK, "inputs": inputs, "before": offsets}
     with engine.begin() as connection:
-        found = connection.execute(_PARK, {**values, "ids": [ids.uuid7() for _ in inputs]}).all()
-    return len(found) > 0
+        return connection.execute(_PARK, {**values, "ids": [ids.uuid7() for _ in inputs]}).first() is not None
 
 
 def advance(engine: sqlalchemy.Engine, bulk_id: uuid.UUID | None = None) -> set[str]:

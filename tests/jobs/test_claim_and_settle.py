@@ -4,10 +4,12 @@ from collections.abc import Callable
 from uuid import UUID
 
 import pytest
+import sqlalchemy
 import sqlalchemy.exc
 
 from core import errors
 from jobs import queries, settle
+from jobs.job import Claimed
 from jobs.lease import Leases
 from tests.conftest import Platform
 from tests.hands import clean_up, complete, lose, status_of, take, took
@@ -162,6 +164,25 @@ def test_expired_jobs_are_neither_claimed_nor_forgotten(platform: Platform, new_
     assert take(platform) is None
     assert clean_up(platform).expired == 1
     assert status_of(platform, job) == "expired"
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        lambda engine, job: settle.fail(engine, job, errors.OutOfMemory()),
+        lambda engine, job: settle.put_off(engine, job, errors.ModelUnavailable()),
+        settle.give_back,
+    ],
+    ids=["fails for now", "put off", "given back"],
+)
+def test_a_job_canceled_while_it_runs_does_not_wait_for_another_attempt(
+    platform: Platform, new_job: NewJob, end: Callable[[sqlalchemy.Engine, Claimed], bool]
+) -> None:
+    job = new_job()
+    (held,) = took(platform)
+    queries.cancel(platform.engine, held.tenant_id, job)
+    assert end(platform.engine, held)
+    assert platform.one("SELECT status, error FROM jobs") == ("canceled", None)
 
 
 def test_canceling_a_pending_job_is_immediate_and_a_finished_one_refuses(platform: Platform, new_job: NewJob) -> None:

@@ -1,0 +1,43 @@
+"""A bulk job when it is handed over to its chunks."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from uuid import UUID
+
+import pytest
+
+from jobs import queries
+from jobs.bulk import progress
+from jobs.bulk.plan import Plan, Span
+from jobs.job import Kind
+from tests.conftest import Platform
+from tests.hands import status_of, took
+
+pytestmark = pytest.mark.usefixtures("quiet")
+PLAN = Plan("key", "etag", None, [Span(0, 10, line=1, rows=5), Span(10, 20, line=6, rows=5)])
+
+
+@pytest.fixture
+def bulk(new_job: Callable[..., UUID]) -> UUID:
+    return new_job(kind=Kind.BULK, inputs={"format": "jsonl"})
+
+
+def chunks(platform: Platform) -> object:
+    return platform.one("SELECT count(*) FROM jobs WHERE parent_id IS NOT NULL")[0]
+
+
+def test_a_cut_repeated_after_a_commit_of_unknown_outcome_makes_no_second_chunks(
+    platform: Platform, bulk: UUID
+) -> None:
+    (held,) = took(platform)
+    assert progress.park(platform.engine, held, PLAN, units=1)
+    assert not progress.park(platform.engine, held, PLAN, units=1)
+    assert (status_of(platform, bulk), chunks(platform)) == ("processing", 2)
+
+
+def test_a_bulk_job_canceled_while_it_is_cut_is_not_parked(platform: Platform, bulk: UUID) -> None:
+    (held,) = took(platform)
+    queries.cancel(platform.engine, held.tenant_id, bulk)
+    assert progress.park(platform.engine, held, PLAN, units=1)
+    assert (status_of(platform, bulk), chunks(platform)) == ("canceled", 0)
