@@ -11,6 +11,7 @@ from sqlalchemy import text
 from core import broker, errors
 from jobs import presence, rescue, retention
 from jobs.bulk import progress
+from jobs.job import Status
 from storage.objects import Store
 from webhooks import outbox
 from webhooks import sweep as webhooks
@@ -27,8 +28,10 @@ WHERE id = ANY (ARRAY(SELECT id FROM jobs WHERE status = '{status}' AND expires_
                       ORDER BY {order} LIMIT :limit FOR UPDATE SKIP LOCKED))
 RETURNING id
 """
-_EXPIRE_PENDING = text(_EXPIRE.format(status="pending", order="expires_at"))
-_EXPIRE_PROCESSING = text(_EXPIRE.format(status="processing", order="lease_expires_at"))
+_EXPIRE_BY = {
+    Status.PENDING: text(_EXPIRE.format(status="pending", order="expires_at")),
+    Status.PROCESSING: text(_EXPIRE.format(status="processing", order="lease_expires_at")),
+}
 
 _DUE = text("""
 SELECT EXISTS (
@@ -53,10 +56,7 @@ def sweep(
     """Return jobs and deliveries of dead workers, end jobs past their time, bring bulk jobs to where their chunks are,
     forget the old, and wake every pool that has something due; `schedule` is that of webhooks."""
     rescued = rescue.lease_over(engine, max_losses=max_losses)
-    expired = 0
-    for statement in (_EXPIRE_PENDING, _EXPIRE_PROCESSING):
-        with engine.begin() as connection:
-            expired += len(connection.execute(statement, {"limit": LIMIT}).all())
+    expired = sum(expire(engine, status) for status in _EXPIRE_BY)
     progress.advance(engine)
     outbox.lease_over(engine)
     purged = _purge(engine, store) + webhooks.purge(engine, schedule)
@@ -66,6 +66,13 @@ def sweep(
         due.append(broker.WEBHOOKS)
     presence.swept(engine)
     return Swept(rescued, expired, purged, tuple(pool for pool in due if hints.send(pool)))
+
+
+def expire(engine: sqlalchemy.Engine, status: Status) -> int:
+    """End what is in this status, pending or processing, past its `expires_at`; at most LIMIT jobs, returns how
+    many."""
+    with engine.begin() as connection:
+        return len(connection.execute(_EXPIRE_BY[status], {"limit": LIMIT}).all())
 
 
 def _purge(engine: sqlalchemy.Engine, store: Store) -> int:

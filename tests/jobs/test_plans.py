@@ -28,6 +28,7 @@ from jobs import (
     sweep,
 )
 from jobs.bulk import progress
+from jobs.job import Status
 from tests.conftest import Platform
 
 ENDED = 60_000
@@ -80,8 +81,8 @@ STATEMENTS: dict[str, tuple[Any, dict[str, Any]]] = {
     "rescue by lease": (rescue._LEASE_OVER, LOST),
     "rescue of a child's": (rescue._CHILD_DIED, {**LOST, "wake_id": "w"}),
     "rescue of a node's": (rescue._NODE_BORN_AGAIN, {**LOST, "node": "n", "incarnation": "n/i"}),
-    "expire pending": (sweep._EXPIRE_PENDING, {"limit": 500}),
-    "expire processing": (sweep._EXPIRE_PROCESSING, {"limit": 500}),
+    "expire pending": (sweep._EXPIRE_BY[Status.PENDING], {"limit": 500}),
+    "expire processing": (sweep._EXPIRE_BY[Status.PROCESSING], {"limit": 500}),
     "due": (sweep._DUE, {"pool": "cpu"}),
     "old": (retention._OLD_JOBS, {"limit": 500}),
     "old results in the store": (retention._STORED, {"ids": [ID]}),
