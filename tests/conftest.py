@@ -6,7 +6,6 @@ import os
 import signal
 import subprocess
 import sys
-import time
 import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -32,57 +31,17 @@ from jobs.drain import Drainer
 from jobs.lease import Leases
 from jobs.presence import Presence
 from jobs.source import Sources
-from local import engines, state
 from local.child import Child, Program
-from local.engine import Engine
 from registry.catalog import Catalog
 from storage.fetch import Fetcher
 from storage.objects import Store
+from tests import engines
+from tests.engines import ROOT, Engines, until
 from tests.window import Window, opened
-
-ROOT = Path(__file__).resolve().parent.parent
-#: Ports of this machine that webhooks may call; at most so many receivers at once in one test.
-RECEIVERS = 48
 
 # A shell that starts the tests in the background has them ignore Ctrl-C, and so would every process that they start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
-
-
-def until(condition: Callable[[], object], timeout_s: float = 120.0) -> Any:
-    """Wait for a condition and return what it gave; it ends long after any busy machine."""
-    ends_at = time.monotonic() + timeout_s
-    while not (found := condition()):
-        assert time.monotonic() < ends_at, "condition not met in time"
-        time.sleep(0.02)
-    return found
-
-
-def free_ports(count: int, made: state.State) -> list[int]:
-    """So many ports that are free now, and not the engines'."""
-    found: list[int] = []
-    while len(found) < count:
-        found.append(state.free_port([*made.ports.values(), *found]))
-    return found
-
-
-@dataclass(frozen=True)
-class Engines:
-    """The throw-away engines, which a test may stop and start again."""
-
-    folder: Path
-    superuser_url: str
-    env: dict[str, str]
-    running: dict[str, Child]
-    known: dict[str, Engine]
-
-    def start(self, name: str) -> None:
-        engine = self.known[name]
-        self.running[name] = Child(engine.program, self.folder / f"{name}.log", self.folder)
-        until(engine.ready)
-
-    def stop(self, name: str) -> None:
-        self.running[name].stop()
 
 
 @dataclass(frozen=True)
@@ -117,29 +76,17 @@ class Platform:
 
 @pytest.fixture(scope="session")
 def throwaway(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engines]:
-    folder = tmp_path_factory.mktemp("engines")
-    environ = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), "LANG": "C.UTF-8"}
-    made = state.load(folder / ".coatcheck")
-    inbox = f"{made.urls({})['S3_ENDPOINT_URL']}/inbox"
-    ours = {
-        "COATCHECK_SECRET_KEY": "k" * 32,
-        "COATCHECK_INPUT_PRIVATE_BUCKETS": inbox,
-        "COATCHECK_WEBHOOK_LOOPBACK": ",".join(map(str, free_ports(RECEIVERS, made))),
-    }
-    env = {**environ, **made.urls({}), **ours, "COATCHECK_MODEL_CACHE": str(folder / "models"), "PYTHONPATH": str(ROOT)}
-    known = {engine.program.name: engine for engine in engines.embedded(made, env, environ)}
-    found = Engines(folder, made.superuser_url, env, {}, known)
-    try:
-        for name, engine in known.items():
-            engine.prepare()
-            found.running[name] = Child(engine.program, folder / f"{name}.log", folder)
-        for engine in known.values():
-            until(engine.ready)
-        engines.ensure_roles(made)
+    running = os.environ.get(engines.RUNNING)
+    with engines.adopted(Path(running)) if running else engines.started(tmp_path_factory.mktemp("engines")) as found:
         yield found
-    finally:
-        for child in found.running.values():
-            child.stop()
+
+
+def fill(platform: Platform) -> None:
+    """Migrate, and publish the shipped bundles."""
+    subprocess.run([sys.executable, "-m", "cli.main", "migrate"], cwd=ROOT, check=True, capture_output=True)
+    platform.store.ensure_bucket()
+    for folder in sorted(path.parent for path in (ROOT / "bundles").glob("*/model.yaml")):
+        platform.catalog.publish(bundle.load(folder))
 
 
 @pytest.fixture(scope="session")
@@ -150,17 +97,17 @@ def platform(throwaway: Engines) -> Iterator[Platform]:
         patch.setenv("COATCHECK_LEASE_S", "2")
         patch.setenv("COATCHECK_HEARTBEAT_S", "0.5")
         values = settings.load()
-        subprocess.run([sys.executable, "-m", "cli.main", "migrate"], cwd=ROOT, check=True, capture_output=True)
         engine = database.create_engine(values.database_url)
         admin = database.create_engine(throwaway.superuser_url)
         store = Store(values)
-        store.ensure_bucket()
         catalog = Catalog(engine, store, values.model_cache)
-        for folder in sorted(path.parent for path in (ROOT / "bundles").glob("*/model.yaml")):
-            catalog.publish(bundle.load(folder))
         line = broker.Line(values)
         hints = broker.Hints(values, line)
-        yield Platform(throwaway, values, engine, admin, hints, submit.Submitter(engine, line, hints), catalog, store)
+        submitter = submit.Submitter(engine, line, hints)
+        found = Platform(throwaway, values, engine, admin, hints, submitter, catalog, store)
+        if not throwaway.filled:
+            fill(found)
+        yield found
         engine.dispose()
         admin.dispose()
 

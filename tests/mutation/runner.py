@@ -1,0 +1,198 @@
+"""A copy of the project with engines of its own, in which one run of pytest follows the other.
+
+It reads one task a line from its standard input, and answers each with a line. Before each run everything is as it was
+before the first: the tables and the bundles come from a template, and the changed file alone is another.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import IO, Any
+
+import psycopg
+import redis
+import sqlalchemy
+from psycopg import sql
+
+from local import engines as local_engines
+from local.child import tree
+from tests.engines import ROOT, RUNNING, Engines, started
+from tests.mutation import plugin
+
+#: A run of it fills the engines, as any other test's would.
+FILLS = "tests/mutation/test_warm.py"
+PYTEST = (
+    "-p", "tests.mutation.plugin", "-p", "no:cacheprovider", "-p", "no:xdist", "-q", "--no-header", "--tb=short",
+    "--hypothesis-seed=0", "-W", "ignore::pytest.PytestAssertRewriteWarning",
+)  # fmt: skip
+RCFILE = """[run]
+source = {sources}
+relative_files = true
+data_file = {data}
+parallel = true
+sigterm = true
+patch = _exit
+context = ${{{context}-}}
+disable_warnings = module-not-measured,no-data-collected,already-imported,module-not-imported,no-sysmon,no-ctracer
+"""
+
+
+@dataclass
+class Runner:
+    """`tree` is the copy; `engines` are kept running from one task to the next."""
+
+    folder: Path
+    engines: Engines
+    zygote: subprocess.Popen[str]
+    tick: int = 0
+    changed: dict[Path, tuple[bytes, int]] = field(default_factory=dict)
+
+    @property
+    def copy(self) -> Path:
+        return self.folder / "copy"
+
+    def fill(self) -> None:
+        """Make the templates: `bare` has the roles alone, `filled` the tables and the bundles too."""
+        self._postgres("CREATE DATABASE bare TEMPLATE postgres")
+        answer = self.run({"files": [FILLS], "limit_s": 300.0, "spare_s": 300.0})
+        if answer["code"] != 0:
+            raise RuntimeError(f"the engines could not be filled: {(self.folder / 'pytest.log').read_text()[-3000:]}")
+        self._postgres("ALTER DATABASE postgres RENAME TO filled", "CREATE DATABASE postgres")
+
+    def run(self, task: Mapping[str, Any]) -> dict[str, Any]:
+        """Run the tests of `files`, or of them those that `usual` names, on the project with `source` in `path`."""
+        try:
+            self._change(task)
+            return self._run(task)
+        finally:
+            self._change_back()
+
+    def _run(self, task: Mapping[str, Any]) -> dict[str, Any]:
+        report, log = self.folder / "report.jsonl", self.folder / "pytest.log"
+        report.unlink(missing_ok=True)
+        told = {name: task.get(name) for name in ("usual", "spare_s", "bare")} | {"report": str(report)}
+        if task.get("coverage"):
+            told["coverage"] = str(self._rcfile(Path(task["coverage"])))
+        environ = {plugin.TASK: json.dumps(told)}
+        if "coverage" in told:
+            environ["COVERAGE_PROCESS_START"] = told["coverage"]
+        arguments = [*task["files"], *PYTEST, f"--basetemp={self.folder / 'tmp'}"]
+        if "usual" in task:
+            arguments.append("-x")
+        request = {"environ": environ, "arguments": arguments, "log": str(log), "limit_s": task["limit_s"]}
+        assert self.zygote.stdin
+        assert self.zygote.stdout
+        print(json.dumps(request), file=self.zygote.stdin, flush=True)
+        code = json.loads(self.zygote.stdout.readline())
+        ended = [json.loads(line) for line in report.read_text().splitlines()] if report.exists() else []
+        return {"code": code, "ended": ended, "log": log.read_text(errors="replace")[-2000:]}
+
+    def restore(self, *, bare: bool) -> None:
+        """Bring engines and their contents back to what they were, whatever the last run did to them."""
+        for name, child in self.engines.running.items():
+            for pid in tree(child.pid):
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(pid, signal.SIGCONT)
+            if not self.engines.known[name].ready():
+                child.stop()
+                self.engines.start(name)
+        self._tell_pids()
+        self._postgres(
+            "DROP DATABASE postgres WITH (FORCE)",
+            f"CREATE DATABASE postgres TEMPLATE {'bare' if bare else 'filled'}",
+        )
+        local_engines.ensure_roles(self.engines.state)
+        redis.Redis.from_url(self.engines.env["REDIS_URL"]).flushall()
+        shutil.rmtree(self.engines.folder / "models", ignore_errors=True)
+        filled = self.engines.folder / "filled"
+        filled.unlink(missing_ok=True) if bare else filled.touch()
+
+    def _change(self, task: Mapping[str, Any]) -> None:
+        if "path" not in task:
+            return
+        path = self.copy / task["path"]
+        was = path.stat()
+        self.changed[path] = (path.read_bytes(), was.st_mtime_ns)
+        path.write_text(task["source"])
+        # What Python compiled is known by its second and size alone, which two mutants may share.
+        self.tick += 1
+        os.utime(path, ns=(was.st_mtime_ns, was.st_mtime_ns + self.tick * 1_000_000_000))
+
+    def _change_back(self) -> None:
+        for path, (source, mtime_ns) in self.changed.items():
+            path.write_bytes(source)
+            os.utime(path, ns=(mtime_ns, mtime_ns))
+        self.changed.clear()
+
+    def _rcfile(self, data: Path) -> Path:
+        path = self.folder / "coveragerc"
+        rooms = sorted(str(init.parent) for init in self.copy.glob("*/__init__.py") if init.parent.name != "tests")
+        path.write_text(RCFILE.format(sources=",".join(rooms), data=data, context=plugin.CONTEXT))
+        return path
+
+    def _tell_pids(self) -> None:
+        pids = {name: child.pid for name, child in self.engines.running.items()}
+        (self.engines.folder / "pids.json").write_text(json.dumps(pids))
+
+    def _postgres(self, *commands: str) -> None:
+        url = sqlalchemy.make_url(self.engines.superuser_url).set(drivername="postgresql", database="template1")
+        with psycopg.connect(url.render_as_string(hide_password=False), autocommit=True) as connection:
+            for command in commands:
+                connection.execute(sql.SQL(command))
+
+
+def copied(to: Path) -> None:
+    """A copy of what git knows of, as it is now, and of what it would add."""
+    listed = subprocess.run(
+        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
+        cwd=ROOT, check=True, capture_output=True, text=True,
+    ).stdout  # fmt: skip
+    for name in filter(None, listed.split("\0")):
+        if (ROOT / name).is_file():
+            (to / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, to / name)
+
+
+@contextlib.contextmanager
+def ready() -> Iterator[Runner]:
+    with tempfile.TemporaryDirectory(prefix="coatcheck-mutation-", ignore_cleanup_errors=True) as name:
+        folder = Path(name)
+        copied(folder / "copy")
+        (folder / "engines").mkdir()
+        with started(folder / "engines") as found:
+            environ = {**os.environ, "PYTHONPATH": str(folder / "copy"), RUNNING: str(found.folder)}
+            zygote = subprocess.Popen(
+                [sys.executable, "-m", "tests.mutation.zygote"],
+                cwd=folder / "copy", env=environ, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            )  # fmt: skip
+            runner = Runner(folder, found, zygote)
+            try:
+                runner._tell_pids()
+                runner.fill()
+                yield runner
+            finally:
+                zygote.kill()
+                zygote.wait()
+
+
+def main(tasks: IO[str], answers: IO[str]) -> None:
+    with ready() as runner:
+        print(json.dumps({"ready": True}), file=answers, flush=True)
+        for line in tasks:
+            task = json.loads(line)
+            runner.restore(bare=task.get("bare", False))
+            print(json.dumps(runner.run(task)), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    main(sys.stdin, sys.stdout)

@@ -1,0 +1,111 @@
+"""One mutant before the tests that execute it: quickest first, until one fails or the time is up."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.engines import ROOT
+from tests.mutation import plugin
+from tests.mutation.mutants import Mutant
+from tests.mutation.usage import Usage
+
+#: A test may take five times as long as it usually does, and this: of that, machines have bad moments.
+SPARE_S = 20.0
+#: Where each test file fills the database anew.
+FILLING_S = 60.0
+#: What is run first: most mutants die here, and each file more costs a second to collect.
+FIRST_S, FIRST_FILES = 6.0, 3
+
+
+@dataclass
+class Verdict:
+    """`how`: killed by a test, survived, or executed by no test at all."""
+
+    mutant: Mutant
+    line: int
+    before: str
+    after: str
+    how: str
+    killer: str = ""
+    why: str = ""
+    ran: list[str] = field(default_factory=list)
+    left: int = 0  #: tests that execute it too, and were not run as the time was up
+
+    @property
+    def survived(self) -> bool:
+        return self.how != "killed"
+
+    def as_json(self) -> dict[str, Any]:
+        return dataclasses.asdict(self)
+
+    def sentence(self) -> str:
+        where = f"{self.mutant.path}:{self.line}"
+        if self.how == "unseen":
+            tail = "no test executes it"
+        else:
+            tail = f"{len(self.ran)} tests ran over it" + (
+                f", {self.left} longer ones were left out" if self.left else ""
+            )
+        return f"{where}: {self.mutant.what}; {tail}\n    - {self.before}\n    + {self.after}"
+
+
+def judge(mutant: Mutant, usage: Usage, budget_s: float, ask: Callable[[dict[str, Any]], dict[str, Any]]) -> Verdict:
+    source = (ROOT / mutant.path).read_text()
+    line, before, after = mutant.shown(source)
+    verdict = Verdict(mutant, line, before, after, "survived")
+    users = usage.tests(mutant)
+    tests = {name: usage.seconds[name] for name in users - {plugin.FILLING}}
+    bare = plugin.FILLING in users and (not tests or mutant.path.startswith("migrations/"))
+    if bare and not tests:
+        tests = usage.seconds
+    if not tests:
+        verdict.how = "unseen"
+        return verdict
+    chosen = within(tests, budget_s)
+    verdict.left = len(tests) - len(chosen)
+    for part in parts(chosen):
+        answer = ask(task(mutant, source, part, bare=bare))
+        verdict.ran += [item["test"] for item in answer["ended"]]
+        if answer["code"] != 0:
+            failed = next((item for item in answer["ended"] if item["outcome"] == "failed"), None)
+            verdict.how = "killed"
+            verdict.killer = failed["test"] if failed else "took too long" if answer["code"] is None else "nothing runs"
+            verdict.why = failed["why"] if failed else answer["log"][-300:]
+            break
+    return verdict
+
+
+def within(tests: dict[str, float], budget_s: float) -> dict[str, float]:
+    """As many as take no longer than the budget together, quickest first; one at least."""
+    chosen: dict[str, float] = {}
+    for name, seconds in sorted(tests.items(), key=lambda item: item[1]):
+        if chosen and sum(chosen.values()) + seconds > budget_s:
+            break
+        chosen[name] = seconds
+    return chosen
+
+
+def parts(tests: dict[str, float]) -> Iterable[dict[str, float]]:
+    """A quick part of few files first, then the rest."""
+    first: dict[str, float] = {}
+    for name, seconds in tests.items():
+        seen = {item.split("::")[0] for item in [*first, name]}
+        if len(seen) <= FIRST_FILES and sum(first.values()) + seconds <= FIRST_S:
+            first[name] = seconds
+    yield from filter(None, (first, {name: tests[name] for name in tests if name not in first}))
+
+
+def task(mutant: Mutant, source: str, tests: dict[str, float], *, bare: bool) -> dict[str, Any]:
+    spare_s = SPARE_S + (FILLING_S if bare else 0.0)
+    return {
+        "path": mutant.path,
+        "source": mutant.applied(source),
+        "files": list(dict.fromkeys(name.split("::")[0] for name in tests)),
+        "usual": tests,
+        "bare": bare,
+        "spare_s": spare_s,
+        "limit_s": 2 * spare_s + 5 * sum(tests.values()),
+    }
