@@ -17,7 +17,7 @@ from local.child import Child, Program, start_time, tree
 ROOT = Path(__file__).resolve().parent.parent
 #: Ports of this machine that webhooks may call; at most so many receivers at once in one test.
 RECEIVERS = 48
-#: In the environment (and without our prefix, as it is no setting): the folder of engines that run already, and are left running.
+#: In the environment, and without our prefix as it is no setting: the folder of engines that are kept running.
 RUNNING = "TEST_ENGINES"
 
 

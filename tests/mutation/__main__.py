@@ -38,9 +38,13 @@ def main(arguments: Sequence[str]) -> int:
     if not chosen:
         SHOW.print("Nothing to change there")
         return 2
-    with pool.running(asked.runners) as runners:
-        known = measured(runners, asked)
-        verdicts = judged(chosen, runners, known, asked.budget)
+    try:
+        with pool.running(asked.runners) as runners:
+            known = measured(runners, asked)
+            verdicts = judged(chosen, runners, known, asked.budget)
+    except pool.Lost as error:
+        SHOW.print(str(error), markup=False)
+        return 1
     told(verdicts, asked.report)
     return 0
 
@@ -99,11 +103,11 @@ def measured(runners: pool.Pool, asked: argparse.Namespace) -> Usage:
         task = {"files": [name], "bare": name == FILLS, "spare_s": 0.0, "limit_s": 1800.0, "coverage": str(data)}
         answer = runners.ask(task)
         with lock:
+            if answer["code"] not in (0, 1):
+                raise pool.Lost(f"{name} cannot be measured: {answer['log']}")
             found = usage.keep(name, answer["ended"], data)
             if failed := [item["test"] for item in answer["ended"] if item["outcome"] == "failed"]:
                 SHOW.print(f"fails without any change, and is left out: {', '.join(failed)}", markup=False)
-            if not found["seconds"]:
-                SHOW.print(f"nothing of {name} passes: {answer['log'][-600:]}", markup=False)
             if not SHOW.is_terminal:
                 SHOW.print(f"measured {name}: {len(found['seconds'])} tests", markup=False)
             bar.advance(at)

@@ -18,6 +18,8 @@ SPARE_S = 20.0
 FILLING_S = 60.0
 #: What is run first: most mutants die here, and each file more costs a second to collect.
 FIRST_S, FIRST_FILES = 6.0, 3
+#: pytest's code where none of the names is there: some are made up anew at every run.
+NOTHING_CHOSEN = 5
 
 
 @dataclass
@@ -69,7 +71,7 @@ def judge(mutant: Mutant, usage: Usage, budget_s: float, ask: Callable[[dict[str
     for part in parts(chosen):
         answer = ask(task(mutant, source, part, bare=bare))
         verdict.ran += [item["test"] for item in answer["ended"]]
-        if answer["code"] != 0:
+        if answer["code"] not in (0, NOTHING_CHOSEN):
             failed = next((item for item in answer["ended"] if item["outcome"] == "failed"), None)
             verdict.how = "killed"
             verdict.killer = failed["test"] if failed else "took too long" if answer["code"] is None else "nothing runs"

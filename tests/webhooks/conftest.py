@@ -19,7 +19,8 @@ import flask.testing
 import pytest
 
 from core.settings import Settings
-from tests.conftest import RECEIVERS, Platform, until
+from tests.conftest import Platform, until
+from tests.engines import RECEIVERS
 from webhooks.courier import Courier
 
 #: The schedule of the tests: as many attempts as in production, a thousand times as fast.
