@@ -158,6 +158,12 @@ OPERATORS: list[tuple[type[Any], Callable[[Any], Iterable[cst.CSTNode]]]] = [
     (cst.Call, _keyword),
 ]
 
+#: More than half of the nodes, in which there is nothing to change.
+_MARKS = (
+    cst.BaseParenthesizableWhitespace, cst.TrailingWhitespace, cst.EmptyLine, cst.Newline, cst.Comma, cst.Dot,
+    cst.LeftParen, cst.RightParen, cst.AssignEqual, cst.Colon,
+)  # fmt: skip
+
 
 @dataclass(frozen=True)
 class Site:
@@ -201,7 +207,8 @@ def in_python(path: str) -> list[Site]:
                 lines = place.start.line, place.end.line
                 found.extend(Site(path, wrapper.module, node, new, *lines) for new in operator(node))
         for child in node.children:
-            visit(child)
+            if not isinstance(child, _MARKS):
+                visit(child)
 
     visit(wrapper.module)
     return found

@@ -83,7 +83,6 @@ def running(count: int) -> Iterator[Pool]:
         yield Pool(processes)
     finally:
         for process in processes:
-            assert process.stdin
-            process.stdin.close()
+            process.terminate()
         for process in processes:
             process.wait()

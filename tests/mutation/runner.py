@@ -28,6 +28,7 @@ from local import engines as local_engines
 from local.child import tree
 from tests.engines import ROOT, RUNNING, Engines, started
 from tests.mutation import plugin
+from tests.mutation.zygote import PR_SET_PDEATHSIG, PRCTL
 
 #: A run of it fills the engines, as any other test's would.
 FILLS = "tests/mutation/test_warm.py"
@@ -195,4 +196,7 @@ def main(tasks: IO[str], answers: IO[str]) -> None:
 
 
 if __name__ == "__main__":
+    # Ended by the pool, or with it: what it has started is ended, and its folder removed, on the way out.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    PRCTL(PR_SET_PDEATHSIG, int(signal.SIGTERM))
     main(sys.stdin, sys.stdout)

@@ -26,12 +26,12 @@ LIBRARIES = (
     "sqlalchemy.dialects.postgresql.psycopg", "structlog", "tokenizers", "xdist.plugin",
 )  # fmt: skip
 PRCTL = ctypes.CDLL(None).prctl
-_PR_SET_PDEATHSIG, _PR_SET_CHILD_SUBREAPER = 1, 36
+PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 
 
 def main() -> None:
-    PRCTL(_PR_SET_CHILD_SUBREAPER, 1)
-    PRCTL(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
+    PRCTL(PR_SET_CHILD_SUBREAPER, 1)
+    PRCTL(PR_SET_PDEATHSIG, int(signal.SIGKILL))
     for name in LIBRARIES:
         importlib.import_module(name)
     answers = os.fdopen(os.dup(1), "w")
@@ -56,7 +56,7 @@ def run(task: dict[str, Any]) -> int | None:
 
 
 def become_pytest(task: dict[str, Any]) -> NoReturn:
-    PRCTL(_PR_SET_PDEATHSIG, int(signal.SIGKILL))
+    PRCTL(PR_SET_PDEATHSIG, int(signal.SIGKILL))
     os.setsid()
     log = os.open(task["log"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     for number, descriptor in enumerate((os.open(os.devnull, os.O_RDONLY), log, log)):
