@@ -131,6 +131,8 @@ def judged(chosen: list[Mutant], runners: pool.Pool, known: Usage, budget_s: flo
         if verdict.survived:
             SHOW.print(verdict.sentence(), markup=False)
         bar.advance(at)
+        if not SHOW.is_terminal and len(found) % 20 == 0:
+            SHOW.print(f"{len(found)} of {len(chosen)}", markup=False)
 
     with progress() as bar:
         at = bar.add_task("Mutants", total=len(chosen))
@@ -158,7 +160,9 @@ def told(verdicts: list[Verdict], report: str) -> None:
     dead = Counter(item.mutant.path.split("/")[0] for item in killed)
     for room, count in sorted(rooms.items()):
         SHOW.print(f"{room}: {dead[room]} of {count} killed", markup=False)
-    SHOW.print(f"{len(killed)} of {len(verdicts)} mutants killed, {len(survivors)} survived; {report}", markup=False)
+    late = sum(item.killer == trial.TOO_LONG for item in killed)
+    SHOW.print(f"{len(killed)} of {len(verdicts)} mutants killed ({late} of them as the tests took too long)")
+    SHOW.print(f"{len(survivors)} survived: {report}", markup=False)
 
 
 if __name__ == "__main__":

@@ -181,9 +181,12 @@ class Site:
         start = next((i for i, pair in enumerate(zip(before, after, strict=False)) if pair[0] != pair[1]), len(after))
         most = min(len(before), len(after)) - start
         same = next((i for i in range(most) if before[-1 - i] != after[-1 - i]), most)
-        end = len(before) - same
-        what = f"`{_one_line(before[start:end])}` becomes `{_one_line(after[start : len(after) - same])}`"
-        return Mutant(self.path, start, end, after[start : len(after) - same], self.first_line, self.last_line, what)
+        # Whole words and operators.
+        start -= len(re.search(r"[\w!<>=]*$", before[:start])[0])  # type: ignore[index]
+        same -= len(re.match(r"[\w!<>=]*", before[len(before) - same :])[0])  # type: ignore[index]
+        end, new = len(before) - same, after[start : len(after) - same]
+        what = f"`{_one_line(before[start:end])}` becomes `{_one_line(new)}`" if new else f"no `{before[start:end]}`"
+        return Mutant(self.path, start, end, new, self.first_line, self.last_line, what)
 
 
 def in_python(path: str) -> list[Site]:

@@ -34,7 +34,7 @@ class Plugin:
         self.report = Path(task["report"])
         self.coverage = coverage.Coverage(config_file=task["coverage"]) if task.get("coverage") else None
         self.filling = FILLING if task.get("bare") else WHOLE_FILE
-        self.shared_s = 0.0
+        self.shared_s = self.own_shared_s = 0.0
         self.context = WHOLE_FILE
         self.ended: dict[str, Any] = {}
 
@@ -62,13 +62,14 @@ class Plugin:
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, bool, bool]:
         self.ended = {"test": item.nodeid, "outcome": "passed", "why": ""}
-        self.context, self.shared_s = item.nodeid, 0.0
+        self.context, self.shared_s, self.own_shared_s = item.nodeid, 0.0, 0.0
         self.switch(item.nodeid)
         started_at = time.monotonic()
         try:
             return (yield)
         finally:
             self.ended["seconds"] = round(time.monotonic() - started_at - self.shared_s, 3)
+            self.ended["shared_s"] = round(self.own_shared_s, 3)
             with self.report.open("a") as stream:
                 stream.write(json.dumps(self.ended) + "\n")
 
@@ -88,7 +89,9 @@ class Plugin:
         try:
             return (yield)
         finally:
-            self.shared_s += time.monotonic() - started_at
+            took_s = time.monotonic() - started_at
+            self.shared_s += took_s
+            self.own_shared_s += took_s if fixturedef.scope != "session" else 0.0
             self.context = before
             self.switch(before)
 

@@ -17,7 +17,7 @@ import tempfile
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import IO, Any, NoReturn
 
 import psycopg
 import redis
@@ -195,8 +195,13 @@ def main(tasks: IO[str], answers: IO[str]) -> None:
             print(json.dumps(runner.run(task)), file=answers, flush=True)
 
 
+def _end(*_: object) -> NoReturn:
+    """Ended by the pool, or with it: what was started here is ended, and the folder removed, on the way out."""
+    signal.signal(signal.SIGTERM, signal.SIG_IGN)  # the second, while the first is obeyed
+    sys.exit(1)
+
+
 if __name__ == "__main__":
-    # Ended by the pool, or with it: what it has started is ended, and its folder removed, on the way out.
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
+    signal.signal(signal.SIGTERM, _end)
     PRCTL(PR_SET_PDEATHSIG, int(signal.SIGTERM))
     main(sys.stdin, sys.stdout)

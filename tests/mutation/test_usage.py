@@ -46,7 +46,8 @@ def known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> usage.Usage:
         f"Desk.take {take} 3": [1],
         f"free {free} 1": [2],
     }
-    found.add({"seconds": {"ours": 1.0, "theirs": 1.0, "freed": 1.0}, "lines": {"jobs/some.py": lines}})
+    seconds = {"ours": 1.0, "theirs": 1.0, "freed": 1.0}
+    found.add({"seconds": seconds, "shared_s": 0.0, "lines": {"jobs/some.py": lines}})
     return found
 
 

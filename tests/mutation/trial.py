@@ -20,6 +20,7 @@ FILLING_S = 60.0
 FIRST_S, FIRST_FILES = 6.0, 3
 #: pytest's code where none of the names is there: some are made up anew at every run.
 NOTHING_CHOSEN = 5
+TOO_LONG = "took too long"
 
 
 @dataclass
@@ -66,7 +67,7 @@ def judge(mutant: Mutant, usage: Usage, budget_s: float, ask: Callable[[dict[str
     if not tests:
         verdict.how = "unseen"
         return verdict
-    chosen = within(tests, budget_s)
+    chosen = within(tests, usage.shared_s, budget_s)
     verdict.left = len(tests) - len(chosen)
     for part in parts(chosen):
         answer = ask(task(mutant, source, part, bare=bare))
@@ -74,27 +75,37 @@ def judge(mutant: Mutant, usage: Usage, budget_s: float, ask: Callable[[dict[str
         if answer["code"] not in (0, NOTHING_CHOSEN):
             failed = next((item for item in answer["ended"] if item["outcome"] == "failed"), None)
             verdict.how = "killed"
-            verdict.killer = failed["test"] if failed else "took too long" if answer["code"] is None else "nothing runs"
+            verdict.killer = failed["test"] if failed else TOO_LONG if answer["code"] is None else "nothing runs"
             verdict.why = failed["why"] if failed else answer["log"][-300:]
             break
     return verdict
 
 
-def within(tests: dict[str, float], budget_s: float) -> dict[str, float]:
-    """As many as take no longer than the budget together, quickest first; one at least."""
+def within(tests: dict[str, float], shared_s: dict[str, float], budget_s: float) -> dict[str, float]:
+    """As many as take no longer than the budget together, quickest first; one at least.
+
+    The first of a file that is chosen pays for the fixtures that its tests share.
+    """
     chosen: dict[str, float] = {}
-    for name, seconds in sorted(tests.items(), key=lambda item: item[1]):
-        if chosen and sum(chosen.values()) + seconds > budget_s:
+    paid: set[str] = set()
+    for name, seconds in sorted(tests.items(), key=lambda item: item[1] + shared_s[_file(item[0])]):
+        cost = seconds + (0.0 if _file(name) in paid else shared_s[_file(name)])
+        if chosen and sum(chosen.values()) + cost > budget_s:
             break
-        chosen[name] = seconds
+        chosen[name] = cost
+        paid.add(_file(name))
     return chosen
+
+
+def _file(test: str) -> str:
+    return test.split("::", maxsplit=1)[0]
 
 
 def parts(tests: dict[str, float]) -> Iterable[dict[str, float]]:
     """A quick part of few files first, then the rest."""
     first: dict[str, float] = {}
     for name, seconds in tests.items():
-        seen = {item.split("::")[0] for item in [*first, name]}
+        seen = {_file(item) for item in [*first, name]}
         if len(seen) <= FIRST_FILES and sum(first.values()) + seconds <= FIRST_S:
             first[name] = seconds
     yield from filter(None, (first, {name: tests[name] for name in tests if name not in first}))
@@ -105,7 +116,7 @@ def task(mutant: Mutant, source: str, tests: dict[str, float], *, bare: bool) ->
     return {
         "path": mutant.path,
         "source": mutant.applied(source),
-        "files": list(dict.fromkeys(name.split("::")[0] for name in tests)),
+        "files": list(dict.fromkeys(map(_file, tests))),
         "usual": tests,
         "bare": bare,
         "spare_s": spare_s,

@@ -81,6 +81,7 @@ def kept(test_file: str) -> dict[str, Any] | None:
 
 def keep(test_file: str, ended: Iterable[dict[str, Any]], data: Path) -> dict[str, Any]:
     """Bring together what a file's tests and the processes that they started have executed."""
+    ended = list(ended)
     passed = {item["test"]: item["seconds"] for item in ended if item["outcome"] == "passed"}
     tests = list(passed)
     places = {name: [place] for place, name in enumerate(tests)}
@@ -99,6 +100,7 @@ def keep(test_file: str, ended: Iterable[dict[str, Any]], data: Path) -> dict[st
     made = {
         "digest": digest(test_file),
         "seconds": passed,
+        "shared_s": sum(item["shared_s"] for item in ended),
         "lines": {path: {line: sorted(who) for line, who in found.items() if who} for path, found in lines.items()},
     }
     CACHE.mkdir(exist_ok=True)
@@ -115,11 +117,14 @@ class Usage:
     """Everything that is kept, to be asked about mutants."""
 
     seconds: dict[str, float] = field(default_factory=dict)
+    #: What the fixtures take that a file's tests share, by file.
+    shared_s: dict[str, float] = field(default_factory=dict)
     #: By file and function: the function's digest when it was measured, and who executed which of its lines.
     ran: dict[tuple[str, str], list[tuple[str, int, set[str]]]] = field(default_factory=lambda: defaultdict(list))
 
     def add(self, found: dict[str, Any]) -> None:
         self.seconds |= found["seconds"]
+        self.shared_s |= {name.split("::")[0]: found["shared_s"] for name in found["seconds"]}
         tests = [*found["seconds"], plugin.FILLING]
         for path, lines in found["lines"].items():
             for key, who in lines.items():
