@@ -1,4 +1,4 @@
-"""`./run mutate [ROOM|FILE …]`: change the code in small ways, one at a time, and tell which changes no test notices.
+"""Change the code in small ways, one at a time, and tell which changes no test notices.
 
 Without a number, every mutant of what is named: Python's and SQL's. A survivor is a line without a test, or a test that
 does not look at what the line is for. Nothing here is written to: each runner has a copy of the project.
@@ -51,9 +51,7 @@ def main(arguments: Sequence[str]) -> int:
 
 def _asked(arguments: Sequence[str]) -> argparse.Namespace:
     description, _, rest = (__doc__ or "").partition("\n\n")
-    parser = argparse.ArgumentParser(
-        prog="./run mutate", description=description.partition(": ")[2], epilog=rest, allow_abbrev=False
-    )
+    parser = argparse.ArgumentParser(prog="./run mutate", description=description, epilog=rest, allow_abbrev=False)
     parser.add_argument("where", nargs="*", metavar="ROOM|FILE", help="jobs, jobs/settle.py; without: every room")
     parser.add_argument("--sample", type=int, metavar="N", help="so many mutants of Python, chosen at random")
     parser.add_argument("--sql", type=int, metavar="N", help="so many mutants of SQL, chosen at random")

@@ -74,6 +74,15 @@ def judge(mutant: Mutant, usage: Usage, budget_s: float, ask: Callable[[dict[str
     for part in parts(chosen):
         answer = ask(task(mutant, source, part, bare=bare))
         verdict.ran += [item["test"] for item in answer["ended"]]
+        if (killer := _killer(answer, part)) is not None:
+            verdict.how, (verdict.killer, verdict.why) = "killed", killer
+            break
+    return verdict
+    chosen = within(mutant.path, tests, usage.shared_s, budget_s)
+    verdict.left = len(tests) - len(chosen)
+    for part in parts(chosen):
+        answer = ask(task(mutant, source, part, bare=bare))
+        verdict.ran += [item["test"] for item in answer["ended"]]
         if answer["code"] not in (0, NOTHING_CHOSEN):
             failed = next((item for item in answer["ended"] if item["outcome"] == "failed"), None)
             verdict.how = "killed"
@@ -81,6 +90,18 @@ def judge(mutant: Mutant, usage: Usage, budget_s: float, ask: Callable[[dict[str
             verdict.why = failed["why"] if failed else answer["log"][-300:]
             break
     return verdict
+
+
+def _killer(answer: dict[str, Any], part: dict[str, float]) -> tuple[str, str] | None:
+    """What noticed the mutant, and what it says. That pytest complains when all have passed is no sign of it: a few tests
+    by themselves leave connections to the garbage collector that would be closed later."""
+    for item in answer["ended"]:
+        if item["outcome"] == "failed":
+            return item["test"], item["why"]
+    if answer["code"] is None:
+        return TOO_LONG, ""
+    whole = answer["code"] in (0, 1, NOTHING_CHOSEN) or len(answer["ended"]) == len(part)
+    return None if whole else ("nothing runs", answer["log"][-300:])
 
 
 def within(path: str, tests: dict[str, float], shared_s: dict[str, float], budget_s: float) -> dict[str, float]:
