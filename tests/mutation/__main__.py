@@ -14,6 +14,7 @@ import sys
 import threading
 from collections import Counter
 from collections.abc import Sequence
+from pathlib import Path
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn, track
@@ -56,7 +57,7 @@ def _asked(arguments: Sequence[str]) -> argparse.Namespace:
     parser.add_argument("--sample", type=int, metavar="N", help="so many mutants of Python, chosen at random")
     parser.add_argument("--sql", type=int, metavar="N", help="so many mutants of SQL, chosen at random")
     parser.add_argument("--seed", type=int, default=0, metavar="N", help="which at random (0)")
-    parser.add_argument("--again", action="store_true", help="those that survived last time")
+    parser.add_argument("--again", action="store_true", help="those that survived last time, by --report")
     parser.add_argument("--tests", nargs="+", default=[], metavar="FOLDER", help="of the tests, only these")
     parser.add_argument("--budget", type=float, default=60.0, metavar="S", help="seconds of tests for a mutant (60)")
     parser.add_argument("--runners", type=int, default=2, metavar="N", help="at once, each with engines (2)")
@@ -67,7 +68,7 @@ def _asked(arguments: Sequence[str]) -> argparse.Namespace:
 def choose(asked: argparse.Namespace) -> list[Mutant]:
     """The mutants that were asked for, in the order of the files."""
     if asked.again:
-        before = json.loads(REPORT.read_text())["survivors"]
+        before = json.loads(Path(asked.report).read_text())["survivors"]
         wanted = {(item["mutant"]["path"], item["before"], item["after"]) for item in before}
         asked.where = sorted({path for path, _, _ in wanted})
     every = asked.sample is None and asked.sql is None

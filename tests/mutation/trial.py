@@ -93,8 +93,8 @@ def judge(mutant: Mutant, usage: Usage, budget_s: float, ask: Callable[[dict[str
 
 
 def _killer(answer: dict[str, Any], part: dict[str, float]) -> tuple[str, str] | None:
-    """What noticed the mutant, and what it says. That pytest complains when all have passed is no sign of it: a few tests
-    by themselves leave connections to the garbage collector that would be closed later."""
+    """What noticed the mutant, and what it says. That pytest complains after all have passed is no sign of it: a few
+    tests by themselves leave connections to the garbage collector that others would have closed."""
     for item in answer["ended"]:
         if item["outcome"] == "failed":
             return item["test"], item["why"]
