@@ -10,6 +10,7 @@ import argparse
 import itertools
 import json
 import random
+import signal
 import sys
 import threading
 from collections import Counter
@@ -31,6 +32,8 @@ SHOW = Console(highlight=False, soft_wrap=True)
 
 def main(arguments: Sequence[str]) -> int:
     asked = _asked(arguments)
+    # However it is stopped, what has been judged until then is told.
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         chosen = choose(asked)
     except FileNotFoundError as error:
