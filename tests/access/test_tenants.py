@@ -1,0 +1,83 @@
+"""Who is a tenant, and of which tier."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+import pytest
+
+from access import keys, tenants
+from core import errors
+from tests import callers
+from tests.conftest import Platform
+from tests.digest import digest
+
+
+def tier_of(platform: Platform, name: str) -> list[str]:
+    return [item.tier for item in tenants.listed(platform.engine) if item.name == name]
+
+
+def test_a_tenant_is_made_once_however_many_make_it_at_once(platform: Platform) -> None:
+    name = callers.name("tenant")
+
+    def make(_: int) -> bool:
+        try:
+            tenants.create(platform.engine, name, "pro")
+        except errors.TenantConflict:
+            return False
+        return True
+
+    with ThreadPoolExecutor(4) as pool:
+        made = list(pool.map(make, range(8)))
+    assert made.count(True) == 1
+    assert tier_of(platform, name) == ["pro"]
+
+
+def test_a_first_key_makes_its_tenant_and_a_later_one_leaves_it_as_it_is(platform: Platform) -> None:
+    name = callers.name("tenant")
+    callers.key(platform, tenant=name)
+    assert tier_of(platform, name) == ["free"]
+    tenants.change(platform.engine, name, tier="pro")
+    callers.key(platform, tenant=name)
+    callers.key(platform, tenant=name, tier="pro")
+    before = digest(platform)
+    with pytest.raises(errors.TenantConflict, match="is pro, not free") as caught:
+        callers.key(platform, tenant=name, tier="free")
+    assert caught.value.details == {"tenant": name, "tier": "pro"}
+    assert digest(platform) == before
+
+
+def test_of_a_tenants_keys_those_are_counted_that_open_something(platform: Platform) -> None:
+    key = callers.key(platform)
+    callers.key(platform, tenant=key.tenant)
+    callers.key(platform)
+    keys.revoke(platform.engine, key.id)
+    assert [item.keys for item in tenants.listed(platform.engine) if item.name == key.tenant] == [1]
+    names = [item.name for item in tenants.listed(platform.engine)]
+    assert names == [str(row[0]) for row in platform.rows("SELECT name FROM tenants ORDER BY name")]
+
+
+def test_a_change_tells_the_tier_before_and_is_of_one_tenant(platform: Platform) -> None:
+    name, other = callers.name("tenant"), callers.name("tenant")
+    for made in (name, other):
+        tenants.create(platform.engine, made, "free")
+    assert tenants.change(platform.engine, name, tier="pro") == "free"
+    assert tenants.change(platform.engine, name, tier="pro") == "pro"
+    assert (tier_of(platform, name), tier_of(platform, other)) == (["pro"], ["free"])
+
+
+def test_what_is_refused_changes_nothing_and_says_what_there_is(platform: Platform) -> None:
+    name = callers.name("tenant")
+    tenants.create(platform.engine, name, "free")
+    before = digest(platform)
+    with pytest.raises(errors.InvalidInput) as caught:
+        tenants.change(platform.engine, name, tier="gold")
+    assert (caught.value.details["field"], caught.value.details["received"]) == ("tier", "gold")
+    assert "free" in caught.value.details["issue"]
+    with pytest.raises(errors.InvalidInput):
+        tenants.create(platform.engine, callers.name("tenant"), "gold")
+    with pytest.raises(errors.NotFound, match="There is no tenant 'nobody'"):
+        tenants.change(platform.engine, "nobody", tier="pro")
+    with pytest.raises(errors.TenantConflict):
+        tenants.create(platform.engine, name, "pro")
+    assert digest(platform) == before

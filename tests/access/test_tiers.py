@@ -1,0 +1,102 @@
+"""What a class of tenants may do: each limit, at its bounds and beside them."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from typing import Any
+
+import pytest
+
+from access import tiers
+from access.tiers import LIMITS, Tier
+from core import errors
+from models import Tier as Table
+from tests import callers
+from tests.conftest import Platform
+from tests.digest import digest
+
+EVERY = pytest.mark.parametrize("name", LIMITS)
+#: Between what may be set and the next number there is.
+STEP = {"pace": 0.0001}
+
+
+def row(platform: Platform, name: str) -> dict[str, Any]:
+    return next(item for item in tiers.listed(platform.engine) if item["name"] == name)
+
+
+def test_every_column_is_a_limit_that_an_operator_can_set() -> None:
+    assert set(tiers.COLUMNS) == set(Table.__table__.columns.keys()) == {"name", "priorities", *LIMITS}
+    # What a request is held to is read with its key; how long things are kept is the sweep's alone.
+    assert {field.name for field in dataclasses.fields(Tier)} == set(tiers.COLUMNS) - {"keep_s"}
+
+
+@EVERY
+def test_a_limit_may_be_its_least_and_its_most_and_no_other_changes_with_it(platform: Platform, name: str) -> None:
+    made = callers.tier(platform)
+    for value in (LIMITS[name].least, LIMITS[name].most):
+        before, after = tiers.change(platform.engine, made, {name: value})
+        assert after == {**before, name: value} == row(platform, made)
+        assert before == {**after, name: before[name]}
+    assert row(platform, callers.tier(platform, **{name: LIMITS[name].least}))[name] == LIMITS[name].least
+
+
+@EVERY
+def test_a_limit_out_of_its_bounds_is_refused_by_its_name_and_changes_nothing(platform: Platform, name: str) -> None:
+    made, step, limit = callers.tier(platform), STEP.get(name, 1), LIMITS[name]
+    before = digest(platform)
+    for value in (limit.least - step, limit.most + step, -math.inf, math.inf, math.nan):
+        for attempt in (
+            lambda value=value: tiers.change(platform.engine, made, {name: value}),
+            lambda value=value: tiers.create(platform.engine, callers.name("t"), like="pro", given={name: value}),
+        ):
+            with pytest.raises(errors.InvalidInput) as caught:
+                attempt()
+            assert caught.value.details["field"] == name
+            assert f"{limit.least:,}" in caught.value.details["issue"]
+            assert f"{limit.most:,}" in caught.value.details["issue"]
+    assert digest(platform) == before
+
+
+def test_of_the_priorities_any_may_be_left_out_but_normal(platform: Platform) -> None:
+    made = callers.tier(platform)
+    for good in (["normal"], ["low", "normal"], ["high", "normal", "low"]):
+        assert tiers.change(platform.engine, made, {"priorities": good})[1]["priorities"] == good
+    before = digest(platform)
+    for bad in ([], ["high", "low"], ["normal", "normal"], ["normal", "urgent"], ["Normal"]):
+        with pytest.raises(errors.InvalidInput) as caught:
+            tiers.change(platform.engine, made, {"priorities": bad})
+        assert caught.value.details["field"] == "priorities"
+    assert digest(platform) == before
+
+
+@pytest.mark.parametrize("name", ["", " ", "a b", "é", "a\n", "x" * 41])
+def test_a_name_that_cannot_be_typed_is_refused(platform: Platform, name: str) -> None:
+    before = digest(platform)
+    with pytest.raises(errors.InvalidInput) as caught:
+        tiers.create(platform.engine, name, like="pro", given={})
+    assert caught.value.details["field"] == "name"
+    assert digest(platform) == before
+
+
+def test_a_tier_is_a_copy_of_the_one_that_is_named_and_a_taken_name_stays_what_it_is(platform: Platform) -> None:
+    name = "m" * 8 + callers.name("")[-32:]
+    assert len(name) == tiers.MAX_NAME
+    made = tiers.create(platform.engine, name, like="free", given={"max_uploads": 3})
+    assert made == {**row(platform, "free"), "name": name, "max_uploads": 3} == row(platform, name)
+    before = digest(platform)
+    with pytest.raises(errors.TenantConflict, match=f"There is a tier {name} already"):
+        tiers.create(platform.engine, name, like="pro", given={})
+    with pytest.raises(errors.InvalidInput) as caught:
+        tiers.create(platform.engine, callers.name("t"), like="gold", given={})
+    assert caught.value.details["received"] == "gold"
+    with pytest.raises(errors.NotFound, match="There is no tier 'gold'"):
+        tiers.change(platform.engine, "gold", {"pace": 1})
+    assert digest(platform) == before
+
+
+def test_a_change_is_of_one_tier(platform: Platform) -> None:
+    made, other = callers.tier(platform), callers.tier(platform)
+    kept = row(platform, other)
+    tiers.change(platform.engine, made, {"max_running": 1})
+    assert row(platform, other) == kept
