@@ -34,6 +34,7 @@ __all__ = [
 ]
 
 METADATA_BYTES = 4096
+_WHOLE = re.compile(r"-?[0-9]{1,18}")
 _DECIMAL = re.compile(r"-?[0-9]{1,9}(\.[0-9]{1,9})?")
 
 
@@ -123,10 +124,10 @@ class Rows(fields.List[Any]):
 
 
 class QueryInteger(fields.Integer):
-    """A whole number in a query: ASCII digits and nothing else."""
+    """A whole number in a query: ASCII digits, and nothing else but a minus."""
 
     def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> int:
-        if not (isinstance(value, str) and value.isascii() and value.isdigit() and len(value) < 10):
+        if not (isinstance(value, str) and _WHOLE.fullmatch(value)):
             raise self.make_error("invalid")
         return int(value)
 

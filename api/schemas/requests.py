@@ -229,7 +229,7 @@ class JobsQuery(StrictSchema):
 
 
 class PartsQuery(StrictSchema):
-    after = QueryInteger(metadata={"description": "The `next_after` of the answer before."})
+    after = QueryInteger(validate=validate.Range(0), metadata={"description": "The `next_after` of the answer before."})
     limit = QueryInteger(
         load_default=100, validate=validate.Range(1, 1000), metadata={"description": "How many at a time."}
     )

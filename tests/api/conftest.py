@@ -6,14 +6,18 @@ import os
 import signal
 import socket
 import sys
+import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import flask
 import pytest
 
+from inference import bundle
 from local import platform_processes
 from local.child import Child, Program
 from local.state import free_port
+from tests import graphs
 from tests.conftest import ROOT, Platform, until
 
 
@@ -45,3 +49,18 @@ def server(platform: Platform) -> Iterator[Server]:
     until(lambda: platform_processes.answers(f"http://127.0.0.1:{port}/ready"))
     yield Server(port)
     child.stop()
+
+
+@pytest.fixture(scope="module")
+def failing(platform: Platform, app: flask.Flask, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A model of x and y that has no answer where one is negative; it is gone with the tests that use it."""
+    name, folder = f"m{uuid.uuid4().hex}", tmp_path_factory.mktemp("failing") / "own"
+    graph = graphs.graph("roots = Sqrt(features) probabilities = Softmax <axis = 1> (roots)")
+    golden = [{"inputs": {"x": 2, "y": 1}, "prediction": "a", "confidence": 0.6021}]
+    platform.catalog.publish(bundle.load(graphs.bundle(folder, graph, name=name, golden=golden)))
+    known = app.extensions["coatcheck"].catalog
+    until(lambda: name in {item.model for item in known.versions()})
+    yield name
+    platform.execute("DELETE FROM model_versions WHERE model = :name", name=name)
+    platform.execute("DELETE FROM models WHERE name = :name", name=name)
+    until(lambda: name not in {item.model for catalog in (known, platform.catalog) for item in catalog.versions()})

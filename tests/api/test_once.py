@@ -1,0 +1,142 @@
+"""Idempotency-Key: what is asked twice under one key is done once, and what failed was not done."""
+
+from __future__ import annotations
+
+import uuid
+from typing import Any
+
+import flask
+import pytest
+from flask.testing import FlaskClient
+
+from jobs import idempotency
+from tests import callers
+from tests.api import world
+from tests.api.world import GOOD, HOOK
+from tests.conftest import Platform, until
+from tests.digest import digest
+
+pytestmark = pytest.mark.usefixtures("quiet")
+PREDICT = "/api/v1/predict"
+ONCE = {"Idempotency-Key": "k"}
+#: The routes that take a key, and their names in the contract.
+KEYED = {
+    "predict.predict": "predict", "predict.predict_batch": "predictBatch", "jobs.submit": "createJob",
+    "jobs.retry": "retryJob", "uploads.create": "createUpload", "webhooks.create": "createWebhook",
+}  # fmt: skip
+
+
+def code(answer: Any) -> str:
+    return str(answer.get_json()["error"]["code"])
+
+
+def test_every_route_that_says_so_does_once_what_is_asked_twice(platform: Platform, app: flask.Flask) -> None:
+    spec = app.test_client().get("/openapi/v1.json").get_json()
+    documented = {
+        operation["operationId"]
+        for path, item in spec["paths"].items()
+        for method, operation in item.items()
+        if method != "parameters" and "Idempotency-Key" in [each["name"] for each in operation.get("parameters", ())]
+    }
+    assert documented == set(KEYED.values())
+    owner = world.made(platform, app)
+    for route in world.routes(app):
+        name = KEYED.get(route.rule.endpoint)
+        if name and route.own:
+            headers = {**owner.key.headers, "Idempotency-Key": route.rule.endpoint}
+            first = owner.ask(route, headers)
+            before = digest(platform)
+            again = owner.ask(route, headers)
+            assert digest(platform) == before, name
+            assert again.status_code == first.status_code == route.asked.status, name
+            assert ("Idempotent-Replayed" in first.headers, again.headers["Idempotent-Replayed"]) == (False, "true")
+            # The address of an upload is signed anew.
+            said, repeated = ({**answer.get_json(), "fields": 0} for answer in (first, again))
+            assert repeated == said, name
+            for header in ("Location", "X-Model-Version", "X-Model-Route", "Retry-After"):
+                assert again.headers.get(header) == first.headers.get(header), (name, header)
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [(PREDICT, {"inputs": GOOD}), (f"{PREDICT}/batch", {"inputs": [GOOD]}), ("/api/v1/jobs", {"inputs": GOOD})],
+)
+def test_the_same_key_with_another_x_model_version_is_422(
+    client: FlaskClient, platform: Platform, path: str, body: dict[str, Any]
+) -> None:
+    first = client.post(path, json=body, headers={**ONCE, "X-Model-Version": "1.0.0"})
+    assert first.status_code < 300
+    before = digest(platform)
+    for other in ({"X-Model-Version": "2.1.0"}, {}):
+        answer = client.post(path, json=body, headers={**ONCE, **other})
+        assert (answer.status_code, code(answer)) == (422, "IDEMPOTENCY_KEY_REUSED")
+    assert digest(platform) == before
+    assert client.post(path, json=body, headers={**ONCE, "X-Model-Version": "1.0.0"}).status_code < 300
+
+
+def test_the_same_key_with_another_query_is_422(client: FlaskClient) -> None:
+    assert client.post(PREDICT, json={"inputs": GOOD}, headers=ONCE).status_code == 200
+    assert code(client.post(f"{PREDICT}?explain=simple", json={"inputs": GOOD}, headers=ONCE)) == (
+        "IDEMPOTENCY_KEY_REUSED"
+    )
+
+
+@pytest.mark.parametrize("path", [PREDICT, f"{PREDICT}/batch"])
+def test_an_inline_prediction_that_failed_leaves_its_key_free(
+    client: FlaskClient, platform: Platform, failing: str, path: str
+) -> None:
+    def body(x: int) -> dict[str, Any]:
+        row = {"x": x, "y": 1}
+        return {"model": failing, "inputs": row if path == PREDICT else [row]}
+
+    before = digest(platform)
+    for _ in range(2):
+        answer = client.post(path, json=body(-9), headers=ONCE)
+        assert (answer.status_code, code(answer)) == (422, "MODEL_ERROR")
+    assert digest(platform) == before
+    assert client.post(path, json=body(2), headers=ONCE).status_code == 200
+
+
+def test_an_upload_and_an_endpoint_that_were_refused_leave_their_key_free(app: flask.Flask, platform: Platform) -> None:
+    key = callers.key(platform, tier=callers.tier(platform, max_uploads=0))
+    client, headers = app.test_client(), {**key.headers, **ONCE}
+    for _ in range(2):
+        refused = client.post("/api/v1/uploads", json={"content_type": "text/csv", "size": 1}, headers=headers)
+        assert code(refused) == "UPLOAD_QUOTA"
+    endpoint = {"url": HOOK, "events": ["job.completed"]}
+    made = [client.post("/api/v1/webhooks", json=endpoint, headers=key.headers).get_json() for _ in range(20)]
+    for _ in range(2):
+        assert code(client.post("/api/v1/webhooks", json=endpoint, headers=headers)) == "WEBHOOK_STATE_CONFLICT"
+    client.delete(f"/api/v1/webhooks/{made[0]['id']}", headers=key.headers)
+    assert client.post("/api/v1/webhooks", json=endpoint, headers=headers).status_code == 201
+
+
+def test_a_job_that_was_refused_for_its_backlog_leaves_its_key_free(app: flask.Flask, platform: Platform) -> None:
+    key = callers.key(platform, tier=callers.tier(platform, max_pending=1))
+    client, headers = app.test_client(), {**key.headers, **ONCE}
+    first = client.post("/api/v1/jobs", json={"inputs": GOOD}, headers=key.headers).get_json()["job_id"]
+    for _ in range(2):
+        assert code(client.post("/api/v1/jobs", json={"inputs": GOOD}, headers=headers)) == "BACKLOG_FULL"
+    client.post(f"/api/v1/jobs/{first}/cancel", headers=key.headers)
+    until(lambda: client.post("/api/v1/jobs", json={"inputs": GOOD}, headers=headers).status_code == 202)
+
+
+def test_a_failed_request_frees_its_own_key_and_never_an_answered_one(platform: Platform) -> None:
+    """Whoever took over what seemed abandoned may fail after the first one has answered."""
+    caller, _ = platform.new_tenant()
+    reply = {"status": 200, "headers": {}, "body": {}}
+    own, answered, job = (
+        idempotency.Key(caller.tenant_id, "predict", name, idempotency.fingerprint({})) for name in ("a", "b", "c")
+    )
+    with platform.engine.begin() as connection:
+        idempotency.claim(connection, own)
+        idempotency.claim(connection, answered)
+        idempotency.claim(connection, job, job_id=uuid.uuid4())
+    idempotency.answer(platform.engine, answered, reply)
+    for key in (own, answered, job):
+        idempotency.forget(platform.engine, key)
+    assert idempotency.find(platform.engine, own) is None
+    with platform.engine.begin() as connection:
+        assert idempotency.claim(connection, own) is None
+        for key in (answered, job):
+            assert idempotency.claim(connection, key) is not None

@@ -1,0 +1,153 @@
+"""One of everything that a tenant may have, and a good request for every route there is."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import flask
+from werkzeug.routing import Rule
+from werkzeug.test import TestResponse
+
+from core import ids
+from tests import callers
+from tests.callers import Key
+from tests.conftest import Platform
+from tests.hands import complete, take
+
+GOOD = {"text": "Lovely"}
+HOOK = "https://example.com/hook"
+ONCE = {"Idempotency-Key": "k"}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What a route is asked, and what the right key gets; `of` are ids that are not the usual ones."""
+
+    status: int
+    body: Mapping[str, Any] | None = None
+    changes: bool = False  #: rows
+    of: Mapping[str, str] = field(default_factory=dict)
+
+
+#: By Flask's name of the route. Whoever adds a route adds what is asked of it.
+ASKED: Mapping[str, Asked] = {
+    "root": Asked(302),
+    "docs_asset": Asked(200, of={"name": "asset"}),
+    "favicon": Asked(302),
+    "api-docs.openapi_json": Asked(200),
+    "api-docs.openapi_swagger_ui": Asked(200),
+    "predict.predict": Asked(200, {"inputs": GOOD}, changes=True),
+    "predict.predict_batch": Asked(200, {"inputs": [GOOD]}, changes=True),
+    "jobs.submit": Asked(202, {"inputs": GOOD, "webhook_url": HOOK}, changes=True),
+    "jobs.list_jobs": Asked(200),
+    "jobs.show": Asked(200),
+    "jobs.result": Asked(200),
+    "jobs.parts": Asked(200),
+    "jobs.events": Asked(200),
+    "jobs.cancel": Asked(200, changes=True, of={"job_id": "waiting"}),
+    "jobs.retry": Asked(202, changes=True),
+    "uploads.create": Asked(201, {"content_type": "text/csv", "size": 1}, changes=True),
+    "webhooks.create": Asked(201, {"url": HOOK, "events": ["job.completed"]}, changes=True),
+    "webhooks.list_endpoints": Asked(200),
+    "webhooks.show": Asked(200),
+    "webhooks.change": Asked(200, {"description": "Another one", "url": f"{HOOK}/2", "enabled": False}, changes=True),
+    "webhooks.delete": Asked(204, changes=True),
+    "webhooks.secret": Asked(200),
+    "webhooks.rotate": Asked(200, {}, changes=True),
+    "webhooks.test": Asked(202, changes=True),
+    "deliveries.list_all": Asked(200),
+    "deliveries.list_of_endpoint": Asked(200),
+    "deliveries.show": Asked(200),
+    "deliveries.redeliver": Asked(202, changes=True),
+    "deliveries.redeliver_since": Asked(202, {"since": "2020-01-01T00:00:00Z"}, changes=True),
+    "models.list_models": Asked(200),
+    "models.show_model": Asked(200),
+    "models.show_version": Asked(200),
+    "health.healthz": Asked(200),
+    "health.ready": Asked(200),
+    "health.metrics": Asked(200),
+    "webhook_keys.keys": Asked(200),
+}
+
+
+@dataclass(frozen=True)
+class Route:
+    """One method of one rule."""
+
+    rule: Rule
+    method: str
+
+    @property
+    def asked(self) -> Asked:
+        return ASKED[self.rule.endpoint]
+
+    @property
+    def own(self) -> bool:
+        """Whether it is what the route was made for, and not what Flask adds to it."""
+        return self.method not in ("HEAD", "OPTIONS")
+
+    def path(self, ids_by_name: Mapping[str, str]) -> str:
+        path = self.rule.rule.replace("<endpoint:", "<").replace("<path:", "<")
+        for name in self.rule.arguments:
+            path = path.replace(f"<{name}>", ids_by_name[self.asked.of.get(name, name)])
+        return path
+
+
+def routes(app: flask.Flask) -> Iterator[Route]:
+    for rule in app.url_map.iter_rules():
+        for method in sorted(rule.methods or ()):
+            yield Route(rule, method)
+
+
+@dataclass(frozen=True)
+class World:
+    """A tenant, and the ids of what it has; `running` and `chunk` are for nobody's address as a rule."""
+
+    app: flask.Flask
+    key: Key
+    ids: Mapping[str, str]
+
+    def ask(self, route: Route, headers: Mapping[str, str], **other_ids: str) -> TestResponse:
+        """A good request, with these headers and perhaps other ids; a body that goes on is left."""
+        more: dict[str, Any] = {"json": route.asked.body} if route.asked.body is not None and route.own else {}
+        path = route.path({**self.ids, **other_ids})
+        client = self.app.test_client()
+        answer = client.open(path, method=route.method, headers={**ONCE, **headers}, buffered=True, **more)
+        answer.close()
+        return answer
+
+
+def made(platform: Platform, app: flask.Flask) -> World:
+    """A tenant that has one of everything. No job of anybody waits but its own."""
+    key = callers.key(platform, scopes=("jobs", "admin"))
+    client = app.test_client()
+    client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {key.token}"
+
+    def post(path: str, **body: Any) -> dict[str, Any]:
+        answer = client.post(f"/api/v1/{path}", json=body)
+        assert answer.status_code < 300, answer.text
+        return dict(answer.get_json())
+
+    endpoint = post("webhooks", url=HOOK, events=["job.completed"], signing="v1a")["id"]
+    upload = post("uploads", content_type="text/csv", size=1)["upload_id"]
+    # What ends while it is off is a failed delivery.
+    assert client.patch(f"/api/v1/webhooks/{endpoint}", json={"enabled": False}).status_code == 200
+    ended, running = post("jobs", inputs=GOOD)["job_id"], post("jobs", inputs=GOOD)["job_id"]
+    while batch := take(platform):
+        complete(platform, [job for job in batch.jobs if ids.job_id(job.id) != running])
+    assert client.patch(f"/api/v1/webhooks/{endpoint}", json={"enabled": True}).status_code == 200
+    (delivery,) = client.get("/api/v1/webhooks/deliveries").get_json()["deliveries"]
+    waiting, chunk = post("jobs", inputs=GOOD)["job_id"], post("jobs", inputs=GOOD)["job_id"]
+    platform.execute(
+        "UPDATE jobs SET parent_id = :parent WHERE id = :id",
+        parent=ids.parse_job_id(running),
+        id=ids.parse_job_id(chunk),
+    )
+    found = {
+        "job_id": ended, "running": running, "waiting": waiting, "chunk": chunk, "endpoint_id": endpoint,
+        "delivery_id": delivery["id"], "upload_id": upload, "name": "sentiment", "version": "1.0.0",
+        "asset": "page.css",
+    }  # fmt: skip
+    return World(app, key, found)
