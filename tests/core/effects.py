@@ -1,0 +1,254 @@
+"""Settings that are not their defaults, and how to see that they are obeyed."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import datetime as dt
+import gzip
+import os
+import subprocess
+import sys
+import urllib.parse
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+from uuid import UUID
+
+import pytest
+from flask.testing import FlaskClient
+
+import api
+from api import intake
+from core import errors, ids, settings
+from core.seal import Context, Purpose, Seal
+from core.settings import Settings
+from jobs.drain import Drainer
+from jobs.presence import Presence
+from local import proxy
+from storage.fetch import Fetcher
+from storage.objects import Store
+from tests.api.world import GOOD
+from tests.bulk.conftest import post_file
+from tests.callers import Key
+from tests.conftest import ROOT, Platform
+from tests.hands import took, work
+from webhooks.courier import Courier
+from webhooks.receivers import Receivers
+
+JOBS, PREDICT, UPLOADS = "/api/v1/jobs", "/api/v1/predict", "/api/v1/uploads"
+DEAD = "127.0.0.1:1"
+SIGNATURE = "AWSAccessKeyId=k&Signature=s&Expires=4000000000"
+NewJob = Callable[..., UUID]
+
+
+@dataclasses.dataclass(frozen=True)
+class Here:
+    """What a case needs of a platform."""
+
+    platform: Platform
+    key: Key
+    drainer: Drainer
+    new_job: NewJob
+    patch: pytest.MonkeyPatch
+    folder: Path
+    stack: contextlib.ExitStack
+
+    def settings(self, **given: Any) -> Settings:
+        return dataclasses.replace(self.platform.settings, **given)
+
+    def client(self, **given: Any) -> FlaskClient:
+        """Of an API with these settings."""
+        app = api.create_app(self.settings(**given))
+        self.stack.callback(app.extensions["coatcheck"].engine.dispose)
+        client = app.test_client()
+        client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {self.key.token}"
+        return client
+
+    def job(self, column: str, **given: Any) -> object:
+        """What is in the row of a job that such an API accepts."""
+        answer = self.client(**given).post(JOBS, json={"inputs": GOOD})
+        return self.platform.one(
+            f"SELECT {column} FROM jobs WHERE id = :id",
+            id=ids.parse_job_id(answer.get_json()["job_id"]),
+        )[0]
+
+    def nginx(self, **given: Any) -> set[str]:
+        """The lines of the proxy that such settings change."""
+        doors = proxy.Doors("127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3", api="unix:a", flower="unix:f")
+        usual, other = (
+            {line.strip() for line in proxy.configuration(doors, item).splitlines()}
+            for item in (self.settings(), self.settings(**given))
+        )
+        return other - usual
+
+    def worker(self, **env: str) -> tuple[Drainer, dict[str, Any]]:
+        """What a worker with this environment is made of, and what its leases are."""
+        from workers import resources
+
+        leases: dict[str, Any] = {}
+        self.patch.setattr(resources, "Leases", lambda *_, **how: leases.update(how) or SimpleNamespace(start=int))
+        self.patch.setattr(resources, "Board", lambda _: SimpleNamespace(start=int))
+        self.patch.setattr(resources, "signs", SimpleNamespace(mine=lambda: Presence("n/i/1")))
+        for name, value in env.items():
+            self.patch.setenv(f"COATCHECK_{name}", value)
+        made = resources._drainer.__wrapped__()
+        self.stack.callback(made.engine.dispose)
+        return made, leases
+
+
+def code(answer: Any) -> object:
+    return answer.get_json().get("error", {}).get("code", answer.status_code)
+
+
+def refuses(ask: Callable[[], object]) -> bool:
+    try:
+        ask()
+    except errors.InvalidInput:
+        return True
+    return False
+
+
+def log_level(here: Here) -> None:
+    script = "import api, structlog; api.create_app(); structlog.get_logger().info('heard')"
+    said = {
+        level: subprocess.run(
+            [sys.executable, "-c", script], env={**os.environ, "COATCHECK_LOG_LEVEL": level}, cwd=ROOT,
+            capture_output=True, text=True, check=True,
+        ).stdout
+        for level in ("INFO", "WARNING")
+    }  # fmt: skip
+    assert ("heard" in said["INFO"], "heard" in said["WARNING"]) == (True, False)
+
+
+def slice_s(here: Here) -> None:
+    for version in ("1.0.0", "2.1.0"):
+        here.new_job(version=version)
+    short = dataclasses.replace(here.drainer, settings=here.settings(slice_s=1e-9))
+    assert short.drain("cpu", "wake") == 1
+    assert here.platform.one("SELECT count(*) FROM jobs WHERE status = 'pending'") == (1,)
+    assert here.drainer.drain("cpu", "wake") == 1
+
+
+def address(here: Here, **given: Any) -> urllib.parse.SplitResult:
+    made = Store(here.settings(**given)).presign_get("a/key", filename="f", expires_s=60)
+    return urllib.parse.urlsplit(made)
+
+
+def model_cache(here: Here) -> None:
+    assert here.client(model_cache=here.folder / "models").post(PREDICT, json={"inputs": GOOD}).status_code == 200
+    assert len(list((here.folder / "models").iterdir())) == 1
+
+
+def environment(here: Here) -> None:
+    here.patch.delenv("COATCHECK_WEBHOOK_LOOPBACK")
+    settings.load()
+    here.patch.setenv("COATCHECK_ENVIRONMENT", "production")
+    with pytest.raises(errors.SettingsInvalid, match="COATCHECK_SECRET_KEY"):
+        settings.load()
+
+
+def secret_key(here: Here) -> None:
+    context = Context(Purpose.INPUT_URL, UUID(int=1), UUID(int=2))
+    sealed = Seal(here.settings()).seal("hush", context)
+    with pytest.raises(errors.SecretLost):
+        Seal(here.settings(secret_key="n" * 32)).open(sealed, context)
+    both = here.settings(secret_key="n" * 32, old_secret_keys=(here.platform.settings.secret_key,))
+    assert Seal(both).open(sealed, context) == "hush"
+
+
+def provider(here: Here) -> None:
+    made, _ = here.worker(PROVIDER="cuda")
+    with pytest.raises(errors.BundleInvalid):
+        made.attempts.catalog.open(made.attempts.catalog.resolve("sentiment", "1.0.0"))
+
+
+def onnx_threads(here: Here) -> None:
+    made, _ = here.worker(ONNX_THREADS="3")
+    for catalog in (made.attempts.catalog, here.client(onnx_threads=3).application.extensions["coatcheck"].catalog):
+        opened = catalog.open(catalog.resolve("sentiment", "1.0.0"))
+        assert opened._session.get_session_options().intra_op_num_threads == 3
+
+
+def max_unpacked_bytes(here: Here) -> None:
+    data, client = gzip.compress(b'{"text": "Lovely"}\n' * 100), here.client()
+    body = {"content_type": "application/gzip", "filename": "a.jsonl.gz", "size": len(data)}
+    made = client.post(UPLOADS, json=body).get_json()
+    post_file(made["url"], made["fields"], data, "application/gzip")
+    job = client.post(JOBS, json={"upload_id": made["upload_id"]}).get_json()
+    attempts = dataclasses.replace(here.drainer.attempts, settings=here.settings(max_unpacked_bytes=1000))
+    dataclasses.replace(here.drainer, attempts=attempts).drain("cpu", "wake")
+    assert client.get(f"{JOBS}/{job['job_id']}").get_json()["error"]["code"] == "INPUT_TOO_LARGE"
+
+
+def bucket(here: Here, setting: str, url: str) -> None:
+    def ask(**given: Any) -> bool:
+        fetcher, now = Fetcher(here.settings(**given)), dt.datetime.now(dt.UTC)
+        return refuses(lambda: fetcher.check_target(f"{url}/x?{SIGNATURE}", now))
+
+    assert (ask(), ask(**{setting: (url,)})) == (True, False)
+
+
+def upload_s(here: Here) -> None:
+    made = here.client(upload_s=77).post(UPLOADS, json={"content_type": "text/csv", "size": 1}).get_json()
+    row = "SELECT extract(epoch FROM expires_at - created_at)::int, expires_at FROM uploads WHERE id = :id"
+    good_for_s, expires_at = here.platform.one(row, id=ids.parse_upload_id(made["upload_id"]))
+    assert (good_for_s, dt.datetime.fromisoformat(made["expires_at"])) == (77, expires_at)
+
+
+def download_s(here: Here) -> None:
+    """Of a large result, which lies in the store; the address says itself for how long it is signed."""
+    client = here.client(download_s=77)
+    job = client.post(JOBS, json={"inputs": [GOOD]}).get_json()["job_id"]
+    work(here.platform)
+    stored = '{"stored_key": "results/x.json", "bytes": 9}'
+    here.platform.execute("UPDATE job_results SET body = CAST(:body AS json)", body=stored)
+    there = client.get(f"{JOBS}/{job}/result")
+    assert there.status_code == 303
+    assert urllib.parse.parse_qs(urllib.parse.urlsplit(there.headers["Location"]).query)["X-Amz-Expires"] == ["77"]
+    told = client.get(f"{JOBS}/{job}").get_json()["result"]
+    left = dt.datetime.fromisoformat(told["expires_at"]) - dt.datetime.now(dt.UTC)
+    assert dt.timedelta() < left <= dt.timedelta(seconds=77)
+
+
+def default_wait_s(here: Here) -> None:
+    waited: list[float] = []
+    kept = intake.wait
+    here.patch.setattr(intake, "wait", lambda h, job, s: waited.append(s) or kept(h, job, 0))
+    body = {"inputs": GOOD, "model_version": "2.1.0"}
+    client = here.client(default_wait_s=7.5)
+    for headers in ({}, {"Prefer": "wait=1"}):
+        assert client.post(PREDICT, json=body, headers=headers).status_code == 202
+    assert waited == [7.5, 1.0]
+
+
+def places(here: Here, setting: str, name: str) -> None:
+    made = getattr(here.client(**{setting: 1}).application.extensions["coatcheck"], name)
+    made.take(UUID(int=1))
+    with pytest.raises(errors.Busy, match="There are 1 "):
+        made.take(UUID(int=2))
+
+
+def max_losses(here: Here) -> None:
+    from workers import resources, tasks
+
+    here.new_job()
+    took(here.platform)
+    here.platform.execute("UPDATE jobs SET lease_expires_at = now() - interval '1 s'")
+    few = dataclasses.replace(here.drainer, settings=here.settings(max_losses=1))
+    here.patch.setattr(resources, "drainer", lambda: few)
+    here.patch.setattr(resources, "rest", lambda: SimpleNamespace(tell=id))
+    here.patch.setattr(tasks, "_SWEEPS", SimpleNamespace(begin=lambda: True))
+    tasks.sweep_jobs()
+    assert here.platform.one("SELECT status, error->>'code' FROM jobs") == ("failed", "WORKER_LOST")
+
+
+def receiver(here: Here, url: str, **given: Any) -> None:
+    for allowed, more in ((False, {"webhook_loopback": ()}), (True, given)):
+        assert refuses(lambda more=more: Receivers(here.settings(**more)).parse(url)) != allowed  # type: ignore[misc]
+
+
+def courier(here: Here, **given: Any) -> Courier:
+    made = here.settings(**given)
+    return Courier(made, here.platform.engine, here.platform.hints, worker="io/a/1", asked_to_stop=lambda: False)
