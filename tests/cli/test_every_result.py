@@ -1,0 +1,253 @@
+"""What each command prints when it does what it is asked, and when that is refused: for people, and as JSON."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import threading
+import uuid
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import flask
+import pytest
+from werkzeug.serving import WSGIRequestHandler, make_server
+
+from access import keys, tiers
+from core import ids
+from tests import callers, graphs
+from tests.callers import Key
+from tests.cli.conftest import COMMANDS, JOB, Done, Run
+from tests.conftest import Platform
+from tests.hands import work
+
+pytestmark = pytest.mark.usefixtures("quiet")
+OPERATOR = ("DATABASE_URL", "S3_ENDPOINT_URL", "S3_ACCESS_KEY", "S3_SECRET_KEY", "REDIS_URL", "COATCHECK_SECRET_KEY")
+ROW = {"text": "Lovely"}
+
+
+class Quiet(WSGIRequestHandler):
+    def log(self, *_: object) -> None: ...
+
+
+@contextlib.contextmanager
+def served(app: Any) -> Iterator[str]:
+    """The address of an app behind a plain server."""
+    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=Quiet)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    try:
+        yield f"http://127.0.0.1:{server.server_port}"
+    finally:
+        server.shutdown()
+        server.server_close()
+
+
+@dataclass(frozen=True)
+class Here:
+    """A platform, somebody who has a key of it, and commands with the settings of both."""
+
+    platform: Platform
+    key: Key
+    env: Mapping[str, str]
+    run: Run
+    app: flask.Flask
+    folder: Path
+
+    def __call__(self, *words: str, **more: str) -> Done:
+        return self.run(*words, **{**self.env, **more})
+
+    def ended(self) -> str:
+        """A job of one input that is done."""
+        client = self.app.test_client()
+        made = client.post("/api/v1/jobs", json={"inputs": ROW}, headers=self.key.headers).get_json()["job_id"]
+        work(self.platform)
+        return str(made)
+
+    def model(self, name: str | None = None, version: str = "1.0.0") -> str:
+        """The folder of a model that nobody has."""
+        folder = self.folder / uuid.uuid4().hex
+        return str(graphs.bundle(folder, name=name or f"m{uuid.uuid4().hex}", version=version))
+
+    def nothing(self) -> str:
+        (self.folder / "nothing").mkdir(exist_ok=True)
+        return str(self.folder / "nothing")
+
+
+@pytest.fixture
+def here(platform: Platform, app: flask.Flask, run: Run, tmp_path: Path) -> Iterator[Here]:
+    key = callers.key(platform)
+    env = {name: platform.engines.env[name] for name in OPERATOR}
+    before = {str(row[0]) for row in platform.rows("SELECT name FROM models")}
+    with served(app) as url:
+        env |= {"COATCHECK_URL": url, "COATCHECK_API_KEY": key.token, "COATCHECK_MODEL_CACHE": str(tmp_path / "models")}
+        yield Here(platform, key, env, run, app, tmp_path)
+    # What other tests list is as it was.
+    for table, column in (("model_versions", "model"), ("models", "name")):
+        platform.execute(f"DELETE FROM {table} WHERE NOT {column} = ANY (:known)", known=sorted(before))
+
+
+@dataclass(frozen=True)
+class Case:
+    """Words that do something, what is in its JSON, and words that are refused, with the code of that."""
+
+    good: Callable[[Here], Iterable[str]]
+    keys: set[str]
+    bad: Callable[[Here], Iterable[str]] | None = None
+    code: str = ""
+
+
+ANSWER = {"job_id", "status", "model", "model_version", "rows", "failed", "output", "errors_output", "result"}
+ISSUED = {"id", "tenant", "tier", "name", "scopes", "created_at", "revoked_at"}
+CASES: Mapping[str, Case] = {
+    "submit": Case(
+        lambda _: ("rows.jsonl", "--model", "sentiment", "--no-wait"), ANSWER,
+        lambda _: ("rows.jsonl", "--model", "nope"), "MODEL_NOT_FOUND"),
+    "jobs": Case(
+        lambda here: ("--status", "completed") if here.ended() else (), {"job_id", "status", "progress", "links"},
+        lambda _: ("--model", "no model"), "INVALID_INPUT"),
+    "result": Case(lambda here: (here.ended(),), ANSWER, lambda _: (JOB,), "JOB_NOT_FOUND"),
+    "models push": Case(
+        lambda here: (here.model(),), {"model", "version", "new", "digest"},
+        lambda here: (here.nothing(),), "BUNDLE_INVALID"),
+    "models list": Case(lambda _: (), {"model", "version", "stable", "kind", "pool", "inline", "digest"}),
+    "models stable": Case(
+        lambda _: ("sentiment", "1.0.0"), {"model", "version", "before"},
+        lambda _: ("sentiment", "9.9.9"), "MODEL_VERSION_NOT_FOUND"),
+    "keys create": Case(
+        lambda here: ("--tenant", here.key.tenant, "--name", "web"), ISSUED | {"key"},
+        lambda here: ("--tenant", here.key.tenant, "--name", "web", "--tier", "free"), "TENANT_CONFLICT"),
+    "keys list": Case(lambda _: (), ISSUED, lambda _: ("--tenant", "nobody"), "NOT_FOUND"),
+    "keys revoke": Case(
+        lambda here: (callers.key(here.platform).id,), ISSUED | {"was_revoked"},
+        lambda _: ("0" * 12,), "NOT_FOUND"),
+    "tenants list": Case(lambda _: (), {"name", "tier", "keys", "created_at"}),
+    "tenants create": Case(
+        lambda _: (callers.name("tenant"),), {"name", "tier"}, lambda here: (here.key.tenant,), "TENANT_CONFLICT"),
+    "tenants change": Case(
+        lambda here: (here.key.tenant, "--tier", "free"), {"name", "tier", "before"},
+        lambda here: (here.key.tenant, "--tier", "gold"), "INVALID_INPUT"),
+    "tiers list": Case(lambda _: (), set(tiers.COLUMNS)),
+    "tiers create": Case(
+        lambda _: (callers.name("made"),), set(tiers.COLUMNS), lambda _: ("free",), "TENANT_CONFLICT"),
+    "tiers change": Case(
+        lambda here: (callers.tier(here.platform), "--pace", "5"), {"tier", "before"},
+        lambda _: ("gold", "--pace", "5"), "NOT_FOUND"),
+}  # fmt: skip
+#: They start or end processes, or change the whole database: shown by tests of their own.
+ELSEWHERE = {"up", "down", "status", "serve", "proxy", "roles", "migrate", "reseal"}
+EVERY = pytest.mark.parametrize("command", CASES)
+
+
+def document(text: str) -> dict[str, Any]:
+    """The JSON document, or the first of those in its list."""
+    found = json.loads(text)
+    return dict(found[0] if isinstance(found, list) else found)
+
+
+def test_every_command_has_a_case() -> None:
+    assert set(CASES) | ELSEWHERE == {" ".join(path) for path in COMMANDS}
+
+
+@EVERY
+def test_what_it_does_is_told_on_standard_output_and_it_ends_with_0(here: Here, command: str) -> None:
+    case = CASES[command]
+    done = here(*command.split(), *case.good(here))
+    assert (done.code, "Error" in done.err) == (0, False), done.err
+    assert done.out.endswith("\n")
+    asked = here(*command.split(), *case.good(here), "--json")
+    assert asked.code == 0, asked.err
+    assert document(asked.out).keys() >= case.keys
+
+
+@pytest.mark.parametrize("command", [command for command, case in CASES.items() if case.bad])
+def test_what_is_refused_is_one_sentence_on_standard_error_and_it_ends_with_1(here: Here, command: str) -> None:
+    case = CASES[command]
+    assert case.bad is not None
+    words = [*command.split(), *case.bad(here)]
+    done = here(*words)
+    assert (done.code, done.out) == (1, "")
+    assert done.err.splitlines()[0].startswith("Error: ")
+    asked = here(*words, "--json")
+    assert (asked.code, asked.out) == (1, "")
+    error = json.loads(asked.err)["error"]
+    assert (error["code"], error["retryable"]) == (case.code, False)
+    assert error["message"]
+    assert isinstance(error["details"], dict)
+
+
+@pytest.mark.parametrize("command", ["submit", "jobs", "result"])
+def test_a_key_that_opens_nothing_is_said_to(here: Here, command: str) -> None:
+    words = {"submit": ("rows.jsonl", "--model", "m"), "jobs": (), "result": (JOB,)}[command]
+    keys.revoke(here.platform.engine, here.key.id)
+    done = here(command, *words, "--json")
+    error = json.loads(done.err)["error"]
+    assert (done.code, error["code"], "COATCHECK_API_KEY" in error["message"]) == (1, "UNAUTHORIZED", True)
+
+
+@pytest.mark.parametrize(
+    ("option", "scopes"), [((), ["jobs"]), (("--admin",), ["admin", "jobs"]), (("--metrics",), ["metrics"])]
+)
+def test_a_key_has_the_scopes_that_were_asked_for_and_without_a_word_jobs_alone(
+    here: Here, option: tuple[str, ...], scopes: list[str]
+) -> None:
+    key = here("keys", "create", "--tenant", here.key.tenant, "--name", "web", *option).out.strip()
+    found = keys.Keyring(here.platform.engine).verify(key)
+    assert sorted(found.scopes) == scopes
+    refused = here("keys", "create", "--name", "x", "--admin", "--metrics")
+    assert (refused.code, refused.out, "exclude each other" in refused.err) == (2, "", True)
+
+
+def stable(here: Here, name: str) -> list[str]:
+    row = "SELECT stable_version FROM models WHERE name = :name"
+    return [str(item[0]) for item in here.platform.rows(row, name=name)]
+
+
+def test_push_stable_makes_it_answer_and_push_alone_does_not(here: Here) -> None:
+    name = f"m{uuid.uuid4().hex}"
+    assert here("models", "push", here.model(name)).code == 0
+    assert stable(here, name) == ["1.0.0"]
+    beside = here("models", "push", here.model(name, "1.1.0"))
+    assert stable(here, name) == ["1.0.0"]
+    assert f"`coatcheck models stable {name} 1.1.0` changes that" in beside.err
+    made = here("models", "push", here.model(name, "1.2.0"), "--stable")
+    assert (made.code, made.err, stable(here, name)) == (0, "", ["1.2.0"])
+    told = here("models", "stable", name, "1.1.0")
+    assert (told.out, stable(here, name)) == (f"{name} 1.1.0 is stable now; it was 1.2.0\n", ["1.1.0"])
+
+
+class Losing:
+    """Hands on every request, but loses the first answer to each POST, as a proxy does whose server was restarted."""
+
+    def __init__(self, app: flask.Flask) -> None:
+        self._app = app
+        self.asked: dict[str, list[str | None]] = {}
+
+    def __call__(self, environ: dict[str, Any], start_response: Callable[..., Any]) -> Iterable[bytes]:
+        if environ["REQUEST_METHOD"] != "POST":
+            return self._app(environ, start_response)
+        asked = self.asked.setdefault(environ["PATH_INFO"], [])
+        asked.append(environ.get("HTTP_IDEMPOTENCY_KEY"))
+        if len(asked) > 1:
+            return self._app(environ, start_response)
+        said: list[str] = []
+        list(self._app(environ, lambda status, *_: said.append(status)))
+        assert said[0].startswith("20")
+        start_response("502 Bad Gateway", [("Content-Type", "text/html")])
+        return [b"<html>"]
+
+
+def test_a_submit_that_is_repeated_after_502_carries_the_same_idempotency_key_and_makes_one_job(here: Here) -> None:
+    between = Losing(here.app)
+    with served(between) as url:
+        done = here("submit", "rows.jsonl", "--model", "sentiment", "--no-wait", COATCHECK_URL=url)
+    assert done.code == 0, done.err
+    assert {path: len(asked) for path, asked in between.asked.items()} == {"/api/v1/uploads": 2, "/api/v1/jobs": 2}
+    for first, second in between.asked.values():
+        assert first is not None
+        assert first == second
+    job_id = here.platform.one("SELECT id FROM jobs")[0]
+    assert done.out == f"{ids.job_id(uuid.UUID(str(job_id)))}\n"
+    mine = "SELECT count(*) FROM uploads WHERE tenant_id = (SELECT tenant_id FROM jobs)"
+    assert here.platform.one(mine) == (1,)
