@@ -14,7 +14,7 @@ from api.resources import Resources
 from api.schemas import jobs as out
 from api.schemas import requests as into
 from core import broker, errors, ids
-from jobs import idempotency, queries, queue, source
+from jobs import queries, queue, source
 from jobs.bulk import progress
 from jobs.job import Job, Kind, Status
 from webhooks import secrets
@@ -45,8 +45,8 @@ def submit(body: dict[str, Any]) -> flask.Response:
     """
     here = resources.here()
     key = once.key("jobs", body)
-    if key and (found := idempotency.find(here.engine, key)) and found.reply:
-        return once.replay(found.reply)
+    if again := once.answered(here, key):
+        return again
     _prepare_webhook(here, body)
     resolved = intake.resolve(here, body)
     options: dict[str, Any] = {"explain": intake.explain(resolved, body["options"].get("explain"))}
@@ -187,11 +187,14 @@ def retry(query: dict[str, Any], job_id: str) -> flask.Response:
     those that failed.
     """
     requests.nothing_in_body()
-    here, old, caller = resources.here(), _find(job_id), requests.caller()
+    here, caller = resources.here(), requests.caller()
+    key = once.key("retry", {"job_id": job_id, **query})
+    if again := once.answered(here, key):
+        return again
+    old = _find(job_id)
     new_id = ids.uuid7(here.clock.now_s())
     inputs = files.failed_rows(here, old) if query else None
     inputs = inputs or source.copied(here.engine, here.seal, old, new_id, tenant_id=caller.tenant_id)
-    key = once.key("retry", {"job_id": job_id, **query})
     ticket = answers.ticket(ids.job_id(new_id), Status.PENDING, here.catalog.resolve(old.model, old.version))
     earlier = here.submitter.again(
         old,

@@ -65,15 +65,17 @@ def _through_a_job(
 ) -> Job | flask.Response:
     """The completed job, its ticket if that is preferred or it takes too long, or what the key already stands for."""
     ticket = answers.ticket(ids.job_id(new.id), Status.PENDING, resolved) if wants.respond_async else None
-    earlier = here.submitter.submit(new, key, once.stored(ticket) if ticket and key else None)
+    # What the key stands for already needs no room, of which a full backlog has none.
+    earlier = idempotency.find(here.engine, key) if key else None
+    earlier = earlier or here.submitter.submit(new, key, once.stored(ticket) if ticket and key else None)
     if earlier and earlier.reply:
         return once.replay(earlier.reply)
-    if ticket:
+    if ticket and earlier is None:
         return _applied(ticket, "respond-async")
     job_id = earlier.job_id if earlier and earlier.job_id else new.id
     wait_s = here.settings.default_wait_s if wants.wait_s is None else wants.wait_s
-    found = intake.outcome(here, resolved, job_id, wait_s)
-    return found if isinstance(found, Job) else _applied(found, f"wait={wait_s:g}")
+    found = intake.outcome(here, resolved, job_id, 0.0 if ticket else wait_s)
+    return found if isinstance(found, Job) else _applied(found, "respond-async" if ticket else f"wait={wait_s:g}")
 
 
 @blueprint.route("/batch", methods=["POST"])

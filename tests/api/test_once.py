@@ -15,6 +15,7 @@ from tests.api import world
 from tests.api.world import GOOD, HOOK
 from tests.conftest import Platform, until
 from tests.digest import digest
+from tests.hands import work
 
 pytestmark = pytest.mark.usefixtures("quiet")
 PREDICT = "/api/v1/predict"
@@ -140,3 +141,50 @@ def test_a_failed_request_frees_its_own_key_and_never_an_answered_one(platform: 
         assert idempotency.claim(connection, own) is None
         for key in (answered, job):
             assert idempotency.claim(connection, key) is not None
+
+
+@pytest.mark.parametrize("way", ["jobs", "retry", "predict", "predict/batch", "a prediction that is waited for"])
+def test_a_full_backlog_does_not_hide_what_a_key_stands_for(app: flask.Flask, platform: Platform, way: str) -> None:
+    """Whoever repeats a request whose answer was lost takes no place that it does not have."""
+    key = callers.key(platform, tier=callers.tier(platform, max_pending=1))
+    client, pinned = app.test_client(), {"model_version": "2.1.0"}
+    path, body, prefer = {
+        "jobs": ("jobs", {"inputs": GOOD}, ""),
+        "retry": ("jobs/{old}/retry", None, ""),
+        "predict": ("predict", {"inputs": GOOD, **pinned}, "respond-async"),
+        "predict/batch": ("predict/batch", {"inputs": [GOOD], **pinned}, "respond-async"),
+        "a prediction that is waited for": ("predict", {"inputs": GOOD, **pinned}, "wait=0"),
+    }[way]
+    headers = {**key.headers, **ONCE, "Prefer": prefer}
+    more: dict[str, Any] = {} if body is None else {"json": body}
+    if way == "retry":
+        old = client.post("/api/v1/jobs", json={"inputs": GOOD}, headers=key.headers).get_json()["job_id"]
+        client.post(f"/api/v1/jobs/{old}/cancel", headers=key.headers)
+        path = path.format(old=old)
+    answers = []
+
+    def ask() -> bool:
+        answers.append(client.post(f"/api/v1/{path}", headers=headers, **more))
+        return answers[-1].status_code == 202
+
+    # The count of what waits may be a second old.
+    until(ask)
+    again = client.post(f"/api/v1/{path}", headers=headers, **more)
+    assert (again.status_code, again.get_json()["job_id"]) == (202, answers[-1].get_json()["job_id"])
+    assert platform.one("SELECT count(*) FROM jobs WHERE status = 'pending'") == (1,)
+
+
+@pytest.mark.parametrize("path", ["predict", "predict/batch"])
+def test_whoever_asks_again_and_would_rather_not_wait_gets_a_ticket_of_the_job_that_there_is(
+    client: FlaskClient, platform: Platform, path: str
+) -> None:
+    body = {"inputs": GOOD if path == "predict" else [GOOD], "model_version": "2.1.0"}
+    first = client.post(f"/api/v1/{path}", json=body, headers={**ONCE, "Prefer": "wait=0"})
+    again = client.post(f"/api/v1/{path}", json=body, headers={**ONCE, "Prefer": "respond-async"})
+    assert (first.status_code, again.status_code) == (202, 202)
+    assert again.get_json()["job_id"] == first.get_json()["job_id"]
+    assert again.headers["Preference-Applied"] == "respond-async"
+    assert client.get(again.headers["Location"]).status_code == 200
+    work(platform)
+    done = client.post(f"/api/v1/{path}", json=body, headers={**ONCE, "Prefer": "respond-async"})
+    assert done.status_code == 200
