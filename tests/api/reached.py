@@ -62,7 +62,7 @@ class At:
         """A job of the file of this name in the store."""
         return self.post("jobs", {"input_url": f"{self.store}/{name}?{SIGNATURE}", "options": {"format": "csv"}})
 
-    def failing(self, error: errors.CoatcheckError, wait_s: int = 30) -> TestResponse:
+    def failing(self, error: errors.CoatcheckError, wait_s: int = 300) -> TestResponse:
         """A prediction through a job whose attempt ends so."""
         self.platform.execute("TRUNCATE jobs CASCADE")
 

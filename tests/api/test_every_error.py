@@ -71,7 +71,7 @@ def at(platform: Platform, app: flask.Flask, quiet: None, failing: str) -> Itera
     with contextlib.ExitStack() as stack:
         address, _ = stack.enter_context(serving(answer))
         here = At(platform, app, world.made(platform, app), failing, f"{address}/odd", stack)
-        yield here.with_settings(input_private_buckets=(f"{address}/odd",))
+        yield here.with_settings(input_private_buckets=(f"{address}/odd",), max_wait_s=300.0)
 
 
 @pytest.mark.parametrize("kind", REACHED, ids=[kind.__name__ for kind in REACHED])

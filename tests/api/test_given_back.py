@@ -28,7 +28,7 @@ class Small:
     """An API with few places, and who asks it."""
 
     def __init__(self, platform: Platform, **places: int) -> None:
-        self.app = api.create_app(dataclasses.replace(platform.settings, **places))
+        self.app = api.create_app(dataclasses.replace(platform.settings, max_wait_s=600.0, **places))
         self.here: Resources = self.app.extensions["coatcheck"]
 
     def client(self, key: Key) -> FlaskClient:
@@ -76,7 +76,7 @@ class Waiting:
         return self._thread.is_alive()
 
     def status(self) -> object:
-        self._thread.join(60)
+        self._thread.join(120)
         return self.answer.get_json()["status"]
 
 
@@ -85,7 +85,7 @@ def test_a_waiting_place_is_given_back_and_the_next_one_really_waits(make: Make,
     client = small.client(callers.key(platform))
     for _ in range(3):
         job = submitted(client)
-        waiting = Waiting(client, f"{JOBS}/{job}?wait=30")
+        waiting = Waiting(client, f"{JOBS}/{job}?wait=300")
         until(lambda: small.here.waiters.taken == 1)
         # Whoever waits is no longer among the requests in flight.
         assert small.here.requests.taken == 0
@@ -99,9 +99,9 @@ def test_who_finds_no_waiting_place_is_answered_at_once(make: Make, platform: Pl
     small, first = make(max_waiters=1), callers.key(platform)
     second = first if who == "the same tenant" else callers.key(platform)
     job, other = submitted(small.client(first)), submitted(small.client(second))
-    waiting = Waiting(small.client(first), f"{JOBS}/{job}?wait=30")
+    waiting = Waiting(small.client(first), f"{JOBS}/{job}?wait=300")
     until(lambda: small.here.waiters.taken == 1)
-    answer = small.client(second).get(f"{JOBS}/{other}?wait=30")
+    answer = small.client(second).get(f"{JOBS}/{other}?wait=300")
     assert (answer.status_code, answer.get_json()["status"], waiting.going_on) == (200, "pending", True)
     assert small.here.waiters.taken == 1
     work(platform)
@@ -111,7 +111,7 @@ def test_who_finds_no_waiting_place_is_answered_at_once(make: Make, platform: Pl
 def test_where_there_is_no_waiting_place_at_all_nobody_waits(make: Make, platform: Platform) -> None:
     small = make(max_waiters=0)
     client = small.client(callers.key(platform))
-    waiting = Waiting(client, f"{JOBS}/{submitted(client)}?wait=30")
+    waiting = Waiting(client, f"{JOBS}/{submitted(client)}?wait=300")
     assert waiting.status() == "pending"
     assert small.taken == [0, 0, 0]
 
@@ -129,10 +129,10 @@ def test_a_prediction_that_waits_for_its_job_has_a_waiting_place_too(make: Make,
     small = make(max_waiters=1)
     client = small.client(callers.key(platform))
     job = submitted(client)
-    waiting = Waiting(client, f"{JOBS}/{job}?wait=30")
+    waiting = Waiting(client, f"{JOBS}/{job}?wait=300")
     until(lambda: small.here.waiters.taken == 1)
     body = {"inputs": GOOD, "model_version": "2.1.0"}
-    answer = client.post("/api/v1/predict", json=body, headers={"Prefer": "wait=30"})
+    answer = client.post("/api/v1/predict", json=body, headers={"Prefer": "wait=300"})
     assert (answer.status_code, waiting.going_on) == (202, True)
     work(platform)
     assert waiting.status() == "completed"
@@ -170,7 +170,7 @@ def test_whatever_a_request_ends_in_its_place_is_free_afterwards(make: Make, pla
     for ask in (
         lambda: client.get(f"{JOBS}/{job}"),
         lambda: client.get(f"{JOBS}/{job}?wait=0.1"),
-        lambda: client.get(f"{JOBS}/{job}?wait=31"),
+        lambda: client.get(f"{JOBS}/{job}?wait=601"),
         lambda: client.get(f"{JOBS}/job_{'0' * 32}?wait=1"),
         lambda: client.get(f"{JOBS}/job_{'0' * 32}/events"),
         lambda: client.get(f"{JOBS}/{job}/events", headers={"Last-Event-ID": "x"}),

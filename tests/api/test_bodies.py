@@ -1,0 +1,109 @@
+"""What every route makes of a body that is not what is due: it is refused before anything has changed."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import flask
+import pytest
+from werkzeug.test import TestResponse
+
+from tests.api import world
+from tests.api.world import Route, World
+from tests.conftest import Platform
+from tests.digest import digest
+
+pytestmark = pytest.mark.usefixtures("quiet")
+JSON = "application/json"
+
+
+@pytest.fixture
+def owner(platform: Platform, app: flask.Flask, quiet: None) -> World:
+    return world.made(platform, app)
+
+
+def send(owner: World, route: Route, data: bytes, kind: str = JSON, **headers: str) -> TestResponse:
+    given = {**owner.key.headers, **{name.replace("_", "-"): value for name, value in headers.items()}}
+    return owner.app.test_client().open(
+        route.path(owner.ids), method=route.method, data=data, content_type=kind, headers=given
+    )
+
+
+def good(route: Route) -> bytes:
+    return json.dumps(route.asked.body).encode()
+
+
+def with_unknown(route: Route) -> bytes:
+    return json.dumps({**(route.asked.body or {}), "x": 1}).encode()
+
+
+def of_wrong_types(route: Route) -> bytes:
+    return json.dumps({name: [[]] for name in route.asked.body or ["overlap_s"]}).encode()
+
+
+Wrong = tuple[Callable[[World, Route], TestResponse], tuple[int, str]]
+TYPE, MALFORMED, INVALID = (415, "UNSUPPORTED_MEDIA_TYPE"), (400, "MALFORMED_REQUEST"), (422, "INVALID_INPUT")
+WRONG: Mapping[str, Wrong] = {
+    "another type": (lambda o, r: send(o, r, good(r), "text/plain"), TYPE),
+    "no type": (lambda o, r: send(o, r, good(r), ""), TYPE),
+    "a form": (lambda o, r: send(o, r, b"inputs=x", "application/x-www-form-urlencoded"), TYPE),
+    "compressed": (lambda o, r: send(o, r, good(r), Content_Encoding="gzip"), TYPE),
+    "nothing": (lambda o, r: send(o, r, b""), MALFORMED),
+    "cut": (lambda o, r: send(o, r, good(r)[:-1]), MALFORMED),
+    "two": (lambda o, r: send(o, r, good(r) * 2), MALFORMED),
+    "NaN": (lambda o, r: send(o, r, b'{"x": NaN}'), MALFORMED),
+    "a list": (lambda o, r: send(o, r, b"[" + good(r) + b"]"), INVALID),
+    "null": (lambda o, r: send(o, r, b"null"), INVALID),
+    "an unknown field": (lambda o, r: send(o, r, with_unknown(r)), INVALID),
+    "wrong types": (lambda o, r: send(o, r, of_wrong_types(r)), INVALID),
+}
+
+
+@pytest.mark.parametrize("what", WRONG)
+def test_a_body_that_is_not_what_is_due_is_refused_by_every_route_that_takes_one(
+    platform: Platform, app: flask.Flask, owner: World, what: str
+) -> None:
+    ask, wanted = WRONG[what]
+    before = digest(platform)
+    routes = [route for route in world.routes(app) if route.own and route.asked.body is not None]
+    assert len(routes) > 5
+    for route in routes:
+        answer = ask(owner, route)
+        assert (answer.status_code, answer.get_json()["error"]["code"]) == wanted, (route, answer.text)
+        assert digest(platform) == before, route
+
+
+@pytest.mark.parametrize("body", [b'{"a": 1}', b"[]", b"x", b"{", b'""'])
+def test_a_body_for_a_route_that_takes_none_is_refused_and_an_empty_one_is_not(
+    platform: Platform, app: flask.Flask, owner: World, body: bytes
+) -> None:
+    before = digest(platform)
+    routes = [
+        route for route in world.routes(app) if route.own and route.asked.body is None and route.method not in ("GET",)
+    ]
+    assert {route.rule.endpoint for route in routes} == {
+        "jobs.cancel", "jobs.retry", "webhooks.delete", "webhooks.test", "deliveries.redeliver",
+    }  # fmt: skip
+    for route in routes:
+        answer = send(owner, route, body)
+        error: dict[str, Any] = answer.get_json()["error"]
+        assert (answer.status_code, error["details"]) == (422, {"field": "body", "issue": "must be empty"}), route
+        assert digest(platform) == before, route
+
+
+@pytest.mark.parametrize("query", ["x=1", "Limit=1", "limit[]=1", "=1"])
+def test_a_query_that_nobody_asked_for_is_refused_by_every_route_of_v1(
+    platform: Platform, app: flask.Flask, owner: World, query: str
+) -> None:
+    before = digest(platform)
+    for route in world.routes(app):
+        if route.own and route.rule.rule.startswith("/api/v1/"):
+            more = {"json": route.asked.body} if route.asked.body is not None else {}
+            client = owner.app.test_client()
+            answer = client.open(
+                f"{route.path(owner.ids)}?{query}", method=route.method, headers=owner.key.headers, **more
+            )  # type: ignore[arg-type]
+            assert (answer.status_code, answer.get_json()["error"]["code"]) == (422, "INVALID_INPUT"), route
+            assert digest(platform) == before, route
