@@ -64,14 +64,16 @@ def _through_a_job(
     here: Resources, resolved: Resolved, new: submit.NewJob, key: idempotency.Key | None, wants: prefer.Preference
 ) -> Job | flask.Response:
     """The completed job, its ticket if that is preferred or it takes too long, or what the key already stands for."""
-    ticket = answers.ticket(ids.job_id(new.id), Status.PENDING, resolved) if wants.respond_async else None
+    ticket = None
+    if wants.respond_async:
+        ticket = _applied(answers.ticket(ids.job_id(new.id), Status.PENDING, resolved), "respond-async")
     # What the key stands for already needs no room, of which a full backlog has none.
     earlier = idempotency.find(here.engine, key) if key else None
     earlier = earlier or here.submitter.submit(new, key, once.stored(ticket) if ticket and key else None)
     if earlier and earlier.reply:
         return once.replay(earlier.reply)
     if ticket and earlier is None:
-        return _applied(ticket, "respond-async")
+        return ticket
     job_id = earlier.job_id if earlier and earlier.job_id else new.id
     wait_s = here.settings.default_wait_s if wants.wait_s is None else wants.wait_s
     found = intake.outcome(here, resolved, job_id, 0.0 if ticket else wait_s)

@@ -171,6 +171,7 @@ def test_a_full_backlog_does_not_hide_what_a_key_stands_for(app: flask.Flask, pl
     until(ask)
     again = client.post(f"/api/v1/{path}", headers=headers, **more)
     assert (again.status_code, again.get_json()["job_id"]) == (202, answers[-1].get_json()["job_id"])
+    assert again.headers.get("Preference-Applied") == answers[-1].headers.get("Preference-Applied")
     assert platform.one("SELECT count(*) FROM jobs WHERE status = 'pending'") == (1,)
 
 
