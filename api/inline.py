@@ -36,28 +36,31 @@ def several(
         return []
     model, ends_at = here.catalog.predictor(resolved), _end(here)
     size = min(size, resolved.manifest.max_batch)
+    if individual:
+        return _each(here, model, rows, size, ends_at)
+    slices = (rows[start : start + size] for start in range(0, len(rows), size))
+    return [made for slice_ in slices for made in _answers(here, model, slice_, ends_at)]
+
+
+def _each(here: Resources, model: Model, rows: Sequence[Row], size: int, ends_at: float) -> list[dict[str, Any]]:
+    """A row that fails or is slow spoils only its own answer: a slice that fails runs again row by row, and so does all
+    that is left once one was slow. What runs may take half of the time that is left, or then an even share of it."""
     made: list[dict[str, Any]] = []
-    for start in range(0, len(rows), size):
-        made += _slice(here, model, rows[start : start + size], ends_at, individual=individual)
+    alone_to, slow = 0, False
+    while left := rows[len(made) :]:
+        slice_ = left[: 1 if slow or len(made) < alone_to else size]
+        try:
+            made += _answers(here, model, slice_, _share(ends_at, len(left) if slow else min(2, len(left))))
+        except (errors.ModelError, errors.TimedOut) as error:
+            slow = slow or isinstance(error, errors.TimedOut)
+            alone_to = max(alone_to, len(made) + len(slice_))
+            if len(slice_) == 1:
+                made.append(run.refusal(error))
     return made
 
 
-def _slice(
-    here: Resources, model: Model, rows: Sequence[Row], ends_at: float, *, individual: bool
-) -> list[dict[str, Any]]:
-    """A row that fails or is slow spoils only its own answer where that is asked for: then half of the time is kept for
-    each row alone, which shares it evenly with those behind it."""
-    again = individual and len(rows) > 1
-    try:
-        found = _predict(here, model, rows, _share(ends_at, 2) if again else ends_at)
-    except (errors.ModelError, errors.TimedOut) as error:
-        if again:
-            shares = zip(rows, range(len(rows), 0, -1), strict=True)
-            return [_slice(here, model, [row], _share(ends_at, left), individual=True)[0] for row, left in shares]
-        if individual:
-            return [run.refusal(error)]
-        raise
-    return [answers.prediction(run.body(item), "") for item in found]
+def _answers(here: Resources, model: Model, rows: Sequence[Row], ends_at: float) -> list[dict[str, Any]]:
+    return [answers.prediction(run.body(item), "") for item in _predict(here, model, rows, ends_at)]
 
 
 def _predict(here: Resources, model: Model, rows: Sequence[Row], ends_at: float) -> list[Prediction]:

@@ -63,6 +63,20 @@ def test_a_slow_row_spoils_only_its_own_answer_where_that_is_asked_for(impatient
     assert found[0] == found[2] == {"prediction": "a", "confidence": graphs.CONFIDENCE}
 
 
+@pytest.mark.parametrize(
+    ("fast_before", "slow", "size"),
+    [(0, 1, 1), (1, 1, 2), (0, 5, 4)],
+    ids=["of one row each", "the last of its run", "a whole run of them"],
+)
+def test_a_slow_row_leaves_time_for_those_of_later_runs(
+    impatient: FlaskClient, model: str, fast_before: int, slow: int, size: int
+) -> None:
+    asked: list[dict[str, Any]] = [*[FAST] * fast_before, *[SLOW] * slow, FAST]
+    answer = batch(impatient, model, asked, return_errors="individual", batch_size=size)
+    found = ["error" not in row for row in answer.get_json()["predictions"]]
+    assert found == [row is FAST for row in asked]
+
+
 def test_a_slow_row_ends_the_whole_batch_where_that_is_asked_for(impatient: FlaskClient, model: str) -> None:
     answer = batch(impatient, model, [FAST, SLOW, FAST], return_errors="fail_fast")
     assert (answer.status_code, answer.get_json()["error"]["code"]) == (422, "TIMED_OUT")
