@@ -16,6 +16,7 @@ import onnxruntime
 
 from core import errors
 from inference import schema
+from inference.manifest import Field
 from inference.model import CPU, Model, Row, Rows
 
 #: Of a node, in ONNX Runtime's own profile, which has a line for each that was run: what it does, the type of what it
@@ -24,8 +25,8 @@ OPERATOR = re.compile(r'"op_name" : "(Div|Mod)"')
 TAKES = re.compile(r'"input_type_shape" : \[\{"(int32|int64)"')
 NO_CONSTANT = '"parameter_size" : "0"'
 
-#: Of these the first and the second are a trap together; in a float it is the first that stands for what is too large.
-EXTREMES = (-(2**63), -1, 0)
+#: The first, by -1, is the trap. A float that is too large for a whole number becomes it as well.
+EXTREMES = (-(2**63), 2**63, -1, 0)
 
 
 def check(opened: Model, rows: Rows, begins: Callable[[str], object]) -> None:
@@ -41,21 +42,27 @@ def check(opened: Model, rows: Rows, begins: Callable[[str], object]) -> None:
                     "smallest one by -1 would end the API. Say inline: false, divide by a constant, or divide floats"
                 )
     for value, row in _extremes(opened, rows[0]):
-        begins(f"an input with {value} for every number")
+        begins(f"an input with {value} for every number, or the nearest it may be,")
         with contextlib.suppress(errors.ModelError):
             opened.scores([row])
 
 
 def _extremes(opened: Model, row: Row) -> Iterator[tuple[int, Row]]:
-    """This row with an extreme in each field that takes it."""
+    """This row with an extreme, or the nearest that it takes, in each field of numbers."""
     manifest = opened.bundle.manifest
     for value in EXTREMES:
         other = dict(row)
         for field in manifest.fields:
             with contextlib.suppress(errors.InvalidInput):
                 if field.type in ("integer", "number"):
-                    other = schema.validate_inputs(manifest, {**other, field.name: value})
+                    other = schema.validate_inputs(manifest, {**other, field.name: _nearest(field, value)})
         yield value, other
+
+
+def _nearest(field: Field, value: float) -> float:
+    """What its limits leave of it."""
+    least = value if field.minimum is None else max(value, field.minimum)
+    return least if field.maximum is None else min(least, field.maximum)
 
 
 def _profile(opened: Model, rows: Rows, begins: Callable[[str], object], scratch: Path) -> Path:

@@ -27,8 +27,9 @@ DIES = (
 
 def divides(dividend: str, divisor: str, operator: str = "Div", whole: int = 7) -> bytes:
     """As GOOD, beside a division that changes nothing."""
+    kind = {6: "int32", 7: "int64"}[whole]
     return graphs.graph(
-        f"whole = Cast <to = {whole}> (features) other = Abs (whole) minus = Constant <value = int64[1] {{-1}}> () "
+        f"whole = Cast <to = {whole}> (features) other = Abs (whole) minus = Constant <value = {kind}[1] {{-1}}> () "
         f"two = Constant <value = int64[1] {{2}}> () quotient = {operator} ({dividend}, {divisor}) "
         "back = Cast <to = 1> (quotient) nothing = Mul (back, zero) sum = Add (nothing, features) "
         "probabilities = Softmax <axis = 1> (sum)"
@@ -90,12 +91,24 @@ def test_an_inline_model_may_not_divide_what_clients_choose(
 
 def test_an_inline_model_may_divide_by_a_constant_that_is_not_the_trap(tmp_path: Path) -> None:
     assert tried(tmp_path / "two", divides("whole", "two")) is None
-    said = tried(tmp_path / "minus", divides("whole", "minus"))
-    assert said is not None
-    assert f"an input with {LEAST} for every number ended the process: SIGFPE" in said
     # What no client can hand in is no danger.
-    fields = [{**field, "minimum": -100} for field in graphs.FIELDS]
+    fields = [{**field, "minimum": -100, "maximum": 100} for field in graphs.FIELDS]
     assert tried(tmp_path / "bounded", divides("whole", "minus"), fields=fields) is None
+
+
+@pytest.mark.parametrize(
+    ("limits", "whole", "extreme"),
+    [({}, 7, LEAST), ({"minimum": 0}, 7, 2**63), ({"minimum": 0, "maximum": 1e11}, 6, 2**63)],
+    ids=["the smallest", "a float beyond 64 bits", "a float beyond 32 bits"],
+)
+@pytest.mark.parametrize("operator", ["Div", "Mod"])
+def test_an_inline_model_may_not_divide_by_minus_one_what_becomes_the_smallest(
+    tmp_path: Path, limits: dict[str, float], whole: int, extreme: int, operator: str
+) -> None:
+    fields = [{**field, **limits} for field in graphs.FIELDS]
+    said = tried(tmp_path / "minus", divides("whole", "minus", operator, whole), fields=fields)
+    assert said is not None
+    assert f"an input with {extreme} for every number, or the nearest it may be, ended the process: SIGFPE" in said
 
 
 def test_an_inline_model_may_divide_floats(tmp_path: Path) -> None:
