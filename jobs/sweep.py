@@ -28,10 +28,9 @@ WHERE id = ANY (ARRAY(SELECT id FROM jobs WHERE status = '{status}' AND expires_
                       ORDER BY {order} LIMIT :limit FOR UPDATE SKIP LOCKED))
 RETURNING id
 """
-_EXPIRE_BY = {
-    Status.PENDING: text(_EXPIRE.format(status="pending", order="expires_at")),
-    Status.PROCESSING: text(_EXPIRE.format(status="processing", order="lease_expires_at")),
-}
+_EXPIRE_PENDING = text(_EXPIRE.format(status="pending", order="expires_at"))
+_EXPIRE_PROCESSING = text(_EXPIRE.format(status="processing", order="lease_expires_at"))
+_EXPIRE_BY = {Status.PENDING: _EXPIRE_PENDING, Status.PROCESSING: _EXPIRE_PROCESSING}
 
 _DUE = text("""
 SELECT EXISTS (

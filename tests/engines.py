@@ -14,6 +14,7 @@ from typing import Any
 
 from local import engines, state
 from local.child import Child, Program, start_time, tree
+from local.engine import Engine
 
 ROOT = Path(__file__).resolve().parent.parent
 #: Ports of this machine that webhooks may call; at most so many receivers at once in one test.
@@ -64,7 +65,7 @@ class Engines:
     state: state.State
     env: dict[str, str]
     running: dict[str, Child | Adopted]
-    known: dict[str, engines.Engine]
+    known: dict[str, Engine]
 
     @property
     def superuser_url(self) -> str:

@@ -56,7 +56,7 @@ def test_a_key_speaks_for_its_tenant_with_its_tier_and_scopes(platform: Platform
     tier = callers.tier(platform, max_pending=7, priorities=["low", "normal"])
     key = callers.key(platform, tier=tier, scopes=("jobs", "admin"))
     found = ring.verify(key.token)
-    assert (found.key_id, found.scopes, found.tier.name) == (key.id, {"jobs", "admin"}, tier)
+    assert (found.key_id, found.scopes, found.tier.name) == (key.id, frozenset({"jobs", "admin"}), tier)
     assert (found.tier.max_pending, found.tier.priorities) == (7, ("low", "normal"))
     assert platform.one("SELECT id FROM tenants WHERE name = :name", name=key.tenant) == (found.tenant_id,)
 
@@ -142,7 +142,7 @@ def test_what_a_key_may_holds_within_five_seconds_of_its_change(
     platform.execute("UPDATE api_keys SET scopes = '{metrics}' WHERE id = :id", id=key.id)
     clock.now_s += 5.0
     after = ring.verify(key.token)
-    assert (after.tier.name, after.scopes) == ("free", {"metrics"})
+    assert (after.tier.name, after.scopes) == ("free", frozenset({"metrics"}))
 
 
 def test_a_remembered_key_is_good_while_the_database_is_away_but_not_for_long(platform: Platform, clock: Clock) -> None:

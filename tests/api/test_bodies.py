@@ -100,10 +100,10 @@ def test_a_query_that_nobody_asked_for_is_refused_by_every_route_of_v1(
     before = digest(platform)
     for route in world.routes(app):
         if route.own and route.rule.rule.startswith("/api/v1/"):
-            more = {"json": route.asked.body} if route.asked.body is not None else {}
+            more: dict[str, Any] = {"json": route.asked.body} if route.asked.body is not None else {}
             client = owner.app.test_client()
             answer = client.open(
                 f"{route.path(owner.ids)}?{query}", method=route.method, headers=owner.key.headers, **more
-            )  # type: ignore[arg-type]
+            )
             assert (answer.status_code, answer.get_json()["error"]["code"]) == (422, "INVALID_INPUT"), route
             assert digest(platform) == before, route

@@ -6,6 +6,7 @@ import contextlib
 import dataclasses
 import re
 from collections.abc import Iterator
+from typing import Any
 
 import flask
 import pytest
@@ -32,7 +33,7 @@ def test_every_kind_is_written_down_here_with_what_leads_to_it() -> None:
         assert f'"{TOLD[kind].code}"' in said or f"errors.{kind.__name__}" in said, kind
 
 
-def looked_at(answer: flask.Response, told: Told) -> dict[str, object]:
+def looked_at(answer: Any, told: Told) -> dict[str, object]:
     """The error of an answer, with all that every such answer has."""
     error = answer.get_json()["error"]
     assert (answer.status_code, error["code"]) == (told.status, told.code), error

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Mapping
+from typing import Any
 
 import flask
 import pytest
@@ -200,7 +201,7 @@ def test_no_answer_tells_a_stranger_of_what_another_tenant_has(
     ],
 )
 def test_what_a_body_names_is_another_tenants_and_stays_as_it_is(
-    platform: Platform, app: flask.Flask, owner: World, path: str, body: dict[str, str]
+    platform: Platform, app: flask.Flask, owner: World, path: str, body: dict[str, Any]
 ) -> None:
     key = callers.key(platform)
     # What its calls are signed with is made once, and belongs to nobody else.

@@ -27,7 +27,7 @@ pytestmark = pytest.mark.usefixtures("quiet")
 class Small:
     """An API with few places, and who asks it."""
 
-    def __init__(self, platform: Platform, **places: int) -> None:
+    def __init__(self, platform: Platform, **places: Any) -> None:
         self.app = api.create_app(dataclasses.replace(platform.settings, max_wait_s=600.0, **places))
         self.here: Resources = self.app.extensions["coatcheck"]
 
@@ -167,7 +167,7 @@ def test_whatever_a_request_ends_in_its_place_is_free_afterwards(make: Make, pla
     small = make(request_threads=1, max_waiters=1)
     client = small.client(callers.key(platform))
     job = submitted(client)
-    for ask in (
+    asked: tuple[Callable[[], Any], ...] = (
         lambda: client.get(f"{JOBS}/{job}"),
         lambda: client.get(f"{JOBS}/{job}?wait=0.1"),
         lambda: client.get(f"{JOBS}/{job}?wait=601"),
@@ -179,7 +179,8 @@ def test_whatever_a_request_ends_in_its_place_is_free_afterwards(make: Make, pla
         lambda: client.get("/metrics"),
         lambda: client.get("/nothing"),
         lambda: client.put(JOBS),
-    ):
+    )
+    for ask in asked:
         with ask() as answer:
             # 429 is what would be answered if an earlier one had kept the only place.
             assert answer.status_code != 429

@@ -72,7 +72,7 @@ def operations(spec: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]
 
 
 def test_every_bound_of_the_contract_is_tried_here(spec: dict[str, Any]) -> None:
-    found = {}
+    found: dict[Any, Any] = {}
     for _, _, operation in operations(spec):
         said: list[tuple[str, tuple[Any, Any]]] = []
         for parameter in operation.get("parameters", []):

@@ -163,8 +163,9 @@ def test_without_a_word_a_job_has_the_time_of_the_settings_or_of_its_tier_if_tha
 
 def test_a_priority_is_offered_by_the_tier_or_refused(small: FlaskClient, platform: Platform) -> None:
     key = callers.key(platform, tier=callers.tier(platform, priorities=["low", "normal"]))
-    for priority, status in (("low", 202), ("normal", 202), ("high", 422)):
-        answer = small.post(JOBS, json={"inputs": GOOD, "priority": priority}, headers=key.headers)
-        assert answer.status_code == status
+    for priority in ("low", "normal"):
+        assert small.post(JOBS, json={"inputs": GOOD, "priority": priority}, headers=key.headers).status_code == 202
+    answer = small.post(JOBS, json={"inputs": GOOD, "priority": "high"}, headers=key.headers)
+    assert answer.status_code == 422
     assert answer.get_json()["error"]["details"]["field"] == "priority"
     assert "low, normal" in answer.get_json()["error"]["details"]["issue"]

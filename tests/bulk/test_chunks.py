@@ -35,7 +35,7 @@ def test_a_chunk_whose_copied_file_was_replaced_ends_as_input_changed_and_answer
     job_id = submit(client, upload(lines(ROWS[:10])))
     step(drainer)
     (chunk,) = platform.rows("SELECT inputs FROM jobs WHERE kind = 'chunk'")
-    platform.store.put(chunk[0]["key"], lines([{**row, "text": "Hateful"} for row in ROWS[:10]]))  # type: ignore[index]
+    platform.store.put(chunk[0]["key"], lines([{**row, "text": "Hateful"} for row in ROWS[:10]]))
     work()
     assert platform.rows("SELECT status, error ->> 'code' FROM jobs WHERE kind = 'chunk'") == [
         ("failed", "INPUT_CHANGED")
@@ -98,13 +98,15 @@ def test_a_cutter_that_does_not_know_whether_it_has_parked_may_do_it_again(platf
     assert (found, len(progress.chunks(platform.engine, bulk.id))) == ([True, False, False], 3)
 
 
-def test_a_chunk_tells_its_progress(client: Client, upload: Send, drainer: Drainer, platform: Platform) -> None:
+def test_a_chunk_tells_its_progress(
+    client: Client, upload: Send, drainer: Drainer, platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
     submit(client, upload(lines(ROWS[:600])))
     step(drainer)
     (held,) = drainer.leases.hold(took(platform))
     model = platform.catalog.predictor(platform.catalog.resolve(held.job.model, held.job.version))
     told: list[float] = []
-    held.advance = told.append  # type: ignore[method-assign]
+    monkeypatch.setattr(held, "advance", told.append)
     parts.answer(platform.store, model, held)
     assert told == [row / 600 for row in range(1, 601)]
     Held.advance(held, told[299])

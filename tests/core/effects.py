@@ -88,7 +88,12 @@ class Here:
         from workers import resources
 
         leases: dict[str, Any] = {}
-        self.patch.setattr(resources, "Leases", lambda *_, **how: leases.update(how) or SimpleNamespace(start=int))
+
+        def told(*_: object, **how: object) -> SimpleNamespace:
+            leases.update(how)
+            return SimpleNamespace(start=int)
+
+        self.patch.setattr(resources, "Leases", told)
         self.patch.setattr(resources, "Board", lambda _: SimpleNamespace(start=int))
         self.patch.setattr(resources, "signs", SimpleNamespace(mine=lambda: Presence("n/i/1")))
         for name, value in env.items():
@@ -215,7 +220,12 @@ def download_s(here: Here) -> None:
 def default_wait_s(here: Here) -> None:
     waited: list[float] = []
     kept = intake.wait
-    here.patch.setattr(intake, "wait", lambda h, job, s: waited.append(s) or kept(h, job, 0))
+
+    def wait(here: Any, job: Any, wait_s: float) -> Any:
+        waited.append(wait_s)
+        return kept(here, job, 0)
+
+    here.patch.setattr(intake, "wait", wait)
     body = {"inputs": GOOD, "model_version": "2.1.0"}
     client = here.client(default_wait_s=7.5)
     for headers in ({}, {"Prefer": "wait=1"}):

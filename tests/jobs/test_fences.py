@@ -81,7 +81,7 @@ def again(scene: Scene) -> None:
 def use(scene: Scene) -> None:
     upload = scene.platform.one("SELECT id FROM uploads")[0]
     with contextlib.suppress(errors.UploadNotFound, errors.InvalidInput):
-        uploads.use(scene.platform.engine, scene.platform.store, scene.asks, upload)  # type: ignore[arg-type]
+        uploads.use(scene.platform.engine, scene.platform.store, scene.asks, upload)
 
 
 def on(write: Callable[..., object], *more: Any) -> Callable[[Scene], object]:
@@ -231,7 +231,7 @@ def test_nothing_that_is_somebody_elses_by_now_or_has_ended_is_changed(
 
 @pytest.mark.parametrize("situation", [*NOT_THEIRS, "held", "due"])
 def test_a_stranger_changes_nothing_of_a_job_in_any_state(platform: Platform, situation: str) -> None:
-    found = replace(scene(platform, situation, (NOT_THEIRS | THEIRS)[situation]), asks=factories.tenant(platform))
+    found = replace(scene(platform, situation, {**NOT_THEIRS, **THEIRS}[situation]), asks=factories.tenant(platform))
     before = statements.rows(platform)
     for write in (cancel, again, use):
         write(found)

@@ -4,6 +4,7 @@ import contextlib
 import dataclasses
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import pytest
 
@@ -82,7 +83,12 @@ def test_an_answer_that_comes_after_another_requests_changes_nothing(platform: P
 
 @pytest.mark.parametrize("held", ["answered", "a job's", "in the making"])
 def test_nobody_answers_frees_or_takes_over_what_another_request_holds(platform: Platform, key: Key, held: str) -> None:
-    stands_for = {"answered": {"reply": {"a": 1}}, "a job's": {"job_id": uuid.uuid4()}, "in the making": {}}[held]
+    known: dict[str, dict[str, Any]] = {
+        "answered": {"reply": {"a": 1}},
+        "a job's": {"job_id": uuid.uuid4()},
+        "in the making": {},
+    }
+    stands_for = known[held]
     claim(platform, key, **stands_for)
     before = statements.rows(platform)
     strangers = dataclasses.replace(key, tenant_id=uuid.uuid4())

@@ -161,8 +161,7 @@ def held(platform: Platform, make: Make, **given: Any) -> Claimed:
     tenant = factories.tenant(platform)
     given = {"attempt": 1, "max_attempts": 4, **given}
     mine = make(tenant, status="processing", **given)
-    about = (given["attempt"], given["max_attempts"], "m", "1", 300, {}, {}, "req")
-    return Claimed(mine, tenant, "predict", *about)
+    return Claimed(mine, tenant, "predict", given["attempt"], given["max_attempts"], "m", "1", 300, {}, {}, "req")
 
 
 @pytest.mark.parametrize(("attempt", "end"), [(1, "pending"), (2, "pending"), (3, "failed"), (4, "failed")])
@@ -174,7 +173,7 @@ def test_what_may_heal_is_tried_again_until_max_attempts(
     assert status_of(platform, job.id) == end
 
 
-@pytest.mark.parametrize("write", [settle.give_back, lambda *how: settle.put_off(*how, errors.Unavailable())])
+@pytest.mark.parametrize("write", [settle.give_back, lambda db, job: settle.put_off(db, job, errors.Unavailable())])
 def test_an_attempt_that_was_given_back_or_put_off_is_not_counted(
     platform: Platform, make: Make, write: Callable[..., bool]
 ) -> None:
@@ -259,7 +258,9 @@ def test_a_sweep_takes_no_more_than_its_limit_at_once_and_the_next_goes_on(
 ) -> None:
     for module in (rescue, sweep):
         monkeypatch.setattr(module, "LIMIT", 2)
-    over = {"rescued": {"status": "processing", "lease_expires_at": PAST}, "expired": {"expires_at": PAST}}[step]
+    over: dict[str, Any] = {"expires_at": PAST}
+    if step == "rescued":
+        over = {"status": "processing", "lease_expires_at": PAST}
     tenant = factories.tenant(platform)
     for _ in range(3):
         make(tenant, **over)

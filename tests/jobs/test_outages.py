@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable, Iterator
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -40,7 +41,7 @@ def no_store(platform: Platform) -> Store:
     return Store(dataclasses.replace(platform.settings, s3_endpoint_url="http://127.0.0.1:1"), attempts=1)
 
 
-def put_off(platform: Platform, job_id: UUID) -> sqlalchemy.Row[tuple[object, ...]]:
+def put_off(platform: Platform, job_id: UUID) -> sqlalchemy.Row[*tuple[Any, ...]]:
     return platform.one(
         "SELECT status, max_attempts - attempt, lost_count, error ->> 'code', not_before > now() FROM jobs"
         " WHERE id = :id",
@@ -71,7 +72,7 @@ def test_what_the_platform_could_not_begin_is_put_off_and_what_the_model_did_is_
     mine = new_job(max_attempts=1)
     held = drainer.leases.hold(took(platform))
     drainer._finish(held, [Outcome(held[0], error=error)])
-    assert put_off(platform, mine)[:3] == ("pending", 1, 0)
+    assert tuple(put_off(platform, mine))[:3] == ("pending", 1, 0)
     platform.execute("UPDATE jobs SET not_before = now()")
     held = drainer.leases.hold(took(platform))
     drainer._finish(held, [Outcome(held[0], error=errors.ModelError("no", details={"field": "text"}))])

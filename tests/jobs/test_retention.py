@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
+from typing import Any
 from unittest.mock import patch
 from uuid import UUID
 
@@ -71,7 +72,7 @@ def test_a_file_goes_with_its_parts_and_chunks_in_small_steps_and_nobody_elses(
 ) -> None:
     monkeypatch.setattr(retention, "LIMIT", 2)
     tenant = factories.tenant(platform)
-    over = {"finished_at": text("now() - interval '40 d'"), "status": "completed"}
+    over: dict[str, Any] = {"finished_at": text("now() - interval '40 d'"), "status": "completed"}
     old, new = (factories.job(platform, tenant, kind="bulk", id=born(90), **given) for given in (over, {}))
     for bulk in (old, new):
         for part in range(3):

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 from collections.abc import Callable, Iterator
+from typing import cast
 
+import psycopg
 import pytest
 import sqlalchemy
 from sqlalchemy import exc, text
@@ -35,7 +37,7 @@ def refused(db: sqlalchemy.Connection) -> Refused:
                 db.execute(text(sql), parameters)
                 db.execute(text("SET CONSTRAINTS ALL IMMEDIATE"))
             except exc.DBAPIError as error:
-                diagnosis = error.orig.diag  # type: ignore[union-attr]
+                diagnosis = cast("psycopg.Error", error.orig).diag
                 return str(diagnosis.constraint_name or diagnosis.message_primary)
             finally:
                 point.rollback()

@@ -149,10 +149,10 @@ def test_of_what_there_may_be_one_there_is_no_second(
         return factories.put(db, table, **theirs, **leads)
 
     for given in only:
-        db.execute(text(f"DELETE FROM {table.__table__.name} WHERE id <> :id"), {"id": keys["tenant"]})
+        db.execute(text(f"DELETE FROM {table.__tablename__} WHERE id <> :id"), {"id": keys["tenant"]})
         first = put(given)
         copied = ", ".join(column.name for column in table.__table__.columns if column.name not in ("id", "sequence"))
-        into, one = f"INSERT INTO {table.__table__.name} (id, {copied})", f"FROM {table.__table__.name} WHERE id = :id"
+        into, one = f"INSERT INTO {table.__tablename__} (id, {copied})", f"FROM {table.__tablename__} WHERE id = :id"
         again = f"{into} SELECT :new, {copied} {one}"
         assert refused(again, new=uuid4(), id=first["id"]) == name, given
         for other in beside:

@@ -84,7 +84,7 @@ def chunks(db: Db, tenant: UUID, bulk_id: UUID) -> dict[str, UUID]:
 
 def states(db: Db, found: dict[str, UUID]) -> dict[str, tuple[str, bool]]:
     sql = text("SELECT status, cancel_requested_at IS NOT NULL FROM jobs WHERE id = :id")
-    return {name: tuple(db.execute(sql, {"id": id_}).one()) for name, id_ in found.items()}  # type: ignore[misc]
+    return {name: tuple(db.execute(sql, {"id": id_}).one()) for name, id_ in found.items()}
 
 
 @pytest.mark.parametrize("end", TERMINAL)

@@ -117,10 +117,11 @@ def _of_parent(tables: Tables, engine: Any, state: State, worker: Worker) -> Ite
             "rescue", f"the parent of worker {worker.name} takes back what a dead child held", state, do, held
         )
     incarnation = worker.full_name.rpartition("/")[0]
-    if held := _names(row for row in running if row.worker != worker.full_name) or dead:
+    before = _names(row for row in running if row.worker != worker.full_name)
+    if before or dead:
         do = functools.partial(rescue.node_born_again, engine, incarnation, max_losses=tables.max_losses)
         say = f"node {worker.name}, born again, takes back what it held before"
-        yield _sweeps("rescue", say, state, do, frozenset(held - dead))
+        yield _sweeps("rescue", say, state, do, frozenset(before))
 
 
 def _of_sweep(tables: Tables, engine: Any, state: State) -> Iterator[Move]:
@@ -133,8 +134,8 @@ def _of_sweep(tables: Tables, engine: Any, state: State) -> Iterator[Move]:
         yield _sweeps("expire", f"the sweep ends what is {status} past its time", state, do, late)
     if BULK in tables.world.jobs:
         parked = _names(row for row in state.rows if row.lease == ENDLESS)
-        do = functools.partial(progress.advance, engine)
-        yield _sweeps("advance", "the sweep looks at the chunks", state, do, parked)._replace(must=frozenset())
+        look = functools.partial(progress.advance, engine)
+        yield _sweeps("advance", "the sweep looks at the chunks", state, look, parked)._replace(must=frozenset())
 
 
 def _sweeps(kind: str, say: str, state: State, do: Callable[[], Any], found: frozenset[str]) -> Move:

@@ -126,7 +126,7 @@ class Tables:
 
     def read(self, before: State) -> tuple[tuple[Row, ...], Events]:
         """Rows, and the events that have been written since `before`; what was done is taken back then."""
-        found = database.loads(self._run("EXECUTE model_read; ROLLBACK TO here") or b"[]")
+        found = database.loads((self._run("EXECUTE model_read; ROLLBACK TO here") or b"[]").decode())
         events: Events = {values["name"]: values.pop("events") for values in found}
         ends = {row.name: row.ends for row in before.rows}
         for values in found:

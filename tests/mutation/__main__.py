@@ -70,6 +70,7 @@ def _asked(arguments: Sequence[str]) -> argparse.Namespace:
 
 def choose(asked: argparse.Namespace) -> list[Mutant]:
     """The mutants that were asked for, in the order of the files."""
+    wanted: set[tuple[str, str, str]] = set()
     if asked.again:
         before = json.loads(Path(asked.report).read_text())["survivors"]
         wanted = {(item["mutant"]["path"], item["before"], item["after"]) for item in before}

@@ -8,7 +8,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import libcst as cst
 from libcst import matchers as m
@@ -177,13 +177,13 @@ class Site:
     last_line: int
 
     def mutant(self) -> Mutant:
-        before, after = self.module.code, self.module.deep_replace(self.node, self.new).code  # type: ignore[arg-type]
+        before, after = self.module.code, cast("cst.Module", self.module.deep_replace(self.node, self.new)).code
         start = next((i for i, pair in enumerate(zip(before, after, strict=False)) if pair[0] != pair[1]), len(after))
         most = min(len(before), len(after)) - start
         same = next((i for i in range(most) if before[-1 - i] != after[-1 - i]), most)
         # Whole words and operators.
-        start -= len(re.search(r"[\w!<>=]*$", before[:start])[0])  # type: ignore[index]
-        same -= len(re.match(r"[\w!<>=]*", before[len(before) - same :])[0])  # type: ignore[index]
+        start -= len(re.search(r"[\w!<>=]*$", before[:start])[0])
+        same -= len(re.match(r"[\w!<>=]*", before[len(before) - same :])[0])
         end, new = len(before) - same, after[start : len(after) - same]
         what = f"`{_one_line(before[start:end])}` becomes `{_one_line(new)}`" if new else f"no `{before[start:end]}`"
         return Mutant(self.path, start, end, new, self.first_line, self.last_line, what)

@@ -42,7 +42,7 @@ class Token:
     def __eq__(self, other: object) -> bool:
         return self.text == other if isinstance(other, str) else self is other
 
-    __hash__ = None  # type: ignore[assignment]
+    __hash__ = None
 
     @property
     def upper(self) -> str:

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
 
 from tests.mutation import mutants
 
+Lines = Callable[[str], set[tuple[str, str]]]
+
 
 @pytest.fixture
-def lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+def lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Lines:
     """The line before and after each change of a source."""
     monkeypatch.setattr(mutants, "ROOT", tmp_path)
 
@@ -20,7 +23,7 @@ def lines(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     return change
 
 
-def test_conditions_numbers_calls_and_answers_are_changed(lines) -> None:
+def test_conditions_numbers_calls_and_answers_are_changed(lines: Lines) -> None:
     found = lines("def f(a, b):\n    if a and b < 2:\n        g(a)\n    return a\n")
     assert found == {
         ("if a and b < 2:", "if not (a and b < 2):"),
@@ -45,15 +48,15 @@ def test_conditions_numbers_calls_and_answers_are_changed(lines) -> None:
         "a = cast('Some', b)\n",
     ],
 )
-def test_what_only_people_and_mypy_read_is_left_alone(lines, source: str) -> None:
+def test_what_only_people_and_mypy_read_is_left_alone(lines: Lines, source: str) -> None:
     assert lines(source) == set()
 
 
-def test_an_error_s_words_are_left_alone_and_raising_it_is_not(lines) -> None:
+def test_an_error_s_words_are_left_alone_and_raising_it_is_not(lines: Lines) -> None:
     assert lines("raise errors.Refused('no', 'limit')\n") == {("raise errors.Refused('no', 'limit')", "pass")}
 
 
-def test_sql_is_changed_where_it_stands_whatever_is_put_into_it(lines) -> None:
+def test_sql_is_changed_where_it_stands_whatever_is_put_into_it(lines: Lines) -> None:
     source = 'a = text(f"""\nSELECT id\nFROM {TABLE} WHERE a = {A} AND naïve IS NULL\n""")\n'
     assert (
         "FROM {TABLE} WHERE a = {A} AND naïve IS NULL",
