@@ -35,10 +35,11 @@ def test_a_place_far_back_is_told_as_the_least_that_it_can_be(
     jobs = [submit(client) for _ in range(4)]
     monkeypatch.setattr("jobs.queue.MOST", 2)
     told = [client.get(f"{JOBS}/{job_id}").get_json()["queue"] for job_id in jobs]
-    assert [(queue["ahead"], queue["at_least"], queue["starts_in_s"]) for queue in told] == [
+    # In whatever order they stand: that is another test's.
+    assert sorted((queue["ahead"], queue["at_least"], queue["starts_in_s"]) for queue in told) == [
         (0, False, 0.0), (1, False, 10.0), (2, True, 20.0), (2, True, 20.0),
     ]  # fmt: skip
-    assert told[3]["basis"].startswith("at least 2 jobs ahead, ")
+    assert sum(queue["basis"].startswith("at least 2 jobs ahead, ") for queue in told) == 2
 
 
 @pytest.mark.parametrize("frozen", ["parent", "child"])

@@ -115,7 +115,7 @@ def test_a_graph_in_the_wrong_place_is_refused(documents: Path, name: str, named
         ("- Coat check", "- Goat check", "golden example 1 must give"),
         ("- Coat check", "- [Coat, check]", "line 1 of golden example 1 must be a text"),
         ("name: dpi", "name: zoom", "fields must hold"),
-        ("max_pixels: 36000000", "max_lines: 3", "max_pixels of options is missing"),
+        ("max_pixels: 36000000", "max_lines: 3", "max_lines of options is unknown; did you mean max_pixels?"),
         ("max_pages: 200", "max_pages: many", "max_pages of options must be a whole number"),
         ("file: golden.png", "file: NOTICE", "golden example 1 cannot be run"),
         ("file: golden.png", "file: [golden.png]", "file of golden example 1 must be a text"),

@@ -145,8 +145,9 @@ def test_a_job_over_its_time_is_ended_alone_and_its_neighbours_are_not(platform:
     leases = ticking(platform, held)
     outcomes = run.run(model, held)  # type: ignore[arg-type]
     leases.close()
-    assert [outcome.result is not None for outcome in outcomes] == [True, False, True]
-    assert isinstance(outcomes[1].error, errors.TimedOut)
+    ends = {outcome.held.job.inputs["takes_s"]: outcome for outcome in outcomes}
+    assert {takes_s: end.result is not None for takes_s, end in ends.items()} == {0.1: True, 30: False, 0.2: True}
+    assert isinstance(ends[30].error, errors.TimedOut)
 
 
 def test_when_the_grace_is_over_a_long_run_is_interrupted_and_is_no_failure(platform: Platform) -> None:
