@@ -39,7 +39,7 @@ def name(what: str) -> str:
 
 def tier(platform: Platform, **limits: Any) -> str:
     """A tier of its own: `pro` but for what is given."""
-    made = name("made")  # between `free` and `pro`, as the tests of `coatcheck tenants` want it
+    made = name("tier")
     tiers.create(platform.engine, made, like="pro", given=limits)
     return made
 
