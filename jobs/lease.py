@@ -108,7 +108,9 @@ class Leases(threading.Thread):
     def release(self, held: Iterable[Held]) -> None:
         with self._lock:
             for item in held:
-                self._held.pop(item.job.id, None)
+                # A later attempt of the same job may be held here by now.
+                if self._held.get(item.job.id) is item:
+                    del self._held[item.job.id]
 
     def run(self) -> None:
         last = time.monotonic()

@@ -158,6 +158,18 @@ def test_a_heartbeat_notices_that_the_job_was_given_to_somebody_else(platform: P
     assert held.lost
 
 
+def test_letting_go_of_a_lost_attempt_keeps_the_lease_of_the_next_one(platform: Platform, new_job: NewJob) -> None:
+    new_job()
+    leases = leases_of(platform)
+    lost = leases.hold(took(platform))
+    lose(platform)
+    (held,) = leases.hold(took(platform))
+    leases.release(lost)
+    held.advance(0.5)
+    leases.beat()
+    assert platform.one("SELECT progress FROM jobs") == (49,)
+
+
 def test_expired_jobs_are_neither_claimed_nor_forgotten(platform: Platform, new_job: NewJob) -> None:
     job = new_job()
     platform.execute("UPDATE jobs SET expires_at = now() - interval '1 s'")
