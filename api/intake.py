@@ -62,7 +62,7 @@ def many(
 
 def _limit_items(here: Resources, raw: list[Any]) -> None:
     if not raw:
-        raise errors.InvalidInput.field("inputs", "must hold at least one input")
+        raise errors.InvalidInput.field("inputs", "must not be empty")
     limit = here.settings.max_batch_items
     if len(raw) > limit:
         raise errors.BatchTooLarge(

@@ -248,4 +248,4 @@ def _csv(lines: _Lines, fields: Sequence[Field]) -> Iterator[Record]:
             f"Line {lines.number} is not UTF-8; spreadsheets save it as 'CSV UTF-8'"
         ) from error
     except csv.Error as error:
-        raise errors.InputUnreadable(f"The row on line {lines.first} is not CSV: {error}") from error
+        raise errors.InputUnreadable(f"The row on line {lines.first} is not CSV: {table.said(error)}") from error

@@ -21,6 +21,13 @@ MAX_CELL = 4 << 20
 QUOTED = 200
 
 _DECIMAL_COMMA = re.compile(r"([+-]?\d+),(\d+(?:[eE][+-]?\d+)?)", re.ASCII)
+#: What Python's reader says of a record → what is said.
+_SAID = {
+    "new-line character": "a carriage return stands outside of quotes; end each line with a newline",
+    "unexpected end of data": "a quote is opened there, and never closed",
+    "expected after": "a quote within a cell must be written twice",
+    "field larger than": f"a cell has more than {MAX_CELL} characters",
+}
 #: Up to here every whole number is a float of its own.
 _EXACT = 2**53
 
@@ -50,6 +57,11 @@ def records(lines: Iterable[bytes], mark: str) -> Iterator[tuple[list[str], int]
     reader = csv.reader((line.decode() for line in lines), delimiter=mark, strict=True)
     for record in reader:
         yield record, reader.line_num
+
+
+def said(error: csv.Error) -> str:
+    """What is wrong with a record, in words for who wrote it."""
+    return next((ours for theirs, ours in _SAID.items() if theirs in str(error)), str(error))
 
 
 def check_columns(columns: Sequence[str], fields: Sequence[Field]) -> None:

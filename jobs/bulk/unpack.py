@@ -32,6 +32,7 @@ _FOREIGN = {
     "a 7-Zip archive": re.compile(rb"7z\xbc\xaf\x27\x1c"),
     "Parquet": re.compile(rb"PAR1\x15"),
     "Arrow": re.compile(rb"ARROW1\x00\x00"),
+    "a gzip within a gzip": re.compile(rb"\x1f\x8b"),
     "a PDF": re.compile(rb"%PDF-"),
     "a SQLite database": re.compile(rb"SQLite format 3\x00"),
 }

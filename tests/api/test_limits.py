@@ -113,7 +113,7 @@ def sized(bound: str, size: float) -> Any:
 
 #: How it is said where that is not by the number.
 FORMS = {
-    "createJob inputs": "must hold at least one input",
+    "createJob inputs": "must not be empty",
     "listJobs model": "is not the name of a model",
     "listDeliveries before": "is not the next_before of an earlier page",
     "listWebhookDeliveries before": "is not the next_before of an earlier page",

@@ -163,6 +163,24 @@ def packed(kind: str) -> bytes:
     return file.getvalue()
 
 
+@pytest.mark.parametrize(
+    ("data", "said"),
+    [
+        (b"id,text\rr1,Great\r", "a carriage return stands outside of quotes"),
+        (b'text\n"Great\n', "a quote is opened there, and never closed"),
+        (b'text\n"Gr"eat"\n', "a quote within a cell must be written twice"),
+        (gzip.compress(gzip.compress(b"text\nGreat\n")), "a gzip within a gzip"),
+    ],
+    ids=["carriage returns", "open quote", "quote in a cell", "gzip twice"],
+)
+def test_what_is_no_table_is_told_in_words_for_who_wrote_it(
+    client: Client, upload: Send, work: Run, data: bytes, said: str
+) -> None:
+    job_id = submit(client, upload(data, "text/csv"))
+    work()
+    assert said in show(client, job_id)["error"]["message"]
+
+
 @pytest.mark.parametrize("within", [bytes, gzip.compress], ids=["plain", "gzipped"])
 @pytest.mark.parametrize(
     ("kind", "named"),
