@@ -20,7 +20,7 @@ Explore = Callable[[World, int], Found]
 #: nothing out: that takes hours.
 WORLDS = {
     "one job": (World(("job 1",)), 2),
-    "two jobs": (World(cancels=False), 0),
+    "two jobs": (World(), 0),
     "a bulk job": (World((BULK,)), 0),
     "a bulk job of one attempt": (World((BULK,), max_attempts=1, cancels=False), 1),
     "a bulk job that fails fast": (World((BULK,), fail_fast=True, cancels=False), 0),
