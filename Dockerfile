@@ -6,7 +6,7 @@ ENV PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PIP_NO_CACHE_DIR=1
 RUN useradd --create-home --uid 10001 coatcheck
 WORKDIR /app
 COPY requirements/${EXTRA}.txt requirements/
-RUN pip install --require-hashes -r requirements/${EXTRA}.txt
+RUN pip install --no-deps --require-hashes -r requirements/${EXTRA}.txt
 COPY . .
 RUN pip install --no-deps --editable . && install -d -o coatcheck /var/cache/coatcheck \
     && install -d -o coatcheck -m 700 /run/coatcheck

@@ -57,8 +57,7 @@ def answer(store: Store, model: Model, held: Held) -> run.Outcome:
     except errors.ModelInterrupted:
         return run.stopped(held)
     result = _store(store, job, part)
-    units = manifest.units * (len(part.output) - len(part.faults))
-    return run.Outcome(held, result, units=units, run_s=time.perf_counter() - started)
+    return run.Outcome(held, result, units=manifest.units * len(part.output), run_s=time.perf_counter() - started)
 
 
 def _answers(model: Model, held: Held, interrupt: Interrupt, found: Iterator[Row]) -> Iterator[tuple[Row, Said]]:

@@ -134,12 +134,6 @@ def test_each_row_is_charged_once(client: Client, upload: Send, work: Run, platf
     assert charged[0] == len(ROWS)
 
 
-def test_a_row_without_an_answer_is_not_charged(client: Client, upload: Send, work: Run, platform: Platform) -> None:
-    submit(client, upload(lines([ROWS[0], {"text": ""}, ROWS[1]])))
-    work()
-    assert platform.one("SELECT sum(units) FROM usage") == (2,)
-
-
 def test_the_result_is_a_redirect_to_the_output(client: Client, upload: Send, work: Run) -> None:
     job_id = submit(client, upload(lines(ROWS[:3])))
     assert client.get(f"/api/v1/jobs/{job_id}/result").status_code == 409

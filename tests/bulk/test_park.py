@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
 import pytest
+from sqlalchemy import text
 
 from jobs import queries
 from jobs.bulk import progress
 from jobs.bulk.plan import Plan, Span
 from jobs.job import Kind
-from tests.conftest import Platform
+from tests.conftest import Platform, until
 from tests.hands import status_of, took
 
 pytestmark = pytest.mark.usefixtures("quiet")
@@ -41,3 +43,19 @@ def test_a_bulk_job_canceled_while_it_is_cut_is_not_parked(platform: Platform, b
     queries.cancel(platform.engine, held.tenant_id, bulk)
     assert progress.park(platform.engine, held, PLAN, units=1)
     assert (status_of(platform, bulk), chunks(platform)) == ("canceled", 0)
+
+
+def test_a_chunk_that_is_given_back_while_its_bulk_job_is_canceled_ends_too(platform: Platform, bulk: UUID) -> None:
+    (held,) = took(platform)
+    progress.park(platform.engine, held, PLAN, units=1)
+    one = took(platform)[0]
+    waits = (
+        "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%cancel_requested_at%'"
+    )
+    with ThreadPoolExecutor(1) as pool:
+        with platform.admin.begin() as connection:
+            connection.execute(text("UPDATE jobs SET status = 'pending' WHERE id = :id"), {"id": one.id})
+            canceled = pool.submit(queries.cancel, platform.engine, held.tenant_id, bulk)
+            until(lambda: platform.one(waits)[0])
+        canceled.result(60)
+    assert (status_of(platform, bulk), status_of(platform, one.id)) == ("canceled", "canceled")
