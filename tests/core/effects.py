@@ -10,6 +10,7 @@ import os
 import subprocess
 import sys
 import urllib.parse
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
@@ -24,11 +25,13 @@ from api import intake
 from core import errors, ids, settings
 from core.seal import Context, Purpose, Seal
 from core.settings import Settings
+from inference import bundle
 from jobs.drain import Drainer
 from jobs.presence import Presence
 from local import proxy
 from storage.fetch import Fetcher
 from storage.objects import Store
+from tests import graphs
 from tests.api.world import GOOD
 from tests.bulk.conftest import post_file
 from tests.callers import Key
@@ -215,6 +218,15 @@ def download_s(here: Here) -> None:
     told = client.get(f"{JOBS}/{job}").get_json()["result"]
     left = dt.datetime.fromisoformat(told["expires_at"]) - dt.datetime.now(dt.UTC)
     assert dt.timedelta() < left <= dt.timedelta(seconds=77)
+
+
+def inline_timeout_s(here: Here) -> None:
+    name = f"m{uuid.uuid4().hex}"
+    folder = graphs.bundle(here.folder / "turns", graphs.graph(graphs.TURNS), name=name)
+    here.platform.catalog.publish(bundle.load(folder))
+    body = {"model": name, "inputs": {"x": graphs.ENDLESS, "y": 1}}
+    error = here.client(inline_timeout_s=0.3).post(PREDICT, json=body).get_json()["error"]
+    assert (error["code"], error["details"]) == ("TIMED_OUT", {"limit_s": 0.3})
 
 
 def default_wait_s(here: Here) -> None:
