@@ -182,7 +182,7 @@ def test_of_two_ups_at_once_one_runs_and_down_ends_it(checkout: Path) -> None:
     ("env", "sentence"),
     [
         ({"COATCHECK_LEASE_S": "soon"}, "COATCHECK_LEASE_S"),
-        ({"COATCHECK_NOSUCH": "1"}, "there is no setting COATCHECK_NOSUCH"),
+        ({"COATCHECK_NOSUCH": "1"}, "There is no setting COATCHECK_NOSUCH"),
         ({"DATABASE_URL": "garbage"}, "DATABASE_URL: must begin with postgresql://"),
         ({"DATABASE_OWNER_URL": "postgresql://o:p@h/d"}, "DATABASE_OWNER_URL is given without DATABASE_URL"),
         ({"DATABASE_URL": "postgresql://a:p@h/d", "DATABASE_OWNER_URL": "garbage"}, "DATABASE_OWNER_URL"),
