@@ -72,6 +72,31 @@ def test_an_unfinished_request_holds_its_key_until_it_answers_fails_or_is_abando
     assert claim(platform, key) == Earlier(None, {"body": 1})
 
 
+@pytest.mark.parametrize("other", [{"tenant_id": uuid.uuid4()}, {"route": "predict"}, {"key": "order-2"}], ids=str)
+def test_a_key_in_progress_stays_in_progress_while_another_one_was_abandoned(
+    platform: Platform, key: Key, other: dict[str, Any]
+) -> None:
+    claim(platform, dataclasses.replace(key, **other))
+    platform.execute("UPDATE idempotency_keys SET created_at = now() - interval '61 s'")
+    claim(platform, key)
+    before = statements.rows(platform)
+    with pytest.raises(errors.IdempotencyInProgress):
+        claim(platform, key)
+    assert statements.changed(before, statements.rows(platform)) == {}
+
+
+@pytest.mark.parametrize("stands_for", [{"reply": {"a": 1}}, {"job_id": uuid.uuid4()}], ids=["a reply", "a job"])
+def test_an_abandoned_key_that_was_answered_after_all_is_taken_over_by_nobody(
+    platform: Platform, key: Key, stands_for: dict[str, Any]
+) -> None:
+    claim(platform, key, **stands_for)
+    platform.execute("UPDATE idempotency_keys SET created_at = now() - interval '61 s'")
+    # As one does that read it before the answer came.
+    parameters = {**key._where, "abandoned_s": idempotency.ABANDONED_S}
+    with platform.engine.begin() as connection:
+        assert connection.execute(idempotency._TAKE_OVER, parameters).first() is None
+
+
 def test_an_answer_that_comes_after_another_requests_changes_nothing(platform: Platform, key: Key) -> None:
     claim(platform, key)
     platform.execute("UPDATE idempotency_keys SET created_at = now() - interval '61 s'")
