@@ -7,10 +7,12 @@ import pytest
 import sqlalchemy
 import sqlalchemy.exc
 
+import models
 from core import errors
 from jobs import queries, settle
 from jobs.job import Claimed
 from jobs.lease import Leases
+from tests import factories
 from tests.conftest import Platform
 from tests.hands import clean_up, complete, lose, status_of, take, took
 
@@ -69,6 +71,40 @@ def test_two_claims_never_share_a_job(platform: Platform, new_job: NewJob) -> No
     assert take(platform) is not None
     assert take(platform) is None
     assert status_of(platform, job) == "processing"
+
+
+def test_a_claim_takes_jobs_of_its_own_pool_alone(platform: Platform, new_job: NewJob) -> None:
+    theirs, ours = new_job(pool="gpu"), new_job()
+    assert [job.id for job in took(platform)] == [ours]
+    assert take(platform) is None
+    assert [job.id for job in took(platform, pool="gpu")] == [theirs]
+
+
+def test_of_two_jobs_at_one_place_the_first_comes_first(platform: Platform, new_job: NewJob) -> None:
+    in_order = sorted([new_job(), new_job(model="tumor")])
+    platform.execute("UPDATE jobs SET fair_at = now()")
+    assert [[job.id for job in took(platform)] for _ in in_order] == [[job] for job in in_order]
+
+
+@pytest.mark.parametrize("others", [["tumor"], ["sentiment", "tumor"]], ids=["its lane", "its neighbours"])
+def test_a_job_that_is_being_claimed_hides_no_other(platform: Platform, new_job: NewJob, others: list[str]) -> None:
+    first = new_job()
+    platform.execute("UPDATE jobs SET fair_at = now() - interval '1 min'")
+    found = [new_job(model=model) for model in others]
+    with platform.engine.begin() as elsewhere:
+        elsewhere.execute(sqlalchemy.text("SELECT FROM jobs WHERE id = :id FOR UPDATE"), {"id": first})
+        assert [took(platform)[0].id for _ in found] == found
+
+
+def test_a_claim_tells_whether_anybody_is_to_hear_of_a_job(platform: Platform, new_job: NewJob) -> None:
+    listener = factories.tenant(platform)
+    factories.add(platform, models.WebhookEndpoint, tenant_id=listener)
+    wanted = [
+        factories.job(platform, listener)["id"],
+        factories.job(platform, factories.tenant(platform), webhook_url="https://receiver.example/hook")["id"],
+    ]
+    new_job()
+    assert [job.id for job in sorted(took(platform), key=lambda job: job.id) if job.notifies] == sorted(wanted)
 
 
 def test_completing_stores_result_usage_and_status_together_and_only_once(platform: Platform, new_job: NewJob) -> None:
