@@ -2,13 +2,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from uuid import UUID
+from typing import Any
+from uuid import UUID, uuid4
 
 import pytest
 
 from core import errors
 from jobs import backlog, fairness
 from jobs.backlog import Backlog
+from tests import factories
 from tests.conftest import Platform
 from tests.hands import complete, take, took
 
@@ -113,6 +115,22 @@ def test_nothing_passes_its_tenants_earlier_jobs_when_redis_forgets(
     finally:
         if redis == "away":
             platform.engines.start("valkey")
+
+
+@pytest.mark.parametrize(
+    "given",
+    [{"pool": "gpu"}, {"status": "processing"}, {"status": "completed"}, {"kind": "chunk", "parent_id": uuid4()}],
+    ids=["in another pool", "running", "ended", "a part of a file"],
+)
+def test_a_newcomer_stands_behind_nobody_elses_last_job_and_behind_no_own_one_that_does_not_wait_here(
+    platform: Platform, new_job: NewJob, given: dict[str, Any]
+) -> None:
+    caller, _ = platform.new_tenant()
+    factories.job(platform, factories.tenant(platform), fair_at=factories.SOON)
+    factories.job(platform, caller.tenant_id, fair_at=factories.SOON, **given)
+    late = new_job(tenant_id=caller.tenant_id, tier=caller.tier)
+    found = platform.one("SELECT fair_at < now() + interval '30 min' FROM jobs WHERE id = :id", id=late)
+    assert found == (True,)
 
 
 def test_without_redis_a_newcomer_stands_at_the_head(platform: Platform, new_job: NewJob) -> None:
