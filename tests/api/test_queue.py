@@ -42,6 +42,21 @@ def test_a_place_far_back_is_told_as_the_least_that_it_can_be(
     assert sum(queue["basis"].startswith("at least 2 jobs ahead, ") for queue in told) == 2
 
 
+def test_of_workers_whose_speed_is_not_known_yet_the_head_alone_is_told_when_it_starts(
+    client: FlaskClient, platform: Platform
+) -> None:
+    sign_of_life(platform, "a/b/1", receives=True, works=True)
+    first, second = submit(client), submit(client)
+    platform.execute("UPDATE jobs SET fair_at = fair_at - interval '1 min' WHERE id = :id", id=ids.parse_job_id(first))
+    told = [client.get(f"{JOBS}/{job_id}").get_json()["queue"] for job_id in (first, second)]
+    assert [(queue["ahead"], queue["starts_in_s"]) for queue in told] == [(0, 0.0), (1, None)]
+    assert told[0]["basis"] == "0 jobs ahead, 1 worker at a speed that is not known yet"
+    platform.execute("UPDATE jobs SET not_before = now() + interval '1 h'")
+    told = [client.get(f"{JOBS}/{job_id}").get_json()["queue"] for job_id in (first, second)]
+    assert 3000 < told[0]["starts_in_s"] <= 3600
+    assert told[1]["starts_in_s"] is None
+
+
 @pytest.mark.parametrize("frozen", ["parent", "child"])
 def test_an_estimate_counts_on_nobody_who_is_frozen_or_whose_parent_is(
     client: FlaskClient, platform: Platform, frozen: str
