@@ -6,13 +6,17 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
+import flask.testing
 import pytest
 from sqlalchemy import text
 
 from jobs import queries
 from jobs.bulk import progress
 from jobs.bulk.plan import Plan, Span
+from jobs.drain import Drainer
 from jobs.job import Kind
+from jobs.lease import Held
+from tests.bulk.conftest import Send
 from tests.conftest import Platform, until
 from tests.hands import status_of, took
 
@@ -36,6 +40,19 @@ def test_a_cut_repeated_after_a_commit_of_unknown_outcome_makes_no_second_chunks
     assert progress.park(platform.engine, held, PLAN, units=1)
     assert not progress.park(platform.engine, held, PLAN, units=1)
     assert (status_of(platform, bulk), chunks(platform)) == ("processing", 2)
+
+
+def test_a_bulk_job_whose_worker_has_to_go_while_it_is_cut_is_given_back(
+    client: flask.testing.FlaskClient, upload: Send, drainer: Drainer, platform: Platform
+) -> None:
+    upload_id = upload(b'{"text": "Good"}\n')
+    assert client.post("/api/v1/jobs", json={"upload_id": upload_id}).status_code == 202
+    held = [Held(job, given_back=True) for job in took(platform)]
+    drainer._finish(held, drainer.attempts.run(held))
+    found = platform.one(
+        "SELECT status, error, max_attempts - attempt = :left FROM jobs", left=held[0].job.max_attempts
+    )
+    assert (found, chunks(platform)) == (("pending", None, True), 0)
 
 
 def test_a_bulk_job_canceled_while_it_is_cut_is_not_parked(platform: Platform, bulk: UUID) -> None:
