@@ -82,6 +82,11 @@ def with_urls(platform: Platform, new_job: NewJob, seal: Seal, **more: Any) -> u
     return new_job(id=job_id, tenant_id=caller.tenant_id, kind=Kind.BULK, inputs=inputs)
 
 
+def unbound(secret: str) -> str:
+    """As it was sealed when that was bound to nothing."""
+    return Fernet(base64.urlsafe_b64encode(hashlib.sha256(OLD.encode()).digest())).encrypt(secret.encode()).decode()
+
+
 def opened(platform: Platform, seal: Seal, job_id: uuid.UUID) -> list[str]:
     tenant_id, inputs = platform.one("SELECT tenant_id, inputs FROM jobs WHERE id = :id", id=job_id)
     urls = (("url", Purpose.INPUT_URL), ("output_url", Purpose.OUTPUT_URL))
@@ -115,9 +120,8 @@ def test_afterwards_everything_opens_without_the_old_key_and_a_second_time_has_n
 
 def test_what_was_bound_to_nothing_is_bound(platform: Platform, new: Seal, empty: None, run: Command) -> None:
     owner, thief = with_secret(platform, new), with_secret(platform, new)
-    token = Fernet(base64.urlsafe_b64encode(hashlib.sha256(OLD.encode()).digest())).encrypt(b"whsec_AAAA").decode()
     mine = "UPDATE webhook_secrets SET sealed = :sealed WHERE tenant_id = :id"
-    platform.execute(mine, sealed=token, id=owner[0])
+    platform.execute(mine, sealed=unbound("whsec_AAAA"), id=owner[0])
     assert run().stdout == "1 resealed, 1 already right, 0 lost\n"
     (found,) = secrets.good(platform.engine, new, owner)
     assert found.key.secret == "whsec_AAAA"
@@ -125,6 +129,15 @@ def test_what_was_bound_to_nothing_is_bound(platform: Platform, new: Seal, empty
     platform.execute(mine, sealed=stolen, id=thief[0])
     done = run()
     assert (done.returncode, done.stdout) == (1, "0 resealed, 1 already right, 1 lost\n")
+
+
+def test_two_jobs_with_one_text_that_is_bound_to_nothing_have_one_of_their_own_each(
+    platform: Platform, old: Seal, both: Seal, new: Seal, new_job: NewJob
+) -> None:
+    urls = {"url": unbound("https://one"), "output_url": unbound("https://two")}
+    jobs = [with_urls(platform, new_job, old, **urls) for _ in range(2)]
+    list(reseal.steps(platform.engine, both))
+    assert [opened(platform, new, job_id) for job_id in jobs] == [["https://one", "https://two"]] * 2
 
 
 def test_what_is_lost_is_named_and_left_as_it_is_and_the_rest_goes_on(
