@@ -70,6 +70,14 @@ def test_an_event_id_that_is_none_is_refused(client: FlaskClient, last: str) -> 
     assert answer.get_json()["error"]["details"]["field"] == "Last-Event-ID"
 
 
+def test_an_event_id_of_another_job_is_refused(client: FlaskClient, platform: Platform) -> None:
+    job_id, other = submit(client), submit(client)
+    work(platform)
+    last = events(client, other)[-1]["id"]
+    answer = client.get(f"{JOBS}/{job_id}/events", headers={"Last-Event-ID": last})
+    assert (answer.status_code, answer.get_json()["error"]["details"]["field"]) == (422, "Last-Event-ID")
+
+
 def test_an_unchanged_job_is_304_and_a_changed_one_is_not(client: FlaskClient, platform: Platform) -> None:
     job_id = submit(client)
     first = client.get(f"{JOBS}/{job_id}")
