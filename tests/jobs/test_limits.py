@@ -92,16 +92,18 @@ def test_a_place_of_max_running_is_given_back_however_a_job_leaves_it(
     assert claimed(platform) == [second]
 
 
+@pytest.mark.parametrize("kind", ["predict", "file"], ids=["in its lane", "in another lane"])
 def test_a_tenant_at_its_limit_whose_jobs_stand_at_the_head_holds_up_nobody(
-    platform: Platform, make: Make, lane: dict[str, str]
+    platform: Platform, make: Make, lane: dict[str, str], kind: str
 ) -> None:
     full, other = factories.tenant(platform, max_running=2), factories.tenant(platform)
     for _ in range(2):
         make(full, status="processing")
-    for _ in range(3):
+    # As many as a batch of theirs would hold.
+    for _ in range(MAX_BATCH):
         make(full)
-    # Of another lane: what stands at the head decides which one it is.
-    theirs = make(other, kind="file", lane=lane["lane"].replace("predict", "file"))
+    # What stands at the head decides which lane it is.
+    theirs = make(other, kind=kind, lane=lane["lane"].replace("predict", kind))
     assert claimed(platform) == [theirs]
 
 
