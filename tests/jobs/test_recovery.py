@@ -185,3 +185,10 @@ def test_progress_is_told_and_a_cancel_seen_long_before_the_heartbeat_is_due(
     held.advance(0.6)
     until(lambda: held.canceled)
     leases.close()
+
+
+def test_leases_that_are_closed_renew_nothing_any_more(platform: Platform) -> None:
+    leases = ticking(platform, [])
+    leases.close()
+    leases.join(60)
+    assert not leases.is_alive()
