@@ -239,3 +239,8 @@ def test_a_key_is_revoked_once_and_no_other_with_it(platform: Platform, ring: Ke
     with pytest.raises(errors.NotFound, match="There is no key 000000000000"):
         keys.revoke(platform.engine, "0" * 12)
     assert digest(platform) == before
+
+
+def test_keys_are_listed_of_everybody_when_no_tenant_is_named(platform: Platform) -> None:
+    made = {callers.key(platform).id for _ in range(2)}
+    assert made <= {key.id for key in keys.issued(platform.engine)}
