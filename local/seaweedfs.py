@@ -66,7 +66,10 @@ class Disk:
 
     def has_room_again(self) -> bool:
         """True once after it was full; a little room more is wanted than that it began to be."""
-        found = shutil.disk_usage(self._folder)
+        try:
+            found = shutil.disk_usage(self._folder)
+        except OSError:  # it has gone altogether: a new start would not help, nor may it end who watches
+            return False
         percent = 100 * found.free / found.total
         again = self._was_full and percent > 1.5 * LEAST_ROOM
         self._was_full = percent < LEAST_ROOM or (self._was_full and not again)

@@ -21,6 +21,7 @@ from tests.conftest import Platform
 _LOCKS = re.compile(r"FOR (NO KEY )?UPDATE|DO UPDATE")
 _WRITES = re.compile(r"\b(INSERT INTO|UPDATE|DELETE FROM)\b")
 
+_TABLES = "SELECT table_name FROM information_schema.tables WHERE table_schema = 'public' AND table_type = 'BASE TABLE'"
 #: Rows of each table, as text.
 Rows = Mapping[str, frozenset[str]]
 
@@ -66,6 +67,17 @@ def rows(platform: Platform) -> Rows:
         for name, row in connection.exec_driver_sql(" UNION ALL ".join(each)):
             found[name].add(row)
     return {name: frozenset(there) for name, there in found.items()}
+
+
+def digest(platform: Platform) -> dict[str, object]:
+    """Of every table that there is, what is another one when any of its rows is."""
+    names = sorted(str(row[0]) for row in platform.rows(_TABLES))
+    assert {"jobs", "api_keys", "tiers"} <= set(names)
+    each = " UNION ALL ".join(
+        f"SELECT '{name}', md5(coalesce(string_agg(t::text, E'\\n' ORDER BY t::text), '')) FROM \"{name}\" AS t"
+        for name in names
+    )
+    return {str(row[0]): row[1] for row in platform.rows(each)}
 
 
 def changed(before: Rows, after: Rows) -> dict[str, list[str]]:

@@ -13,7 +13,7 @@ from access.keys import Keyring
 from core import database, errors
 from tests import callers
 from tests.conftest import Platform
-from tests.digest import digest
+from tests.statements import digest
 
 
 class Clock:

@@ -10,7 +10,7 @@ from access import keys, tenants
 from core import errors
 from tests import callers
 from tests.conftest import Platform
-from tests.digest import digest
+from tests.statements import digest
 
 
 def tier_of(platform: Platform, name: str) -> list[str]:

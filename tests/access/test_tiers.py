@@ -14,7 +14,7 @@ from core import errors
 from models import Tier as Table
 from tests import callers
 from tests.conftest import Platform
-from tests.digest import digest
+from tests.statements import digest
 
 EVERY = pytest.mark.parametrize("name", LIMITS)
 #: Between what may be set and the next number there is.

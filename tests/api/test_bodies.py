@@ -13,7 +13,7 @@ from werkzeug.test import TestResponse
 from tests.api import world
 from tests.api.world import Route, World
 from tests.conftest import Platform
-from tests.digest import digest
+from tests.statements import digest
 
 pytestmark = pytest.mark.usefixtures("quiet")
 JSON = "application/json"

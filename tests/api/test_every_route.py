@@ -15,7 +15,7 @@ from tests import callers
 from tests.api import world
 from tests.api.world import ASKED, Route, World
 from tests.conftest import Platform
-from tests.digest import digest
+from tests.statements import digest
 
 pytestmark = pytest.mark.usefixtures("quiet")
 #: What is answered for an id that is nobody's, by the name of the argument.

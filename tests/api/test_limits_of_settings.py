@@ -16,7 +16,7 @@ from tests import callers
 from tests.api.conftest import Server
 from tests.api.world import GOOD, HOOK
 from tests.conftest import Platform
-from tests.digest import digest
+from tests.statements import digest
 from webhooks.events import FOR_ENDPOINTS
 
 pytestmark = pytest.mark.usefixtures("quiet")

@@ -14,8 +14,8 @@ from tests import callers
 from tests.api import world
 from tests.api.world import GOOD, HOOK
 from tests.conftest import Platform, until
-from tests.digest import digest
 from tests.hands import work
+from tests.statements import digest
 
 pytestmark = pytest.mark.usefixtures("quiet")
 PREDICT = "/api/v1/predict"

@@ -94,12 +94,8 @@ class Drill:
     def _without_hint(self, number: int, valkey: Any, flag: str) -> UUID | None:
         """A job whose hint's flag was set; None while the API leaves Redis alone, as for 5 s after a failure."""
         job = self._submit(f"wake-up-{number}")
-        ends_at = time.monotonic() + 5
-        while time.monotonic() < ends_at:
-            if valkey.exists(flag):
-                return job
-            time.sleep(0.05)
-        return None
+        said = machine.within(lambda: valkey.exists(flag), base_s=5, starts=0, meanwhile=self.stage.tend)
+        return job if said else None
 
     def _child_killed(self) -> None:
         job, held = self._caught("child")

@@ -18,7 +18,7 @@ import sqlalchemy
 from access import keys
 from core import broker, database, errors
 from jobs import submit
-from local import engines, state
+from local import engines, seaweedfs, state
 from local.child import Child, Program
 from local.supervisor import Supervisor
 from storage.objects import OUTAGES, Store
@@ -152,3 +152,7 @@ def test_a_database_without_room_says_so_keeps_what_it_has_and_takes_jobs_again_
     with own.connect() as connection:
         there = set(connection.execute(sqlalchemy.text("SELECT id FROM jobs")).scalars())
     assert there == set(accepted)
+
+
+def test_a_disk_that_has_gone_ends_nobody_who_looks_at_it(tmp_path: Path) -> None:
+    assert not seaweedfs.Disk(tmp_path / "gone").has_room_again()
