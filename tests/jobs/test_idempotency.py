@@ -72,7 +72,11 @@ def test_an_unfinished_request_holds_its_key_until_it_answers_fails_or_is_abando
     assert claim(platform, key) == Earlier(None, {"body": 1})
 
 
-@pytest.mark.parametrize("other", [{"tenant_id": uuid.uuid4()}, {"route": "predict"}, {"key": "order-2"}], ids=str)
+@pytest.mark.parametrize(
+    "other",
+    [{"tenant_id": uuid.UUID(int=7)}, {"route": "predict"}, {"key": "order-2"}],
+    ids=["tenant", "route", "key"],
+)
 def test_a_key_in_progress_stays_in_progress_while_another_one_was_abandoned(
     platform: Platform, key: Key, other: dict[str, Any]
 ) -> None:
