@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy
 
-from core import broker, database, errors
+from core import broker, chores, database, errors
 from core.clock import Clock
 from jobs import presence
 from jobs.submit import Submitter
@@ -56,11 +56,11 @@ class Probe:
         inline, closed = self._tried() if checks["database"] else ([], [])
         loaded = len(closed) < len(inline)
         problems += [f"{name} does not open; the log says why" for name in closed if loaded]
-        pools = self._pools() if loaded else None
+        pools, standing = self._signs() if loaded else (None, [])
         if pools is None:
             problems = problems or ["no stable model opens"]
         else:
-            problems += self._missed(pools)
+            problems += [*self._missed(pools), *_late(standing)]
         answers = pools is not None and checks["accepts"]
         return {
             "status": ("degraded" if problems else "ready") if answers else "unavailable",
@@ -99,12 +99,12 @@ class Probe:
             return False
         return True
 
-    def _pools(self) -> Mapping[str, presence.Pool] | None:
-        """None when the database does not answer."""
+    def _signs(self) -> tuple[Mapping[str, presence.Pool] | None, Sequence[chores.Done]]:
+        """Who works, and how the chores stand; None when the database does not answer."""
         try:
-            return presence.pools(self.engine)
+            return presence.pools(self.engine), chores.standing(self.engine)
         except database.OUTAGES:
-            return None
+            return None, []
 
     def _missed(self, pools: Mapping[str, presence.Pool]) -> Iterator[str]:
         """Those without workers that a model is for, or that the platform itself needs."""
@@ -112,6 +112,16 @@ class Probe:
         for name, pool in pools.items():
             if not pool.workers and (name in wanted or name not in broker.POOLS):
                 yield _absence(name, pool)
+
+
+def _late(standing: Sequence[chores.Done]) -> Iterator[str]:
+    """The chores that fail while others are done."""
+    if all(item.late_s > chores.LATE_S for item in standing):
+        return
+    for item in standing:
+        if item.late_s > chores.LATE_S:
+            since = f"{item.succeeded_at:%Y-%m-%dT%H:%M:%SZ}"
+            yield f"the chore '{item.name}' has not succeeded since {since}; the io worker's log says why"
 
 
 def _absence(name: str, pool: presence.Pool) -> str:

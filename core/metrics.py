@@ -37,6 +37,7 @@ FENCED = Counter("infer_jobs_fenced_writes_total", "Finished work thrown away be
 WEBHOOKS = Counter("webhook_deliveries_total", "Calls to receivers by outcome", ["result"])
 WEBHOOK_SECONDS = Histogram("webhook_delivery_seconds", "Time of one call", buckets=_FAST)
 UNSHOWN = Counter("infer_jobs_unshown_total", "Jobs that Flower was not told of, there being too many at a time")
+CHORES = Counter("upkeep_chores_total", "Pieces of housekeeping by how they ended", ["chore", "result"])
 
 OF_BOTH = (INFERENCE_SECONDS, REDIS_FAILURES, HINTS)
-OF_WORKERS = (ATTEMPTS, LOST, FENCED, WEBHOOKS, WEBHOOK_SECONDS, UNSHOWN)
+OF_WORKERS = (ATTEMPTS, LOST, FENCED, WEBHOOKS, WEBHOOK_SECONDS, UNSHOWN, CHORES)

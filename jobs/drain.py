@@ -136,7 +136,7 @@ class Drainer:
             return self._insist(functools.partial(settle.fail, self.engine, job, refused))
 
     def _advance(self, outcome: run.Outcome) -> None:
-        """The last chunk of a bulk job, and one that ends it, say so at once; progress is the sweep's."""
+        """The last chunk of a bulk job, and one that ends it, say so at once; progress is a chore's."""
         bulk_id = uuid.UUID(outcome.held.job.inputs["parent"])
         if outcome.error is not None or not progress.is_open(self.engine, bulk_id):
             for pool in progress.advance(self.engine, bulk_id):

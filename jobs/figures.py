@@ -9,7 +9,7 @@ import sqlalchemy
 from prometheus_client.samples import Sample
 from sqlalchemy import text
 
-from core import broker, tally
+from core import broker, chores, tally
 from jobs import presence
 from jobs.presence import Pool
 from webhooks import outbox
@@ -56,6 +56,7 @@ class Figures:
     queues: Sequence[Queue]
     pools: Mapping[str, Pool]
     webhooks: outbox.Backlog
+    chores: Sequence[chores.Done]
     counted: Mapping[str, Sequence[Sample]]
 
 
@@ -65,4 +66,5 @@ def queues(engine: sqlalchemy.Engine) -> list[Queue]:
 
 
 def read(engine: sqlalchemy.Engine) -> Figures:
-    return Figures(queues(engine), presence.pools(engine), outbox.backlog(engine), tally.told(engine))
+    pools, webhooks = presence.pools(engine), outbox.backlog(engine)
+    return Figures(queues(engine), pools, webhooks, chores.standing(engine), tally.told(engine))

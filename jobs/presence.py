@@ -16,15 +16,13 @@ import sqlalchemy
 import structlog
 from sqlalchemy import text
 
-from core import broker, database
+from core import broker, chores, database
 
 log = structlog.get_logger()
 
 TELL_S = 2.0
 #: Who has said nothing for so long is not counted on.
 SILENT_S = 10.0
-#: The same of the sweep, of which one may take a while.
-SWEEP_SILENT_S = 60.0
 #: How much the newest stretch of work weighs in the rate.
 WEIGHT = 0.5
 
@@ -42,22 +40,20 @@ WHERE works.works AND receives.receives GROUP BY works.name, pool
 """
 
 _POOLS = text(f"""
-SELECT pool, max(seen_at) AS seen_at, extract(epoch FROM now() - max(seen_at))::float AS silent_s, count(*) FILTER (
-    WHERE seen_at > now() - make_interval(secs => CASE pool WHEN 'sweep' THEN :sweep_silent_s ELSE :silent_s END)
-  ) AS workers
-FROM ({WORKING}) AS working GROUP BY pool
+SELECT pool, max(seen_at) AS seen_at, extract(epoch FROM now() - max(seen_at))::float AS silent_s,
+  count(*) FILTER (WHERE seen_at > now() - make_interval(secs => silent_s)) AS workers
+FROM (
+  SELECT pool, seen_at, :silent_s AS silent_s FROM ({WORKING}) AS working
+  UNION ALL SELECT 'sweep', max(succeeded_at), :late_s FROM chores HAVING count(*) > 0
+) AS signs GROUP BY pool
 """)  # noqa: S608 - constants only
 
 _OF_NODE = text("SELECT name FROM workers WHERE node = :node")
 _FORGET = text("DELETE FROM workers WHERE name = ANY (:names)")
 
-_SWEEPING = text("""
-INSERT INTO workers (name, node, pools, receives, works, jobs_per_s)
-VALUES ('sweep', 'sweep', '{sweep}', true, true, 0)
-ON CONFLICT (name) DO UPDATE SET seen_at = now()
-""")
+_SILENT = text("DELETE FROM workers WHERE seen_at < now() - interval '1 day'")
 
-#: Beside the pools of jobs and of webhooks: who rescues, expires and wakes.
+#: Beside the pools of jobs and of webhooks: who does the chores, which takes beat and the io worker.
 SWEEP = "sweep"
 
 
@@ -114,10 +110,10 @@ def forget(engine: sqlalchemy.Engine, node: str, there: Callable[[str], bool]) -
             connection.execute(_FORGET, {"names": gone})
 
 
-def swept(engine: sqlalchemy.Engine) -> None:
-    """Say that the platform was swept just now, which takes beat and the io worker."""
+def purge(engine: sqlalchemy.Engine) -> int:
+    """Forget who has been silent for a day; returns how many processes."""
     with engine.begin() as connection:
-        connection.execute(_SWEEPING)
+        return connection.execute(_SILENT).rowcount
 
 
 @dataclass(frozen=True)
@@ -130,8 +126,8 @@ class Pool:
 
 
 def pools(engine: sqlalchemy.Engine) -> Mapping[str, Pool]:
-    """Every pool, that of webhooks and the sweep among them."""
-    parameters = {"silent_s": SILENT_S, "sweep_silent_s": SWEEP_SILENT_S}
+    """Every pool, that of webhooks and the doing of chores among them."""
+    parameters = {"silent_s": SILENT_S, "late_s": chores.LATE_S}
     with engine.connect() as connection:
         found = {
             row.pool: Pool(row.workers, row.seen_at, row.silent_s) for row in connection.execute(_POOLS, parameters)

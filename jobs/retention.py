@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlalchemy
 from sqlalchemy import text
 
-from jobs import events, idempotency, run, uploads
+from jobs import events, run
 from jobs.bulk.work import folder
 from storage.objects import Store
 
@@ -20,7 +20,7 @@ _OLD = """
       lpad(to_hex((extract(epoch FROM now() - make_interval(secs => keep_s)) * 1000)::bigint), 12, '0') ||
       repeat('0', 20) AS uuid)
       AND finished_at < now() - make_interval(secs => keep_s)
-    ORDER BY tenant_id, id LIMIT :limit FOR UPDATE SKIP LOCKED
+    ORDER BY tenant_id, id LIMIT :limit
   ) AS old LIMIT :limit
 """
 _OLD_JOBS = text(_OLD.format(kinds="<> 'bulk'"))
@@ -32,33 +32,36 @@ DELETE FROM jobs WHERE id = ANY (ARRAY(SELECT id FROM jobs WHERE parent_id = :id
 """)
 _PURGE_ONE = text("DELETE FROM jobs WHERE id = :id RETURNING id")
 
-_SILENT_WORKERS = text("DELETE FROM workers WHERE seen_at < now() - interval '1 day'")
-
 
 def purge(engine: sqlalchemy.Engine, store: Store) -> int:
     """One small step; returns how many jobs were forgotten. A full LIMIT says that more are due.
 
     Raises Unavailable, and forgets nothing whose files are still in the store.
     """
-    idempotency.purge(engine)
-    with engine.begin() as connection:
-        connection.execute(_SILENT_WORKERS)
+    return _purge_jobs(engine, store) + _purge_bulk(engine, store)
+
+
+def _purge_jobs(engine: sqlalchemy.Engine, store: Store) -> int:
+    # Files go first, and while no transaction is open: a store takes as long as it likes. Who has ended stays so.
+    with engine.connect() as connection:
         gone = list(connection.execute(_OLD_JOBS, {"limit": LIMIT}).scalars())
-        for job_id in connection.execute(_STORED, {"ids": gone}).scalars():
-            store.delete_all(run.folder(job_id))
+        stored = list(connection.execute(_STORED, {"ids": gone}).scalars())
+    for job_id in stored:
+        store.delete_all(run.folder(job_id))
+    with engine.begin() as connection:
         connection.execute(_PURGE, {"ids": gone})
         events.purge(connection, gone)
-    uploads.purge(engine, store)
-    return len(gone) + _purge_bulk(engine, store)
+    return len(gone)
 
 
 def _purge_bulk(engine: sqlalchemy.Engine, store: Store) -> int:
     """One bulk job with its files, or LIMIT of its chunks."""
-    with engine.begin() as connection:
+    with engine.connect() as connection:
         bulk_id = connection.execute(_OLD_BULK, {"limit": 1}).scalar()
-        if bulk_id is None:
-            return 0
-        store.delete_all(folder(bulk_id))
+    if bulk_id is None:
+        return 0
+    store.delete_all(folder(bulk_id))
+    with engine.begin() as connection:
         gone = list(connection.execute(_PURGE_CHUNKS, {"id": bulk_id, "limit": LIMIT}).scalars())
         if len(gone) < LIMIT:
             gone += connection.execute(_PURGE_ONE, {"id": bulk_id}).scalars()

@@ -1,7 +1,7 @@
 """Jobs as Flower shows them: the id and the model of each, never what was handed in or what came of it.
 
 A worker tells what it begins and completes. What else happens to a job happens in many places, some of them in no
-worker's hands (a rescue, an expiry, a cancel by its tenant), but all of it is an event in the database: the sweep
+worker's hands (a rescue, an expiry, a cancel by its tenant), but all of it is an event in the database: a chore
 tells of those.
 """
 
@@ -23,7 +23,7 @@ from jobs.lease import Held
 from jobs.run import Outcome
 
 LIMIT = 200
-#: How far the sweep looks back, for what was committed late; and how far at first.
+#: How far it looks back, for what was committed late; and how far at first.
 LATE_S, FIRST_S = 15.0, 60.0
 
 # What each of them is by now, and who held it last.
@@ -69,7 +69,7 @@ def completed(board: Board, worker: str, outcomes: Iterable[Outcome], ours: Coll
 
 
 class Rest:
-    """Tells of what no worker tells of; one to a process that sweeps."""
+    """Tells of what no worker tells of; one to a process that does the chores."""
 
     def __init__(self, board: Board, worker: str) -> None:
         self._board = board
@@ -78,12 +78,12 @@ class Rest:
         self._back_s = FIRST_S
         self._telling = threading.Lock()
 
-    def tell(self, engine: sqlalchemy.Engine) -> None:
-        """What has happened since the last time."""
+    def tell(self, engine: sqlalchemy.Engine) -> int:
+        """What has happened since the last time; returns of how many jobs."""
         with self._telling:
-            self._tell(engine)
+            return self._tell(engine)
 
-    def _tell(self, engine: sqlalchemy.Engine) -> None:
+    def _tell(self, engine: sqlalchemy.Engine) -> int:
         began = time.monotonic()
         parameters = {"back_s": self._back_s, "told": list(self._told), "limit": LIMIT}
         with engine.connect() as connection:
@@ -94,6 +94,7 @@ class Rest:
             self._told.update(dict.fromkeys(row.events, began))
         for row in found:
             self._board.show(self._ending(row))
+        return len(found)
 
     def _ending(self, row: sqlalchemy.Row[Any]) -> list[Event]:
         """A file that waits to be put together goes on."""

@@ -56,7 +56,7 @@ SELECT uploads.id FROM uploads JOIN tenants ON tenants.id = tenant_id JOIN tiers
 WHERE uploads.created_at < now() - make_interval(secs => :unused_s)
   AND expires_at < now() - make_interval(secs => :unused_s)
   AND coalesce(used_at, '-infinity') < now() - make_interval(secs => max_ttl_s)
-ORDER BY uploads.created_at LIMIT :limit FOR UPDATE OF uploads SKIP LOCKED
+ORDER BY uploads.created_at LIMIT :limit
 """)
 _PURGE = text("DELETE FROM uploads WHERE id = ANY (:ids)")
 
@@ -148,10 +148,11 @@ def use(engine: sqlalchemy.Engine, store: Store, tenant_id: uuid.UUID, upload_id
 
 def purge(engine: sqlalchemy.Engine, store: Store) -> int:
     """Forget what nobody used in time, and what no job can need any more; returns how many. Raises Unavailable."""
-    with engine.begin() as connection:
+    with engine.connect() as connection:
         over = list(connection.execute(_OVER, {"unused_s": UNUSED_S, "limit": LIMIT}).scalars())
-        for upload_id in over:
-            store.delete_all(key(upload_id))
+    for upload_id in over:
+        store.delete_all(key(upload_id))
+    with engine.begin() as connection:
         connection.execute(_PURGE, {"ids": over})
     return len(over)
 

@@ -145,6 +145,16 @@ class Count(Base):
     value: Mapped[float]
 
 
+class Chore(Base):
+    """When a piece of housekeeping last succeeded; see core.chores."""
+
+    __tablename__ = "chores"
+
+    name: Mapped[str] = mapped_column(primary_key=True)
+    every_s: Mapped[float]
+    succeeded_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
+
+
 class JobResult(Base):
     __tablename__ = "job_results"
 

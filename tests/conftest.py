@@ -136,7 +136,7 @@ def app(platform: Platform) -> Iterator[flask.Flask]:
 @pytest.fixture
 def quiet(platform: Platform) -> None:
     """No jobs but the test's own."""
-    platform.execute("TRUNCATE jobs, job_results, usage, job_events, workers, idempotency_keys")
+    platform.execute("TRUNCATE jobs, job_results, usage, job_events, workers, chores, idempotency_keys")
 
 
 @pytest.fixture

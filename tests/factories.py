@@ -83,6 +83,7 @@ DEFAULTS: Mapping[type[Base], Callable[[Row], dict[str, Any]]] = {
         "jobs_per_s": 0.0,
     },
     models.Count: lambda _: {"name": unique("count"), "labels": "{}", "value": 1.0},
+    models.Chore: lambda _: {"name": unique("chore"), "every_s": 2.0},
     models.Upload: lambda _: {"id": uuid4(), "content_type": "text/csv", "size": 1, "expires_at": SOON},
     models.WebhookEndpoint: lambda _: {
         "id": uuid4(), "url": "https://receiver.example/hook", "events": ["job.completed"], "description": "",

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 from uuid import UUID
 
-from jobs import claim, run, settle, sweep
+from core.chores import Chore
+from jobs import claim, run, settle
+from jobs.chores import of_jobs
 from jobs.job import Claimed
 from tests.conftest import Platform
+from webhooks.chores import of_webhooks
 
 BODY: dict[str, object] = {"prediction": "positive", "confidence": 0.9, "scores": {"negative": 0.1, "positive": 0.9}}
 
@@ -37,14 +40,18 @@ def work(platform: Platform) -> None:
     complete(platform, took(platform))
 
 
-def clean_up(platform: Platform) -> sweep.Swept:
-    return sweep.sweep(
-        platform.engine,
-        platform.hints,
-        platform.store,
-        max_losses=3,
-        schedule=platform.settings.webhook_schedule,
-    )
+def chores(platform: Platform) -> list[Chore]:
+    """All there are, in the order in which one makes work for the next."""
+    schedule = platform.settings.webhook_schedule
+    return [
+        *of_jobs(platform.engine, platform.hints, platform.store, max_losses=3),
+        *of_webhooks(platform.engine, platform.hints, schedule),
+    ]
+
+
+def clean_up(platform: Platform) -> dict[str, int]:
+    """Every chore once; returns how much each did."""
+    return {chore.name: chore.run() for chore in chores(platform)}
 
 
 def lose(platform: Platform) -> None:

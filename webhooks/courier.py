@@ -72,7 +72,7 @@ class Courier:
             try:
                 settled += self._loop()
             except database.OUTAGES as error:
-                # What has been answered is settled when the sweep, which needs the database too, wakes us again.
+                # What has been answered is settled when a chore, which needs the database too, wakes us again.
                 log.warning("webhooks_interrupted", error=type(error).__name__)
                 return settled
             finally:

@@ -1,4 +1,4 @@
-"""The Celery app: wake-ups, sweeps and the clock. It holds no truth: see ARCHITECTURE.md."""
+"""The Celery app: wake-ups, chores and the clock. It holds no truth: see ARCHITECTURE.md."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from celery.signals import setup_logging, worker_process_init
 
 from core import broker, logging, settings
 from workers import node, signs  # noqa: F401 - they connect their signals
+from workers.ticks import TICK_S
 
 # No more than beat and Flower may know; a worker reads the rest when it starts (see node).
 _settings = settings.load_only(settings.QueueSettings)
@@ -45,7 +46,7 @@ app.conf.update(
     },
     beat_scheduler="workers.ticks:Ticks",
     beat_schedule={
-        "sweep": {"task": "coatcheck.sweep", "schedule": 2.0, "options": {"queue": "control"}},
+        "upkeep": {"task": "coatcheck.upkeep", "schedule": TICK_S, "options": {"queue": "control"}},
     },
 )
 

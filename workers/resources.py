@@ -8,8 +8,10 @@ import threading
 
 from core import broker, database, settings
 from core.board import Board
+from core.chores import Chore
 from core.seal import Seal
 from jobs.attempt import Attempts
+from jobs.chores import of_jobs
 from jobs.drain import Drainer
 from jobs.lease import Leases
 from jobs.shown import Rest
@@ -17,8 +19,10 @@ from jobs.source import Sources
 from registry.catalog import Catalog
 from storage.fetch import Fetcher
 from storage.objects import Store
+from webhooks.chores import of_webhooks
 from webhooks.courier import Courier
 from workers import node, signs
+from workers.upkeep import Upkeep
 
 _making = threading.Lock()
 
@@ -33,6 +37,12 @@ def courier() -> Courier:
     """The process's only courier."""
     with _making:
         return _courier()
+
+
+def upkeep() -> Upkeep:
+    """The process's only one."""
+    with _making:
+        return _upkeep()
 
 
 @functools.cache
@@ -65,6 +75,15 @@ def _drainer() -> Drainer:
 
 
 @functools.cache
-def rest() -> Rest:
-    """What the process's sweeps tell Flower."""
-    return Rest(drainer().board, signs.mine().name)
+def _upkeep() -> Upkeep:
+    values = settings.load()
+    engine = database.create_engine(values.database_url, pool_size=4, application=f"coatcheck-upkeep {os.getpid()}")
+    hints, board = broker.Hints(values, broker.Line(values)), Board(values)
+    board.start()
+    rest = Rest(board, signs.mine().name)
+    todo = [
+        *of_jobs(engine, hints, Store(values), max_losses=values.max_losses),
+        *of_webhooks(engine, hints, values.webhook_schedule),
+        Chore("show jobs", 2, lambda: rest.tell(engine)),
+    ]
+    return Upkeep(engine, todo)

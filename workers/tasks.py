@@ -11,9 +11,6 @@ from celery.signals import worker_process_init
 
 from core import broker
 from workers.app import app
-from workers.ticks import Pace
-
-_SWEEPS = Pace(1.0)
 
 
 @worker_process_init.connect
@@ -40,18 +37,9 @@ def deliver(_: str) -> int:
     return resources.courier().drain()
 
 
-@app.task(name="coatcheck.sweep", send_events=False)
-def sweep_jobs() -> str:
-    """Rescue, expire, forget and wake; returns what was found. Ticks that piled up while nobody swept are one sweep."""
-    if not _SWEEPS.begin():
-        return "just swept"
-    from jobs import sweep
+@app.task(name="coatcheck.upkeep", send_events=False)
+def upkeep() -> str:
+    """Begin the chores that are due: rescue, expire, wake, forget and so on; returns which."""
     from workers import resources
 
-    worker = resources.drainer()
-    settings, store = worker.settings, worker.attempts.store
-    found = sweep.sweep(
-        worker.engine, worker.hints, store, max_losses=settings.max_losses, schedule=settings.webhook_schedule
-    )
-    resources.rest().tell(worker.engine)
-    return str(found)
+    return ", ".join(resources.upkeep().tick())

@@ -7,6 +7,9 @@ import time
 
 from celery import beat
 
+#: How often the io worker is told to look which chores are due.
+TICK_S = 2.0
+
 
 class Pace:
     """Of this process: no more than one in so many seconds."""

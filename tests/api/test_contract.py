@@ -7,8 +7,11 @@ import re
 import openapi_spec_validator
 import pytest
 from flask.testing import FlaskClient
+from sqlalchemy import text
 
+import models
 from access import keys
+from tests import factories
 from tests.conftest import Platform, until
 from tests.hands import sign_of_life
 
@@ -31,7 +34,8 @@ def test_the_docs_need_no_internet(anonymous: FlaskClient) -> None:
 
 def test_health_and_readiness_need_no_key(anonymous: FlaskClient, platform: Platform, quiet: None) -> None:
     assert anonymous.get("/healthz").get_json() == {"status": "healthy"}
-    for pool in ("cpu", "webhooks", "sweep"):
+    factories.add(platform, models.Chore)
+    for pool in ("cpu", "webhooks"):
         sign_of_life(platform, f"a/{pool}/1", pool=pool, receives=True, works=True)
     ready = until(lambda: (said := anonymous.get("/ready").get_json())["status"] == "ready" and said, 9)
     assert (ready["model_loaded"], ready["problems"]) == (True, [])
@@ -46,15 +50,20 @@ def test_health_and_readiness_need_no_key(anonymous: FlaskClient, platform: Plat
         ("cpu", 60, "no worker of pool 'cpu' has been heard of since 20"),
         ("webhooks", 60, "no worker of pool 'webhooks' has been heard of since 20"),
         ("sweep", 120, "nobody has swept since 20"),
+        ("chore", 120, "the chore 'rescue' has not succeeded since 20"),
         ("gone", 0, "no worker of pool 'cpu' has been heard of since the tables were made"),
     ],
 )
 def test_a_pool_that_nobody_works_on_is_not_ready_but_requests_are_answered(
     anonymous: FlaskClient, platform: Platform, quiet: None, pool: str, silent_s: float, said: str
 ) -> None:
-    for name in {"cpu", "webhooks", "sweep"} - {"cpu" if pool == "gone" else pool}:
+    for name in {"cpu", "webhooks"} - {"cpu" if pool == "gone" else pool}:
         sign_of_life(platform, f"a/{name}/1", pool=name, receives=True, works=True)
-    if pool != "gone":
+    ago = text(f"now() - interval '{silent_s} s'")
+    factories.add(platform, models.Chore, **({"succeeded_at": ago} if pool == "sweep" else {}))
+    if pool == "chore":
+        factories.add(platform, models.Chore, name="rescue", succeeded_at=ago)
+    if pool in ("cpu", "webhooks"):
         sign_of_life(platform, f"a/{pool}/1", pool=pool, receives=True, works=True, silent_s=silent_s)
     until(lambda: any(said in item for item in anonymous.get("/ready").get_json()["problems"]), 9)
     answer = anonymous.get("/ready")

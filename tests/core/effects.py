@@ -11,7 +11,7 @@ import subprocess
 import sys
 import urllib.parse
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -35,10 +35,11 @@ from tests import graphs
 from tests.api.world import GOOD
 from tests.bulk.conftest import post_file
 from tests.callers import Key
-from tests.conftest import ROOT, Platform
+from tests.conftest import ROOT, Platform, until
 from tests.hands import took, work
 from webhooks.courier import Courier
 from webhooks.receivers import Receivers
+from workers.upkeep import Upkeep
 
 JOBS, PREDICT, UPLOADS = "/api/v1/jobs", "/api/v1/predict", "/api/v1/uploads"
 DEAD = "127.0.0.1:1"
@@ -97,13 +98,25 @@ class Here:
             return SimpleNamespace(start=int)
 
         self.patch.setattr(resources, "Leases", told)
-        self.patch.setattr(resources, "Board", lambda _: SimpleNamespace(start=int))
-        self.patch.setattr(resources, "signs", SimpleNamespace(mine=lambda: Presence("n/i/1")))
-        for name, value in env.items():
-            self.patch.setenv(f"COATCHECK_{name}", value)
+        self._begin(env)
         made = resources._drainer.__wrapped__()
         self.stack.callback(made.engine.dispose)
         return made, leases
+
+    def upkeep(self, **env: str) -> Upkeep:
+        """What does the chores in a worker with this environment."""
+        from workers import resources
+
+        self._begin(env)
+        return resources._upkeep.__wrapped__()
+
+    def _begin(self, env: Mapping[str, str]) -> None:
+        from workers import resources
+
+        self.patch.setattr(resources, "Board", lambda _: SimpleNamespace(start=int, show=id))
+        self.patch.setattr(resources, "signs", SimpleNamespace(mine=lambda: Presence("n/i/1")))
+        for name, value in env.items():
+            self.patch.setenv(f"COATCHECK_{name}", value)
 
 
 def code(answer: Any) -> object:
@@ -253,17 +266,11 @@ def places(here: Here, setting: str, name: str) -> None:
 
 
 def max_losses(here: Here) -> None:
-    from workers import resources, tasks
-
     here.new_job()
     took(here.platform)
     here.platform.execute("UPDATE jobs SET lease_expires_at = now() - interval '1 s'")
-    few = dataclasses.replace(here.drainer, settings=here.settings(max_losses=1))
-    here.patch.setattr(resources, "drainer", lambda: few)
-    here.patch.setattr(resources, "rest", lambda: SimpleNamespace(tell=id))
-    here.patch.setattr(tasks, "_SWEEPS", SimpleNamespace(begin=lambda: True))
-    tasks.sweep_jobs()
-    assert here.platform.one("SELECT status, error->>'code' FROM jobs") == ("failed", "WORKER_LOST")
+    here.upkeep(MAX_LOSSES="1").tick()
+    until(lambda: here.platform.one("SELECT status, error->>'code' FROM jobs") == ("failed", "WORKER_LOST"), 9)
 
 
 def receiver(here: Here, url: str, **given: Any) -> None:

@@ -210,7 +210,7 @@ def test_expired_jobs_are_neither_claimed_nor_forgotten(platform: Platform, new_
     job = new_job()
     platform.execute("UPDATE jobs SET expires_at = now() - interval '1 s'")
     assert take(platform) is None
-    assert clean_up(platform).expired == 1
+    assert clean_up(platform)["expire"] == 1
     assert status_of(platform, job) == "expired"
 
 

@@ -18,7 +18,7 @@ import jobs
 import models
 from access.tiers import Tier
 from core import errors, ids
-from jobs import claim, queries, rescue, settle, sweep, uploads
+from jobs import chores, claim, queries, rescue, settle, uploads
 from jobs.bulk import progress
 from jobs.bulk.plan import Plan, Span
 from jobs.job import Claimed
@@ -104,8 +104,8 @@ CASES: Mapping[str, Case] = {
     "rescue._LEASE_OVER": Case(lambda s: rescue.lease_over(s.platform.engine, max_losses=3), "its lease is over"),
     "rescue._CHILD_DIED": Case(lambda s: rescue.child_died(s.platform.engine, "wake-1", max_losses=3)),
     "rescue._NODE_BORN_AGAIN": Case(lambda s: rescue.node_born_again(s.platform.engine, "node/b", max_losses=3)),
-    "sweep._EXPIRE_PENDING": Case(lambda s: s.issue(sweep._EXPIRE_PENDING, limit=500), "too late, and waits"),
-    "sweep._EXPIRE_PROCESSING": Case(lambda s: s.issue(sweep._EXPIRE_PROCESSING, limit=500), "too late, and runs"),
+    "chores._EXPIRE_PENDING": Case(lambda s: s.issue(chores._EXPIRE_PENDING, limit=500), "too late, and waits"),
+    "chores._EXPIRE_PROCESSING": Case(lambda s: s.issue(chores._EXPIRE_PROCESSING, limit=500), "too late, and runs"),
     "queries._CANCEL": Case(cancel),
     "submit._AGAIN": Case(again, "completed"),
     "uploads._USE": Case(use),
@@ -119,7 +119,7 @@ ELSEWHERE = {
     "retention._PURGE": "test_retention: what was found to be old",
     "retention._PURGE_CHUNKS": "test_retention: of what was found to be old",
     "retention._PURGE_ONE": "test_retention: what was found to be old",
-    "retention._SILENT_WORKERS": "test_retention",
+    "presence._SILENT": "test_retention",
     "events._PURGE": "test_retention: of what was found to be old",
     "idempotency._INSERT": "a new row",
     "idempotency._TAKE_OVER": "test_idempotency",
@@ -128,7 +128,6 @@ ELSEWHERE = {
     "idempotency._PURGE": "test_idempotency",
     "presence._TELL": "a process's own row",
     "presence._FORGET": "tests/workers/test_signs.py: a node's own rows",
-    "presence._SWEEPING": "the sweep's own row",
     "reseal._SWAP_SECRET": "tests/cli/test_reseal.py: compares before it swaps",
     "reseal._SWAP_INPUT": "tests/cli/test_reseal.py: compares before it swaps",
 }

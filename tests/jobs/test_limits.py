@@ -11,7 +11,7 @@ from sqlalchemy import func, text
 
 import models
 from core import errors
-from jobs import backlog, rescue, settle, sweep
+from jobs import backlog, chores, rescue, settle
 from jobs.backlog import Backlog
 from jobs.job import Claimed
 from tests import factories
@@ -254,16 +254,16 @@ def test_the_chunks_of_a_file_are_not_counted_as_waiting_jobs(platform: Platform
     assert Backlog(platform.engine).admit(tenant, 1)
 
 
-@pytest.mark.parametrize("step", ["rescued", "expired"])
+@pytest.mark.parametrize("step", ["rescue", "expire"])
 def test_a_sweep_takes_no_more_than_its_limit_at_once_and_the_next_goes_on(
     platform: Platform, make: Make, monkeypatch: pytest.MonkeyPatch, step: str
 ) -> None:
-    for module in (rescue, sweep):
+    for module in (rescue, chores):
         monkeypatch.setattr(module, "LIMIT", 2)
     over: dict[str, Any] = {"expires_at": PAST}
-    if step == "rescued":
+    if step == "rescue":
         over = {"status": "processing", "lease_expires_at": PAST}
     tenant = factories.tenant(platform)
     for _ in range(3):
         make(tenant, **over)
-    assert [getattr(clean_up(platform), step) for _ in range(3)] == [2, 1, 0]
+    assert [clean_up(platform)[step] for _ in range(3)] == [2, 1, 0]

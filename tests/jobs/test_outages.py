@@ -12,7 +12,7 @@ import sqlalchemy
 
 import models
 from core import broker, database, errors
-from jobs import settle, submit, sweep
+from jobs import retention, settle, submit, uploads
 from jobs.drain import Drainer
 from jobs.job import Claimed
 from jobs.lease import TOLERATED_FAILURES, Leases
@@ -20,7 +20,6 @@ from jobs.run import Outcome
 from storage.objects import Store
 from tests import factories
 from tests.conftest import Platform
-from tests.factories import PAST
 from tests.hands import BODY, status_of, took
 
 pytestmark = pytest.mark.usefixtures("quiet")
@@ -125,19 +124,43 @@ def test_a_settle_is_repeated_through_an_outage_until_it_is_known(
     assert status_of(platform, mine) == "completed"
 
 
-def test_with_the_store_away_the_sweep_still_expires_and_wakes_every_pool(platform: Platform, no_store: Store) -> None:
+@pytest.fixture
+def old_jobs(platform: Platform) -> list[UUID]:
+    """Of each kind one whose time is over, with something of it in the store, and an upload."""
     platform.execute("TRUNCATE uploads")
-    tenant = factories.tenant(platform)
-    ended = {"status": "completed", "finished_at": sqlalchemy.text("now() - interval '1 y'")}
-    old = factories.job(platform, tenant, id=UUID(int=7 << 76), **ended)["id"]
-    factories.add(platform, models.JobResult, job_id=old, body={"stored_key": "results/old/1.json", "bytes": 1})
-    late = factories.job(platform, tenant, expires_at=PAST)["id"]
-    for pool in broker.POOLS:
-        factories.job(platform, tenant, pool=pool)
-        platform.hints.clear(pool)
-    swept = sweep.sweep(platform.engine, platform.hints, no_store, max_losses=3, schedule=(0.0,))
-    assert (swept.expired, swept.purged, set(swept.hinted) >= set(broker.POOLS)) == (1, 0, True)
-    assert (status_of(platform, late), status_of(platform, old)) == ("expired", "completed")
+    tenant, long_ago = factories.tenant(platform), sqlalchemy.text("now() - interval '1 y'")
+    ended = {"status": "completed", "finished_at": long_ago}
+    large = factories.job(platform, tenant, id=UUID(int=7 << 76), **ended)["id"]
+    factories.add(platform, models.JobResult, job_id=large, body={"stored_key": "results/old/1.json", "bytes": 1})
+    bulk = factories.job(platform, tenant, id=UUID(int=8 << 76), kind="bulk", **ended)["id"]
+    factories.add(platform, models.Upload, tenant_id=tenant, created_at=long_ago, expires_at=long_ago)
+    return [large, bulk]
+
+
+def test_with_the_store_away_nothing_is_forgotten(platform: Platform, no_store: Store, old_jobs: list[UUID]) -> None:
+    for forget in (retention.purge, uploads.purge):
+        with pytest.raises(errors.Unavailable):
+            forget(platform.engine, no_store)
+    assert [status_of(platform, job) for job in old_jobs] == ["completed"] * 2
+    assert len(platform.rows("SELECT FROM uploads")) == 1
+
+
+def test_a_slow_store_is_asked_while_no_transaction_is_open(
+    platform: Platform, old_jobs: list[UUID], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits = "SELECT count(*) FROM pg_stat_activity WHERE state = 'idle in transaction' AND datname = current_database()"
+    asked: list[str] = []
+
+    def delete_all(prefix: str) -> None:
+        # Postgres ends one that rests for ten seconds, and with it all that it has done.
+        assert platform.one(waits) == (0,)
+        asked.append(prefix)
+
+    monkeypatch.setattr(platform.store, "delete_all", delete_all)
+    for forget in (retention.purge, uploads.purge):
+        forget(platform.engine, platform.store)
+    assert len(asked) == 3
+    assert platform.rows("SELECT FROM jobs") == platform.rows("SELECT FROM uploads") == []
 
 
 def test_without_postgres_a_submit_promises_nothing(platform: Platform, nowhere: sqlalchemy.Engine) -> None:

@@ -13,6 +13,7 @@ from sqlalchemy import text
 
 from jobs import (
     backlog,
+    chores,
     claim,
     events,
     fairness,
@@ -25,7 +26,6 @@ from jobs import (
     retention,
     settle,
     shown,
-    sweep,
 )
 from jobs.bulk import progress
 from jobs.job import Status
@@ -81,9 +81,9 @@ STATEMENTS: dict[str, tuple[Any, dict[str, Any]]] = {
     "rescue by lease": (rescue._LEASE_OVER, LOST),
     "rescue of a child's": (rescue._CHILD_DIED, {**LOST, "wake_id": "w"}),
     "rescue of a node's": (rescue._NODE_BORN_AGAIN, {**LOST, "node": "n", "incarnation": "n/i"}),
-    "expire pending": (sweep._EXPIRE_BY[Status.PENDING], {"limit": 500}),
-    "expire processing": (sweep._EXPIRE_BY[Status.PROCESSING], {"limit": 500}),
-    "due": (sweep._DUE, {"pool": "cpu"}),
+    "expire pending": (chores._EXPIRE_BY[Status.PENDING], {"limit": 500}),
+    "expire processing": (chores._EXPIRE_BY[Status.PROCESSING], {"limit": 500}),
+    "due": (chores._DUE, {"pool": "cpu"}),
     "old": (retention._OLD_JOBS, {"limit": 500}),
     "old results in the store": (retention._STORED, {"ids": [ID]}),
     "purge": (retention._PURGE, {"ids": [ID]}),

@@ -62,7 +62,7 @@ def test_a_job_past_its_expiry_ends_even_while_it_runs(platform: Platform, new_j
     job = new_job()
     held = took(platform)
     platform.execute("UPDATE jobs SET expires_at = now()")
-    assert clean_up(platform).expired == 1
+    assert clean_up(platform)["expire"] == 1
     assert complete(platform, held) == set()
     assert status_of(platform, job) == "expired"
 

@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 import models
 from core import ids
-from jobs import retention, run
+from jobs import presence, retention, run
 from jobs.bulk.work import folder
 from tests import factories
 from tests.conftest import Platform
@@ -103,5 +103,5 @@ def test_a_large_result_goes_with_its_job_and_nobody_elses(platform: Platform) -
 def test_a_worker_that_has_been_silent_for_a_day_is_forgotten(platform: Platform) -> None:
     for name, hours in (("a/1", 25), ("b/1", 23)):
         factories.add(platform, models.Worker, name=name, seen_at=text(f"now() - interval '{hours} h'"))
-    retention.purge(platform.engine, platform.store)
+    assert presence.purge(platform.engine) == 1
     assert platform.rows("SELECT name FROM workers") == [("b/1",)]

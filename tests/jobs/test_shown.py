@@ -70,7 +70,7 @@ def test_what_ends_in_no_workers_hands_is_told_by_the_sweep(
     canceled, expired = new_job(), new_job(ttl_s=1)
     tenant = platform.one("SELECT tenant_id FROM jobs WHERE id = :id", id=canceled)[0]
     queries.cancel(platform.engine, tenant, canceled)
-    until(lambda: clean_up(platform).expired)
+    until(lambda: clean_up(platform)["expire"])
     told()
     task = shown.shows(canceled, "REVOKED")
     assert (task.name, task.worker.hostname, task.received is not None) == ("sentiment@1.0.0", "io@here", True)

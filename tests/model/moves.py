@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import sqlalchemy
 
 from core import errors
-from jobs import claim, queries, rescue, settle, sweep
+from jobs import chores, claim, queries, rescue, settle
 from jobs.bulk import progress
 from jobs.job import Kind, Status
 from jobs.lease import Leases
@@ -130,7 +130,7 @@ def _of_sweep(tables: Tables, engine: Any, state: State) -> Iterator[Move]:
     yield _sweeps("rescue", "the sweep takes back what nobody renewed", state, do, over)
     for status in (Status.PENDING, Status.PROCESSING):
         late = _names(row for row in state.rows if row.status == status and row.expired)
-        do = functools.partial(sweep.expire, engine, status)
+        do = functools.partial(chores.expire, engine, status)
         yield _sweeps("expire", f"the sweep ends what is {status} past its time", state, do, late)
     if BULK in tables.world.jobs:
         parked = _names(row for row in state.rows if row.lease == ENDLESS)

@@ -12,7 +12,7 @@ import pytest
 import sqlalchemy
 from sqlalchemy import text
 
-from jobs import claim, lease, queries, rescue, settle, sweep
+from jobs import chores, claim, lease, queries, rescue, settle
 from jobs.bulk import progress
 from jobs.job import Status
 from tests.model.tables import BULK, World
@@ -126,7 +126,7 @@ SABOTAGES = {
         "_ADVANCE", "status IN ('pending', 'processing')", "status <> 'completed'", "nothing will ever end it"
     ),
     "expire what has ended": Sabotage(
-        Words(sweep, "_EXPIRE_BY", "status = 'pending' AND", key=Status.PENDING), "is terminal"
+        Words(chores, "_EXPIRE_BY", "status = 'pending' AND", key=Status.PENDING), "is terminal"
     ),
     "no guard of what has ended": Sabotage(Body("jobs_guard", _TERMINAL, "false"), "had ended as"),
     "chunks outlive their parent": Sabotage(

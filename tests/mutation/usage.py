@@ -7,6 +7,7 @@ function that has changed itself, every test counts that executed any of it.
 from __future__ import annotations
 
 import ast
+import contextlib
 import hashlib
 import json
 import re
@@ -89,7 +90,8 @@ def keep(test_file: str, ended: Iterable[dict[str, Any]], data: Path) -> dict[st
     lines: dict[str, dict[str, set[int]]] = defaultdict(lambda: defaultdict(set))
     for file in data.parent.glob(f"{data.name}.*"):
         found = coverage.CoverageData(str(file))
-        found.read()
+        with contextlib.suppress(coverage.exceptions.DataError):  # its process was killed while it wrote
+            found.read()
         for path in found.measured_files():
             inside = _by_line(path)
             for line, contexts in found.contexts_by_lineno(path).items():

@@ -24,7 +24,7 @@ from core.seal import Seal
 from tests import factories, statements
 from tests.conftest import Platform
 from tests.factories import PAST, SOON
-from webhooks import deliveries, endpoints, outbox, secrets, sweep
+from webhooks import chores, deliveries, endpoints, outbox, secrets
 from webhooks.call import Answer
 from webhooks.endpoints import Endpoint
 from webhooks.schedule import judge
@@ -98,7 +98,7 @@ def rotate(scene: Scene) -> None:
 
 
 def purge(scene: Scene) -> int:
-    return sweep.purge(scene.platform.engine, (0.0,))
+    return chores.purge(scene.platform.engine)
 
 
 CASES: Mapping[str, Case] = {
@@ -121,9 +121,9 @@ CASES: Mapping[str, Case] = {
     "deliveries._MANY_AGAIN": Case(asked(many_again), "failed"),
     "secrets._RETIRE": Case(asked(rotate)),
     "secrets._RETIRED": Case(purge, "its old key is over"),
-    "sweep._OVERDUE": Case(purge, "it has waited for too long"),
-    "sweep._OLD": Case(purge, "it is old"),
-    "sweep._RECOVERED": Case(purge, "its trouble is long ago"),
+    "chores._OVERDUE": Case(lambda s: chores.give_up(s.platform.engine, (0.0,)), "it has waited for too long"),
+    "chores._OLD": Case(purge, "it is old"),
+    "chores._RECOVERED": Case(purge, "its trouble is long ago"),
 }
 
 ELSEWHERE = {

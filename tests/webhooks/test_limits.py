@@ -15,7 +15,7 @@ from core.seal import Seal
 from tests import factories
 from tests.conftest import Platform
 from tests.factories import PAST, SOON
-from webhooks import deliveries, endpoints, outbox, secrets, state, sweep
+from webhooks import chores, deliveries, endpoints, outbox, secrets, state
 from webhooks.call import Answer
 from webhooks.desk import CALLS_PER_TARGET, Desk
 from webhooks.schedule import judge
@@ -232,11 +232,12 @@ def test_no_more_are_asked_for_again_at_once_than_may_be_and_it_is_said_where_to
 def test_a_sweep_takes_no_more_than_its_limit_at_once_and_the_next_goes_on(
     platform: Platform, tenant: UUID, monkeypatch: pytest.MonkeyPatch, given: dict[str, Any]
 ) -> None:
-    monkeypatch.setattr(sweep, "LIMIT", 2)
+    monkeypatch.setattr(chores, "LIMIT", 2)
     deliver(platform, tenant, endpoint(platform, tenant), 3, **given)
     over, left = "finished_at IS NULL OR finished_at < now() - interval '2 d'", []
     for _ in range(2):
-        sweep.purge(platform.engine, (0.0,))
+        chores.give_up(platform.engine, (0.0,))
+        chores.purge(platform.engine)
         left.append(len(platform.rows(f"SELECT FROM webhook_deliveries WHERE {over}")))
     assert left == [1, 0]
 

@@ -1,11 +1,13 @@
-"""Housekeeping of deliveries; every statement bounded, any number of sweepers at once."""
+"""Housekeeping of deliveries; every statement is bounded, and any number of processes may do it at once."""
 
 from __future__ import annotations
 
 import sqlalchemy
 from sqlalchemy import text
 
-from webhooks import secrets
+from core import broker
+from core.chores import Chore
+from webhooks import outbox, secrets
 from webhooks.schedule import span_s
 
 LIMIT = 1000
@@ -31,10 +33,25 @@ DELETE FROM webhook_deliveries WHERE id = ANY (ARRAY(
 _RECOVERED = text("DELETE FROM webhook_troubles WHERE held_until < now() - interval '30 days'")
 
 
-def purge(engine: sqlalchemy.Engine, schedule: tuple[float, ...]) -> int:
+def of_webhooks(engine: sqlalchemy.Engine, hints: broker.Hints, schedule: tuple[float, ...]) -> list[Chore]:
+    """What keeps deliveries going, and forgets them in the end; `schedule` has the seconds before each attempt."""
+    return [
+        Chore("take back deliveries", 2, lambda: outbox.lease_over(engine)),
+        Chore("wake senders", 2, lambda: int(outbox.due(engine) and hints.send(broker.WEBHOOKS))),
+        Chore("give up deliveries", 2, lambda: give_up(engine, schedule)),
+        Chore("forget deliveries", 2, lambda: purge(engine)),
+    ]
+
+
+def give_up(engine: sqlalchemy.Engine, schedule: tuple[float, ...]) -> int:
+    """Fail what has waited for longer than its whole schedule; at most LIMIT deliveries, returns how many."""
+    with engine.begin() as connection:
+        return connection.execute(_OVERDUE, {"span_s": span_s(schedule), "limit": LIMIT}).rowcount
+
+
+def purge(engine: sqlalchemy.Engine) -> int:
     """One small step of forgetting; returns how many deliveries were forgotten."""
     with engine.begin() as connection:
-        connection.execute(_OVERDUE, {"span_s": span_s(schedule), "limit": LIMIT})
         gone = connection.execute(_OLD, {"keep_failed_s": KEEP_FAILED_S, "limit": LIMIT}).rowcount
         connection.execute(_RECOVERED)
         secrets.purge(connection)

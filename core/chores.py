@@ -1,0 +1,60 @@
+"""Housekeeping, one chore at a time: what each room wants done again and again, and when it was last done."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+
+import sqlalchemy
+from sqlalchemy import text
+
+#: A chore whose last success is so much longer ago than it should be is called late.
+LATE_S = 60.0
+
+# A chore that a later version of the platform does not know any more is nobody's.
+_DONE = text("""
+WITH gone AS (DELETE FROM chores WHERE name <> ALL (:names))
+INSERT INTO chores (name, every_s) VALUES (:name, :every_s)
+ON CONFLICT (name) DO UPDATE SET every_s = excluded.every_s, succeeded_at = now()
+""")
+_ALL = text("""
+SELECT name, succeeded_at, greatest(0, extract(epoch FROM now() - succeeded_at) - every_s)::float AS late_s
+FROM chores ORDER BY name
+""")
+
+
+@dataclass(frozen=True)
+class Chore:
+    """One thing to do every so many seconds, in small bounded steps: `run` does one and returns how much it did. Any
+    number of processes may do it at once."""
+
+    name: str
+    every_s: float
+    run: Callable[[], int]
+
+
+@dataclass(frozen=True)
+class Done:
+    """A chore as it stands: its last success, and by how many seconds the next one is overdue."""
+
+    name: str
+    succeeded_at: dt.datetime
+    late_s: float
+
+    @property
+    def at_s(self) -> float:
+        """In epoch seconds."""
+        return self.succeeded_at.timestamp()
+
+
+def done(engine: sqlalchemy.Engine, chore: Chore, names: Sequence[str]) -> None:
+    """Write down that a chore succeeded just now; `names` are all there are."""
+    with engine.begin() as connection:
+        connection.execute(_DONE, {"name": chore.name, "every_s": chore.every_s, "names": list(names)})
+
+
+def standing(engine: sqlalchemy.Engine) -> list[Done]:
+    """Every chore that was ever done."""
+    with engine.connect() as connection:
+        return [Done(**row._mapping) for row in connection.execute(_ALL)]

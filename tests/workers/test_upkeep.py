@@ -1,0 +1,97 @@
+"""One chore that fails, hangs or takes long is in no other's way, and is seen."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+import sqlalchemy
+
+import models
+from core import chores, errors, metrics
+from core.chores import Chore
+from tests import factories
+from tests.conftest import Platform, until
+from tests.hands import chores as every_chore
+from tests.hands import status_of
+from workers.upkeep import Upkeep
+
+pytestmark = pytest.mark.usefixtures("quiet")
+
+
+class Hung:
+    """A store that stands still until it is let go."""
+
+    def __init__(self) -> None:
+        self.asked, self.let_go = threading.Event(), threading.Event()
+
+    def run(self) -> int:
+        self.asked.set()
+        assert self.let_go.wait(60)
+        return 0
+
+
+@pytest.fixture
+def hung() -> Iterator[Hung]:
+    made = Hung()
+    yield made
+    made.let_go.set()
+
+
+def broken() -> int:
+    raise ValueError("nobody foresaw this")
+
+
+def away() -> int:
+    raise errors.Unavailable("The store does not answer")
+
+
+def counted(chore: str, result: str) -> float:
+    return metrics.CHORES.labels(chore, result)._value.get()
+
+
+def done(platform: Platform) -> set[str]:
+    return {item.name for item in chores.standing(platform.engine)}
+
+
+def test_while_one_hangs_and_others_fail_the_rest_is_done_and_seen(platform: Platform, hung: Hung) -> None:
+    late = factories.job(platform, factories.tenant(platform), expires_at=factories.PAST)["id"]
+    bad = [Chore("hangs", 2, hung.run), Chore("breaks", 2, broken), Chore("is away", 2, away)]
+    before = counted("breaks", "failed")
+    good = every_chore(platform)
+    upkeep = Upkeep(platform.engine, [*bad, *good])
+    assert upkeep.tick() == [chore.name for chore in (*bad, *good)]
+    until(lambda: done(platform) == {chore.name for chore in good}, 30)
+    assert status_of(platform, late) == "expired"
+    until(lambda: counted("breaks", "failed") == before + 1, 9)
+    hung.let_go.set()
+    until(lambda: "hangs" in done(platform), 9)
+
+
+def test_none_is_done_twice_at_once_nor_before_its_time(
+    platform: Platform, hung: Hung, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr("workers.ticks.time", type("Clock", (), {"monotonic": lambda: now[0]}))
+    upkeep = Upkeep(platform.engine, [Chore("hangs", 2, hung.run), Chore("rests", 60, lambda: 0)])
+    assert upkeep.tick() == ["hangs", "rests"]
+    assert hung.asked.wait(9)
+    until(lambda: "rests" in done(platform), 9)
+    now[0] += 58.0
+    assert upkeep.tick() == []
+    now[0] += 2.0
+    until(lambda: upkeep.tick() == ["rests"], 9)
+    hung.let_go.set()
+    until(lambda: "hangs" in upkeep.tick(), 9)
+
+
+def test_how_late_a_chore_is_counts_from_when_it_was_due_and_one_that_is_gone_is_forgotten(platform: Platform) -> None:
+    ago = sqlalchemy.text("now() - interval '100 s'")
+    for name, every_s in (("often", 2.0), ("rarely", 3600.0)):
+        factories.add(platform, models.Chore, name=name, every_s=every_s, succeeded_at=ago)
+    often, rarely = chores.standing(platform.engine)
+    assert (round(often.late_s), rarely.late_s) == (98, 0.0)
+    chores.done(platform.engine, Chore("often", 2, broken), ["often"])
+    (often,) = chores.standing(platform.engine)
+    assert often.late_s == 0.0

@@ -1,0 +1,55 @@
+"""Who does the chores of all rooms: each on its own time and in a thread of its own, so that one that fails or takes
+long is in no other's way."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+
+import sqlalchemy
+import structlog
+
+from core import chores, database, errors, metrics
+from core.chores import Chore
+from workers.ticks import TICK_S, Pace
+
+log = structlog.get_logger()
+
+
+class Upkeep:
+    """The chores of one process."""
+
+    def __init__(self, engine: sqlalchemy.Engine, todo: Sequence[Chore]) -> None:
+        self._engine = engine
+        self._names = [chore.name for chore in todo]
+        # A tick may come a little early.
+        self._todo = [(chore, Pace(chore.every_s - TICK_S / 2), threading.Lock()) for chore in todo]
+        self._threads = ThreadPoolExecutor(len(todo), "chore")
+
+    def tick(self) -> list[str]:
+        """Begin what is due, but for what is being done still; returns their names."""
+        return list(self._begun())
+
+    def _begun(self) -> Iterator[str]:
+        for chore, pace, alone in self._todo:
+            if not alone.locked() and pace.begin():
+                self._threads.submit(self._do, chore, alone)
+                yield chore.name
+
+    def _do(self, chore: Chore, alone: threading.Lock) -> None:
+        with alone:
+            try:
+                count = chore.run()
+                chores.done(self._engine, chore, self._names)
+            except (*database.OUTAGES, errors.Unavailable) as error:
+                log.warning("chore_put_off", chore=chore.name, error=str(error).partition("\n")[0][:200])
+            except Exception:
+                # Nobody waits for it, so nobody else would say it. It is tried again at its next turn.
+                log.exception("chore_failed", chore=chore.name)
+            else:
+                metrics.CHORES.labels(chore.name, "done").inc()
+                if count:
+                    log.info("chore_done", chore=chore.name, count=count)
+                return
+            metrics.CHORES.labels(chore.name, "failed").inc()
