@@ -31,6 +31,15 @@ class Tier:
     max_uploads: int
     max_upload_bytes: int
 
+    def check(self, *, priority: str, ttl_s: float) -> None:
+        """Raises InvalidInput for what a job of this tier may not have."""
+        if priority not in self.priorities:
+            issue = f"is not offered by tier '{self.name}'; it offers: {', '.join(self.priorities)}"
+            raise errors.InvalidInput.field("priority", issue, received=priority)
+        if ttl_s > self.max_ttl_s:
+            issue = f"must be at most {self.max_ttl_s} by tier '{self.name}'"
+            raise errors.InvalidInput.field("expires_in_s", issue, received=round(ttl_s))
+
 
 @dataclass(frozen=True)
 class Limit:

@@ -107,9 +107,8 @@ def new_job(
     tier = caller.tier
     url = asked.get("webhook_url")
     priority = asked.get("priority", Priority.NORMAL)
-    if priority not in tier.priorities:
-        issue = f"is not offered by tier '{tier.name}'; it offers: {', '.join(tier.priorities)}"
-        raise errors.InvalidInput.field("priority", issue, received=priority)
+    ttl_s = int(asked.get("expires_in_s", min(here.settings.job_ttl_s, tier.max_ttl_s)))
+    tier.check(priority=priority, ttl_s=ttl_s)
     count = len(inputs) if isinstance(inputs, list) else 1
     return submit.NewJob(
         tenant_id=caller.tenant_id,
@@ -121,8 +120,8 @@ def new_job(
         options=options,
         metadata=asked.get("metadata", {}),
         request_id=flask.g.request_id,
-        ttl_s=_at_most("expires_in_s", asked, here.settings.job_ttl_s, tier.max_ttl_s),
-        timeout_s=_at_most("timeout_s", asked, here.settings.run_timeout_s, here.settings.max_run_timeout_s),
+        ttl_s=ttl_s,
+        timeout_s=_timeout_s(here, asked),
         max_attempts=here.settings.max_attempts,
         units=resolved.manifest.units * count,
         priority=Priority(priority),
@@ -133,13 +132,12 @@ def new_job(
     )
 
 
-def _at_most(name: str, asked: Mapping[str, Any], default: int, most: int) -> int:
+def _timeout_s(here: Resources, asked: Mapping[str, Any]) -> int:
     """What was asked for, or the default; raises InvalidInput above the limit."""
-    if name not in asked:
-        return min(default, most)
-    if asked[name] > most:
-        raise errors.InvalidInput.field(name, f"must be at most {most}", received=asked[name])
-    return int(asked[name])
+    asked_s, most = int(asked.get("timeout_s", here.settings.run_timeout_s)), here.settings.max_run_timeout_s
+    if asked_s > most:
+        raise errors.InvalidInput.field("timeout_s", f"must be at most {most}", received=asked_s)
+    return asked_s
 
 
 def wait(here: Resources, job_id: uuid.UUID, timeout_s: float) -> Job:

@@ -71,14 +71,15 @@ def make(settings: Settings) -> Resources:
     catalog = Catalog(engine, store, settings.model_cache, threads=settings.onnx_threads)
     clock, line = Clock(engine), broker.Line(settings)
     hints = broker.Hints(settings, line)
-    submitter = Submitter(engine, line, hints)
+    seal = Seal(settings)
+    submitter = Submitter(engine, line, hints, seal)
     probe = readiness.Probe(engine, clock, submitter, catalog, line, Store(settings, read_s=PROBE_S, attempts=1))
     return Resources(
         settings,
         engine,
         store,
         Fetcher(settings),
-        Seal(settings),
+        seal,
         catalog,
         Watch(),
         clock,

@@ -20,7 +20,7 @@ from inference.model import Model
 from inference.opened import FileModel
 from jobs import file, run
 from jobs.bulk import again, merge, plan, progress, rows, work
-from jobs.job import Kind
+from jobs.job import Claimed, Kind
 from jobs.lease import Held
 from jobs.run import Outcome
 from jobs.source import Sources
@@ -64,7 +64,7 @@ class Attempts:
 
     def _run(self, held: Sequence[Held]) -> list[Outcome]:
         job = held[0].job
-        resolved = self.catalog.resolve(job.model, job.version)
+        resolved = self._version(job)
         if job.kind == Kind.BULK:
             return [self._bulk(resolved, held[0])]
         model = self.catalog.open(resolved)
@@ -72,6 +72,14 @@ class Attempts:
             outcomes = self._predict(model, held)
         log.info("batch_ran", kind=job.kind, model=job.model, version=job.version, jobs=len(held), attempt=job.attempt)
         return outcomes
+
+    def _version(self, job: Claimed) -> Resolved:
+        """That which the job was accepted for: if it is not there, that is nobody's fault who handed it in. Raises
+        ModelUnavailable."""
+        try:
+            return self.catalog.resolve(job.model, job.version)
+        except (errors.ModelNotFound, errors.VersionNotFound) as error:
+            raise errors.ModelUnavailable(f"{job.model} {job.version} is not listed here") from error
 
     def _predict(self, model: Model | FileModel, held: Sequence[Held]) -> list[Outcome]:
         job = held[0].job

@@ -69,6 +69,7 @@ class Job:
     attempt: int
     lost_count: int
     timeout_s: int
+    cost: int  #: in units
     metadata: Mapping[str, Any]
     error: Mapping[str, Any] | None
     request_id: str

@@ -17,7 +17,7 @@ from core import database, errors
 from jobs.job import Job, Status
 
 _COLUMNS = """id, kind, pool, model, version, status, priority, progress, jobs.attempt, lost_count, timeout_s,
-  metadata, error, request_id, retry_of, created_at, fair_at, not_before, started_at, finished_at, expires_at,
+  cost, metadata, error, request_id, retry_of, created_at, fair_at, not_before, started_at, finished_at, expires_at,
   cancel_requested_at IS NOT NULL AS cancel_requested"""
 
 _GET = text(f"""

@@ -14,25 +14,28 @@ from sqlalchemy import text
 
 from access.tiers import Tier
 from core import broker, database, ids, metrics
+from core.seal import Seal
 from jobs import idempotency, queries
 from jobs.backlog import Backlog
 from jobs.fairness import Fairness, Place
 from jobs.job import Job, Kind, Priority
+from webhooks import secrets
+from webhooks.signing import Signing
 
 _INSERT = text("""
 INSERT INTO jobs (id, tenant_id, kind, pool, model, version, lane, priority, fair_at, expires_at, max_attempts,
-                  timeout_s, inputs, options, metadata, request_id, webhook_url, webhook_events)
+                  timeout_s, cost, inputs, options, metadata, request_id, webhook_url, webhook_events)
 VALUES (:id, :tenant_id, :kind, :pool, :model, :version, :lane, :priority, now() + make_interval(secs => :offset_s),
-        now() + make_interval(secs => :ttl_s), :max_attempts, :timeout_s,
+        now() + make_interval(secs => :ttl_s), :max_attempts, :timeout_s, :cost,
         CAST(:inputs AS json), CAST(:options AS json), CAST(:metadata AS json), :request_id, :webhook_url,
         CAST(:webhook_events AS text[]))
 """)
 
 _AGAIN = text("""
 INSERT INTO jobs (id, tenant_id, kind, pool, model, version, lane, priority, fair_at, expires_at, max_attempts,
-                  timeout_s, inputs, options, metadata, request_id, webhook_url, webhook_events, retry_of)
+                  timeout_s, cost, inputs, options, metadata, request_id, webhook_url, webhook_events, retry_of)
 SELECT :id, tenant_id, kind, pool, model, version, lane, priority, now() + make_interval(secs => :offset_s),
-       now() + (expires_at - created_at), :max_attempts, timeout_s, coalesce(CAST(:inputs AS json), inputs),
+       now() + (expires_at - created_at), :max_attempts, timeout_s, cost, coalesce(CAST(:inputs AS json), inputs),
        options, metadata, :request_id, webhook_url, webhook_events, jobs.id
 FROM jobs WHERE jobs.id = :old AND tenant_id = :tenant_id AND finished_at IS NOT NULL RETURNING id
 """)
@@ -69,8 +72,9 @@ class NewJob:
 class Submitter:
     """Where jobs come in: stored, put in their place, and a worker woken."""
 
-    def __init__(self, engine: sqlalchemy.Engine, line: broker.Line, hints: broker.Hints) -> None:
+    def __init__(self, engine: sqlalchemy.Engine, line: broker.Line, hints: broker.Hints, seal: Seal) -> None:
         self._engine = engine
+        self._seal = seal
         self._hints = hints
         self._fairness = Fairness(engine, line)
         self._backlog = Backlog(engine)
@@ -91,6 +95,9 @@ class Submitter:
             with self._engine.begin() as connection:
                 if key is not None and (found := idempotency.claim(connection, key, job_id=new.id, reply=reply)):
                     return found
+                if new.webhook_url is not None:
+                    # What it is told with has to be there when it ends.
+                    secrets.ensure(connection, self._seal, (new.tenant_id, None), Signing.V1)
                 connection.execute(_INSERT, values)
         self._committed(new.model, new.pool)
         return None
@@ -110,10 +117,11 @@ class Submitter:
     ) -> idempotency.Earlier | None:
         """Hand in an ended job once more, as a new job linked to it, with these inputs if they are not the same.
 
-        Raises as `submit`, and JobStateConflict.
+        Raises as `submit`, InvalidInput where the tier does not offer any more what the job has, and JobStateConflict.
         """
+        tier.check(priority=old.priority, ttl_s=(old.expires_at - old.created_at).total_seconds())
         with self._storing():
-            place = Place(tenant_id, tier, old.pool, Kind(old.kind), Priority(old.priority), cost=1)
+            place = Place(tenant_id, tier, old.pool, Kind(old.kind), Priority(old.priority), cost=old.cost)
             values = {"id": new_id, "old": old.id, "tenant_id": tenant_id, "offset_s": self._offset_s(place)}
             values |= {"max_attempts": max_attempts, "request_id": request_id}
             values["inputs"] = database.dumps(inputs) if inputs else None
@@ -166,6 +174,7 @@ def _values(new: NewJob, offset_s: float) -> dict[str, Any]:
         "offset_s": offset_s,
         "ttl_s": new.ttl_s,
         "timeout_s": new.timeout_s,
+        "cost": new.units,
         "max_attempts": new.max_attempts,
         "inputs": database.dumps(new.inputs),
         "options": database.dumps(new.options),

@@ -92,20 +92,11 @@ class Catalog:
 
     def resolve(self, name: str | None, version: str | None) -> Resolved:
         """The version that answers for a model; raises ModelNotFound, VersionNotFound, Unavailable."""
-        known = self._read()
-        name = name or (DEFAULT_MODEL if DEFAULT_MODEL in known or len(known) != 1 else next(iter(known)))
-        versions = known.get(name)
-        if versions is None:
-            raise errors.ModelNotFound(details={"field": "model", "issue": f"must be one of: {', '.join(known)}"})
-        if version is None:
-            found: Version | None = next(item for item in versions.values() if item.stable)
-        else:
-            found = versions.get(version) or versions.get(version.removeprefix("v"))
-        if found is None:
-            issue = f"{name} has: {', '.join(versions)}"
-            raise errors.VersionNotFound(details={"field": "model_version", "issue": issue})
-        route = "stable" if version is None else "pinned"
-        return Resolved(found.model, found.version, found.digest, found.manifest, route)
+        try:
+            return _resolved(self._read(), name, version)
+        except (errors.ModelNotFound, errors.VersionNotFound):
+            # It may have been published since: that something is not there, only the database knows.
+            return _resolved(self._read_now(), name, version)
 
     def open(self, resolved: Resolved) -> model.Model | FileModel:
         """The model itself, fetched by digest at first use; raises ModelUnavailable while it cannot be fetched."""
@@ -204,21 +195,35 @@ class Catalog:
         try:
             read_at, known = self._known
             if time.monotonic() - read_at >= CACHE_S:
-                known = self._query()
+                known = self._or_before()
                 self._known = (time.monotonic(), known)
             return known
         finally:
             self._lock.release()
+
+    def _read_now(self) -> Mapping[str, Mapping[str, Version]]:
+        """No older than this call; raises Unavailable."""
+        asked_at = time.monotonic()
+        with self._lock:
+            if self._known[0] < asked_at:
+                self._known = (time.monotonic(), self._query())
+            return self._known[1]
+
+    def _or_before(self) -> Mapping[str, Mapping[str, Version]]:
+        """A model does not stop existing because the database blinks."""
+        try:
+            return self._query()
+        except errors.Unavailable as error:
+            if not self._known[1]:
+                raise
+            log.warning("catalog_stale", error=error.message)
+            return self._known[1]
 
     def _query(self) -> dict[str, dict[str, Version]]:
         try:
             with self._engine.connect() as connection:
                 rows = connection.execute(_VERSIONS).all()
         except database.OUTAGES as error:
-            if self._known[1]:
-                # A model does not stop existing because the database blinks.
-                log.warning("catalog_stale", error=type(error).__name__)
-                return {name: dict(versions) for name, versions in self._known[1].items()}
             raise database.unavailable(error) from error
         known: dict[str, dict[str, Version]] = {}
         for row in rows:
@@ -264,6 +269,23 @@ class Catalog:
                 if not folder.exists():
                     raise
                 shutil.rmtree(Path(scratch) / "bundle", ignore_errors=True)
+
+
+def _resolved(known: Mapping[str, Mapping[str, Version]], name: str | None, version: str | None) -> Resolved:
+    """Raises ModelNotFound, VersionNotFound."""
+    name = name or (DEFAULT_MODEL if DEFAULT_MODEL in known or len(known) != 1 else next(iter(known)))
+    versions = known.get(name)
+    if versions is None:
+        raise errors.ModelNotFound(details={"field": "model", "issue": f"must be one of: {', '.join(known)}"})
+    if version is None:
+        found: Version | None = next(item for item in versions.values() if item.stable)
+    else:
+        found = versions.get(version) or versions.get(version.removeprefix("v"))
+    if found is None:
+        issue = f"{name} has: {', '.join(versions)}"
+        raise errors.VersionNotFound(details={"field": "model_version", "issue": issue})
+    route = "stable" if version is None else "pinned"
+    return Resolved(found.model, found.version, found.digest, found.manifest, route)
 
 
 @functools.lru_cache(maxsize=256)

@@ -103,7 +103,7 @@ def platform(throwaway: Engines) -> Iterator[Platform]:
         catalog = Catalog(engine, store, values.model_cache)
         line = broker.Line(values)
         hints = broker.Hints(values, line)
-        submitter = submit.Submitter(engine, line, hints)
+        submitter = submit.Submitter(engine, line, hints, Seal(values))
         found = Platform(throwaway, values, engine, admin, hints, submitter, catalog, store)
         if not throwaway.filled:
             fill(found)

@@ -17,8 +17,6 @@ from core import broker, errors, ids
 from jobs import queries, queue, source
 from jobs.bulk import progress
 from jobs.job import Job, Kind, Status
-from webhooks import secrets
-from webhooks.signing import Signing
 
 blueprint = Blueprint("jobs", __name__, url_prefix="/api/v1/jobs")
 
@@ -47,7 +45,8 @@ def submit(body: dict[str, Any]) -> flask.Response:
     key = once.key("jobs", body)
     if again := once.answered(here, key):
         return again
-    _prepare_webhook(here, body)
+    if "webhook_url" in body:
+        here.receivers.parse(body["webhook_url"], "webhook_url")
     resolved = intake.resolve(here, body)
     options: dict[str, Any] = {"explain": intake.explain(resolved, body["options"].get("explain"))}
     if "upload_id" in body or "input_url" in body:
@@ -67,14 +66,6 @@ def submit(body: dict[str, Any]) -> flask.Response:
     ticket = answers.ticket(ids.job_id(new.id), Status.PENDING, resolved)
     earlier = here.submitter.submit(new, key, once.stored(ticket) if key else None)
     return once.replay(earlier.reply) if earlier and earlier.reply else ticket
-
-
-def _prepare_webhook(here: Resources, body: dict[str, Any]) -> None:
-    """See that a job's own receiver may be called, and that there is something to sign with; raises InvalidInput."""
-    if "webhook_url" in body:
-        here.receivers.parse(body["webhook_url"], "webhook_url")
-        with here.engine.begin() as connection:
-            secrets.ensure(connection, here.seal, (requests.caller().tenant_id, None), Signing.V1)
 
 
 @blueprint.route("", methods=["GET"])

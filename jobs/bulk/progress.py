@@ -4,6 +4,7 @@ merged."""
 
 from __future__ import annotations
 
+import itertools
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -29,12 +30,13 @@ WITH mine AS (
   WHERE id = :id AND status = 'processing' AND attempt = :attempt AND worker IS NOT NULL RETURNING *
 ), cut AS (
   INSERT INTO jobs (id, parent_id, tenant_id, kind, pool, model, version, lane, priority, fair_at, expires_at,
-                    max_attempts, timeout_s, inputs, options, metadata, request_id)
+                    max_attempts, timeout_s, cost, inputs, options, metadata, request_id)
   SELECT chunk.id, mine.id, tenant_id, :kind, pool, model, version, pool || '/chunk/' || model || '/' || version,
          priority, greatest(fair_at, now()) + make_interval(secs => before / pace), expires_at,
-         max_attempts, timeout_s, CAST(chunk.inputs AS json), options, '{}', request_id
+         max_attempts, timeout_s, chunk.cost, CAST(chunk.inputs AS json), options, '{}', request_id
   FROM mine JOIN tenants ON tenants.id = tenant_id JOIN tiers ON tiers.name = tier,
-       unnest(CAST(:ids AS uuid[]), CAST(:before AS float[]), CAST(:inputs AS text[])) AS chunk (id, before, inputs)
+       unnest(CAST(:ids AS uuid[]), CAST(:before AS float[]), CAST(:costs AS int[]), CAST(:inputs AS text[]))
+         AS chunk (id, before, cost, inputs)
   WHERE status = 'processing'
 )
 SELECT id FROM mine
@@ -106,16 +108,14 @@ class Rows:
 
 def park(engine: sqlalchemy.Engine, job: Claimed, plan: Plan, *, units: int) -> bool:
     """Hand the job to its chunks, or end it if it was canceled; False if it is not ours any more."""
-    before, inputs = 0, []
-    offsets = []
-    for part, span in enumerate(plan.spans):
-        where = {"key": plan.key, "etag": plan.etag, "header_end": plan.header_end, **vars(span)}
-        inputs.append(database.dumps({"parent": job.id.hex, "part": part, **where}))
-        offsets.append(before)
-        before += span.rows * units
-    values = {"id": job.id, "attempt": job.attempt, "kind": Kind.CHUNK, "inputs": inputs, "before": offsets}
+    where = {"parent": job.id.hex, "key": plan.key, "etag": plan.etag, "header_end": plan.header_end}
+    inputs = [database.dumps({**where, "part": part, **vars(span)}) for part, span in enumerate(plan.spans)]
+    costs = [span.rows * units for span in plan.spans]
+    before = list(itertools.accumulate(costs, initial=0))[:-1]
+    chunks = {"ids": [ids.uuid7() for _ in inputs], "inputs": inputs, "costs": costs, "before": before}
     with engine.begin() as connection:
-        return connection.execute(_PARK, {**values, "ids": [ids.uuid7() for _ in inputs]}).first() is not None
+        values = {"id": job.id, "attempt": job.attempt, "kind": Kind.CHUNK, **chunks}
+        return connection.execute(_PARK, values).first() is not None
 
 
 def advance(engine: sqlalchemy.Engine, bulk_id: uuid.UUID | None = None) -> set[str]:

@@ -10,7 +10,9 @@ import pytest
 from flask.testing import FlaskClient
 
 import api
-from tests.conftest import Platform
+from access import tiers
+from tests import callers
+from tests.conftest import Platform, until
 from tests.hands import BODY, clean_up, complete, lose, take, took, work
 
 JOBS = "/api/v1/jobs"
@@ -135,6 +137,30 @@ def test_an_ended_job_can_be_handed_in_again_as_a_new_one(client: FlaskClient, p
     work(platform)
     assert client.get(ticket.headers["Location"]).get_json()["status"] == "completed"
     assert client.get(f"{JOBS}/{old}").get_json()["status"] == "canceled"
+
+
+@pytest.mark.parametrize(
+    ("has", "less", "field"),
+    [
+        ({"priority": "high"}, {"priorities": ["normal"]}, "priority"),
+        ({"expires_in_s": 61}, {"max_ttl_s": 60}, "expires_in_s"),
+    ],
+)
+def test_what_the_tier_does_not_offer_any_more_is_not_had_by_handing_in_again(
+    app: flask.Flask, platform: Platform, has: dict[str, Any], less: dict[str, Any], field: str
+) -> None:
+    tier = callers.tier(platform)
+    client = app.test_client()
+    client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {callers.key(platform, tier=tier).token}"
+    old, other = submit(client, **has), submit(client)
+    for job_id in (old, other):
+        client.post(f"{JOBS}/{job_id}/cancel")
+    tiers.change(platform.engine, tier, less)
+    until(lambda: client.post(f"{JOBS}/{old}/retry").status_code == 422, 30)
+    answer = client.post(f"{JOBS}/{old}/retry").get_json()
+    assert answer["error"]["details"]["field"] == field
+    assert tier in answer["error"]["details"]["issue"]
+    assert client.post(f"{JOBS}/{other}/retry").status_code == (422 if field == "expires_in_s" else 202)
 
 
 def test_a_job_that_was_not_done_in_time_says_so(client: FlaskClient, platform: Platform) -> None:

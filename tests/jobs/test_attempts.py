@@ -10,10 +10,12 @@ import pytest
 from sqlalchemy import text
 
 import models
+from access import tiers
 from core import ids
 from jobs import queries
 from jobs.attempt import LARGE_BYTES
 from jobs.drain import Drainer
+from jobs.job import Claimed
 from jobs.lease import Held
 from jobs.run import Outcome
 from tests import factories
@@ -51,6 +53,18 @@ def test_of_a_job_that_was_lost_while_it_ran_nothing_is_written(
     lost = dataclasses.replace(held, lost=True, **more)  # type: ignore[arg-type]
     drainer._finish([held], [Outcome(lost, BODY, units=1)])
     assert (status_of(platform, mine), charged(platform)) == ("processing", 0)
+
+
+def test_an_accepted_job_whose_version_is_not_listed_waits_for_it_and_is_charged_nothing(
+    platform: Platform, drainer: Drainer
+) -> None:
+    # As a worker sees it that reads from a database which is behind.
+    tenant, version = factories.tenant(platform), "9.9.9"
+    mine = factories.job(platform, tenant, status="processing", version=version)["id"]
+    (held,) = drainer.leases.hold([Claimed(mine, tenant, "predict", 1, 4, "sentiment", version, 60, {}, {}, "req")])
+    assert drainer._finish([held], drainer.attempts.run([held])) == 1
+    left = platform.one("SELECT status, max_attempts - attempt, error->>'code' FROM jobs")
+    assert left == ("pending", 4, "MODEL_UNAVAILABLE")
 
 
 def test_a_wake_up_ends_after_its_slice_of_time_and_asks_for_another(
@@ -95,6 +109,24 @@ def test_a_result_is_kept_in_the_database_up_to_its_limit(
     light = drainer.attempts._lightened(Outcome(held, result))
     assert light.result is not None
     assert ("stored_key" in light.result) is stored
+
+
+def test_a_job_that_is_handed_in_again_costs_as_much_as_the_first_time(platform: Platform, new_job: NewJob) -> None:
+    tenant = factories.tenant(platform, pace=1.0)
+    tier = tiers.Tier("slow", 1.0, ("normal",), 9, 9, 9999, 9, 9)
+    old = factories.job(platform, tenant, cost=50, status="failed")["id"]
+    again = ids.uuid7()
+    platform.submitter.again(
+        queries.get(platform.engine, tenant, old), again,
+        tenant_id=tenant, tier=tier, request_id="req_again", max_attempts=3,
+    )  # fmt: skip
+    behind = new_job(tenant_id=tenant, tier=tier)
+    apart = platform.one(
+        "SELECT extract(epoch FROM b.fair_at - a.fair_at)::float, a.cost FROM jobs a, jobs b"
+        " WHERE (a.id, b.id) = (:a, :b)",
+        a=again, b=behind,
+    )  # fmt: skip
+    assert apart == (pytest.approx(50, abs=5), 50)
 
 
 @pytest.mark.parametrize("status", models.jobs.TERMINAL)

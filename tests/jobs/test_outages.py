@@ -12,6 +12,7 @@ import sqlalchemy
 
 import models
 from core import broker, database, errors
+from core.seal import Seal
 from jobs import retention, settle, submit, uploads
 from jobs.drain import Drainer
 from jobs.job import Claimed
@@ -165,7 +166,7 @@ def test_a_slow_store_is_asked_while_no_transaction_is_open(
 
 def test_without_postgres_a_submit_promises_nothing(platform: Platform, nowhere: sqlalchemy.Engine) -> None:
     caller, _ = platform.new_tenant()
-    submitter = submit.Submitter(nowhere, broker.Line(platform.settings), platform.hints)
+    submitter = submit.Submitter(nowhere, broker.Line(platform.settings), platform.hints, Seal(platform.settings))
     new = submit.NewJob(caller.tenant_id, caller.tier, "cpu", "sentiment", "1.0.0", {}, {}, {}, "req", 60, 60, 1)
     with pytest.raises(errors.Unavailable):
         submitter.submit(new)

@@ -4,6 +4,7 @@ import pytest
 from sqlalchemy import text
 
 from core import broker
+from core.seal import Seal
 from jobs import submit
 from tests.conftest import Platform
 
@@ -20,7 +21,7 @@ def test_a_hint_goes_out_only_when_the_job_can_be_seen(platform: Platform) -> No
             return super().send(pool)
 
     line = broker.Line(platform.settings)
-    submitter = submit.Submitter(platform.engine, line, Looking(platform.settings, line))
+    submitter = submit.Submitter(platform.engine, line, Looking(platform.settings, line), Seal(platform.settings))
     caller, _ = platform.new_tenant()
     submitter.submit(
         submit.NewJob(

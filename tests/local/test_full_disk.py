@@ -17,6 +17,7 @@ import sqlalchemy
 
 from access import keys
 from core import broker, database, errors
+from core.seal import Seal
 from jobs import submit
 from local import engines, seaweedfs, state
 from local.child import Child, Program
@@ -126,7 +127,7 @@ def test_a_database_without_room_says_so_keeps_what_it_has_and_takes_jobs_again_
 ) -> None:
     key = keys.create(own, tenant="t", name="n", scopes={"jobs"}, tier="pro")
     caller = keys.Keyring(own).verify(key)
-    submitter = submit.Submitter(own, broker.Line(platform.settings), platform.hints)
+    submitter = submit.Submitter(own, broker.Line(platform.settings), platform.hints, Seal(platform.settings))
     accepted: list[uuid.UUID] = []
 
     def hand_in() -> None:

@@ -13,6 +13,7 @@ import sqlalchemy
 
 from access.keys import Caller
 from core import broker, database
+from core.seal import Seal
 from core.settings import Settings
 from jobs import submit
 from jobs.bulk.plan import Plan, Span
@@ -145,7 +146,7 @@ class Tables:
     connect = begin
 
     def submitter(self) -> submit.Submitter:
-        return submit.Submitter(self, self._line, broker.Hints(self._settings, self._line))  # type: ignore[arg-type]
+        return submit.Submitter(self, self._line, broker.Hints(self._settings, self._line), Seal(self._settings))  # type: ignore[arg-type]
 
     def id_of(self, name: str) -> uuid.UUID:
         return uuid.UUID(int=self._names.index(name) + 1)

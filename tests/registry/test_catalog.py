@@ -105,6 +105,25 @@ def test_a_running_process_hears_of_a_new_version_and_of_a_new_stable_one(
     until(lambda: running.resolve(name, None).version == "2.0.0")
 
 
+def test_a_version_that_was_published_a_moment_ago_is_found_by_whoever_has_just_looked(
+    catalog: Catalog, make_bundle: MakeBundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("registry.catalog.CACHE_S", 3600.0)
+    running = elsewhere(catalog, tmp_path / "other")
+    first, second = make_bundle("1.0.0"), make_bundle("2.0.0")
+    name = first.manifest.name
+    running.versions()
+    catalog.publish(first)
+    assert running.resolve(name, None).version == "1.0.0"
+    catalog.publish(second)
+    assert running.resolve(name, "2.0.0").version == "2.0.0"
+    # Without the database nobody can say that there is no third.
+    running._engine = database.create_engine("postgresql://nobody@127.0.0.1:1/nothing")
+    with pytest.raises(errors.Unavailable):
+        running.resolve(name, "3.0.0")
+    running._engine.dispose()
+
+
 def test_the_first_version_of_a_model_answers_until_another_is_said_to(
     catalog: Catalog, make_bundle: MakeBundle
 ) -> None:

@@ -37,6 +37,20 @@ def test_a_completed_job_is_told_of_with_its_result(
     assert data["error"] is None
 
 
+@pytest.mark.parametrize(
+    ("more", "status"),
+    [({}, 202), ({"model": "nothing"}, 404), ({"inputs": {"text": 7}}, 422), ({"priority": "none"}, 422)],
+)
+def test_only_a_job_that_is_accepted_makes_the_key_that_its_end_is_signed_with(
+    tenant: Tenant, platform: Platform, more: dict[str, object], status: int
+) -> None:
+    asked = {"inputs": {"text": "x"}, "webhook_url": "https://receiver.example/", **more}
+    made = "SELECT count(*) FROM webhook_secrets WHERE endpoint_id IS NULL"
+    before = platform.one(made)[0]
+    assert tenant.http.post("/api/v1/jobs", json=asked).status_code == status
+    assert platform.one(made)[0] == before + (status == 202)
+
+
 def test_each_way_to_end_is_told_of_whoever_ended_it(
     tenant: Tenant, receiver: Receiver, platform: Platform, deliver: Deliver
 ) -> None:

@@ -28,7 +28,15 @@ HEAVY = [{"text": "not bad at all " * 60, "language": "en", "confidence_threshol
 def children(worker: Child) -> list[int]:
     """Its pool's processes, also those that are being born."""
     listed = Path(f"/proc/{worker.pid}/task/{worker.pid}/children").read_text().split()
-    return [pid for pid in map(int, listed) if b"spawn_main" in Path(f"/proc/{pid}/cmdline").read_bytes()]
+    return [pid for pid in map(int, listed) if b"spawn_main" in command(pid)]
+
+
+def command(pid: int) -> bytes:
+    """Empty of one that has ended since it was listed."""
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_bytes()
+    except (FileNotFoundError, ProcessLookupError):
+        return b""
 
 
 def another(worker: Child, *dead: int) -> int:
