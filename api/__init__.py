@@ -23,7 +23,7 @@ def create_app(settings: Settings | None = None) -> flask.Flask:
     app.url_map.converters["endpoint"] = parsing.EndpointId
     app.add_url_rule("/", "root", lambda: flask.redirect("/docs"))
     app.config["MAX_CONTENT_LENGTH"] = values.max_body_bytes
-    app.extensions["coatcheck"] = resources.make(values)
+    app.extensions["coatcheck"] = resources.Resources(values)
     requests.register(app)
     admission.register(app)
     errors.register(app)

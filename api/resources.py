@@ -2,27 +2,20 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 import flask
-import sqlalchemy
 
-from access.keys import Keyring
 from api import readiness
 from api.cached import Cached
 from api.places import Places
-from core import broker, database, errors, metrics
-from core.clock import Clock
-from core.seal import Seal
+from core import errors, metrics
 from core.settings import Settings
 from inference.interrupt import Watch
 from jobs import figures
-from jobs.submit import Submitter
-from registry.catalog import Catalog
-from storage.fetch import Fetcher
 from storage.objects import Store
-from webhooks.receivers import Receivers
+from wiring.base import Limits, part
+from wiring.parts import Parts
 
 #: What a tenant may have of the places for waiting and for streams, and of those for requests.
 PART, PART_OF_REQUESTS = 0.25, 0.75
@@ -38,69 +31,39 @@ FIGURES_S = 5.0
 TAKES_S = 5.0
 
 
-@dataclass(frozen=True)
-class Resources:
+class Resources(Parts):
     """Made once per process; everything in it may be shared by threads."""
 
-    settings: Settings
-    engine: sqlalchemy.Engine
-    store: Store
-    fetcher: Fetcher
-    seal: Seal
-    catalog: Catalog
-    watch: Watch  #: over inline runs
-    clock: Clock
-    keyring: Keyring
-    line: broker.Line
-    hints: broker.Hints
-    receivers: Receivers
-    submitter: Submitter
-    requests: Places  #: of those with a key, from before the body is read until they are answered
-    waiters: Places  #: of requests that wait for a job
-    streams: Places  #: of open event streams
-    readiness: Cached[dict[str, Any]]
-    figures: Cached[figures.Figures]
-    takes_files: Cached[None]  #: whether the store does
-
-
-def make(settings: Settings) -> Resources:
-    engine = database.create_engine(
-        settings.database_url, pool_size=16, application="coatcheck-api", statement_s=STATEMENT_S
-    )
-    store = Store(settings, read_s=STORE_S, attempts=2)
-    catalog = Catalog(engine, store, settings.model_cache, threads=settings.onnx_threads)
-    clock, line = Clock(engine), broker.Line(settings)
-    hints = broker.Hints(settings, line)
-    seal = Seal(settings)
-    submitter = Submitter(engine, line, hints, seal)
-    probe = readiness.Probe(engine, clock, submitter, catalog, line, Store(settings, read_s=PROBE_S, attempts=1))
-    return Resources(
-        settings,
-        engine,
-        store,
-        Fetcher(settings),
-        seal,
-        catalog,
-        Watch(),
-        clock,
-        Keyring(engine),
-        line,
-        hints,
-        Receivers(settings),
-        submitter,
-        requests=Places(
+    def __init__(self, settings: Settings) -> None:
+        limits = Limits(connections=16, statement_s=STATEMENT_S, store_s=STORE_S, store_attempts=2)
+        super().__init__(settings, application="coatcheck-api", limits=limits)
+        self.watch = Watch()  #: over inline runs
+        #: Of those with a key, from before the body is read until they are answered.
+        self.requests = Places(
             "requests in flight",
             settings.request_threads,
             PART_OF_REQUESTS,
             metrics.IN_FLIGHT,
             own_limit=errors.TooManyRequests,
-        ),
-        waiters=Places("waiting requests", settings.max_waiters, PART, metrics.WAITERS),
-        streams=Places("open event streams", settings.max_streams, PART, metrics.STREAMS),
-        readiness=Cached(probe.check, FRESH_S),
-        figures=Cached(lambda: figures.read(engine), FIGURES_S),
-        takes_files=Cached(store.check_takes, TAKES_S),
-    )
+        )
+        #: Of requests that wait for a job, and of open event streams.
+        self.waiters = Places("waiting requests", settings.max_waiters, PART, metrics.WAITERS)
+        self.streams = Places("open event streams", settings.max_streams, PART, metrics.STREAMS)
+
+    @part
+    def readiness(self) -> Cached[dict[str, Any]]:
+        store = Store(self.settings, read_s=PROBE_S, attempts=1)
+        probe = readiness.Probe(self.engine, self.clock, self.submitter, self.catalog, self.line, store)
+        return Cached(probe.check, FRESH_S)
+
+    @part
+    def figures(self) -> Cached[figures.Figures]:
+        return Cached(lambda: figures.read(self.engine), FIGURES_S)
+
+    @part
+    def takes_files(self) -> Cached[None]:
+        """Whether the store does."""
+        return Cached(self.store.check_takes, TAKES_S)
 
 
 def here() -> Resources:

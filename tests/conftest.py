@@ -8,7 +8,6 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -20,42 +19,37 @@ from sqlalchemy import text
 
 import api
 from access import keys
-from core import broker, database, settings
+from core import database, settings
 from core.board import Board
-from core.seal import Seal
 from core.settings import Settings
 from inference import bundle
 from jobs import submit
-from jobs.attempt import Attempts
 from jobs.drain import Drainer
 from jobs.lease import Leases
 from jobs.presence import Presence
-from jobs.source import Sources
 from local.child import Child, Program
-from registry.catalog import Catalog
-from storage.fetch import Fetcher
-from storage.objects import Store
 from tests import engines
 from tests.engines import ROOT, Engines, until
 from tests.window import Window, opened
+from wiring.base import part
+from wiring.worker import Worker
 
 # A shell that starts the tests in the background has them ignore Ctrl-C, and so would every process that they start.
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-@dataclass(frozen=True)
-class Platform:
-    """Engines, settings and the objects that every part of the product is made of."""
+class Platform(Worker):
+    """Engines, and every part of the product, as a worker has them."""
 
-    engines: Engines
-    settings: Settings
-    engine: sqlalchemy.Engine  #: as the app
-    admin: sqlalchemy.Engine  #: as the superuser, for what a test does by hand
-    hints: broker.Hints
-    submitter: submit.Submitter
-    catalog: Catalog
-    store: Store
+    def __init__(self, engines: Engines, settings: Settings) -> None:
+        super().__init__(settings, Presence("n/i/1"), asked_to_stop=lambda: False)
+        self.engines = engines
+
+    @part
+    def admin(self) -> sqlalchemy.Engine:
+        """As the superuser, for what a test does by hand."""
+        return database.create_engine(self.engines.superuser_url)
 
     def new_tenant(self, tier: str = "pro") -> tuple[keys.Caller, str]:
         key = keys.create(self.engine, tenant=f"t-{uuid.uuid4()}", name="test", scopes={"jobs"}, tier=tier)
@@ -96,20 +90,11 @@ def platform(throwaway: Engines) -> Iterator[Platform]:
             patch.setenv(name, value)
         patch.setenv("COATCHECK_LEASE_S", "2")
         patch.setenv("COATCHECK_HEARTBEAT_S", "0.5")
-        values = settings.load()
-        engine = database.create_engine(values.database_url)
-        admin = database.create_engine(throwaway.superuser_url)
-        store = Store(values)
-        catalog = Catalog(engine, store, values.model_cache)
-        line = broker.Line(values)
-        hints = broker.Hints(values, line)
-        submitter = submit.Submitter(engine, line, hints, Seal(values))
-        found = Platform(throwaway, values, engine, admin, hints, submitter, catalog, store)
+        found = Platform(throwaway, settings.load())
         if not throwaway.filled:
             fill(found)
         yield found
-        engine.dispose()
-        admin.dispose()
+        found.close()
 
 
 @pytest.fixture
@@ -130,7 +115,7 @@ def anonymous(app: flask.Flask) -> flask.testing.FlaskClient:
 def app(platform: Platform) -> Iterator[flask.Flask]:
     made = api.create_app(platform.settings)
     yield made
-    made.extensions["coatcheck"].engine.dispose()
+    made.extensions["coatcheck"].close()
 
 
 @pytest.fixture
@@ -178,15 +163,13 @@ def spawn(platform: Platform) -> Iterator[Callable[..., Child]]:
 def drainer(platform: Platform, quiet: None) -> Iterator[Drainer]:
     leases = Leases(platform.engine, lease_s=60, heartbeat_s=1, grace_s=1, asked_to_stop=lambda: False)
     leases.start()
-    sources = Sources(platform.store, Fetcher(platform.settings), Seal(platform.settings))
-    attempts = Attempts(platform.settings, platform.engine, platform.store, platform.catalog, sources)
     yield Drainer(
         platform.settings,
         platform.engine,
         platform.hints,
         leases,
-        attempts,
-        Presence("n/i/1"),
+        platform.attempts,
+        platform.presence,
         Board(platform.settings),
     )
     leases.close()

@@ -35,6 +35,7 @@ from celery.signals import (
 from core import alive, broker, database, errors, settings
 from jobs import rescue
 from webhooks import outbox
+from wiring.base import Base, Limits
 
 log = structlog.get_logger()
 
@@ -168,10 +169,10 @@ def _aside(take_back: Callable[[sqlalchemy.Engine, int], int], app: Any) -> None
 
 
 def _take_back(take_back: Callable[[sqlalchemy.Engine, int], int], pools: list[str]) -> None:
-    values, engine, hints = _parents()
+    mine = _parents()
 
     def look() -> int:
-        return database.insist(lambda: take_back(engine, values.max_losses), for_s=values.lease_s)
+        return database.insist(lambda: take_back(mine.engine, mine.settings.max_losses), for_s=mine.settings.lease_s)
 
     for after_s in LOOKS_S:
         time.sleep(after_s)
@@ -185,12 +186,10 @@ def _take_back(take_back: Callable[[sqlalchemy.Engine, int], int], pools: list[s
         if count or after_s == 0:
             for pool in pools:
                 # The wake-up that the flag tells of may have died with them.
-                hints.clear(pool)
-                hints.send(pool)
+                mine.hints.clear(pool)
+                mine.hints.send(pool)
 
 
 @functools.cache
-def _parents() -> tuple[settings.Settings, sqlalchemy.Engine, broker.Hints]:
-    values = settings.load()
-    engine = database.create_engine(values.database_url, pool_size=1, application=f"coatcheck-node {os.getpid()}")
-    return values, engine, broker.Hints(values, broker.Line(values))
+def _parents() -> Base:
+    return Base(settings.load(), application="coatcheck-node", limits=Limits(connections=1))

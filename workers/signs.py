@@ -13,10 +13,11 @@ from typing import Any
 from celery.concurrency import thread
 from celery.signals import worker_process_init, worker_ready
 
-from core import database, settings
+from core import settings
 from core.tally import Tally
 from jobs import presence
 from jobs.presence import Presence
+from wiring.base import Base, Limits
 from workers import node
 
 
@@ -54,8 +55,7 @@ def mine() -> Presence:
 
 
 def _begin(goes_round: Callable[[], bool]) -> None:
-    values = settings.load()
-    engine = database.create_engine(values.database_url, pool_size=1, application=f"coatcheck-signs {os.getpid()}")
+    engine = Base(settings.load(), application="coatcheck-signs", limits=Limits(connections=1)).engine
     tally = Tally()
 
     def tell() -> None:

@@ -31,6 +31,10 @@ class Upkeep:
         """Begin what is due, but for what is being done still; returns their names."""
         return list(self._begun())
 
+    def close(self) -> None:
+        """Wait for what is being done; nothing is begun afterwards."""
+        self._threads.shutdown()
+
     def _begun(self) -> Iterator[str]:
         for chore, pace, alone in self._todo:
             if not alone.locked() and pace.begin():

@@ -39,6 +39,8 @@ from tests.conftest import ROOT, Platform, until
 from tests.hands import took, work
 from webhooks.courier import Courier
 from webhooks.receivers import Receivers
+from wiring import worker as parts
+from wiring.worker import Worker
 from workers.upkeep import Upkeep
 
 JOBS, PREDICT, UPLOADS = "/api/v1/jobs", "/api/v1/predict", "/api/v1/uploads"
@@ -89,34 +91,33 @@ class Here:
 
     def worker(self, **env: str) -> tuple[Drainer, dict[str, Any]]:
         """What a worker with this environment is made of, and what its leases are."""
-        from workers import resources
-
         leases: dict[str, Any] = {}
 
         def told(*_: object, **how: object) -> SimpleNamespace:
             leases.update(how)
             return SimpleNamespace(start=int)
 
-        self.patch.setattr(resources, "Leases", told)
-        self._begin(env)
-        made = resources._drainer.__wrapped__()
+        self.patch.setattr(parts, "Leases", told)
+        made = self._begun(env).drainer
         self.stack.callback(made.engine.dispose)
         return made, leases
 
     def upkeep(self, **env: str) -> Upkeep:
         """What does the chores in a worker with this environment."""
+        made = self._begun(env)
+        self.stack.callback(made.close)
+        upkeep = Upkeep(made.engine, made.chores)
+        self.stack.callback(upkeep.close)
+        return upkeep
+
+    def _begun(self, env: Mapping[str, str]) -> Worker:
         from workers import resources
 
-        self._begin(env)
-        return resources._upkeep.__wrapped__()
-
-    def _begin(self, env: Mapping[str, str]) -> None:
-        from workers import resources
-
-        self.patch.setattr(resources, "Board", lambda _: SimpleNamespace(start=int, show=id))
+        self.patch.setattr(parts, "Board", lambda _: SimpleNamespace(start=int, show=id))
         self.patch.setattr(resources, "signs", SimpleNamespace(mine=lambda: Presence("n/i/1")))
         for name, value in env.items():
             self.patch.setenv(f"COATCHECK_{name}", value)
+        return resources._worker.__wrapped__()
 
 
 def code(answer: Any) -> object:

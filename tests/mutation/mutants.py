@@ -20,7 +20,20 @@ from tests.mutation import sql
 from tests.mutation.rules import tells_nothing
 
 #: Migrations count for their triggers alone.
-ROOMS = ("access", "api", "cli", "core", "inference", "jobs", "local", "registry", "storage", "webhooks", "workers")
+ROOMS = (
+    "access",
+    "api",
+    "cli",
+    "core",
+    "inference",
+    "jobs",
+    "local",
+    "registry",
+    "storage",
+    "webhooks",
+    "wiring",
+    "workers",
+)
 WITH_SQL = (*ROOMS, "migrations")
 
 

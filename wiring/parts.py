@@ -1,0 +1,60 @@
+"""What the API, the workers and operators' commands are made of."""
+
+from __future__ import annotations
+
+from access.keys import Keyring
+from core.clock import Clock
+from core.seal import Seal
+from jobs.source import Sources
+from jobs.submit import Submitter
+from registry.catalog import Catalog
+from storage.fetch import Fetcher
+from storage.objects import Store
+from webhooks.receivers import Receivers
+from wiring.base import Base, part
+
+
+class Parts(Base):
+    """Files, models, jobs and webhooks, beside the engines."""
+
+    #: The hardware that models run on here.
+    provider = "cpu"
+
+    @part
+    def clock(self) -> Clock:
+        return Clock(self.engine)
+
+    @part
+    def seal(self) -> Seal:
+        return Seal(self.settings)
+
+    @part
+    def store(self) -> Store:
+        return Store(self.settings, read_s=self.limits.store_s, attempts=self.limits.store_attempts)
+
+    @part
+    def fetcher(self) -> Fetcher:
+        return Fetcher(self.settings)
+
+    @part
+    def sources(self) -> Sources:
+        return Sources(self.store, self.fetcher, self.seal)
+
+    @part
+    def catalog(self) -> Catalog:
+        settings = self.settings
+        return Catalog(
+            self.engine, self.store, settings.model_cache, provider=self.provider, threads=settings.onnx_threads
+        )
+
+    @part
+    def keyring(self) -> Keyring:
+        return Keyring(self.engine)
+
+    @part
+    def receivers(self) -> Receivers:
+        return Receivers(self.settings)
+
+    @part
+    def submitter(self) -> Submitter:
+        return Submitter(self.engine, self.line, self.hints, self.seal)
