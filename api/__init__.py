@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import flask
 
-from api import admission, docs, errors, parsing, requests, resources
+from api import admission, context, docs, errors, parsing, resources
 from api.routes import deliveries, health, jobs, models, predict, uploads, webhooks
 from core import logging
 from core import settings as all_settings
@@ -24,7 +24,7 @@ def create_app(settings: Settings | None = None) -> flask.Flask:
     app.add_url_rule("/", "root", lambda: flask.redirect("/docs"))
     app.config["MAX_CONTENT_LENGTH"] = values.max_body_bytes
     app.extensions["coatcheck"] = resources.Resources(values)
-    requests.register(app)
+    context.register(app)
     admission.register(app)
     errors.register(app)
     api = docs.configure(app)

@@ -9,7 +9,7 @@ import uuid
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from api import requests, resources
+from api import context, resources
 from api.resources import Resources
 from core import database, errors, ids
 from core.seal import Context, Purpose
@@ -44,14 +44,14 @@ def taken(
     if "output_url" in body:
         here.fetcher.check_target(body["output_url"], here.clock.now())
         kept["output_url"] = here.seal.seal(
-            body["output_url"], Context(Purpose.OUTPUT_URL, requests.caller().tenant_id, job_id)
+            body["output_url"], Context(Purpose.OUTPUT_URL, context.caller().tenant_id, job_id)
         )
     return Kind.BULK, {**kept, "format": form}
 
 
 def _uploaded(here: Resources, body: Mapping[str, Any], resolved: Resolved) -> tuple[dict[str, Any], str | None]:
     upload_id = ids.parse_upload_id(body["upload_id"])
-    found = uploads.use(here.engine, here.store, requests.caller().tenant_id, upload_id)
+    found = uploads.use(here.engine, here.store, context.caller().tenant_id, upload_id)
     wanted = uploads.types(resolved.manifest.kind)
     if found.content_type not in wanted:
         issue = f"is {found.content_type}; {resolved.model} takes {', '.join(wanted)}"
@@ -64,8 +64,8 @@ def _uploaded(here: Resources, body: Mapping[str, Any], resolved: Resolved) -> t
 
 def _at_url(here: Resources, url: str, job_id: uuid.UUID) -> tuple[dict[str, Any], str | None]:
     found = here.fetcher.probe(url, here.clock.now())
-    context = Context(Purpose.INPUT_URL, requests.caller().tenant_id, job_id)
-    kept = {"url": here.seal.seal(url, context), "etag": found.etag, "sha256": None}
+    sealed = here.seal.seal(url, Context(Purpose.INPUT_URL, context.caller().tenant_id, job_id))
+    kept = {"url": sealed, "etag": found.etag, "sha256": None}
     return kept, uploads.by_name(urllib.parse.urlsplit(url).path)
 
 

@@ -9,7 +9,7 @@ from typing import Any
 
 import flask
 
-from api import admission, answers, files, prefer, requests
+from api import admission, answers, context, files, prefer
 from api.resources import Resources
 from api.schemas.fields import BEST
 from core import errors, ids
@@ -103,7 +103,7 @@ def new_job(
 ) -> submit.NewJob:
     """A job for the caller, with what it asked for within what its tier allows, and an id of its own unless it has one;
     raises InvalidInput."""
-    caller, asked = requests.caller(), asked or {}
+    caller, asked = context.caller(), asked or {}
     tier = caller.tier
     url = asked.get("webhook_url")
     priority = asked.get("priority", Priority.NORMAL)
@@ -143,7 +143,7 @@ def _timeout_s(here: Resources, asked: Mapping[str, Any]) -> int:
 def wait(here: Resources, job_id: uuid.UUID, timeout_s: float) -> Job:
     """The job once it ended, or as it is when the time or the waiting places have run out; raises Unauthorized
     when the key is revoked meanwhile."""
-    tenant = requests.caller().tenant_id
+    tenant = context.caller().tenant_id
     if timeout_s <= 0:
         return queries.get(here.engine, tenant, job_id)
     try:

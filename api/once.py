@@ -8,7 +8,7 @@ from typing import Any
 
 import flask
 
-from api import requests
+from api import context
 from api.resources import Resources
 from core import errors
 from jobs import idempotency
@@ -29,7 +29,7 @@ def key(route: str, asked: Mapping[str, Any]) -> idempotency.Key | None:
             "Idempotency-Key", f"must be one value of 1 to {MAX_LENGTH} printable ASCII characters"
         )
     fingerprint = idempotency.fingerprint({**asked, "version": flask.request.headers.get("X-Model-Version")})
-    return idempotency.Key(requests.caller().tenant_id, route, match[1] or match[2], fingerprint)
+    return idempotency.Key(context.caller().tenant_id, route, match[1] or match[2], fingerprint)
 
 
 def stored(response: flask.Response) -> dict[str, Any]:

@@ -19,7 +19,7 @@ from inference.manifest import Manifest
 from inference.model import Model
 from inference.opened import FileModel
 from jobs import file, run
-from jobs.bulk import again, merge, plan, progress, rows, work
+from jobs.bulk import failed_rows, merge, plan, progress, rows, work
 from jobs.job import Claimed, Kind
 from jobs.lease import Held
 from jobs.run import Outcome
@@ -124,7 +124,7 @@ class Attempts:
         if "failed_of" in inputs:
             earlier = progress.chunks(self.engine, uuid.UUID(inputs["failed_of"]))
             header = rows.header(self.store, earlier[0].inputs) if earlier else None
-            found = again.failed(self.store, manifest, earlier)
+            found = failed_rows.failed(self.store, manifest, earlier)
             return plan.make_again(self.store, held, found, header, key=key, max_batch=manifest.max_batch)
         return plan.make(
             self.store,

@@ -17,7 +17,7 @@ from sqlalchemy import text
 from core import errors
 from core.seal import Context, Seal
 from jobs import source
-from webhooks import secrets
+from webhooks import signing_keys
 
 LIMIT = 500
 
@@ -104,7 +104,7 @@ def _renew(engine: sqlalchemy.Engine, seal: Seal, value: _Value, tally: Tally) -
 
 
 def _of_secret(row: sqlalchemy.Row[Any]) -> Iterator[_Value]:
-    context = secrets.context((row.tenant_id, row.endpoint_id))
+    context = signing_keys.context((row.tenant_id, row.endpoint_id))
     yield _Value(f"webhook_secrets {row.id}", context, row.sealed, _SWAP_SECRET, row.id)
 
 

@@ -19,7 +19,7 @@ from jobs import idempotency, queries
 from jobs.backlog import Backlog
 from jobs.fairness import Fairness, Place
 from jobs.job import Job, Kind, Priority
-from webhooks import secrets
+from webhooks import signing_keys
 from webhooks.signing import Signing
 
 _INSERT = text("""
@@ -97,7 +97,7 @@ class Submitter:
                     return found
                 if new.webhook_url is not None:
                     # What it is told with has to be there when it ends.
-                    secrets.ensure(connection, self._seal, (new.tenant_id, None), Signing.V1)
+                    signing_keys.ensure(connection, self._seal, (new.tenant_id, None), Signing.V1)
                 connection.execute(_INSERT, values)
         self._committed(new.model, new.pool)
         return None

@@ -7,8 +7,8 @@ from sqlalchemy import text
 
 from core import broker
 from core.chores import Chore
-from webhooks import outbox, secrets
-from webhooks.schedule import span_s
+from webhooks import outbox, signing_keys
+from webhooks.verdict import span_s
 
 LIMIT = 1000
 #: A failed delivery is there to be seen, and asked for again, for at least so long.
@@ -54,5 +54,5 @@ def purge(engine: sqlalchemy.Engine) -> int:
     with engine.begin() as connection:
         gone = connection.execute(_OLD, {"keep_failed_s": KEEP_FAILED_S, "limit": LIMIT}).rowcount
         connection.execute(_RECOVERED)
-        secrets.purge(connection)
+        signing_keys.purge(connection)
     return gone

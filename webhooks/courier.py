@@ -18,10 +18,10 @@ import structlog
 from core import broker, database
 from core.settings import Settings
 from webhooks import outbox
-from webhooks.desk import Desk
 from webhooks.outbox import Claimed, Done
-from webhooks.schedule import Ending
 from webhooks.sender import Sender
+from webhooks.slots import Slots
+from webhooks.verdict import Ending
 
 log = structlog.get_logger()
 
@@ -56,7 +56,7 @@ class Courier:
         self._asked_to_stop = asked_to_stop
         self._sender = Sender(settings)
         self._senders = ThreadPoolExecutor(settings.webhook_senders, "sender")
-        self._desk = Desk(settings.webhook_senders)
+        self._slots = Slots(settings.webhook_senders)
         self._most = outbox.PER_TARGET * settings.webhook_senders
         self._looping = threading.Lock()
         #: What came of calls; None says that there is something new to look for.
@@ -81,7 +81,7 @@ class Courier:
 
     def _loop(self) -> int:
         settled, self._look = 0, True
-        while self._look or not self._desk.idle or not self._inbox.empty():
+        while self._look or not self._slots.idle or not self._inbox.empty():
             self._claim()
             self._begin()
             settled += self._settle(self._collect())
@@ -92,7 +92,7 @@ class Courier:
     def _claim(self) -> None:
         """More, when there is room for it and somebody said so, or it is time to look."""
         now = time.monotonic()
-        if not (self._look or now > self._claimed_at + LOOK_S) or self._desk.waiting > self._most // 2:
+        if not (self._look or now > self._claimed_at + LOOK_S) or self._slots.waiting > self._most // 2:
             return
         self._claimed_at, self._look = now, False
         if self._asked_to_stop():
@@ -102,31 +102,31 @@ class Courier:
         try:
             found = outbox.claim(self._engine, worker=self._worker, most=self._most)
         except database.OUTAGES:
-            if self._desk.idle:
+            if self._slots.idle:
                 raise
             # What is being called at this moment has to be settled when the database is back.
             return
-        self._desk.put(found)
+        self._slots.put(found)
         self._look = bool(found)
 
     def _begin(self) -> None:
-        for delivery in self._desk.begin():
+        for delivery in self._slots.begin():
             self._senders.submit(self._call, delivery)
 
     def _call(self, delivery: Claimed) -> None:
         """Of a sender's thread: call, and go on with whatever there is a place for now."""
         done = self._sender.send(delivery)
         delivered = done.verdict.ending is Ending.DELIVERED
-        self._desk.end(delivery, delivered=delivered)
+        self._slots.end(delivery, delivered=delivered)
         self._inbox.put(done)
         if delivered:
             self._begin()
 
     def _collect(self) -> list[Done]:
         """What has been answered, after waiting a little for it."""
-        found = self._take(0.0 if self._desk.idle else LOOK_S)
+        found = self._take(0.0 if self._slots.idle else LOOK_S)
         done = [item for item in found if item is not None]
-        self._desk.known(len(done))
+        self._slots.known(len(done))
         self._look = self._look or len(done) < len(found)
         failing = {item.delivery.target for item in done if item.verdict.ending is not Ending.DELIVERED}
         if failing:
@@ -151,7 +151,7 @@ class Courier:
 
     def _give_back(self, unwanted: Callable[[Claimed], bool]) -> None:
         """For later: its target fails, this process has to go, or it has been here for too long."""
-        deliveries = self._desk.withdraw(unwanted)
+        deliveries = self._slots.withdraw(unwanted)
         if deliveries:
             self._insist(lambda: outbox.give_back(self._engine, deliveries))
 

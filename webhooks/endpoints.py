@@ -13,7 +13,7 @@ from sqlalchemy import text
 
 from core import errors, ids
 from core.seal import Seal
-from webhooks import secrets, state
+from webhooks import signing_keys, switching
 from webhooks.signing import Signing
 from webhooks.trouble import Trouble
 
@@ -59,7 +59,7 @@ class Endpoint:
     failing_since: dt.datetime | None = None
 
     @property
-    def owner(self) -> secrets.Owner:
+    def owner(self) -> signing_keys.Owner:
         return self.tenant_id, self.id
 
 
@@ -80,7 +80,7 @@ def create(
         if connection.execute(_COUNT, values).scalar_one() >= MOST:
             raise errors.WebhookConflict(f"There are {MOST} endpoints already, and no more than that to a tenant")
         connection.execute(_INSERT, {**values, "description": description, "signing": signing})
-        secrets.ensure(connection, seal, (tenant_id, uuid.UUID(str(values["id"]))), signing)
+        signing_keys.ensure(connection, seal, (tenant_id, uuid.UUID(str(values["id"]))), signing)
     return get(engine, tenant_id, uuid.UUID(str(values["id"])))
 
 
@@ -108,11 +108,11 @@ def change(
         if connection.execute(_CHANGE, {**values, "tenant_id": tenant_id, "id": endpoint_id}).first() is None:
             raise errors.WebhookNotFound
         if changes.get("enabled") is True:
-            state.enable(connection, endpoint_id)
+            switching.enable(connection, endpoint_id)
         if "url" in changes:
-            state.forgive(connection, endpoint_id)
+            switching.forgive(connection, endpoint_id)
         if changes.get("enabled") is False:
-            state.disable(connection, endpoint_id, state.Reason.BY_TENANT)
+            switching.disable(connection, endpoint_id, switching.Reason.BY_TENANT)
     return get(engine, tenant_id, endpoint_id)
 
 
@@ -121,8 +121,8 @@ def delete(engine: sqlalchemy.Engine, tenant_id: uuid.UUID, endpoint_id: uuid.UU
     with engine.begin() as connection:
         if connection.execute(_DELETE, {"tenant_id": tenant_id, "id": endpoint_id}).first() is None:
             raise errors.WebhookNotFound
-        state.fail_waiting(connection, endpoint_id, Trouble.ENDPOINT_DELETED)
-        state.forgive(connection, endpoint_id)
+        switching.fail_waiting(connection, endpoint_id, Trouble.ENDPOINT_DELETED)
+        switching.forgive(connection, endpoint_id)
 
 
 def public_keys(engine: sqlalchemy.Engine, seal: Seal, endpoint_id: uuid.UUID) -> list[str]:
@@ -132,7 +132,7 @@ def public_keys(engine: sqlalchemy.Engine, seal: Seal, endpoint_id: uuid.UUID) -
         tenant_id = connection.execute(_PUBLIC, {"id": endpoint_id}).scalar()
     if tenant_id is None:
         raise errors.WebhookNotFound
-    return [item.key.public for item in secrets.good(engine, seal, (tenant_id, endpoint_id)) if item.key.public]
+    return [item.key.public for item in signing_keys.good(engine, seal, (tenant_id, endpoint_id)) if item.key.public]
 
 
 def _endpoint(row: dict[str, Any]) -> Endpoint:

@@ -16,9 +16,9 @@ from typing import Any
 import sqlalchemy
 from sqlalchemy import text
 
-from webhooks import secrets, state
-from webhooks.call import Answer
-from webhooks.schedule import Ending, Verdict
+from webhooks import signing_keys, switching
+from webhooks.http_post import Answer
+from webhooks.verdict import Ending, Verdict
 
 #: Longer than any call: a look-up of a name, and COATCHECK_WEBHOOK_TIMEOUT_S.
 LEASE_S = 90.0
@@ -181,7 +181,7 @@ def claim(engine: sqlalchemy.Engine, *, worker: str, most: int) -> list[Claimed]
     values = {"worker": worker, "lease_s": LEASE_S, **limits}
     with engine.begin() as connection:
         rows = connection.execute(_CLAIM, values).all()
-        keys = secrets.of_many(connection, {(row.tenant_id, row.endpoint_id) for row in rows}) if rows else {}
+        keys = signing_keys.of_many(connection, {(row.tenant_id, row.endpoint_id) for row in rows}) if rows else {}
     return [Claimed(**row._mapping, keys=keys.get((row.tenant_id, row.endpoint_id), ())) for row in rows]
 
 
@@ -244,11 +244,12 @@ def _mark(connection: sqlalchemy.Connection, done: Sequence[Done], pause_s: floa
     }
     if bad:
         rows = connection.execute(_ILL, {**values, "trip": TRIP, "most_s": MAX_HOLD_S, "pause_s": pause_s}).all()
-        failing = {row.target for row in rows if row.failures >= state.LEAST_FAILURES and row.failing_s >= disable_s}
+        most = switching.LEAST_FAILURES
+        failing = {row.target for row in rows if row.failures >= most and row.failing_s >= disable_s}
         for target in sorted(failing):
-            state.disable(connection, endpoints[target], state.Reason.FAILING)
+            switching.disable(connection, endpoints[target], switching.Reason.FAILING)
     for target in sorted({item.delivery.target for item in done if item.verdict.gone}):
-        state.disable(connection, endpoints[target], state.Reason.GONE)
+        switching.disable(connection, endpoints[target], switching.Reason.GONE)
 
 
 def give_back(engine: sqlalchemy.Engine, deliveries: Sequence[Claimed]) -> None:

@@ -9,12 +9,12 @@ import structlog
 from core import errors, ids, metrics
 from core.seal import Seal
 from core.settings import Settings
-from webhooks import secrets, signing
-from webhooks.call import Answer, Caller
+from webhooks import signing, signing_keys
+from webhooks.http_post import Answer, Poster
 from webhooks.outbox import Claimed, Done
 from webhooks.receivers import Receivers
-from webhooks.schedule import Ending, Verdict, judge
 from webhooks.trouble import Trouble
+from webhooks.verdict import Ending, Verdict, judge
 
 log = structlog.get_logger()
 
@@ -26,7 +26,7 @@ class Sender:
         self._schedule = settings.webhook_schedule
         #: Remembered, since the same few are needed all the time.
         self._open = functools.lru_cache(maxsize=10_000)(Seal(settings).open)
-        self._caller = Caller(Receivers(settings), timeout_s=settings.webhook_timeout_s)
+        self._poster = Poster(Receivers(settings), timeout_s=settings.webhook_timeout_s)
 
     def send(self, delivery: Claimed) -> Done:
         """Whatever goes wrong is in the answer: whoever asked has others to look after."""
@@ -46,9 +46,9 @@ class Sender:
 
     def _call(self, delivery: Claimed, url: str) -> Answer:
         body = delivery.body.encode()
-        context = secrets.context((delivery.tenant_id, delivery.endpoint_id))
+        context = signing_keys.context((delivery.tenant_id, delivery.endpoint_id))
         keys = [self._open(key, context) for key in delivery.keys]
-        return self._caller.post(
+        return self._poster.post(
             url, body, signing.headers(ids.delivery_id(delivery.id), int(delivery.time_s), body, keys)
         )
 

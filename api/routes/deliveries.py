@@ -6,7 +6,7 @@ from typing import Any
 
 import flask
 
-from api import contract, examples, requests, resources
+from api import context, contract, examples, resources
 from api.parsing import Blueprint
 from api.schemas import requests as into
 from api.schemas import webhooks as schemas
@@ -65,9 +65,9 @@ def redeliver(delivery_id: str) -> flask.Response:
 
     From the start of the schedule, under the same `webhook-id`.
     """
-    requests.nothing_in_body()
+    context.nothing_in_body()
     found = _find(delivery_id)
-    return accepted(deliveries.redeliver(resources.here().engine, requests.caller().tenant_id, found))
+    return accepted(deliveries.redeliver(resources.here().engine, context.caller().tenant_id, found))
 
 
 @blueprint.route("/<endpoint:endpoint_id>/redeliver", methods=["POST"])
@@ -109,20 +109,20 @@ def _page(filters: dict[str, Any]) -> flask.Response:
     if "before" in filters:
         filters["before"] = int(filters["before"])
     here = resources.here()
-    found, before = deliveries.page(here.engine, requests.caller().tenant_id, filters, limit=limit)
+    found, before = deliveries.page(here.engine, context.caller().tenant_id, filters, limit=limit)
     shown = [_shown(item) for item in found]
     return flask.jsonify({"deliveries": shown, "next_before": None if before is None else str(before)})
 
 
 def _find(delivery_id: str) -> Delivery:
     here = resources.here()
-    return deliveries.get(here.engine, requests.caller().tenant_id, ids.parse_delivery_id(delivery_id))
+    return deliveries.get(here.engine, context.caller().tenant_id, ids.parse_delivery_id(delivery_id))
 
 
 def find_endpoint(endpoint_id: str) -> Endpoint:
     """The caller's endpoint; raises WebhookNotFound."""
     here = resources.here()
-    return endpoints.get(here.engine, requests.caller().tenant_id, ids.parse_endpoint_id(endpoint_id))
+    return endpoints.get(here.engine, context.caller().tenant_id, ids.parse_endpoint_id(endpoint_id))
 
 
 def _shown(delivery: Delivery) -> dict[str, Any]:

@@ -8,13 +8,13 @@ from typing import Any
 
 import flask
 
-from api import answers, contract, examples, files, intake, once, requests, resources, stream
+from api import answers, context, contract, examples, files, intake, once, resources, stream
 from api.parsing import Blueprint
 from api.resources import Resources
 from api.schemas import jobs as out
 from api.schemas import requests as into
 from core import broker, errors, ids
-from jobs import queries, queue, source
+from jobs import place, queries, source
 from jobs.bulk import progress
 from jobs.job import Job, Kind, Status
 
@@ -78,7 +78,7 @@ def list_jobs(query: dict[str, Any]) -> flask.Response:
     """
     limit, cursor = query.pop("limit"), query.pop("cursor", None)
     page = queries.page(
-        resources.here().engine, requests.caller().tenant_id, queries.Filters(**query), limit=limit, cursor=cursor
+        resources.here().engine, context.caller().tenant_id, queries.Filters(**query), limit=limit, cursor=cursor
     )
     return flask.jsonify({"jobs": [answers.job(found) for found in page.jobs], "next_cursor": page.next_cursor})
 
@@ -161,8 +161,8 @@ def cancel(job_id: str) -> flask.Response:
     At once while it is pending, at the worker's next heartbeat while it is processing. Safe to repeat.
     """
     here = resources.here()
-    requests.nothing_in_body()
-    canceled = queries.cancel(here.engine, requests.caller().tenant_id, ids.parse_job_id(job_id))
+    context.nothing_in_body()
+    canceled = queries.cancel(here.engine, context.caller().tenant_id, ids.parse_job_id(job_id))
     here.hints.send(broker.WEBHOOKS)
     return _answer(here, canceled)
 
@@ -177,8 +177,8 @@ def retry(query: dict[str, Any], job_id: str) -> flask.Response:
     It becomes a new job, with the same inputs and model version, linked to the old one; of a file all rows, or only
     those that failed.
     """
-    requests.nothing_in_body()
-    here, caller = resources.here(), requests.caller()
+    context.nothing_in_body()
+    here, caller = resources.here(), context.caller()
     key = once.key("retry", {"job_id": job_id, **query})
     if again := once.answered(here, key):
         return again
@@ -202,7 +202,7 @@ def retry(query: dict[str, Any], job_id: str) -> flask.Response:
 
 
 def _find(job_id: str) -> Job:
-    return queries.get(resources.here().engine, requests.caller().tenant_id, ids.parse_job_id(job_id))
+    return queries.get(resources.here().engine, context.caller().tenant_id, ids.parse_job_id(job_id))
 
 
 def _answer(here: Resources, found: Job) -> flask.Response:
@@ -211,9 +211,9 @@ def _answer(here: Resources, found: Job) -> flask.Response:
         body["rows"] = dataclasses.asdict(progress.count(here.engine, found.id))
     retry_after_s = 1
     if found.status is Status.PENDING:
-        place = queue.place(here.engine, requests.caller().tenant_id, found)
-        body["queue"] = dataclasses.asdict(place)
-        retry_after_s = min(MAX_RETRY_AFTER_S, max(1, math.ceil(place.starts_in_s or 1)))
+        waits = place.place(here.engine, context.caller().tenant_id, found)
+        body["queue"] = dataclasses.asdict(waits)
+        retry_after_s = min(MAX_RETRY_AFTER_S, max(1, math.ceil(waits.starts_in_s or 1)))
     response = flask.jsonify(body)
     if not found.status.is_terminal:
         response.headers["Retry-After"] = str(retry_after_s)

@@ -7,7 +7,7 @@ from typing import Any
 
 import flask
 
-from api import contract, examples, files, once, requests, resources
+from api import context, contract, examples, files, once, resources
 from api.parsing import Blueprint
 from api.schemas import answers as out
 from api.schemas import requests as into
@@ -30,7 +30,7 @@ def create(body: dict[str, Any]) -> flask.Response:
     POST `fields` and then the file, as `file`, to `url` (multipart/form-data) before `expires_at`.
     """
     here = resources.here()
-    limit = min(here.settings.max_upload_bytes, requests.caller().tier.max_upload_bytes)
+    limit = min(here.settings.max_upload_bytes, context.caller().tier.max_upload_bytes)
     if body["size"] > limit:
         raise errors.InvalidInput.field("size", f"must be at most {limit} bytes", received=body["size"])
     response = once.computed(here, once.key("uploads", body), lambda: _create(body))
@@ -51,7 +51,7 @@ def create(body: dict[str, Any]) -> flask.Response:
 
 
 def _create(body: dict[str, Any]) -> flask.Response:
-    here, caller = resources.here(), requests.caller()
+    here, caller = resources.here(), context.caller()
     # Before the file is on its way: a store without room would say 500, and only when it has been sent.
     here.takes_files.get()
     upload_id, expires_at = uploads.create(

@@ -8,14 +8,14 @@ from typing import Any
 
 import flask
 
-from api import contract, examples, once, requests, resources
+from api import context, contract, examples, once, resources
 from api.parsing import Blueprint
 from api.resources import Resources
 from api.routes.deliveries import accepted, find_endpoint
 from api.schemas import requests as into
 from api.schemas import webhooks as schemas
 from core import ids
-from webhooks import deliveries, endpoints, secrets
+from webhooks import deliveries, endpoints, signing_keys
 from webhooks.endpoints import Endpoint
 from webhooks.signing import PUBLIC, Key, Signing
 
@@ -44,7 +44,7 @@ def create(body: dict[str, Any]) -> flask.Response:
     response = once.computed(here, once.key("webhooks", body), lambda: _create(here, body))
     # Read at each answer, so that no secret is kept with an Idempotency-Key.
     made = response.get_json()
-    keys = _keys(here, (requests.caller().tenant_id, ids.parse_endpoint_id(made["id"])))
+    keys = _keys(here, (context.caller().tenant_id, ids.parse_endpoint_id(made["id"])))
     keys.pop("previous")
     response.data = flask.json.dumps({**made, **keys})
     return response
@@ -52,7 +52,7 @@ def create(body: dict[str, Any]) -> flask.Response:
 
 def _create(here: Resources, body: dict[str, Any]) -> flask.Response:
     signing = Signing(body.pop("signing"))
-    made = endpoints.create(here.engine, here.seal, requests.caller().tenant_id, signing=signing, **body)
+    made = endpoints.create(here.engine, here.seal, context.caller().tenant_id, signing=signing, **body)
     response = flask.jsonify(shown(made))
     response.status_code = 201
     return response
@@ -66,7 +66,7 @@ def list_endpoints() -> flask.Response:
 
     Oldest first, without what their calls are signed with.
     """
-    found = endpoints.of_tenant(resources.here().engine, requests.caller().tenant_id)
+    found = endpoints.of_tenant(resources.here().engine, context.caller().tenant_id)
     return flask.jsonify({"webhooks": [shown(item) for item in found]})
 
 
@@ -93,7 +93,7 @@ def change(body: dict[str, Any], endpoint_id: str) -> flask.Response:
     here = resources.here()
     if "url" in body:
         here.receivers.parse(body["url"])
-    tenant_id = requests.caller().tenant_id
+    tenant_id = context.caller().tenant_id
     return flask.jsonify(shown(endpoints.change(here.engine, tenant_id, ids.parse_endpoint_id(endpoint_id), body)))
 
 
@@ -105,8 +105,8 @@ def delete(endpoint_id: str) -> tuple[str, int]:
 
     What waits for it fails; its deliveries stay in the log.
     """
-    requests.nothing_in_body()
-    endpoints.delete(resources.here().engine, requests.caller().tenant_id, ids.parse_endpoint_id(endpoint_id))
+    context.nothing_in_body()
+    endpoints.delete(resources.here().engine, context.caller().tenant_id, ids.parse_endpoint_id(endpoint_id))
     return "", 204
 
 
@@ -121,7 +121,7 @@ def secret(endpoint_id: str) -> flask.Response:
     here = resources.here()
     owner, signing = _owner(endpoint_id)
     with here.engine.begin() as connection:
-        secrets.ensure(connection, here.seal, owner, signing)
+        signing_keys.ensure(connection, here.seal, owner, signing)
     return flask.jsonify(_keys(here, owner))
 
 
@@ -137,7 +137,7 @@ def rotate(body: dict[str, Any], endpoint_id: str) -> flask.Response:
     """
     here = resources.here()
     owner, signing = _owner(endpoint_id)
-    secrets.rotate(here.engine, here.seal, owner, signing, overlap_s=body["overlap_s"])
+    signing_keys.rotate(here.engine, here.seal, owner, signing, overlap_s=body["overlap_s"])
     return flask.jsonify(_keys(here, owner))
 
 
@@ -149,7 +149,7 @@ def test(endpoint_id: str) -> flask.Response:
 
     A `webhook.test`; what came of it is at the delivery's address.
     """
-    requests.nothing_in_body()
+    context.nothing_in_body()
     return accepted(deliveries.test(resources.here().engine, find_endpoint(endpoint_id)))
 
 
@@ -174,16 +174,16 @@ def shown(endpoint: Endpoint) -> dict[str, Any]:
     return {"id": ids.endpoint_id(endpoint.id), **facts, "failures": endpoint.failures or 0}
 
 
-def _owner(endpoint_id: str) -> tuple[secrets.Owner, Signing]:
+def _owner(endpoint_id: str) -> tuple[signing_keys.Owner, Signing]:
     if endpoint_id == JOBS:
-        return (requests.caller().tenant_id, None), Signing.V1
+        return (context.caller().tenant_id, None), Signing.V1
     found = find_endpoint(endpoint_id)
     return found.owner, found.signing
 
 
-def _keys(here: Resources, owner: secrets.Owner) -> dict[str, Any]:
+def _keys(here: Resources, owner: signing_keys.Owner) -> dict[str, Any]:
     """The current key, and those that are good for a while yet."""
-    found: Sequence[secrets.Secret] = secrets.good(here.engine, here.seal, owner)
+    found: Sequence[signing_keys.Secret] = signing_keys.good(here.engine, here.seal, owner)
     previous = [{**_key(item.key), "retires_at": item.retires_at} for item in found if item.retires_at]
     return {**next((_key(item.key) for item in found if not item.retires_at), {}), "previous": previous}
 

@@ -10,7 +10,7 @@ from marshmallow import Schema, fields, validate
 from api.schemas.answers import Answered, BatchItem
 from api.schemas.errors import Fault
 from jobs.job import Priority, Status
-from jobs.queue import MOST
+from jobs.place import MOST
 
 #: What a timeline tells of a job; its stream of events tells `progress` as well.
 MOMENTS = [*Status, "cancel_requested"]

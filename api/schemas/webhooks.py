@@ -20,7 +20,7 @@ from jobs.job import Status
 from webhooks.events import FOR_ENDPOINTS, Event
 from webhooks.receivers import MAX_URL
 from webhooks.signing import Signing
-from webhooks.state import Reason
+from webhooks.switching import Reason
 from webhooks.trouble import Trouble
 
 MAX_OVERLAP_S = 7 * 86_400

@@ -33,7 +33,7 @@ def test_a_place_far_back_is_told_as_the_least_that_it_can_be(
     sign_of_life(platform, "a/b/1", receives=True)
     sign_of_life(platform, "a/b/2", works=True, jobs_per_s=0.1)
     jobs = [submit(client) for _ in range(4)]
-    monkeypatch.setattr("jobs.queue.MOST", 2)
+    monkeypatch.setattr("jobs.place.MOST", 2)
     told = [client.get(f"{JOBS}/{job_id}").get_json()["queue"] for job_id in jobs]
     # In whatever order they stand: that is another test's.
     assert sorted((queue["ahead"], queue["at_least"], queue["starts_in_s"]) for queue in told) == [

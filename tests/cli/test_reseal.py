@@ -24,7 +24,7 @@ from jobs import reseal
 from jobs.job import Kind
 from local.child import Child
 from tests.conftest import ROOT, Platform, until
-from webhooks import secrets
+from webhooks import signing_keys
 from webhooks.signing import Signing
 
 OLD, LOST = "o" * 32, "l" * 32
@@ -65,11 +65,11 @@ def run() -> Command:
     return call
 
 
-def with_secret(platform: Platform, seal: Seal) -> secrets.Owner:
+def with_secret(platform: Platform, seal: Seal) -> signing_keys.Owner:
     """A tenant with a webhook secret."""
     owner = (platform.new_tenant()[0].tenant_id, None)
     with platform.engine.begin() as connection:
-        secrets.ensure(connection, seal, owner, Signing.V1)
+        signing_keys.ensure(connection, seal, owner, Signing.V1)
     return owner
 
 
@@ -101,8 +101,8 @@ def test_afterwards_everything_opens_without_the_old_key_and_a_second_time_has_n
     platform.execute("UPDATE jobs SET status = 'canceled' WHERE id = :id", id=ended)
     ours, plain = with_secret(platform, new), new_job(inputs={"text": "Lovely", "url": "gAAAAA"})
     with pytest.raises(errors.SecretLost):
-        secrets.good(platform.engine, new, owner)
-    before = secrets.good(platform.engine, old, owner), secrets.good(platform.engine, new, ours)
+        signing_keys.good(platform.engine, new, owner)
+    before = signing_keys.good(platform.engine, old, owner), signing_keys.good(platform.engine, new, ours)
     events = platform.rows("SELECT * FROM job_events")
 
     done = run()
@@ -111,7 +111,7 @@ def test_afterwards_everything_opens_without_the_old_key_and_a_second_time_has_n
     assert (done.returncode, done.stdout) == (0, "0 resealed, 6 already right, 0 lost\n")
     assert run(COATCHECK_OLD_SECRET_KEYS="").returncode == 0
 
-    assert (secrets.good(platform.engine, new, owner), secrets.good(platform.engine, new, ours)) == before
+    assert (signing_keys.good(platform.engine, new, owner), signing_keys.good(platform.engine, new, ours)) == before
     for job_id in (job, ended):
         assert opened(platform, new, job_id) == ["https://input-url", "https://output-url"]
     assert platform.one("SELECT inputs ->> 'url' FROM jobs WHERE id = :id", id=plain) == ("gAAAAA",)
@@ -123,7 +123,7 @@ def test_what_was_bound_to_nothing_is_bound(platform: Platform, new: Seal, empty
     mine = "UPDATE webhook_secrets SET sealed = :sealed WHERE tenant_id = :id"
     platform.execute(mine, sealed=unbound("whsec_AAAA"), id=owner[0])
     assert run().stdout == "1 resealed, 1 already right, 0 lost\n"
-    (found,) = secrets.good(platform.engine, new, owner)
+    (found,) = signing_keys.good(platform.engine, new, owner)
     assert found.key.secret == "whsec_AAAA"
     stolen = platform.one("SELECT sealed FROM webhook_secrets WHERE tenant_id = :id", id=owner[0])[0]
     platform.execute(mine, sealed=stolen, id=thief[0])
@@ -184,19 +184,19 @@ def test_killed_in_the_middle_it_can_be_run_again(
         until(lambda: connection.execute(text("SELECT 1")) and platform.one(done) == (3,))
         child.kill()
     for owner in owners:
-        assert len(secrets.good(platform.engine, both, owner)) == 1
+        assert len(signing_keys.good(platform.engine, both, owner)) == 1
     assert run().stdout == "3 resealed, 3 already right, 0 lost\n"
 
 
 def test_beside_a_rotation_both_keys_stay(platform: Platform, old: Seal, both: Seal, new: Seal) -> None:
     owner = with_secret(platform, old)
-    (first,) = secrets.good(platform.engine, old, owner)
+    (first,) = signing_keys.good(platform.engine, old, owner)
     tallies: list[reseal.Tally] = []
     resealing = threading.Thread(target=lambda: tallies.extend(reseal.steps(platform.engine, both)))
     with platform.engine.begin() as connection:
-        # What `secrets.rotate` does, held before its end.
-        connection.execute(secrets._RETIRE, {"tenant_id": owner[0], "endpoint_id": None, "overlap_s": 600})
-        secrets.ensure(connection, both, owner, Signing.V1)
+        # What `signing_keys.rotate` does, held before its end.
+        connection.execute(signing_keys._RETIRE, {"tenant_id": owner[0], "endpoint_id": None, "overlap_s": 600})
+        signing_keys.ensure(connection, both, owner, Signing.V1)
         resealing.start()
         waiting = (
             "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%webhook_secrets%'"
@@ -204,7 +204,7 @@ def test_beside_a_rotation_both_keys_stay(platform: Platform, old: Seal, both: S
         until(lambda: platform.one(waiting) == (1,))
     resealing.join(30)
     assert sum(tally.resealed for tally in tallies) == 1
-    current, retiring = secrets.good(platform.engine, new, owner)
+    current, retiring = signing_keys.good(platform.engine, new, owner)
     assert (retiring.key, current.retires_at) == (first.key, None)
     assert retiring.retires_at is not None
 

@@ -133,7 +133,7 @@ EFFECTS: Mapping[str, Callable[[Here], object]] = {
     "webhook_loopback": lambda here: effects.receiver(here, "http://127.0.0.1:9000/x", webhook_loopback=(9000,)),
     # What they do is shown by tests/webhooks; here, that the courier is told.
     "webhook_schedule": lambda here: same(courier(here, webhook_schedule=(0.0, 7.0))._pause_s, 7.0),
-    "webhook_timeout_s": lambda here: same(courier(here, webhook_timeout_s=7.0)._sender._caller._timeout_s, 7.0),
+    "webhook_timeout_s": lambda here: same(courier(here, webhook_timeout_s=7.0)._sender._poster._timeout_s, 7.0),
     "webhook_disable_s": lambda here: same(courier(here, webhook_disable_s=7)._disable_s, 7),
     "webhook_senders": lambda here: same(courier(here, webhook_senders=7)._senders._max_workers, 7),
 }  # fmt: skip

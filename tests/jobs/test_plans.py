@@ -20,8 +20,8 @@ from jobs import (
     figures,
     idempotency,
     lease,
+    place,
     queries,
-    queue,
     rescue,
     retention,
     settle,
@@ -89,7 +89,7 @@ STATEMENTS: dict[str, tuple[Any, dict[str, Any]]] = {
     "purge": (retention._PURGE, {"ids": [ID]}),
     "backlog": (backlog._WAITING, {"tenant_id": ID, "most": 1000}),
     "place": (
-        queue._PLACE,
+        place._PLACE,
         {**MINE, "fair_at": dt.datetime.now(dt.UTC), "pool": "cpu", "most": 1000, "silent_s": 15},
     ),
     "queues": (figures._QUEUE, {"pools": ["cpu", "gpu"]}),

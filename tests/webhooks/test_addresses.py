@@ -23,7 +23,7 @@ from core.outbound import Kind
 from core.settings import Settings
 from tests.conftest import Platform
 from tests.webhooks.conftest import Receiver, Tenant
-from webhooks.call import Caller
+from webhooks.http_post import Poster
 from webhooks.receivers import Receivers
 
 FORBIDDEN = [
@@ -42,7 +42,7 @@ def test_a_name_that_leads_to_such_an_address_is_refused(
     receivers = Receivers(strict)
     with pytest.raises(errors.AddressRefused):
         receivers.place(receivers.parse("https://rebind.example/hook"), time.monotonic() + 5)
-    assert Caller(receivers, timeout_s=1).post("https://rebind.example/hook", b"", {}).error == "ADDRESS_REFUSED"
+    assert Poster(receivers, timeout_s=1).post("https://rebind.example/hook", b"", {}).error == "ADDRESS_REFUSED"
 
 
 @pytest.mark.parametrize("answers", [["93.184.215.14", "127.0.0.1"], ["127.0.0.1", "93.184.215.14"]])
@@ -50,7 +50,7 @@ def test_one_forbidden_address_among_public_ones_is_enough(
     strict: Settings, resolver: Callable[..., list[str]], answers: list[str]
 ) -> None:
     resolver(answers)
-    assert Caller(Receivers(strict), timeout_s=1).post("https://rebind.example/", b"", {}).error == "ADDRESS_REFUSED"
+    assert Poster(Receivers(strict), timeout_s=1).post("https://rebind.example/", b"", {}).error == "ADDRESS_REFUSED"
 
 
 def test_a_name_is_looked_up_once_and_what_it_says_the_next_time_is_never_connected_to(
@@ -77,7 +77,7 @@ def test_a_name_is_looked_up_once_and_what_it_says_the_next_time_is_never_connec
         return real(self, address)
 
     monkeypatch.setattr(socket.socket, "connect", connect)
-    answer = Caller(Receivers(listed), timeout_s=1).post(f"http://rebind.example:{port}/", b"", {})
+    answer = Poster(Receivers(listed), timeout_s=1).post(f"http://rebind.example:{port}/", b"", {})
     assert (answer.error, asked, tried, seen) == ("CONNECTION_FAILED", ["rebind.example"], ["203.0.113.7"], [])
 
 
@@ -91,7 +91,7 @@ def test_nothing_connects_to_this_machine_however_it_is_written(
         for host in ("localhost", "localhost.", "127.0.0.1", "127.1", "2130706433", "0177.0.0.1", "0x7f.1", "[::1]",
                      "[::ffff:127.0.0.1]", "0.0.0.0", "[::]", "0"):  # fmt: skip
             for scheme in ("http", "https"):
-                answer = Caller(Receivers(settings), timeout_s=1).post(f"{scheme}://{host}:{port}/", b"", {})
+                answer = Poster(Receivers(settings), timeout_s=1).post(f"{scheme}://{host}:{port}/", b"", {})
                 assert answer.error == "ADDRESS_REFUSED", host
     assert seen == []
 
@@ -165,7 +165,7 @@ def test_proxies_of_the_environment_are_not_asked(
     port, seen = listener
     for name in ("http_proxy", "https_proxy", "all_proxy", "HTTP_PROXY"):
         monkeypatch.setenv(name, f"http://127.0.0.1:{port}")
-    assert Caller(Receivers(platform.settings), timeout_s=5).post(receiver.url, b"{}", {}).good
+    assert Poster(Receivers(platform.settings), timeout_s=5).post(receiver.url, b"{}", {}).good
     assert seen == []
 
 
@@ -211,7 +211,7 @@ def test_certificates_are_checked_against_the_name(
     for name in trusted:
         monkeypatch.setenv("SSL_CERT_FILE", str(certificates / f"{name}.pem"))
     url = receiver.url.replace("127.0.0.1", "localhost")
-    answer = Caller(Receivers(platform.settings), timeout_s=5).post(url, b"{}", {})
+    answer = Poster(Receivers(platform.settings), timeout_s=5).post(url, b"{}", {})
     assert (answer.good, answer.error) == (error is None, error)
     assert len(receiver.calls) == (error is None)
 
@@ -219,7 +219,7 @@ def test_certificates_are_checked_against_the_name(
 def test_a_handshake_that_drips_ends_in_time(strict: Settings) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
         named = dataclasses.replace(strict, webhook_loopback=(server.getsockname()[1],))
-        caller = Caller(Receivers(named), timeout_s=1.0)
+        caller = Poster(Receivers(named), timeout_s=1.0)
         answer = caller.post(f"https://127.0.0.1:{server.getsockname()[1]}/", b"{}", {})
     assert answer.error == "TIMED_OUT"
     assert answer.ms < 10_000

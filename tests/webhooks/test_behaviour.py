@@ -18,7 +18,7 @@ from core.settings import Settings
 from tests.conftest import Platform
 from tests.webhooks.conftest import CALL_S, SCHEDULE, Behave, Receiver, Tenant, first, say, send_all
 from webhooks.courier import Courier
-from webhooks.schedule import MAX_RETRY_AFTER_S
+from webhooks.verdict import MAX_RETRY_AFTER_S
 
 Handler = http.server.BaseHTTPRequestHandler
 NewReceiver = Callable[..., Receiver]

@@ -16,8 +16,8 @@ from core.settings import Settings
 from tests.conftest import Platform, until
 from tests.webhooks.conftest import Behave, Receiver, Tenant, owed, say
 from webhooks import courier as couriers
-from webhooks.call import Caller
 from webhooks.courier import Courier
+from webhooks.http_post import Poster
 from webhooks.receivers import Receivers
 
 NewReceiver = Callable[..., Receiver]
@@ -126,7 +126,7 @@ def test_a_retry_after_that_is_a_date_is_obeyed(
     new_receiver: NewReceiver, hasty: Settings, wish: str, date: str | None, between: tuple[float, float]
 ) -> None:
     receiver = new_receiver(dated(wish, date))
-    answer = Caller(Receivers(hasty), timeout_s=60.0).post(receiver.url, b"{}", {"webhook-id": "msg_1"})
+    answer = Poster(Receivers(hasty), timeout_s=60.0).post(receiver.url, b"{}", {"webhook-id": "msg_1"})
     assert answer.status == 429
     assert answer.retry_after_s is not None
     assert between[0] <= answer.retry_after_s <= between[1]

@@ -24,11 +24,11 @@ from core.seal import Seal
 from tests import factories, statements
 from tests.conftest import Platform
 from tests.factories import PAST, SOON
-from webhooks import chores, deliveries, endpoints, outbox, secrets
-from webhooks.call import Answer
+from webhooks import chores, deliveries, endpoints, outbox, signing_keys
 from webhooks.endpoints import Endpoint
-from webhooks.schedule import judge
+from webhooks.http_post import Answer
 from webhooks.signing import Signing
+from webhooks.verdict import judge
 
 WRITING = statements.writing(webhooks)
 LONG_AGO = text("now() - interval '1 y'")
@@ -94,7 +94,7 @@ def change(**changes: Any) -> Callable[[Scene], object]:
 
 def rotate(scene: Scene) -> None:
     owner, seal = (scene.asks, scene.of), Seal(scene.platform.settings)
-    secrets.rotate(scene.platform.engine, seal, owner, Signing.V1, overlap_s=60)
+    signing_keys.rotate(scene.platform.engine, seal, owner, Signing.V1, overlap_s=60)
 
 
 def purge(scene: Scene) -> int:
@@ -110,17 +110,17 @@ CASES: Mapping[str, Case] = {
     "outbox._ILL": Case(answered(503)),
     "outbox._LEASE_OVER": Case(lambda s: outbox.lease_over(s.platform.engine), "its lease is over"),
     "outbox._NODE_BORN_AGAIN": Case(lambda s: outbox.node_born_again(s.platform.engine, "io/b")),
-    "state._DISABLE": Case(answered(410)),
-    "state._FAIL_WAITING": Case(answered(410)),
-    "state._NOTIFY": Case(answered(410)),
-    "state._FORGIVE": Case(change(url="https://another.example/")),
-    "state._ENABLE": Case(change(enabled=True, description="on")),
+    "switching._DISABLE": Case(answered(410)),
+    "switching._FAIL_WAITING": Case(answered(410)),
+    "switching._NOTIFY": Case(answered(410)),
+    "switching._FORGIVE": Case(change(url="https://another.example/")),
+    "switching._ENABLE": Case(change(enabled=True, description="on")),
     "endpoints._CHANGE": Case(change(description="another")),
     "endpoints._DELETE": Case(asked(lambda s: endpoints.delete(s.platform.engine, s.asks, s.of))),
     "deliveries._ONE_AGAIN": Case(asked(again), "delivered"),
     "deliveries._MANY_AGAIN": Case(asked(many_again), "failed"),
-    "secrets._RETIRE": Case(asked(rotate)),
-    "secrets._RETIRED": Case(purge, "its old key is over"),
+    "signing_keys._RETIRE": Case(asked(rotate)),
+    "signing_keys._RETIRED": Case(purge, "its old key is over"),
     "chores._OVERDUE": Case(lambda s: chores.give_up(s.platform.engine, (0.0,)), "it has waited for too long"),
     "chores._OLD": Case(purge, "it is old"),
     "chores._RECOVERED": Case(purge, "its trouble is long ago"),
@@ -129,7 +129,7 @@ CASES: Mapping[str, Case] = {
 ELSEWHERE = {
     "deliveries._INSERT": "a new row",
     "endpoints._INSERT": "a new row",
-    "secrets._INSERT": "a new row: test_endpoints, of many who make the first key at once",
+    "signing_keys._INSERT": "a new row: test_endpoints, of many who make the first key at once",
 }
 
 #: In which nobody who had the delivery once, no sweep and no stranger may change anything.

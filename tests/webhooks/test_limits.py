@@ -15,11 +15,11 @@ from core.seal import Seal
 from tests import factories
 from tests.conftest import Platform
 from tests.factories import PAST, SOON
-from webhooks import chores, deliveries, endpoints, outbox, secrets, state
-from webhooks.call import Answer
-from webhooks.desk import CALLS_PER_TARGET, Desk
-from webhooks.schedule import judge
+from webhooks import chores, deliveries, endpoints, outbox, signing_keys, switching
+from webhooks.http_post import Answer
 from webhooks.signing import Signing
+from webhooks.slots import CALLS_PER_TARGET, Slots
+from webhooks.verdict import judge
 
 
 @pytest.fixture(autouse=True)
@@ -71,7 +71,7 @@ def test_a_tenant_has_no_more_endpoints_than_it_may_and_one_that_is_deleted_give
     make()
 
 
-@pytest.mark.parametrize("good", [secrets.MOST - 1, secrets.MOST, secrets.MOST + 1])
+@pytest.mark.parametrize("good", [signing_keys.MOST - 1, signing_keys.MOST, signing_keys.MOST + 1])
 def test_no_more_keys_are_good_at_once_than_may_be_and_one_that_is_over_gives_its_place_back(
     platform: Platform, tenant: UUID, good: int
 ) -> None:
@@ -81,15 +81,15 @@ def test_no_more_keys_are_good_at_once_than_may_be_and_one_that_is_over_gives_it
         factories.add(platform, models.WebhookSecret, tenant_id=tenant, endpoint_id=owner[1], retires_at=retires_at)
 
     def rotate(overlap_s: int) -> None:
-        secrets.rotate(platform.engine, Seal(platform.settings), owner, Signing.V1, overlap_s=overlap_s)
+        signing_keys.rotate(platform.engine, Seal(platform.settings), owner, Signing.V1, overlap_s=overlap_s)
 
-    if good >= secrets.MOST:
+    if good >= signing_keys.MOST:
         with pytest.raises(errors.WebhookConflict, match="4 keys are good already"):
             rotate(60)
         platform.execute("UPDATE webhook_secrets SET retires_at = now() WHERE retires_at IS NOT NULL")
     rotate(60)
     rotate(0)
-    assert len(secrets.good(platform.engine, Seal(platform.settings), owner)) == 1
+    assert len(signing_keys.good(platform.engine, Seal(platform.settings), owner)) == 1
 
 
 def test_a_second_rotation_does_not_prolong_a_key_that_was_to_go_sooner(platform: Platform, tenant: UUID) -> None:
@@ -97,7 +97,7 @@ def test_a_second_rotation_does_not_prolong_a_key_that_was_to_go_sooner(platform
     soon, late = (text(f"now() + interval '{seconds} s'") for seconds in (600, 90_000))
     for retires_at in (None, soon, late):
         factories.add(platform, models.WebhookSecret, tenant_id=tenant, endpoint_id=owner[1], retires_at=retires_at)
-    secrets.rotate(platform.engine, Seal(platform.settings), owner, Signing.V1, overlap_s=3600)
+    signing_keys.rotate(platform.engine, Seal(platform.settings), owner, Signing.V1, overlap_s=3600)
     left = platform.rows(
         "SELECT round(extract(epoch FROM retires_at - now()) / 600) FROM webhook_secrets ORDER BY retires_at"
     )
@@ -184,10 +184,10 @@ def test_a_target_is_held_for_twice_as_long_each_time_up_to_a_minute(
 @pytest.mark.parametrize(
     ("failures", "failing_s", "stays_on"),
     [
-        (state.LEAST_FAILURES - 1, 90_000, False),
-        (state.LEAST_FAILURES, 90_000, False),
-        (state.LEAST_FAILURES - 2, 900_000_000, True),
-        (state.LEAST_FAILURES, 80_000, True),
+        (switching.LEAST_FAILURES - 1, 90_000, False),
+        (switching.LEAST_FAILURES, 90_000, False),
+        (switching.LEAST_FAILURES - 2, 900_000_000, True),
+        (switching.LEAST_FAILURES, 80_000, True),
         (0, 900_000_000, True),
     ],
 )
@@ -203,7 +203,7 @@ def test_an_endpoint_with_fewer_than_twenty_failures_stays_on_however_long(
     )
     settle(platform, claimed, 500, disable_s=86_400)
     found = endpoints.get(platform.engine, tenant, to)
-    assert (found.enabled, found.disabled_code) == (stays_on, None if stays_on else state.Reason.FAILING)
+    assert (found.enabled, found.disabled_code) == (stays_on, None if stays_on else switching.Reason.FAILING)
 
 
 @pytest.mark.parametrize(("failed", "pieces"), [(1, [1]), (2, [2, 0]), (3, [2, 1])])
@@ -242,37 +242,37 @@ def test_a_sweep_takes_no_more_than_its_limit_at_once_and_the_next_goes_on(
     assert left == [1, 0]
 
 
-def handed(desk: Desk, target: str, tenant: UUID, count: int) -> list[outbox.Claimed]:
+def handed(slots: Slots, target: str, tenant: UUID, count: int) -> list[outbox.Claimed]:
     """So many for a target; what there is a place for now."""
-    desk.put(
+    slots.put(
         outbox.Claimed(UUID(int=number), tenant, None, target, "job.completed", "", 1, 0, 0.0, "url", ())
         for number in range(count)
     )
-    return desk.begin()
+    return slots.begin()
 
 
 def test_a_target_has_one_call_until_it_took_one_and_then_four_and_one_again_after_a_failure(tenant: UUID) -> None:
-    desk = Desk(places=100)
-    (first,) = handed(desk, "a", tenant, 20)
-    assert desk.begin() == []
-    desk.end(first, delivered=True)
-    begun = desk.begin()
+    slots = Slots(places=100)
+    (first,) = handed(slots, "a", tenant, 20)
+    assert slots.begin() == []
+    slots.end(first, delivered=True)
+    begun = slots.begin()
     assert len(begun) == CALLS_PER_TARGET
-    desk.end(begun[0], delivered=True)
-    assert len(desk.begin()) == 1
-    desk.end(begun[1], delivered=False)
-    assert desk.begin() == []
+    slots.end(begun[0], delivered=True)
+    assert len(slots.begin()) == 1
+    slots.end(begun[1], delivered=False)
+    assert slots.begin() == []
 
 
 def test_a_process_has_no_more_calls_than_places_and_a_tenant_no_more_than_its_part(tenant: UUID) -> None:
-    desk = Desk(places=20)
-    begun = [item for target in range(10) for item in handed(desk, f"a{target}", tenant, 1)]
+    slots = Slots(places=20)
+    begun = [item for target in range(10) for item in handed(slots, f"a{target}", tenant, 1)]
     assert len(begun) == 5
-    others = [item for number in range(30) for item in handed(desk, f"b{number}", UUID(int=number), 1)]
+    others = [item for number in range(30) for item in handed(slots, f"b{number}", UUID(int=number), 1)]
     assert len(others) == 15
-    desk.end(begun[0], delivered=True)
+    slots.end(begun[0], delivered=True)
     # The place goes to somebody who has fewer calls, and the tenant's part has room for one again.
-    assert [item.target[0] for item in desk.begin()] == ["b"]
-    desk.end(others[0], delivered=True)
-    desk.end(others[1], delivered=True)
-    assert sum(item.tenant_id == tenant for item in desk.begin()) <= 1
+    assert [item.target[0] for item in slots.begin()] == ["b"]
+    slots.end(others[0], delivered=True)
+    slots.end(others[1], delivered=True)
+    assert sum(item.tenant_id == tenant for item in slots.begin()) <= 1

@@ -20,9 +20,9 @@ from tests.conftest import Platform, until
 from tests.hands import clean_up, work
 from tests.webhooks.conftest import Receiver, Tenant, first, owed, say
 from webhooks import outbox
-from webhooks.call import Answer
 from webhooks.courier import Courier
-from webhooks.schedule import judge
+from webhooks.http_post import Answer
+from webhooks.verdict import judge
 
 NewReceiver = Callable[..., Receiver]
 Spawn = Callable[..., Child]

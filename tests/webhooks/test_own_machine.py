@@ -16,7 +16,7 @@ from core.outbound import Kind
 from core.settings import Settings
 from tests.conftest import until
 from tests.webhooks.conftest import Receiver, say
-from webhooks.call import Caller
+from webhooks.http_post import Poster
 from webhooks.receivers import Receivers
 
 
@@ -24,7 +24,7 @@ def test_a_named_port_of_this_machine_may_be_called_by_its_plain_names_alone(
     strict: Settings, listener: tuple[int, list[str]]
 ) -> None:
     port, seen = listener
-    caller = Caller(Receivers(dataclasses.replace(strict, webhook_loopback=(port,))), timeout_s=1)
+    caller = Poster(Receivers(dataclasses.replace(strict, webhook_loopback=(port,))), timeout_s=1)
     for host in ("127.1", "127.0.0.2", "2130706433", "[::ffff:127.0.0.1]", "0.0.0.0", "[::]", "[::ffff:0:127.0.0.1]",
                  "localhost.", "localhost.localdomain"):  # fmt: skip
         assert caller.post(f"http://{host}:{port}/", b"", {}).error == "ADDRESS_REFUSED", host
@@ -82,7 +82,7 @@ def test_only_what_is_public_is_quoted_in_the_log(
     listed = dataclasses.replace(strict, webhook_hosts=(f"127.0.0.1:{port}",), webhook_timeout_s=5)
     for kind, response in ((Kind.PRIVATE, None), (Kind.PUBLIC, "x" * 1000)):
         monkeypatch.setattr(outbound, "kind", lambda _, kind=kind: kind)
-        answer = Caller(Receivers(listed), timeout_s=5).post(receiver.url, b"{}", {})
+        answer = Poster(Receivers(listed), timeout_s=5).post(receiver.url, b"{}", {})
         assert (answer.status, answer.response) == (500, response)
 
 
@@ -97,7 +97,7 @@ def test_a_name_that_nobody_answers_for_ends_with_the_call(strict: Settings, mon
         return real(host, *args, **kwargs)
 
     monkeypatch.setattr(socket, "getaddrinfo", hang)
-    answer = Caller(Receivers(strict), timeout_s=0.5).post("https://slow.example/", b"{}", {})
+    answer = Poster(Receivers(strict), timeout_s=0.5).post("https://slow.example/", b"{}", {})
     release.set()
     assert answer.error == "TIMED_OUT"
     assert answer.ms < 10_000

@@ -15,7 +15,7 @@ PART_PER_TENANT = 0.25
 MOST_PROVEN = 10_000
 
 
-class Desk:
+class Slots:
     """Hands out deliveries so that no target has more than CALLS_PER_TARGET calls (one, until it has taken one), no
     tenant more than its part, and all no more than `places`; who has the fewest goes first. Safe to use from any
     thread."""

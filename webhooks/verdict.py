@@ -7,8 +7,8 @@ import random
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from webhooks.call import Answer
 from webhooks.events import Event
+from webhooks.http_post import Answer
 
 JITTER = 0.2
 MAX_RETRY_AFTER_S = 86_400.0

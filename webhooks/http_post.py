@@ -36,7 +36,7 @@ class Answer:
         return self.status is not None and 200 <= self.status < 300
 
 
-class Caller:
+class Poster:
     """Calls receivers; may be shared by threads."""
 
     def __init__(self, receivers: Receivers, *, timeout_s: float) -> None:
