@@ -2,19 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 import flask
 
-from api import files
+from api import files, once
 from core import ids
 from jobs import uploads
 from jobs.job import Job, Kind, Status
-from registry.catalog import Resolved, Version
+from registry.catalog import Version
+from serving import jobs, predict
+from serving.values import Answer, Answers, Replied, Reply, Served, Ticket
 
 JOBS_PATH = "/api/v1/jobs/"
 RETRY_AFTER_S = "1"
+
+
+def reply(replied: Replied[Reply]) -> flask.Response:
+    """What was asked for, or the ticket of it."""
+    value = replied.value
+    if isinstance(value, Ticket):
+        response = ticket(value)
+    elif isinstance(value, Answer):
+        response = _served(prediction(value.said, value.explain), value)
+    else:
+        shown = [prediction(item, "") for item in value.said]
+        failed = sum("error" in item for item in shown)
+        response = _served({"predictions": shown, "count": len(shown), "failed": failed}, value)
+    return once.replayed(response) if replied.again else response
 
 
 def prediction(stored: Mapping[str, Any], explain: str) -> dict[str, Any]:
@@ -27,28 +43,36 @@ def prediction(stored: Mapping[str, Any], explain: str) -> dict[str, Any]:
     return answer
 
 
-def served_by(response: flask.Response, resolved: Resolved) -> flask.Response:
-    response.headers["X-Model-Version"] = resolved.version
-    response.headers["X-Model-Route"] = resolved.route
+def _served(body: Mapping[str, Any], by: Answer | Answers) -> flask.Response:
+    about = {"model": by.served.model, "model_version": by.served.version, "request_id": by.request_id}
+    return _by(flask.jsonify({**body, **about}), by.served)
+
+
+def _by(response: flask.Response, served: Served) -> flask.Response:
+    response.headers["X-Model-Version"] = served.version
+    response.headers["X-Model-Route"] = served.route
     return response
 
 
-def ticket(job_id: str, status: Status, resolved: Resolved) -> flask.Response:
+def ticket(of: Ticket) -> flask.Response:
     """The 202."""
+    job_id = ids.job_id(of.job_id)
     path = JOBS_PATH + job_id
     body = {
         "job_id": job_id,
-        "status": status,
-        "model": resolved.model,
-        "model_version": resolved.version,
+        "status": of.status,
+        "model": of.served.model,
+        "model_version": of.served.version,
         "links": {"self": path, "events": f"{path}/events", "cancel": f"{path}/cancel"},
-        "request_id": flask.g.request_id,
+        "request_id": of.request_id,
     }
     response = flask.jsonify(body)
     response.status_code = 202
     response.headers["Location"] = path
     response.headers["Retry-After"] = RETRY_AFTER_S
-    return served_by(response, resolved)
+    if of.applied:
+        response.headers["Preference-Applied"] = of.applied
+    return _by(response, of.served)
 
 
 def _links(found: Job) -> dict[str, str]:
@@ -103,25 +127,15 @@ def result(found: Job) -> dict[str, Any]:
     """A completed job's result: one prediction, a list of them, or where its files are."""
     if found.kind == Kind.BULK:
         return files.output(found)
-    if files.is_stored(found):
+    if jobs.is_stored(found):
         return files.stored(found)
     if found.kind == Kind.FILE:
         return dict(found.result or {})
     explain = str(found.options.get("explain", ""))
     stored = found.result or {}
     if "predictions" in stored:
-        return {"predictions": in_place(stored["predictions"], found.options, explain)}
+        return {"predictions": [prediction(item, explain) for item in predict.predictions(found)]}
     return prediction(stored, explain)
-
-
-def in_place(
-    stored: Sequence[Mapping[str, Any]], options: Mapping[str, Any], explain: str = ""
-) -> list[dict[str, Any]]:
-    """Predictions in the order of the request, among them errors."""
-    # A job of an earlier release has its errors apart from its predictions.
-    made, faults = iter(stored), options.get("faults", {})
-    count = len(stored) + len(faults)
-    return [faults.get(str(index)) or prediction(next(made), explain) for index in range(count)]
 
 
 def version(item: Version, input_schema: Mapping[str, Any]) -> dict[str, Any]:

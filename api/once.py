@@ -1,15 +1,14 @@
-"""Idempotency-Key on requests that create: parsed here, kept by `jobs.idempotency`."""
+"""The header Idempotency-Key on requests that create (draft-ietf-httpapi-idempotency-key-header-07)."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import flask
 
 from api import context
-from api.resources import Resources
 from core import errors
 from jobs import idempotency
 
@@ -32,47 +31,6 @@ def key(route: str, asked: Mapping[str, Any]) -> idempotency.Key | None:
     return idempotency.Key(context.caller().tenant_id, route, match[1] or match[2], fingerprint)
 
 
-def stored(response: flask.Response) -> dict[str, Any]:
-    """A response as it is kept for the next time."""
-    keep = ("X-Model-Version", "X-Model-Route", "Location", "Retry-After", "Preference-Applied")
-    headers = {name: response.headers[name] for name in keep if name in response.headers}
-    return {"status": response.status_code, "headers": headers, "body": response.get_json()}
-
-
-def replay(reply: Mapping[str, Any]) -> flask.Response:
-    """The stored answer again."""
-    response = flask.jsonify(reply["body"])
-    response.status_code = reply["status"]
-    response.headers.update(reply["headers"])
-    return replayed(response)
-
-
-def answered(here: Resources, own: idempotency.Key | None) -> flask.Response | None:
-    """The stored answer again, where there is one: it costs no room that a full backlog would not have. Raises
-    IdempotencyMismatch."""
-    found = idempotency.find(here.engine, own) if own else None
-    return replay(found.reply) if found and found.reply else None
-
-
 def replayed(response: flask.Response) -> flask.Response:
     response.headers["Idempotent-Replayed"] = "true"
-    return response
-
-
-def computed(here: Resources, own: idempotency.Key | None, make: Callable[[], flask.Response]) -> flask.Response:
-    """What `make` answers, computed at most once per key; raises IdempotencyMismatch and IdempotencyInProgress."""
-    if own is None:
-        return make()
-    with here.engine.begin() as connection:
-        found = idempotency.claim(connection, own)
-    if found is not None:
-        if found.reply is None:
-            raise errors.IdempotencyInProgress
-        return replay(found.reply)
-    try:
-        response = make()
-    except Exception:
-        idempotency.forget(here.engine, own)
-        raise
-    idempotency.answer(here.engine, own, stored(response))
     return response

@@ -2,15 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 from core import errors
-
-
-@dataclass(frozen=True)
-class Preference:
-    respond_async: bool = False
-    wait_s: float | None = None
+from serving.values import Preference
 
 
 def parse(header: str | None, *, max_wait_s: float) -> Preference:
@@ -22,7 +15,7 @@ def parse(header: str | None, *, max_wait_s: float) -> Preference:
             respond_async = True
         elif name.strip().lower() == "wait" and wait_s is None:
             wait_s = _seconds(value.strip().strip('"'), max_wait_s)
-    return Preference(respond_async, wait_s)
+    return Preference(respond_async, wait_s, said=bool(header))
 
 
 def _seconds(text: str, max_wait_s: float) -> float:

@@ -11,7 +11,6 @@ from api.cached import Cached
 from api.places import Places
 from core import errors, metrics
 from core.settings import Settings
-from inference.interrupt import Watch
 from jobs import figures
 from storage.objects import Store
 from wiring.base import Limits, part
@@ -37,7 +36,6 @@ class Resources(Parts):
     def __init__(self, settings: Settings) -> None:
         limits = Limits(connections=16, statement_s=STATEMENT_S, store_s=STORE_S, store_attempts=2)
         super().__init__(settings, application="coatcheck-api", limits=limits)
-        self.watch = Watch()  #: over inline runs
         #: Of those with a key, from before the body is read until they are answered.
         self.requests = Places(
             "requests in flight",

@@ -5,9 +5,11 @@ from __future__ import annotations
 from access.keys import Keyring
 from core.clock import Clock
 from core.seal import Seal
+from inference.interrupt import Watch
 from jobs.source import Sources
 from jobs.submit import Submitter
 from registry.catalog import Catalog
+from serving.serving import Serving
 from storage.fetch import Fetcher
 from storage.objects import Store
 from webhooks.receivers import Receivers
@@ -54,6 +56,26 @@ class Parts(Base):
     @part
     def receivers(self) -> Receivers:
         return Receivers(self.settings)
+
+    @part
+    def watch(self) -> Watch:
+        """Over inline runs."""
+        return Watch()
+
+    @part
+    def serving(self) -> Serving:
+        return Serving(
+            self.settings,
+            self.engine,
+            self.catalog,
+            self.submitter,
+            self.store,
+            self.fetcher,
+            self.seal,
+            self.receivers,
+            self.clock,
+            self.watch,
+        )
 
     @part
     def submitter(self) -> Submitter:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import uuid
 from typing import Any
 
 import flask
 
-from api import answers, context, contract, examples, files, intake, once, resources, stream
+from api import answers, asking, context, contract, examples, files, once, resources, stream
 from api.parsing import Blueprint
 from api.resources import Resources
 from api.schemas import jobs as out
 from api.schemas import requests as into
 from core import broker, errors, ids
-from jobs import place, queries, source
+from jobs import place, queries
 from jobs.bulk import progress
 from jobs.job import Job, Kind, Status
+from serving import jobs as serve
 
 blueprint = Blueprint("jobs", __name__, url_prefix="/api/v1/jobs")
 
@@ -41,31 +43,8 @@ def submit(body: dict[str, Any]) -> flask.Response:
 
     It is committed before this answers: it will end, whatever happens in between.
     """
-    here = resources.here()
-    key = once.key("jobs", body)
-    if again := once.answered(here, key):
-        return again
-    if "webhook_url" in body:
-        here.receivers.parse(body["webhook_url"], "webhook_url")
-    resolved = intake.resolve(here, body)
-    options: dict[str, Any] = {"explain": intake.explain(resolved, body["options"].get("explain"))}
-    if "upload_id" in body or "input_url" in body:
-        job_id = ids.uuid7(here.clock.now_s())
-        kind, kept = files.taken(here, body, resolved, job_id)
-        if kind is Kind.BULK:
-            options["return_errors"] = body["options"].get("return_errors", "individual")
-        new = intake.new_job(here, resolved, kept, options, asked=body, kind=kind, job_id=job_id)
-    elif isinstance(body["inputs"], list):
-        options["return_errors"] = body["options"].get("return_errors", "fail_fast")
-        manifest = intake.takes_rows(resolved).manifest
-        rows, options["refused"] = intake.many(here, manifest, body["inputs"], options["return_errors"])
-        new = intake.new_job(here, resolved, rows, options, asked=body)
-    else:
-        row = intake.one(intake.takes_rows(resolved).manifest, body["inputs"])
-        new = intake.new_job(here, resolved, row, options, asked=body)
-    ticket = answers.ticket(ids.job_id(new.id), Status.PENDING, resolved)
-    earlier = here.submitter.submit(new, key, once.stored(ticket) if key else None)
-    return once.replay(earlier.reply) if earlier and earlier.reply else ticket
+    ask = asking.ask(body, once.key("jobs", body))
+    return answers.reply(serve.submit(resources.here().serving, ask, asking.order(body)))
 
 
 @blueprint.route("", methods=["GET"])
@@ -97,7 +76,7 @@ def show(job_id: str, wait: float) -> flask.Response:
     here = resources.here()
     if wait > here.settings.max_wait_s:
         raise errors.InvalidInput.field("wait", f"must be at most {here.settings.max_wait_s:g} seconds", received=wait)
-    return _answer(here, intake.wait(here, ids.parse_job_id(job_id), wait))
+    return _answer(here, _waited(here, ids.parse_job_id(job_id), wait))
 
 
 @blueprint.route("/<job_id>/result", methods=["GET"])
@@ -121,7 +100,7 @@ def result(job_id: str) -> flask.Response:
             f"A job that is {found.status} has no result", details={"field": "status", "issue": f"is {found.status}"}
         )
     answer = answers.result(found)
-    url = answer["output_url"] if found.kind == Kind.BULK else files.is_stored(found) and answer["url"]
+    url = answer["output_url"] if found.kind == Kind.BULK else serve.is_stored(found) and answer["url"]
     return flask.redirect(url, 303) if url else flask.jsonify(answer)  # type: ignore[return-value]
 
 
@@ -178,31 +157,17 @@ def retry(query: dict[str, Any], job_id: str) -> flask.Response:
     those that failed.
     """
     context.nothing_in_body()
-    here, caller = resources.here(), context.caller()
-    key = once.key("retry", {"job_id": job_id, **query})
-    if again := once.answered(here, key):
-        return again
-    old = _find(job_id)
-    new_id = ids.uuid7(here.clock.now_s())
-    inputs = files.failed_rows(here, old) if query else None
-    inputs = inputs or source.copied(here.engine, here.seal, old, new_id, tenant_id=caller.tenant_id)
-    ticket = answers.ticket(ids.job_id(new_id), Status.PENDING, here.catalog.resolve(old.model, old.version))
-    earlier = here.submitter.again(
-        old,
-        new_id,
-        tenant_id=caller.tenant_id,
-        tier=caller.tier,
-        request_id=flask.g.request_id,
-        max_attempts=here.settings.max_attempts,
-        inputs=inputs,
-        key=key,
-        reply=once.stored(ticket) if key else None,
-    )
-    return once.replay(earlier.reply) if earlier and earlier.reply else ticket
+    ask = asking.ask({}, once.key("retry", {"job_id": job_id, **query}))
+    old = ids.parse_job_id(job_id)
+    return answers.reply(serve.again(resources.here().serving, ask, old, failed_rows=bool(query)))
 
 
 def _find(job_id: str) -> Job:
     return queries.get(resources.here().engine, context.caller().tenant_id, ids.parse_job_id(job_id))
+
+
+def _waited(here: Resources, job_id: uuid.UUID, wait_s: float) -> Job:
+    return serve.wait(here.serving, context.caller().tenant_id, job_id, wait_s, asking.Waiting(here))
 
 
 def _answer(here: Resources, found: Job) -> flask.Response:

@@ -9,10 +9,12 @@ import flask
 
 from api import context, contract, examples, files, once, resources
 from api.parsing import Blueprint
+from api.resources import Resources
 from api.schemas import answers as out
 from api.schemas import requests as into
 from core import errors, ids
 from jobs import uploads
+from serving import once as serve
 
 blueprint = Blueprint("uploads", __name__, url_prefix="/api/v1/uploads")
 
@@ -33,25 +35,28 @@ def create(body: dict[str, Any]) -> flask.Response:
     limit = min(here.settings.max_upload_bytes, context.caller().tier.max_upload_bytes)
     if body["size"] > limit:
         raise errors.InvalidInput.field("size", f"must be at most {limit} bytes", received=body["size"])
-    response = once.computed(here, once.key("uploads", body), lambda: _create(body))
+    made = serve.computed(
+        here.engine, once.key("uploads", body), lambda: _create(here, body), kept=dict, read=serve.of_any_release
+    )
     files.check_signing(here)
     # Signed at each answer, so that no signature is kept with an Idempotency-Key; what has expired stays closed.
-    made = response.get_json()
-    left_s = (dt.datetime.fromisoformat(made["expires_at"]) - dt.datetime.now(dt.UTC)).total_seconds()
+    expires_at = made.value["expires_at"]
+    left_s = (dt.datetime.fromisoformat(expires_at) - dt.datetime.now(dt.UTC)).total_seconds()
     form = uploads.form(
         here.store,
-        ids.parse_upload_id(made["upload_id"]),
+        ids.parse_upload_id(made.value["upload_id"]),
         content_type=body["content_type"],
         size=body["size"],
         sha256=body.get("sha256"),
         expires_s=int(left_s),
     )
-    response.data = flask.json.dumps({**made, "url": form["url"], "fields": form["fields"]})
-    return response
+    response = flask.jsonify({**made.value, "url": form["url"], "fields": form["fields"]})
+    response.status_code = 201
+    return once.replayed(response) if made.again else response
 
 
-def _create(body: dict[str, Any]) -> flask.Response:
-    here, caller = resources.here(), context.caller()
+def _create(here: Resources, body: dict[str, Any]) -> dict[str, Any]:
+    caller = context.caller()
     # Before the file is on its way: a store without room would say 500, and only when it has been sent.
     here.takes_files.get()
     upload_id, expires_at = uploads.create(
@@ -64,13 +69,9 @@ def _create(body: dict[str, Any]) -> flask.Response:
         sha256=body.get("sha256"),
         expires_s=here.settings.upload_s,
     )
-    response = flask.jsonify(
-        {
-            "upload_id": ids.upload_id(upload_id),
-            "content_type": body["content_type"],
-            "expires_at": expires_at,
-            "request_id": flask.g.request_id,
-        }
-    )
-    response.status_code = 201
-    return response
+    return {
+        "upload_id": ids.upload_id(upload_id),
+        "content_type": body["content_type"],
+        "expires_at": expires_at.isoformat(),
+        "request_id": flask.g.request_id,
+    }

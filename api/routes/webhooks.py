@@ -15,6 +15,7 @@ from api.routes.deliveries import accepted, find_endpoint
 from api.schemas import requests as into
 from api.schemas import webhooks as schemas
 from core import ids
+from serving import once as serve
 from webhooks import deliveries, endpoints, signing_keys
 from webhooks.endpoints import Endpoint
 from webhooks.signing import PUBLIC, Key, Signing
@@ -41,21 +42,21 @@ def create(body: dict[str, Any]) -> flask.Response:
     """
     here = resources.here()
     here.receivers.parse(body["url"])
-    response = once.computed(here, once.key("webhooks", body), lambda: _create(here, body))
+    made = serve.computed(
+        here.engine, once.key("webhooks", body), lambda: _create(here, body), kept=dict, read=serve.of_any_release
+    )
     # Read at each answer, so that no secret is kept with an Idempotency-Key.
-    made = response.get_json()
-    keys = _keys(here, (context.caller().tenant_id, ids.parse_endpoint_id(made["id"])))
+    keys = _keys(here, (context.caller().tenant_id, ids.parse_endpoint_id(made.value["id"])))
     keys.pop("previous")
-    response.data = flask.json.dumps({**made, **keys})
-    return response
+    response = flask.jsonify({**made.value, **keys})
+    response.status_code = 201
+    return once.replayed(response) if made.again else response
 
 
-def _create(here: Resources, body: dict[str, Any]) -> flask.Response:
+def _create(here: Resources, body: dict[str, Any]) -> Mapping[str, Any]:
     signing = Signing(body.pop("signing"))
     made = endpoints.create(here.engine, here.seal, context.caller().tenant_id, signing=signing, **body)
-    response = flask.jsonify(shown(made))
-    response.status_code = 201
-    return response
+    return shown(made)
 
 
 @blueprint.route("", methods=["GET"])

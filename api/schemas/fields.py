@@ -12,9 +12,9 @@ from marshmallow import fields, validate
 
 from inference.promise import EXPLANATIONS
 from inference.schema import StrictBoolean, StrictInteger, StrictNumber, StrictSchema, StrictString
+from serving.inputs import BEST
 
 __all__ = [
-    "BEST",
     "LEVELS",
     "Body",
     "Events",
@@ -41,8 +41,6 @@ _DECIMAL = re.compile(r"-?[0-9]{1,9}(\.[0-9]{1,9})?")
 #: A space in the place of a zone's sign: in a query, that is what an unescaped plus means.
 _UNESCAPED = re.compile(r"([T ][0-9:.,]+) ([0-9]{2}:?[0-9]{2})", re.IGNORECASE)
 
-#: What `explain: true` loads as: the best that the model offers.
-BEST = "best"
 #: What `explain` may be, as text.
 LEVELS = ("true", "false", *EXPLANATIONS)
 

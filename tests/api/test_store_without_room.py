@@ -20,11 +20,10 @@ def test_no_place_is_given_while_the_store_takes_nothing_and_none_is_counted(
 ) -> None:
     # What it answers differs; that it does not store is the same, full or gone.
     gone = Store(dataclasses.replace(platform.settings, s3_endpoint_url="http://127.0.0.1:1"), read_s=1, attempts=1)
-    extensions = client.application.extensions
-    here = dataclasses.replace(extensions["coatcheck"], takes_files=Cached(gone.check_takes, 5))
+    here = client.application.extensions["coatcheck"]
     before = platform.one(COUNT)
     with monkeypatch.context() as patch:
-        patch.setitem(extensions, "coatcheck", here)
+        patch.setitem(vars(here), "takes_files", Cached(gone.check_takes, 5))
         answer = client.post("/api/v1/uploads", json=PLACE, headers={"Idempotency-Key": "one"})
     assert (answer.status_code, answer.get_json()["error"]["code"]) == (503, "UNAVAILABLE")
     assert "takes no files now, perhaps its disk is full" in answer.get_json()["error"]["message"]

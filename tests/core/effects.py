@@ -21,7 +21,6 @@ import pytest
 from flask.testing import FlaskClient
 
 import api
-from api import intake
 from core import errors, ids, settings
 from core.seal import Context, Purpose, Seal
 from core.settings import Settings
@@ -29,6 +28,7 @@ from inference import bundle
 from jobs.drain import Drainer
 from jobs.presence import Presence
 from local import proxy
+from serving import jobs
 from storage.fetch import Fetcher
 from storage.objects import Store
 from tests import graphs
@@ -245,13 +245,13 @@ def inline_timeout_s(here: Here) -> None:
 
 def default_wait_s(here: Here) -> None:
     waited: list[float] = []
-    kept = intake.wait
+    kept = jobs.wait
 
-    def wait(here: Any, job: Any, wait_s: float) -> Any:
+    def wait(serving: Any, tenant: Any, job: Any, wait_s: float, patience: Any) -> Any:
         waited.append(wait_s)
-        return kept(here, job, 0)
+        return kept(serving, tenant, job, 0, patience)
 
-    here.patch.setattr(intake, "wait", wait)
+    here.patch.setattr(jobs, "wait", wait)
     body = {"inputs": GOOD, "model_version": "2.1.0"}
     client = here.client(default_wait_s=7.5)
     for headers in ({}, {"Prefer": "wait=1"}):

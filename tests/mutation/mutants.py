@@ -29,6 +29,7 @@ ROOMS = (
     "jobs",
     "local",
     "registry",
+    "serving",
     "storage",
     "webhooks",
     "wiring",

@@ -1,4 +1,5 @@
-"""Predictions that the API makes itself: all runs of one request share COATCHECK_INLINE_TIMEOUT_S."""
+"""Predictions that are made at once, in the process that was asked: all runs of one request share
+COATCHECK_INLINE_TIMEOUT_S."""
 
 from __future__ import annotations
 
@@ -10,39 +11,38 @@ from typing import Any
 import structlog
 from prometheus_client import Counter, Histogram
 
-from api import answers
-from api.resources import Resources
 from core import errors, metrics
 from inference.model import Model, Prediction
 from jobs import run
 from registry.catalog import Resolved
+from serving.serving import Serving
 
 log = structlog.get_logger()
 
 Row = Mapping[str, Any]
 
 
-def one(here: Resources, resolved: Resolved, row: Row) -> dict[str, Any]:
+def one(serving: Serving, resolved: Resolved, row: Row) -> dict[str, Any]:
     """One prediction, as it would be stored; raises ModelError, TimedOut, and what opening the model raises."""
-    model = here.catalog.predictor(resolved)
-    return run.body(_predict(here, model, [row], _end(here))[0])
+    model = serving.catalog.predictor(resolved)
+    return run.body(_predict(serving, model, [row], _end(serving))[0])
 
 
 def several(
-    here: Resources, resolved: Resolved, rows: Sequence[Row], size: int, *, individual: bool
+    serving: Serving, resolved: Resolved, rows: Sequence[Row], size: int, *, individual: bool
 ) -> list[dict[str, Any]]:
     """The answers to a batch, so many rows in one run at most; raises as `one`, unless each row has its own error."""
     if not rows:
         return []
-    model, ends_at = here.catalog.predictor(resolved), _end(here)
+    model, ends_at = serving.catalog.predictor(resolved), _end(serving)
     size = min(size, resolved.manifest.max_batch)
     if individual:
-        return _each(here, model, rows, size, ends_at)
+        return _each(serving, model, rows, size, ends_at)
     slices = (rows[start : start + size] for start in range(0, len(rows), size))
-    return [made for slice_ in slices for made in _answers(here, model, slice_, ends_at)]
+    return [made for slice_ in slices for made in _answers(serving, model, slice_, ends_at)]
 
 
-def _each(here: Resources, model: Model, rows: Sequence[Row], size: int, ends_at: float) -> list[dict[str, Any]]:
+def _each(serving: Serving, model: Model, rows: Sequence[Row], size: int, ends_at: float) -> list[dict[str, Any]]:
     """A row that fails or is slow spoils only its own answer: a slice that fails runs again row by row, and so does all
     that is left once one was slow. What runs may take half of the time that is left, or then an even share of it."""
     made: list[dict[str, Any]] = []
@@ -50,7 +50,7 @@ def _each(here: Resources, model: Model, rows: Sequence[Row], size: int, ends_at
     while left := rows[len(made) :]:
         slice_ = left[: 1 if slow or len(made) < alone_to else size]
         try:
-            made += _answers(here, model, slice_, _share(ends_at, len(left) if slow else min(2, len(left))))
+            made += _answers(serving, model, slice_, _share(ends_at, len(left) if slow else min(2, len(left))))
         except (errors.ModelError, errors.TimedOut) as error:
             slow = slow or isinstance(error, errors.TimedOut)
             alone_to = max(alone_to, len(made) + len(slice_))
@@ -59,18 +59,18 @@ def _each(here: Resources, model: Model, rows: Sequence[Row], size: int, ends_at
     return made
 
 
-def _answers(here: Resources, model: Model, rows: Sequence[Row], ends_at: float) -> list[dict[str, Any]]:
-    return [answers.prediction(run.body(item), "") for item in _predict(here, model, rows, ends_at)]
+def _answers(serving: Serving, model: Model, rows: Sequence[Row], ends_at: float) -> list[dict[str, Any]]:
+    return [run.body(item) for item in _predict(serving, model, rows, ends_at)]
 
 
-def _predict(here: Resources, model: Model, rows: Sequence[Row], ends_at: float) -> list[Prediction]:
+def _predict(serving: Serving, model: Model, rows: Sequence[Row], ends_at: float) -> list[Prediction]:
     manifest = model.bundle.manifest
     seconds, predicted = _counters(manifest.name, manifest.version)
     try:
-        with seconds.time(), here.watch.until(ends_at) as interrupt:
+        with seconds.time(), serving.watch.until(ends_at) as interrupt:
             found = model.predict(rows, interrupt)
     except errors.ModelInterrupted as error:
-        limit_s = here.settings.inline_timeout_s
+        limit_s = serving.settings.inline_timeout_s
         log.warning("inline_run_ended", model=manifest.name, version=manifest.version, rows=len(rows), limit_s=limit_s)
         raise errors.TimedOut(
             f"The model did not answer in time: a request that is answered at once has {limit_s:g} s for all of its "
@@ -81,9 +81,9 @@ def _predict(here: Resources, model: Model, rows: Sequence[Row], ends_at: float)
     return found
 
 
-def _end(here: Resources) -> float:
+def _end(serving: Serving) -> float:
     """When the time of a request that begins now is over; what opening its model took is not part of it."""
-    return time.monotonic() + here.settings.inline_timeout_s
+    return time.monotonic() + serving.settings.inline_timeout_s
 
 
 def _share(ends_at: float, of: int) -> float:

@@ -1,0 +1,69 @@
+"""Whether what was handed in fits the model."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from core import errors
+from inference import schema
+from inference.manifest import Manifest
+from jobs import run
+from registry.catalog import Resolved
+
+#: What `explain: true` means: the best level that the model offers.
+BEST = "best"
+
+
+def takes_rows(resolved: Resolved) -> Resolved:
+    """Raises InvalidInput for a model whose input is a file."""
+    if resolved.manifest.takes_file:
+        issue = f"{resolved.model} takes a file: POST /api/v1/jobs with upload_id or input_url"
+        raise errors.InvalidInput.field("model", issue)
+    return resolved
+
+
+def one(manifest: Manifest, raw: object) -> dict[str, Any]:
+    """One checked input; raises InvalidInput."""
+    return schema.validate_inputs(manifest, raw)
+
+
+def many(
+    manifest: Manifest, raw: list[Any], return_errors: str, *, most: int
+) -> tuple[list[dict[str, Any]], dict[str, dict[str, Any]]]:
+    """The good inputs of a list in order, and by their places the errors of the others; raises InvalidInput naming the
+    item if none may be bad, BatchTooLarge."""
+    _limit_items(raw, most)
+    good: list[dict[str, Any]] = []
+    refused: dict[str, dict[str, Any]] = {}
+    for place, item in enumerate(raw):
+        try:
+            good.append(schema.validate_inputs(manifest, item, name=f"inputs.{place}"))
+        except errors.InvalidInput as error:
+            if return_errors != run.INDIVIDUAL:
+                raise
+            refused[str(place)] = run.refusal(error)
+    return good, refused
+
+
+def _limit_items(raw: list[Any], most: int) -> None:
+    if not raw:
+        raise errors.InvalidInput.field("inputs", "must not be empty")
+    if len(raw) > most:
+        raise errors.BatchTooLarge(
+            errors=[{"field": "inputs", "issue": f"exceeds maximum of {most} items", "received_length": len(raw)}]
+        )
+
+
+def explain(resolved: Resolved, *asked: str | None) -> str:
+    """The level asked for in one place or the other, if the model offers it; raises InvalidInput."""
+    levels = {level for level in asked if level is not None} or {""}
+    if len(levels) > 1:
+        raise errors.InvalidInput.field("options.explain", "says something other than ?explain in the address")
+    level, offered = levels.pop(), resolved.manifest.explanation
+    if level == BEST and offered:
+        return offered[-1]
+    if level and level not in offered:
+        said, offers = "true" if level == BEST else level, ", ".join(offered) or "none"
+        issue = f"'{said}' is not offered by {resolved.model} {resolved.version}; it offers: {offers}"
+        raise errors.InvalidInput.field("options.explain", issue)
+    return level

@@ -1,0 +1,95 @@
+"""Jobs: handed in, handed in again, and waited for."""
+
+from __future__ import annotations
+
+import dataclasses
+import uuid
+from typing import Any
+
+from core import database, errors, ids
+from jobs import queries, source
+from jobs.bulk import progress
+from jobs.job import Job, Kind, Status
+from serving import accept, once, replies
+from serving.serving import Serving
+from serving.values import Ask, Order, Patience, Replied, Reply, Served, Ticket
+
+
+def submit(serving: Serving, ask: Ask, order: Order) -> Replied[Reply]:
+    """The ticket of a job that is stored, or what the key already stands for.
+
+    Raises InvalidInput, BatchTooLarge, UploadNotFound, all that looking at a signed URL can raise, and what
+    `Submitter.submit` raises.
+    """
+    if done := once.before(serving.engine, ask.key):
+        return done
+    if order.webhook_url is not None:
+        serving.receivers.parse(order.webhook_url, "webhook_url")
+    resolved = serving.resolve(ask)
+    new = accept.job(serving, ask, order, resolved)
+    ticket = Ticket(new.id, Status.PENDING, Served.by(resolved), ask.request_id)
+    found = serving.submitter.submit(new, ask.key, replies.kept(ticket) if ask.key else None)
+    return once.earlier(found) or Replied(ticket)
+
+
+def again(serving: Serving, ask: Ask, job_id: uuid.UUID, *, failed_rows: bool = False) -> Replied[Reply]:
+    """The ticket of an ended job's successor, with the same inputs and the same version; of a file all rows, or only
+    those that failed.
+
+    Raises JobNotFound, JobStateConflict, InvalidInput, BacklogFull.
+    """
+    if done := once.before(serving.engine, ask.key):
+        return done
+    tenant_id = ask.caller.tenant_id
+    old = queries.get(serving.engine, tenant_id, job_id)
+    new_id = ids.uuid7(serving.clock.now_s())
+    inputs = _failed_rows(serving, old) if failed_rows else None
+    inputs = inputs or source.copied(serving.engine, serving.seal, old, new_id, tenant_id=tenant_id)
+    served = Served.by(serving.catalog.resolve(old.model, old.version))
+    ticket = Ticket(new_id, Status.PENDING, served, ask.request_id)
+    found = serving.submitter.again(
+        old,
+        new_id,
+        tenant_id=tenant_id,
+        tier=ask.caller.tier,
+        request_id=ask.request_id,
+        max_attempts=serving.settings.max_attempts,
+        inputs=inputs,
+        key=ask.key,
+        reply=replies.kept(ticket) if ask.key else None,
+    )
+    return once.earlier(found) or Replied(ticket)
+
+
+def _failed_rows(serving: Serving, old: Job) -> dict[str, Any] | None:
+    """The inputs of a job that answers what an ended one did not, None for the same ones again: it answered nothing.
+
+    Raises InvalidInput, JobStateConflict.
+    """
+    if old.kind != Kind.BULK:
+        raise errors.InvalidInput.field("rows", "is for jobs that were made from a file of rows")
+    count = progress.count(serving.engine, old.id)
+    if old.status is Status.COMPLETED and count.failed == 0:
+        raise errors.JobStateConflict("No row of this job has failed", details={"field": "rows", "issue": "0 failed"})
+    return {"failed_of": old.id.hex, "sha256": None} if count.total else None
+
+
+def wait(serving: Serving, tenant_id: uuid.UUID, job_id: uuid.UUID, timeout_s: float, patience: Patience) -> Job:
+    """The job once it ended, or as it is when the time or the room for waiting has run out; raises JobNotFound, and
+    what `patience` raises."""
+    if timeout_s <= 0 or not patience.begin():
+        return queries.get(serving.engine, tenant_id, job_id)
+    return queries.wait(serving.engine, tenant_id, job_id, timeout_s, look_again=patience.look_again)
+
+
+def loaded(serving: Serving, found: Job) -> Job:
+    """The job with its result, wherever that is; raises Unavailable."""
+    if not is_stored(found):
+        return found
+    data = serving.store.get((found.result or {})["stored_key"])
+    return dataclasses.replace(found, result=database.loads(data.decode()))
+
+
+def is_stored(found: Job) -> bool:
+    """Whether the result is an object of its own."""
+    return "stored_key" in (found.result or {})

@@ -1,0 +1,68 @@
+"""What is asked twice under one Idempotency-Key is done once."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any, TypeVar
+
+import sqlalchemy
+
+from core import errors
+from jobs import idempotency
+from jobs.idempotency import Key
+from serving import replies
+from serving.values import Replied, Reply
+
+T = TypeVar("T")
+
+Kept = Mapping[str, Any]
+
+
+def computed(
+    engine: sqlalchemy.Engine,
+    key: Key | None,
+    make: Callable[[], T],
+    *,
+    kept: Callable[[T], Kept],
+    read: Callable[[Kept], T],
+) -> Replied[T]:
+    """What `make` gives, computed at most once per key, and kept as `kept` writes it; raises IdempotencyMismatch and
+    IdempotencyInProgress."""
+    if key is None:
+        return Replied(make())
+    with engine.begin() as connection:
+        found = idempotency.claim(connection, key)
+    if found is not None:
+        if found.reply is None:
+            raise errors.IdempotencyInProgress
+        return Replied(read(found.reply), again=True)
+    try:
+        made = make()
+    except Exception:
+        idempotency.forget(engine, key)
+        raise
+    idempotency.answer(engine, key, kept(made))
+    return Replied(made)
+
+
+def of_any_release(found: Kept) -> Kept:
+    """A kept JSON object. An earlier release kept answers as HTTP; none is older than two days, and then this can
+    go."""
+    body: Kept = found["body"] if found.keys() == {"status", "headers", "body"} else found
+    return body
+
+
+def replied(engine: sqlalchemy.Engine, key: Key | None, make: Callable[[], Reply]) -> Replied[Reply]:
+    """The same, of a reply."""
+    return computed(engine, key, make, kept=replies.kept, read=replies.read)
+
+
+def before(engine: sqlalchemy.Engine, key: Key | None) -> Replied[Reply] | None:
+    """The reply that this key already stands for: it costs no room that a full backlog would not have. Raises
+    IdempotencyMismatch."""
+    return earlier(idempotency.find(engine, key) if key else None)
+
+
+def earlier(found: idempotency.Earlier | None) -> Replied[Reply] | None:
+    """A reply that was found, if it was one."""
+    return Replied(replies.read(found.reply), again=True) if found and found.reply else None

@@ -1,0 +1,38 @@
+"""What serving needs of the platform."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import sqlalchemy
+
+from core.clock import Clock
+from core.seal import Seal
+from core.settings import Settings
+from inference.interrupt import Watch
+from jobs.submit import Submitter
+from registry.catalog import Catalog, Resolved
+from serving.values import Ask
+from storage.fetch import Fetcher
+from storage.objects import Store
+from webhooks.receivers import Receivers
+
+
+@dataclass(frozen=True)
+class Serving:
+    """One process's; may be shared by threads."""
+
+    settings: Settings
+    engine: sqlalchemy.Engine
+    catalog: Catalog
+    submitter: Submitter
+    store: Store
+    fetcher: Fetcher
+    seal: Seal
+    receivers: Receivers
+    clock: Clock
+    watch: Watch  #: over inline runs
+
+    def resolve(self, ask: Ask) -> Resolved:
+        """The version that answers; raises ModelNotFound, VersionNotFound, Unavailable."""
+        return self.catalog.resolve(ask.model, ask.version)

@@ -1,0 +1,123 @@
+"""What a door asks, and what it is answered."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Generic, Protocol, TypeVar
+
+from access.keys import Caller
+from jobs.idempotency import Key
+from jobs.job import Priority, Status
+from registry.catalog import Resolved
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Ask:
+    """Who asks, and for which version of which model; None is the default one. Under a key it is done once."""
+
+    caller: Caller
+    request_id: str
+    model: str | None = None
+    version: str | None = None
+    key: Key | None = None
+
+
+@dataclass(frozen=True)
+class Preference:
+    """How long to wait for a prediction that needs a job: not at all, so many seconds, or as is usual. `said` is
+    whether the client said anything."""
+
+    respond_async: bool = False
+    wait_s: float | None = None
+    said: bool = False
+
+
+@dataclass(frozen=True)
+class Order:
+    """A job that is to be made of inputs (one, or a list) or of one file; what is None was not said."""
+
+    inputs: Any = None
+    upload_id: str | None = None  #: as it was told to the client
+    input_url: str | None = None
+    output_url: str | None = None
+    explain: str | None = None
+    return_errors: str | None = None
+    format: str | None = None  #: how rows of a file are written: jsonl or csv
+    priority: str = Priority.NORMAL
+    expires_in_s: int | None = None
+    timeout_s: int | None = None
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+    webhook_url: str | None = None
+    webhook_events: Sequence[str] | None = None
+
+    @property
+    def has_file(self) -> bool:
+        return self.upload_id is not None or self.input_url is not None
+
+
+class Patience(Protocol):
+    """What a door lends to who waits."""
+
+    def begin(self) -> bool:
+        """Whether there is room for one more to wait."""
+
+    def look_again(self) -> object:
+        """Raises what ends the waiting: a key that was revoked."""
+
+
+@dataclass(frozen=True)
+class Served:
+    """The version that answered, and why it did: `pinned` or `stable`."""
+
+    model: str
+    version: str
+    route: str
+
+    @classmethod
+    def by(cls, resolved: Resolved) -> Served:
+        return cls(resolved.model, resolved.version, resolved.route)
+
+
+@dataclass(frozen=True)
+class Ticket:
+    """A job that was accepted and has not ended; `applied` is which of the client's preferences that follows."""
+
+    job_id: uuid.UUID
+    status: Status
+    served: Served
+    request_id: str
+    applied: str | None = None
+
+
+@dataclass(frozen=True)
+class Answer:
+    """What was said to one input, as jobs store it; `explain` is the level of explanation that was asked for."""
+
+    said: Mapping[str, Any]
+    explain: str
+    served: Served
+    request_id: str
+
+
+@dataclass(frozen=True)
+class Answers:
+    """What was said to each of several inputs, in their order: a prediction or an error."""
+
+    said: Sequence[Mapping[str, Any]]
+    served: Served
+    request_id: str
+
+
+Reply = Ticket | Answer | Answers
+
+
+@dataclass(frozen=True)
+class Replied(Generic[T]):
+    """A reply, and whether an earlier request under the same key has made it."""
+
+    value: T
+    again: bool = False
