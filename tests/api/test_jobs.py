@@ -47,6 +47,30 @@ def test_waiting_answers_as_soon_as_the_job_ends(client: FlaskClient, platform: 
     assert job["finished_at"] >= job["started_at"] >= job["created_at"]
 
 
+def test_a_ticket_says_where_the_job_can_be_seen_followed_and_canceled(client: FlaskClient) -> None:
+    answer = client.post(JOBS, json=GOOD, headers={"X-Request-ID": "mine"})
+    path = answer.headers["Location"]
+    assert answer.get_json() == {
+        "job_id": path.rpartition("/")[2],
+        "status": "pending",
+        "model": "sentiment",
+        "model_version": "1.0.0",
+        "links": {"self": path, "events": f"{path}/events", "cancel": f"{path}/cancel"},
+        "request_id": "mine",
+    }
+    assert client.post(answer.get_json()["links"]["cancel"]).get_json()["status"] == "canceled"
+
+
+@pytest.mark.parametrize("events", [None, ["job.failed", "job.progress"]])
+def test_a_jobs_own_receiver_is_told_of_what_was_asked_for_or_of_its_end(
+    client: FlaskClient, platform: Platform, events: list[str] | None
+) -> None:
+    asked = {"webhook_events": events} if events else {}
+    client.post(JOBS, json={**GOOD, "webhook_url": "https://receiver.example/", **asked})
+    ends = ["job.completed", "job.failed", "job.canceled", "job.expired"]
+    assert platform.one("SELECT webhook_events FROM jobs")[0] == (events or ends)
+
+
 def test_another_tenants_job_looks_like_a_missing_one(client: FlaskClient, platform: Platform) -> None:
     job_id = submit(client)
     _, other = platform.new_tenant()

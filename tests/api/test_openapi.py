@@ -6,6 +6,7 @@ import contextlib
 import importlib.metadata
 import importlib.util
 import json
+import os
 import re
 import subprocess
 from collections.abc import Iterator
@@ -40,6 +41,17 @@ OPERATIONS = {
 @pytest.fixture
 def spec(anonymous: FlaskClient) -> dict[str, Any]:
     return anonymous.get("/openapi/v1.json").get_json()
+
+
+#: The whole contract as it stands. `UPDATE_CONTRACT=1 ./run test tests/api/test_openapi.py` writes it anew where a
+#: change is meant; the diff is then what clients will see.
+FROZEN = Path(__file__).with_name("openapi.v1.json")
+
+
+def test_the_contract_is_what_it_was_to_the_last_word(spec: dict[str, Any]) -> None:
+    if os.environ.get("UPDATE_CONTRACT"):
+        FROZEN.write_text(json.dumps(spec, indent=1, sort_keys=True) + "\n")
+    assert spec == json.loads(FROZEN.read_text())
 
 
 def operations(spec: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:

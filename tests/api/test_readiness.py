@@ -5,6 +5,8 @@ from __future__ import annotations
 import uuid
 from pathlib import Path
 
+import pytest
+
 from api.readiness import Probe
 from core.broker import Line
 from core.clock import Clock
@@ -12,6 +14,17 @@ from inference import bundle
 from registry.catalog import Catalog
 from tests import graphs
 from tests.conftest import Platform
+
+
+def test_without_a_model_that_opens_nothing_is_answered(
+    platform: Platform, quiet: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(platform.catalog, "versions", list)
+    clock = Clock(platform.engine)
+    found = Probe(
+        platform.engine, clock, platform.submitter, platform.catalog, platform.line, platform.store
+    ).check()  # fmt: skip
+    assert (found["status"], found["problems"], found["pools"]) == ("unavailable", ["no stable model opens"], {})
 
 
 def test_one_model_that_does_not_open_is_named_and_the_others_are_answered(platform: Platform, tmp_path: Path) -> None:

@@ -234,6 +234,12 @@ def test_the_log_is_paged_newest_first_and_filtered(
         before = {"before": page["next_before"]}
     assert seen == [item["id"] for item in reversed(tenant.deliveries())]
     assert len(set(seen)) == 5
+    # Another endpoint's are in the log of all, and not in this one's.
+    tenant.endpoint(receiver.url, "job.completed")
+    tenant.job()
+    work(platform)
+    assert len(tenant.deliveries()) == 7
+    assert len(tenant.http.get(address).json["deliveries"]) == 6
     assert [item["job_id"] for item in tenant.deliveries(event="job.canceled")] == [jobs[0]]
     assert [item["event"] for item in tenant.deliveries(job_id=jobs[1])] == ["job.completed"]
     assert tenant.deliveries(status="failed") == []
