@@ -17,7 +17,7 @@ from botocore.exceptions import BotoCoreError, ClientError
 from local import certificates
 from local.child import Program
 from local.engine import Engine
-from local.state import State, free_port, write_private
+from local.state import State, held_port, write_private
 
 #: Percent of its disk. With less room it takes nothing, and looks once a minute whether there is more.
 LEAST_ROOM = 1
@@ -102,7 +102,7 @@ def _sockets(state: State) -> list[Path]:
     for server in SERVERS:
         name = f"{server}_grpc"
         if _belongs_to_somebody_else(_socket(server, state.ports[name])):
-            state.ports[name] = free_port(state.ports.values())
+            state.ports[name] = held_port(state.ports.values())
         found.append(_socket(server, state.ports[name]))
     state.save()
     return found

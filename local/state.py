@@ -9,7 +9,7 @@ import os
 import random
 import secrets
 import socket
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -124,18 +124,53 @@ def _stored(folder: Path, path: Path) -> State:
 
 
 def renew_taken_ports(state: State) -> list[str]:
-    """Replace ports that somebody else took since the last start; says which. The API goes back to its own if it
-    can."""
+    """Hold the ports, and replace those that somebody else took since the last start; says which. The API goes back to
+    its own if it can."""
     if state.ports["api"] != API_PORT and is_free(API_PORT):
         state.ports["api"] = API_PORT
-    taken = [name for name, port in state.ports.items() if not is_free(port)]
+    return hold_ports(state)
+
+
+def hold_ports(state: State) -> list[str]:
+    """Nobody else of us takes them while this process lives, also while what listens there is started again; returns
+    the names of those that somebody had, which are others now."""
+    taken = [name for name, port in state.ports.items() if not _hold(port)]
     for name in taken:
-        state.ports[name] = free_port(state.ports.values())
+        state.ports[name] = held_port(state.ports.values())
     state.save()
     return taken
 
 
+#: What holds the ports of this process: UDP of the same number, of which nobody here makes any use.
+_HELD: dict[int, socket.socket] = {}
+
+
+def _hold(port: int) -> bool:
+    """Whether it is ours now: nobody listens there, and nobody else holds it."""
+    if port not in _HELD:
+        holder = socket.socket(type=socket.SOCK_DGRAM)
+        try:
+            holder.bind(("127.0.0.1", port))
+        except OSError:
+            holder.close()
+            return False
+        _HELD[port] = holder
+    return _nobody_listens(port)
+
+
 def is_free(port: int) -> bool:
+    """Whether nobody listens there, and no other process holds it."""
+    if port in _HELD:
+        return _nobody_listens(port)
+    with socket.socket(type=socket.SOCK_DGRAM) as holder:
+        try:
+            holder.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return _nobody_listens(port)
+
+
+def _nobody_listens(port: int) -> bool:
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
@@ -146,10 +181,19 @@ def is_free(port: int) -> bool:
 
 
 def free_port(not_these: Iterable[int] = ()) -> int:
-    """A port nobody listens on; raises OSError when there is none."""
-    taken = set(not_these)
+    """A port that is free at this moment; raises OSError when there is none."""
+    return _some_port(is_free, not_these)
+
+
+def held_port(not_these: Iterable[int] = ()) -> int:
+    """A port that is ours while this process lives; raises OSError when there is none."""
+    return _some_port(_hold, not_these)
+
+
+def _some_port(good: Callable[[int], bool], not_these: Iterable[int]) -> int:
+    taken = {*not_these, *_HELD}
     for port in random.sample(PORTS, 500):
-        if port not in taken and is_free(port):
+        if port not in taken and good(port):
             return port
     raise OSError(f"no free port found between {PORTS.start} and {PORTS.stop}")
 

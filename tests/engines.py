@@ -32,14 +32,6 @@ def until(condition: Callable[[], object], timeout_s: float = 120.0) -> Any:
     return found
 
 
-def free_ports(count: int, made: state.State) -> list[int]:
-    """So many ports that are free now, and not the engines'."""
-    found: list[int] = []
-    while len(found) < count:
-        found.append(state.free_port([*made.ports.values(), *found]))
-    return found
-
-
 @dataclass(frozen=True)
 class Adopted:
     """An engine that another process started."""
@@ -88,10 +80,13 @@ class Engines:
 def _laid_out(folder: Path) -> Engines:
     environ = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), "LANG": "C.UTF-8"}
     made = state.load(folder / ".coatcheck")
+    made.ports["api"] = state.free_port(made.ports.values())
+    state.hold_ports(made)
+    receivers = [state.held_port() for _ in range(RECEIVERS)]
     ours = {
         "COATCHECK_SECRET_KEY": "k" * 32,
         "COATCHECK_INPUT_PRIVATE_BUCKETS": f"{made.urls({})['S3_ENDPOINT_URL']}/inbox",
-        "COATCHECK_WEBHOOK_LOOPBACK": ",".join(map(str, free_ports(RECEIVERS, made))),
+        "COATCHECK_WEBHOOK_LOOPBACK": ",".join(map(str, receivers)),
     }
     env = {**environ, **made.urls({}), **ours, "COATCHECK_MODEL_CACHE": str(folder / "models"), "PYTHONPATH": str(ROOT)}
     known = {engine.program.name: engine for engine in engines.embedded(made, env, environ)}

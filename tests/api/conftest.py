@@ -16,7 +16,7 @@ import pytest
 from inference import bundle
 from local import platform_processes
 from local.child import Child, Program
-from local.state import free_port
+from local.state import held_port
 from tests import graphs
 from tests.conftest import ROOT, Platform, until
 
@@ -41,7 +41,7 @@ class Server:
 
 @pytest.fixture(scope="session")
 def server(platform: Platform) -> Iterator[Server]:
-    port = free_port()
+    port = held_port()
     arguments = (sys.executable, "-m", "cli.main", "serve", "--port", str(port))
     places = {"COATCHECK_MAX_WAITERS": "16", "COATCHECK_MAX_STREAMS": "16", "COATCHECK_REQUEST_THREADS": "32"}
     program = Program("api", arguments, {**os.environ, **places}, stop=signal.SIGTERM, grace_s=5)

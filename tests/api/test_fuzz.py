@@ -9,7 +9,7 @@ import pytest
 
 from local import platform_processes
 from local.child import Child
-from local.state import free_port
+from local.state import held_port
 from tests.conftest import ROOT, Platform, until
 
 
@@ -17,7 +17,7 @@ from tests.conftest import ROOT, Platform, until
 def test_generated_requests_never_break_the_contract(
     platform: Platform, spawn: Callable[..., Child], tmp_path: Path
 ) -> None:
-    port = str(free_port())
+    port = str(held_port())
     spawn(
         "api",
         "granian",

@@ -17,7 +17,7 @@ from cli import store
 from cli.failures import Failure
 from local import platform_processes
 from local.child import Child
-from local.state import free_port
+from local.state import held_port
 from tests.conftest import ROOT, Platform, until
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
@@ -26,7 +26,7 @@ Command = Callable[..., subprocess.CompletedProcess[str]]
 @pytest.fixture
 def command(platform: Platform, quiet: None, spawn: Callable[..., Child], tmp_path: Path) -> Command:
     """Run `coatcheck` in an empty folder, against a platform with an API and a worker."""
-    port = str(free_port())
+    port = str(held_port())
     api = ("granian", "--interface", "wsgi", "--factory", "api:create_app", "--port", port, "--blocking-threads", "8")
     spawn("api", *api)
     spawn("worker", "celery", "-A", "workers.app", "worker", "-Q", "cpu", "-n", "cpu@%h", "--concurrency", "1")

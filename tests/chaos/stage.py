@@ -82,6 +82,8 @@ def built(
     """Engines, proxies and processes, ready to take jobs."""
     root = sabotaged(folder / "sabotaged", sabotages)
     made = state.load(folder / ".coatcheck")
+    made.ports["api"] = state.free_port(made.ports.values())
+    state.hold_ports(made)
     environ = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), "LANG": "C.UTF-8"}
     known = {item.program.name: item for item in engines.embedded(made, made.urls({}), environ)}
     receiver = Receiver(seed)
@@ -137,7 +139,7 @@ def _register(stage: Stage) -> None:
 def _environment(
     root: Path, made: state.State, environ: dict[str, str], lease_s: float, receiver_port: int
 ) -> tuple[Proxy, Proxy, dict[str, str]]:
-    ports = {name: state.free_port(made.ports.values()) for name in ("postgres", "valkey", "api")}
+    ports = {name: state.held_port() for name in ("postgres", "valkey", "api")}
     proxies = {name: Proxy(ports[name], made.ports[name]) for name in ("postgres", "valkey")}
     urls = made.urls({})
     for name, variable in (("postgres", "DATABASE_URL"), ("valkey", "REDIS_URL")):

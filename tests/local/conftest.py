@@ -12,7 +12,7 @@ import pytest
 from core.settings import ProxySettings
 from local import proxy
 from local.child import Child
-from local.state import free_port
+from local.state import held_port
 from tests.conftest import until
 from tests.local.front import LIMITS, Behind, Door
 
@@ -25,7 +25,7 @@ def opened(tmp_path: Path) -> Iterator[Callable[..., Door]]:
     def start(limits: ProxySettings = LIMITS, *, behind: bool = True) -> Door:
         ports: list[int] = []
         while len(ports) < 3:
-            ports.append(free_port(ports))
+            ports.append(held_port(ports))
         listens = [f"127.0.0.1:{port}" for port in ports]
         doors = proxy.Doors(listens[0], listens[1], listens[2], api="unix:api.sock", flower="unix:api.sock")
         api = Behind(tmp_path)

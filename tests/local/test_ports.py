@@ -1,0 +1,53 @@
+"""Ports are chosen by several at once, and what listens there comes and goes: none is anybody else's meanwhile."""
+
+from __future__ import annotations
+
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from local import state
+from tests.conftest import ROOT
+
+HOLD = """
+import sys
+from local import state
+made = state.load(__import__("pathlib").Path(sys.argv[1]))
+state.hold_ports(made)
+print(*made.ports.values(), flush=True)
+sys.stdin.read()
+"""
+
+
+def test_what_one_holds_no_other_takes_though_nobody_listens_and_is_free_when_it_has_ended(tmp_path: Path) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", HOLD, tmp_path / "theirs"], cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE
+    ) as other:
+        assert other.stdout is not None
+        assert other.stdin is not None
+        ports = [int(port) for port in other.stdout.readline().split()]
+        assert [state.is_free(port) for port in ports] == [False] * len(ports)
+        mine = state.State(tmp_path, dict(zip("abc", ports, strict=False)))
+        assert state.hold_ports(mine) == ["a", "b", "c"]
+        assert not {*mine.ports.values()} & {*ports}
+        other.stdin.close()
+        other.wait()
+    assert all(state.is_free(port) for port in ports if port != state.API_PORT)
+
+
+def test_its_own_process_may_listen_where_it_holds_and_again(tmp_path: Path) -> None:
+    port = state.held_port()
+    for _ in range(2):
+        with socket.create_server(("127.0.0.1", port)), pytest.raises(OSError, match="in use"):
+            socket.create_server(("127.0.0.1", port))
+    assert state.is_free(port)
+
+
+def test_where_somebody_listens_nothing_is_held(tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as somebody:
+        mine = state.State(tmp_path, {"api": somebody.getsockname()[1]})
+        assert state.hold_ports(mine) == ["api"]
+        assert state.is_free(mine.ports["api"])
