@@ -71,7 +71,7 @@ def cancel(scene: Scene) -> None:
 
 def again(scene: Scene) -> None:
     old = queries.get(scene.platform.engine, scene.held.tenant_id, scene.row["id"])
-    tier = Tier("pro", 1000, ("normal",), 9, 9, 9, 9, 9)
+    tier = Tier("pro", 1000, ("normal",), 9, 9, 999_999, 9, 9)
     with contextlib.suppress(errors.JobStateConflict):
         scene.platform.submitter.again(
             old, ids.uuid7(), tenant_id=scene.asks, tier=tier, request_id="req", max_attempts=4
