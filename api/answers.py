@@ -11,7 +11,7 @@ from api import files, once
 from core import ids
 from jobs import uploads
 from jobs.job import Job, Kind, Status
-from registry.catalog import Version
+from registry.versions import Version
 from serving import jobs, predict
 from serving.values import Answer, Answers, Replied, Reply, Served, Ticket
 

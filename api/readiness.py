@@ -12,7 +12,9 @@ from core import broker, chores, database, errors
 from core.clock import Clock
 from jobs import presence
 from jobs.submit import Submitter
-from registry.catalog import Catalog, Version
+from registry.catalog import Catalog
+from registry.shelf import Shelf
+from registry.versions import Version
 from storage.objects import Store
 
 #: By so much this machine's clock may differ from the database's before it is called wrong.
@@ -35,6 +37,7 @@ class Probe:
     clock: Clock
     submitter: Submitter
     catalog: Catalog
+    shelf: Shelf
     line: broker.Line
     store: Store
 
@@ -66,7 +69,7 @@ class Probe:
             "status": ("degraded" if problems else "ready") if answers else "unavailable",
             "problems": problems,
             "model_loaded": loaded,
-            "models": self.catalog.loaded(),
+            "models": self.shelf.loaded(),
             "checks": checks,
             "pools": {name: {"workers": pool.workers, "seen_at": pool.seen_at} for name, pool in (pools or {}).items()},
             "clock_ahead_s": ahead_s,
@@ -94,7 +97,7 @@ class Probe:
 
     def _opens(self, item: Version) -> bool:
         try:
-            self.catalog.open(self.catalog.resolve(item.model, item.version))
+            self.shelf.open(self.catalog.resolve(item.model, item.version))
         except errors.CoatcheckError:
             return False
         return True

@@ -51,7 +51,7 @@ class Resources(Parts):
     @part
     def readiness(self) -> Cached[dict[str, Any]]:
         store = Store(self.settings, read_s=PROBE_S, attempts=1)
-        probe = readiness.Probe(self.engine, self.clock, self.submitter, self.catalog, self.line, store)
+        probe = readiness.Probe(self.engine, self.clock, self.submitter, self.catalog, self.shelf, self.line, store)
         return Cached(probe.check, FRESH_S)
 
     @part

@@ -10,7 +10,7 @@ import structlog
 
 from cli import operators, output
 from inference import bundle
-from registry.catalog import Version
+from registry.versions import Version
 
 
 @click.group()

@@ -38,4 +38,4 @@ def registry() -> tuple[Catalog, Store]:
     with configured():
         values = settings.load_only(settings.ObjectSettings)
     store = Store(values)
-    return Catalog(found, store, values.model_cache), store
+    return Catalog(found, store), store

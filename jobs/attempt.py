@@ -24,7 +24,9 @@ from jobs.job import Claimed, Kind
 from jobs.lease import Held
 from jobs.run import Outcome
 from jobs.source import Sources
-from registry.catalog import Catalog, Resolved
+from registry.catalog import Catalog
+from registry.shelf import Shelf
+from registry.versions import Resolved
 from storage.objects import Store
 
 #: A result over this is not kept in the database.
@@ -44,6 +46,7 @@ class Attempts:
     engine: sqlalchemy.Engine
     store: Store
     catalog: Catalog
+    shelf: Shelf
     sources: Sources
 
     def run(self, held: Sequence[Held]) -> list[Outcome]:
@@ -67,7 +70,7 @@ class Attempts:
         resolved = self._version(job)
         if job.kind == Kind.BULK:
             return [self._bulk(resolved, held[0])]
-        model = self.catalog.open(resolved)
+        model = self.shelf.open(resolved)
         with metrics.INFERENCE_SECONDS.labels(job.model).time():
             outcomes = self._predict(model, held)
         log.info("batch_ran", kind=job.kind, model=job.model, version=job.version, jobs=len(held), attempt=job.attempt)

@@ -1,25 +1,21 @@
-"""Which model versions exist, which one answers, and the opened model itself."""
+"""Which model versions exist, and which one answers."""
 
 from __future__ import annotations
 
-import contextlib
 import functools
-import shutil
-import tempfile
 import threading
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
-from pathlib import Path
 
 import sqlalchemy
 import structlog
 from sqlalchemy import text
 
 from core import database, errors
-from inference import bundle, check, model, trial
+from inference import bundle, trial
 from inference.manifest import Manifest
-from inference.opened import FileModel
+from registry.shelf import bundle_key
+from registry.versions import Resolved, Version
 from storage.objects import Store
 
 log = structlog.get_logger()
@@ -27,7 +23,6 @@ log = structlog.get_logger()
 #: How long a process may believe what it read: the bound on how fast a change reaches everyone.
 CACHE_S = 1.0
 DEFAULT_MODEL = "sentiment"
-PROVIDERS = {"cpu": ("CPUExecutionProvider",), "cuda": ("CUDAExecutionProvider",)}
 
 _VERSIONS = text("""
 SELECT model, version, digest, manifest, version = stable_version AS stable
@@ -49,43 +44,14 @@ _MAKE_STABLE = text("UPDATE models SET stable_version = :version WHERE name = :n
 _DIGEST = text("SELECT digest FROM model_versions WHERE model = :model AND version = :version")
 
 
-@dataclass(frozen=True)
-class Version:
-    """One published version of a model; `stable` marks the one that answers when nobody asks for another."""
-
-    model: str
-    version: str
-    digest: str
-    manifest: Manifest
-    stable: bool
-
-
-@dataclass(frozen=True)
-class Resolved:
-    """The version that answers, and why: `pinned` by the caller, or `stable`."""
-
-    model: str
-    version: str
-    digest: str
-    manifest: Manifest
-    route: str
-
-
 class Catalog:
-    """The registry as one process sees it, at most a second old; models open once and are shared by threads."""
+    """The registry as one process sees it, at most CACHE_S old; may be shared by threads."""
 
-    def __init__(
-        self, engine: sqlalchemy.Engine, store: Store, cache_dir: Path, *, provider: str = "cpu", threads: int = 0
-    ) -> None:
+    def __init__(self, engine: sqlalchemy.Engine, store: Store) -> None:
         self._engine = engine
         self._store = store
-        self._cache_dir = cache_dir
-        self._providers = PROVIDERS[provider]
-        self._threads = threads
         self._lock = threading.Lock()
-        self._opening = threading.Lock()
         self._known: tuple[float, Mapping[str, Mapping[str, Version]]] = (0.0, {})
-        self._open: dict[str, model.Model | FileModel] = {}
 
     def versions(self) -> list[Version]:
         return [version for versions in self._read().values() for version in versions.values()]
@@ -97,39 +63,6 @@ class Catalog:
         except (errors.ModelNotFound, errors.VersionNotFound):
             # It may have been published since: that something is not there, only the database knows.
             return _resolved(self._read_now(), name, version)
-
-    def open(self, resolved: Resolved) -> model.Model | FileModel:
-        """The model itself, fetched by digest at first use; raises ModelUnavailable while it cannot be fetched."""
-        if resolved.digest in self._open:
-            return self._open[resolved.digest]
-        with self._opening:
-            if resolved.digest not in self._open:
-                self._open[resolved.digest] = self._opened(resolved)
-            return self._open[resolved.digest]
-
-    def _opened(self, resolved: Resolved) -> model.Model | FileModel:
-        try:
-            loaded = self._fetch(resolved)
-            opened = model.open_model(loaded, providers=self._providers, threads=self._threads)
-            check.check_golden(opened)
-        except errors.BundleInvalid as error:
-            # Clients are told of it as well: why is for the operator.
-            log.exception("model_not_opened", model=resolved.model, version=resolved.version)
-            told = f"{resolved.model} {resolved.version} cannot be opened here; the log says why"
-            raise errors.BundleInvalid(told) from error
-        return opened
-
-    def predictor(self, resolved: Resolved) -> model.Model:
-        """The opened model for rows; raises ModelError if it takes a file, and what `open` raises."""
-        opened = self.open(resolved)
-        if not isinstance(opened, model.Model):
-            raise errors.ModelError(f"{resolved.model} takes a file, not inputs")
-        return opened
-
-    def loaded(self) -> list[str]:
-        """The opened models, as name@version."""
-        manifests = [item.bundle.manifest for item in list(self._open.values())]
-        return sorted(f"{manifest.name}@{manifest.version}" for manifest in manifests)
 
     def publish(self, loaded: bundle.Bundle, *, stable: bool = False) -> bool:
         """Check a bundle, store it and list it; False when just this one is already there.
@@ -143,7 +76,7 @@ class Catalog:
         # What was published was tried, and is tried again by every process that opens it.
         if published != loaded.digest:
             trial.run(loaded)
-        self._store.put(_key(loaded.digest), bundle.pack(loaded))
+        self._store.put(bundle_key(loaded.digest), bundle.pack(loaded))
         with self._engine.begin() as connection:
             connection.execute(_MODEL, {"name": manifest.name, "version": manifest.version, "stable": stable})
             values = {
@@ -233,43 +166,6 @@ class Catalog:
             )
         return known
 
-    def _fetch(self, resolved: Resolved) -> bundle.Bundle:
-        """As it was published, by the rules of that day; its manifest is the one that is listed."""
-        folder = self._cache_dir / resolved.digest
-        if _is_whole(folder, resolved.digest):
-            return bundle.Bundle(folder, resolved.manifest, resolved.digest)
-        try:
-            data = self._store.get(_key(resolved.digest))
-            self._put_away(folder)
-            self._unpack(data, resolved.digest, folder)
-        except errors.Unavailable as error:
-            raise errors.ModelUnavailable(str(error)) from error
-        except OSError as error:
-            # The same to everybody above, and the operator reads where to look.
-            raise errors.ModelUnavailable(f"COATCHECK_MODEL_CACHE cannot take it: {error.strerror}") from error
-        return bundle.Bundle(folder, resolved.manifest, resolved.digest)
-
-    def _put_away(self, damaged: Path) -> None:
-        """What lies in the cache and is not what its name says, unless another process has mended it meanwhile."""
-        if (damaged.is_symlink() or damaged.exists()) and not _is_whole(damaged, damaged.name):
-            log.warning("cached_bundle_damaged", folder=str(damaged))
-            with tempfile.TemporaryDirectory(dir=self._cache_dir) as scratch, contextlib.suppress(FileNotFoundError):
-                damaged.rename(Path(scratch) / "damaged")
-
-    def _unpack(self, data: bytes, digest: str, folder: Path) -> None:
-        self._cache_dir.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=self._cache_dir) as scratch:
-            bundle.unpack(data, Path(scratch) / "bundle")
-            if bundle.digest(Path(scratch) / "bundle") != digest:
-                raise errors.BundleInvalid(f"The stored bundle {digest} was changed")
-            try:
-                (Path(scratch) / "bundle").rename(folder)
-            except OSError:
-                # Another process was faster; its copy has the same digest.
-                if not folder.exists():
-                    raise
-                shutil.rmtree(Path(scratch) / "bundle", ignore_errors=True)
-
 
 def _resolved(known: Mapping[str, Mapping[str, Version]], name: str | None, version: str | None) -> Resolved:
     """Raises ModelNotFound, VersionNotFound."""
@@ -291,14 +187,3 @@ def _resolved(known: Mapping[str, Mapping[str, Version]], name: str | None, vers
 @functools.lru_cache(maxsize=256)
 def _manifest(stored: str) -> Manifest:
     return Manifest.from_dict(database.loads(stored))
-
-
-def _is_whole(folder: Path, digest: str) -> bool:
-    try:
-        return folder.is_dir() and bundle.digest(folder) == digest
-    except (errors.BundleInvalid, OSError):
-        return False
-
-
-def _key(digest: str) -> str:
-    return f"bundles/{digest}.tar"

@@ -11,7 +11,7 @@ from core.seal import Context, Purpose
 from inference import schema
 from jobs import run, submit, uploads
 from jobs.job import Kind, Priority
-from registry.catalog import Resolved
+from registry.versions import Resolved
 from serving import inputs
 from serving.serving import Serving
 from serving.values import Ask, Order

@@ -14,7 +14,7 @@ from prometheus_client import Counter, Histogram
 from core import errors, metrics
 from inference.model import Model, Prediction
 from jobs import run
-from registry.catalog import Resolved
+from registry.versions import Resolved
 from serving.serving import Serving
 
 log = structlog.get_logger()
@@ -24,7 +24,7 @@ Row = Mapping[str, Any]
 
 def one(serving: Serving, resolved: Resolved, row: Row) -> dict[str, Any]:
     """One prediction, as it would be stored; raises ModelError, TimedOut, and what opening the model raises."""
-    model = serving.catalog.predictor(resolved)
+    model = serving.shelf.predictor(resolved)
     return run.body(_predict(serving, model, [row], _end(serving))[0])
 
 
@@ -34,7 +34,7 @@ def several(
     """The answers to a batch, so many rows in one run at most; raises as `one`, unless each row has its own error."""
     if not rows:
         return []
-    model, ends_at = serving.catalog.predictor(resolved), _end(serving)
+    model, ends_at = serving.shelf.predictor(resolved), _end(serving)
     size = min(size, resolved.manifest.max_batch)
     if individual:
         return _each(serving, model, rows, size, ends_at)

@@ -8,7 +8,7 @@ from core import errors
 from inference import schema
 from inference.manifest import Manifest
 from jobs import run
-from registry.catalog import Resolved
+from registry.versions import Resolved
 
 #: What `explain: true` means: the best level that the model offers.
 BEST = "best"

@@ -10,7 +10,7 @@ from typing import Any
 from core import errors, ids
 from jobs import idempotency, run, submit
 from jobs.job import Job, Status
-from registry.catalog import Resolved
+from registry.versions import Resolved
 from serving import accept, inline, inputs, jobs, once, replies
 from serving.serving import Serving
 from serving.values import Answer, Answers, Ask, Order, Patience, Preference, Replied, Reply, Served, Ticket

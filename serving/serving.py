@@ -11,7 +11,9 @@ from core.seal import Seal
 from core.settings import Settings
 from inference.interrupt import Watch
 from jobs.submit import Submitter
-from registry.catalog import Catalog, Resolved
+from registry.catalog import Catalog
+from registry.shelf import Shelf
+from registry.versions import Resolved
 from serving.values import Ask
 from storage.fetch import Fetcher
 from storage.objects import Store
@@ -25,6 +27,7 @@ class Serving:
     settings: Settings
     engine: sqlalchemy.Engine
     catalog: Catalog
+    shelf: Shelf
     submitter: Submitter
     store: Store
     fetcher: Fetcher

@@ -10,7 +10,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from access.keys import Caller
 from jobs.idempotency import Key
 from jobs.job import Priority, Status
-from registry.catalog import Resolved
+from registry.versions import Resolved
 
 T = TypeVar("T")
 

@@ -48,6 +48,8 @@ def test_every_metric_is_in_the_tables_and_nothing_else(platform: Platform) -> N
     ours = {name for name in told if not name.startswith(("python_", "process_"))}
     rows = [line for line in (ROOT / "docs/metrics.md").read_text().splitlines() if line.startswith("| `")]
     named = {
-        name for row in rows for name in re.findall(r"`((?:infer|http|webhook|redis|upkeep)_[a-z_]+)`", row.split("|")[1])
+        name
+        for row in rows
+        for name in re.findall(r"`((?:infer|http|webhook|redis|upkeep)_[a-z_]+)`", row.split("|")[1])
     }
     assert named == ours

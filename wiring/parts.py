@@ -9,6 +9,7 @@ from inference.interrupt import Watch
 from jobs.source import Sources
 from jobs.submit import Submitter
 from registry.catalog import Catalog
+from registry.shelf import Shelf
 from serving.serving import Serving
 from storage.fetch import Fetcher
 from storage.objects import Store
@@ -44,10 +45,12 @@ class Parts(Base):
 
     @part
     def catalog(self) -> Catalog:
+        return Catalog(self.engine, self.store)
+
+    @part
+    def shelf(self) -> Shelf:
         settings = self.settings
-        return Catalog(
-            self.engine, self.store, settings.model_cache, provider=self.provider, threads=settings.onnx_threads
-        )
+        return Shelf(self.store, settings.model_cache, provider=self.provider, threads=settings.onnx_threads)
 
     @part
     def keyring(self) -> Keyring:
@@ -68,6 +71,7 @@ class Parts(Base):
             self.settings,
             self.engine,
             self.catalog,
+            self.shelf,
             self.submitter,
             self.store,
             self.fetcher,

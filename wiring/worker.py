@@ -64,7 +64,7 @@ class Worker(Parts):
 
     @part
     def attempts(self) -> Attempts:
-        return Attempts(self.settings, self.engine, self.store, self.catalog, self.sources)
+        return Attempts(self.settings, self.engine, self.store, self.catalog, self.shelf, self.sources)
 
     @part
     def drainer(self) -> Drainer:

@@ -13,7 +13,7 @@ from api.schemas import answers as out
 from api.schemas import requests as into
 from core import errors
 from inference import schema
-from registry.catalog import Version
+from registry.versions import Version
 
 blueprint = Blueprint("models", __name__, url_prefix="/api/v1/models")
 

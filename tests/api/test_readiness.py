@@ -12,6 +12,7 @@ from core.broker import Line
 from core.clock import Clock
 from inference import bundle
 from registry.catalog import Catalog
+from registry.shelf import Shelf
 from tests import graphs
 from tests.conftest import Platform
 
@@ -22,7 +23,7 @@ def test_without_a_model_that_opens_nothing_is_answered(
     monkeypatch.setattr(platform.catalog, "versions", list)
     clock = Clock(platform.engine)
     found = Probe(
-        platform.engine, clock, platform.submitter, platform.catalog, platform.line, platform.store
+        platform.engine, clock, platform.submitter, platform.catalog, platform.shelf, platform.line, platform.store
     ).check()  # fmt: skip
     assert (found["status"], found["problems"], found["pools"]) == ("unavailable", ["no stable model opens"], {})
 
@@ -34,9 +35,9 @@ def test_one_model_that_does_not_open_is_named_and_the_others_are_answered(platf
     try:
         # Whole when it was published.
         platform.store.put(f"bundles/{loaded.digest}.tar", b"not what it was")
-        catalog = Catalog(platform.engine, platform.store, tmp_path / "copies")
+        catalog, shelf = Catalog(platform.engine, platform.store), Shelf(platform.store, tmp_path / "copies")
         clock, line = Clock(platform.engine), Line(platform.settings)
-        found = Probe(platform.engine, clock, platform.submitter, catalog, line, platform.store).check()
+        found = Probe(platform.engine, clock, platform.submitter, catalog, shelf, line, platform.store).check()
         assert (found["status"], found["model_loaded"]) == ("degraded", True)
         assert [problem for problem in found["problems"] if name in problem] == [
             f"{name} does not open; the log says why"

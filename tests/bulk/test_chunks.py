@@ -104,7 +104,7 @@ def test_a_chunk_tells_its_progress(
     submit(client, upload(lines(ROWS[:600])))
     step(drainer)
     (held,) = drainer.leases.hold(took(platform))
-    model = platform.catalog.predictor(platform.catalog.resolve(held.job.model, held.job.version))
+    model = platform.shelf.predictor(platform.catalog.resolve(held.job.model, held.job.version))
     told: list[float] = []
     monkeypatch.setattr(held, "advance", told.append)
     parts.answer(platform.store, model, held)

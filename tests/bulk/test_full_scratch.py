@@ -12,7 +12,7 @@ import pytest
 
 from core import errors
 from jobs.drain import Drainer
-from registry.catalog import Catalog
+from registry.shelf import Shelf
 from tests.bulk.conftest import Send
 from tests.bulk.test_life import ROWS, lines, show, submit
 from tests.conftest import Platform
@@ -58,7 +58,7 @@ def test_a_file_job_waits_until_its_worker_has_room_and_is_charged_nothing(
 
 
 def test_a_model_that_its_cache_has_no_room_for_is_unavailable_and_no_bug(platform: Platform, disk: Path) -> None:
-    catalog = Catalog(platform.engine, platform.store, disk / "models")
+    shelf = Shelf(platform.store, disk / "models")
     with full(disk), pytest.raises(errors.ModelUnavailable, match="COATCHECK_MODEL_CACHE cannot take it: No space"):
-        catalog.open(catalog.resolve("sentiment", None))
-    assert catalog.open(catalog.resolve("sentiment", None))
+        shelf.open(platform.catalog.resolve("sentiment", None))
+    assert shelf.open(platform.catalog.resolve("sentiment", None))

@@ -33,7 +33,7 @@ OTHERS = ["terrible " * 90, "wow", "I have seen worse, but not often"]
 def test_alone_in_company_of_strangers_in_a_list_in_a_file_and_again(
     client: Client, upload: Send, work: Run, platform: Platform, new_job: Callable[..., uuid.UUID], version: str
 ) -> None:
-    model = platform.catalog.predictor(platform.catalog.resolve("sentiment", version))
+    model = platform.shelf.predictor(platform.catalog.resolve("sentiment", version))
     inputs = [{"text": text, "language": "en", "confidence_threshold": 0.0} for text in TEXTS]
     alone = [(found.label, found.confidence) for row in inputs for found in model.predict([row])]
 

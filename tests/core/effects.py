@@ -183,13 +183,13 @@ def secret_key(here: Here) -> None:
 def provider(here: Here) -> None:
     made, _ = here.worker(PROVIDER="cuda")
     with pytest.raises(errors.BundleInvalid):
-        made.attempts.catalog.open(made.attempts.catalog.resolve("sentiment", "1.0.0"))
+        made.attempts.shelf.open(made.attempts.catalog.resolve("sentiment", "1.0.0"))
 
 
 def onnx_threads(here: Here) -> None:
     made, _ = here.worker(ONNX_THREADS="3")
-    for catalog in (made.attempts.catalog, here.client(onnx_threads=3).application.extensions["coatcheck"].catalog):
-        opened = catalog.open(catalog.resolve("sentiment", "1.0.0"))
+    for process in (made.attempts, here.client(onnx_threads=3).application.extensions["coatcheck"]):
+        opened = process.shelf.open(process.catalog.resolve("sentiment", "1.0.0"))
         assert opened._session.get_session_options().intra_op_num_threads == 3
 
 

@@ -60,7 +60,7 @@ def again(platform: Platform) -> Iterator[None]:
 def test_another_stable_version_answers_everywhere_within_a_second(
     platform: Platform, clock: Clock, again: None
 ) -> None:
-    other = Catalog(platform.engine, platform.store, platform.settings.model_cache)
+    other = Catalog(platform.engine, platform.store)
     assert other.resolve(None, None).version == "1.0.0"
     platform.catalog.make_stable("sentiment", "2.1.0")
     assert platform.catalog.resolve(None, None).version == "2.1.0"

@@ -138,7 +138,7 @@ def ticking(platform: Platform, held: list[Held], *, stopping: bool = False) -> 
 
 
 def test_a_job_over_its_time_is_ended_alone_and_its_neighbours_are_not(platform: Platform, new_job: NewJob) -> None:
-    model = Slow(platform.catalog.open(platform.catalog.resolve("tumor", None)).bundle)
+    model = Slow(platform.shelf.open(platform.catalog.resolve("tumor", None)).bundle)
     for takes_s in (0.1, 30, 0.2):
         new_job(inputs={"takes_s": takes_s}, timeout_s=3)
     held = [Held(job) for job in took(platform)]
@@ -151,7 +151,7 @@ def test_a_job_over_its_time_is_ended_alone_and_its_neighbours_are_not(platform:
 
 
 def test_when_the_grace_is_over_a_long_run_is_interrupted_and_is_no_failure(platform: Platform) -> None:
-    model = Slow(platform.catalog.open(platform.catalog.resolve("tumor", None)).bundle)
+    model = Slow(platform.shelf.open(platform.catalog.resolve("tumor", None)).bundle)
     held = [hold(1, 300, {"takes_s": 30})]
     leases = ticking(platform, held, stopping=True)
     (outcome,) = run.run(model, held)  # type: ignore[arg-type]
@@ -161,7 +161,7 @@ def test_when_the_grace_is_over_a_long_run_is_interrupted_and_is_no_failure(plat
 
 
 def test_a_real_onnx_run_ends_when_it_is_interrupted(platform: Platform) -> None:
-    model = platform.catalog.open(platform.catalog.resolve("sentiment", "2.1.0"))
+    model = platform.shelf.open(platform.catalog.resolve("sentiment", "2.1.0"))
     assert isinstance(model, Model)
     row = {"text": "not bad at all " * 60, "language": "en", "confidence_threshold": 0.0}
     held = hold(1, 1, [row] * 4000)

@@ -11,6 +11,7 @@ import pytest
 from inference import bundle
 from inference.bundle import Bundle
 from registry.catalog import Catalog
+from registry.shelf import Shelf
 from tests import factories, graphs
 from tests.conftest import Platform
 
@@ -18,10 +19,16 @@ MakeBundle = Callable[..., Bundle]
 
 
 @pytest.fixture
-def catalog(platform: Platform, tmp_path: Path) -> Iterator[Catalog]:
+def catalog(platform: Platform) -> Iterator[Catalog]:
     """That of a process of its own."""
-    yield Catalog(platform.engine, platform.store, tmp_path / "cache")
+    yield Catalog(platform.engine, platform.store)
     platform.execute("DELETE FROM models WHERE starts_with(name, 'tiny-')")
+
+
+@pytest.fixture
+def shelf(platform: Platform, tmp_path: Path) -> Shelf:
+    """That of a process of its own."""
+    return Shelf(platform.store, tmp_path / "cache")
 
 
 @pytest.fixture

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from inference import bundle
-from registry.catalog import Catalog
+from registry.shelf import Shelf
 from tests.conftest import Platform
 
 
@@ -44,8 +44,8 @@ def one_more(copy: Path) -> None:
 @pytest.mark.parametrize("harm", [shutil.rmtree, cut, empty, a_file, a_link, a_link_inside, one_more])
 def test_a_damaged_copy_is_fetched_again(platform: Platform, tmp_path: Path, harm: Callable[[Path], None]) -> None:
     wanted = platform.catalog.resolve("sentiment", "1.0.0")
-    Catalog(platform.engine, platform.store, tmp_path).open(wanted)
+    Shelf(platform.store, tmp_path).open(wanted)
     harm(tmp_path / wanted.digest)
-    Catalog(platform.engine, platform.store, tmp_path).open(wanted)
+    Shelf(platform.store, tmp_path).open(wanted)
     assert [path.name for path in tmp_path.iterdir()] == [wanted.digest]
     assert bundle.digest(tmp_path / wanted.digest) == wanted.digest

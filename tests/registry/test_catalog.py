@@ -10,14 +10,15 @@ import pytest
 
 from core import database, errors
 from inference import bundle
-from registry.catalog import CACHE_S, Catalog, _key
+from registry.catalog import CACHE_S, Catalog
+from registry.shelf import Shelf, bundle_key
 from tests.conftest import Platform, until
 from tests.registry.conftest import MakeBundle
 
 
-def elsewhere(catalog: Catalog, folder: Path) -> Catalog:
+def elsewhere(platform: Platform) -> Catalog:
     """The same registry as another process sees it."""
-    return Catalog(catalog._engine, catalog._store, folder)
+    return Catalog(platform.engine, platform.store)
 
 
 def test_a_version_cannot_be_published_again_with_other_contents(catalog: Catalog, make_bundle: MakeBundle) -> None:
@@ -33,7 +34,7 @@ def test_a_version_cannot_be_published_again_with_other_contents(catalog: Catalo
 
 @pytest.mark.parametrize("way", ["another bundle", "one byte", "no bundle"])
 def test_a_bundle_changed_in_the_store_is_not_opened(
-    catalog: Catalog, make_bundle: MakeBundle, tmp_path: Path, way: str
+    platform: Platform, catalog: Catalog, shelf: Shelf, make_bundle: MakeBundle, tmp_path: Path, way: str
 ) -> None:
     ours = make_bundle()
     catalog.publish(ours)
@@ -43,19 +44,19 @@ def test_a_bundle_changed_in_the_store_is_not_opened(
         "one byte": lambda: packed.replace(b"Which is larger?", b"Which is larder?"),
         "no bundle": lambda: b"nothing",
     }[way]
-    catalog._store.put(_key(ours.digest), changed())
+    platform.store.put(bundle_key(ours.digest), changed())
     wanted = catalog.resolve(ours.manifest.name, None)
     with pytest.raises(errors.BundleInvalid, match="cannot be opened here"):
-        catalog.open(wanted)
+        shelf.open(wanted)
     assert list((tmp_path / "cache").iterdir()) == []
     # Nothing of it is remembered: what was mended is served.
-    catalog._store.put(_key(ours.digest), packed)
-    until(lambda: catalog._store.get(_key(ours.digest)) == packed)
-    assert catalog.open(wanted).bundle.digest == ours.digest
+    platform.store.put(bundle_key(ours.digest), packed)
+    until(lambda: platform.store.get(bundle_key(ours.digest)) == packed)
+    assert shelf.open(wanted).bundle.digest == ours.digest
 
 
 def test_a_model_that_misses_its_golden_examples_here_is_not_served(
-    catalog: Catalog, make_bundle: MakeBundle, platform: Platform
+    catalog: Catalog, shelf: Shelf, make_bundle: MakeBundle, platform: Platform
 ) -> None:
     ours = make_bundle()
     name = ours.manifest.name
@@ -69,12 +70,12 @@ def test_a_model_that_misses_its_golden_examples_here_is_not_served(
     wanted = catalog.resolve(name, None)
     assert wanted.manifest.golden[0].confidence == 0.9  # type: ignore[union-attr]
     with pytest.raises(errors.BundleInvalid, match="cannot be opened here"):
-        catalog.predictor(wanted)
-    assert catalog.loaded() == []
+        shelf.predictor(wanted)
+    assert shelf.loaded() == []
 
 
 def test_a_blink_of_the_database_forgets_no_model(
-    catalog: Catalog, make_bundle: MakeBundle, platform: Platform, tmp_path: Path
+    catalog: Catalog, shelf: Shelf, make_bundle: MakeBundle, platform: Platform
 ) -> None:
     ours = make_bundle()
     catalog.publish(ours)
@@ -83,17 +84,17 @@ def test_a_blink_of_the_database_forgets_no_model(
     catalog._engine = database.create_engine("postgresql://nobody@127.0.0.1:1/nothing")
     catalog._forget()
     assert catalog.resolve(name, None).digest == ours.digest
-    assert catalog.open(catalog.resolve(name, "1.0.0")).bundle.digest == ours.digest
+    assert shelf.open(catalog.resolve(name, "1.0.0")).bundle.digest == ours.digest
     # Who never knew one cannot say that there is none.
     with pytest.raises(errors.Unavailable):
-        elsewhere(catalog, tmp_path / "other").resolve(name, None)
+        Catalog(catalog._engine, platform.store).resolve(name, None)
     catalog._engine.dispose()
 
 
 def test_a_running_process_hears_of_a_new_version_and_of_a_new_stable_one(
-    catalog: Catalog, make_bundle: MakeBundle, tmp_path: Path
+    platform: Platform, catalog: Catalog, make_bundle: MakeBundle
 ) -> None:
-    running = elsewhere(catalog, tmp_path / "other")
+    running = elsewhere(platform)
     first, second = make_bundle("1.0.0"), make_bundle("2.0.0")
     name = first.manifest.name
     catalog.publish(first)
@@ -106,10 +107,10 @@ def test_a_running_process_hears_of_a_new_version_and_of_a_new_stable_one(
 
 
 def test_a_version_that_was_published_a_moment_ago_is_found_by_whoever_has_just_looked(
-    catalog: Catalog, make_bundle: MakeBundle, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    platform: Platform, catalog: Catalog, make_bundle: MakeBundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("registry.catalog.CACHE_S", 3600.0)
-    running = elsewhere(catalog, tmp_path / "other")
+    running = elsewhere(platform)
     first, second = make_bundle("1.0.0"), make_bundle("2.0.0")
     name = first.manifest.name
     running.versions()
@@ -152,11 +153,13 @@ def test_what_there_is_not_is_told_with_what_there_is(catalog: Catalog, make_bun
             asks()
 
 
-def test_a_model_that_is_opened_by_many_at_once_is_opened_once(catalog: Catalog, make_bundle: MakeBundle) -> None:
+def test_a_model_that_is_opened_by_many_at_once_is_opened_once(
+    catalog: Catalog, shelf: Shelf, make_bundle: MakeBundle
+) -> None:
     made = make_bundle()
     catalog.publish(made)
     wanted = catalog.resolve(made.manifest.name, None)
     with ThreadPoolExecutor(8) as pool:
-        opened = set(map(id, pool.map(catalog.open, [wanted] * 8)))
+        opened = set(map(id, pool.map(shelf.open, [wanted] * 8)))
     assert len(opened) == 1
-    assert catalog.loaded() == [f"{made.manifest.name}@1.0.0"]
+    assert shelf.loaded() == [f"{made.manifest.name}@1.0.0"]

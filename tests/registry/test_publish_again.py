@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from inference import bundle, trial
-from registry.catalog import Catalog
+from registry.shelf import Shelf
 from tests import graphs
 from tests.conftest import Platform
 
@@ -28,4 +28,4 @@ def test_it_is_not_tried_again_but_is_in_the_store_afterwards(
 
     monkeypatch.setattr(trial, "run", tried)
     assert not platform.catalog.publish(loaded)
-    Catalog(platform.engine, platform.store, tmp_path / "cache").open(wanted)
+    Shelf(platform.store, tmp_path / "cache").open(wanted)

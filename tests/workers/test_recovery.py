@@ -212,7 +212,7 @@ def test_a_worker_whose_clock_is_wrong_works_like_any_other(
 ) -> None:
     # S3 refuses signatures with a wrong time: such a worker runs what it has a copy of, and leaves the rest to others.
     for version in ("1.0.0", "2.1.0"):
-        platform.catalog.open(platform.catalog.resolve("sentiment", version))
+        platform.shelf.open(platform.catalog.resolve("sentiment", version))
     wrong = {"LD_PRELOAD": wrong_clock, "CLOCK_OFFSET_S": offset_s}
     short = {**wrong, "COATCHECK_LEASE_S": "2", "COATCHECK_HEARTBEAT_S": "0.5"}
     spawn("worker", *WORKER, "-n", "a@%h", **short)

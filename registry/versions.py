@@ -1,0 +1,29 @@
+"""A version of a model, as the registry lists it and as it answers."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from inference.manifest import Manifest
+
+
+@dataclass(frozen=True)
+class Version:
+    """One published version of a model; `stable` marks the one that answers when nobody asks for another."""
+
+    model: str
+    version: str
+    digest: str
+    manifest: Manifest
+    stable: bool
+
+
+@dataclass(frozen=True)
+class Resolved:
+    """The version that answers, and why: `pinned` by the caller, or `stable`."""
+
+    model: str
+    version: str
+    digest: str
+    manifest: Manifest
+    route: str
