@@ -147,11 +147,8 @@ class Keyring:
         return caller
 
     def _look_up(self, key_id: str, secret: str) -> Caller:
-        try:
-            with self._engine.connect() as connection:
-                row = connection.execute(_SELECT, {"id": key_id}).first()
-        except database.OUTAGES as error:
-            raise database.unavailable(error) from error
+        with database.reading(self._engine) as connection:
+            row = connection.execute(_SELECT, {"id": key_id}).first()
         # An unknown id is compared too, so that it takes as long as a wrong secret.
         stored = bytes(row.secret_sha256) if row is not None else bytes(32)
         if not hmac.compare_digest(stored, _hash(secret)) or row is None:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any, TypeVar
 
 import orjson
@@ -104,6 +105,26 @@ def _as_outage(context: sqlalchemy.ExceptionContext) -> None:
     error = context.original_exception
     if context.is_disconnect and not isinstance(context.sqlalchemy_exception, OUTAGES):
         raise exc.OperationalError(context.statement, context.parameters, error, connection_invalidated=True) from error
+
+
+@contextlib.contextmanager
+def reading(engine: sqlalchemy.Engine) -> Iterator[sqlalchemy.Connection]:
+    """A connection to read by; an outage is Unavailable."""
+    try:
+        with engine.connect() as connection:
+            yield connection
+    except OUTAGES as error:
+        raise unavailable(error) from error
+
+
+@contextlib.contextmanager
+def writing(engine: sqlalchemy.Engine) -> Iterator[sqlalchemy.Connection]:
+    """A transaction, committed at its end; an outage is Unavailable: nobody knows then whether it was."""
+    try:
+        with engine.begin() as connection:
+            yield connection
+    except OUTAGES as error:
+        raise unavailable(error) from error
 
 
 def dumps(value: Any) -> str:

@@ -68,5 +68,5 @@ def claim(engine: sqlalchemy.Engine, *, pool: str, worker: str, wake_id: str, le
     if not rows:
         return None
     rows = sorted(rows, key=lambda row: (row.fair_at, row.id))
-    jobs = [Claimed(*row[:12]) for row in rows]
+    jobs = [Claimed.from_row(row._mapping) for row in rows]
     return Batch(jobs, full=len(jobs) == rows[0].max_jobs)

@@ -55,23 +55,17 @@ def accepted(job: Job) -> Event:
 
 def after(engine: sqlalchemy.Engine, job: Job, event_id: int = -1) -> Sequence[Event]:
     """A job's events with a larger id, in order."""
-    try:
-        with engine.connect() as connection:
-            parameters = {"job_id": job.id, "after": event_id, "limit": LIMIT}
-            rows = connection.execute(_AFTER, parameters).all()
-    except database.OUTAGES as error:
-        raise database.unavailable(error) from error
+    with database.reading(engine) as connection:
+        parameters = {"job_id": job.id, "after": event_id, "limit": LIMIT}
+        rows = connection.execute(_AFTER, parameters).all()
     first = [accepted(job)] if event_id < 0 else []
-    return [*first, *(Event(*row) for row in rows)]
+    return [*first, *(Event(**row._mapping) for row in rows)]
 
 
 def knows(engine: sqlalchemy.Engine, job: Job, event_id: int) -> bool:
     """Whether this is one of the job's events."""
-    try:
-        with engine.connect() as connection:
-            found = connection.execute(_KNOWS, {"job_id": job.id, "id": event_id}).first()
-    except database.OUTAGES as error:
-        raise database.unavailable(error) from error
+    with database.reading(engine) as connection:
+        found = connection.execute(_KNOWS, {"job_id": job.id, "id": event_id}).first()
     return event_id == 0 or found is not None
 
 

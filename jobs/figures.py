@@ -62,7 +62,7 @@ class Figures:
 
 def queues(engine: sqlalchemy.Engine) -> list[Queue]:
     with engine.connect() as connection:
-        return [Queue(*row) for row in connection.execute(_QUEUE, {"pools": list(broker.POOLS)})]
+        return [Queue(**row._mapping) for row in connection.execute(_QUEUE, {"pools": list(broker.POOLS)})]
 
 
 def read(engine: sqlalchemy.Engine) -> Figures:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import enum
 import uuid
@@ -106,6 +107,10 @@ class Claimed:
     options: Mapping[str, Any]
     request_id: str
     notifies: bool = False  #: somebody wants to be told of it
+
+    @classmethod
+    def from_row(cls, row: Mapping[Any, Any]) -> Claimed:
+        return cls(**{item.name: row[item.name] for item in dataclasses.fields(cls)})
 
     @property
     def rows(self) -> list[dict[str, Any]]:

@@ -53,11 +53,8 @@ def place(engine: sqlalchemy.Engine, tenant_id: uuid.UUID, job: Job) -> Place:
         "most": MOST,
         "silent_s": presence.SILENT_S,
     }
-    try:
-        with engine.connect() as connection:
-            row = connection.execute(_PLACE, parameters).one()
-    except database.OUTAGES as error:
-        raise database.unavailable(error) from error
+    with database.reading(engine) as connection:
+        row = connection.execute(_PLACE, parameters).one()
     return Place(row.ahead, row.ahead >= MOST, *_guess(job, row))
 
 

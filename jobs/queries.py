@@ -91,11 +91,8 @@ def wait(
 def cancel(engine: sqlalchemy.Engine, tenant_id: uuid.UUID, job_id: uuid.UUID) -> Job:
     """Cancel at once what is pending, ask a running job to stop; raises JobStateConflict for one that ended
     otherwise."""
-    try:
-        with engine.begin() as connection:
-            found = connection.execute(_CANCEL, {"id": job_id, "tenant_id": tenant_id}).first()
-    except database.OUTAGES as error:
-        raise database.unavailable(error) from error
+    with database.writing(engine) as connection:
+        found = connection.execute(_CANCEL, {"id": job_id, "tenant_id": tenant_id}).first()
     job = get(engine, tenant_id, job_id)
     if found is None and job.status is not Status.CANCELED:
         raise conflict(job, "canceled")
@@ -116,11 +113,8 @@ def page(engine: sqlalchemy.Engine, tenant_id: uuid.UUID, filters: Filters, *, l
     if cursor is not None:
         parameters["before"] = _decode(cursor)
     statement = _listing(parameters)
-    try:
-        with engine.connect() as connection:
-            rows = connection.execute(statement, parameters).mappings().all()
-    except database.OUTAGES as error:
-        raise database.unavailable(error) from error
+    with database.reading(engine) as connection:
+        rows = connection.execute(statement, parameters).mappings().all()
     jobs = [Job.from_row(dict(row)) for row in rows[:limit]]
     return Page(jobs, _encode(jobs[-1].id) if len(rows) > limit else None)
 
@@ -144,11 +138,8 @@ _CONDITIONS = {
 def _one(
     engine: sqlalchemy.Engine, statement: sqlalchemy.TextClause, parameters: dict[str, Any]
 ) -> dict[str, Any] | None:
-    try:
-        with engine.connect() as connection:
-            row = connection.execute(statement, parameters).mappings().first()
-    except database.OUTAGES as error:
-        raise database.unavailable(error) from error
+    with database.reading(engine) as connection:
+        row = connection.execute(statement, parameters).mappings().first()
     return dict(row) if row is not None else None
 
 

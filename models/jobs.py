@@ -38,7 +38,7 @@ class Job(Base):
     lost_count: Mapped[int] = mapped_column(SmallInteger, server_default="0")
     timeout_s: Mapped[int]  #: how long one attempt may run
     cost: Mapped[int] = mapped_column(server_default="1")  #: of its inputs, in units, as its model says
-    worker: Mapped[str | None]  #: node/incarnation/pid, see core.ids.worker_name
+    worker: Mapped[str | None]  #: node/incarnation/pid
     wake_id: Mapped[str | None]  #: the wake-up whose process holds the lease
     lease_expires_at: Mapped[dt.datetime | None]
     cancel_requested_at: Mapped[dt.datetime | None]

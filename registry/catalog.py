@@ -153,11 +153,8 @@ class Catalog:
             return self._known[1]
 
     def _query(self) -> dict[str, dict[str, Version]]:
-        try:
-            with self._engine.connect() as connection:
-                rows = connection.execute(_VERSIONS).all()
-        except database.OUTAGES as error:
-            raise database.unavailable(error) from error
+        with database.reading(self._engine) as connection:
+            rows = connection.execute(_VERSIONS).all()
         known: dict[str, dict[str, Version]] = {}
         for row in rows:
             manifest = _manifest(database.dumps(row.manifest))

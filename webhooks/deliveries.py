@@ -91,13 +91,13 @@ def get(engine: sqlalchemy.Engine, tenant_id: uuid.UUID, delivery_id: uuid.UUID)
         row = connection.execute(_GET, {"id": delivery_id, "tenant_id": tenant_id}).first()
     if row is None:
         raise errors.DeliveryNotFound
-    return Delivery(*row)
+    return Delivery(**row._mapping)
 
 
 def attempts(engine: sqlalchemy.Engine, delivery: Delivery) -> list[Attempt]:
     """Its calls, in order."""
     with engine.connect() as connection:
-        return [Attempt(*row) for row in connection.execute(_ATTEMPTS, {"id": delivery.id})]
+        return [Attempt(**row._mapping) for row in connection.execute(_ATTEMPTS, {"id": delivery.id})]
 
 
 def page(
@@ -111,7 +111,7 @@ def page(
     ORDER BY sequence DESC LIMIT :limit"""  # noqa: S608 - constants
     with engine.connect() as connection:
         rows = connection.execute(text(statement), {**filters, "tenant_id": tenant_id, "limit": limit + 1}).all()
-    found = [Delivery(*row) for row in rows[:limit]]
+    found = [Delivery(**row._mapping) for row in rows[:limit]]
     return found, found[-1].sequence if len(rows) > limit else None
 
 

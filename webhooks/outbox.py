@@ -127,8 +127,8 @@ _NODE_BORN_AGAIN = text(
 )
 
 _BACKLOG = text("""
-SELECT count(*), coalesce(extract(epoch FROM now() - min(next_at)), 0)::float,
-  (SELECT count(*) FROM webhook_endpoints WHERE disabled_code IN ('GONE', 'FAILING'))
+SELECT count(*) AS pending, coalesce(extract(epoch FROM now() - min(next_at)), 0)::float AS overdue_s,
+  (SELECT count(*) FROM webhook_endpoints WHERE disabled_code IN ('GONE', 'FAILING')) AS disabled
 FROM webhook_deliveries WHERE status = 'pending'
 """)
 
@@ -290,4 +290,4 @@ class Backlog:
 
 def backlog(engine: sqlalchemy.Engine) -> Backlog:
     with engine.connect() as connection:
-        return Backlog(*connection.execute(_BACKLOG).one())
+        return Backlog(**connection.execute(_BACKLOG).one()._mapping)

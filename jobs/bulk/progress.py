@@ -152,15 +152,15 @@ def _chunk(row: Any) -> Chunk:
 def count(engine: sqlalchemy.Engine, bulk_id: uuid.UUID) -> Rows:
     """Rows of a job's chunks, as far as they are known."""
     with engine.connect() as connection:
-        return Rows(*connection.execute(_COUNT, {"id": bulk_id, "fail_fast": FAIL_FAST}).one())
+        return Rows(**connection.execute(_COUNT, {"id": bulk_id, "fail_fast": FAIL_FAST}).one()._mapping)
 
 
 # What was not reached is not done. A chunk that failed has an error for each row, unless it is to fail the whole job.
 _COUNT = text("""
-SELECT coalesce(sum(rows), 0),
+SELECT coalesce(sum(rows), 0) AS total,
   coalesce(sum(CASE WHEN status = 'completed' OR lines THEN rows WHEN finished_at IS NULL THEN rows * progress / 100
-                    ELSE 0 END), 0),
-  coalesce(sum(CASE WHEN status = 'completed' THEN failed WHEN lines THEN rows ELSE 0 END), 0)
+                    ELSE 0 END), 0) AS done,
+  coalesce(sum(CASE WHEN status = 'completed' THEN failed WHEN lines THEN rows ELSE 0 END), 0) AS failed
 FROM (SELECT CAST(inputs ->> 'rows' AS int) AS rows, progress, finished_at, status,
              status = 'failed' AND options ->> 'return_errors' <> :fail_fast AS lines,
              CAST(body ->> 'failed' AS int) AS failed
