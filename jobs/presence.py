@@ -43,7 +43,7 @@ _POOLS = text(f"""
 SELECT pool, max(seen_at) AS seen_at, extract(epoch FROM now() - max(seen_at))::float AS silent_s,
   count(*) FILTER (WHERE seen_at > now() - make_interval(secs => silent_s)) AS workers
 FROM (
-  SELECT pool, seen_at, :silent_s AS silent_s FROM ({WORKING}) AS working
+  SELECT pool, seen_at, CAST(:silent_s AS float) AS silent_s FROM ({WORKING}) AS working
   UNION ALL SELECT 'sweep', max(succeeded_at), :late_s FROM chores HAVING count(*) > 0
 ) AS signs GROUP BY pool
 """)  # noqa: S608 - constants only

@@ -35,14 +35,20 @@ def writes(sql: str) -> bool:
     return _WRITES.search(_LOCKS.sub("", sql)) is not None
 
 
-def writing(package: ModuleType) -> dict[str, TextClause]:
-    """Every constant of a package that writes, as `module.NAME`."""
+def constants(package: ModuleType) -> dict[str, TextClause]:
+    """Every statement that a package has as a constant, as `package.module.NAME`."""
     return {
-        f"{module.__name__.removeprefix(package.__name__ + '.')}.{name}": value
+        f"{module.__name__}.{name}": value
         for module in _modules(package)
         for name, value in vars(module).items()
-        if isinstance(value, TextClause) and writes(value.text)
+        if isinstance(value, TextClause)
     }
+
+
+def writing(package: ModuleType) -> dict[str, TextClause]:
+    """Those of them that write, as `module.NAME`."""
+    of = f"{package.__name__}."
+    return {name.removeprefix(of): value for name, value in constants(package).items() if writes(value.text)}
 
 
 def hidden(package: ModuleType) -> list[str]:
