@@ -60,12 +60,12 @@ class Job:
     nor `timeline`."""
 
     id: uuid.UUID
-    kind: str
+    kind: Kind
     pool: str
     model: str
     version: str
     status: Status
-    priority: str
+    priority: Priority
     progress: int
     attempt: int
     lost_count: int
@@ -88,7 +88,8 @@ class Job:
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Job:
-        return cls(**{**row, "status": Status(row["status"])})
+        words = {"kind": Kind(row["kind"]), "status": Status(row["status"]), "priority": Priority(row["priority"])}
+        return cls(**{**row, **words})
 
 
 @dataclass(frozen=True)
@@ -97,7 +98,7 @@ class Claimed:
 
     id: uuid.UUID
     tenant_id: uuid.UUID
-    kind: str
+    kind: Kind
     attempt: int
     max_attempts: int
     model: str
@@ -110,7 +111,8 @@ class Claimed:
 
     @classmethod
     def from_row(cls, row: Mapping[Any, Any]) -> Claimed:
-        return cls(**{item.name: row[item.name] for item in dataclasses.fields(cls)})
+        values = {item.name: row[item.name] for item in dataclasses.fields(cls)}
+        return cls(**{**values, "kind": Kind(row["kind"])})
 
     @property
     def rows(self) -> list[dict[str, Any]]:

@@ -121,7 +121,7 @@ class Submitter:
         """
         tier.check(priority=old.priority, ttl_s=(old.expires_at - old.created_at).total_seconds())
         with self._storing():
-            place = Place(tenant_id, tier, old.pool, Kind(old.kind), Priority(old.priority), cost=old.cost)
+            place = Place(tenant_id, tier, old.pool, old.kind, old.priority, cost=old.cost)
             values = {"id": new_id, "old": old.id, "tenant_id": tenant_id, "offset_s": self._offset_s(place)}
             values |= {"max_attempts": max_attempts, "request_id": request_id}
             values["inputs"] = database.dumps(inputs) if inputs else None

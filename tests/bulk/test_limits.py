@@ -12,7 +12,7 @@ from core import errors
 from inference.manifest import Manifest
 from jobs.bulk import plan, rows
 from jobs.bulk.plan import Plan
-from jobs.job import Claimed
+from jobs.job import Claimed, Kind
 from jobs.lease import Held
 from tests.conftest import Platform
 
@@ -34,7 +34,7 @@ def cut(
     max_bytes: int = 1 << 30,
     form: str = "jsonl",
 ) -> Plan:
-    held = Held(Claimed(uuid4(), UUID(int=0), "bulk", 1, 4, "m", "1", 300, {}, {}, "req"))
+    held = Held(Claimed(uuid4(), UUID(int=0), Kind.BULK, 1, 4, "m", "1", 300, {}, {}, "req"))
     return plan.make(
         platform.store, held, iter([data]), form=form, fields=manifest.fields, key=f"tests/{held.job.id.hex}",
         max_batch=max_batch, max_bytes=max_bytes,

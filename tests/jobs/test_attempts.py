@@ -15,7 +15,7 @@ from core import ids
 from jobs import queries
 from jobs.attempt import LARGE_BYTES
 from jobs.drain import Drainer
-from jobs.job import Claimed
+from jobs.job import Claimed, Kind
 from jobs.lease import Held
 from jobs.run import Outcome
 from tests import factories
@@ -61,7 +61,7 @@ def test_an_accepted_job_whose_version_is_not_listed_waits_for_it_and_is_charged
     # As a worker sees it that reads from a database which is behind.
     tenant, version = factories.tenant(platform), "9.9.9"
     mine = factories.job(platform, tenant, status="processing", version=version)["id"]
-    (held,) = drainer.leases.hold([Claimed(mine, tenant, "predict", 1, 4, "sentiment", version, 60, {}, {}, "req")])
+    (held,) = drainer.leases.hold([Claimed(mine, tenant, Kind.PREDICT, 1, 4, "sentiment", version, 60, {}, {}, "req")])
     assert drainer._finish([held], drainer.attempts.run([held])) == 1
     left = platform.one("SELECT status, max_attempts - attempt, error->>'code' FROM jobs")
     assert left == ("pending", 4, "MODEL_UNAVAILABLE")

@@ -13,7 +13,7 @@ import models
 from core import errors
 from jobs import backlog, chores, rescue, settle
 from jobs.backlog import Backlog
-from jobs.job import Claimed
+from jobs.job import Claimed, Kind
 from tests import factories
 from tests.conftest import Platform
 from tests.factories import PAST, SOON
@@ -163,7 +163,7 @@ def held(platform: Platform, make: Make, **given: Any) -> Claimed:
     tenant = factories.tenant(platform)
     given = {"attempt": 1, "max_attempts": 4, **given}
     mine = make(tenant, status="processing", **given)
-    return Claimed(mine, tenant, "predict", given["attempt"], given["max_attempts"], "m", "1", 300, {}, {}, "req")
+    return Claimed(mine, tenant, Kind.PREDICT, given["attempt"], given["max_attempts"], "m", "1", 300, {}, {}, "req")
 
 
 @pytest.mark.parametrize(("attempt", "end"), [(1, "pending"), (2, "pending"), (3, "failed"), (4, "failed")])

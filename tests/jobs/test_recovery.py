@@ -11,7 +11,7 @@ from core import errors
 from inference.bundle import Bundle
 from inference.model import Model, Prediction
 from jobs import queries, rescue, run, settle
-from jobs.job import Claimed
+from jobs.job import Claimed, Kind
 from jobs.lease import Held, Leases
 from tests.conftest import Platform, until
 from tests.hands import clean_up, complete, lose, status_of, took
@@ -121,7 +121,7 @@ class Slow:
 
 
 def hold(number: int, timeout_s: int, inputs: object) -> Held:
-    return Held(Claimed(UUID(int=number), UUID(int=0), "predict", 1, 4, "m", "1", timeout_s, inputs, {}, "req"))
+    return Held(Claimed(UUID(int=number), UUID(int=0), Kind.PREDICT, 1, 4, "m", "1", timeout_s, inputs, {}, "req"))
 
 
 def ticking(platform: Platform, held: list[Held], *, stopping: bool = False) -> Leases:
