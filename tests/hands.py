@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from uuid import UUID
 
+from sqlalchemy import text
+
+import models
 from core.chores import Chore
 from jobs import claim, run, settle
 from jobs.chores import of_jobs
 from jobs.job import Claimed
+from tests import factories
 from tests.conftest import Platform
 from webhooks.chores import of_webhooks
 
@@ -76,9 +80,7 @@ def sign_of_life(
     silent_s: float = 0.0,
 ) -> None:
     """What a process of a worker, `node/incarnation/pid`, said so long ago."""
-    platform.execute(
-        "INSERT INTO workers (name, node, pools, receives, works, jobs_per_s, seen_at) "
-        "VALUES (:name, :node, ARRAY[:pool], :receives, :works, :jobs_per_s, now() - make_interval(secs => :silent_s))",
-        name=name, node=name.rpartition("/")[0], pool=pool, receives=receives, works=works, jobs_per_s=jobs_per_s,
-        silent_s=silent_s,
+    factories.add(
+        platform, models.Worker, name=name, node=name.rpartition("/")[0], pools=[pool], receives=receives, works=works,
+        jobs_per_s=jobs_per_s, seen_at=text(f"now() - interval '{silent_s} s'"),
     )  # fmt: skip

@@ -10,9 +10,11 @@ import flask
 import pytest
 from flask.testing import FlaskClient
 
+import models
 from core.errors import MAX_FAULTS, MAX_NAME
 from inference.schema import SPARE_KEYS
 from jobs import queries
+from tests import factories
 from tests.conftest import Platform
 from webhooks import deliveries
 
@@ -127,11 +129,7 @@ def test_a_list_loads_only_what_it_shows(client: FlaskClient, platform: Platform
     page = queries.page(platform.engine, tenant_id, queries.Filters(), limit=10, cursor=None)
     assert [dict(job.options) for job in page.jobs] == [{}]
     assert queries.get(platform.engine, tenant_id, job_id).options == {"explain": "simple"}
-    platform.execute(
-        "INSERT INTO webhook_deliveries (id, tenant_id, target, event, body) VALUES (:id, :tenant, 't', 'e', 'long')",
-        id=uuid.uuid4(),
-        tenant=tenant_id,
-    )
+    factories.add(platform, models.WebhookDelivery, tenant_id=tenant_id, body="long")
     (found,) = deliveries.page(platform.engine, tenant_id, {}, limit=10)[0]
     assert found.body == ""
     assert deliveries.get(platform.engine, tenant_id, found.id).body == "long"

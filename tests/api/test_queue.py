@@ -6,6 +6,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from core import ids
+from tests import callers
 from tests.api.test_job_life import JOBS, submit
 from tests.conftest import Platform
 from tests.hands import sign_of_life, took
@@ -74,9 +75,8 @@ def test_an_estimate_says_that_a_tenant_runs_as_many_as_it_may(client: FlaskClie
     first, second = submit(client), submit(client)
     took(platform)
     platform.execute("UPDATE jobs SET status = 'pending' WHERE id = :id", id=ids.parse_job_id(second))
-    platform.execute("INSERT INTO tiers (name, pace, priorities, max_running, max_pending, max_ttl_s, keep_s) "
-                     "VALUES ('narrow', 1, '{normal}', 1, 9, 9, 9) ON CONFLICT DO NOTHING")  # fmt: skip
-    platform.execute("UPDATE tenants SET tier = 'narrow' WHERE id = (SELECT tenant_id FROM jobs LIMIT 1)")
+    narrow = callers.tier(platform, max_running=1)
+    platform.execute("UPDATE tenants SET tier = :tier WHERE id = (SELECT tenant_id FROM jobs LIMIT 1)", tier=narrow)
     queue = client.get(f"{JOBS}/{second}").get_json()["queue"]
     assert (queue["starts_in_s"], queue["basis"]) == (None, "your tier runs 1 job at once, and 1 of yours runs now")
     assert client.get(f"{JOBS}/{first}").get_json()["status"] == "processing"

@@ -13,8 +13,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
+import models
 from core.settings import Settings
+from tests import factories
 from tests.conftest import Platform
 from tests.webhooks.conftest import CALL_S, SCHEDULE, Behave, Receiver, Tenant, first, say, send_all
 from webhooks.courier import Courier
@@ -228,10 +231,8 @@ def test_an_endpoint_that_fails_for_too_long_is_switched_off_and_comes_back_with
     endpoint = tenant.endpoint(receiver.url)
     since = platform.one("SELECT now()")[0].isoformat()
     sent = [send_test(tenant, endpoint) for _ in range(3)]
-    platform.execute(
-        "INSERT INTO webhook_troubles (target, failures, failing_since) VALUES (:id, 20, now() - interval '6 days')",
-        id=str(platform.one("SELECT id FROM webhook_endpoints")[0]),
-    )
+    target, since_when = str(platform.one("SELECT id FROM webhook_endpoints")[0]), text("now() - interval '6 days'")
+    factories.add(platform, models.WebhookTrouble, target=target, failures=20, failing_since=since_when)
     courier.drain()
     shown = tenant.show(endpoint)
     assert (shown["enabled"], shown["disabled_code"]) == (False, "FAILING")

@@ -9,6 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from core import ids
+from tests import factories
 from tests.conftest import Platform
 from tests.hands import clean_up, complete, lose, took, work
 from tests.webhooks.conftest import Receiver, Tenant
@@ -209,13 +210,8 @@ def test_chunks_of_a_file_are_nobodys_business(tenant: Tenant, receiver: Receive
     tenant.endpoint(receiver.url, *ENDS, "job.progress")
     parent = ids.parse_job_id(tenant.job())
     took(platform)
-    platform.execute(
-        """INSERT INTO jobs (id, parent_id, tenant_id, kind, pool, model, version, lane, expires_at, max_attempts,
-                             timeout_s, inputs, options, metadata, request_id)
-           SELECT gen_random_uuid(), id, tenant_id, 'chunk', 'other', model, version, lane, expires_at, 1, 1, inputs,
-                  options, metadata, request_id FROM jobs WHERE id = :id""",
-        id=parent,
-    )
+    tenant_id = platform.one("SELECT tenant_id FROM jobs WHERE id = :id", id=parent)[0]
+    factories.chunk(platform, {"id": parent, "tenant_id": tenant_id})
     platform.execute("UPDATE jobs SET status = 'canceled' WHERE parent_id = :id", id=parent)
     assert platform.one("SELECT count(*) FROM webhook_deliveries") == (0,)
 
