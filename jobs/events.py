@@ -73,11 +73,14 @@ def follow(engine: sqlalchemy.Engine, job: Job, event_id: int = -1) -> Iterator[
     """Events as they happen, up to and with the last; None after SILENCE_S without one."""
     spoke_at = time.monotonic()
     while True:
-        for event in after(engine, job, event_id):
+        found = after(engine, job, event_id)
+        for event in found:
             yield event
             if event.is_last:
                 return
             event_id, spoke_at = event.id, time.monotonic()
+        if len(found) >= LIMIT:
+            continue
         if job.status.is_terminal:
             return
         if time.monotonic() - spoke_at > SILENCE_S:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import atexit
 import dataclasses
 import hashlib
 import json
@@ -143,6 +144,12 @@ def hold_ports(state: State) -> list[str]:
 
 #: What holds the ports of this process: UDP of the same number, of which nobody here makes any use.
 _HELD: dict[int, socket.socket] = {}
+
+
+@atexit.register
+def _let_go() -> None:
+    for holder in _HELD.values():
+        holder.close()
 
 
 def _hold(port: int) -> bool:

@@ -47,7 +47,7 @@ _MINE = "jobs.status = 'processing' AND jobs.attempt = mine.attempt\n  RETURNING
 _TICK = '"upkeep": {"task": "coatcheck.upkeep", "schedule": TICK_S, "options": {"queue": "control"}},'
 _CALL = "            answer = self._call(delivery, delivery.url)\n"
 _HEARD = "            return\n        self._failures = 0\n"
-_TAKE = "    values, engine, hints = _parents()\n"
+_TAKE = "    mine = _parents()\n"
 
 SABOTAGES = {
     "no fence": Sabotage("jobs/settle.py", _MINE, _MINE.replace(" AND jobs.attempt = mine.attempt", "")),

@@ -11,7 +11,7 @@ from sqlalchemy import func, text
 
 import models
 from core import errors
-from jobs import backlog, chores, rescue, settle
+from jobs import backlog, chores, events, figures, place, queries, rescue, settle
 from jobs.backlog import Backlog
 from jobs.job import Claimed, Kind
 from tests import factories
@@ -267,3 +267,41 @@ def test_a_sweep_takes_no_more_than_its_limit_at_once_and_the_next_goes_on(
     for _ in range(3):
         make(tenant, **over)
     assert [clean_up(platform)[step] for _ in range(3)] == [2, 1, 0]
+
+
+def test_of_a_jobs_events_no_more_than_the_limit_are_read_at_once_and_all_are_followed(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(events, "LIMIT", 2)
+    tenant = factories.tenant(platform)
+    mine = factories.job(platform, tenant, status="completed")["id"]
+    for kind in ("processing", "progress", "progress", "progress", "completed"):
+        factories.add(platform, models.JobEvent, job_id=mine, type=kind)
+    job = queries.get(platform.engine, tenant, mine)
+    assert len(events.after(platform.engine, job, 0)) == 2
+    kinds = [event.type for event in events.follow(platform.engine, job, 0) if event]
+    assert kinds == ["processing", "progress", "progress", "progress", "completed"]
+
+
+def test_how_old_the_queue_is_is_told_by_the_job_that_waits_longest(platform: Platform) -> None:
+    tenant = factories.tenant(platform, max_running=7)
+    for ago in (100, 3000, 500):
+        factories.job(platform, tenant, created_at=text(f"now() - interval '{ago} s'"))
+    (mine,) = [item for item in figures.queues(platform.engine) if item.waiting]
+    assert (mine.waiting, round(mine.oldest_s, -2)) == (3, 3000)
+
+
+@pytest.mark.parametrize("worker", [None, "node/a/1"])
+def test_a_job_that_waits_is_canceled_at_once_whoever_had_it_before(platform: Platform, worker: str | None) -> None:
+    tenant = factories.tenant(platform)
+    mine = factories.job(platform, tenant, attempt=1, worker=worker)["id"]
+    assert queries.cancel(platform.engine, tenant, mine).status == "canceled"
+
+
+def test_before_a_job_are_those_that_wait_and_nobody_else(platform: Platform) -> None:
+    tenant = factories.tenant(platform)
+    earlier = text("now() - interval '1 h'")
+    for given in ({}, {}, {"status": "processing"}, {"status": "completed"}, {"pool": "gpu"}, {"not_before": SOON}):
+        factories.job(platform, tenant, fair_at=earlier, **given)
+    mine = queries.get(platform.engine, tenant, factories.job(platform, tenant)["id"])
+    assert place.place(platform.engine, tenant, mine).ahead == 3

@@ -1,0 +1,88 @@
+"""What a parked job hears of its chunks."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+import pytest
+
+import models
+from jobs.bulk import progress
+from tests import factories
+from tests.conftest import Platform
+
+pytestmark = pytest.mark.usefixtures("quiet")
+PARKED = {"kind": "bulk", "status": "processing", "worker": None, "wake_id": None, "lease_expires_at": "infinity"}
+DONE, RUNS = {"status": "completed"}, {"status": "processing"}
+
+
+@pytest.fixture
+def tenant(platform: Platform) -> UUID:
+    return factories.tenant(platform)
+
+
+def parked(platform: Platform, tenant: UUID, *chunks: dict[str, Any], **given: Any) -> UUID:
+    """A parked job with these chunks, and nobody's hands on it."""
+    bulk = factories.job(platform, tenant, **PARKED, **given)
+    for part, chunk in enumerate(chunks):
+        factories.chunk(platform, bulk, part=part, **chunk)
+    return UUID(str(bulk["id"]))
+
+
+def heard(platform: Platform, bulk: UUID) -> tuple[Any, ...]:
+    """Its status, its progress and how many attempts it has left, after one look."""
+    progress.advance(platform.engine)
+    asked = "SELECT status, progress, max_attempts - attempt FROM jobs WHERE id = :id"
+    return tuple(platform.one(asked, id=bulk))
+
+
+@pytest.mark.parametrize(
+    ("chunks", "percent"),
+    [
+        ([{"rows": 2, **DONE}, {"rows": 1, "status": "pending"}], 66),
+        ([{"rows": 1, **DONE}, {"rows": 1, "progress": 50, **RUNS}], 75),
+        ([{"rows": 3, "progress": 10, **RUNS}, {"rows": 1, "progress": 90, **RUNS}], 30),
+        ([{"rows": 999, **DONE}, {"rows": 1, **RUNS}], 99),
+    ],
+    ids=["one of two, by rows", "half of one", "none, by rows", "nearly all"],
+)
+def test_its_progress_is_that_of_its_rows_and_costs_it_no_attempt(
+    platform: Platform, tenant: UUID, chunks: list[dict[str, Any]], percent: int
+) -> None:
+    bulk = parked(platform, tenant, *chunks, progress=5)
+    assert heard(platform, bulk) == heard(platform, bulk) == ("processing", percent, 3)
+
+
+def test_progress_never_goes_back(platform: Platform, tenant: UUID) -> None:
+    bulk = parked(platform, tenant, {"rows": 1, **DONE}, {"rows": 9, **RUNS}, progress=80)
+    assert heard(platform, bulk) == ("processing", 80, 3)
+
+
+@pytest.mark.parametrize("before", [0, 99])
+def test_when_the_last_chunk_has_ended_it_is_due_once_more_with_an_attempt_for_that(
+    platform: Platform, tenant: UUID, before: int
+) -> None:
+    bulk = parked(platform, tenant, DONE, {"status": "failed", "error": {"code": "X"}}, progress=before)
+    assert heard(platform, bulk) == ("pending", 99, 4)
+
+
+def test_one_that_is_to_fail_fast_ends_with_its_first_failed_chunk(platform: Platform, tenant: UUID) -> None:
+    fast = {"options": {"return_errors": "fail_fast"}}
+    bulk = parked(platform, tenant, {"status": "failed", "error": {"code": "X"}, **fast}, {**RUNS, **fast})
+    assert heard(platform, bulk)[0] == "failed"
+    assert platform.one("SELECT error ->> 'code' FROM jobs WHERE id = :id", id=bulk) == ("X",)
+
+
+def test_its_chunks_and_parts_are_in_the_order_of_the_file_and_by_pages(platform: Platform, tenant: UUID) -> None:
+    bulk = parked(platform, tenant)
+    row = {"id": bulk, "tenant_id": tenant}
+    for part in (2, 10, 0, 3, 1):
+        made = factories.chunk(platform, row, part=part, status="pending" if part == 3 else "completed")["id"]
+        factories.add(platform, models.JobResult, job_id=made, body={"key": f"part {part}"})
+    assert [chunk.inputs["part"] for chunk in progress.chunks(platform.engine, bulk)] == [0, 1, 2, 3, 10]
+    pages, after = [], -1
+    while page := progress.parts(platform.engine, bulk, after=after, limit=2):
+        pages.append([chunk.result["key"] for chunk in page])
+        after = page[-1].inputs["part"]
+    assert pages == [["part 0", "part 1"], ["part 2", "part 10"]]
