@@ -161,6 +161,18 @@ def test_a_retryable_error_returns_the_job_and_the_last_attempt_fails_it(platfor
         assert status_of(platform, job) == expected
 
 
+def test_a_job_that_is_tried_again_later_passes_nobody_who_has_come_meanwhile(
+    platform: Platform, new_job: NewJob
+) -> None:
+    again, meanwhile = new_job(), None
+    (held,) = took(platform)
+    meanwhile = new_job()
+    settle.fail(platform.engine, held, errors.ModelUnavailable())
+    platform.execute("UPDATE jobs SET not_before = now()")
+    order = [row[0] for row in platform.rows("SELECT id FROM jobs ORDER BY fair_at, id")]
+    assert order == [meanwhile, again]
+
+
 def test_a_permanent_error_fails_at_once(platform: Platform, new_job: NewJob) -> None:
     job = new_job()
     batch = take(platform)

@@ -67,6 +67,17 @@ def test_it_goes_in_small_steps(platform: Platform, new_job: NewJob, monkeypatch
     assert [retention.purge(platform.engine, platform.store) for _ in range(4)] == [4, 4, 2, 0]
 
 
+def test_a_step_is_as_small_when_it_is_many_tenants_that_have_old_jobs(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(retention, "LIMIT", 4)
+    for _ in range(2):
+        tenant = factories.tenant(platform)
+        for _ in range(3):
+            factories.job(platform, tenant, id=born(90), status="failed", finished_at=text("now() - interval '40 d'"))
+    assert [retention.purge(platform.engine, platform.store) for _ in range(3)] == [4, 2, 0]
+
+
 def test_a_file_goes_with_its_parts_and_chunks_in_small_steps_and_nobody_elses(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -82,3 +82,12 @@ def test_an_upload_that_a_waiting_job_uses_is_not_purged_however_old(
     assert uploads.purge(platform.engine, platform.store) == int(not kept)
     assert (platform.store.head(uploads.key(upload)) is not None) is kept
     assert len(platform.rows("SELECT FROM uploads")) == int(kept)
+
+
+def test_uploads_are_purged_in_small_steps(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(uploads, "LIMIT", 2)
+    platform.execute("TRUNCATE uploads")
+    tenant = factories.tenant(platform)
+    for _ in range(3):
+        factories.add(platform, models.Upload, tenant_id=tenant, created_at=LONG_AGO, expires_at=LONG_AGO)
+    assert [uploads.purge(platform.engine, platform.store) for _ in range(3)] == [2, 1, 0]
