@@ -208,6 +208,17 @@ def test_a_case_is_about_its_statement_which_does_write_where_it_may(platform: P
     assert statements.changed(before, statements.rows(platform))
 
 
+@pytest.mark.parametrize("name", ["_SETTLE", "_GIVE_BACK", "_LEASE_OVER", "_NODE_BORN_AGAIN"])
+def test_who_lets_go_of_a_delivery_leaves_neither_its_name_nor_a_lease(platform: Platform, name: str) -> None:
+    case = CASES[f"outbox.{name}"]
+    found = scene(platform, case.where, THEIRS[case.where])
+    case.write(found)
+    left = platform.one(
+        "SELECT status, worker, lease_expires_at FROM webhook_deliveries WHERE id = :id", id=found.held.id
+    )
+    assert left == ("pending", None, None)
+
+
 @pytest.mark.parametrize("situation", NOT_THEIRS)
 @pytest.mark.parametrize("name", CASES)
 def test_nothing_that_is_another_senders_by_now_has_ended_or_is_another_tenants_is_changed(
