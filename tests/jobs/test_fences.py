@@ -39,6 +39,7 @@ class Scene:
     row: Mapping[str, Any]
     held: Claimed
     asks: UUID
+    other: UUID  #: a tenant of whom nobody speaks
 
     def issue(self, statement: TextClause, **parameters: object) -> None:
         with self.platform.engine.begin() as connection:
@@ -158,7 +159,7 @@ THEIRS: Mapping[str, Mapping[str, Any]] = {
 
 def scene(platform: Platform, situation: str, given: Mapping[str, Any]) -> Scene:
     tenant = factories.tenant(platform)
-    bystanders(platform)
+    other = bystanders(platform)
     if given.get("kind") == "bulk":
         row = factories.parked(platform, tenant, **{**given, "worker": None, "wake_id": None})
     else:
@@ -169,10 +170,10 @@ def scene(platform: Platform, situation: str, given: Mapping[str, Any]) -> Scene
     held = Claimed(
         row["id"], tenant, row["kind"], 1, 4, "sentiment", "1.0.0", 300, row["inputs"], row["options"], "req"
     )  # fmt: skip
-    return Scene(platform, row, held, asks=tenant)
+    return Scene(platform, row, held, asks=tenant, other=other)
 
 
-def bystanders(platform: Platform) -> None:
+def bystanders(platform: Platform) -> UUID:
     """One of each of another tenant, held by the same attempt, of whom nobody speaks."""
     other = factories.tenant(platform)
     factories.job(platform, other, not_before=SOON)
@@ -180,6 +181,7 @@ def bystanders(platform: Platform) -> None:
     factories.parked(platform, other)
     for status in factories.TERMINAL:
         factories.job(platform, other, status=status)
+    return other
 
 
 @pytest.fixture(autouse=True)
@@ -201,7 +203,9 @@ def test_a_case_is_about_its_statement_which_does_write_where_it_may(platform: P
     with statements.issued(platform.engine) as issued:
         case.write(found)
     assert WRITING[name] in issued
-    assert statements.changed(before, statements.rows(platform))
+    changed = [row for rows in statements.changed(before, statements.rows(platform)).values() for row in rows]
+    assert changed
+    assert not [row for row in changed if str(found.other) in row]
 
 
 #: Who has parked a job ends it in no other way: what is left of its attempt is a heartbeat, and parking it once more.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 import functools
 import http.server
 import itertools
@@ -156,12 +157,14 @@ def test_410_ends_it_switches_the_endpoint_off_and_tells_the_tenants_others(
     tenant: Tenant, new_receiver: NewReceiver, deliver: Deliver
 ) -> None:
     gone, other = new_receiver(say(410)), new_receiver()
-    endpoint = tenant.endpoint(gone.url)
+    endpoint = tenant.endpoint(gone.url, "job.completed", "webhook.disabled")
     tenant.endpoint(other.url, "webhook.disabled")
     send_test(tenant, endpoint)
     deliver()
     shown = tenant.show(endpoint)
     assert (shown["enabled"], shown["disabled_code"]) == (False, "GONE")
+    assert dt.datetime.fromisoformat(shown["disabled_at"]) > dt.datetime.fromisoformat(shown["created_at"])
+    assert {item["event"] for item in tenant.deliveries() if item["endpoint_id"] == endpoint["id"]} == {"webhook.test"}
     assert len(gone.calls) == 1
     told = other.got(1)[0].event
     assert (told["type"], told["data"]["endpoint_id"], told["data"]["reason"]) == (
