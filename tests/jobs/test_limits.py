@@ -294,8 +294,9 @@ def test_how_old_the_queue_is_is_told_by_the_job_that_waits_longest(platform: Pl
 @pytest.mark.parametrize("worker", [None, "node/a/1"])
 def test_a_job_that_waits_is_canceled_at_once_whoever_had_it_before(platform: Platform, worker: str | None) -> None:
     tenant = factories.tenant(platform)
-    mine = factories.job(platform, tenant, attempt=1, worker=worker)["id"]
-    assert queries.cancel(platform.engine, tenant, mine).status == "canceled"
+    mine = factories.job(platform, tenant, attempt=1, worker=worker, error={"code": "MODEL_UNAVAILABLE"})["id"]
+    found = queries.cancel(platform.engine, tenant, mine)
+    assert (found.status, found.error) == ("canceled", None)
 
 
 def test_before_a_job_are_those_that_wait_and_nobody_else(platform: Platform) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import UUID
 
@@ -276,3 +277,42 @@ def test_a_process_has_no_more_calls_than_places_and_a_tenant_no_more_than_its_p
     slots.end(others[0], delivered=True)
     slots.end(others[1], delivered=True)
     assert sum(item.tenant_id == tenant for item in slots.begin()) <= 1
+
+
+def test_a_held_target_that_answers_well_begins_anew_with_its_failures_and_stays_held(
+    platform: Platform, tenant: UUID
+) -> None:
+    target = str(endpoint(platform, tenant))
+    factories.add(
+        platform, models.WebhookTrouble, target=target, failures=7, failing_since=text("now() - interval '6 d'"),
+    )  # fmt: skip
+    platform.execute("UPDATE webhook_troubles SET held_until = now() - interval '1 s'")
+    deliver(platform, tenant, UUID(target))
+    claimed = claim(platform)
+    platform.execute("UPDATE webhook_troubles SET held_until = now() + interval '1 h'")
+    settle(platform, claimed, 200)
+    left = "SELECT failures, failing_since > now() - interval '1 min', held_until > now() FROM webhook_troubles"
+    assert platform.rows(left) == [(0, True, True)]
+
+
+def test_only_what_the_platform_has_switched_off_is_counted_as_that(platform: Platform, tenant: UUID) -> None:
+    for code in (None, switching.Reason.BY_TENANT, switching.Reason.GONE, switching.Reason.FAILING):
+        factories.add(
+            platform, models.WebhookEndpoint, tenant_id=tenant, enabled=code is None, disabled_code=code, description=""
+        )
+    assert outbox.backlog(platform.engine).disabled == 2
+
+
+def test_no_more_keys_than_it_may_are_good_also_when_many_rotate_at_once(platform: Platform, tenant: UUID) -> None:
+    seal, owner = Seal(platform.settings), (tenant, None)
+
+    def rotate(_: int) -> bool:
+        try:
+            signing_keys.rotate(platform.engine, seal, owner, Signing.V1, overlap_s=3600)
+        except errors.WebhookConflict:
+            return False
+        return True
+
+    with ThreadPoolExecutor(6) as pool:
+        assert sum(pool.map(rotate, range(12))) == signing_keys.MOST
+    assert len(signing_keys.good(platform.engine, seal, owner)) == signing_keys.MOST

@@ -18,6 +18,7 @@ from tests.hands import status_of
 from workers.upkeep import Upkeep
 
 pytestmark = pytest.mark.usefixtures("quiet")
+LONG_AGO = sqlalchemy.text("now() - interval '1 y'")
 
 
 class Hung:
@@ -95,3 +96,22 @@ def test_how_late_a_chore_is_counts_from_when_it_was_due_and_one_that_is_gone_is
     chores.done(platform.engine, Chore("often", 2, broken), ["often"])
     (often,) = chores.standing(platform.engine)
     assert often.late_s == 0.0
+
+
+def test_no_chore_waits_for_a_row_that_somebody_holds(platform: Platform) -> None:
+    past, tenant = factories.PAST, factories.tenant(platform)
+    owed = {"tenant_id": tenant, "created_at": LONG_AGO}
+    for _ in range(2):
+        factories.job(platform, tenant, expires_at=past)
+        factories.job(platform, tenant, status="processing", lease_expires_at=past)
+        factories.add(platform, models.WebhookDelivery, **owed, status="sending", lease_expires_at=past)
+        factories.add(platform, models.WebhookDelivery, **owed, since=LONG_AGO)
+        factories.add(platform, models.WebhookDelivery, **owed, status="delivered", finished_at=LONG_AGO)
+    one_of_each = (f"SELECT FROM {name} WHERE id IN (SELECT DISTINCT ON (status) id FROM {name}) FOR UPDATE"
+                   for name in ("jobs", "webhook_deliveries"))  # fmt: skip
+    todo = {chore.name: chore.run for chore in every_chore(platform)}
+    with platform.admin.begin() as somebody:
+        for statement in one_of_each:
+            somebody.execute(sqlalchemy.text(statement))
+        wanted = ("rescue", "expire", "take back deliveries", "give up deliveries", "forget deliveries")
+        assert {name: todo[name]() for name in wanted} == dict.fromkeys(wanted, 1)
