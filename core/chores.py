@@ -18,6 +18,10 @@ WITH gone AS (DELETE FROM chores WHERE name <> ALL (:names))
 INSERT INTO chores (name, every_s) VALUES (:name, :every_s)
 ON CONFLICT (name) DO UPDATE SET every_s = excluded.every_s, succeeded_at = now()
 """)
+_BEGUN = text("""
+INSERT INTO chores (name, every_s) SELECT * FROM unnest(CAST(:names AS text[]), CAST(:times AS float[]))
+ON CONFLICT (name) DO NOTHING
+""")
 _ALL = text("""
 SELECT name, succeeded_at, greatest(0, extract(epoch FROM now() - succeeded_at) - every_s)::float AS late_s
 FROM chores ORDER BY name
@@ -36,7 +40,7 @@ class Chore:
 
 @dataclass(frozen=True)
 class Done:
-    """A chore as it stands: its last success, and by how many seconds the next one is overdue."""
+    """A chore as it stands: its last success, or when it was first to be done, and for how many seconds it is due."""
 
     name: str
     succeeded_at: dt.datetime
@@ -48,6 +52,13 @@ class Done:
         return self.succeeded_at.timestamp()
 
 
+def begun(engine: sqlalchemy.Engine, todo: Sequence[Chore]) -> None:
+    """Write down those that nobody has done yet: one that never succeeds is missed as well."""
+    with engine.begin() as connection:
+        values = {"names": [item.name for item in todo], "times": [item.every_s for item in todo]}
+        connection.execute(_BEGUN, values)
+
+
 def done(engine: sqlalchemy.Engine, chore: Chore, names: Sequence[str]) -> None:
     """Write down that a chore succeeded just now; `names` are all there are."""
     with engine.begin() as connection:
@@ -55,6 +66,6 @@ def done(engine: sqlalchemy.Engine, chore: Chore, names: Sequence[str]) -> None:
 
 
 def standing(engine: sqlalchemy.Engine) -> list[Done]:
-    """Every chore that was ever done."""
+    """Every chore that there is to do."""
     with engine.connect() as connection:
         return [Done(**row._mapping) for row in connection.execute(_ALL)]

@@ -10,14 +10,13 @@ from core import errors, ids
 from core.seal import Context, Purpose
 from inference import schema
 from jobs import run, submit, uploads
+from jobs.bulk.work import FAIL_FAST
 from jobs.job import Kind, Priority
 from registry.versions import Resolved
 from serving import inputs
 from serving.serving import Serving
 from serving.values import Ask, Order
 from webhooks.events import ENDS
-
-FAIL_FAST = "fail_fast"
 
 
 def job(serving: Serving, ask: Ask, order: Order, resolved: Resolved) -> submit.NewJob:

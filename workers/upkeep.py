@@ -3,6 +3,7 @@ long is in no other's way."""
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,12 +24,17 @@ class Upkeep:
     def __init__(self, engine: sqlalchemy.Engine, todo: Sequence[Chore]) -> None:
         self._engine = engine
         self._names = [chore.name for chore in todo]
+        self._told = False
         # A tick may come a little early.
         self._todo = [(chore, Pace(chore.every_s - TICK_S / 2), threading.Lock()) for chore in todo]
         self._threads = ThreadPoolExecutor(len(todo), "chore")
 
     def tick(self) -> list[str]:
         """Begin what is due, but for what is being done still; returns their names."""
+        with contextlib.suppress(*database.OUTAGES):
+            if not self._told:
+                chores.begun(self._engine, [chore for chore, _, _ in self._todo])
+                self._told = True
         return list(self._begun())
 
     def close(self) -> None:

@@ -61,8 +61,8 @@ GIVEN: Mapping[str, str] = {
     **dict.fromkeys(("bodies", "labels"), OBJECTS),
     **dict.fromkeys(
         ("attempts", "before", "costs", "delays", "endings", "errors", "events", "failures", "kinds", "ms", "names",
-         "pools", "priorities", "progress", "responses", "run_ms", "scopes", "statuses", "targets", "told", "units",
-         "values", "webhook_events", "wishes"),
+         "pools", "priorities", "progress", "responses", "run_ms", "scopes", "statuses", "targets", "times", "told",
+         "units", "values", "webhook_events", "wishes"),
         NUMBERS,
     ),
 }  # fmt: skip
