@@ -9,10 +9,10 @@ import flask
 
 from api import files, once
 from core import ids
-from jobs import uploads
-from jobs.job import Job, Kind, Status
+from jobs import kinds, told, uploads
+from jobs.job import Job, Status
+from jobs.result import Fault, Rows, Several, Stored
 from registry.versions import Version
-from serving import jobs, predict
 from serving.values import Answer, Answers, Replied, Reply, Served, Ticket
 
 JOBS_PATH = "/api/v1/jobs/"
@@ -25,22 +25,12 @@ def reply(replied: Replied[Reply]) -> flask.Response:
     if isinstance(value, Ticket):
         response = ticket(value)
     elif isinstance(value, Answer):
-        response = _served(prediction(value.said, value.explain), value)
+        response = _served(told.v1(value.said, value.explain), value)
     else:
-        shown = [prediction(item, "") for item in value.said]
-        failed = sum("error" in item for item in shown)
-        response = _served({"predictions": shown, "count": len(shown), "failed": failed}, value)
+        failed = sum(isinstance(item, Fault) for item in value.said)
+        shown = {**told.v1(Several(value.said), ""), "count": len(value.said), "failed": failed}
+        response = _served(shown, value)
     return once.replayed(response) if replied.again else response
-
-
-def prediction(stored: Mapping[str, Any], explain: str) -> dict[str, Any]:
-    """One stored prediction as v1 shows it, or the error in its place."""
-    if "error" in stored:
-        return dict(stored)
-    answer = {"prediction": stored["prediction"], "confidence": stored["confidence"]}
-    if explain:
-        answer["explanation"] = {"method": "scores", "scores": stored["scores"]}
-    return answer
 
 
 def _served(body: Mapping[str, Any], by: Answer | Answers) -> flask.Response:
@@ -78,7 +68,7 @@ def ticket(of: Ticket) -> flask.Response:
 def _links(found: Job) -> dict[str, str]:
     path = JOBS_PATH + ids.job_id(found.id)
     links = {"self": path, "events": f"{path}/events"}
-    if found.kind == Kind.BULK:
+    if kinds.find(found.kind).in_parts:
         links["parts"] = f"{path}/parts"
     if found.status is Status.COMPLETED:
         links["result"] = f"{path}/result"
@@ -124,18 +114,16 @@ def timeline(found: Job) -> list[dict[str, Any]]:
 
 
 def result(found: Job) -> dict[str, Any]:
-    """A completed job's result: one prediction, a list of them, or where its files are."""
-    if found.kind == Kind.BULK:
-        return files.output(found)
-    if jobs.is_stored(found):
-        return files.stored(found)
-    if found.kind == Kind.FILE:
-        return dict(found.result or {})
-    explain = str(found.options.get("explain", ""))
-    stored = found.result or {}
-    if "predictions" in stored:
-        return {"predictions": [prediction(item, explain) for item in predict.predictions(found)]}
-    return prediction(stored, explain)
+    """A completed job's result: what was said to its inputs, or where its files are."""
+    match found.result:
+        case None:
+            return {}
+        case Rows():
+            return files.output(found, found.result)
+        case Stored():
+            return files.stored(found, found.result)
+        case said:
+            return told.v1(said, str(found.options.get("explain", "")))
 
 
 def version(item: Version, input_schema: Mapping[str, Any]) -> dict[str, Any]:

@@ -9,41 +9,41 @@ from typing import Any
 from api import resources
 from api.resources import Resources
 from core import errors, ids
-from jobs.bulk.progress import Chunk
+from jobs import told
+from jobs.bulk.progress import Done
 from jobs.job import Job
+from jobs.result import Rows, Stored
 from storage.objects import SKEW_S
 
 
-def output(found: Job) -> dict[str, Any]:
-    """A completed bulk job's result."""
-    stored = found.result or {}
-    answer: dict[str, Any] = {"rows": stored["rows"], "failed": stored["failed"], "expires_at": expires_at()}
-    answer |= {name: stored[name] for name in ("sent", "send_error") if name in stored}
-    for what in ("output", "errors"):
-        if key := stored.get(f"{what}_key"):
+def output(found: Job, rows: Rows) -> dict[str, Any]:
+    """The answers to a file."""
+    answer: dict[str, Any] = {**told.v1(rows, ""), "expires_at": expires_at()}
+    answer |= {} if rows.sent is None else {"sent": rows.sent}
+    answer |= {} if rows.send_error is None else {"send_error": rows.send_error}
+    for what, key in (("output", rows.output_key), ("errors", rows.errors_key)):
+        if key is not None:
             answer[f"{what}_url"] = address(key, f"{ids.job_id(found.id)}.{what}.jsonl")
     return answer
 
 
-def parts(found: Job, chunks: Iterable[Chunk]) -> list[dict[str, Any]]:
+def parts(found: Job, chunks: Iterable[Done]) -> list[dict[str, Any]]:
     """What is done of a bulk job, in order."""
     return [
         {
-            "part": chunk.inputs["part"],
-            "first_line": chunk.inputs["line"],
-            "rows": chunk.rows,
-            "failed": chunk.result["failed"],
-            "url": address(chunk.result["key"], f"{ids.job_id(found.id)}.part-{chunk.inputs['part']:06}.jsonl"),
+            "part": chunk.number,
+            "first_line": chunk.first_line,
+            **told.v1(chunk.part, ""),
+            "url": address(chunk.part.key, f"{ids.job_id(found.id)}.part-{chunk.number:06}.jsonl"),
         }
         for chunk in chunks
     ]
 
 
-def stored(found: Job) -> dict[str, Any]:
+def stored(found: Job, kept: Stored) -> dict[str, Any]:
     """A result too large for the database."""
-    kept = found.result or {}
-    url = address(kept["stored_key"], f"{ids.job_id(found.id)}.json")
-    return {"url": url, "bytes": kept["bytes"], "expires_at": expires_at()}
+    url = address(kept.stored_key, f"{ids.job_id(found.id)}.json")
+    return {**told.v1(kept, ""), "url": url, "expires_at": expires_at()}
 
 
 def address(key: str, filename: str) -> str:

@@ -12,6 +12,7 @@ from api.places import Places
 from core import errors, metrics
 from core.settings import Settings
 from jobs import figures
+from jobs.follower import Follower
 from storage.objects import Store
 from wiring.base import Limits, part
 from wiring.parts import Parts
@@ -57,6 +58,11 @@ class Resources(Parts):
     @part
     def figures(self) -> Cached[figures.Figures]:
         return Cached(lambda: figures.read(self.engine), FIGURES_S)
+
+    @part
+    def follower(self) -> Follower:
+        """Of all event streams."""
+        return Follower(self.engine)
 
     @part
     def takes_files(self) -> Cached[None]:

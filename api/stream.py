@@ -45,7 +45,7 @@ def respond(here: Resources, job: Job) -> flask.Response:
 def _lines(here: Resources, job: Job, after: int, look_again: Callable[[], object]) -> Iterator[bytes]:
     yield b": " + ids.job_id(job.id).encode() + b"\n\n"
     try:
-        for event in events.follow(here.engine, job, after):
+        for event in here.follower.follow(job, after):
             look_again()
             yield b": waiting\n\n" if event is None else _line(job, event)
     except (errors.Unauthorized, errors.Forbidden):
@@ -65,6 +65,7 @@ def _line(job: Job, event: events.Event) -> bytes:
         "batch_size": event.batch_size,
         "run_ms": event.run_ms,
         "error": event.error,
+        **(event.output or {}),
     }
     known = {name: value for name, value in data.items() if value is not None}
     return b"id: %d\nevent: %b\ndata: %b\n\n" % (event.id, event.type.encode(), orjson.dumps(known))

@@ -15,6 +15,7 @@ from sqlalchemy import text
 from access import keys
 from benchmarks import bed
 from core import database
+from inference.output import Label
 from jobs import claim, queries, settle
 
 T = TypeVar("T")
@@ -25,17 +26,19 @@ BATCH = 64
 ROUNDS = 400
 
 _FILL = text("""
-INSERT INTO jobs (id, tenant_id, kind, pool, model, version, lane, status, expires_at, attempt, max_attempts, timeout_s,
+INSERT INTO jobs (id, tenant_id, kind, batches, pool, model, version,
+                  lane, status, expires_at, attempt, max_attempts, timeout_s,
                   inputs, options, metadata, request_id, started_at, finished_at, progress)
-SELECT uuidv7(), CAST(:tenant AS uuid), 'predict', 'cpu', 'sentiment', '1.0.0', 'cpu/predict/sentiment/1.0.0',
+SELECT uuidv7(), CAST(:tenant AS uuid), 'predict', true, 'cpu', 'sentiment', '1.0.0', 'cpu/predict/sentiment/1.0.0',
 'completed',
        now(), 1, 4, 300, '{"text": "Lovely"}', '{}', '{}', 'req_bench', now(), now(), 100
 FROM generate_series(1, :count)
 """)
 _PENDING = text("""
-INSERT INTO jobs (id, tenant_id, kind, pool, model, version, lane, expires_at, max_attempts, timeout_s, inputs, options,
+INSERT INTO jobs (id, tenant_id, kind, batches, pool, model, version,
+                  lane, expires_at, max_attempts, timeout_s, inputs, options,
                   metadata, request_id)
-SELECT uuidv7(), CAST(:tenant AS uuid), 'predict', 'cpu', 'sentiment', '1.0.0', 'cpu/predict/sentiment/1.0.0',
+SELECT uuidv7(), CAST(:tenant AS uuid), 'predict', true, 'cpu', 'sentiment', '1.0.0', 'cpu/predict/sentiment/1.0.0',
        now() + interval '1 day', 4, 300, '{}', '{}', '{}', 'req_bench'
 FROM generate_series(1, :count) RETURNING id
 """)
@@ -73,7 +76,7 @@ def measure(engine: sqlalchemy.Engine, tenant: uuid.UUID) -> dict[str, float]:
         take = partial(claim.claim, engine, pool="cpu", worker="b", wake_id="b", lease_s=20)
         batch = clock(times, f"claim of {BATCH}", take)
         assert batch is not None
-        done = [settle.Done(job, {"prediction": "positive"}, 1) for job in batch.jobs]
+        done = [settle.Done(job, Label("positive", 0.9, {"positive": 0.9}), 1) for job in batch.jobs]
         clock(times, f"settle of {BATCH}", partial(settle.complete, engine, done))
         clock(times, "poll", partial(queries.get, engine, tenant, ids[0]))
         first_page = partial(queries.page, engine, tenant, queries.Filters(), limit=20, cursor=None)

@@ -32,9 +32,10 @@ CHILDREN, PROCESSES = 30, 10
 LONG = [{"text": "not bad at all " * 60, "language": "en", "confidence_threshold": 0.0}] * 1000
 
 _INSERT = text("""
-INSERT INTO jobs (id, tenant_id, kind, pool, model, version, lane, expires_at, max_attempts, timeout_s, inputs, options,
+INSERT INTO jobs (id, tenant_id, kind, batches, pool, model, version,
+                  lane, expires_at, max_attempts, timeout_s, inputs, options,
                   metadata, request_id)
-SELECT :id, (SELECT id FROM tenants LIMIT 1), 'predict', 'cpu', 'sentiment', CAST(:version AS text),
+SELECT :id, (SELECT id FROM tenants LIMIT 1), 'predict', true, 'cpu', 'sentiment', CAST(:version AS text),
        'cpu/predict/sentiment/' || :version, now() + make_interval(secs => :ttl_s), 4, 300, CAST(:inputs AS json), '{}',
        '{}', 'req_bench'
 """)

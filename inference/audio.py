@@ -13,8 +13,8 @@ from core import errors
 from inference import waveform
 from inference.decoders.mono import RATE
 from inference.interrupt import Interrupt
-from inference.opened import FileModel
-from inference.segments import FRAME, Finder
+from inference.opened import Emit, FileModel
+from inference.segments import FRAME, Finder, Segment
 from inference.waveform import Samples
 
 #: Each frame comes with the end of the one before it.
@@ -28,9 +28,14 @@ class Listener(FileModel):
     OUTPUTS = frozenset({"speech_probs", "hn", "cn"})
 
     def _answer(
-        self, path: Path, inputs: Mapping[str, Any], progress: Callable[[float], None], interrupt: Interrupt
+        self,
+        path: Path,
+        inputs: Mapping[str, Any],
+        progress: Callable[[float], None],
+        emit: Emit,
+        interrupt: Interrupt,
     ) -> dict[str, Any]:
-        """The segments of speech in a WAV or FLAC file."""
+        """The segments of speech in a WAV or FLAC file; each is a piece, as soon as it cannot change any more."""
         finder, length = Finder(**inputs), 0
         rest = np.zeros(CONTEXT, np.float32)
         h = c = np.zeros(STATE, np.float32)
@@ -44,8 +49,13 @@ class Listener(FileModel):
                 frames, rest = _frames(np.concatenate((rest, heard)))
                 probabilities, h, c = self._run(frames, h, c, interrupt)
                 finder.hear(probabilities.tolist())
+                for segment in finder.settled():
+                    emit(_shown(segment))
                 progress(done)
-        return _result(finder.segments(length), length)
+        segments = finder.segments(length)
+        for segment in finder.settled():
+            emit(_shown(segment))
+        return _result(segments, length)
 
     def _run(self, frames: Samples, h: Samples, c: Samples, interrupt: Interrupt) -> tuple[Samples, Samples, Samples]:
         """The probability of speech in each frame, and the state after the last one."""
@@ -65,9 +75,15 @@ def _frames(samples: Samples) -> tuple[Samples, Samples]:
     return np.ascontiguousarray(windows), samples[count * FRAME :]
 
 
-def _result(segments: list[tuple[int, int]], length: int) -> dict[str, Any]:
+def _shown(segment: Segment) -> dict[str, float]:
+    """In seconds."""
+    start, end = segment
+    return {"start": round(start / RATE, 3), "end": round(end / RATE, 3)}
+
+
+def _result(segments: list[Segment], length: int) -> dict[str, Any]:
     return {
-        "segments": [{"start": round(start / RATE, 3), "end": round(end / RATE, 3)} for start, end in segments],
+        "segments": [_shown(segment) for segment in segments],
         "duration_s": round(length / RATE, 3),
         "speech_s": round(sum(end - start for start, end in segments) / RATE, 3),
     }

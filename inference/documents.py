@@ -20,7 +20,7 @@ from inference.bundle import Bundle
 from inference.interrupt import Interrupt
 from inference.limits import Limits
 from inference.lines import Floats
-from inference.opened import FileModel
+from inference.opened import Emit, FileModel
 
 OUTPUT = "fetch_name_0"
 #: Of a page, to find its lines: a small one is enlarged to its shortest side, a large one reduced to its longest.
@@ -57,9 +57,14 @@ class Reader(FileModel):
             raise errors.BundleInvalid("recognize.onnx must give two classes more than its metadata has characters")
 
     def _answer(
-        self, path: Path, inputs: Mapping[str, Any], progress: Callable[[float], None], interrupt: Interrupt
+        self,
+        path: Path,
+        inputs: Mapping[str, Any],
+        progress: Callable[[float], None],
+        emit: Emit,
+        interrupt: Interrupt,
     ) -> dict[str, Any]:
-        """The lines of text on every page of a PNG, JPEG, TIFF or PDF."""
+        """The lines of text on every page of a PNG, JPEG, TIFF or PDF; each is a piece, with its page."""
         found: list[dict[str, Any]] = []
         document = pages.opened(path, self._limits, dpi=inputs["dpi"], interrupt=interrupt)
         for number in range(1, document.count + 1):
@@ -68,6 +73,7 @@ class Reader(FileModel):
             for line, done in self._lines(page, interrupt):
                 if line is not None and line["confidence"] >= inputs["min_confidence"]:
                     read.append(line)
+                    emit({"page": number, **line})
                 progress((number - 1 + done) / document.count)
             ordered = [read[place] for place in lines.reading_order([np.array(line["box"]) for line in read])]
             found.append({"page": number, "width": page.width, "height": page.height, "lines": ordered})

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +16,7 @@ from inference.audio import Listener
 from inference.bundle import Bundle
 from inference.interrupt import Interrupt
 from inference.opened import FileModel, Floats, Opened, said
+from inference.output import Label
 
 PROBABILITIES = "probabilities"
 CPU = "CPUExecutionProvider"
@@ -29,15 +29,6 @@ APART = ("text", "tokens")
 
 Row = Mapping[str, Any]
 Rows = Sequence[Row]
-
-
-@dataclass(frozen=True, slots=True)
-class Prediction:
-    """`label` is the likeliest one, or the manifest's `below_threshold`; `confidence` is its probability."""
-
-    label: str
-    confidence: float
-    scores: dict[str, float]
 
 
 class Model(Opened):
@@ -65,7 +56,7 @@ class Model(Opened):
         with self._answering(None):
             return self._run(rows, None)
 
-    def predict(self, rows: Rows, interrupt: Interrupt | None = None) -> list[Prediction]:
+    def predict(self, rows: Rows, interrupt: Interrupt | None = None) -> list[Label]:
         """Predict validated rows, at least one; raises ModelInterrupted if that was asked for, else ModelError."""
         runs = [[row] for row in rows] if self._apart else [rows]
         with self._answering(interrupt):
@@ -76,7 +67,7 @@ class Model(Opened):
         [given] = self._session.run([PROBABILITIES], inputs, interrupt.options if interrupt else None)
         return self._probabilities(PROBABILITIES, given, len(rows), len(self.bundle.manifest.labels))
 
-    def _predictions(self, rows: Rows, matrix: Floats) -> list[Prediction]:
+    def _predictions(self, rows: Rows, matrix: Floats) -> list[Label]:
         labels, threshold = self.bundle.manifest.labels, self.bundle.manifest.threshold_field
         best = matrix.argmax(axis=1).tolist()
         found = []
@@ -88,7 +79,7 @@ class Model(Opened):
                     raise errors.ModelError(f"{self.bundle.manifest.name} needs {threshold}, which was left out")
                 if scores[index] < row[threshold]:
                     label = str(self.bundle.manifest.below_threshold)
-            found.append(Prediction(label, scores[index], dict(zip(labels, scores, strict=True))))
+            found.append(Label(label, scores[index], dict(zip(labels, scores, strict=True))))
         return found
 
 

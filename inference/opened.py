@@ -89,23 +89,41 @@ class Opened:
         return np.clip(found, 0, 1)
 
 
+Emit = Callable[[Mapping[str, Any]], None]
+
+
+def _to_nobody(_: Mapping[str, Any]) -> None:
+    """Where only the whole answer is wanted."""
+
+
 class FileModel(Opened, ABC):
     """A model whose input is a whole file, with the manifest's fields as parameters."""
 
     def answer(
-        self, path: Path, inputs: Mapping[str, Any], *, progress: Callable[[float], None], interrupt: Interrupt
+        self,
+        path: Path,
+        inputs: Mapping[str, Any],
+        *,
+        progress: Callable[[float], None],
+        interrupt: Interrupt,
+        emit: Emit = _to_nobody,
     ) -> dict[str, Any]:
         """What is in the file, under validated parameters, in bounded memory.
 
-        `progress` hears fractions up to 1.0. Raises InputUnreadable, InputTooLarge, Unavailable, ModelError, and
-        ModelInterrupted if that was asked for.
+        `progress` hears fractions up to 1.0, `emit` pieces of the answer as they are found. Raises InputUnreadable,
+        InputTooLarge, Unavailable, ModelError, and ModelInterrupted if that was asked for.
         """
         with self._answering(interrupt):
-            return self._answer(path, inputs, progress, interrupt)
+            return self._answer(path, inputs, progress, emit, interrupt)
 
     @abstractmethod
     def _answer(
-        self, path: Path, inputs: Mapping[str, Any], progress: Callable[[float], None], interrupt: Interrupt
+        self,
+        path: Path,
+        inputs: Mapping[str, Any],
+        progress: Callable[[float], None],
+        emit: Emit,
+        interrupt: Interrupt,
     ) -> dict[str, Any]:
         """The same; what else it raises is the model's own failure."""
 

@@ -22,6 +22,8 @@ class Finder:
         self._floor = max(threshold - 0.15, 0.01)
         self._min_speech, self._min_silence, self._pad = min_speech_ms * MS, min_silence_ms * MS, speech_pad_ms * MS
         self._found: list[Segment] = []
+        self._settled = 0
+        self._length: int | None = None
         self._at = 0
         self._began: int | None = None
         self._quiet_since: int | None = None
@@ -35,7 +37,18 @@ class Finder:
     def segments(self, length: int) -> list[Segment]:
         """Everything found in an audio of so many samples; call once, at its end."""
         self._end(length)
+        self._length = length
         return _padded(self._found, self._pad, length)
+
+    def settled(self) -> list[Segment]:
+        """Those that cannot change any more and were not given yet: the padding of one depends on the next."""
+        ended = self._length is not None
+        ready = len(self._found) if ended else len(self._found) - 1
+        if ready <= self._settled:
+            return []
+        padded = _padded(self._found, self._pad, self._length if self._length is not None else self._at)
+        given, self._settled = padded[self._settled : ready], ready
+        return given
 
     def _step(self, probability: float) -> None:
         if probability >= self._threshold:

@@ -22,12 +22,12 @@ WITH running AS MATERIALIZED (
   SELECT tenant_id FROM running JOIN tenants ON tenants.id = tenant_id JOIN tiers ON tiers.name = tier
   WHERE jobs >= max_running
 ), head AS MATERIALIZED (
-  SELECT id, kind, lane, model, version, lost_count FROM jobs
+  SELECT id, batches, lane, model, version, lost_count FROM jobs
   WHERE status = 'pending' AND pool = :pool AND not_before <= now() AND (expires_at > now()) IS TRUE
     AND tenant_id NOT IN (SELECT tenant_id FROM at_limit)
   ORDER BY fair_at, id LIMIT 1 FOR UPDATE SKIP LOCKED
 ), size AS MATERIALIZED (
-  SELECT head.*, CASE WHEN lost_count > 0 OR kind <> 'predict' THEN 1 ELSE max_batch END AS max_jobs
+  SELECT head.*, CASE WHEN lost_count > 0 OR NOT batches THEN 1 ELSE max_batch END AS max_jobs
   FROM head JOIN model_versions USING (model, version)
 ), candidates AS MATERIALIZED (
   SELECT id, tenant_id, fair_at FROM jobs

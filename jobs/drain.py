@@ -8,7 +8,7 @@ import uuid
 from collections.abc import Callable, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import orjson
 import sqlalchemy
@@ -18,11 +18,12 @@ from sqlalchemy import exc
 from core import broker, database, errors, metrics
 from core.board import Board
 from core.settings import Settings
-from jobs import claim, lease, run, settle, shown
+from jobs import claim, lease, settle, shown
 from jobs.attempt import Attempts
-from jobs.bulk import progress
-from jobs.job import Claimed, Kind
+from jobs.job import Claimed
+from jobs.outcome import Outcome
 from jobs.presence import Presence
+from jobs.result import Result
 
 log = structlog.get_logger()
 
@@ -74,7 +75,7 @@ class Drainer:
             self.engine, pool=pool, worker=self.presence.name, wake_id=wake_id, lease_s=self.settings.lease_s
         )
 
-    def _work(self, batch: claim.Batch) -> tuple[list[lease.Held], list[run.Outcome]]:
+    def _work(self, batch: claim.Batch) -> tuple[list[lease.Held], list[Outcome]]:
         held = self.leases.hold(batch.jobs)
         shown.begun(self.board, self.presence.name, held)
         try:
@@ -83,13 +84,15 @@ class Drainer:
             self.leases.release(held)
             raise
 
-    def _finish(self, held: Sequence[lease.Held], outcomes: Sequence[run.Outcome]) -> int:
+    def _finish(self, held: Sequence[lease.Held], outcomes: Sequence[Outcome]) -> int:
         try:
+            # Before it ends: nothing happens to a job after that.
+            self._insist(functools.partial(self.leases.tell, held))
             return self._settle(outcomes)
         finally:
             self.leases.release(held)
 
-    def _settle(self, outcomes: Sequence[run.Outcome]) -> int:
+    def _settle(self, outcomes: Sequence[Outcome]) -> int:
         wanted = [item for item in outcomes if not (item.held.canceled or item.held.lost)]
         done = [_done(item, item.result) for item in wanted if item.result is not None]
         ours = self._complete(done)
@@ -102,8 +105,8 @@ class Drainer:
                 fenced.append(outcome.held.job.id)
             settled += write is not None
             metrics.ATTEMPTS.labels(outcome.held.job.model, result).inc()
-            if outcome.held.job.kind == Kind.CHUNK:
-                self._insist(functools.partial(self._advance, outcome))
+            for pool in self._insist(functools.partial(self.attempts.settled, outcome)):
+                self.hints.send(pool)
         if any(outcome.held.job.notifies for outcome in outcomes):
             self.hints.send(broker.WEBHOOKS)
         if fenced:
@@ -135,23 +138,16 @@ class Drainer:
             refused = errors.ModelError(f"The result cannot be stored: {cause}")
             return self._insist(functools.partial(settle.fail, self.engine, job, refused))
 
-    def _advance(self, outcome: run.Outcome) -> None:
-        """The last chunk of a bulk job, and one that ends it, say so at once; progress is a chore's."""
-        bulk_id = uuid.UUID(outcome.held.job.inputs["parent"])
-        if outcome.error is not None or not progress.is_open(self.engine, bulk_id):
-            for pool in progress.advance(self.engine, bulk_id):
-                self.hints.send(pool)
-
     def _insist(self, write: Callable[[], T]) -> T:
         """Repeat a fenced write through an outage, until the lease would have run out anyway."""
         return database.insist(write, for_s=self.settings.lease_s)
 
 
-def _done(outcome: run.Outcome, result: dict[str, Any]) -> settle.Done:
+def _done(outcome: Outcome, result: Result) -> settle.Done:
     return settle.Done(outcome.held.job, result, units=outcome.units, run_ms=round(outcome.run_s * 1000))
 
 
-def _ending(outcome: run.Outcome) -> tuple[str, Callable[[sqlalchemy.Engine], bool] | None]:
+def _ending(outcome: Outcome) -> tuple[str, Callable[[sqlalchemy.Engine], bool] | None]:
     """How an attempt that is not simply completed ends, in a word and as a write; no write for a completed one and for
     one that is not ours any more."""
     held, job, error = outcome.held, outcome.held.job, outcome.error

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import datetime as dt
-import time
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,15 +14,18 @@ from sqlalchemy import text
 from core import database
 from jobs.job import TERMINAL, Job, Status
 
-#: How often an open stream looks.
-LOOK_S = 0.25
-#: A comment goes out when nothing else did for so long: only a write tells that nobody listens any more.
-SILENCE_S = 1.0
 LIMIT = 1000
 
 _AFTER = text("""
-SELECT id, at, type, progress, attempt, batch_size, run_ms, error FROM job_events
+SELECT id, at, type, progress, attempt, batch_size, run_ms, error, output FROM job_events
 WHERE job_id = :job_id AND id > :after ORDER BY id LIMIT :limit
+""")
+
+_NEW = text("""
+SELECT job_id, id, at, type, progress, attempt, batch_size, run_ms, error, output
+FROM unnest(CAST(:jobs AS uuid[]), CAST(:after AS bigint[])) AS mine (job, seen) CROSS JOIN LATERAL (
+  SELECT * FROM job_events WHERE job_id = mine.job AND id > mine.seen ORDER BY id LIMIT :limit
+) AS event ORDER BY job_id, id
 """)
 
 _KNOWS = text("SELECT FROM job_events WHERE job_id = :job_id AND id = :id")
@@ -32,7 +34,8 @@ _PURGE = text("DELETE FROM job_events WHERE job_id = ANY (:ids)")
 
 @dataclass(frozen=True)
 class Event:
-    """`type` is the new status, `progress` or `cancel_requested`; a terminal status is always a job's last event."""
+    """`type` is the new status, `progress`, `cancel_requested` or `output`, which has pieces of the job's output; a
+    terminal status is always a job's last event."""
 
     id: int
     at: dt.datetime
@@ -42,6 +45,7 @@ class Event:
     batch_size: int | None
     run_ms: int | None
     error: Mapping[str, Any] | None
+    output: Mapping[str, Any] | None = None
 
     @property
     def is_last(self) -> bool:
@@ -62,31 +66,22 @@ def after(engine: sqlalchemy.Engine, job: Job, event_id: int = -1) -> Sequence[E
     return [*first, *(Event(**row._mapping) for row in rows)]
 
 
+def new(engine: sqlalchemy.Engine, seen: Mapping[uuid.UUID, int]) -> dict[uuid.UUID, list[Event]]:
+    """Of each of these jobs the events with a larger id, in order; jobs without any are left out."""
+    parameters = {"jobs": list(seen), "after": list(seen.values()), "limit": LIMIT}
+    found: dict[uuid.UUID, list[Event]] = {}
+    with database.reading(engine) as connection:
+        for row in connection.execute(_NEW, parameters).mappings():
+            event = {name: value for name, value in row.items() if name != "job_id"}
+            found.setdefault(row["job_id"], []).append(Event(**event))
+    return found
+
+
 def knows(engine: sqlalchemy.Engine, job: Job, event_id: int) -> bool:
     """Whether this is one of the job's events."""
     with database.reading(engine) as connection:
         found = connection.execute(_KNOWS, {"job_id": job.id, "id": event_id}).first()
     return event_id == 0 or found is not None
-
-
-def follow(engine: sqlalchemy.Engine, job: Job, event_id: int = -1) -> Iterator[Event | None]:
-    """Events as they happen, up to and with the last; None after SILENCE_S without one."""
-    spoke_at = time.monotonic()
-    while True:
-        found = after(engine, job, event_id)
-        for event in found:
-            yield event
-            if event.is_last:
-                return
-            event_id, spoke_at = event.id, time.monotonic()
-        if len(found) >= LIMIT:
-            continue
-        if job.status.is_terminal:
-            return
-        if time.monotonic() - spoke_at > SILENCE_S:
-            yield None
-            spoke_at = time.monotonic()
-        time.sleep(LOOK_S)
 
 
 def purge(connection: sqlalchemy.Connection, job_ids: Sequence[uuid.UUID]) -> None:

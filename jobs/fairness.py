@@ -20,7 +20,9 @@ from sqlalchemy import text
 
 from access.tiers import Tier
 from core.broker import KEY_PREFIX, Line
-from jobs.job import CLASS_OFFSET_S, PRIORITY_OFFSET_S, Kind, Priority
+from jobs import kinds
+from jobs.job import PRIORITY_OFFSET_S, Priority
+from jobs.kinds.kind import Kind
 
 #: How long a look at the head of a pool is good for.
 LOOK_S = 0.1
@@ -114,12 +116,12 @@ class Fairness:
 
 
 def _own(kind: Kind, priority: Priority) -> float:
-    return CLASS_OFFSET_S[kind] + PRIORITY_OFFSET_S[priority]
+    return kind.offset_s + PRIORITY_OFFSET_S[priority]
 
 
 def _age_s(row: Any) -> float:
     """How long ago a job's start was. Its class and priority put it where it is, but are nobody else's."""
-    return float(row.age_s) + _own(Kind(row.kind), Priority(row.priority))
+    return float(row.age_s) + _own(kinds.find(row.kind), Priority(row.priority))
 
 
 def _key(tenant_id: uuid.UUID, pool: str) -> str:

@@ -10,6 +10,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from jobs.result import Result, load
+
 
 class Status(enum.StrEnum):
     PENDING = "pending"  #: accepted, waiting for a worker
@@ -34,11 +36,11 @@ class Ended(enum.StrEnum):
     WORKER_LOST = "WORKER_LOST"  #: so many workers died of it, or its last attempt's did
 
 
-class Kind(enum.StrEnum):
-    PREDICT = "predict"  #: one or several inputs, carried in the row
-    FILE = "file"  #: one file, which is the input
-    BULK = "bulk"  #: a file, answered by its chunks
-    CHUNK = "chunk"  #: some rows of a bulk job's file; not shown to anybody
+class ReturnErrors(enum.StrEnum):
+    """What becomes of the job when one of its inputs has no answer."""
+
+    FAIL_FAST = "fail_fast"  #: it fails
+    INDIVIDUAL = "individual"  #: the input has an error in its place
 
 
 class Priority(enum.StrEnum):
@@ -46,9 +48,6 @@ class Priority(enum.StrEnum):
     NORMAL = "normal"
     LOW = "low"
 
-
-#: Where a tenant's jobs of one kind stand behind others at the same moment, in seconds of `fair_at`.
-CLASS_OFFSET_S = {Kind.PREDICT: 0.0, Kind.FILE: 0.0, Kind.BULK: 30.0, Kind.CHUNK: 30.0}
 
 #: Seconds that a priority adds to `fair_at`: an offset, not a wall, so that everything ages to the front.
 PRIORITY_OFFSET_S = {Priority.HIGH: -5.0, Priority.NORMAL: 0.0, Priority.LOW: 60.0}
@@ -60,7 +59,7 @@ class Job:
     nor `timeline`."""
 
     id: uuid.UUID
-    kind: Kind
+    kind: str  #: of `jobs.kinds`
     pool: str
     model: str
     version: str
@@ -83,13 +82,14 @@ class Job:
     expires_at: dt.datetime
     cancel_requested: bool
     options: Mapping[str, Any] = field(default_factory=dict)
-    result: Mapping[str, Any] | None = None
+    result: Result | None = None
     timeline: Sequence[Mapping[str, Any]] | None = None
 
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Job:
-        words = {"kind": Kind(row["kind"]), "status": Status(row["status"]), "priority": Priority(row["priority"])}
-        return cls(**{**row, **words})
+        words = {"status": Status(row["status"]), "priority": Priority(row["priority"])}
+        stored = row.get("result")
+        return cls(**{**row, **words, "result": load(stored) if stored is not None else None})
 
 
 @dataclass(frozen=True)
@@ -98,22 +98,17 @@ class Claimed:
 
     id: uuid.UUID
     tenant_id: uuid.UUID
-    kind: Kind
+    kind: str  #: of `jobs.kinds`
     attempt: int
     max_attempts: int
     model: str
     version: str
     timeout_s: int  #: how long this attempt may run
-    inputs: Any  #: one input object, a list of them, or where they are
+    inputs: Any  #: as its kind reads it
     options: Mapping[str, Any]
     request_id: str
     notifies: bool = False  #: somebody wants to be told of it
 
     @classmethod
     def from_row(cls, row: Mapping[Any, Any]) -> Claimed:
-        values = {item.name: row[item.name] for item in dataclasses.fields(cls)}
-        return cls(**{**values, "kind": Kind(row["kind"])})
-
-    @property
-    def rows(self) -> list[dict[str, Any]]:
-        return self.inputs if isinstance(self.inputs, list) else [self.inputs]
+        return cls(**{item.name: row[item.name] for item in dataclasses.fields(cls)})

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 import uuid
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import sqlalchemy
 import structlog
@@ -14,7 +16,9 @@ from sqlalchemy import text
 
 from core import database
 from inference.interrupt import Interrupt
+from jobs import pieces
 from jobs.job import Claimed
+from jobs.pieces import Pieces
 
 log = structlog.get_logger()
 
@@ -50,6 +54,7 @@ class Held:
     shown: bool = False  #: Flower was told that it began
     run_ends_at: float | None = None  #: monotonic; None while it does not run
     interrupt: Interrupt = field(default_factory=Interrupt)  #: of the run that it is in
+    pieces: Pieces = field(default_factory=Pieces)
 
     @property
     def wanted(self) -> bool:
@@ -58,6 +63,11 @@ class Held:
     def advance(self, fraction: float) -> None:
         """Progress as a part of 1; the rest to 100 is the settle's."""
         self.progress = int(ALMOST * fraction)
+
+    def emit(self, piece: Mapping[str, Any] | str) -> None:
+        """Tell a piece of the output to whoever follows the job, within a moment; what comes in the same moment goes
+        together."""
+        self.pieces.add(piece)
 
     def begin(self, interrupt: Interrupt) -> None:
         """It is in this run now; its time starts with its first one."""
@@ -90,6 +100,8 @@ class Leases(threading.Thread):
         self._asked_to_stop = asked_to_stop
         self._held: dict[uuid.UUID, Held] = {}
         self._lock = threading.Lock()
+        #: Pieces stay in order.
+        self._telling = threading.Lock()
         self._closing = threading.Event()
         self._failures = 0
         self._stop_at: float | None = None
@@ -120,6 +132,7 @@ class Leases(threading.Thread):
                 last = time.monotonic()
                 self.beat()
             self.tick()
+            self._tell()
 
     @property
     def _news(self) -> bool:
@@ -164,6 +177,18 @@ class Leases(threading.Thread):
         }
         with self._engine.begin() as connection:
             return {row.id: row.canceled for row in connection.execute(_HEARTBEAT, parameters)}
+
+    def _tell(self) -> None:
+        with self._lock:
+            held = list(self._held.values())
+        # What cannot be told now is told with what comes next.
+        with contextlib.suppress(*database.OUTAGES):
+            self.tell(held)
+
+    def tell(self, held: Iterable[Held]) -> None:
+        """The pieces that these have not told yet; raises an outage, and loses none."""
+        with self._telling:
+            pieces.tell(self._engine, {(item.job.id, item.job.attempt): item.pieces for item in held})
 
     def close(self) -> None:
         self._closing.set()

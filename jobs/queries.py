@@ -24,7 +24,7 @@ _GET = text(f"""
 SELECT {_COLUMNS}, options, body AS result, (
   SELECT json_agg(json_build_object('event', type, 'at', at, 'attempt', e.attempt, 'batch_size', batch_size,
                                     'run_ms', e.run_ms, 'error', e.error) ORDER BY e.id)
-  FROM job_events AS e WHERE e.job_id = jobs.id AND type <> 'progress') AS timeline
+  FROM job_events AS e WHERE e.job_id = jobs.id AND type NOT IN ('progress', 'output')) AS timeline
 FROM jobs LEFT JOIN job_results ON job_id = id
 WHERE id = :id AND tenant_id = :tenant_id AND parent_id IS NULL
 """)  # noqa: S608 - constants only

@@ -16,7 +16,8 @@ from sqlalchemy import text
 
 from core import errors
 from core.seal import Context, Seal
-from jobs import source
+from jobs import kinds
+from jobs.job import Job
 from webhooks import signing_keys
 
 LIMIT = 500
@@ -28,9 +29,10 @@ SELECT id, tenant_id, endpoint_id, sealed FROM webhook_secrets WHERE id > :after
 """)
 # All of them, so that a step reads LIMIT rows and no more: there may be millions, of which few are made from files.
 _JOBS = text("""
-SELECT id, tenant_id, CASE WHEN kind = ANY (:kinds) THEN inputs END AS inputs
+SELECT id, tenant_id, kind, CASE WHEN kind = ANY (:kinds) THEN inputs END AS inputs
 FROM jobs WHERE id > :after ORDER BY id LIMIT :limit
 """)
+_INPUTS = text("SELECT inputs FROM jobs WHERE id = :id AND tenant_id = :tenant_id")
 _SWAP_SECRET = text("UPDATE webhook_secrets SET sealed = :new WHERE id = :id AND sealed = :old")
 # Nothing else of the inputs is touched, not even how they are written; and ->> would refuse those that hold \u0000.
 _SWAP_INPUT = text("""
@@ -84,8 +86,24 @@ def steps(engine: sqlalchemy.Engine, seal: Seal) -> Iterator[Tally]:
             yield tally
 
 
+def copied(
+    engine: sqlalchemy.Engine, seal: Seal, old: Job, new_id: uuid.UUID, *, tenant_id: uuid.UUID
+) -> dict[str, Any] | None:
+    """The inputs of a job for the one that repeats it, None where they may be copied as they are; raises SecretLost."""
+    sealed = kinds.find(old.kind).sealed
+    if not sealed:
+        return None
+    with engine.connect() as connection:
+        inputs: dict[str, Any] = connection.execute(_INPUTS, {"id": old.id, "tenant_id": tenant_id}).scalar() or {}
+    present = {name: purpose for name, purpose in sealed.items() if name in inputs}
+    for name, purpose in present.items():
+        url = seal.open(inputs[name], Context(purpose, tenant_id, old.id))
+        inputs[name] = seal.seal(url, Context(purpose, tenant_id, new_id))
+    return inputs if present else None
+
+
 def _read(engine: sqlalchemy.Engine, select: sqlalchemy.TextClause, after: Any) -> list[sqlalchemy.Row[Any]]:
-    names = {"after": after, "limit": LIMIT, "kinds": list(source.KINDS)}
+    names = {"after": after, "limit": LIMIT, "kinds": [kind.name for kind in kinds.KINDS.values() if kind.sealed]}
     with engine.connect() as connection:
         return list(connection.execute(select, names))
 
@@ -109,7 +127,9 @@ def _of_secret(row: sqlalchemy.Row[Any]) -> Iterator[_Value]:
 
 
 def _of_job(row: sqlalchemy.Row[Any]) -> Iterator[_Value]:
-    for name, purpose in source.SEALED.items():
-        if name in (row.inputs or {}):
+    if row.inputs is None:
+        return
+    for name, purpose in kinds.find(row.kind).sealed.items():
+        if name in row.inputs:
             context = Context(purpose, row.tenant_id, row.id)
             yield _Value(f"jobs {row.id} {name}", context, row.inputs[name], _SWAP_INPUT, row.id)

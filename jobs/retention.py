@@ -5,8 +5,7 @@ from __future__ import annotations
 import sqlalchemy
 from sqlalchemy import text
 
-from jobs import events, run
-from jobs.bulk.work import folder
+from jobs import events, kinds
 from storage.objects import Store
 
 LIMIT = 500
@@ -14,20 +13,22 @@ LIMIT = 500
 # By tenant and id, which is time-ordered: the oldest jobs come first, without an index for this alone. The id says when
 # a job was accepted, so `finished_at` is looked at as well.
 _OLD = """
-  SELECT old.id FROM tenants JOIN tiers ON tiers.name = tier CROSS JOIN LATERAL (
-    SELECT id FROM jobs
-    WHERE tenant_id = tenants.id AND parent_id IS NULL AND kind {kinds} AND id < CAST(
+  SELECT old.id, old.kind FROM tenants JOIN tiers ON tiers.name = tier CROSS JOIN LATERAL (
+    SELECT id, kind FROM jobs
+    WHERE tenant_id = tenants.id AND parent_id IS NULL AND kind {kinds} (:in_parts) AND id < CAST(
       lpad(to_hex((extract(epoch FROM now() - make_interval(secs => keep_s)) * 1000)::bigint), 12, '0') ||
       repeat('0', 20) AS uuid)
       AND finished_at < now() - make_interval(secs => keep_s)
     ORDER BY tenant_id, id LIMIT :limit
   ) AS old LIMIT :limit
 """
-_OLD_JOBS = text(_OLD.format(kinds="<> 'bulk'"))
-_STORED = text("SELECT job_id FROM job_results WHERE job_id = ANY (:ids) AND body ->> 'stored_key' IS NOT NULL")
+_OLD_JOBS = text(_OLD.format(kinds="<> ALL"))
+_STORED = text("""
+SELECT id, kind FROM jobs JOIN job_results ON job_id = id WHERE id = ANY (:ids) AND body ->> 'stored_key' IS NOT NULL
+""")
 _PURGE = text("DELETE FROM jobs WHERE id = ANY (:ids)")
-_OLD_BULK = text(_OLD.format(kinds="= 'bulk'"))
-_PURGE_CHUNKS = text("""
+_OLD_IN_PARTS = text(_OLD.format(kinds="= ANY"))
+_PURGE_PARTS = text("""
 DELETE FROM jobs WHERE id = ANY (ARRAY(SELECT id FROM jobs WHERE parent_id = :id LIMIT :limit)) RETURNING id
 """)
 _PURGE_ONE = text("DELETE FROM jobs WHERE id = :id RETURNING id")
@@ -38,32 +39,36 @@ def purge(engine: sqlalchemy.Engine, store: Store) -> int:
 
     Raises Unavailable, and forgets nothing whose files are still in the store.
     """
-    return _purge_jobs(engine, store) + _purge_bulk(engine, store)
+    return _purge_jobs(engine, store) + _purge_in_parts(engine, store)
 
 
 def _purge_jobs(engine: sqlalchemy.Engine, store: Store) -> int:
     # Files go first, and while no transaction is open: a store takes as long as it likes. Who has ended stays so.
     with engine.connect() as connection:
-        gone = list(connection.execute(_OLD_JOBS, {"limit": LIMIT}).scalars())
-        stored = list(connection.execute(_STORED, {"ids": gone}).scalars())
-    for job_id in stored:
-        store.delete_all(run.folder(job_id))
+        gone = [row.id for row in connection.execute(_OLD_JOBS, {"limit": LIMIT, "in_parts": _in_parts()})]
+        stored = connection.execute(_STORED, {"ids": gone}).all()
+    for row in stored:
+        store.delete_all(kinds.find(row.kind).folder(row.id))
     with engine.begin() as connection:
         connection.execute(_PURGE, {"ids": gone})
         events.purge(connection, gone)
     return len(gone)
 
 
-def _purge_bulk(engine: sqlalchemy.Engine, store: Store) -> int:
-    """One bulk job with its files, or LIMIT of its chunks."""
+def _purge_in_parts(engine: sqlalchemy.Engine, store: Store) -> int:
+    """One job that was done in parts with its files, or LIMIT of its parts."""
     with engine.connect() as connection:
-        bulk_id = connection.execute(_OLD_BULK, {"limit": 1}).scalar()
-    if bulk_id is None:
+        old = connection.execute(_OLD_IN_PARTS, {"limit": 1, "in_parts": _in_parts()}).first()
+    if old is None:
         return 0
-    store.delete_all(folder(bulk_id))
+    store.delete_all(kinds.find(old.kind).folder(old.id))
     with engine.begin() as connection:
-        gone = list(connection.execute(_PURGE_CHUNKS, {"id": bulk_id, "limit": LIMIT}).scalars())
+        gone = list(connection.execute(_PURGE_PARTS, {"id": old.id, "limit": LIMIT}).scalars())
         if len(gone) < LIMIT:
-            gone += connection.execute(_PURGE_ONE, {"id": bulk_id}).scalars()
+            gone += connection.execute(_PURGE_ONE, {"id": old.id}).scalars()
         events.purge(connection, gone)
     return len(gone)
+
+
+def _in_parts() -> list[str]:
+    return [kind.name for kind in kinds.KINDS.values() if kind.in_parts]

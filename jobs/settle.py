@@ -10,24 +10,25 @@ from __future__ import annotations
 import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import sqlalchemy
 from sqlalchemy import text
 
 from core import database, errors
-from jobs import retry
+from jobs import retry, told
 from jobs.job import Claimed
+from jobs.result import Result, dump
 
 _COMPLETE = text("""
 WITH done AS (
   UPDATE jobs SET status = 'completed', progress = 100, error = NULL, run_ms = mine.run_ms
-  FROM unnest(CAST(:ids AS uuid[]), CAST(:attempts AS int[]), CAST(:bodies AS text[]), CAST(:units AS int[]),
-              CAST(:run_ms AS int[])) AS mine (id, attempt, body, units, run_ms)
+  FROM unnest(CAST(:ids AS uuid[]), CAST(:attempts AS int[]), CAST(:bodies AS text[]), CAST(:told AS text[]),
+              CAST(:units AS int[]), CAST(:run_ms AS int[])) AS mine (id, attempt, body, told, units, run_ms)
   WHERE jobs.id = mine.id AND jobs.status = 'processing' AND jobs.attempt = mine.attempt
-  RETURNING jobs.id, mine.attempt, tenant_id, model, body, units
+  RETURNING jobs.id, mine.attempt, tenant_id, model, body, told, units
 ), stored AS (
-  INSERT INTO job_results (job_id, attempt, body) SELECT id, attempt, CAST(body AS json) FROM done
+  INSERT INTO job_results (job_id, attempt, body, told)
+  SELECT id, attempt, CAST(body AS json), CAST(told AS json) FROM done
 ), charged AS (
   INSERT INTO usage (job_id, tenant_id, model, units) SELECT id, tenant_id, model, units FROM done
 )
@@ -74,10 +75,10 @@ WHERE id = :id AND status = 'processing' AND attempt = :attempt RETURNING id
 
 @dataclass(frozen=True)
 class Done:
-    """A finished attempt: the result's body, what it costs, and its time in the model."""
+    """A finished attempt: what came of it, what it costs in units, and its time in the model."""
 
     job: Claimed
-    body: dict[str, Any]
+    result: Result
     units: int
     run_ms: int = 0
 
@@ -87,7 +88,8 @@ def complete(engine: sqlalchemy.Engine, done: Sequence[Done]) -> set[uuid.UUID]:
     parameters = {
         "ids": [item.job.id for item in done],
         "attempts": [item.job.attempt for item in done],
-        "bodies": [database.dumps(item.body) for item in done],
+        "bodies": [database.dumps(dump(item.result)) for item in done],
+        "told": [told.to_receivers(item.job, item.result) for item in done],
         "units": [item.units for item in done],
         "run_ms": [item.run_ms for item in done],
     }

@@ -18,9 +18,10 @@ from sqlalchemy import text
 
 from core import ids
 from core.board import Board, Event
-from jobs.job import Claimed, Kind, Status
+from jobs import kinds
+from jobs.job import Claimed, Status
 from jobs.lease import Held
-from jobs.run import Outcome
+from jobs.outcome import Outcome
 
 LIMIT = 200
 #: How far it looks back, for what was committed late; and how far at first.
@@ -50,7 +51,7 @@ _TYPES = {
 def begun(board: Board, worker: str, held: Iterable[Held]) -> None:
     """These were claimed by a process, `node/incarnation/pid`."""
     now = time.time()
-    mine = [item for item in held if item.job.kind != Kind.CHUNK]
+    mine = [item for item in held if not kinds.find(item.job.kind).hidden]
     for item in mine[: board.room(len(mine))]:
         item.shown, known = True, _known(item.job, worker)
         board.show([_received(item.job, known), {**known, "type": "task-started", "timestamp": now}])
@@ -62,8 +63,8 @@ def completed(board: Board, worker: str, outcomes: Iterable[Outcome], ours: Coll
     for outcome in outcomes:
         job = outcome.held.job
         if outcome.held.shown and job.id in ours:
-            # A file's is that of its chunks, which are not shown.
-            runtime = None if job.kind == Kind.BULK else outcome.run_s
+            # A file's is that of its parts, which are not shown.
+            runtime = None if kinds.find(job.kind).in_parts else outcome.run_s
             end = {"type": "task-succeeded", "timestamp": now, "runtime": runtime, "exception": None}
             board.show([{**_known(job, worker), **end, "result": f"units={outcome.units}"}])
 
@@ -98,8 +99,8 @@ class Rest:
 
     def _ending(self, row: sqlalchemy.Row[Any]) -> list[Event]:
         """A file that waits to be put together goes on."""
-        status = Status(row.status)
-        if status not in _TYPES or row.kind == Kind.CHUNK or (row.kind == Kind.BULK and status is Status.PENDING):
+        status, kind = Status(row.status), kinds.find(row.kind)
+        if status not in _TYPES or kind.hidden or (kind.in_parts and status is Status.PENDING):
             return []
         known = _known(row, row.worker or self._worker)
         why = {"exception": row.code or status, "expired": status is Status.EXPIRED, "terminated": row.attempt > 0}
@@ -114,7 +115,7 @@ def _known(job: Claimed | sqlalchemy.Row[Any], worker: str) -> Event:
 def _received(job: Claimed | sqlalchemy.Row[Any], known: Event) -> Event:
     """Received when it was accepted, as its id says."""
     about = {
-        "kind": str(job.kind),
+        "kind": job.kind,
         "attempt": job.attempt,
         "tenant_id": str(job.tenant_id),
         "request_id": job.request_id,

@@ -15,26 +15,27 @@ from sqlalchemy import text
 from access.tiers import Tier
 from core import broker, database, ids, metrics
 from core.seal import Seal
-from jobs import idempotency, queries
+from jobs import idempotency, kinds, queries
 from jobs.backlog import Backlog
 from jobs.fairness import Fairness, Place
-from jobs.job import Job, Kind, Priority
+from jobs.job import Job, Priority
+from jobs.kinds.kind import Kind
 from webhooks import signing_keys
 from webhooks.signing import Signing
 
 _INSERT = text("""
-INSERT INTO jobs (id, tenant_id, kind, pool, model, version, lane, priority, fair_at, expires_at, max_attempts,
+INSERT INTO jobs (id, tenant_id, kind, batches, pool, model, version, lane, priority, fair_at, expires_at, max_attempts,
                   timeout_s, cost, inputs, options, metadata, request_id, webhook_url, webhook_events)
-VALUES (:id, :tenant_id, :kind, :pool, :model, :version, :lane, :priority, now() + make_interval(secs => :offset_s),
-        now() + make_interval(secs => :ttl_s), :max_attempts, :timeout_s, :cost,
-        CAST(:inputs AS json), CAST(:options AS json), CAST(:metadata AS json), :request_id, :webhook_url,
+VALUES (:id, :tenant_id, :kind, :batches, :pool, :model, :version, :lane, :priority,
+        now() + make_interval(secs => :offset_s), now() + make_interval(secs => :ttl_s), :max_attempts, :timeout_s,
+        :cost, CAST(:inputs AS json), CAST(:options AS json), CAST(:metadata AS json), :request_id, :webhook_url,
         CAST(:webhook_events AS text[]))
 """)
 
 _AGAIN = text("""
-INSERT INTO jobs (id, tenant_id, kind, pool, model, version, lane, priority, fair_at, expires_at, max_attempts,
+INSERT INTO jobs (id, tenant_id, kind, batches, pool, model, version, lane, priority, fair_at, expires_at, max_attempts,
                   timeout_s, cost, inputs, options, metadata, request_id, webhook_url, webhook_events, retry_of)
-SELECT :id, tenant_id, kind, pool, model, version, lane, priority, now() + make_interval(secs => :offset_s),
+SELECT :id, tenant_id, kind, batches, pool, model, version, lane, priority, now() + make_interval(secs => :offset_s),
        now() + (expires_at - created_at), :max_attempts, timeout_s, cost, coalesce(CAST(:inputs AS json), inputs),
        options, metadata, :request_id, webhook_url, webhook_events, jobs.id
 FROM jobs WHERE jobs.id = :old AND tenant_id = :tenant_id AND finished_at IS NOT NULL RETURNING id
@@ -63,7 +64,7 @@ class NewJob:
     max_attempts: int
     units: int = 1  #: what it costs
     priority: Priority = Priority.NORMAL
-    kind: Kind = Kind.PREDICT
+    kind: Kind = kinds.PREDICT
     webhook_url: str | None = None  #: to be called for this job, besides the tenant's endpoints
     webhook_events: Sequence[str] | None = None
     id: uuid.UUID = field(default_factory=ids.uuid7)
@@ -121,7 +122,7 @@ class Submitter:
         """
         tier.check(priority=old.priority, ttl_s=(old.expires_at - old.created_at).total_seconds())
         with self._storing():
-            place = Place(tenant_id, tier, old.pool, old.kind, old.priority, cost=old.cost)
+            place = Place(tenant_id, tier, old.pool, kinds.find(old.kind), old.priority, cost=old.cost)
             values = {"id": new_id, "old": old.id, "tenant_id": tenant_id, "offset_s": self._offset_s(place)}
             values |= {"max_attempts": max_attempts, "request_id": request_id}
             values["inputs"] = database.dumps(inputs) if inputs else None
@@ -165,11 +166,12 @@ def _values(new: NewJob, offset_s: float) -> dict[str, Any]:
     return {
         "id": new.id,
         "tenant_id": new.tenant_id,
-        "kind": new.kind,
+        "kind": new.kind.name,
+        "batches": new.kind.batches,
         "pool": new.pool,
         "model": new.model,
         "version": new.version,
-        "lane": f"{new.pool}/{new.kind}/{new.model}/{new.version}",
+        "lane": f"{new.pool}/{new.kind.name}/{new.model}/{new.version}",
         "priority": new.priority,
         "offset_s": offset_s,
         "ttl_s": new.ttl_s,

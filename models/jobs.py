@@ -24,6 +24,7 @@ class Job(Base):
     id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
     tenant_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("tenants.id"))
     kind: Mapped[str]
+    batches: Mapped[bool] = mapped_column(server_default=text("false"))  #: a claim may take others of its lane along
     pool: Mapped[str]
     model: Mapped[str]
     version: Mapped[str]
@@ -88,12 +89,13 @@ class JobEvent(Base):
     job_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
     at: Mapped[dt.datetime] = mapped_column(server_default=func.clock_timestamp())
-    type: Mapped[str]  #: the new status, or `progress`, or `cancel_requested`
+    type: Mapped[str]  #: the new status, or `progress`, `cancel_requested`, `output`
     progress: Mapped[int] = mapped_column(SmallInteger)
     attempt: Mapped[int]
     batch_size: Mapped[int | None]  #: jobs claimed together with this one
     run_ms: Mapped[int | None]
     error: Mapped[dict[str, Any] | None]
+    output: Mapped[dict[str, Any] | None]  #: pieces of it, told before its end; see jobs.pieces
 
     __table_args__ = (
         # What no worker tells of: few, and looked for every other second.
@@ -161,7 +163,8 @@ class JobResult(Base):
 
     job_id: Mapped[uuid.UUID] = mapped_column(ForeignKey("jobs.id", ondelete="CASCADE"), primary_key=True)
     attempt: Mapped[int]  #: the attempt that won
-    body: Mapped[dict[str, Any]]
+    body: Mapped[dict[str, Any]]  #: as `jobs.result` writes it
+    told: Mapped[dict[str, Any] | None]  #: what receivers of its end are told; null: they have to ask
 
 
 class Usage(Base):

@@ -60,6 +60,13 @@ class Shelf:
             raise errors.ModelError(f"{resolved.model} takes a file, not inputs")
         return opened
 
+    def reader(self, resolved: Resolved) -> FileModel:
+        """The opened model for files; raises ModelError if it takes rows, and what `open` raises."""
+        opened = self.open(resolved)
+        if not isinstance(opened, FileModel):
+            raise errors.ModelError(f"{resolved.model} takes inputs, not a file")
+        return opened
+
     def loaded(self) -> list[str]:
         """The opened models, as name@version."""
         manifests = [item.bundle.manifest for item in list(self._open.values())]

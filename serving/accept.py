@@ -9,9 +9,10 @@ from typing import Any
 from core import errors, ids
 from core.seal import Context, Purpose
 from inference import schema
-from jobs import run, submit, uploads
-from jobs.bulk.work import FAIL_FAST
-from jobs.job import Kind, Priority
+from jobs import kinds, submit, uploads
+from jobs.job import Priority, ReturnErrors
+from jobs.kinds.kind import Kind
+from jobs.payloads import AtUrl, FileOfRows, Source, Upload, WholeFile
 from registry.versions import Resolved
 from serving import inputs
 from serving.serving import Serving
@@ -24,14 +25,14 @@ def job(serving: Serving, ask: Ask, order: Order, resolved: Resolved) -> submit.
     options: dict[str, Any] = {"explain": inputs.explain(resolved, order.explain)}
     if order.has_file:
         job_id = ids.uuid7(serving.clock.now_s())
-        kind, kept = _of_file(serving, ask, order, resolved, job_id)
-        if kind is Kind.BULK:
-            options["return_errors"] = order.return_errors or run.INDIVIDUAL
-        return new(serving, ask, order, resolved, kept, options, kind=kind, job_id=job_id)
+        kind, payload = _of_file(serving, ask, order, resolved, job_id)
+        if kind is kinds.BULK:
+            options["return_errors"] = order.return_errors or ReturnErrors.INDIVIDUAL
+        return new(serving, ask, order, resolved, payload.to_json(), options, kind=kind, job_id=job_id)
     manifest = inputs.takes_rows(resolved).manifest
     if not isinstance(order.inputs, list):
         return new(serving, ask, order, resolved, inputs.one(manifest, order.inputs), options)
-    options["return_errors"] = order.return_errors or FAIL_FAST
+    options["return_errors"] = order.return_errors or ReturnErrors.FAIL_FAST
     most = serving.settings.max_batch_items
     rows, options["refused"] = inputs.many(manifest, order.inputs, options["return_errors"], most=most)
     return new(serving, ask, order, resolved, rows, options)
@@ -45,7 +46,7 @@ def new(
     kept: Any,
     options: dict[str, Any],
     *,
-    kind: Kind = Kind.PREDICT,
+    kind: Kind = kinds.PREDICT,
     job_id: uuid.UUID | None = None,
 ) -> submit.NewJob:
     """A job for the caller, with what was ordered within what the tier allows, and an id of its own unless it has one;
@@ -86,24 +87,26 @@ def _timeout_s(serving: Serving, order: Order) -> int:
 
 def _of_file(
     serving: Serving, ask: Ask, order: Order, resolved: Resolved, job_id: uuid.UUID
-) -> tuple[Kind, dict[str, Any]]:
-    """What a job keeps of its file, and which kind of job that makes."""
+) -> tuple[Kind, WholeFile | FileOfRows]:
+    """Which kind of job a file makes, and what the job keeps of it."""
     tenant_id = ask.caller.tenant_id
+    source: Source
     if order.upload_id is not None:
-        kept, said = _uploaded(serving, tenant_id, order.upload_id, order, resolved)
+        source, said = _uploaded(serving, tenant_id, order.upload_id, order, resolved)
     else:
-        kept, said = _at_url(serving, str(order.input_url), Context(Purpose.INPUT_URL, tenant_id, job_id))
+        source, said = _at_url(serving, str(order.input_url), Context(Purpose.INPUT_URL, tenant_id, job_id))
     if resolved.manifest.takes_file:
-        return Kind.FILE, {**kept, "fields": _fields(order, resolved)}
+        return kinds.FILE, WholeFile(source, _fields(order, resolved))
     if order.inputs is not None:
         raise errors.InvalidInput.field("inputs", f"come from the file; {resolved.model} answers its rows")
     form = order.format or said
     if form is None:
         raise errors.InvalidInput.field("options.format", "is required: neither type nor name of the file says it")
+    output_url = None
     if order.output_url is not None:
         serving.fetcher.check_target(order.output_url, serving.clock.now())
-        kept["output_url"] = serving.seal.seal(order.output_url, Context(Purpose.OUTPUT_URL, tenant_id, job_id))
-    return Kind.BULK, {**kept, "format": form}
+        output_url = serving.seal.seal(order.output_url, Context(Purpose.OUTPUT_URL, tenant_id, job_id))
+    return kinds.BULK, FileOfRows(source, form, output_url)
 
 
 def _fields(order: Order, resolved: Resolved) -> dict[str, Any]:
@@ -122,7 +125,7 @@ def _fields(order: Order, resolved: Resolved) -> dict[str, Any]:
 
 def _uploaded(
     serving: Serving, tenant_id: uuid.UUID, upload_id: str, order: Order, resolved: Resolved
-) -> tuple[dict[str, Any], str | None]:
+) -> tuple[Upload, str | None]:
     found = uploads.use(serving.engine, serving.store, tenant_id, ids.parse_upload_id(upload_id))
     wanted = uploads.types(resolved.manifest.kind)
     if found.content_type not in wanted:
@@ -131,10 +134,9 @@ def _uploaded(
     fixed = uploads.ROWS.get(found.content_type)
     if None not in (order.format, fixed) and order.format != fixed:
         raise errors.InvalidInput.field("options.format", f"is not what the upload is: {found.content_type}")
-    return {"key": found.key, "etag": found.etag, "sha256": found.sha256}, found.format
+    return Upload(found.key, found.etag, found.sha256), found.format
 
 
-def _at_url(serving: Serving, url: str, context: Context) -> tuple[dict[str, Any], str | None]:
+def _at_url(serving: Serving, url: str, context: Context) -> tuple[AtUrl, str | None]:
     found = serving.fetcher.probe(url, serving.clock.now())
-    kept = {"url": serving.seal.seal(url, context), "etag": found.etag, "sha256": None}
-    return kept, uploads.by_name(urllib.parse.urlsplit(url).path)
+    return AtUrl(serving.seal.seal(url, context), found.etag), uploads.by_name(urllib.parse.urlsplit(url).path)

@@ -12,8 +12,9 @@ import structlog
 from prometheus_client import Counter, Histogram
 
 from core import errors, metrics
-from inference.model import Model, Prediction
-from jobs import run
+from inference.model import Model
+from inference.output import Label
+from jobs.result import Fault
 from registry.versions import Resolved
 from serving.serving import Serving
 
@@ -22,15 +23,15 @@ log = structlog.get_logger()
 Row = Mapping[str, Any]
 
 
-def one(serving: Serving, resolved: Resolved, row: Row) -> dict[str, Any]:
-    """One prediction, as it would be stored; raises ModelError, TimedOut, and what opening the model raises."""
+def one(serving: Serving, resolved: Resolved, row: Row) -> Label:
+    """One prediction; raises ModelError, TimedOut, and what opening the model raises."""
     model = serving.shelf.predictor(resolved)
-    return run.body(_predict(serving, model, [row], _end(serving))[0])
+    return _predict(serving, model, [row], _end(serving))[0]
 
 
 def several(
     serving: Serving, resolved: Resolved, rows: Sequence[Row], size: int, *, individual: bool
-) -> list[dict[str, Any]]:
+) -> list[Label | Fault]:
     """The answers to a batch, so many rows in one run at most; raises as `one`, unless each row has its own error."""
     if not rows:
         return []
@@ -39,31 +40,27 @@ def several(
     if individual:
         return _each(serving, model, rows, size, ends_at)
     slices = (rows[start : start + size] for start in range(0, len(rows), size))
-    return [made for slice_ in slices for made in _answers(serving, model, slice_, ends_at)]
+    return [made for slice_ in slices for made in _predict(serving, model, slice_, ends_at)]
 
 
-def _each(serving: Serving, model: Model, rows: Sequence[Row], size: int, ends_at: float) -> list[dict[str, Any]]:
+def _each(serving: Serving, model: Model, rows: Sequence[Row], size: int, ends_at: float) -> list[Label | Fault]:
     """A row that fails or is slow spoils only its own answer: a slice that fails runs again row by row, and so does all
     that is left once one was slow. What runs may take half of the time that is left, or then an even share of it."""
-    made: list[dict[str, Any]] = []
+    made: list[Label | Fault] = []
     alone_to, slow = 0, False
     while left := rows[len(made) :]:
         slice_ = left[: 1 if slow or len(made) < alone_to else size]
         try:
-            made += _answers(serving, model, slice_, _share(ends_at, len(left) if slow else min(2, len(left))))
+            made += _predict(serving, model, slice_, _share(ends_at, len(left) if slow else min(2, len(left))))
         except (errors.ModelError, errors.TimedOut) as error:
             slow = slow or isinstance(error, errors.TimedOut)
             alone_to = max(alone_to, len(made) + len(slice_))
             if len(slice_) == 1:
-                made.append(run.refusal(error))
+                made.append(Fault.of(error))
     return made
 
 
-def _answers(serving: Serving, model: Model, rows: Sequence[Row], ends_at: float) -> list[dict[str, Any]]:
-    return [run.body(item) for item in _predict(serving, model, rows, ends_at)]
-
-
-def _predict(serving: Serving, model: Model, rows: Sequence[Row], ends_at: float) -> list[Prediction]:
+def _predict(serving: Serving, model: Model, rows: Sequence[Row], ends_at: float) -> list[Label]:
     manifest = model.bundle.manifest
     seconds, predicted = _counters(manifest.name, manifest.version)
     try:

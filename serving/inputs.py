@@ -7,7 +7,7 @@ from typing import Any
 from core import errors
 from inference import schema
 from inference.manifest import Manifest
-from jobs import run
+from jobs.job import ReturnErrors
 from registry.versions import Resolved
 
 #: What `explain: true` means: the best level that the model offers.
@@ -39,9 +39,9 @@ def many(
         try:
             good.append(schema.validate_inputs(manifest, item, name=f"inputs.{place}"))
         except errors.InvalidInput as error:
-            if return_errors != run.INDIVIDUAL:
+            if return_errors != ReturnErrors.INDIVIDUAL:
                 raise
-            refused[str(place)] = run.refusal(error)
+            refused[str(place)] = {"error": errors.body(error, most=1)}
     return good, refused
 
 

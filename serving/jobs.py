@@ -7,9 +7,11 @@ import uuid
 from typing import Any
 
 from core import database, errors, ids
-from jobs import queries, source
+from jobs import kinds, queries, reseal, result
 from jobs.bulk import progress
-from jobs.job import Job, Kind, Status
+from jobs.job import Job, Status
+from jobs.payloads import FailedRows
+from jobs.result import Stored
 from serving import accept, once, replies
 from serving.serving import Serving
 from serving.values import Ask, Order, Patience, Replied, Reply, Served, Ticket
@@ -44,7 +46,7 @@ def again(serving: Serving, ask: Ask, job_id: uuid.UUID, *, failed_rows: bool = 
     old = queries.get(serving.engine, tenant_id, job_id)
     new_id = ids.uuid7(serving.clock.now_s())
     inputs = _failed_rows(serving, old) if failed_rows else None
-    inputs = inputs or source.copied(serving.engine, serving.seal, old, new_id, tenant_id=tenant_id)
+    inputs = inputs or reseal.copied(serving.engine, serving.seal, old, new_id, tenant_id=tenant_id)
     served = Served.by(serving.catalog.resolve(old.model, old.version))
     ticket = Ticket(new_id, Status.PENDING, served, ask.request_id)
     found = serving.submitter.again(
@@ -66,12 +68,12 @@ def _failed_rows(serving: Serving, old: Job) -> dict[str, Any] | None:
 
     Raises InvalidInput, JobStateConflict.
     """
-    if old.kind != Kind.BULK:
+    if not kinds.find(old.kind).in_parts:
         raise errors.InvalidInput.field("rows", "is for jobs that were made from a file of rows")
     count = progress.count(serving.engine, old.id)
     if old.status is Status.COMPLETED and count.failed == 0:
         raise errors.JobStateConflict("No row of this job has failed", details={"field": "rows", "issue": "0 failed"})
-    return {"failed_of": old.id.hex, "sha256": None} if count.total else None
+    return FailedRows(old.id).to_json() if count.total else None
 
 
 def wait(serving: Serving, tenant_id: uuid.UUID, job_id: uuid.UUID, timeout_s: float, patience: Patience) -> Job:
@@ -84,12 +86,7 @@ def wait(serving: Serving, tenant_id: uuid.UUID, job_id: uuid.UUID, timeout_s: f
 
 def loaded(serving: Serving, found: Job) -> Job:
     """The job with its result, wherever that is; raises Unavailable."""
-    if not is_stored(found):
+    if not isinstance(found.result, Stored):
         return found
-    data = serving.store.get((found.result or {})["stored_key"])
-    return dataclasses.replace(found, result=database.loads(data.decode()))
-
-
-def is_stored(found: Job) -> bool:
-    """Whether the result is an object of its own."""
-    return "stored_key" in (found.result or {})
+    data = serving.store.get(found.result.stored_key)
+    return dataclasses.replace(found, result=result.load(database.loads(data.decode())))

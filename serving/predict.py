@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, cast
 
 from core import errors, ids
-from jobs import idempotency, run, submit
-from jobs.job import Job, Status
+from inference.output import Label
+from jobs import idempotency, submit
+from jobs.job import ReturnErrors, Status
+from jobs.kinds.predict import in_place
+from jobs.result import Fault, Result, Several
 from registry.versions import Resolved
 from serving import accept, inline, inputs, jobs, once, replies
 from serving.serving import Serving
@@ -31,13 +34,13 @@ def one(
     level = inputs.explain(resolved, *explain)
     row = inputs.one(resolved.manifest, raw)
 
-    def answer(said: Mapping[str, Any]) -> Answer:
+    def answer(said: Label) -> Answer:
         return Answer(said, level, Served.by(resolved), ask.request_id)
 
     if resolved.manifest.inline and not wants.respond_async:
         return once.replied(serving.engine, ask.key, lambda: answer(inline.one(serving, resolved, row)))
     new = accept.new(serving, ask, Order(), resolved, row, {"explain": level})
-    by_job = _ByAJob(serving, ask, resolved, wants, patience, lambda job: answer(job.result or {}))
+    by_job = _ByAJob(serving, ask, resolved, wants, patience, lambda said: answer(cast(Label, said)))
     return by_job.reply(new)
 
 
@@ -55,27 +58,19 @@ def several(
     resolved = inputs.takes_rows(serving.resolve(ask))
     rows, refused = inputs.many(resolved.manifest, raw, return_errors, most=serving.settings.max_batch_items)
 
-    def answers(said: Sequence[Mapping[str, Any]]) -> Answers:
+    def answers(said: Sequence[Label | Fault]) -> Answers:
         return Answers(said, Served.by(resolved), ask.request_id)
 
     def at_once() -> Answers:
-        individual = return_errors == run.INDIVIDUAL
+        individual = return_errors == ReturnErrors.INDIVIDUAL
         made = inline.several(serving, resolved, rows, batch_size, individual=individual)
-        return answers(run.in_place(made, refused))
+        return answers(in_place(made, refused))
 
     if not rows or (resolved.manifest.inline and not wants.respond_async):
         return once.replied(serving.engine, ask.key, at_once)
     options = {"explain": "", "return_errors": return_errors, "refused": refused}
     new = accept.new(serving, ask, Order(), resolved, rows, options)
-    return _ByAJob(serving, ask, resolved, wants, patience, lambda job: answers(predictions(job))).reply(new)
-
-
-def predictions(job: Job) -> list[Mapping[str, Any]]:
-    """What a completed job of a list was answered, in the order of its inputs, among it errors."""
-    stored = (job.result or {})["predictions"]
-    # A job of an earlier release has its errors apart from its predictions.
-    made, faults = iter(stored), job.options.get("faults", {})
-    return [faults.get(str(place)) or next(made) for place in range(len(stored) + len(faults))]
+    return _ByAJob(serving, ask, resolved, wants, patience, lambda said: answers(cast(Several, said).items)).reply(new)
 
 
 @dataclass(frozen=True)
@@ -87,7 +82,7 @@ class _ByAJob:
     resolved: Resolved
     wants: Preference
     patience: Patience
-    answer: Callable[[Job], Reply]
+    answer: Callable[[Result | None], Reply]
 
     def reply(self, new: submit.NewJob) -> Replied[Reply]:
         """Hand it in, unless the key stands for one already, and wait for it."""
@@ -116,7 +111,7 @@ class _ByAJob:
                 f"The job ended as {found.status}: {error.get('message', '')}",
                 details={"job_id": ids.job_id(job_id), "status": found.status, "code": error.get("code")},
             )
-        return self.answer(jobs.loaded(self.serving, found))
+        return self.answer(jobs.loaded(self.serving, found).result)
 
     def _ticket(self, job_id: uuid.UUID, status: Status, waited_s: float) -> Ticket:
         applied = "respond-async" if self.wants.respond_async else f"wait={waited_s:g}"

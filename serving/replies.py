@@ -8,6 +8,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from core import ids
+from jobs import result
 from jobs.job import Status
 from serving.values import Answer, Answers, Reply, Served, Ticket
 
@@ -17,7 +18,12 @@ _FORMS: Mapping[str, type[Ticket | Answer | Answers]] = {"ticket": Ticket, "answ
 def kept(reply: Reply) -> dict[str, Any]:
     """As JSON."""
     form = next(name for name, kind in _FORMS.items() if isinstance(reply, kind))
-    return {"form": form, **dataclasses.asdict(reply)}
+    kept = {"form": form, **dataclasses.asdict(reply)}
+    if isinstance(reply, Answer):
+        kept["said"] = result.dump(reply.said)
+    elif isinstance(reply, Answers):
+        kept["said"] = [result.dump(item) for item in reply.said]
+    return kept
 
 
 def read(found: Mapping[str, Any]) -> Reply:
@@ -28,6 +34,10 @@ def read(found: Mapping[str, Any]) -> Reply:
     values["served"] = Served(**values["served"])
     if found["form"] == "ticket":
         values |= {"job_id": uuid.UUID(values["job_id"]), "status": Status(values["status"])}
+    elif found["form"] == "answer":
+        values["said"] = result.load(values["said"])
+    else:
+        values["said"] = [result.load(item) for item in values["said"]]
     return _FORMS[found["form"]](**values)
 
 
@@ -39,7 +49,7 @@ def _of_an_earlier_release(found: Mapping[str, Any]) -> Reply:
         job_id = ids.parse_job_id(body["job_id"])
         return Ticket(job_id, Status(body["status"]), served, body["request_id"], headers.get("Preference-Applied"))
     if "predictions" in body:
-        return Answers(body["predictions"], served, body["request_id"])
+        return Answers([result.load(item) for item in body["predictions"]], served, body["request_id"])
     explained = body.get("explanation", {})
     said = {**body, "scores": explained.get("scores", {})}
-    return Answer(said, explained.get("method", ""), served, body["request_id"])
+    return Answer(result.load(said), explained.get("method", ""), served, body["request_id"])

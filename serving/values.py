@@ -8,8 +8,10 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
 from access.keys import Caller
+from inference.output import Label
 from jobs.idempotency import Key
 from jobs.job import Priority, Status
+from jobs.result import Fault
 from registry.versions import Resolved
 
 T = TypeVar("T")
@@ -95,9 +97,9 @@ class Ticket:
 
 @dataclass(frozen=True)
 class Answer:
-    """What was said to one input, as jobs store it; `explain` is the level of explanation that was asked for."""
+    """What was said to one input; `explain` is the level of explanation that was asked for."""
 
-    said: Mapping[str, Any]
+    said: Label
     explain: str
     served: Served
     request_id: str
@@ -107,7 +109,7 @@ class Answer:
 class Answers:
     """What was said to each of several inputs, in their order: a prediction or an error."""
 
-    said: Sequence[Mapping[str, Any]]
+    said: Sequence[Label | Fault]
     served: Served
     request_id: str
 

@@ -23,7 +23,7 @@ from core import database, settings
 from core.board import Board
 from core.settings import Settings
 from inference import bundle
-from jobs import submit
+from jobs import kinds, submit
 from jobs.drain import Drainer
 from jobs.lease import Leases
 from jobs.presence import Presence
@@ -129,12 +129,13 @@ def new_job(platform: Platform) -> Callable[..., uuid.UUID]:
     """Submit a sentiment job; keywords override any field."""
     caller, _ = platform.new_tenant()
 
-    def make(**overrides: object) -> uuid.UUID:
+    def make(*, kind: str = "predict", **overrides: object) -> uuid.UUID:
         fields: dict[str, object] = {
             "tenant_id": caller.tenant_id, "tier": caller.tier, "timeout_s": 300, "pool": "cpu", "model":
             "sentiment", "version": "1.0.0",
             "inputs": {"text": "Lovely", "language": "en", "confidence_threshold": 0.0},
             "options": {}, "metadata": {}, "request_id": "req_test", "ttl_s": 3600, "max_attempts": 4,
+            "kind": kinds.find(kind),
         }  # fmt: skip
         new = submit.NewJob(**{**fields, **overrides})  # type: ignore[arg-type]
         platform.submitter.submit(new)

@@ -15,6 +15,7 @@ from sqlalchemy import func, text
 
 import models
 from core import ids
+from jobs.payloads import Chunk
 from models.base import Base
 from tests.conftest import Platform
 
@@ -37,7 +38,8 @@ def unique(prefix: str) -> str:
 def _job(given: Row) -> dict[str, Any]:
     status, kind = given.get("status", "pending"), given.get("kind", "predict")
     made: dict[str, Any] = {
-        "id": ids.uuid7(), "kind": kind, "pool": "cpu", "model": "sentiment", "version": "1.0.0",
+        "id": ids.uuid7(), "kind": kind, "batches": kind == "predict", "pool": "cpu",
+        "model": "sentiment", "version": "1.0.0",
         "lane": f"cpu/{kind}/sentiment/1.0.0", "expires_at": SOON, "max_attempts": 4, "timeout_s": 300,
         "inputs": {"text": "Lovely"}, "options": {}, "metadata": {}, "request_id": "req_made",
     }  # fmt: skip
@@ -74,7 +76,9 @@ DEFAULTS: Mapping[type[Base], Callable[[Row], dict[str, Any]]] = {
     models.Model: lambda _: {"name": unique("model"), "stable_version": "1.0.0"},
     models.ModelVersion: lambda _: {"version": "1.0.0", "digest": unique("digest"), "manifest": {}, "max_batch": 1},
     models.Job: _job,
-    models.JobResult: lambda _: {"attempt": 1, "body": {"prediction": "positive"}},
+    models.JobResult: lambda _: {
+        "attempt": 1, "body": {"form": "label", "label": "positive", "confidence": 1.0, "scores": {}},
+    },
     models.JobEvent: lambda _: {"type": "processing", "progress": 0, "attempt": 1},
     models.Usage: lambda _: {"model": "sentiment", "units": 1},
     models.IdempotencyKey: lambda _: {"route": "jobs", "key": unique("key"), "fingerprint": b"f"},
@@ -145,5 +149,6 @@ def parked(platform: Platform, tenant_id: UUID, **given: Any) -> Row:
 
 
 def chunk(platform: Platform, bulk: Row, *, part: int = 0, rows: int = 1, **given: Any) -> Row:
-    inputs = {"parent": bulk["id"].hex, "part": part, "rows": rows, "line": 1}
+    where = Chunk(bulk["id"], "input", "etag", None, part, start=0, end=1, line=1, rows=rows)
+    inputs = where.to_json()
     return job(platform, bulk["tenant_id"], kind="chunk", parent_id=bulk["id"], **{"inputs": inputs, **given})

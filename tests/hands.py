@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import dataclasses
+from typing import Any
 from uuid import UUID
 
 from sqlalchemy import text
 
 import models
 from core.chores import Chore
-from jobs import claim, run, settle
+from inference.output import Label
+from jobs import claim, settle
+from jobs.attempt import Attempts
 from jobs.chores import of_jobs
 from jobs.job import Claimed
+from jobs.kinds.predict import in_place, rows_of
+from jobs.result import Result, Several
 from tests import factories
 from tests.conftest import Platform
 from webhooks.chores import of_webhooks
 
-BODY: dict[str, object] = {"prediction": "positive", "confidence": 0.9, "scores": {"negative": 0.1, "positive": 0.9}}
+SAID = Label("positive", 0.9, {"negative": 0.1, "positive": 0.9})
 
 
 def take(
@@ -32,11 +38,16 @@ def took(platform: Platform, **how: str) -> list[Claimed]:
 
 
 def complete(platform: Platform, jobs: list[Claimed]) -> set[UUID]:
-    def body(job: Claimed) -> dict[str, object]:
-        said = run.in_place([BODY] * len(job.rows), job.options.get("refused", {}))
-        return {"predictions": said} if isinstance(job.inputs, list) else BODY
+    def result(job: Claimed) -> Result:
+        said = in_place([SAID] * len(rows_of(job)), job.options.get("refused", {}))
+        return Several(said) if isinstance(job.inputs, list) else SAID
 
-    return settle.complete(platform.engine, [settle.Done(job, body(job), 1, run_ms=3) for job in jobs])
+    return settle.complete(platform.engine, [settle.Done(job, result(job), 1, run_ms=3) for job in jobs])
+
+
+def with_tools(attempts: Attempts, **changed: Any) -> Attempts:
+    """The same, but for some of what it runs jobs with."""
+    return dataclasses.replace(attempts, tools=dataclasses.replace(attempts.tools, **changed))
 
 
 def work(platform: Platform) -> None:

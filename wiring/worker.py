@@ -12,6 +12,7 @@ from core.settings import Settings
 from jobs.attempt import Attempts
 from jobs.chores import of_jobs
 from jobs.drain import Drainer
+from jobs.kinds.kind import Tools
 from jobs.lease import Leases
 from jobs.presence import Presence
 from jobs.shown import Rest
@@ -64,7 +65,7 @@ class Worker(Parts):
 
     @part
     def attempts(self) -> Attempts:
-        return Attempts(self.settings, self.engine, self.store, self.catalog, self.shelf, self.sources)
+        return Attempts(self.catalog, Tools(self.settings, self.engine, self.store, self.shelf, self.sources))
 
     @part
     def drainer(self) -> Drainer:

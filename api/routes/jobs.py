@@ -15,9 +15,10 @@ from api.resources import Resources
 from api.schemas import jobs as out
 from api.schemas import requests as into
 from core import broker, errors, ids
-from jobs import place, queries
+from jobs import kinds, place, queries
 from jobs.bulk import progress
-from jobs.job import Job, Kind, Status
+from jobs.job import Job, Status
+from jobs.result import Rows, Stored
 from serving import jobs as serve
 
 blueprint = Blueprint("jobs", __name__, url_prefix="/api/v1/jobs")
@@ -25,7 +26,8 @@ blueprint = Blueprint("jobs", __name__, url_prefix="/api/v1/jobs")
 BAD = (401, 403, 422, 429, 500, 503)
 TICKET = {"Location": "The job", "Retry-After": "Seconds", **contract.REPLAYED}
 STREAM = {
-    "description": "Each event with its `id`, its name (a status, `progress` or `cancel_requested`) and JSON `data`",
+    "description": "Each event with its `id`, its name and JSON `data`. The name is a status, `progress`, "
+    "`cancel_requested`, or `output`: its `pieces` are of the output, as they were found by its `attempt`",
     "content": {"text/event-stream": {}},
 }
 SEEN = {"ETag": "Changes with the job", "Retry-After": "Seconds until it is worth asking again"}
@@ -100,7 +102,7 @@ def result(job_id: str) -> flask.Response:
             f"A job that is {found.status} has no result", details={"field": "status", "issue": f"is {found.status}"}
         )
     answer = answers.result(found)
-    url = answer["output_url"] if found.kind == Kind.BULK else serve.is_stored(found) and answer["url"]
+    url = answer.get({Rows: "output_url", Stored: "url"}.get(type(found.result), ""))
     return flask.redirect(url, 303) if url else flask.jsonify(answer)  # type: ignore[return-value]
 
 
@@ -114,7 +116,7 @@ def parts(query: dict[str, Any], job_id: str) -> flask.Response:
     """
     found, limit = _find(job_id), query["limit"]
     done = progress.parts(resources.here().engine, found.id, after=query.get("after", -1), limit=limit)
-    more = done[-1].inputs["part"] if len(done) == limit else None
+    more = done[-1].number if len(done) == limit else None
     return flask.jsonify({"parts": files.parts(found, done), "next_after": more, "expires_at": files.expires_at()})
 
 
@@ -172,7 +174,7 @@ def _waited(here: Resources, job_id: uuid.UUID, wait_s: float) -> Job:
 
 def _answer(here: Resources, found: Job) -> flask.Response:
     body = {**answers.job(found), "timeline": answers.timeline(found)}
-    if found.kind == Kind.BULK:
+    if kinds.find(found.kind).in_parts:
         body["rows"] = dataclasses.asdict(progress.count(here.engine, found.id))
     retry_after_s = 1
     if found.status is Status.PENDING:

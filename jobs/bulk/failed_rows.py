@@ -9,7 +9,6 @@ import orjson
 from inference.manifest import Manifest
 from jobs.bulk import rows
 from jobs.bulk.progress import Chunk
-from jobs.job import Status
 from storage.objects import Store
 
 
@@ -19,12 +18,12 @@ def failed(store: Store, manifest: Manifest, chunks: Sequence[Chunk]) -> Iterato
     Raises InputChanged when the file is gone, Unavailable.
     """
     for chunk in chunks:
-        if chunk.status is Status.COMPLETED and "errors_key" not in chunk.result:
-            continue
         wanted = None
-        if chunk.status is Status.COMPLETED:
-            faults = store.get(chunk.result["errors_key"])
+        if chunk.part is not None:
+            if chunk.part.errors_key is None:
+                continue
+            faults = store.get(chunk.part.errors_key)
             wanted = {orjson.loads(line)["line"] for line in faults.splitlines()}
-        for line, text in rows.raw(store, manifest, chunk.inputs):
+        for line, text in rows.raw(store, manifest, chunk.payload):
             if wanted is None or line in wanted:
                 yield line, text

@@ -15,8 +15,9 @@ from sqlalchemy import text
 
 from core import database, ids
 from jobs.bulk.plan import Plan
-from jobs.bulk.work import FAIL_FAST
-from jobs.job import Claimed, Kind, Status
+from jobs.job import Claimed, ReturnErrors, Status
+from jobs.payloads import Chunk as Payload
+from jobs.result import Part, load
 
 LIMIT = 100
 
@@ -31,8 +32,9 @@ WITH mine AS (
 ), cut AS (
   INSERT INTO jobs (id, parent_id, tenant_id, kind, pool, model, version, lane, priority, fair_at, expires_at,
                     max_attempts, timeout_s, cost, inputs, options, metadata, request_id)
-  SELECT chunk.id, mine.id, tenant_id, :kind, pool, model, version, pool || '/chunk/' || model || '/' || version,
-         priority, greatest(fair_at, now()) + make_interval(secs => before / pace), expires_at,
+  SELECT chunk.id, mine.id, tenant_id, CAST(:kind AS text), pool, model, version,
+         concat_ws('/', pool, CAST(:kind AS text), model, version), priority,
+         greatest(fair_at, now()) + make_interval(secs => before / pace), expires_at,
          max_attempts, timeout_s, chunk.cost, CAST(chunk.inputs AS json), options, '{}', request_id
   FROM mine JOIN tenants ON tenants.id = tenant_id JOIN tiers ON tiers.name = tier,
        unnest(CAST(:ids AS uuid[]), CAST(:before AS float[]), CAST(:costs AS int[]), CAST(:inputs AS text[]))
@@ -74,9 +76,8 @@ _SELECT = "SELECT jobs.id, status, inputs, error, body AS result FROM jobs LEFT 
 _CHUNKS = text(f"{_SELECT} WHERE parent_id = :id ORDER BY CAST(inputs ->> 'part' AS int)")
 # Without `lines`, which may name thousands.
 _PARTS = text("""
-SELECT jobs.id, status, error, body AS result,
-  json_build_object('part', inputs -> 'part', 'line', inputs -> 'line', 'rows', inputs -> 'rows') AS inputs
-FROM jobs LEFT JOIN job_results ON job_id = jobs.id
+SELECT CAST(inputs ->> 'part' AS int) AS part, CAST(inputs ->> 'line' AS int) AS line, body
+FROM jobs JOIN job_results ON job_id = jobs.id
 WHERE parent_id = :id AND status = 'completed' AND CAST(inputs ->> 'part' AS int) > :after
 ORDER BY CAST(inputs ->> 'part' AS int) LIMIT :limit
 """)
@@ -84,17 +85,22 @@ ORDER BY CAST(inputs ->> 'part' AS int) LIMIT :limit
 
 @dataclass(frozen=True)
 class Chunk:
-    """A chunk as its parent sees it."""
+    """A chunk as its parent sees it; `part` is there once it is completed."""
 
     id: uuid.UUID
     status: Status
-    inputs: Mapping[str, Any]
+    payload: Payload
     error: Mapping[str, Any] | None
-    result: Mapping[str, Any]
+    part: Part | None
 
-    @property
-    def rows(self) -> int:
-        return int(self.inputs["rows"])
+
+@dataclass(frozen=True)
+class Done:
+    """A completed chunk: which part of the file it is, the line that this begins on (from 1), and its answers."""
+
+    number: int
+    first_line: int
+    part: Part
 
 
 @dataclass(frozen=True)
@@ -108,20 +114,23 @@ class Rows:
 
 def park(engine: sqlalchemy.Engine, job: Claimed, plan: Plan, *, units: int) -> bool:
     """Hand the job to its chunks, or end it if it was canceled; False if it is not ours any more."""
-    where = {"parent": job.id.hex, "key": plan.key, "etag": plan.etag, "header_end": plan.header_end}
-    inputs = [database.dumps({**where, "part": part, **vars(span)}) for part, span in enumerate(plan.spans)]
+    payloads = [
+        Payload(job.id, plan.key, plan.etag, plan.header_end, part, **vars(span))
+        for part, span in enumerate(plan.spans)
+    ]
+    inputs = [database.dumps(payload.to_json()) for payload in payloads]
     costs = [span.rows * units for span in plan.spans]
     before = list(itertools.accumulate(costs, initial=0))[:-1]
     chunks = {"ids": [ids.uuid7() for _ in inputs], "inputs": inputs, "costs": costs, "before": before}
     with engine.begin() as connection:
-        values = {"id": job.id, "attempt": job.attempt, "kind": Kind.CHUNK, **chunks}
+        values = {"id": job.id, "attempt": job.attempt, "kind": Payload.KIND, **chunks}
         return connection.execute(_PARK, values).first() is not None
 
 
 def advance(engine: sqlalchemy.Engine, bulk_id: uuid.UUID | None = None) -> set[str]:
     """Bring parked jobs (or this one) to where their chunks are; returns the pools that have one to merge."""
     with engine.begin() as connection:
-        found = connection.execute(_ADVANCE, {"id": bulk_id, "limit": LIMIT, "fail_fast": FAIL_FAST}).all()
+        found = connection.execute(_ADVANCE, {"id": bulk_id, "limit": LIMIT, "fail_fast": ReturnErrors.FAIL_FAST}).all()
     return {row.pool for row in found if row.status == Status.PENDING}
 
 
@@ -135,24 +144,23 @@ def chunks(engine: sqlalchemy.Engine, bulk_id: uuid.UUID) -> list[Chunk]:
     """A job's chunks in order; none before it was planned."""
     with engine.connect() as connection:
         rows = connection.execute(_CHUNKS, {"id": bulk_id}).all()
-    return [_chunk(row) for row in rows]
+    return [
+        Chunk(row.id, Status(row.status), Payload.from_json(row.inputs), row.error, row.result and load(row.result))
+        for row in rows
+    ]
 
 
-def parts(engine: sqlalchemy.Engine, bulk_id: uuid.UUID, *, after: int, limit: int) -> list[Chunk]:
+def parts(engine: sqlalchemy.Engine, bulk_id: uuid.UUID, *, after: int, limit: int) -> list[Done]:
     """Completed chunks in order, those behind part `after`."""
     with engine.connect() as connection:
         rows = connection.execute(_PARTS, {"id": bulk_id, "after": after, "limit": limit}).all()
-    return [_chunk(row) for row in rows]
-
-
-def _chunk(row: Any) -> Chunk:
-    return Chunk(row.id, Status(row.status), row.inputs, row.error, row.result or {})
+    return [Done(row.part, row.line, load(row.body)) for row in rows]
 
 
 def count(engine: sqlalchemy.Engine, bulk_id: uuid.UUID) -> Rows:
     """Rows of a job's chunks, as far as they are known."""
     with engine.connect() as connection:
-        return Rows(**connection.execute(_COUNT, {"id": bulk_id, "fail_fast": FAIL_FAST}).one()._mapping)
+        return Rows(**connection.execute(_COUNT, {"id": bulk_id, "fail_fast": ReturnErrors.FAIL_FAST}).one()._mapping)
 
 
 # What was not reached is not done. A chunk that failed has an error for each row, unless it is to fail the whole job.

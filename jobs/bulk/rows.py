@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -14,6 +14,7 @@ from inference import schema
 from inference.manifest import Manifest
 from jobs.bulk import table
 from jobs.bulk.table import ID
+from jobs.payloads import Chunk
 from storage.objects import Store
 
 MAX_ID = 256
@@ -31,32 +32,32 @@ class Row:
     error: errors.CoatcheckError | None = None
 
 
-def read(store: Store, manifest: Manifest, chunk: Mapping[str, Any]) -> Iterator[Row]:
+def read(store: Store, manifest: Manifest, chunk: Chunk) -> Iterator[Row]:
     """Every row of a chunk, which starts on its `line`; empty lines are none. Raises InputChanged, Unavailable.
 
     A chunk of rows that are answered again says in `lines` where each was at first.
     """
     data, first = _data(store, chunk), header(store, chunk)
-    records = _jsonl(data, chunk["line"]) if first is None else _csv(data, chunk["line"], first, manifest)
-    return _rows(records, manifest, iter(chunk["lines"] or ()))
+    records = _jsonl(data, chunk.line) if first is None else _csv(data, chunk.line, first, manifest)
+    return _rows(records, manifest, iter(chunk.lines or ()))
 
 
-def raw(store: Store, manifest: Manifest, chunk: Mapping[str, Any]) -> Iterator[tuple[int, bytes]]:
+def raw(store: Store, manifest: Manifest, chunk: Chunk) -> Iterator[tuple[int, bytes]]:
     """Every row of a chunk as it was written, by its line; raises InputChanged, Unavailable."""
-    data, first, lines = _data(store, chunk), header(store, chunk), iter(chunk["lines"] or ())
+    data, first, lines = _data(store, chunk), header(store, chunk), iter(chunk.lines or ())
     if first is None:
-        found = _lines(data, chunk["line"])
+        found = _lines(data, chunk.line)
     else:
         mark = table.separator(first, _names(manifest))
-        found = ((line, text) for line, _, text in _csv_records(data, chunk["line"], mark))
+        found = ((line, text) for line, _, text in _csv_records(data, chunk.line, mark))
     return ((next(lines, line), text.rstrip(b"\r\n")) for line, text in found)
 
 
-def header(store: Store, chunk: Mapping[str, Any]) -> bytes | None:
+def header(store: Store, chunk: Chunk) -> bytes | None:
     """The first line of the chunk's file, if that is a CSV; raises InputChanged, Unavailable."""
-    if chunk["header_end"] is None:
+    if chunk.header_end is None:
         return None
-    return store.read_range(chunk["key"], chunk["etag"], 0, chunk["header_end"])
+    return store.read_range(chunk.key, chunk.etag, 0, chunk.header_end)
 
 
 def answer(row: Row, **said: Any) -> bytes:
@@ -76,8 +77,8 @@ def _lines(data: bytes, first: int) -> Iterator[tuple[int, bytes]]:
             yield number, line
 
 
-def _data(store: Store, chunk: Mapping[str, Any]) -> bytes:
-    return store.read_range(chunk["key"], chunk["etag"], chunk["start"], chunk["end"])
+def _data(store: Store, chunk: Chunk) -> bytes:
+    return store.read_range(chunk.key, chunk.etag, chunk.start, chunk.end)
 
 
 def _names(manifest: Manifest) -> list[str]:

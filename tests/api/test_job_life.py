@@ -13,7 +13,7 @@ import api
 from access import tiers
 from tests import callers
 from tests.conftest import Platform, until
-from tests.hands import BODY, clean_up, complete, lose, take, took, work
+from tests.hands import SAID, clean_up, complete, lose, take, took, work
 
 JOBS = "/api/v1/jobs"
 GOOD = {"inputs": {"text": "Great"}}
@@ -119,8 +119,8 @@ def test_the_result_alone_has_its_own_address_once_it_is_there(client: FlaskClie
     assert (early.status_code, early.get_json()["error"]["details"]["issue"]) == (409, "is pending")
     work(platform)
     assert client.get(f"{JOBS}/{job_id}/result").get_json() == {
-        "prediction": BODY["prediction"],
-        "confidence": BODY["confidence"],
+        "prediction": SAID.label,
+        "confidence": SAID.confidence,
     }
 
 

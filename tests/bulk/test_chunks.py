@@ -13,13 +13,15 @@ import pytest
 
 from core import errors
 from jobs import rescue
-from jobs.bulk import merge, progress
-from jobs.bulk import work as parts
+from jobs.bulk import merge, places, progress
 from jobs.bulk.plan import Plan, Span
 from jobs.bulk.progress import Chunk
 from jobs.drain import Drainer
 from jobs.job import Claimed, Status
+from jobs.kinds import chunk as parts
 from jobs.lease import Held
+from jobs.payloads import Chunk as Payload
+from jobs.result import Part, Rows
 from storage.fetch import Fetcher
 from tests.bulk.conftest import Run, Send
 from tests.bulk.test_life import ROWS, lines, output, show, step, submit
@@ -107,7 +109,7 @@ def test_a_chunk_tells_its_progress(
     model = platform.shelf.predictor(platform.catalog.resolve(held.job.model, held.job.version))
     told: list[float] = []
     monkeypatch.setattr(held, "advance", told.append)
-    parts.answer(platform.store, model, held)
+    parts._answer(platform.store, model, held)
     assert told == [row / 600 for row in range(1, 601)]
     Held.advance(held, told[299])
     drainer.leases.beat()
@@ -116,9 +118,10 @@ def test_a_chunk_tells_its_progress(
 
 def completed(platform: Platform, bulk_id: UUID) -> Chunk:
     """A chunk that has its part."""
-    key = f"{parts.folder(bulk_id)}parts/000000.1.jsonl"
+    key = f"{places.folder(bulk_id)}parts/000000.1.jsonl"
     platform.store.put(key, b'{"line":1}\n')
-    return Chunk(UUID(int=1), Status.COMPLETED, {"rows": 1}, None, {"key": key, "rows": 1, "failed": 0})
+    payload = Payload(bulk_id, "input", "etag", None, part=0, start=0, end=9, line=1, rows=1)
+    return Chunk(UUID(int=1), Status.COMPLETED, payload, None, Part(key, rows=1, failed=0))
 
 
 @pytest.mark.parametrize("attempt", [1, 2, 3])
@@ -139,8 +142,8 @@ def test_an_output_url_that_never_answers_is_said_in_send_error_at_the_last_atte
             merged()
         return
     result = merged()
-    assert (result["sent"], result["send_error"]["code"]) == (False, "OUTPUT_UNAVAILABLE")
-    assert platform.store.get(result["output_key"]) == b'{"line":1}\n'
+    assert (result.sent, result.send_error["code"]) == (False, "OUTPUT_UNAVAILABLE")
+    assert platform.store.get(result.output_key) == b'{"line":1}\n'
 
 
 def test_an_output_that_was_refused_for_good_is_said_at_once(platform: Platform, bulk: Claimed) -> None:
@@ -150,5 +153,6 @@ def test_an_output_that_was_refused_for_good_is_said_at_once(platform: Platform,
         raise errors.OutputRefused("output_url answers 403")
 
     outcome = merge.merge(platform.store, manifest, Held(bulk), [completed(platform, bulk.id)], refuse)  # type: ignore[arg-type]
-    assert outcome.result is not None
-    assert outcome.result["send_error"]["code"] == "OUTPUT_REFUSED"
+    assert isinstance(outcome.result, Rows)
+    assert outcome.result.send_error is not None
+    assert outcome.result.send_error["code"] == "OUTPUT_REFUSED"

@@ -16,6 +16,7 @@ from jobs.drain import Drainer
 from jobs.shown import Rest
 from tests.bulk.conftest import Run, Send, download, post_file
 from tests.conftest import Platform
+from tests.hands import with_tools
 from tests.window import Window
 
 Client = flask.testing.FlaskClient
@@ -175,7 +176,7 @@ def test_a_file_that_cannot_be_read_ends_the_job_with_its_reason(
 
 def test_a_gzip_bomb_is_stopped_at_the_limit(client: Client, upload: Send, drainer: Drainer) -> None:
     job_id = submit(client, upload(gzip.compress(b"\n" * 200_000_000), "application/gzip", filename="b.jsonl.gz"))
-    attempts = dataclasses.replace(
+    attempts = with_tools(
         drainer.attempts, settings=dataclasses.replace(drainer.settings, max_unpacked_bytes=10_000_000)
     )
     dataclasses.replace(drainer, attempts=attempts).drain("cpu", "wake")

@@ -12,8 +12,9 @@ from core import errors
 from inference.manifest import Manifest
 from jobs.bulk import plan, rows
 from jobs.bulk.plan import Plan
-from jobs.job import Claimed, Kind
+from jobs.job import Claimed
 from jobs.lease import Held
+from jobs.payloads import Chunk
 from tests.conftest import Platform
 
 #: The shortest row there is.
@@ -34,7 +35,7 @@ def cut(
     max_bytes: int = 1 << 30,
     form: str = "jsonl",
 ) -> Plan:
-    held = Held(Claimed(uuid4(), UUID(int=0), Kind.BULK, 1, 4, "m", "1", 300, {}, {}, "req"))
+    held = Held(Claimed(uuid4(), UUID(int=0), "bulk", 1, 4, "m", "1", 300, {}, {}, "req"))
     return plan.make(
         platform.store, held, iter([data]), form=form, fields=manifest.fields, key=f"tests/{held.job.id.hex}",
         max_batch=max_batch, max_bytes=max_bytes,
@@ -120,7 +121,7 @@ def test_a_file_is_unpacked_up_to_its_limit_of_bytes(platform: Platform, manifes
 def read(platform: Platform, manifest: Manifest, data: bytes) -> Iterator[rows.Row]:
     made = cut(platform, manifest, data, max_batch=100)
     return (row for span in made.spans for row in rows.read(
-        platform.store, manifest, {"key": made.key, "etag": made.etag, "header_end": made.header_end, **vars(span)}
+        platform.store, manifest, Chunk(uuid4(), made.key, made.etag, made.header_end, 0, **vars(span))
     ))  # fmt: skip
 
 

@@ -14,7 +14,6 @@ from jobs import queries
 from jobs.bulk import progress
 from jobs.bulk.plan import Plan, Span
 from jobs.drain import Drainer
-from jobs.job import Kind
 from jobs.lease import Held
 from tests.bulk.conftest import Send
 from tests.conftest import Platform, until
@@ -26,7 +25,7 @@ PLAN = Plan("key", "etag", None, [Span(0, 10, line=1, rows=5), Span(10, 20, line
 
 @pytest.fixture
 def bulk(new_job: Callable[..., UUID]) -> UUID:
-    return new_job(kind=Kind.BULK, inputs={"format": "jsonl"})
+    return new_job(kind="bulk", inputs={"format": "jsonl"})
 
 
 def chunks(platform: Platform) -> object:

@@ -79,10 +79,11 @@ def test_its_chunks_and_parts_are_in_the_order_of_the_file_and_by_pages(platform
     row = {"id": bulk, "tenant_id": tenant}
     for part in (2, 10, 0, 3, 1):
         made = factories.chunk(platform, row, part=part, status="pending" if part == 3 else "completed")["id"]
-        factories.add(platform, models.JobResult, job_id=made, body={"key": f"part {part}"})
-    assert [chunk.inputs["part"] for chunk in progress.chunks(platform.engine, bulk)] == [0, 1, 2, 3, 10]
+        body = {"form": "part", "key": f"part {part}", "rows": 1, "failed": 0}
+        factories.add(platform, models.JobResult, job_id=made, body=body)
+    assert [chunk.payload.part for chunk in progress.chunks(platform.engine, bulk)] == [0, 1, 2, 3, 10]
     pages, after = [], -1
     while page := progress.parts(platform.engine, bulk, after=after, limit=2):
-        pages.append([chunk.result["key"] for chunk in page])
-        after = page[-1].inputs["part"]
+        pages.append([chunk.part.key for chunk in page])
+        after = page[-1].number
     assert pages == [["part 0", "part 1"], ["part 2", "part 10"]]

@@ -17,6 +17,7 @@ from storage.objects import Store
 from tests.bulk.conftest import Send
 from tests.bulk.test_life import ROWS, lines, output, show, submit
 from tests.conftest import Platform
+from tests.hands import with_tools
 
 
 class Between(http.server.BaseHTTPRequestHandler):
@@ -66,8 +67,8 @@ def flaky(request: pytest.FixtureRequest, platform: Platform, drainer: Drainer) 
     threading.Thread(target=server.serve_forever, daemon=True).start()
     endpoint = f"http://127.0.0.1:{server.server_port}"
     store = Store(dataclasses.replace(platform.settings, s3_endpoint_url=endpoint))
-    sources = dataclasses.replace(drainer.attempts.sources, store=store)
-    yield dataclasses.replace(drainer, attempts=dataclasses.replace(drainer.attempts, store=store, sources=sources))
+    sources = dataclasses.replace(drainer.attempts.tools.sources, store=store)
+    yield dataclasses.replace(drainer, attempts=with_tools(drainer.attempts, store=store, sources=sources))
     server.shutdown()
     server.server_close()
 

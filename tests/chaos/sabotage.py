@@ -57,5 +57,9 @@ SABOTAGES = {
     "lost wake-up": Sabotage("core/broker.py", "nx=True, px=HINT_TTL_MS)", "nx=True)"),
     "tired worker": Sabotage("jobs/lease.py", _HEARD, "            return\n"),
     "called twice": Sabotage("webhooks/sender.py", _CALL, _CALL * 2),
-    "last digit": Sabotage("jobs/run.py", "prediction.confidence,", "prediction.confidence + 1e-6,"),
+    "last digit": Sabotage(
+        "jobs/kinds/predict.py",
+        "self.said.append(said)",
+        "self.said.append(Label(said.label, said.confidence + 1e-6, said.scores))",
+    ),
 }

@@ -36,7 +36,7 @@ from tests.api.world import GOOD
 from tests.bulk.conftest import post_file
 from tests.callers import Key
 from tests.conftest import ROOT, Platform, until
-from tests.hands import took, work
+from tests.hands import took, with_tools, work
 from webhooks.courier import Courier
 from webhooks.receivers import Receivers
 from wiring import worker as parts
@@ -183,13 +183,14 @@ def secret_key(here: Here) -> None:
 def provider(here: Here) -> None:
     made, _ = here.worker(PROVIDER="cuda")
     with pytest.raises(errors.BundleInvalid):
-        made.attempts.shelf.open(made.attempts.catalog.resolve("sentiment", "1.0.0"))
+        made.attempts.tools.shelf.open(made.attempts.catalog.resolve("sentiment", "1.0.0"))
 
 
 def onnx_threads(here: Here) -> None:
     made, _ = here.worker(ONNX_THREADS="3")
-    for process in (made.attempts, here.client(onnx_threads=3).application.extensions["coatcheck"]):
-        opened = process.shelf.open(process.catalog.resolve("sentiment", "1.0.0"))
+    api = here.client(onnx_threads=3).application.extensions["coatcheck"]
+    for shelf in (made.attempts.tools.shelf, api.shelf):
+        opened = shelf.open(api.catalog.resolve("sentiment", "1.0.0"))
         assert opened._session.get_session_options().intra_op_num_threads == 3
 
 
@@ -199,7 +200,7 @@ def max_unpacked_bytes(here: Here) -> None:
     made = client.post(UPLOADS, json=body).get_json()
     post_file(made["url"], made["fields"], data, "application/gzip")
     job = client.post(JOBS, json={"upload_id": made["upload_id"]}).get_json()
-    attempts = dataclasses.replace(here.drainer.attempts, settings=here.settings(max_unpacked_bytes=1000))
+    attempts = with_tools(here.drainer.attempts, settings=here.settings(max_unpacked_bytes=1000))
     dataclasses.replace(here.drainer, attempts=attempts).drain("cpu", "wake")
     assert client.get(f"{JOBS}/{job['job_id']}").get_json()["error"]["code"] == "INPUT_TOO_LARGE"
 
@@ -224,7 +225,7 @@ def download_s(here: Here) -> None:
     client = here.client(download_s=77)
     job = client.post(JOBS, json={"inputs": [GOOD]}).get_json()["job_id"]
     work(here.platform)
-    stored = '{"stored_key": "results/x.json", "bytes": 9}'
+    stored = '{"form": "stored", "stored_key": "results/x.json", "bytes": 9}'
     here.platform.execute("UPDATE job_results SET body = CAST(:body AS json)", body=stored)
     there = client.get(f"{JOBS}/{job}/result")
     assert there.status_code == 303

@@ -11,7 +11,8 @@ import pytest
 
 from inference import bundle, model
 from inference.bundle import Bundle
-from inference.model import Model, Prediction
+from inference.model import Model
+from inference.output import Label
 
 BUNDLES = Path(__file__).resolve().parents[2] / "bundles"
 OF_ROWS = [
@@ -86,7 +87,7 @@ def test_an_answer_does_not_depend_on_its_neighbours_nor_on_the_threads(loaded: 
     for threads in (1, 3):
         shared, order = opened(loaded, threads), list(range(len(rows)))
         draw.shuffle(order)
-        found: dict[int, Prediction] = {}
+        found: dict[int, Label] = {}
         for batch in batches(order, draw):
             found.update(zip(batch, shared.predict([rows[index] for index in batch]), strict=True))
         assert [found[index] for index in range(len(rows))] == alone

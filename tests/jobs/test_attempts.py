@@ -12,15 +12,17 @@ from sqlalchemy import text
 import models
 from access import tiers
 from core import ids
+from inference.output import Label, Record
 from jobs import queries
 from jobs.attempt import LARGE_BYTES
 from jobs.drain import Drainer
-from jobs.job import Claimed, Kind
+from jobs.job import Claimed
 from jobs.lease import Held
-from jobs.run import Outcome
+from jobs.outcome import Outcome
+from jobs.result import Several, Stored
 from tests import factories
 from tests.conftest import Platform
-from tests.hands import BODY, status_of, took
+from tests.hands import SAID, status_of, took
 
 pytestmark = pytest.mark.usefixtures("quiet")
 NewJob = Callable[..., UUID]
@@ -38,7 +40,7 @@ def test_a_job_whose_cancel_was_seen_while_it_ran_is_canceled_though_its_result_
     tenant = UUID(str(platform.one("SELECT DISTINCT tenant_id FROM jobs")[0]))
     assert queries.cancel(platform.engine, tenant, mine).cancel_requested
     drainer.leases.beat()
-    assert drainer._finish(held, [Outcome(item, BODY, units=1) for item in held]) == 2
+    assert drainer._finish(held, [Outcome(item, SAID, units=1) for item in held]) == 2
     assert (status_of(platform, mine), status_of(platform, other)) == ("canceled", "completed")
     assert platform.rows("SELECT job_id FROM job_results") == [(other,)]
     assert charged(platform) == 1
@@ -51,7 +53,7 @@ def test_of_a_job_that_was_lost_while_it_ran_nothing_is_written(
     mine = new_job()
     (held,) = drainer.leases.hold(took(platform))
     lost = dataclasses.replace(held, lost=True, **more)  # type: ignore[arg-type]
-    drainer._finish([held], [Outcome(lost, BODY, units=1)])
+    drainer._finish([held], [Outcome(lost, SAID, units=1)])
     assert (status_of(platform, mine), charged(platform)) == ("processing", 0)
 
 
@@ -61,7 +63,7 @@ def test_an_accepted_job_whose_version_is_not_listed_waits_for_it_and_is_charged
     # As a worker sees it that reads from a database which is behind.
     tenant, version = factories.tenant(platform), "9.9.9"
     mine = factories.job(platform, tenant, status="processing", version=version)["id"]
-    (held,) = drainer.leases.hold([Claimed(mine, tenant, Kind.PREDICT, 1, 4, "sentiment", version, 60, {}, {}, "req")])
+    (held,) = drainer.leases.hold([Claimed(mine, tenant, "predict", 1, 4, "sentiment", version, 60, {}, {}, "req")])
     assert drainer._finish([held], drainer.attempts.run([held])) == 1
     left = platform.one("SELECT status, max_attempts - attempt, error->>'code' FROM jobs")
     assert left == ("pending", 4, "MODEL_UNAVAILABLE")
@@ -83,7 +85,7 @@ def test_a_wake_up_ends_after_its_slice_of_time_and_asks_for_another(
 
 def large(job: Held, attempt: int, says: str) -> Outcome:
     mine = dataclasses.replace(job.job, attempt=attempt, inputs=[{"text": "x"}])
-    return Outcome(Held(mine), {"predictions": [{"prediction": says * LARGE_BYTES}]})
+    return Outcome(Held(mine), Several([Label(says * LARGE_BYTES, 1.0, {})]))
 
 
 def test_two_attempts_of_one_job_never_share_the_object_of_a_large_result(
@@ -93,10 +95,10 @@ def test_two_attempts_of_one_job_never_share_the_object_of_a_large_result(
     (held,) = map(Held, took(platform))
     ours = drainer.attempts._lightened(large(held, 2, "b")).result
     zombies = drainer.attempts._lightened(large(held, 1, "a")).result
-    assert ours is not None
-    assert zombies is not None
-    assert b"aaa" not in platform.store.get(ours["stored_key"])
-    assert b"aaa" in platform.store.get(zombies["stored_key"])
+    assert isinstance(ours, Stored)
+    assert isinstance(zombies, Stored)
+    assert b"aaa" not in platform.store.get(ours.stored_key)
+    assert b"aaa" in platform.store.get(zombies.stored_key)
 
 
 @pytest.mark.parametrize(("over", "stored"), [(-1, False), (0, False), (1, True)])
@@ -105,10 +107,10 @@ def test_a_result_is_kept_in_the_database_up_to_its_limit(
 ) -> None:
     new_job(inputs=[{"text": "x"}])
     (held,) = map(Held, took(platform))
-    result = {"predictions": "x" * (LARGE_BYTES + over - len('{"predictions":""}'))}
+    result = Record({"text": "x" * (LARGE_BYTES + over - len('{"text":""}'))})
     light = drainer.attempts._lightened(Outcome(held, result))
     assert light.result is not None
-    assert ("stored_key" in light.result) is stored
+    assert isinstance(light.result, Stored) is stored
 
 
 def test_a_job_that_is_handed_in_again_costs_as_much_as_the_first_time(platform: Platform, new_job: NewJob) -> None:

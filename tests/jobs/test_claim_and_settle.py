@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from uuid import UUID
 
@@ -14,7 +15,7 @@ from jobs.job import Claimed
 from jobs.lease import Leases
 from tests import factories
 from tests.conftest import Platform
-from tests.hands import clean_up, complete, lose, status_of, take, took
+from tests.hands import SAID, clean_up, complete, lose, status_of, take, took
 
 pytestmark = pytest.mark.usefixtures("quiet")
 NewJob = Callable[..., UUID]
@@ -111,7 +112,7 @@ def test_completing_stores_result_usage_and_status_together_and_only_once(platfo
     job = new_job()
     batch = take(platform)
     assert batch is not None
-    done = [settle.Done(batch.jobs[0], {"prediction": "positive"}, units=2)]
+    done = [settle.Done(batch.jobs[0], SAID, units=2)]
     assert settle.complete(platform.engine, done) == {job}
     assert settle.complete(platform.engine, done) == set()
     assert platform.one("SELECT count(*), sum(units) FROM usage WHERE job_id = :id", id=job) == (1, 2)
@@ -126,10 +127,12 @@ def test_a_zombies_write_changes_nothing_once_somebody_else_has_the_job(platform
     assert zombie is not None
     assert successor is not None
     assert (zombie.jobs[0].attempt, successor.jobs[0].attempt) == (1, 2)
-    assert settle.complete(platform.engine, [settle.Done(zombie.jobs[0], {"by": "zombie"}, 1)]) == set()
+    theirs, ours = (dataclasses.replace(SAID, label=who) for who in ("zombie", "successor"))
+    assert settle.complete(platform.engine, [settle.Done(zombie.jobs[0], theirs, 1)]) == set()
     assert not settle.fail(platform.engine, zombie.jobs[0], errors.ModelError())
-    assert settle.complete(platform.engine, [settle.Done(successor.jobs[0], {"by": "successor"}, 1)]) == {job}
-    assert platform.one("SELECT body ->> 'by', attempt FROM job_results WHERE job_id = :id", id=job) == ("successor", 2)
+    assert settle.complete(platform.engine, [settle.Done(successor.jobs[0], ours, 1)]) == {job}
+    stored = platform.one("SELECT body ->> 'label', attempt FROM job_results WHERE job_id = :id", id=job)
+    assert stored == ("successor", 2)
 
 
 def test_a_job_that_lost_a_worker_runs_alone(platform: Platform, new_job: NewJob) -> None:

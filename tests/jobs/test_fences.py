@@ -26,7 +26,7 @@ from jobs.lease import Leases
 from tests import factories, statements
 from tests.conftest import Platform
 from tests.factories import PAST, SOON
-from tests.hands import BODY
+from tests.hands import SAID
 
 WRITING = statements.writing(jobs)
 
@@ -90,7 +90,7 @@ def on(write: Callable[..., object], *more: Any) -> Callable[[Scene], object]:
 
 
 CASES: Mapping[str, Case] = {
-    "settle._COMPLETE": Case(lambda s: settle.complete(s.platform.engine, [settle.Done(s.held, BODY, 1)])),
+    "settle._COMPLETE": Case(lambda s: settle.complete(s.platform.engine, [settle.Done(s.held, SAID, 1)])),
     "settle._FAIL": Case(on(settle.fail, errors.ModelError())),
     "settle._RETRY": Case(on(settle.fail, errors.ModelUnavailable())),
     "settle._CANCEL": Case(on(settle.cancel)),

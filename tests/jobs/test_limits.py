@@ -13,7 +13,8 @@ import models
 from core import errors
 from jobs import backlog, chores, events, figures, place, queries, rescue, settle
 from jobs.backlog import Backlog
-from jobs.job import Claimed, Kind
+from jobs.follower import Follower
+from jobs.job import Claimed
 from tests import factories
 from tests.conftest import Platform
 from tests.factories import PAST, SOON
@@ -163,7 +164,7 @@ def held(platform: Platform, make: Make, **given: Any) -> Claimed:
     tenant = factories.tenant(platform)
     given = {"attempt": 1, "max_attempts": 4, **given}
     mine = make(tenant, status="processing", **given)
-    return Claimed(mine, tenant, Kind.PREDICT, given["attempt"], given["max_attempts"], "m", "1", 300, {}, {}, "req")
+    return Claimed(mine, tenant, "predict", given["attempt"], given["max_attempts"], "m", "1", 300, {}, {}, "req")
 
 
 @pytest.mark.parametrize(("attempt", "end"), [(1, "pending"), (2, "pending"), (3, "failed"), (4, "failed")])
@@ -279,7 +280,7 @@ def test_of_a_jobs_events_no_more_than_the_limit_are_read_at_once_and_all_are_fo
         factories.add(platform, models.JobEvent, job_id=mine, type=kind)
     job = queries.get(platform.engine, tenant, mine)
     assert len(events.after(platform.engine, job, 0)) == 2
-    kinds = [event.type for event in events.follow(platform.engine, job, 0) if event]
+    kinds = [event.type for event in Follower(platform.engine).follow(job, 0) if event]
     assert kinds == ["processing", "progress", "progress", "progress", "completed"]
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -11,28 +11,20 @@ import pytest
 import sqlalchemy
 
 import models
-from core import broker, database, errors
+from core import broker, errors
 from core.seal import Seal
 from jobs import retention, settle, submit, uploads
 from jobs.drain import Drainer
 from jobs.job import Claimed
 from jobs.lease import TOLERATED_FAILURES, Leases
-from jobs.run import Outcome
+from jobs.outcome import Outcome
 from storage.objects import Store
 from tests import factories
 from tests.conftest import Platform
-from tests.hands import BODY, status_of, took
+from tests.hands import SAID, status_of, took, with_tools
 
 pytestmark = pytest.mark.usefixtures("quiet")
 NewJob = Callable[..., UUID]
-
-
-@pytest.fixture
-def nowhere() -> Iterator[sqlalchemy.Engine]:
-    """A Postgres that is away."""
-    engine = database.create_engine("postgresql://nobody@127.0.0.1:1/nothing")
-    yield engine
-    engine.dispose()
 
 
 @pytest.fixture
@@ -57,10 +49,10 @@ def test_an_engine_that_is_away_in_the_middle_of_an_attempt_costs_the_job_no_att
     mine = new_job(kind="bulk", inputs=inputs, max_attempts=1)
     held = drainer.leases.hold(took(platform))
     if away == "postgres":
-        attempts = dataclasses.replace(drainer.attempts, engine=nowhere)
+        attempts = with_tools(drainer.attempts, engine=nowhere)
     else:
-        sources = dataclasses.replace(drainer.attempts.sources, store=no_store)
-        attempts = dataclasses.replace(drainer.attempts, store=no_store, sources=sources)
+        sources = dataclasses.replace(drainer.attempts.tools.sources, store=no_store)
+        attempts = with_tools(drainer.attempts, store=no_store, sources=sources)
     drainer._finish(held, attempts.run(held))
     assert put_off(platform, mine) == ("pending", 1, 0, "UNAVAILABLE", True)
 
@@ -120,7 +112,7 @@ def test_a_settle_is_repeated_through_an_outage_until_it_is_known(
     mine = new_job()
     (job,) = took(platform)
     engines = iter([nowhere, nowhere, platform.engine, platform.engine])
-    done = [settle.Done(job, BODY, 1)]
+    done = [settle.Done(job, SAID, 1)]
     assert drainer._insist(lambda: settle.complete(next(engines), done)) == {mine}
     assert status_of(platform, mine) == "completed"
 
@@ -132,7 +124,8 @@ def old_jobs(platform: Platform) -> list[UUID]:
     tenant, long_ago = factories.tenant(platform), sqlalchemy.text("now() - interval '1 y'")
     ended = {"status": "completed", "finished_at": long_ago}
     large = factories.job(platform, tenant, id=UUID(int=7 << 76), **ended)["id"]
-    factories.add(platform, models.JobResult, job_id=large, body={"stored_key": "results/old/1.json", "bytes": 1})
+    body = {"form": "stored", "stored_key": "results/old/1.json", "bytes": 1}
+    factories.add(platform, models.JobResult, job_id=large, body=body)
     bulk = factories.job(platform, tenant, id=UUID(int=8 << 76), kind="bulk", **ended)["id"]
     factories.add(platform, models.Upload, tenant_id=tenant, created_at=long_ago, expires_at=long_ago)
     return [large, bulk]

@@ -21,9 +21,10 @@ ENDED = 60_000
 
 # Straight past the guards: only the shape of the table matters here.
 FILL = """
-INSERT INTO jobs (id, tenant_id, kind, pool, model, version, lane, status, expires_at, attempt, max_attempts, timeout_s,
+INSERT INTO jobs (id, tenant_id, kind, batches, pool, model, version,
+                  lane, status, expires_at, attempt, max_attempts, timeout_s,
                   inputs, options, metadata, request_id, finished_at, lease_expires_at, created_at)
-SELECT gen_random_uuid(), tenant, 'predict', 'cpu', 'sentiment', '1.0.0', 'cpu/predict/sentiment/1.0.0', state,
+SELECT gen_random_uuid(), tenant, 'predict', true, 'cpu', 'sentiment', '1.0.0', 'cpu/predict/sentiment/1.0.0', state,
        now() + interval '1 day', 1, 4, 300, '{}', '{}', '{}', 'req',
        CASE WHEN state IN ('completed', 'failed') THEN now() END, CASE WHEN state = 'processing' THEN now() END, now()
 FROM unnest(CAST(:tenants AS uuid[])) AS tenant, unnest(CAST(:states AS text[])) AS state, generate_series(1, :count)

@@ -9,16 +9,19 @@ import sqlalchemy.exc
 
 from core import errors
 from inference.bundle import Bundle
-from inference.model import Model, Prediction
-from jobs import queries, rescue, run, settle
-from jobs.job import Claimed, Kind
+from inference.model import Model
+from inference.output import Label
+from jobs import queries, rescue, settle
+from jobs.job import Claimed
+from jobs.kinds import predict
 from jobs.lease import Held, Leases
 from tests.conftest import Platform, until
 from tests.hands import clean_up, complete, lose, status_of, took
 
 pytestmark = pytest.mark.usefixtures("quiet")
 NewJob = Callable[..., UUID]
-COPIED = """tenant_id, kind, pool, model, version, lane, expires_at, max_attempts, timeout_s, inputs, options, metadata,
+COPIED = """tenant_id, kind, batches, pool, model, version,
+  lane, expires_at, max_attempts, timeout_s, inputs, options, metadata,
   request_id"""
 
 
@@ -111,17 +114,17 @@ class Slow:
     def __init__(self, bundle: Bundle) -> None:
         self.bundle = bundle
 
-    def predict(self, rows: list[dict[str, float]], interrupt: object) -> list[Prediction]:
+    def predict(self, rows: list[dict[str, float]], interrupt: object) -> list[Label]:
         ends_at = time.monotonic() + sum(row["takes_s"] for row in rows)
         while time.monotonic() < ends_at:
             if interrupt.is_set:  # type: ignore[attr-defined]
                 raise errors.ModelInterrupted
             time.sleep(0.005)
-        return [Prediction("done", 1.0, {})] * len(rows)
+        return [Label("done", 1.0, {})] * len(rows)
 
 
 def hold(number: int, timeout_s: int, inputs: object) -> Held:
-    return Held(Claimed(UUID(int=number), UUID(int=0), Kind.PREDICT, 1, 4, "m", "1", timeout_s, inputs, {}, "req"))
+    return Held(Claimed(UUID(int=number), UUID(int=0), "predict", 1, 4, "m", "1", timeout_s, inputs, {}, "req"))
 
 
 def ticking(platform: Platform, held: list[Held], *, stopping: bool = False) -> Leases:
@@ -143,7 +146,7 @@ def test_a_job_over_its_time_is_ended_alone_and_its_neighbours_are_not(platform:
         new_job(inputs={"takes_s": takes_s}, timeout_s=3)
     held = [Held(job) for job in took(platform)]
     leases = ticking(platform, held)
-    outcomes = run.run(model, held)  # type: ignore[arg-type]
+    outcomes = predict.run(model, held)  # type: ignore[arg-type]
     leases.close()
     ends = {outcome.held.job.inputs["takes_s"]: outcome for outcome in outcomes}
     assert {takes_s: end.result is not None for takes_s, end in ends.items()} == {0.1: True, 30: False, 0.2: True}
@@ -154,7 +157,7 @@ def test_when_the_grace_is_over_a_long_run_is_interrupted_and_is_no_failure(plat
     model = Slow(platform.shelf.open(platform.catalog.resolve("tumor", None)).bundle)
     held = [hold(1, 300, {"takes_s": 30})]
     leases = ticking(platform, held, stopping=True)
-    (outcome,) = run.run(model, held)  # type: ignore[arg-type]
+    (outcome,) = predict.run(model, held)  # type: ignore[arg-type]
     leases.close()
     assert (outcome.result, outcome.error, outcome.held.given_back) == (None, None, True)
     assert not leases.may_claim
@@ -167,7 +170,7 @@ def test_a_real_onnx_run_ends_when_it_is_interrupted(platform: Platform) -> None
     held = hold(1, 1, [row] * 4000)
     leases = ticking(platform, [held])
     started = time.monotonic()
-    (outcome,) = run.run(model, [held])
+    (outcome,) = predict.run(model, [held])
     leases.close()
     assert isinstance(outcome.error, errors.TimedOut)
     assert time.monotonic() - started < 20

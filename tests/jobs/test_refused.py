@@ -13,12 +13,14 @@ from sqlalchemy import text
 from core import database, errors
 from core.ids import uuid7
 from inference.model import Model
-from jobs import run, settle
+from inference.output import Record
+from jobs import settle
 from jobs.drain import Drainer
+from jobs.kinds import predict
 from jobs.lease import Held
-from jobs.run import Outcome
+from jobs.outcome import Outcome
 from tests.conftest import Platform, until
-from tests.hands import BODY, took
+from tests.hands import SAID, took
 
 
 def test_a_result_that_cannot_be_stored_fails_its_own_job_and_none_of_its_neighbours(
@@ -46,7 +48,7 @@ def test_an_outage_while_results_are_stored_is_no_refusal_and_fails_nobody(
 ) -> None:
     for _ in range(2):
         new_job()
-    done = [settle.Done(job, BODY, 1) for job in took(platform)]
+    done = [settle.Done(job, SAID, 1) for job in took(platform)]
     hasty = dataclasses.replace(drainer, settings=dataclasses.replace(drainer.settings, lease_s=0.1))
     platform.engines.stop("postgres")
     try:
@@ -63,7 +65,8 @@ def test_a_result_that_is_no_json_fails_its_own_job_and_none_of_its_neighbours(
     platform: Platform, drainer: Drainer, new_job: Callable[..., UUID]
 ) -> None:
     poison, *others = [new_job() for _ in range(3)]
-    bodies = {job: {**BODY, "scores": object()} if job == poison else BODY for job in (poison, *others)}
+    odd = dataclasses.replace(SAID, scores={"odd": object()})  # type: ignore[dict-item]
+    bodies = {job: odd if job == poison else SAID for job in (poison, *others)}
     stored = drainer._complete([settle.Done(job, bodies[job.id], 1) for job in took(platform)])
     assert stored == {poison, *others}
     ends = dict(platform.rows("SELECT id, status || coalesce(error ->> 'code', '') FROM jobs"))
@@ -75,7 +78,7 @@ def test_a_large_result_that_is_no_json_is_the_models_failure(
 ) -> None:
     new_job(inputs=[{"text": "Lovely"}])
     (job,) = took(platform)
-    light = drainer.attempts._lightened(Outcome(Held(job), result={"predictions": object()}))
+    light = drainer.attempts._lightened(Outcome(Held(job), result=Record({"odd": object()})))
     assert isinstance(light.error, errors.ModelError)
 
 
@@ -122,8 +125,8 @@ def test_what_breaks_a_batch_is_the_failure_of_the_job_that_breaks_alone(
             raise error
         return runs(model, held)
 
-    runs = run.run
-    monkeypatch.setattr(run, "run", breaks)
+    runs = predict.run
+    monkeypatch.setattr(predict, "run", breaks)
     drainer.drain("cpu", "wake")
     ends = {
         row.id: (row.status, row.code) for row in platform.rows("SELECT id, status, error ->> 'code' AS code FROM jobs")

@@ -11,8 +11,8 @@ from sqlalchemy import text
 
 import models
 from core import ids
-from jobs import presence, retention, run
-from jobs.bulk.work import folder
+from jobs import kinds, presence, retention
+from jobs.bulk.places import folder
 from tests import factories
 from tests.conftest import Platform
 from tests.hands import status_of, work
@@ -103,9 +103,9 @@ def test_a_large_result_goes_with_its_job_and_nobody_elses(platform: Platform) -
     for days in (40, 1):
         given = {"status": "completed", "finished_at": text(f"now() - interval '{days} d'")}
         job = factories.job(platform, tenant, id=born(90), **given)["id"]
-        key = f"{run.folder(job)}1.json"
+        key = f"{kinds.PREDICT.folder(job)}1.json"
         platform.store.put(key, b"{}")
-        factories.add(platform, models.JobResult, job_id=job, body={"stored_key": key, "bytes": 2})
+        factories.add(platform, models.JobResult, job_id=job, body={"form": "stored", "stored_key": key, "bytes": 2})
         kept.append(key)
     assert retention.purge(platform.engine, platform.store) == 1
     assert [platform.store.head(key) is not None for key in kept] == [False, True]

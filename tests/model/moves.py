@@ -11,8 +11,9 @@ import sqlalchemy
 from core import errors
 from jobs import chores, claim, queries, rescue, settle
 from jobs.bulk import progress
-from jobs.job import Kind, Status
+from jobs.job import Status
 from jobs.lease import Leases
+from tests.hands import SAID
 from tests.model.state import ENDLESS, OVER, ZOMBIE, Hand, Row, State, Worker
 from tests.model.tables import BULK, LEASE_S, PLAN, Tables
 
@@ -91,9 +92,7 @@ def _beat(tables: Tables, engine: Any, state: State, mine: Hands) -> Move:
         held = leases.hold(map(tables.claimed, mine))
         for item in held:
             # An earlier attempt has come further than a later one.
-            item.advance(
-                0.0 if item.job.kind == Kind.CHUNK else 0.5 if item.job.attempt < item.job.max_attempts else 0.25
-            )
+            item.advance(0.0 if item.job.kind == "chunk" else 0.5 if item.job.attempt < item.job.max_attempts else 0.25)
         leases.beat()
         assert leases.may_claim, "the heartbeat failed"
         told = dict(zip(mine, held, strict=True))
@@ -211,7 +210,7 @@ def _settle(
 def _write(engine: sqlalchemy.Engine, verb: str, jobs: list[Any]) -> set[Any]:
     """Which of them were still ours."""
     if verb == "complete":
-        return settle.complete(engine, [settle.Done(job, {}, units=1) for job in jobs])
+        return settle.complete(engine, [settle.Done(job, SAID, units=1) for job in jobs])
     (job,) = jobs
     ours = {
         "fail": lambda: settle.fail(engine, job, errors.ModelError()),

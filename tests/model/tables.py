@@ -15,10 +15,9 @@ from access.keys import Caller
 from core import broker, database
 from core.seal import Seal
 from core.settings import Settings
-from jobs import submit
+from jobs import kinds, submit
 from jobs.bulk.plan import Plan, Span
-from jobs.bulk.work import FAIL_FAST
-from jobs.job import TERMINAL, Claimed, Kind
+from jobs.job import TERMINAL, Claimed, ReturnErrors
 from tests.model.state import Hand, Row, State
 
 PLAN = Plan("key", "etag", None, [Span(0, 10, line=1, rows=5), Span(10, 20, line=6, rows=5)])
@@ -43,14 +42,14 @@ class World:
 _WRITE = """
 WITH given AS (
   SELECT * FROM json_to_recordset($1) AS given (
-    id uuid, parent_id uuid, kind text, name text, status text, attempt int, max_attempts int, lost int, worker text,
-    wake text, lease text, due bool, expired bool, asked bool, progress int, place int, error bool, charged int,
-    result int, told int, inputs json, options json, hook text, wanted text[])
+    id uuid, parent_id uuid, kind text, batches bool, name text, status text, attempt int, max_attempts int, lost int,
+    worker text, wake text, lease text, due bool, expired bool, asked bool, progress int, place int, error bool,
+    charged int, result int, told int, inputs json, options json, hook text, wanted text[])
 ), stored AS (
-  INSERT INTO jobs (id, parent_id, tenant_id, kind, pool, model, version, lane, status, fair_at, not_before, expires_at,
-    attempt, max_attempts, lost_count, timeout_s, worker, wake_id, lease_expires_at, cancel_requested_at, progress,
-    inputs, options, metadata, error, request_id, webhook_url, webhook_events, finished_at)
-  SELECT id, parent_id, $2, kind, 'cpu', 'sentiment', '1.0.0', 'cpu/' || kind || '/sentiment/1.0.0', status,
+  INSERT INTO jobs (id, parent_id, tenant_id, kind, batches, pool, model, version, lane, status, fair_at, not_before,
+    expires_at, attempt, max_attempts, lost_count, timeout_s, worker, wake_id, lease_expires_at, cancel_requested_at,
+    progress, inputs, options, metadata, error, request_id, webhook_url, webhook_events, finished_at)
+  SELECT id, parent_id, $2, kind, batches, 'cpu', 'sentiment', '1.0.0', 'cpu/' || kind || '/sentiment/1.0.0', status,
     now() - interval '1 day' + make_interval(secs => place),
     now() + CASE WHEN due THEN interval '-1 day' ELSE '1 day' END,
     now() + CASE WHEN expired THEN interval '-1 day' ELSE '1 day' END,
@@ -158,7 +157,7 @@ class Tables:
         columns = self._constant(name)
         return submit.NewJob(
             self.caller.tenant_id, self.caller.tier, "cpu", "sentiment", "1.0.0", columns["inputs"], columns["options"],
-            {}, name, ttl_s=86400, timeout_s=60, max_attempts=self.world.max_attempts, kind=Kind(columns["kind"]),
+            {}, name, ttl_s=86400, timeout_s=60, max_attempts=self.world.max_attempts, kind=kinds.find(columns["kind"]),
             webhook_url=columns["hook"], webhook_events=columns["wanted"], id=columns["id"],
         )  # fmt: skip
 
@@ -179,17 +178,18 @@ class Tables:
 
     def _constant(self, name: str) -> dict[str, Any]:
         """What a job is born with."""
-        found = {"id": self.id_of(name), "parent_id": None, "kind": Kind.PREDICT, "inputs": {}}
+        found = {"id": self.id_of(name), "parent_id": None, "kind": "predict", "batches": True, "inputs": {}}
         found |= {"hook": HOOK, "wanted": WANTED}
-        found["options"] = {"return_errors": FAIL_FAST} if self.world.fail_fast else {}
+        found["options"] = {"return_errors": ReturnErrors.FAIL_FAST} if self.world.fail_fast else {}
         if name in CHUNKS:
             found["parent_id"] = parent = self.id_of(BULK)
             found |= {
                 "hook": None,
                 "wanted": None,
-                "kind": Kind.CHUNK,
+                "kind": "chunk",
+                "batches": False,
                 "inputs": {"parent": parent.hex, "part": CHUNKS.index(name), "rows": 5},
             }
         elif name == BULK:
-            found |= {"kind": Kind.BULK, "inputs": {"format": "jsonl"}}
+            found |= {"kind": "bulk", "batches": False, "inputs": {"format": "jsonl"}}
         return found

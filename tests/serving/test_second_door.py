@@ -12,13 +12,15 @@ import pytest
 
 from access.keys import Caller
 from core import errors
+from inference.output import Label
 from jobs import idempotency
 from jobs.job import Status
+from jobs.result import Fault
 from serving import jobs, once, predict, replies
 from serving.serving import Serving
 from serving.values import Answer, Answers, Ask, Order, Preference, Replied, Reply, Served, Ticket
 from tests.conftest import ROOT, Platform
-from tests.hands import BODY, status_of, work
+from tests.hands import SAID, status_of, work
 
 pytestmark = pytest.mark.usefixtures("quiet")
 GOOD = {"text": "Lovely"}
@@ -68,7 +70,7 @@ def one(
 def test_an_input_is_answered_and_again_under_its_key_by_the_same_answer(serving: Serving, caller: Caller) -> None:
     first, again = (one(serving, ask(caller, GOOD)) for _ in range(2))
     assert isinstance(first.value, Answer)
-    assert first.value.said["prediction"] == "positive"
+    assert first.value.said.label == "positive"
     assert first.value.served == Served("sentiment", "1.0.0", "stable")
     assert (first.again, again.again, again.value) == (False, True, first.value)
     with pytest.raises(errors.IdempotencyMismatch):
@@ -84,7 +86,7 @@ def test_several_are_answered_in_their_places_a_bad_one_by_its_error(serving: Se
 
     first, again = several("list"), several("list")
     assert isinstance(first.value, Answers)
-    assert [sorted(item)[0] for item in first.value.said] == ["confidence", "error", "confidence"]
+    assert [type(item) for item in first.value.said] == [Label, Fault, Label]
     assert (again.again, again.value) == (True, first.value)
 
 
@@ -94,7 +96,7 @@ def test_what_takes_a_job_is_waited_for_or_gets_a_ticket(platform: Platform, ser
     assert isinstance(ticket, Ticket)
     assert (ticket.status, ticket.applied, ticket.served.route) == (Status.PENDING, "wait=5", "pinned")
     work(platform)
-    assert jobs.wait(serving, caller.tenant_id, ticket.job_id, 5, Patient()).result == BODY
+    assert jobs.wait(serving, caller.tenant_id, ticket.job_id, 5, Patient()).result == SAID
     later = one(serving, ask(caller, "later", version=HEAVY), Preference(respond_async=True)).value
     assert isinstance(later, Ticket)
     assert later.applied is None
@@ -112,7 +114,7 @@ def test_a_key_that_waits_twice_for_one_job_gets_its_answer(
     work(platform)
     found = one(serving, asks).value
     assert isinstance(found, Answer)
-    assert (found.said, found.explain) == (BODY, "simple")
+    assert (found.said, found.explain) == (SAID, "simple")
     assert len(platform.rows("SELECT FROM jobs")) == 1
 
 
@@ -136,10 +138,8 @@ def test_a_job_is_handed_in_once_and_handed_in_again(platform: Platform, serving
     "reply",
     [
         Ticket(uuid.UUID(int=7), Status.PROCESSING, Served("m", "1", "stable"), "req", "wait=5"),
-        Answer(
-            {"prediction": "a", "confidence": 0.5, "scores": {"a": 0.5}}, "simple", Served("m", "1", "pinned"), "req"
-        ),
-        Answers([{"error": {"code": "X"}}], Served("m", "1", "stable"), "req"),
+        Answer(Label("a", 0.5, {"a": 0.5}), "simple", Served("m", "1", "pinned"), "req"),
+        Answers([Label("b", 1.0, {}), Fault({"code": "X"})], Served("m", "1", "stable"), "req"),
     ],
     ids=["ticket", "answer", "answers"],
 )
@@ -162,8 +162,8 @@ def test_what_an_earlier_release_kept_is_still_answered() -> None:
     assert http(job, **{"Preference-Applied": "respond-async"}) == ticket
     said = http({"prediction": "a", "confidence": 0.5, "explanation": {"method": "scores", "scores": {"a": 0.5}}})
     assert isinstance(said, Answer)
-    assert (said.said["prediction"], said.said["scores"], bool(said.explain)) == ("a", {"a": 0.5}, True)
-    assert http({"predictions": [{"error": {}}], "count": 1, "failed": 1}) == Answers([{"error": {}}], served, "req")
+    assert (said.said.label, said.said.scores, bool(said.explain)) == ("a", {"a": 0.5}, True)
+    assert http({"predictions": [{"error": {}}], "count": 1, "failed": 1}) == Answers([Fault({})], served, "req")
 
 
 def test_serving_needs_no_web() -> None:

@@ -1,4 +1,4 @@
-"""One chunk: its rows through the model, into a part of the output."""
+"""Some rows of a bulk job's file, answered into a part of its output."""
 
 from __future__ import annotations
 
@@ -15,49 +15,70 @@ from core import errors
 from inference import threads as cpus
 from inference.interrupt import Interrupt
 from inference.model import Model
-from jobs import run
-from jobs.bulk import rows
+from inference.output import Label
+from jobs import told
+from jobs.bulk import places, progress, rows
 from jobs.bulk.rows import Row
-from jobs.job import Claimed
+from jobs.job import ReturnErrors
+from jobs.kinds.kind import Kind, Tools, inference
 from jobs.lease import Held
-from jobs.run import Said
+from jobs.outcome import Outcome, stopped
+from jobs.payloads import Chunk as Payload
+from jobs.result import Part
+from registry.versions import Resolved
 from storage.objects import Store
 
-FAIL_FAST = "fail_fast"
 #: Batches of a chunk that are on their way at once; each needs the memory of one.
 MOST_RUNNERS = 4
 
+Said = Label | errors.CoatcheckError
+
+
+class Chunk(Kind):
+    """The payload is a `payloads.Chunk`."""
+
+    name = Payload.KIND
+    hidden = True
+    offset_s = 30.0
+
+    def run(self, tools: Tools, resolved: Resolved, held: Sequence[Held]) -> list[Outcome]:
+        model = tools.shelf.predictor(resolved)
+        with inference(held):
+            return [_answer(tools.store, model, item) for item in held]
+
+    def settled(self, tools: Tools, outcome: Outcome) -> set[str]:
+        """The last chunk of a job, and one that ends it, say so at once; progress is a chore's."""
+        parent = uuid.UUID(outcome.held.job.inputs["parent"])
+        if outcome.error is not None or not progress.is_open(tools.engine, parent):
+            return progress.advance(tools.engine, parent)
+        return set()
+
 
 @dataclass
-class _Part:
-    """Output lines in order, and those of them that are errors."""
+class _Output:
+    """Lines in order, and those of them that are errors."""
 
-    output: list[bytes] = field(default_factory=list)
+    lines: list[bytes] = field(default_factory=list)
     faults: list[bytes] = field(default_factory=list)
 
 
-def folder(bulk_id: uuid.UUID) -> str:
-    """Where everything of a bulk job lies."""
-    return f"bulk/{bulk_id.hex}/"
-
-
-def answer(store: Store, model: Model, held: Held) -> run.Outcome:
+def _answer(store: Store, model: Model, held: Held) -> Outcome:
     """Answer a chunk and store its part, under this attempt's own name; raises InputChanged, Unavailable."""
-    job, chunk, manifest = held.job, held.job.inputs, model.bundle.manifest
+    job, chunk, manifest = held.job, Payload.from_json(held.job.inputs), model.bundle.manifest
     found = rows.read(store, manifest, chunk)
-    part, started = _Part(), time.perf_counter()
+    output, started = _Output(), time.perf_counter()
     interrupt = Interrupt()
     held.begin(interrupt)
     try:
         for row, said in _answers(model, held, interrupt, found):
-            if isinstance(said, errors.CoatcheckError) and job.options["return_errors"] == FAIL_FAST:
-                return run.Outcome(held, error=_located(said, row))
-            _add(part, row, said, explain=bool(job.options.get("explain")))
-            held.advance(len(part.output) / chunk["rows"])
+            if isinstance(said, errors.CoatcheckError) and job.options["return_errors"] == ReturnErrors.FAIL_FAST:
+                return Outcome(held, error=_located(said, row))
+            _add(output, row, said, told.explain_of(job))
+            held.advance(len(output.lines) / chunk.rows)
     except errors.ModelInterrupted:
-        return run.stopped(held)
-    result = _store(store, job, part)
-    return run.Outcome(held, result, units=manifest.units * len(part.output), run_s=time.perf_counter() - started)
+        return stopped(held)
+    part = _store(store, places.part(chunk, job.attempt), output)
+    return Outcome(held, part, units=manifest.units * part.rows, run_s=time.perf_counter() - started)
 
 
 def _answers(model: Model, held: Held, interrupt: Interrupt, found: Iterator[Row]) -> Iterator[tuple[Row, Said]]:
@@ -102,14 +123,13 @@ def _run(model: Model, held: Held, interrupt: Interrupt, inputs: Sequence[dict[s
         return [said for one in inputs for said in _run(model, held, interrupt, [one])]
 
 
-def _add(part: _Part, row: Row, said: Said, *, explain: bool) -> None:
+def _add(output: _Output, row: Row, said: Said, explain: str) -> None:
     if isinstance(said, errors.CoatcheckError):
         line = rows.refusal(row, said)
-        part.faults.append(line)
+        output.faults.append(line)
     else:
-        more = {"explanation": {"method": "scores", "scores": said.scores}} if explain else {}
-        line = rows.answer(row, prediction=said.label, confidence=said.confidence, **more)
-    part.output.append(line)
+        line = rows.answer(row, **told.v1(said, explain))
+    output.lines.append(line)
 
 
 def _located(error: errors.CoatcheckError, row: Row) -> errors.CoatcheckError:
@@ -118,13 +138,9 @@ def _located(error: errors.CoatcheckError, row: Row) -> errors.CoatcheckError:
     return type(error)(f"Line {row.line}: {error.message}", details={**error.details, **where})
 
 
-def _store(store: Store, job: Claimed, part: _Part) -> dict[str, Any]:
-    """A chunk's result: where its part lies, and how much is in it."""
-    chunk = job.inputs
-    name = f"{folder(uuid.UUID(chunk['parent']))}parts/{chunk['part']:06}.{job.attempt}"
-    result: dict[str, Any] = {"key": f"{name}.jsonl", "rows": len(part.output), "failed": len(part.faults)}
-    store.put(result["key"], b"".join(part.output))
-    if part.faults:
-        store.put(f"{name}.errors.jsonl", b"".join(part.faults))
-        result["errors_key"] = f"{name}.errors.jsonl"
-    return result
+def _store(store: Store, name: str, output: _Output) -> Part:
+    key, errors_key = f"{name}.jsonl", f"{name}.errors.jsonl" if output.faults else None
+    store.put(key, b"".join(output.lines))
+    if errors_key is not None:
+        store.put(errors_key, b"".join(output.faults))
+    return Part(key, rows=len(output.lines), failed=len(output.faults), errors_key=errors_key)

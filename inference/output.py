@@ -1,0 +1,27 @@
+"""What a model says to one input, in a form that knows nothing of how it is stored or shown."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """`label` is the likeliest one, or the manifest's `below_threshold`; `confidence` is its probability, `scores` that
+    of every label, as far as it is known."""
+
+    label: str
+    confidence: float
+    scores: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Record:
+    """What was found in a whole file, by names of the model's kind: segments, or pages with their lines."""
+
+    found: Mapping[str, Any]
+
+
+Output = Label | Record

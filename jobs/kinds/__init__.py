@@ -1,0 +1,35 @@
+"""The kinds of jobs: each a class in a module of its own. This is where they are looked up."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from core import errors
+from jobs.kinds.bulk import Bulk
+from jobs.kinds.chunk import Chunk
+from jobs.kinds.file import File
+from jobs.kinds.kind import Kind, Tools
+from jobs.kinds.predict import Predict
+from jobs.lease import Held
+from jobs.outcome import Outcome
+from registry.versions import Resolved
+
+
+class _Unknown(Kind):
+    """One of a later release: its jobs wait for a worker that knows it."""
+
+    name = ""
+
+    def run(self, tools: Tools, resolved: Resolved, held: Sequence[Held]) -> list[Outcome]:
+        raise errors.Unavailable(f"Jobs of kind '{held[0].job.kind}' are unknown here")
+
+
+PREDICT, FILE, BULK, CHUNK = Predict(), File(), Bulk(), Chunk()
+_UNKNOWN = _Unknown()
+
+KINDS: dict[str, Kind] = {kind.name: kind for kind in (PREDICT, FILE, BULK, CHUNK)}
+
+
+def find(name: str) -> Kind:
+    """The kind that a row names."""
+    return KINDS.get(name, _UNKNOWN)

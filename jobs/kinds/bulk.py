@@ -1,0 +1,67 @@
+"""A file of rows: first it is cut into chunks, which are jobs; when they have ended, their parts are put together."""
+
+from __future__ import annotations
+
+import functools
+import uuid
+from collections.abc import Sequence
+from typing import ClassVar
+
+import structlog
+
+from core import errors
+from core.seal import Purpose
+from inference.manifest import Manifest
+from jobs.bulk import failed_rows, merge, places, plan, progress, rows
+from jobs.kinds.kind import Kind, Tools
+from jobs.lease import Held
+from jobs.outcome import Outcome, stopped
+from jobs.payloads import FailedRows, FileOfRows
+from registry.versions import Resolved
+
+log = structlog.get_logger()
+
+
+class Bulk(Kind):
+    """The payload is `FileOfRows`, or `FailedRows` of such a job."""
+
+    name = "bulk"
+    in_parts = True
+    offset_s = 30.0
+    sealed: ClassVar = {"url": Purpose.INPUT_URL, "output_url": Purpose.OUTPUT_URL}
+
+    def run(self, tools: Tools, resolved: Resolved, held: Sequence[Held]) -> list[Outcome]:
+        [mine] = held
+        if chunks := progress.chunks(tools.engine, mine.job.id):
+            send = tools.sources.sender(mine.job, mine.job.inputs.get("output_url"))
+            return [merge.merge(tools.store, resolved.manifest, mine, chunks, send)]
+        try:
+            made = _plan(tools, resolved.manifest, mine)
+        except errors.ModelInterrupted:
+            return [stopped(mine)]
+        log.info("bulk_planned", chunks=len(made.spans), rows=sum(span.rows for span in made.spans))
+        park = functools.partial(progress.park, job=mine.job, plan=made, units=resolved.manifest.units)
+        return [Outcome(mine, hand_over=park)]
+
+    def folder(self, job_id: uuid.UUID) -> str:
+        return places.folder(job_id)
+
+
+def _plan(tools: Tools, manifest: Manifest, held: Held) -> plan.Plan:
+    inputs, key = held.job.inputs, places.copy(held.job.id, held.job.attempt)
+    if "failed_of" in inputs:
+        earlier = progress.chunks(tools.engine, FailedRows.from_json(inputs).failed_of)
+        header = rows.header(tools.store, earlier[0].payload) if earlier else None
+        found = failed_rows.failed(tools.store, manifest, earlier)
+        return plan.make_again(tools.store, held, found, header, key=key, max_batch=manifest.max_batch)
+    payload = FileOfRows.from_json(inputs)
+    return plan.make(
+        tools.store,
+        held,
+        tools.sources.open(held.job, payload.source),
+        form=payload.format,
+        fields=manifest.fields,
+        key=key,
+        max_batch=manifest.max_batch,
+        max_bytes=tools.settings.max_unpacked_bytes,
+    )

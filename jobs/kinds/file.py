@@ -1,0 +1,51 @@
+"""One whole file, which is the input."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import ClassVar
+
+from core import errors
+from core.seal import Purpose
+from inference.opened import FileModel
+from inference.output import Record
+from jobs.kinds.kind import Kind, Tools, inference
+from jobs.lease import Held
+from jobs.outcome import Outcome, stopped
+from jobs.payloads import WholeFile
+from registry.versions import Resolved
+
+
+class File(Kind):
+    """The payload is a `WholeFile`."""
+
+    name = "file"
+    sealed: ClassVar = {"url": Purpose.INPUT_URL}
+
+    def run(self, tools: Tools, resolved: Resolved, held: Sequence[Held]) -> list[Outcome]:
+        [mine] = held
+        model, payload = tools.shelf.reader(resolved), WholeFile.from_json(mine.job.inputs)
+        with inference(held):
+            return [_answer(model, mine, payload, tools.sources.open(mine.job, payload.source))]
+
+
+def _answer(model: FileModel, held: Held, payload: WholeFile, source: Iterator[bytes]) -> Outcome:
+    """What the model makes of a file; raises what `source` raises, InputUnreadable, InputTooLarge, ModelError."""
+    held.begin(held.interrupt)
+    with tempfile.NamedTemporaryFile(prefix="coatcheck-file-") as file:
+        for piece in source:
+            if not held.wanted:
+                return stopped(held)
+            file.write(piece)
+        file.flush()
+        started = time.perf_counter()
+        try:
+            result = model.answer(
+                Path(file.name), payload.fields, progress=held.advance, emit=held.emit, interrupt=held.interrupt
+            )
+        except errors.ModelInterrupted:
+            return stopped(held)
+    return Outcome(held, Record(result), units=model.bundle.manifest.units, run_s=time.perf_counter() - started)

@@ -1,0 +1,74 @@
+"""What there is to know of a kind of job. A new kind is one class in one module."""
+
+from __future__ import annotations
+
+import uuid
+from abc import ABC, abstractmethod
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import ClassVar
+
+import sqlalchemy
+import structlog
+
+from core import metrics
+from core.seal import Purpose
+from core.settings import Settings
+from jobs.lease import Held
+from jobs.outcome import Outcome
+from jobs.source import Sources
+from registry.shelf import Shelf
+from registry.versions import Resolved
+from storage.objects import Store
+
+log = structlog.get_logger()
+
+
+@dataclass(frozen=True)
+class Tools:
+    """What jobs are run with."""
+
+    settings: Settings
+    engine: sqlalchemy.Engine
+    store: Store
+    shelf: Shelf
+    sources: Sources
+
+
+class Kind(ABC):
+    """Made once, used by many threads. What SQL has to know of it is written to the row of each job."""
+
+    #: As its rows have it.
+    name: ClassVar[str]
+    #: Whether one claim may take several jobs of one model, to be run together.
+    batches: ClassVar[bool] = False
+    #: Whether it is a part of another job, and shown to nobody.
+    hidden: ClassVar[bool] = False
+    #: Whether its work is done by jobs of their own, its parts, while it is parked.
+    in_parts: ClassVar[bool] = False
+    #: Where a tenant's jobs of this kind stand behind its others of the same moment, in seconds of `fair_at`.
+    offset_s: ClassVar[float] = 0.0
+    #: What of its payload is sealed, and for what.
+    sealed: ClassVar[Mapping[str, Purpose]] = {}
+
+    @abstractmethod
+    def run(self, tools: Tools, resolved: Resolved, held: Sequence[Held]) -> list[Outcome]:
+        """One outcome for each job; what is raised ends each of them."""
+
+    def settled(self, tools: Tools, outcome: Outcome) -> set[str]:
+        """What follows from an attempt that is written down: the pools that have something to do now."""
+        return set()
+
+    def folder(self, job_id: uuid.UUID) -> str:
+        """The prefix of everything in our store that was made for the job; it goes when the job is forgotten."""
+        return f"results/{job_id.hex}/"
+
+
+@contextmanager
+def inference(held: Sequence[Held]) -> Iterator[None]:
+    """Around running jobs of one lane through their model: it is measured, and told in the log."""
+    job = held[0].job
+    with metrics.INFERENCE_SECONDS.labels(job.model).time():
+        yield
+    log.info("batch_ran", kind=job.kind, model=job.model, version=job.version, jobs=len(held), attempt=job.attempt)

@@ -1,0 +1,149 @@
+"""One or several inputs, carried in the row. One input's failure is its own job's failure, never its neighbours'."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from core import errors
+from inference.interrupt import Interrupt
+from inference.model import Model
+from inference.output import Label
+from jobs.job import Claimed, ReturnErrors
+from jobs.kinds.kind import Kind, Tools, inference
+from jobs.lease import Held
+from jobs.outcome import Outcome, stopped
+from jobs.result import Fault, Result, Several
+from registry.versions import Resolved
+
+Row = Mapping[str, Any]
+
+
+class Predict(Kind):
+    """The payload is one input object or a list of them."""
+
+    name = "predict"
+    batches = True
+
+    def run(self, tools: Tools, resolved: Resolved, held: Sequence[Held]) -> list[Outcome]:
+        model = tools.shelf.predictor(resolved)
+        with inference(held):
+            return run(model, held)
+
+
+def rows_of(job: Claimed) -> Sequence[Row]:
+    """Its inputs."""
+    return job.inputs if isinstance(job.inputs, list) else [job.inputs]
+
+
+def in_place(said: Sequence[Label | Fault], refused: Mapping[str, Mapping[str, Any]]) -> list[Label | Fault]:
+    """What was said, in the order of the request: among it, by their places, the errors of what never became an
+    input."""
+    made = iter(said)
+    places = map(str, range(len(said) + len(refused)))
+    return [Fault(refused[place]["error"]) if place in refused else next(made) for place in places]
+
+
+def run(model: Model, held: Sequence[Held]) -> list[Outcome]:
+    """Predict every input of every job, `max_batch` at a time; a job nobody wants any more is left where it is."""
+    running = [_Running(item, rows_of(item.job)) for item in held]
+    for slice_ in _slices(running, model.bundle.manifest.max_batch):
+        rows = [(item, row) for item, row in slice_ if item.open]
+        if rows:
+            _predict(model, rows)
+    return [item.outcome(model.bundle.manifest.units) for item in running]
+
+
+@dataclass
+class _Running:
+    """A job on its way: what was said to its inputs so far, or the error that ends it."""
+
+    held: Held
+    rows: Sequence[Row]
+    said: list[Label | Fault] = field(default_factory=list)
+    error: errors.CoatcheckError | None = None
+    run_s: float = 0.0
+
+    @property
+    def open(self) -> bool:
+        return self.held.wanted and self.error is None
+
+    def hear(self, said: Label | errors.CoatcheckError) -> None:
+        """The next input's answer, or its error."""
+        if not isinstance(said, errors.CoatcheckError):
+            self.said.append(said)
+        elif self.held.job.options.get("return_errors") == ReturnErrors.INDIVIDUAL:
+            self.said.append(Fault.of(said))
+        else:
+            self.error = said
+            return
+        self.held.advance(len(self.said) / len(self.rows))
+
+    def outcome(self, units: int) -> Outcome:
+        job = self.held.job
+        if self.error is not None:
+            return Outcome(self.held, error=self.error, run_s=self.run_s)
+        if len(self.said) < len(self.rows):
+            return stopped(self.held, self.run_s)
+        result: Result
+        if isinstance(job.inputs, list):
+            result = Several(in_place(self.said, job.options.get("refused", {})))
+        else:
+            # Its only input was answered: an error would have ended it.
+            [result] = [said for said in self.said if isinstance(said, Label)]
+        answered = sum(isinstance(said, Label) for said in self.said)
+        return Outcome(self.held, result, units=units * answered, run_s=self.run_s)
+
+
+RunningRow = tuple[_Running, Row]
+
+
+def _slices(running: Sequence[_Running], size: int) -> Iterator[list[RunningRow]]:
+    rows = [(item, row) for item in running for row in item.rows]
+    for start in range(0, len(rows), size):
+        yield rows[start : start + size]
+
+
+def _predict(model: Model, rows: Sequence[RunningRow]) -> None:
+    interrupt = Interrupt()
+    together = {item.held.job.id: item for item, _ in rows}.values()
+    for item in together:
+        item.held.begin(interrupt)
+    started = time.perf_counter()
+    try:
+        predictions = model.predict([row for _, row in rows], interrupt)
+    except errors.ModelInterrupted:
+        _one_job_at_a_time(model, rows)
+        return
+    except errors.ModelError as error:
+        _one_row_at_a_time(model, rows, error)
+        return
+    finally:
+        for item in together:
+            item.run_s += time.perf_counter() - started
+    for (item, _), prediction in zip(rows, predictions, strict=True):
+        item.hear(prediction)
+
+
+def _one_job_at_a_time(model: Model, rows: Sequence[RunningRow]) -> None:
+    """Nobody may lose its time to a slow neighbour."""
+    jobs: dict[object, list[RunningRow]] = {}
+    for item, row in rows:
+        jobs.setdefault(item.held.job.id, []).append((item, row))
+    if len(jobs) == 1:
+        return
+    for mine in jobs.values():
+        mine[0][0].held.begin_again()
+        if mine[0][0].open:
+            _predict(model, mine)
+
+
+def _one_row_at_a_time(model: Model, rows: Sequence[RunningRow], error: errors.ModelError) -> None:
+    if len(rows) == 1:
+        rows[0][0].hear(error)
+        return
+    for row in rows:
+        if row[0].open:
+            _predict(model, [row])

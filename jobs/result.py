@@ -1,0 +1,102 @@
+"""What a job comes to. This is the one place that knows how it is stored; `jobs.told` knows how it is shown."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from core import errors
+from inference.output import Label, Record
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """Why one input of several has no answer: `code`, `message`, and what more there is to say."""
+
+    error: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, error: errors.CoatcheckError) -> Fault:
+        return cls(errors.body(error, most=1))
+
+
+@dataclass(frozen=True, slots=True)
+class Several:
+    """What was said to each input of a list, in its order."""
+
+    items: Sequence[Label | Fault]
+
+
+@dataclass(frozen=True, slots=True)
+class Rows:
+    """How many rows of a file were answered, and how many of them have an error; where the answers and the errors lie
+    in our store, None where there are none; whether the client's own URL took the answers, None where it has none."""
+
+    rows: int
+    failed: int
+    output_key: str | None = None
+    errors_key: str | None = None
+    sent: bool | None = None
+    send_error: Mapping[str, Any] | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The answers to some rows of a file, at `key` in our store, and those of them that are errors at `errors_key`."""
+
+    key: str
+    rows: int
+    failed: int
+    errors_key: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A result too large for the database: an object of so many bytes, which holds it as it is told."""
+
+    stored_key: str
+    bytes: int
+
+
+Result = Label | Record | Several | Rows | Part | Stored
+
+_FORMS: Mapping[str, type[Any]] = {
+    "label": Label, "record": Record, "fault": Fault, "several": Several, "rows": Rows, "part": Part, "stored": Stored,
+}  # fmt: skip
+_NAMES = {form: name for name, form in _FORMS.items()}
+
+
+def dump(result: Result | Fault) -> dict[str, Any]:
+    """As JSON: `form` says which it is; what has no value is left out."""
+    if isinstance(result, Several):
+        return {"form": _NAMES[Several], "items": [dump(item) for item in result.items]}
+    values = {field.name: getattr(result, field.name) for field in dataclasses.fields(result)}
+    return {"form": _NAMES[type(result)], **{name: value for name, value in values.items() if value is not None}}
+
+
+def load(stored: Mapping[str, Any]) -> Any:
+    """What `dump` made. Of what has no `form` its keys say which it is: a large result as it was told, and what
+    releases before 0011 stored."""
+    values = dict(stored)
+    name = values.pop("form", None)
+    if name is None:
+        return _told(stored)
+    if name == _NAMES[Several]:
+        return Several([load(item) for item in values["items"]])
+    return _FORMS[name](**values)
+
+
+def _told(stored: Mapping[str, Any]) -> Result | Fault:
+    if "predictions" in stored:
+        return Several([load(item) for item in stored["predictions"]])
+    if "prediction" in stored:
+        return Label(stored["prediction"], stored["confidence"], stored.get("scores", {}))
+    if stored.keys() == {"error"}:
+        return Fault(stored["error"])
+    for form in (Stored, Part, Rows):
+        needed = {field.name for field in dataclasses.fields(form) if field.default is dataclasses.MISSING}
+        if needed <= stored.keys():
+            return form(**stored)
+    return Record(stored)

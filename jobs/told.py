@@ -1,0 +1,44 @@
+"""A result in the words of v1: as the API shows it, as webhooks tell it, and as it stands in files that jobs make."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from core import database
+from inference.output import Label, Record
+from jobs.job import Claimed
+from jobs.result import Fault, Part, Result, Rows, Several, Stored
+
+#: A webhook carries a result up to this size; the receiver asks for a larger one.
+MOST_BYTES = 8192
+
+
+def v1(result: Result | Fault, explain: str) -> dict[str, Any]:
+    """What is shown of it where that level of explanation was asked for; of files how much is in them."""
+    match result:
+        case Label():
+            answer: dict[str, Any] = {"prediction": result.label, "confidence": result.confidence}
+            return {**answer, "explanation": {"method": "scores", "scores": result.scores}} if explain else answer
+        case Several():
+            return {"predictions": [v1(item, explain) for item in result.items]}
+        case Fault():
+            return {"error": result.error}
+        case Record():
+            return dict(result.found)
+        case Rows() | Part():
+            return {"rows": result.rows, "failed": result.failed}
+        case Stored():
+            return {"bytes": result.bytes}
+
+
+def to_receivers(job: Claimed, result: Result) -> str | None:
+    """As JSON what receivers of its end are told, None where they have to ask; raises orjson.JSONEncodeError."""
+    if isinstance(result, Stored):
+        return None
+    said = database.dumps(v1(result, explain_of(job)))
+    return said if len(said.encode()) <= MOST_BYTES else None
+
+
+def explain_of(job: Claimed) -> str:
+    """The level of explanation that its client asked for."""
+    return str(job.options.get("explain", ""))

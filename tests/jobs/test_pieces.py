@@ -1,0 +1,170 @@
+"""Words that leave a run before its end: in order, bounded, fenced, and told again to who comes back."""
+
+from __future__ import annotations
+
+import itertools
+import threading
+from collections.abc import Callable, Iterator
+from uuid import UUID
+
+import flask.testing
+import pytest
+import sqlalchemy
+
+from core import errors, ids
+from inference.output import Record
+from jobs import pieces, queries, settle
+from jobs.drain import Drainer
+from jobs.follower import Follower
+from jobs.lease import Held
+from jobs.outcome import Outcome
+from jobs.pieces import MOST_BYTES
+from tests.conftest import Platform
+from tests.hands import lose, took
+
+pytestmark = pytest.mark.usefixtures("quiet")
+NewJob = Callable[..., UUID]
+
+
+@pytest.fixture
+def held(drainer: Drainer, platform: Platform, new_job: NewJob) -> Iterator[Held]:
+    """One that nobody beats for but the test."""
+    new_job()
+    drainer.leases.close()
+    drainer.leases.join()
+    (found,) = drainer.leases.hold(took(platform))
+    yield found
+    drainer.leases.release([found])
+
+
+def told(platform: Platform, job_id: UUID) -> list[tuple[str, int, object]]:
+    sql = "SELECT type, attempt, output FROM job_events WHERE job_id = :id ORDER BY id"
+    return [(row.type, row.attempt, row.output) for row in platform.rows(sql, id=job_id)]
+
+
+def test_what_comes_in_one_moment_is_one_event_and_in_order(platform: Platform, drainer: Drainer, held: Held) -> None:
+    for number in range(3):
+        held.emit({"number": number})
+    drainer.leases.tell([held])
+    drainer.leases.tell([held])
+    held.emit("and a text")
+    drainer.leases.tell([held])
+    assert told(platform, held.job.id)[1:] == [
+        ("output", 1, {"pieces": [{"number": 0}, {"number": 1}, {"number": 2}]}),
+        ("output", 1, {"pieces": ["and a text"]}),
+    ]
+
+
+def test_all_of_them_are_told_before_the_job_ends(platform: Platform, drainer: Drainer, held: Held) -> None:
+    held.emit({"last": True})
+    drainer._finish([held], [Outcome(held, Record({"all": 1}))])
+    assert [kind for kind, _, _ in told(platform, held.job.id)] == ["processing", "output", "completed"]
+
+
+def test_an_attempt_that_lost_its_job_tells_nothing_more(platform: Platform, drainer: Drainer, held: Held) -> None:
+    lose(platform)
+    held.emit({"by": "a zombie"})
+    drainer.leases.tell([held])
+    (successor,) = map(Held, took(platform))
+    held.emit({"by": "a zombie"})
+    successor.emit({"by": "its successor"})
+    drainer.leases.tell([held])
+    drainer.leases.tell([successor])
+    outputs = [item for item in told(platform, held.job.id) if item[0] == "output"]
+    assert outputs == [("output", 2, {"pieces": [{"by": "its successor"}]})]
+
+
+def test_after_its_end_nothing_is_told(platform: Platform, drainer: Drainer, held: Held) -> None:
+    settle.fail(platform.engine, held.job, errors.ModelError())
+    held.emit("too late")
+    drainer.leases.tell([held])
+    assert [kind for kind, _, _ in told(platform, held.job.id)] == ["processing", "failed"]
+
+
+def test_an_outage_costs_no_piece(platform: Platform, drainer: Drainer, held: Held, nowhere: sqlalchemy.Engine) -> None:
+    held.emit({"number": 1})
+    with pytest.raises(sqlalchemy.exc.OperationalError):
+        pieces.tell(nowhere, {(held.job.id, held.job.attempt): held.pieces})
+    held.emit({"number": 2})
+    drainer.leases.tell([held])
+    assert told(platform, held.job.id)[1:] == [("output", 1, {"pieces": [{"number": 1}, {"number": 2}]})]
+
+
+@pytest.mark.parametrize("over", [0, 1])
+def test_an_attempt_tells_up_to_its_limit_and_then_says_once_that_there_is_more(
+    platform: Platform, drainer: Drainer, held: Held, over: int
+) -> None:
+    held.emit("x" * (MOST_BYTES // 2 - 2))
+    held.emit("y" * (MOST_BYTES - MOST_BYTES // 2 - 2 + over))
+    held.emit("") if over else None
+    drainer.leases.tell([held])
+    held.emit("more")
+    drainer.leases.tell([held])
+    outputs = [output for kind, _, output in told(platform, held.job.id) if kind == "output"]
+    assert [len(output["pieces"]) for output in outputs] == ([1] if over else [2, 0])  # type: ignore[index]
+    assert [output.get("truncated") for output in outputs] == ([True] if over else [None, True])  # type: ignore[attr-defined]
+
+
+def test_a_piece_that_is_no_json_is_refused_where_it_is_said(held: Held) -> None:
+    with pytest.raises(TypeError):
+        held.emit({"odd": object()})
+    assert held.pieces.take() == []
+
+
+def test_they_are_in_the_event_stream_which_is_taken_up_where_it_was_left(
+    client: flask.testing.FlaskClient, platform: Platform, drainer: Drainer
+) -> None:
+    job_id = client.post("/api/v1/jobs", json={"inputs": {"text": "Lovely"}}).get_json()["job_id"]
+    (held,) = drainer.leases.hold(took(platform))
+    held.emit({"word": "first"})
+    drainer.leases.tell([held])
+    held.emit({"word": "second"})
+    drainer._finish([held], [Outcome(held, Record({"all": 1}))])
+    stream = client.get(f"/api/v1/jobs/{job_id}/events").text
+    assert stream.index('"pieces":[{"word":"first"}]') < stream.index('"pieces":[{"word":"second"}]')
+    assert stream.count("event: output\n") == 2
+    rest = client.get(f"/api/v1/jobs/{job_id}/events", headers={"Last-Event-ID": stream_id(stream, "first")}).text
+    assert ('"first"' in rest, '"second"' in rest) == (False, True)
+    timeline = client.get(f"/api/v1/jobs/{job_id}").get_json()["timeline"]
+    assert [item["event"] for item in timeline] == ["pending", "processing", "completed"]
+
+
+def stream_id(stream: str, word: str) -> str:
+    event = next(event for event in stream.split("\n\n") if word in event)
+    return event.split("id: ")[1].partition("\n")[0]
+
+
+def test_many_who_follow_cost_one_thread_and_each_hears_all_from_where_it_stood(
+    platform: Platform, drainer: Drainer, new_job: NewJob
+) -> None:
+    job_ids = [new_job(), new_job()]
+    follower = Follower(platform.engine)
+    tenant_id = UUID(str(platform.one("SELECT DISTINCT tenant_id FROM jobs")[0]))
+    jobs = [queries.get(platform.engine, tenant_id, job_id) for job_id in job_ids]
+    before = [thread.name for thread in threading.enumerate()].count("follower")
+    followed = [follower.follow(job) for job in jobs for _ in range(5)]
+    # What comes second is silence: they wait.
+    begun = [[event and event.type for event in itertools.islice(item, 2)] for item in followed]
+    assert begun == [["pending", None]] * 10
+    held = drainer.leases.hold(took(platform))
+    assert [thread.name for thread in threading.enumerate()].count("follower") == before + 1
+    for item in held:
+        item.emit({"of": ids.job_id(item.job.id)})
+    drainer._finish(held, [Outcome(item, Record({})) for item in held])
+    heard = [[event for event in item if event] for item in followed]
+    assert all([event.type for event in mine] == ["processing", "output", "completed"] for mine in heard)
+    for job, mine in zip([job for job in jobs for _ in range(5)], heard, strict=True):
+        assert mine[1].output == {"pieces": [{"of": ids.job_id(job.id)}]}
+
+
+def test_who_follows_while_postgres_is_away_is_told_so(
+    platform: Platform, nowhere: sqlalchemy.Engine, new_job: NewJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = new_job()
+    tenant_id = UUID(str(platform.one("SELECT DISTINCT tenant_id FROM jobs")[0]))
+    follower = Follower(platform.engine)
+    following = follower.follow(queries.get(platform.engine, tenant_id, job_id))
+    assert next(following) is not None
+    monkeypatch.setattr(follower, "_engine", nowhere)
+    with pytest.raises(errors.Unavailable):
+        list(following)
