@@ -7,8 +7,10 @@ import http.client
 import socket
 import ssl
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, cast
+
+from core.guard import Place
 
 CONNECT_S = 5.0
 #: So long the rest of an answer is listened to, once its status has said it all.
@@ -38,24 +40,41 @@ class Deadline:
         self.ends_at = min(self.ends_at, time.monotonic() + seconds)
 
 
-class Dialer:
-    """Opens connections; may be shared by threads."""
+class Client:
+    """Asks one question by a connection of its own; may be shared by threads."""
 
     def __init__(self) -> None:
         self._tls = ssl.create_default_context()
         self._tls.sslsocket_class = _Secure
 
     @contextlib.contextmanager
-    def connected(
-        self, scheme: str, host: str, port: int, addresses: Sequence[str], deadline: Deadline
-    ) -> Iterator[http.client.HTTPConnection]:
+    def ask(
+        self,
+        method: str,
+        place: Place,
+        headers: Mapping[str, str],
+        deadline: Deadline,
+        body: bytes | Iterable[bytes] | None = None,
+    ) -> Iterator[http.client.HTTPResponse]:
+        """Whatever the answer is, a redirect too, as it is sent; raises OUTAGES."""
+        ours = {"Host": place.url.netloc, "Accept-Encoding": "identity", "Connection": "close"}
+        with self._connected(place, deadline) as connection:
+            # Who has heard enough hangs up, and may have said why before.
+            with contextlib.suppress(BrokenPipeError, ConnectionResetError):
+                connection.request(method, place.url.target, body, {**headers, **ours})
+            with connection.getresponse() as response:
+                yield response
+
+    @contextlib.contextmanager
+    def _connected(self, place: Place, deadline: Deadline) -> Iterator[http.client.HTTPConnection]:
         """A connection to the first address that takes it, under the host's name; raises OSError."""
-        sock: _Plain | _Secure = _connect(addresses, port, deadline)
+        url = place.url
+        sock: _Plain | _Secure = _connect(place, deadline)
         try:
-            if scheme == "https":
-                sock = cast(_Secure, self._tls.wrap_socket(sock, server_hostname=host))
+            if url.scheme == "https":
+                sock = cast(_Secure, self._tls.wrap_socket(sock, server_hostname=url.host))
                 sock.deadline = deadline
-            connection = http.client.HTTPConnection(host, port)
+            connection = http.client.HTTPConnection(url.host, url.port)
             connection.response_class = _Response
             connection.auto_open = 0
             connection.sock = sock
@@ -73,15 +92,15 @@ def beginning(response: http.client.HTTPResponse, most: int, deadline: Deadline)
     return b""
 
 
-def _connect(addresses: Sequence[str], port: int, deadline: Deadline) -> _Plain:
+def _connect(place: Place, deadline: Deadline) -> _Plain:
     """Raises OSError of the last address when none takes the connection."""
     failed: OSError = TimeoutError("no address was tried")
-    for address in addresses:
+    for address in place.addresses:
         sock = _Plain(socket.AF_INET6 if ":" in address else socket.AF_INET, socket.SOCK_STREAM)
         sock.deadline = deadline
         try:
             sock.settimeout(min(CONNECT_S, deadline.left_s()))
-            sock.connect((address, port))
+            sock.connect((address, place.url.port))
             sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             sock.settimeout(deadline.left_s())
         except OSError as error:

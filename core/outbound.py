@@ -6,7 +6,6 @@ The tables are our own: Python's `is_global` changes with its version. They foll
 
 from __future__ import annotations
 
-import contextlib
 import enum
 import ipaddress
 import socket
@@ -88,27 +87,36 @@ def is_here(address: str) -> bool:
         return str(probe.getsockname()[0]).partition("%")[0] == address.partition("%")[0]
 
 
+def written(host: str, port: int) -> list[str]:
+    """The address that a host is by its text, in any of the ways that C reads numbers (127.1, 0177.0.0.1, 2130706433);
+    none for a name."""
+    try:
+        return _addresses(host, port, socket.AI_NUMERICHOST)
+    except socket.gaierror:
+        return []
+
+
 def lookup(host: str, port: int, ends_at: float) -> list[str]:
     """Every address of a host, as numbers, in the order to try them.
 
     Raises OSError where there is none, TimeoutError at `ends_at` (monotonic), UnicodeError for what is no name.
     """
-    with contextlib.suppress(socket.gaierror):
-        return _addresses(host, port, socket.AI_NUMERICHOST)
+    if found := written(host, port):
+        return found
     # getaddrinfo has no time-out of its own.
     places = _PLACES
     if not places.acquire(timeout=max(0.0, ends_at - time.monotonic())):
         raise TimeoutError("too many names are being looked up")
-    found: Future[list[str]] = Future()
-    threading.Thread(target=_answer, args=(found, host, port, places), name="lookup", daemon=True).start()
-    return found.result(timeout=max(0.0, ends_at - time.monotonic()))
+    answer: Future[list[str]] = Future()
+    threading.Thread(target=_answer, args=(answer, host, port, places), name="lookup", daemon=True).start()
+    return answer.result(timeout=max(0.0, ends_at - time.monotonic()))
 
 
-def _answer(found: Future[list[str]], host: str, port: int, places: threading.BoundedSemaphore) -> None:
+def _answer(answer: Future[list[str]], host: str, port: int, places: threading.BoundedSemaphore) -> None:
     try:
-        found.set_result(_addresses(host, port))
+        answer.set_result(_addresses(host, port))
     except (OSError, UnicodeError) as error:
-        found.set_exception(error)
+        answer.set_exception(error)
     finally:
         places.release()
 

@@ -1,8 +1,7 @@
 """Files in clients' own buckets, by signed URL: read, and written.
 
-Only buckets that the operator allows, only the address that was checked, no redirect, no proxy, no more bytes than
-allowed, and an end to every wait. A signed URL is a secret: it is in no message, and no error carries the one that was
-asked.
+Only buckets that the operator allows, no more bytes than allowed, and an end to a transfer that is too slow. A signed
+URL is a secret: it is in no message, and no error carries the one that was asked.
 """
 
 from __future__ import annotations
@@ -11,17 +10,17 @@ import datetime as dt
 import http.client
 import re
 import time
-import urllib.parse
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import IO
 
-from core import dial, errors, hosts, outbound
-from core.ours import Ours
+from core import dial, errors, guard, urls
+from core.guard import Guard, Reach
 from core.outbound import Kind
 from core.settings import Settings
-from storage.signed_url import FIELD, TARGET, Bucket, check_signature, parse
+from core.urls import Url
+from storage.signed_url import FIELD, TARGET, Bucket, check_signature
 
 CHUNK = 64 * 1024
 JSONL = "application/x-ndjson"
@@ -35,6 +34,8 @@ _SIZE = re.compile(r"[0-9]{1,18}")
 _RANGE = re.compile(r"bytes 0-0/([0-9]{1,18})")
 #: Kept with the job, and sent back to the store (RFC 9110 §8.8.3).
 _ETAG = re.compile(r"[!-~]{1,256}")
+#: The kinds of address at which a private bucket may be.
+_LISTED = frozenset({Kind.PUBLIC, Kind.PRIVATE, Kind.LOOPBACK})
 
 
 @dataclass(frozen=True)
@@ -55,15 +56,15 @@ class Fetcher:
             *(Bucket.parse(item, private=True) for item in settings.input_private_buckets),
         ]
         self._stores = settings.stores
-        self._ours = Ours(settings)
-        self._dialer = dial.Dialer()
+        self._guard = Guard(settings)
+        self._client = dial.Client()
 
     def probe(self, url: str, now: dt.datetime) -> Found:
         """Look at the file, for PROBE_S at most; `now` decides whether its signature holds long enough.
 
         Raises InvalidInput for a URL that may not be asked, and all that asking can raise.
         """
-        check_signature(parse(url, FIELD), FIELD, now)
+        check_signature(urls.parse(url, FIELD), FIELD, now)
         with self._get(url, {"Range": "bytes=0-0"}, dial.Deadline(PROBE_S)) as response:
             found = Found(_whole_size(response), _etag(response))
         self._limit(found.size)
@@ -94,9 +95,9 @@ class Fetcher:
 
     def check_target(self, url: str, now: dt.datetime) -> None:
         """Raises InvalidInput for a URL that may not be written to, or not for long enough from `now` on."""
-        parts = parse(url, TARGET)
-        self._allowed(parts, TARGET)
-        check_signature(parts, TARGET, now)
+        parsed = urls.parse(url, TARGET)
+        self._reach(parsed, TARGET)
+        check_signature(parsed, TARGET, now)
 
     def put(self, url: str, file: IO[bytes], size: int) -> None:
         """Send `size` bytes to a signed URL; raises OutputRefused, OutputUnavailable, InvalidInput, InputForbidden."""
@@ -126,51 +127,27 @@ class Fetcher:
         body: Iterator[bytes] | None = None,
     ) -> Iterator[http.client.HTTPResponse]:
         """Whatever the answer is; raises InvalidInput, InputForbidden, and InputUnavailable or OutputUnavailable."""
-        parts = parse(url, field)
-        bucket = self._allowed(parts, field)
+        parsed = urls.parse(url, field)
+        reach = self._reach(parsed, field)
         unavailable = errors.InputUnavailable if field == FIELD else errors.OutputUnavailable
-        asked = {
-            **headers,
-            "Host": parts.netloc,
-            "Accept-Encoding": "identity",
-            "User-Agent": "coatcheck",
-            "Connection": "close",
-        }
-        target = urllib.parse.urlunsplit(("", "", parts.path, parts.query, ""))
         try:
-            host = str(parts.hostname)
-            addresses = self._addresses(host, bucket, field, deadline)
-            with self._dialer.connected(parts.scheme, host, bucket.port, addresses, deadline) as connection:
-                # Who has heard enough hangs up, and may have said why before.
-                with suppress(BrokenPipeError, ConnectionResetError):
-                    connection.request(method, target, body=body, headers=asked)
-                with connection.getresponse() as response:
-                    yield response
+            place = self._guard.place(parsed, reach, deadline.ends_at)
+            with self._client.ask(method, place, {**headers, "User-Agent": "coatcheck"}, deadline, body) as response:
+                yield response
+        except errors.AddressRefused:
+            issue = f"{field} is at an address that may not be asked"
+            raise errors.InputForbidden(issue, details={"field": field}) from None
         except dial.OUTAGES as error:
             raise unavailable(f"{field} does not answer: {type(error).__name__}") from None
 
-    def _allowed(self, parts: urllib.parse.SplitResult, field: str) -> Bucket:
-        scheme, host = parts.scheme, str(parts.hostname)
-        port = parts.port or hosts.PORTS[scheme]
+    def _reach(self, url: Url, field: str) -> Reach:
+        """Of the bucket that the URL is in; raises InvalidInput."""
         for bucket in self._buckets:
-            if bucket.holds(scheme, host, port, parts.path):
-                return bucket
+            if bucket.holds(url):
+                # A bucket for tenants may be in our own store, where the operator says so by the store's own name.
+                own_store = (url.host, url.port) in self._stores
+                return Reach(_LISTED, ours=own_store) if bucket.private else guard.AT_LARGE
         raise errors.InvalidInput.field(field, "is in no bucket that this platform may use")
-
-    def _addresses(self, host: str, bucket: Bucket, field: str, deadline: dial.Deadline) -> list[str]:
-        """Where to connect: what was checked is what is used. Raises InputForbidden, and OSError without an answer."""
-        found = outbound.lookup(host, bucket.port, deadline.ends_at)
-        if not all(self._may_ask(host, bucket, address, deadline) for address in found):
-            raise errors.InputForbidden(f"{field} is at an address that may not be asked", details={"field": field})
-        return found
-
-    def _may_ask(self, host: str, bucket: Bucket, address: str, deadline: dial.Deadline) -> bool:
-        kind = outbound.kind(address)
-        if not bucket.private or kind is Kind.NEVER:
-            return kind is Kind.PUBLIC
-        # A bucket for tenants may be in our own store, where the operator says so by the store's own name.
-        own_store = (host, bucket.port) in self._stores
-        return own_store or not self._ours.holds(host, bucket.port, address, deadline.ends_at)
 
 
 def _keep_pace(deadline: dial.Deadline, started: float, size: int) -> None:

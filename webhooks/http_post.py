@@ -13,12 +13,13 @@ from dataclasses import dataclass
 from email.message import Message
 
 from core import dial, errors
-from webhooks.receivers import Receiver, Receivers
+from webhooks.receivers import Receivers
 from webhooks.trouble import Trouble
 
 #: So much of an answer is read, so that one that fits is taken to its end; and so much of it is kept for the log.
 READ_BYTES = 64 * 1024
 KEEP_CHARACTERS = 1000
+HEADERS = {"User-Agent": "coatcheck-webhooks/1", "Content-Type": "application/json"}
 
 
 @dataclass(frozen=True)
@@ -42,47 +43,27 @@ class Poster:
     def __init__(self, receivers: Receivers, *, timeout_s: float) -> None:
         self._receivers = receivers
         self._timeout_s = timeout_s
-        self._dialer = dial.Dialer()
+        self._client = dial.Client()
 
     def post(self, url: str, body: bytes, headers: Mapping[str, str]) -> Answer:
         """What the receiver says; whatever goes wrong is in the answer."""
         started = time.monotonic()
         deadline = dial.Deadline(self._timeout_s)
         try:
-            receiver = self._receivers.parse(url)
-            place = self._receivers.place(receiver, deadline.ends_at)
-            with self._dialer.connected(
-                receiver.scheme, receiver.host, receiver.port, place.addresses, deadline
-            ) as connection:
-                status, response, retry_after_s = _exchange(connection, receiver, body, headers, deadline)
+            place = self._receivers.place(self._receivers.parse(url), deadline.ends_at)
+            with self._client.ask("POST", place, {**HEADERS, **headers}, deadline, body) as response:
+                read = dial.beginning(response, READ_BYTES, deadline)
         except (errors.AddressRefused, errors.InvalidInput):
             return Answer(_ms(started), error=Trouble.ADDRESS_REFUSED)
         except dial.OUTAGES as error:
             return Answer(_ms(started), error=_code(error))
-        shown = response if place.public else None
-        return Answer(_ms(started), status, response=shown, retry_after_s=retry_after_s)
+        shown = _shown(read) if place.public else None
+        return Answer(_ms(started), response.status, response=shown, retry_after_s=_retry_after_s(response.headers))
 
 
-def _exchange(
-    connection: http.client.HTTPConnection,
-    receiver: Receiver,
-    body: bytes,
-    headers: Mapping[str, str],
-    deadline: dial.Deadline,
-) -> tuple[int, str, float | None]:
-    """Status, beginning of the answer, and how long the receiver wants to be left alone."""
-    ours = {
-        "Host": receiver.netloc,
-        "User-Agent": "coatcheck-webhooks/1",
-        "Content-Type": "application/json",
-        "Accept-Encoding": "identity",
-        "Connection": "close",
-    }
-    connection.request("POST", receiver.target, body, {**ours, **headers})
-    with connection.getresponse() as response:
-        read = dial.beginning(response, READ_BYTES, deadline)
-    kept = read.decode("utf-8", "replace")[:KEEP_CHARACTERS].replace("\0", "\N{REPLACEMENT CHARACTER}")
-    return response.status, kept, _retry_after_s(response.headers)
+def _shown(read: bytes) -> str:
+    """As the log can keep it: Postgres has no place for a NUL in a text."""
+    return read.decode("utf-8", "replace")[:KEEP_CHARACTERS].replace("\0", "\N{REPLACEMENT CHARACTER}")
 
 
 def _retry_after_s(headers: Message) -> float | None:

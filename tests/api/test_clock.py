@@ -10,7 +10,7 @@ import flask
 import pytest
 
 import api
-from core import errors, ids
+from core import errors, ids, urls
 from storage import signed_url
 from tests.conftest import Platform
 
@@ -59,7 +59,7 @@ def test_what_has_to_be_signed_is_refused_with_the_reason(client: flask.testing.
 
 
 def test_a_clients_signature_is_judged_by_the_time_that_is_given() -> None:
-    parts = signed_url.parse("https://b.example/x?AWSAccessKeyId=k&Signature=s&Expires=1000000", "input_url")
+    parts = urls.parse("https://b.example/x?AWSAccessKeyId=k&Signature=s&Expires=1000000", "input_url")
     at = dt.datetime.fromtimestamp(1_000_000, dt.UTC)
     signed_url.check_signature(parts, "input_url", at - dt.timedelta(seconds=61))
     with pytest.raises(errors.InputExpired):

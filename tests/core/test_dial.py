@@ -13,6 +13,8 @@ from pathlib import Path
 import pytest
 
 from core import dial
+from core.guard import Place
+from core.urls import Url
 from local import certificates
 from local.certificates import Certificate
 
@@ -81,14 +83,10 @@ def opened(request: pytest.FixtureRequest, certificate: Certificate) -> Iterator
         yield start
 
 
-def call(dialer: dial.Dialer, scheme: str, port: int, body: bytes) -> bytes:
-    deadline = dial.Deadline(END_S)
-    with dialer.connected(scheme, "localhost", port, ["127.0.0.1"], deadline) as connection:
-        # From here on: a handshake may take its time on a busy machine.
-        deadline.shorten(CALL_S)
-        connection.request("POST", "/", body)
-        with connection.getresponse() as response:
-            return response.read()
+def call(client: dial.Client, scheme: str, port: int, body: bytes) -> bytes:
+    place = Place(Url(scheme, "localhost", port, f"localhost:{port}", "/", ""), ["127.0.0.1"])
+    with client.ask("POST", place, {}, dial.Deadline(CALL_S), body) as response:
+        return response.read()
 
 
 @pytest.mark.parametrize(
@@ -98,10 +96,10 @@ def test_a_call_ends_in_time_however_little_arrives_however_often(
     opened: Callable[[Behave], tuple[str, int]], certificate: Certificate, behave: Behave
 ) -> None:
     scheme, port = opened(behave)
-    dialer = dial.Dialer()
-    dialer._tls.load_verify_locations(Path(certificate.authority))
+    client = dial.Client()
+    client._tls.load_verify_locations(Path(certificate.authority))
     body = b"x" * (64 << 20) if behave is reads_little else b"{}"
     started = time.monotonic()
     with pytest.raises(TimeoutError):
-        call(dialer, scheme, port, body)
+        call(client, scheme, port, body)
     assert time.monotonic() - started < END_S
