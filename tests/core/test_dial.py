@@ -1,4 +1,4 @@
-"""Every wait of a call ends at one moment, in clear and in TLS, whatever the other side does and however often."""
+"""One call: every wait of it ends at one moment, in clear and in TLS, whatever the other side does, however often."""
 
 from __future__ import annotations
 
@@ -12,9 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from core import dial
+from core import dial, urls
 from core.guard import Place
-from core.urls import Url
 from local import certificates
 from local.certificates import Certificate
 
@@ -84,7 +83,7 @@ def opened(request: pytest.FixtureRequest, certificate: Certificate) -> Iterator
 
 
 def call(client: dial.Client, scheme: str, port: int, body: bytes) -> bytes:
-    place = Place(Url(scheme, "localhost", port, f"localhost:{port}", "/", ""), ["127.0.0.1"])
+    place = Place(urls.parse(f"{scheme}://localhost:{port}/", "url"), ["127.0.0.1"])
     with client.ask("POST", place, {}, dial.Deadline(CALL_S), body) as response:
         return response.read()
 
@@ -103,3 +102,27 @@ def test_a_call_ends_in_time_however_little_arrives_however_often(
     with pytest.raises(TimeoutError):
         call(client, scheme, port, body)
     assert time.monotonic() - started < END_S
+
+
+def says_no_and_hangs_up(peer: socket.socket) -> None:
+    """What it was still being sent is thrown away, and with it the connection."""
+    peer.recv(1)
+    peer.sendall(b"HTTP/1.1 413 Content Too Large\r\nContent-Length: 5\r\n\r\nShort")
+    peer.shutdown(socket.SHUT_WR)
+    time.sleep(0.2)
+
+
+def test_an_answer_that_comes_before_all_was_taken_counts() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=serving, args=(server, None, says_no_and_hangs_up), daemon=True).start()
+        place = Place(urls.parse(f"http://localhost:{server.getsockname()[1]}/", "url"), ["127.0.0.1"])
+        with dial.Client().ask("POST", place, {}, dial.Deadline(END_S), b"x" * (64 << 20)) as response:
+            assert (response.status, response.read()) == (413, b"Short")
+
+
+def test_the_next_address_is_tried_where_one_takes_no_connection() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=serving, args=(server, None, says_no_and_hangs_up), daemon=True).start()
+        place = Place(urls.parse(f"http://localhost:{server.getsockname()[1]}/", "url"), ["127.0.0.2", "127.0.0.1"])
+        with dial.Client().ask("POST", place, {}, dial.Deadline(END_S), b"x") as response:
+            assert response.status == 413
