@@ -9,6 +9,7 @@ import click
 import sqlalchemy
 
 from core import database, errors, settings
+from core.setting_groups import Storage
 from registry.catalog import Catalog
 from storage.objects import Store
 
@@ -36,6 +37,6 @@ def registry() -> tuple[Catalog, Store]:
     """Raises SettingsInvalid."""
     found = engine()
     with configured():
-        values = settings.load_only(settings.ObjectSettings)
+        values = settings.load_only(Storage)
     store = Store(values)
     return Catalog(found, store), store

@@ -1,4 +1,4 @@
-"""What a single setting may be, and how it is said that it is not; used by `core.settings` alone."""
+"""What a single setting may be, and how it is said that it is not; used by those who declare and read them."""
 
 from __future__ import annotations
 

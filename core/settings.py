@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import dataclasses
 import difflib
 import os
 from collections.abc import Mapping
-from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, TypeVar, cast
+from dataclasses import MISSING, dataclass
+from typing import TypeVar
 
 import environs
 import sqlalchemy.exc
@@ -16,90 +14,32 @@ from marshmallow import validate
 
 from core import errors, hosts
 from core import setting_rules as rules
+from core.environment import read, setting, settings_of
+from core.setting_groups import Api, Files, Http, Jobs, Models, Queue, Sealing, Storage, Webhooks
 
 ENVIRONMENTS = ("development", "production")
-PROVIDERS = ("cpu", "cuda")
-#: For what needs no key, such as probes: they are answered also while every place is taken.
-_KEYLESS_THREADS = 4
+LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")
 #: Not read here, but ours: what `.coatcheck/env*` hands to people, and what is handed to a worker and its children.
 _OTHERS = ("URL", "API_KEY", "ADMIN_KEY", "WORKER_INCARNATION", "WORKER_POOLS", "WORKER_STOP_FILE", "ALIVE_FILE")
 
 
-@dataclass(frozen=True)
-class QueueSettings:
+@dataclass(frozen=True, kw_only=True)
+class CelerySettings(Queue):
     """What every Celery process needs, and beat and Flower need alone."""
 
-    redis_url: str = field(repr=False)
-    log_level: str
-    max_run_timeout_s: int
-    slice_s: float  #: how long one wake-up may drain before it gives the pool back
+    log_level: str = setting(
+        "COATCHECK_LOG_LEVEL", "INFO", "`DEBUG`, `INFO`, `WARNING`, `ERROR`", validate.OneOf(LOG_LEVELS)
+    )
 
 
-@dataclass(frozen=True)
-class ObjectSettings:
-    """Where files and bundles lie."""
+@dataclass(frozen=True, kw_only=True)
+class Settings(CelerySettings, Storage, Sealing, Models, Http, Api, Files, Jobs, Webhooks):
+    """All of them, as the API and the workers need them."""
 
-    s3_endpoint_url: str
-    s3_access_key: str = field(repr=False)
-    s3_secret_key: str = field(repr=False)
-    s3_public_url: str  #: how clients reach the store, where that is not how we do
-    s3_bucket: str
-    s3_region: str
-    model_cache: Path
-
-
-@dataclass(frozen=True)
-class ProxySettings:
-    """What the proxy needs."""
-
-    max_body_bytes: int
-    max_wait_s: float
-    max_connections: int  #: requests of one key that are open at once
-    tls_certificate: Path | None
-    tls_key: Path | None
-    cors_origins: tuple[str, ...]  #: whose pages may read what we answer; `*` alone: everybody's
-
-
-@dataclass(frozen=True)
-class Settings(QueueSettings, ObjectSettings, ProxySettings):
-    """All of them, as the API and the workers need them; the table in docs/settings.md mirrors the fields."""
-
-    database_url: str = field(repr=False)
-    environment: str
-    secret_key: str = field(repr=False)  #: seals what may be in the database only so
-    old_secret_keys: tuple[str, ...] = field(repr=False)  #: open what was sealed under them, and seal nothing
-    provider: str
-    onnx_threads: int  #: 0 = what the cgroup allows
-    max_batch_items: int
-    max_upload_bytes: int
-    max_unpacked_bytes: int
-    input_buckets: tuple[str, ...]  #: from which signed URLs are read
-    input_private_buckets: tuple[str, ...]  #: the same, at addresses that are not public
-    upload_s: int  #: how long an upload may take to begin
-    download_s: int  #: how long an address of a result is good for
-    inline_timeout_s: float  #: how long the runs of one request may take in the API itself
-    default_wait_s: float
-    max_waiters: int
-    max_streams: int
-    request_threads: int  #: for requests that neither wait nor stream
-    job_ttl_s: int  #: how long an accepted job may take before it expires
-    lease_s: float
-    heartbeat_s: float
-    run_timeout_s: int  #: how long one attempt may run when the job does not say
-    grace_s: float  #: how long a worker that was asked to stop goes on with what it holds
-    max_attempts: int
-    max_losses: int
-    webhook_hosts: tuple[str, ...]  #: receivers that may be without TLS, on any port, at addresses that are not public
-    webhook_loopback: tuple[int, ...]  #: ports of this machine at which receivers may be
-    webhook_schedule: tuple[float, ...]  #: seconds before each attempt
-    webhook_timeout_s: float  #: what one call may take in all
-    webhook_disable_s: int  #: an endpoint that fails for so long is switched off
-    webhook_senders: int  #: calls that one process makes at once
-
-    @property
-    def api_threads(self) -> int:
-        """The threads of one API process: one for everything that has a place, and some for what needs none."""
-        return self.max_waiters + self.max_streams + self.request_threads + _KEYLESS_THREADS
+    environment: str = setting("COATCHECK_ENVIRONMENT", "development", "or `production`", validate.OneOf(ENVIRONMENTS))
+    database_url: str = setting(
+        "DATABASE_URL", MISSING, "`postgresql+psycopg://…`, Postgres 15 or newer", rules.database_url, secret=True
+    )
 
     @property
     def engines(self) -> list[tuple[str, int]]:
@@ -112,7 +52,7 @@ class Settings(QueueSettings, ObjectSettings, ProxySettings):
         return [hosts.of_url(url) for url in (self.s3_endpoint_url, self.s3_public_url) if url]
 
 
-S = TypeVar("S", QueueSettings, ObjectSettings, ProxySettings, Settings)
+T = TypeVar("T")
 
 
 def load() -> Settings:
@@ -168,26 +108,16 @@ def _check_what_tenants_reach(settings: Settings) -> None:
             )
 
 
-def load_only(kind: type[S]) -> S:
+def load_only(kind: type[T]) -> T:
     """Read a part of the environment, for a process that is not given the rest; raises SettingsInvalid as `load`."""
-    env = environs.Env(eager=False)
-    values = _read(env)
-    wanted = {item.name for item in dataclasses.fields(kind)}
-    try:
-        env.seal()
-    except environs.EnvValidationError as error:
-        # By variable, as `seal` gives them.
-        messages = cast(Mapping[str, Any], error.error_messages)
-        faults = {name: text for name, text in messages.items() if name.removeprefix("COATCHECK_").lower() in wanted}
-        if faults:
-            raise errors.SettingsInvalid(rules.told(faults)) from error
+    found = read(kind)
     _refuse_unknown(os.environ)  # noqa: TID251 - this is the place
-    return kind(**{name: value for name, value in values.items() if name in wanted})
+    return found
 
 
-def proxy() -> ProxySettings:
+def proxy() -> Http:
     """What the proxy reads; raises SettingsInvalid, also where a file is not there."""
-    settings = load_only(ProxySettings)
+    settings = load_only(Http)
     for name, path in (("TLS_CERTIFICATE", settings.tls_certificate), ("TLS_KEY", settings.tls_key)):
         if path is not None and ("$" in str(path) or not path.is_file()):
             raise errors.SettingsInvalid(
@@ -213,81 +143,10 @@ def owner_url() -> str:
     return database_url("DATABASE_OWNER_URL" if environs.Env().str("DATABASE_OWNER_URL", "") else "DATABASE_URL")
 
 
-def _read(env: environs.Env) -> dict[str, Any]:
-    values: dict[str, Any] = {
-        "database_url": env.str("DATABASE_URL", validate=rules.database_url),
-        "redis_url": env.str("REDIS_URL", validate=rules.REDIS_URL),
-        "s3_endpoint_url": env.str("S3_ENDPOINT_URL", validate=rules.S3_URL),
-        "s3_access_key": env.str("S3_ACCESS_KEY"),
-        "s3_secret_key": env.str("S3_SECRET_KEY"),
-        "s3_public_url": env.str("S3_PUBLIC_URL", ""),
-        "s3_bucket": env.str("S3_BUCKET", "coatcheck"),
-        "s3_region": env.str("S3_REGION", "us-east-1"),
-    }
-    with env.prefixed("COATCHECK_"):
-        values |= {
-            "environment": env.str("ENVIRONMENT", "development", validate=validate.OneOf(ENVIRONMENTS)),
-            "secret_key": env.str("SECRET_KEY", validate=validate.Length(rules.MIN_SECRET)),
-            "old_secret_keys": _listed(env.list("OLD_SECRET_KEYS", [], subcast=str.strip, validate=rules.secrets)),
-            "log_level": env.str("LOG_LEVEL", "INFO", validate=validate.OneOf(("DEBUG", "INFO", "WARNING", "ERROR"))),
-            "model_cache": env.path("MODEL_CACHE", Path(".coatcheck/models")),
-            "provider": env.str("PROVIDER", "cpu", validate=validate.OneOf(PROVIDERS)),
-            "onnx_threads": env.int("ONNX_THREADS", 0, validate=validate.Range(0, 256)),
-            "max_body_bytes": env.int("MAX_BODY_BYTES", 4 * 2**20, validate=validate.Range(1024)),
-            "max_connections": env.int("MAX_CONNECTIONS", 256, validate=validate.Range(8, 4096)),
-            "tls_certificate": rules.path(env.str("TLS_CERTIFICATE", "")),
-            "tls_key": rules.path(env.str("TLS_KEY", "")),
-            "cors_origins": _listed(env.list("CORS_ORIGINS", [], subcast=str.strip, validate=rules.origins)),
-            "max_batch_items": env.int("MAX_BATCH_ITEMS", 1000, validate=validate.Range(1)),
-            "max_upload_bytes": env.int("MAX_UPLOAD_BYTES", 2**30, validate=validate.Range(1)),
-            "max_unpacked_bytes": env.int("MAX_UNPACKED_BYTES", 8 * 2**30, validate=validate.Range(1)),
-            "input_buckets": _listed(env.list("INPUT_BUCKETS", [], validate=rules.buckets)),
-            "input_private_buckets": _listed(env.list("INPUT_PRIVATE_BUCKETS", [], validate=rules.buckets)),
-            "upload_s": env.int("UPLOAD_S", 900, validate=validate.Range(1, 86_400)),
-            "download_s": env.int("DOWNLOAD_S", 3600, validate=validate.Range(1, 604_800)),
-            "inline_timeout_s": env.float("INLINE_TIMEOUT_S", 10.0, validate=[rules.POSITIVE, validate.Range(max=30)]),
-            "default_wait_s": env.float("DEFAULT_WAIT_S", 10.0, validate=validate.Range(0)),
-            "max_wait_s": env.float("MAX_WAIT_S", 30.0, validate=rules.POSITIVE),
-            "max_waiters": env.int("MAX_WAITERS", 32, validate=validate.Range(0)),
-            "job_ttl_s": env.int("JOB_TTL_S", 86_400, validate=validate.Range(1, 10 * 365 * 86_400)),
-            "lease_s": env.float("LEASE_S", 20.0, validate=rules.POSITIVE),
-            "heartbeat_s": env.float("HEARTBEAT_S", 5.0, validate=rules.POSITIVE),
-            "run_timeout_s": env.int("RUN_TIMEOUT_S", 300, validate=validate.Range(1)),
-            "max_run_timeout_s": env.int("MAX_RUN_TIMEOUT_S", 3600, validate=validate.Range(1)),
-            "grace_s": env.float("GRACE_S", 20.0, validate=validate.Range(0)),
-            "max_streams": env.int("MAX_STREAMS", 32, validate=validate.Range(0)),
-            "request_threads": env.int("REQUEST_THREADS", 96, validate=validate.Range(1, 1024)),
-            "slice_s": env.float("SLICE_S", 5.0, validate=rules.POSITIVE),
-            "max_attempts": env.int("MAX_ATTEMPTS", 4, validate=validate.Range(1)),
-            "max_losses": env.int("MAX_LOSSES", 3, validate=validate.Range(1)),
-        }
-        values |= _read_webhooks(env)
-    return values
-
-
-def _read_webhooks(env: environs.Env) -> dict[str, Any]:
-    return {
-        "webhook_hosts": _listed(env.list("WEBHOOK_HOSTS", [], validate=rules.receivers)),
-        "webhook_loopback": tuple(map(int, _listed(env.list("WEBHOOK_LOOPBACK", [], validate=rules.ports)))),
-        "webhook_schedule": _listed(
-            env.list("WEBHOOK_SCHEDULE", list(rules.SCHEDULE), subcast=float, validate=rules.delays)
-        ),
-        "webhook_timeout_s": env.float("WEBHOOK_TIMEOUT_S", 15.0, validate=[rules.POSITIVE, validate.Range(max=30)]),
-        "webhook_disable_s": env.int("WEBHOOK_DISABLE_S", 5 * 86_400, validate=validate.Range(1)),
-        "webhook_senders": env.int("WEBHOOK_SENDERS", 64, validate=validate.Range(1, 512)),
-    }
-
-
-def _listed(found: list[Any] | None) -> tuple[Any, ...]:
-    """What is wrong is None until everything that is wrong is told at once."""
-    return tuple(found or ())
-
-
 def _refuse_unknown(environ: Mapping[str, str]) -> None:
     """A misspelt setting must not pass as a default; raises SettingsInvalid."""
-    known = [
-        f"COATCHECK_{name}" for name in (*(field.name.upper() for field in dataclasses.fields(Settings)), *_OTHERS)
-    ]
+    ours = (item.metadata["variable"].removeprefix("COATCHECK_") for item in settings_of(Settings))
+    known = [f"COATCHECK_{name}" for name in (*ours, *_OTHERS)]
     for name in sorted(environ):
         if name.startswith("COATCHECK_") and name not in known:
             close = difflib.get_close_matches(name, known, 1)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.http import SAFE_HEADERS
-from core.settings import ProxySettings
+from core.setting_groups import Http
 from local.child import Program
 from local.engines import package
 from local.state import write_private
@@ -101,9 +101,7 @@ class Doors:
     resolver: str | None = None  #: a DNS server that is asked every few seconds; else names are looked up at the start
 
 
-def program(
-    folder: Path, doors: Doors, settings: ProxySettings, *, flower_user: str, environ: Mapping[str, str]
-) -> Program:
+def program(folder: Path, doors: Doors, settings: Http, *, flower_user: str, environ: Mapping[str, str]) -> Program:
     """nginx, whose configuration, sockets and temporary files lie in `folder`; `flower_user` is `name:password`."""
     # Names of folders in it are relative to where it runs.
     write_private(folder / "nginx.conf", configuration(doors, settings))
@@ -112,7 +110,7 @@ def program(
     return Program("proxy", command, environ, stop=signal.SIGQUIT, grace_s=5, unprivileged=True, cwd=folder)
 
 
-def configuration(doors: Doors, settings: ProxySettings) -> str:
+def configuration(doors: Doors, settings: Http) -> str:
     """The text of nginx.conf."""
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     connections = min(MOST_CONNECTIONS, files // 2) if files > 0 else MOST_CONNECTIONS

@@ -17,7 +17,7 @@ from botocore import exceptions
 from botocore.config import Config
 
 from core import errors, hosts
-from core.settings import ObjectSettings
+from core.setting_groups import Storage
 
 if TYPE_CHECKING:
     from mypy_boto3_s3 import S3Client
@@ -46,7 +46,7 @@ class Store:
     """One bucket, which may be silent for `read_s`, `attempts` times. The clients are made at first use, so that a
     spawned process never inherits one."""
 
-    def __init__(self, settings: ObjectSettings, *, read_s: float = 20, attempts: int = 4) -> None:
+    def __init__(self, settings: Storage, *, read_s: float = 20, attempts: int = 4) -> None:
         self._settings = settings
         self._read_s, self._attempts = read_s, attempts
         self._bucket = settings.s3_bucket

@@ -12,7 +12,7 @@ from workers import node, signs  # noqa: F401 - they connect their signals
 from workers.ticks import TICK_S
 
 # No more than beat and Flower may know; a worker reads the rest when it starts (see node).
-_settings = settings.load_only(settings.QueueSettings)
+_settings = settings.load_only(settings.CelerySettings)
 
 app = celery.Celery("coatcheck", broker=_settings.redis_url, include=["workers.tasks"])
 app.conf.update(

@@ -12,6 +12,7 @@ from typing import Any
 import pytest
 
 from core import errors, settings
+from core.setting_groups import Http
 from core.settings import Settings
 from tests.conftest import ROOT
 from tests.core.test_settings import GOOD, STRONG
@@ -192,6 +193,6 @@ def test_the_documents_list_every_setting_with_its_default() -> None:
 
 def test_a_setting_that_is_not_told_to_a_process_stops_no_start_of_it(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COATCHECK_MAX_CONNECTIONS", "7")
-    settings.load_only(settings.QueueSettings)
+    settings.load_only(settings.CelerySettings)
     with pytest.raises(errors.SettingsInvalid, match="COATCHECK_MAX_CONNECTIONS"):
-        settings.load_only(settings.ProxySettings)
+        settings.load_only(Http)

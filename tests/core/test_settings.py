@@ -7,6 +7,7 @@ import string
 import pytest
 
 from core import errors, settings
+from core.setting_groups import Storage
 
 GOOD = {
     "DATABASE_URL": "postgresql+psycopg://a:b@h/d",
@@ -190,13 +191,13 @@ def test_secrets_do_not_show_when_settings_are_printed(monkeypatch: pytest.Monke
 def test_a_process_that_is_not_given_all_needs_only_its_part(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in GOOD.keys() - {"REDIS_URL"}:
         monkeypatch.delenv(name)
-    assert settings.load_only(settings.QueueSettings).redis_url == GOOD["REDIS_URL"]
+    assert settings.load_only(settings.CelerySettings).redis_url == GOOD["REDIS_URL"]
     with pytest.raises(errors.SettingsInvalid, match="S3_ENDPOINT_URL") as caught:
-        settings.load_only(settings.ObjectSettings)
+        settings.load_only(Storage)
     assert "COATCHECK_SECRET_KEY" not in caught.value.message
     monkeypatch.setenv("COATCHECK_SLICE_S", "soon")
     with pytest.raises(errors.SettingsInvalid, match="COATCHECK_SLICE_S"):
-        settings.load_only(settings.QueueSettings)
+        settings.load_only(settings.CelerySettings)
 
 
 def test_migrations_go_by_the_owner_where_there_is_one(monkeypatch: pytest.MonkeyPatch) -> None:

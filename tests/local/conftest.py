@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from core.settings import ProxySettings
+from core.setting_groups import Http
 from local import proxy
 from local.child import Child
 from local.state import held_port
@@ -22,7 +22,7 @@ def opened(tmp_path: Path) -> Iterator[Callable[..., Door]]:
     started: list[Child] = []
     listeners: list[Behind] = []
 
-    def start(limits: ProxySettings = LIMITS, *, behind: bool = True) -> Door:
+    def start(limits: Http = LIMITS, *, behind: bool = True) -> Door:
         ports: list[int] = []
         while len(ports) < 3:
             ports.append(held_port(ports))

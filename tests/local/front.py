@@ -9,12 +9,12 @@ import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from core.settings import ProxySettings
+from core.setting_groups import Http
 
 GET = ("GET /api/v1/jobs HTTP/1.1", "Host: localhost")
 ONE, OTHER = (f"cck_{name * 12}_{name * 56}" for name in "ab")
 KEY = f"Authorization: Bearer {ONE}"
-LIMITS = ProxySettings(
+LIMITS = Http(
     max_body_bytes=100_000, max_wait_s=0, max_connections=8, tls_certificate=None, tls_key=None, cors_origins=()
 )
 
