@@ -22,7 +22,7 @@ def create_app(settings: Settings | None = None) -> flask.Flask:
     app.url_map.merge_slashes = False
     app.url_map.converters["endpoint"] = parsing.EndpointId
     app.add_url_rule("/", "root", lambda: flask.redirect("/docs"))
-    app.config["MAX_CONTENT_LENGTH"] = values.max_body_bytes
+    app.config["MAX_CONTENT_LENGTH"] = values.http.max_body_bytes
     app.extensions["coatcheck"] = resources.Resources(values)
     context.register(app)
     admission.register(app)

@@ -26,7 +26,7 @@ def ask(body: Mapping[str, Any], key: Key | None = None) -> Ask:
 
 def preference(here: Resources, *, respond_async: bool = False) -> Preference:
     """What the header prefers, or the body's `options.async`; raises InvalidInput."""
-    found = prefer.parse(flask.request.headers.get("Prefer"), max_wait_s=here.settings.max_wait_s)
+    found = prefer.parse(flask.request.headers.get("Prefer"), max_wait_s=here.settings.http.max_wait_s)
     return dataclasses.replace(found, respond_async=found.respond_async or respond_async)
 
 

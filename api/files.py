@@ -50,7 +50,7 @@ def address(key: str, filename: str) -> str:
     """Where a client gets the object for a while; raises Unavailable."""
     here = resources.here()
     check_signing(here)
-    return here.store.presign_get(key, filename=filename, expires_s=here.settings.download_s)
+    return here.store.presign_get(key, filename=filename, expires_s=here.settings.files.download_s)
 
 
 def check_signing(here: Resources) -> None:
@@ -62,4 +62,4 @@ def check_signing(here: Resources) -> None:
 
 def expires_at() -> dt.datetime:
     """When addresses made now end."""
-    return dt.datetime.now(dt.UTC) + dt.timedelta(seconds=resources.here().settings.download_s)
+    return dt.datetime.now(dt.UTC) + dt.timedelta(seconds=resources.here().settings.files.download_s)

@@ -40,18 +40,18 @@ class Resources(Parts):
         #: Of those with a key, from before the body is read until they are answered.
         self.requests = Places(
             "requests in flight",
-            settings.request_threads,
+            settings.api.request_threads,
             PART_OF_REQUESTS,
             metrics.IN_FLIGHT,
             own_limit=errors.TooManyRequests,
         )
         #: Of requests that wait for a job, and of open event streams.
-        self.waiters = Places("waiting requests", settings.max_waiters, PART, metrics.WAITERS)
-        self.streams = Places("open event streams", settings.max_streams, PART, metrics.STREAMS)
+        self.waiters = Places("waiting requests", settings.api.max_waiters, PART, metrics.WAITERS)
+        self.streams = Places("open event streams", settings.api.max_streams, PART, metrics.STREAMS)
 
     @part
     def readiness(self) -> Cached[dict[str, Any]]:
-        store = Store(self.settings, read_s=PROBE_S, attempts=1)
+        store = Store(self.settings.storage, read_s=PROBE_S, attempts=1)
         probe = readiness.Probe(self.engine, self.clock, self.submitter, self.catalog, self.shelf, self.line, store)
         return Cached(probe.check, FRESH_S)
 

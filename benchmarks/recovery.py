@@ -103,7 +103,7 @@ class Stage:
     def __post_init__(self) -> None:
         os.environ.update(self.found.env)
         values = settings.load()
-        self.hints = broker.Hints(values, broker.Line(values))
+        self.hints = broker.Hints(values.queue.redis_url, broker.Line(values.queue.redis_url))
         self.engine = database.create_engine(values.database_url)
         keys.create(self.engine, tenant="bench", name="bench", scopes={"jobs"}, tier="pro")
         self._done(self._submit("1.0.0", ROW))

@@ -95,7 +95,7 @@ class Platform:
         ports = range(self.receivers.port, self.receivers.port + self.receivers.COUNT)
         self.found.env["COATCHECK_WEBHOOK_LOOPBACK"] = ",".join(map(str, ports))
         os.environ.update(self.found.env)
-        self.seal = Seal(settings.load())
+        self.seal = Seal(settings.load().sealing)
         self.engine = database.create_engine(self.found.env["DATABASE_URL"])
         self.superuser = database.create_engine(self.found.state.superuser_url)
         keys.create(self.engine, tenant="bench", name="bench", scopes={"jobs"}, tier="pro")
@@ -157,7 +157,7 @@ class Platform:
         with self.engine.begin() as connection:
             connection.execute(_INSERT, {"jobs": count, "inputs": database.dumps(ROW), "pool": pool})
         values = settings.load()
-        broker.Hints(values, broker.Line(values)).send("cpu")
+        broker.Hints(values.queue.redis_url, broker.Line(values.queue.redis_url)).send("cpu")
 
     def _until_sent(self, hanging: str = "") -> None:
         def done() -> bool:

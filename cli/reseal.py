@@ -30,7 +30,7 @@ def reseal(as_json: bool) -> None:
     all_ = resealing.Tally()
     with Progress(console=output.screen, disable=not output.screen.is_terminal) as progress:
         task = progress.add_task("rows", total=resealing.rows(engine))
-        for tally in resealing.steps(engine, Seal(values)):
+        for tally in resealing.steps(engine, Seal(values.sealing)):
             all_.add(tally)
             progress.advance(task, tally.rows)
     if as_json:

@@ -41,7 +41,7 @@ def serve(host: str, port: int, socket: Path | None) -> None:
         # HTTP/2 streams that are left open would each hold a thread for ever (granian 2.8).
         http=HTTPModes.http1,
         websockets=False,
-        blocking_threads=values.api_threads,
+        blocking_threads=values.api.threads,
         log_level=LogLevels.warning,
     ).serve()
 

@@ -12,7 +12,6 @@ from typing import Any
 from celery.events.event import get_exchange
 
 from core import broker, metrics
-from core.settings import Settings
 
 FLUSH_S = 0.5
 #: So many jobs of one process are shown as begun at a time; more is more than Flower can read, beside the work.
@@ -24,9 +23,9 @@ Event = dict[str, Any]
 class Board:
     """Events of one process on their way to whoever listens, all of a moment in one message."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._app = broker.producer(settings.redis_url)
-        self._line = broker.Line(settings)
+    def __init__(self, redis_url: str) -> None:
+        self._app = broker.producer(redis_url)
+        self._line = broker.Line(redis_url)
         self._waiting: deque[Event] = deque()
         self._room = MOST
 

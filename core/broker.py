@@ -13,7 +13,6 @@ import redis
 from kombu.exceptions import OperationalError
 
 from core import metrics
-from core.settings import Settings
 
 WAKE = "coatcheck.wake"
 DELIVER = "coatcheck.deliver"
@@ -36,9 +35,9 @@ class Line:
     """A Redis that may be away: no call waits longer than half a second, none fails, and after one that did Redis is
     left alone for a while."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, redis_url: str) -> None:
         self.redis = redis.Redis.from_url(
-            settings.redis_url, socket_timeout=0.5, socket_connect_timeout=0.5, retry=None, health_check_interval=15
+            redis_url, socket_timeout=0.5, socket_connect_timeout=0.5, retry=None, health_check_interval=15
         )
         self._silent_until = 0.0
 
@@ -83,9 +82,9 @@ def producer(url: str) -> celery.Celery:
 class Hints:
     """Best-effort wake-ups: at most one unread per pool, sent after COMMIT, failures counted and swallowed."""
 
-    def __init__(self, settings: Settings, line: Line) -> None:
+    def __init__(self, redis_url: str, line: Line) -> None:
         self._line = line
-        self._app = producer(settings.redis_url)
+        self._app = producer(redis_url)
 
     def send(self, pool: str) -> bool:
         """Wake `pool` unless somebody just did; True when a message went out."""

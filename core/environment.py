@@ -31,15 +31,18 @@ def setting(
     return dataclasses.field(default=default, repr=not secret, metadata=metadata)
 
 
-def settings_of(kind: type) -> Iterator[dataclasses.Field[Any]]:
-    """Every field of it that is a setting."""
-    yield from dataclasses.fields(kind)
+def settings_of(kind: Any) -> Iterator[dataclasses.Field[Any]]:
+    """Every setting, of it and of the groups in it."""
+    types = typing.get_type_hints(kind)
+    for item in dataclasses.fields(kind):
+        group = types[item.name]
+        yield from settings_of(group) if dataclasses.is_dataclass(group) else (item,)
 
 
 def read(kind: type[T]) -> T:
     """Raises SettingsInvalid naming every variable that is missing or wrong."""
     env = environs.Env(eager=False)
-    found = _made(env, kind)
+    found: T = _made(env, kind)
     try:
         env.seal()
     except environs.EnvValidationError as error:
@@ -48,12 +51,14 @@ def read(kind: type[T]) -> T:
     return found
 
 
-def _made(env: environs.Env, kind: type[T]) -> T:
+def _made(env: environs.Env, kind: Any) -> Any:
     types = typing.get_type_hints(kind)
-    return kind(**{item.name: _value(env, item, types[item.name]) for item in settings_of(kind)})
+    return kind(**{item.name: _value(env, item, types[item.name]) for item in dataclasses.fields(kind)})
 
 
 def _value(env: environs.Env, item: dataclasses.Field[Any], kind: Any) -> Any:
+    if dataclasses.is_dataclass(kind):
+        return _made(env, kind)
     variable, rule = item.metadata["variable"], item.metadata["rule"]
     default: Any = ... if item.default is dataclasses.MISSING else item.default
     if typing.get_origin(kind) is tuple:

@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.kdf.hkdf import HKDF
 
 from core import errors
-from core.settings import Settings
+from core.setting_groups import Sealing
 
 SCHEME = "s1"
 KEY_BYTES, KEY_ID_BYTES, NONCE_BYTES = 32, 6, 12
@@ -54,9 +54,9 @@ class Seal:
     here could count. Under GCM-SIV it tells only whether the same text was sealed for the same place.
     """
 
-    def __init__(self, settings: Settings) -> None:
-        secrets = (settings.secret_key, *settings.old_secret_keys)
-        self._current = key_id(settings.secret_key)
+    def __init__(self, sealing: Sealing) -> None:
+        secrets = (sealing.secret_key, *sealing.old_secret_keys)
+        self._current = key_id(sealing.secret_key)
         self._ciphers = {
             (key_id(secret), purpose): AESGCMSIV(derive(secret, purpose, KEY_BYTES))
             for secret in secrets

@@ -32,17 +32,17 @@ class Queue:
 class Storage:
     """The object store, where files and bundles lie."""
 
-    s3_endpoint_url: str = setting("S3_ENDPOINT_URL", MISSING, "`http(s)://…`, any S3", rules.S3_URL)
-    s3_access_key: str = setting("S3_ACCESS_KEY", MISSING, "the id of its key", secret=True)
-    s3_secret_key: str = setting("S3_SECRET_KEY", MISSING, "and the key itself", secret=True)
-    s3_public_url: str = setting(
+    endpoint_url: str = setting("S3_ENDPOINT_URL", MISSING, "`http(s)://…`, any S3", rules.S3_URL)
+    access_key: str = setting("S3_ACCESS_KEY", MISSING, "the id of its key", secret=True)
+    secret_key: str = setting("S3_SECRET_KEY", MISSING, "and the key itself", secret=True)
+    public_url: str = setting(
         "S3_PUBLIC_URL",
         "",
         "the store as clients reach it, where that is not `S3_ENDPOINT_URL`; upload and download addresses are signed "
         "for it",
     )
-    s3_bucket: str = setting("S3_BUCKET", "coatcheck", "made by `coatcheck models push` if it is not there")
-    s3_region: str = setting("S3_REGION", "us-east-1", "the region that signatures name")
+    bucket: str = setting("S3_BUCKET", "coatcheck", "made by `coatcheck models push` if it is not there")
+    region: str = setting("S3_REGION", "us-east-1", "the region that signatures name")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -155,8 +155,8 @@ class Api:
     )
 
     @property
-    def api_threads(self) -> int:
-        """The threads of one API process: one for everything that has a place, and some for what needs none."""
+    def threads(self) -> int:
+        """Those of one process: one for everything that has a place, and some for what needs none."""
         return self.max_waiters + self.max_streams + self.request_threads + _KEYLESS_THREADS
 
 
@@ -195,7 +195,7 @@ class Files:
 class Jobs:
     """The life of a job."""
 
-    job_ttl_s: int = setting(
+    ttl_s: int = setting(
         "COATCHECK_JOB_TTL_S",
         86_400,
         "a job not done by then is `expired`, if it does not say `expires_in_s`",
@@ -225,7 +225,7 @@ class Jobs:
 class Webhooks:
     """Calls to receivers."""
 
-    webhook_hosts: tuple[str, ...] = setting(
+    hosts: tuple[str, ...] = setting(
         "COATCHECK_WEBHOOK_HOSTS",
         (),
         "receivers, by commas, that may be without TLS, on any port, or at an address that is not public: "
@@ -234,33 +234,33 @@ class Webhooks:
         "address is public",
         rules.receivers,
     )
-    webhook_loopback: tuple[int, ...] = setting(
+    loopback: tuple[int, ...] = setting(
         "COATCHECK_WEBHOOK_LOOPBACK",
         (),
         "ports of this machine, by commas, 1024 and higher and not our own, at which receivers may be as `127.0.0.1`, "
         "`[::1]` or `localhost`: `9000`. Refused with `COATCHECK_ENVIRONMENT=production`",
         rules.ports,
     )
-    webhook_schedule: tuple[float, ...] = setting(
+    schedule: tuple[float, ...] = setting(
         "COATCHECK_WEBHOOK_SCHEDULE",
         rules.SCHEDULE,
         "seconds before each attempt of a delivery, ±20 %; the first is 0",
         rules.delays,
         items=float,
     )
-    webhook_timeout_s: float = setting(
+    timeout_s: float = setting(
         "COATCHECK_WEBHOOK_TIMEOUT_S",
         15.0,
         "what one call may take in all, at most 30",
         [rules.POSITIVE, validate.Range(max=30)],
     )
-    webhook_disable_s: int = setting(
+    disable_s: int = setting(
         "COATCHECK_WEBHOOK_DISABLE_S",
         5 * 86_400,
         "an endpoint that has failed for so long, and at least 20 times in a row, is switched off",
         validate.Range(1),
     )
-    webhook_senders: int = setting(
+    senders: int = setting(
         "COATCHECK_WEBHOOK_SENDERS",
         64,
         "calls that one io worker makes at once; one tenant has at most a quarter of them",

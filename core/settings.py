@@ -24,32 +24,41 @@ _OTHERS = ("URL", "API_KEY", "ADMIN_KEY", "WORKER_INCARNATION", "WORKER_POOLS", 
 
 
 @dataclass(frozen=True, kw_only=True)
-class CelerySettings(Queue):
+class CelerySettings:
     """What every Celery process needs, and beat and Flower need alone."""
 
     log_level: str = setting(
         "COATCHECK_LOG_LEVEL", "INFO", "`DEBUG`, `INFO`, `WARNING`, `ERROR`", validate.OneOf(LOG_LEVELS)
     )
+    queue: Queue
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings(CelerySettings, Storage, Sealing, Models, Http, Api, Files, Jobs, Webhooks):
-    """All of them, as the API and the workers need them."""
+class Settings(CelerySettings):
+    """All of them by room, as the API and the workers need them."""
 
     environment: str = setting("COATCHECK_ENVIRONMENT", "development", "or `production`", validate.OneOf(ENVIRONMENTS))
     database_url: str = setting(
         "DATABASE_URL", MISSING, "`postgresql+psycopg://…`, Postgres 15 or newer", rules.database_url, secret=True
     )
+    storage: Storage
+    sealing: Sealing
+    models: Models
+    http: Http
+    api: Api
+    files: Files
+    jobs: Jobs
+    webhooks: Webhooks
 
     @property
     def engines(self) -> list[tuple[str, int]]:
         """Hosts and ports of the engines; raises ValueError, sqlalchemy.exc.ArgumentError."""
-        return [*hosts.of_database(self.database_url), *hosts.of_redis(self.redis_url), *self.stores]
+        return [*hosts.of_database(self.database_url), *hosts.of_redis(self.queue.redis_url), *self.stores]
 
     @property
     def stores(self) -> list[tuple[str, int]]:
         """Those of the store alone; raises ValueError."""
-        return [hosts.of_url(url) for url in (self.s3_endpoint_url, self.s3_public_url) if url]
+        return [hosts.of_url(url) for url in (self.storage.endpoint_url, self.storage.public_url) if url]
 
 
 T = TypeVar("T")
@@ -61,17 +70,17 @@ def load() -> Settings:
     Raises SettingsInvalid naming every variable that is missing or wrong.
     """
     settings = load_only(Settings)
-    if settings.heartbeat_s * 3 > settings.lease_s:
+    jobs, max_run_timeout_s = settings.jobs, settings.queue.max_run_timeout_s
+    if jobs.heartbeat_s * 3 > jobs.lease_s:
         raise errors.SettingsInvalid(
-            f"COATCHECK_HEARTBEAT_S={settings.heartbeat_s:g} is too slow for COATCHECK_LEASE_S={settings.lease_s:g}: "
+            f"COATCHECK_HEARTBEAT_S={jobs.heartbeat_s:g} is too slow for COATCHECK_LEASE_S={jobs.lease_s:g}: "
             "a lease must outlive three heartbeats"
         )
-    if settings.run_timeout_s > settings.max_run_timeout_s:
+    if jobs.run_timeout_s > max_run_timeout_s:
         raise errors.SettingsInvalid(
-            f"COATCHECK_RUN_TIMEOUT_S={settings.run_timeout_s} is more than "
-            f"COATCHECK_MAX_RUN_TIMEOUT_S={settings.max_run_timeout_s}"
+            f"COATCHECK_RUN_TIMEOUT_S={jobs.run_timeout_s} is more than COATCHECK_MAX_RUN_TIMEOUT_S={max_run_timeout_s}"
         )
-    if settings.environment == "production" and rules.guessable(settings.secret_key):
+    if settings.environment == "production" and rules.guessable(settings.sealing.secret_key):
         raise errors.SettingsInvalid(
             "COATCHECK_SECRET_KEY is too easy to guess for COATCHECK_ENVIRONMENT=production; make one with "
             "`openssl rand -base64 32`, and if this one is in use, keep it in COATCHECK_OLD_SECRET_KEYS until "
@@ -83,7 +92,7 @@ def load() -> Settings:
 
 def _check_what_tenants_reach(settings: Settings) -> None:
     """Raises SettingsInvalid where what is listed for tenants is ours."""
-    if settings.webhook_loopback and settings.environment == "production":
+    if settings.webhooks.loopback and settings.environment == "production":
         raise errors.SettingsInvalid(
             "COATCHECK_WEBHOOK_LOOPBACK lets clients reach what listens on this machine, and is for development; "
             "unset it, or set COATCHECK_ENVIRONMENT=development"
@@ -94,16 +103,17 @@ def _check_what_tenants_reach(settings: Settings) -> None:
         raise errors.SettingsInvalid(
             "DATABASE_URL, REDIS_URL, S3_ENDPOINT_URL or S3_PUBLIC_URL is not a URL with a host and port"
         ) from None  # which may quote a password
-    for port in settings.webhook_loopback:
+    for port in settings.webhooks.loopback:
         if port in ports:
             raise errors.SettingsInvalid(
                 f"COATCHECK_WEBHOOK_LOOPBACK={port} is the port of an engine (DATABASE_URL, REDIS_URL, S3_ENDPOINT_URL "
                 "or S3_PUBLIC_URL): let your receiver listen on another one"
             )
-    for bucket in (*settings.input_buckets, *settings.input_private_buckets):
-        if hosts.of_url(bucket) in settings.stores and bucket.rpartition("/")[2] == settings.s3_bucket:
+    ours = settings.storage.bucket
+    for bucket in (*settings.files.input_buckets, *settings.files.input_private_buckets):
+        if hosts.of_url(bucket) in settings.stores and bucket.rpartition("/")[2] == ours:
             raise errors.SettingsInvalid(
-                f"COATCHECK_INPUT_BUCKETS or COATCHECK_INPUT_PRIVATE_BUCKETS lists S3_BUCKET={settings.s3_bucket}, "
+                f"COATCHECK_INPUT_BUCKETS or COATCHECK_INPUT_PRIVATE_BUCKETS lists S3_BUCKET={ours}, "
                 "which holds everybody's files: give tenants a bucket of their own"
             )
 

@@ -17,7 +17,6 @@ from sqlalchemy import exc
 
 from core import broker, database, errors, metrics
 from core.board import Board
-from core.settings import Settings
 from jobs import claim, lease, settle, shown
 from jobs.attempt import Attempts
 from jobs.job import Claimed
@@ -37,13 +36,14 @@ REFUSALS = (exc.DBAPIError, orjson.JSONEncodeError)
 class Drainer:
     """One worker process: what it needs to empty a pool."""
 
-    settings: Settings
     engine: sqlalchemy.Engine
     hints: broker.Hints
     leases: lease.Leases
     attempts: Attempts
     presence: Presence
     board: Board
+    slice_s: float  #: how long one wake-up may drain
+    lease_s: float
     #: Settles one batch while the next one runs: Postgres and the model each have a core to themselves.
     settler: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "settler"))
 
@@ -52,7 +52,7 @@ class Drainer:
         self.hints.clear(pool)
         settled = 0
         settling: Future[int] | None = None
-        ends_at = time.monotonic() + self.settings.slice_s
+        ends_at = time.monotonic() + self.slice_s
         while batch := self._claim(pool, wake_id):
             over = time.monotonic() > ends_at
             if batch.full or over:
@@ -71,9 +71,7 @@ class Drainer:
         if not self.leases.may_claim:
             self.hints.send(pool)
             return None
-        return claim.claim(
-            self.engine, pool=pool, worker=self.presence.name, wake_id=wake_id, lease_s=self.settings.lease_s
-        )
+        return claim.claim(self.engine, pool=pool, worker=self.presence.name, wake_id=wake_id, lease_s=self.lease_s)
 
     def _work(self, batch: claim.Batch) -> tuple[list[lease.Held], list[Outcome]]:
         held = self.leases.hold(batch.jobs)
@@ -140,7 +138,7 @@ class Drainer:
 
     def _insist(self, write: Callable[[], T]) -> T:
         """Repeat a fenced write through an outage, until the lease would have run out anyway."""
-        return database.insist(write, for_s=self.settings.lease_s)
+        return database.insist(write, for_s=self.lease_s)
 
 
 def _done(outcome: Outcome, result: Result) -> settle.Done:

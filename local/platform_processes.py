@@ -43,15 +43,15 @@ def environment(root: Path, state: State, urls: Mapping[str, str], environ: Mapp
 def receivers_here(state: State, values: Settings) -> str:
     """Which ports of this machine webhooks may call, in words; raises SettingsInvalid where one of them is ours."""
     ours = {port: name for name, port in state.ports.items()}
-    for port in values.webhook_loopback:
+    for port in values.webhooks.loopback:
         if port in ours:
             raise errors.SettingsInvalid(
                 f"COATCHECK_WEBHOOK_LOOPBACK={port} is the platform's own port ({ours[port]}, .coatcheck/state.json): "
                 "let your receiver listen on another one"
             )
-    if not values.webhook_loopback:
+    if not values.webhooks.loopback:
         return "webhooks may call nothing on this machine (COATCHECK_WEBHOOK_LOOPBACK=9000 allows a receiver's port)"
-    return f"webhooks may call {', '.join(f'127.0.0.1:{port}' for port in values.webhook_loopback)}"
+    return f"webhooks may call {', '.join(f'127.0.0.1:{port}' for port in values.webhooks.loopback)}"
 
 
 def command(*arguments: str) -> list[str]:

@@ -101,23 +101,23 @@ class Doors:
     resolver: str | None = None  #: a DNS server that is asked every few seconds; else names are looked up at the start
 
 
-def program(folder: Path, doors: Doors, settings: Http, *, flower_user: str, environ: Mapping[str, str]) -> Program:
+def program(folder: Path, doors: Doors, http: Http, *, flower_user: str, environ: Mapping[str, str]) -> Program:
     """nginx, whose configuration, sockets and temporary files lie in `folder`; `flower_user` is `name:password`."""
     # Names of folders in it are relative to where it runs.
-    write_private(folder / "nginx.conf", configuration(doors, settings))
+    write_private(folder / "nginx.conf", configuration(doors, http))
     write_private(folder / "flower.users", f"{flower_user.replace(':', ':{PLAIN}', 1)}\n")
     command = (str(_binary()), "-e", "stderr", "-p", f"{folder}/", "-c", "nginx.conf")
     return Program("proxy", command, environ, stop=signal.SIGQUIT, grace_s=5, unprivileged=True, cwd=folder)
 
 
-def configuration(doors: Doors, settings: Http) -> str:
+def configuration(doors: Doors, http: Http) -> str:
     """The text of nginx.conf."""
     files = resource.getrlimit(resource.RLIMIT_NOFILE)[1]
     connections = min(MOST_CONNECTIONS, files // 2) if files > 0 else MOST_CONNECTIONS
-    tls = " ssl" if settings.tls_certificate else ""
+    tls = " ssl" if http.tls_certificate else ""
     certificate = (
-        f"        ssl_certificate {_quoted(settings.tls_certificate)};\n"
-        f"        ssl_certificate_key {_quoted(settings.tls_key)};\n"
+        f"        ssl_certificate {_quoted(http.tls_certificate)};\n"
+        f"        ssl_certificate_key {_quoted(http.tls_key)};\n"
         "        ssl_protocols TLSv1.2 TLSv1.3;"
     )
     certificate = certificate if tls else ""
@@ -127,17 +127,17 @@ def configuration(doors: Doors, settings: Http) -> str:
         facts,
         files=connections * 2,
         connections=connections,
-        max_body_bytes=settings.max_body_bytes,
-        read_s=int(settings.max_wait_s) + SPARE_S,
-        per_key=settings.max_connections,
-        per_network=settings.max_connections * KEYS_PER_NETWORK,
+        max_body_bytes=http.max_body_bytes,
+        read_s=int(http.max_wait_s) + SPARE_S,
+        per_key=http.max_connections,
+        per_network=http.max_connections * KEYS_PER_NETWORK,
         resolver=f"    resolver {doors.resolver} valid=5s;" if doors.resolver else "",
         store=_STORE.substitute(facts) if doors.store_listen else "",
-        origins=_origins(settings.cors_origins),
+        origins=_origins(http.cors_origins),
         allowed=ALLOWED,
         exposed=EXPOSED,
-        vary="Origin" if settings.cors_origins not in ((), ("*",)) else "",
-        errors=_errors(max_body_bytes=settings.max_body_bytes, per_key=settings.max_connections),
+        vary="Origin" if http.cors_origins not in ((), ("*",)) else "",
+        errors=_errors(max_body_bytes=http.max_body_bytes, per_key=http.max_connections),
     )
 
 

@@ -33,7 +33,7 @@ def job(serving: Serving, ask: Ask, order: Order, resolved: Resolved) -> submit.
     if not isinstance(order.inputs, list):
         return new(serving, ask, order, resolved, inputs.one(manifest, order.inputs), options)
     options["return_errors"] = order.return_errors or ReturnErrors.FAIL_FAST
-    most = serving.settings.max_batch_items
+    most = serving.settings.api.max_batch_items
     rows, options["refused"] = inputs.many(manifest, order.inputs, options["return_errors"], most=most)
     return new(serving, ask, order, resolved, rows, options)
 
@@ -51,8 +51,8 @@ def new(
 ) -> submit.NewJob:
     """A job for the caller, with what was ordered within what the tier allows, and an id of its own unless it has one;
     raises InvalidInput."""
-    settings, tier = serving.settings, ask.caller.tier
-    ttl_s = order.expires_in_s or min(settings.job_ttl_s, tier.max_ttl_s)
+    jobs, tier = serving.settings.jobs, ask.caller.tier
+    ttl_s = order.expires_in_s or min(jobs.ttl_s, tier.max_ttl_s)
     tier.check(priority=order.priority, ttl_s=ttl_s)
     count = len(kept) if isinstance(kept, list) else 1
     return submit.NewJob(
@@ -67,7 +67,7 @@ def new(
         request_id=ask.request_id,
         ttl_s=ttl_s,
         timeout_s=_timeout_s(serving, order),
-        max_attempts=settings.max_attempts,
+        max_attempts=jobs.max_attempts,
         units=resolved.manifest.units * count,
         priority=Priority(order.priority),
         kind=kind,
@@ -79,7 +79,8 @@ def new(
 
 def _timeout_s(serving: Serving, order: Order) -> int:
     """What was asked for, or the default; raises InvalidInput above the limit."""
-    asked_s, most = order.timeout_s or serving.settings.run_timeout_s, serving.settings.max_run_timeout_s
+    asked_s = order.timeout_s or serving.settings.jobs.run_timeout_s
+    most = serving.settings.queue.max_run_timeout_s
     if asked_s > most:
         raise errors.InvalidInput.field("timeout_s", f"must be at most {most}", received=asked_s)
     return asked_s

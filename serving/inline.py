@@ -67,7 +67,7 @@ def _predict(serving: Serving, model: Model, rows: Sequence[Row], ends_at: float
         with seconds.time(), serving.watch.until(ends_at) as interrupt:
             found = model.predict(rows, interrupt)
     except errors.ModelInterrupted as error:
-        limit_s = serving.settings.inline_timeout_s
+        limit_s = serving.settings.api.inline_timeout_s
         log.warning("inline_run_ended", model=manifest.name, version=manifest.version, rows=len(rows), limit_s=limit_s)
         raise errors.TimedOut(
             f"The model did not answer in time: a request that is answered at once has {limit_s:g} s for all of its "
@@ -80,7 +80,7 @@ def _predict(serving: Serving, model: Model, rows: Sequence[Row], ends_at: float
 
 def _end(serving: Serving) -> float:
     """When the time of a request that begins now is over; what opening its model took is not part of it."""
-    return time.monotonic() + serving.settings.inline_timeout_s
+    return time.monotonic() + serving.settings.api.inline_timeout_s
 
 
 def _share(ends_at: float, of: int) -> float:

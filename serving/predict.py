@@ -56,7 +56,7 @@ def several(
 ) -> Replied[Reply]:
     """The same of several inputs, so many in one run at most; raises as `one`, and BatchTooLarge."""
     resolved = inputs.takes_rows(serving.resolve(ask))
-    rows, refused = inputs.many(resolved.manifest, raw, return_errors, most=serving.settings.max_batch_items)
+    rows, refused = inputs.many(resolved.manifest, raw, return_errors, most=serving.settings.api.max_batch_items)
 
     def answers(said: Sequence[Label | Fault]) -> Answers:
         return Answers(said, Served.by(resolved), ask.request_id)
@@ -100,7 +100,7 @@ class _ByAJob:
     def _outcome(self, job_id: uuid.UUID) -> Reply:
         """The answer of a job that completed in time, else its ticket; raises ModelError, TimedOut or JobFailed for one
         that ended otherwise."""
-        wait_s = self.serving.settings.default_wait_s if self.wants.wait_s is None else self.wants.wait_s
+        wait_s = self.serving.settings.api.default_wait_s if self.wants.wait_s is None else self.wants.wait_s
         wait_s = 0.0 if self.wants.respond_async else wait_s
         found = jobs.wait(self.serving, self.ask.caller.tenant_id, job_id, wait_s, self.patience)
         if not found.status.is_terminal:

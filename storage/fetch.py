@@ -50,10 +50,10 @@ class Fetcher:
     """Reads what the settings allow."""
 
     def __init__(self, settings: Settings) -> None:
-        self._max_bytes = settings.max_upload_bytes
+        self._max_bytes = settings.files.max_upload_bytes
         self._buckets = [
-            *(Bucket.parse(item, private=False) for item in settings.input_buckets),
-            *(Bucket.parse(item, private=True) for item in settings.input_private_buckets),
+            *(Bucket.parse(item, private=False) for item in settings.files.input_buckets),
+            *(Bucket.parse(item, private=True) for item in settings.files.input_private_buckets),
         ]
         self._stores = settings.stores
         self._guard = Guard(settings)

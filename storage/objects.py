@@ -49,18 +49,18 @@ class Store:
     def __init__(self, settings: Storage, *, read_s: float = 20, attempts: int = 4) -> None:
         self._settings = settings
         self._read_s, self._attempts = read_s, attempts
-        self._bucket = settings.s3_bucket
+        self._bucket = settings.bucket
         self._lock = threading.Lock()
         self._clients: dict[str, S3Client] = {}
 
     @property
     def client(self) -> S3Client:
-        return self._client(self._settings.s3_endpoint_url)
+        return self._client(self._settings.endpoint_url)
 
     @property
     def _signer(self) -> S3Client:
         """Signs addresses as clients reach the store, which may not be how we do."""
-        return self._client(self._settings.s3_public_url or self._settings.s3_endpoint_url)
+        return self._client(self._settings.public_url or self._settings.endpoint_url)
 
     def ensure_bucket(self) -> None:
         """Make the bucket if it is not there."""
@@ -186,9 +186,9 @@ class Store:
                 self._clients[endpoint] = boto3.client(
                     "s3",
                     endpoint_url=endpoint,
-                    aws_access_key_id=self._settings.s3_access_key,
-                    aws_secret_access_key=self._settings.s3_secret_key,
-                    region_name=self._settings.s3_region,
+                    aws_access_key_id=self._settings.access_key,
+                    aws_secret_access_key=self._settings.secret_key,
+                    region_name=self._settings.region,
                     config=Config(
                         signature_version="s3v4",
                         # Else those of HTTP_PROXY and its like.

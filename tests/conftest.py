@@ -165,13 +165,14 @@ def drainer(platform: Platform, quiet: None) -> Iterator[Drainer]:
     leases = Leases(platform.engine, lease_s=60, heartbeat_s=1, grace_s=1, asked_to_stop=lambda: False)
     leases.start()
     yield Drainer(
-        platform.settings,
         platform.engine,
         platform.hints,
         leases,
         platform.attempts,
         platform.presence,
-        Board(platform.settings),
+        Board(platform.settings.queue.redis_url),
+        slice_s=platform.settings.queue.slice_s,
+        lease_s=platform.settings.jobs.lease_s,
     )
     leases.close()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -10,6 +11,8 @@ from sqlalchemy import text
 
 import models
 from core.chores import Chore
+from core.seal import Seal
+from core.settings import Settings
 from inference.output import Label
 from jobs import claim, settle
 from jobs.attempt import Attempts
@@ -20,6 +23,9 @@ from jobs.result import Result, Several
 from tests import factories
 from tests.conftest import Platform
 from webhooks.chores import of_webhooks
+from webhooks.courier import Courier
+from webhooks.receivers import Receivers
+from webhooks.sender import Sender
 
 SAID = Label("positive", 0.9, {"negative": 0.1, "positive": 0.9})
 
@@ -55,9 +61,19 @@ def work(platform: Platform) -> None:
     complete(platform, took(platform))
 
 
+def courier(
+    platform: Platform, settings: Settings, *, worker: str = "io/a/1", asked_to_stop: Callable[[], bool] = lambda: False
+) -> Courier:
+    """One that calls receivers by other settings than the platform's."""
+    sender = Sender(settings.webhooks, Seal(settings.sealing), Receivers(settings))
+    return Courier(
+        settings.webhooks, platform.engine, platform.hints, sender, worker=worker, asked_to_stop=asked_to_stop
+    )
+
+
 def chores(platform: Platform) -> list[Chore]:
     """All there are, in the order in which one makes work for the next."""
-    schedule = platform.settings.webhook_schedule
+    schedule = platform.settings.webhooks.schedule
     return [
         *of_jobs(platform.engine, platform.hints, platform.store, max_losses=3),
         *of_webhooks(platform.engine, platform.hints, schedule),

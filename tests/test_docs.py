@@ -1,6 +1,5 @@
 from __future__ import annotations
 
-import dataclasses
 import re
 from pathlib import Path
 
@@ -8,7 +7,6 @@ import pytest
 
 from api import exposition
 from api.cached import Cached
-from core.settings import Settings
 from jobs import figures
 from tests.conftest import ROOT, Platform
 
@@ -22,16 +20,6 @@ def test_every_threat_names_tests_that_are_there() -> None:
         named = re.findall(r"(test_\w+\.py)", tests)
         assert named, threat
         assert set(named) <= there, threat
-
-
-def test_every_setting_is_in_the_table() -> None:
-    table = (ROOT / "docs/settings.md").read_text()
-    missing = [
-        item.name
-        for item in dataclasses.fields(Settings)
-        if not re.search(rf"`(COATCHECK_)?{item.name.upper()}`", table)
-    ]
-    assert missing == []
 
 
 @pytest.mark.parametrize(

@@ -41,7 +41,7 @@ class Window:
 @contextlib.contextmanager
 def opened(settings: Settings, until: Until) -> Iterator[Window]:
     """One that hears everything from now on."""
-    app, found = broker.producer(settings.redis_url), Window(until)
+    app, found = broker.producer(settings.queue.redis_url), Window(until)
     with app.connection_for_read() as connection:
         receiver = app.events.Receiver(connection, handlers={"*": found.hear})
 
@@ -52,7 +52,7 @@ def opened(settings: Settings, until: Until) -> Iterator[Window]:
 
         thread = threading.Thread(target=listen)
         thread.start()
-        probe = Board(settings)
+        probe = Board(settings.queue.redis_url)
 
         def heard() -> bool:
             probe.show([{"type": "worker-online", "hostname": "probe", "timestamp": time.time()}])

@@ -16,7 +16,7 @@ import sqlalchemy
 import structlog
 
 from core import broker, database
-from core.settings import Settings
+from core.setting_groups import Webhooks
 from webhooks import outbox
 from webhooks.outbox import Claimed, Done
 from webhooks.sender import Sender
@@ -39,25 +39,26 @@ class Courier:
 
     def __init__(
         self,
-        settings: Settings,
+        webhooks: Webhooks,
         engine: sqlalchemy.Engine,
         hints: broker.Hints,
+        sender: Sender,
         *,
         worker: str,
         asked_to_stop: Callable[[], bool],
     ) -> None:
-        schedule = settings.webhook_schedule
+        schedule = webhooks.schedule
         #: How long a target that fails is left alone at first: as long as a delivery that failed.
         self._pause_s = schedule[min(1, len(schedule) - 1)]
-        self._disable_s = settings.webhook_disable_s
+        self._disable_s = webhooks.disable_s
         self._engine = engine
         self._hints = hints
         self._worker = worker
         self._asked_to_stop = asked_to_stop
-        self._sender = Sender(settings)
-        self._senders = ThreadPoolExecutor(settings.webhook_senders, "sender")
-        self._slots = Slots(settings.webhook_senders)
-        self._most = outbox.PER_TARGET * settings.webhook_senders
+        self._sender = sender
+        self._senders = ThreadPoolExecutor(webhooks.senders, "sender")
+        self._slots = Slots(webhooks.senders)
+        self._most = outbox.PER_TARGET * webhooks.senders
         self._looping = threading.Lock()
         #: What came of calls; None says that there is something new to look for.
         self._inbox: queue.SimpleQueue[Done | None] = queue.SimpleQueue()

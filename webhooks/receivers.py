@@ -18,8 +18,8 @@ class Receivers:
     """What the settings allow."""
 
     def __init__(self, settings: Settings) -> None:
-        self._hosts = frozenset(settings.webhook_hosts)
-        self._loopback = frozenset(settings.webhook_loopback)
+        self._hosts = frozenset(settings.webhooks.hosts)
+        self._loopback = frozenset(settings.webhooks.loopback)
         self._guard = Guard(settings)
 
     def parse(self, url: str, field: str = "url") -> Url:

@@ -8,7 +8,7 @@ import structlog
 
 from core import errors, ids, metrics
 from core.seal import Seal
-from core.settings import Settings
+from core.setting_groups import Webhooks
 from webhooks import signing, signing_keys
 from webhooks.http_post import Answer, Poster
 from webhooks.outbox import Claimed, Done
@@ -22,11 +22,11 @@ log = structlog.get_logger()
 class Sender:
     """Safe to share between threads."""
 
-    def __init__(self, settings: Settings) -> None:
-        self._schedule = settings.webhook_schedule
+    def __init__(self, webhooks: Webhooks, seal: Seal, receivers: Receivers) -> None:
+        self._schedule = webhooks.schedule
         #: Remembered, since the same few are needed all the time.
-        self._open = functools.lru_cache(maxsize=10_000)(Seal(settings).open)
-        self._poster = Poster(Receivers(settings), timeout_s=settings.webhook_timeout_s)
+        self._open = functools.lru_cache(maxsize=10_000)(seal.open)
+        self._poster = Poster(receivers, timeout_s=webhooks.timeout_s)
 
     def send(self, delivery: Claimed) -> Done:
         """Whatever goes wrong is in the answer: whoever asked has others to look after."""

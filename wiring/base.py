@@ -67,11 +67,11 @@ class Base:
 
     @part
     def line(self) -> broker.Line:
-        return broker.Line(self.settings)
+        return broker.Line(self.settings.queue.redis_url)
 
     @part
     def hints(self) -> broker.Hints:
-        return broker.Hints(self.settings, self.line)
+        return broker.Hints(self.settings.queue.redis_url, self.line)
 
     def connections(self, count: int, application: str) -> sqlalchemy.Engine:
         """To the database, apart from everybody else's."""

@@ -29,11 +29,11 @@ class Parts(Base):
 
     @part
     def seal(self) -> Seal:
-        return Seal(self.settings)
+        return Seal(self.settings.sealing)
 
     @part
     def store(self) -> Store:
-        return Store(self.settings, read_s=self.limits.store_s, attempts=self.limits.store_attempts)
+        return Store(self.settings.storage, read_s=self.limits.store_s, attempts=self.limits.store_attempts)
 
     @part
     def fetcher(self) -> Fetcher:
@@ -49,8 +49,8 @@ class Parts(Base):
 
     @part
     def shelf(self) -> Shelf:
-        settings = self.settings
-        return Shelf(self.store, settings.model_cache, provider=self.provider, threads=settings.onnx_threads)
+        models = self.settings.models
+        return Shelf(self.store, models.model_cache, provider=self.provider, threads=models.onnx_threads)
 
     @part
     def keyring(self) -> Keyring:

@@ -18,6 +18,7 @@ from jobs.presence import Presence
 from jobs.shown import Rest
 from webhooks.chores import of_webhooks
 from webhooks.courier import Courier
+from webhooks.sender import Sender
 from wiring.base import Limits, part
 from wiring.parts import Parts
 
@@ -34,7 +35,7 @@ class Worker(Parts):
     ) -> None:
         # As many as it takes where every chore is done at once.
         super().__init__(settings, application="coatcheck-worker", limits=Limits(connections=6))
-        self.provider = settings.provider
+        self.provider = settings.models.provider
         self.presence = presence
         self.asked_to_stop = asked_to_stop
 
@@ -46,7 +47,7 @@ class Worker(Parts):
     @part
     def board(self) -> Board:
         """Sends what Flower shows from the moment that it is asked for."""
-        made = Board(self.settings)
+        made = Board(self.settings.queue.redis_url)
         made.start()
         return made
 
@@ -55,9 +56,9 @@ class Worker(Parts):
         """Beat from the moment that they are asked for."""
         made = Leases(
             self.heart,
-            lease_s=self.settings.lease_s,
-            heartbeat_s=self.settings.heartbeat_s,
-            grace_s=self.settings.grace_s,
+            lease_s=self.settings.jobs.lease_s,
+            heartbeat_s=self.settings.jobs.heartbeat_s,
+            grace_s=self.settings.jobs.grace_s,
             asked_to_stop=self.asked_to_stop,
         )
         made.start()
@@ -65,12 +66,23 @@ class Worker(Parts):
 
     @part
     def attempts(self) -> Attempts:
-        return Attempts(self.catalog, Tools(self.settings, self.engine, self.store, self.shelf, self.sources))
+        limit = self.settings.files.max_unpacked_bytes
+        tools = Tools(self.engine, self.store, self.shelf, self.sources, max_unpacked_bytes=limit)
+        return Attempts(self.catalog, tools)
 
     @part
     def drainer(self) -> Drainer:
         """Runs jobs."""
-        return Drainer(self.settings, self.engine, self.hints, self.leases, self.attempts, self.presence, self.board)
+        return Drainer(
+            self.engine,
+            self.hints,
+            self.leases,
+            self.attempts,
+            self.presence,
+            self.board,
+            slice_s=self.settings.queue.slice_s,
+            lease_s=self.settings.jobs.lease_s,
+        )
 
     def get_ready(self) -> None:
         """Make what jobs need before there is one."""
@@ -80,7 +92,12 @@ class Worker(Parts):
     def courier(self) -> Courier:
         """Calls receivers."""
         return Courier(
-            self.settings, self.engine, self.hints, worker=self.presence.name, asked_to_stop=self.asked_to_stop
+            self.settings.webhooks,
+            self.engine,
+            self.hints,
+            Sender(self.settings.webhooks, self.seal, self.receivers),
+            worker=self.presence.name,
+            asked_to_stop=self.asked_to_stop,
         )
 
     @part
@@ -88,7 +105,7 @@ class Worker(Parts):
         """Everything that is to be done again and again, of all rooms."""
         rest = Rest(self.board, self.presence.name)
         return [
-            *of_jobs(self.engine, self.hints, self.store, max_losses=self.settings.max_losses),
-            *of_webhooks(self.engine, self.hints, self.settings.webhook_schedule),
+            *of_jobs(self.engine, self.hints, self.store, max_losses=self.settings.jobs.max_losses),
+            *of_webhooks(self.engine, self.hints, self.settings.webhooks.schedule),
             Chore("show jobs", 2, lambda: rest.tell(self.engine)),
         ]

@@ -14,13 +14,13 @@ from workers.ticks import TICK_S
 # No more than beat and Flower may know; a worker reads the rest when it starts (see node).
 _settings = settings.load_only(settings.CelerySettings)
 
-app = celery.Celery("coatcheck", broker=_settings.redis_url, include=["workers.tasks"])
+app = celery.Celery("coatcheck", broker=_settings.queue.redis_url, include=["workers.tasks"])
 app.conf.update(
     # The lease in Postgres is the acknowledgement. A late ack would kill the worker when Redis restarts (Celery 5.7).
     task_acks_late=False,
     result_backend=None,
     # The last resort against a run that hangs in C and cannot be interrupted; every job's own limit is far shorter.
-    task_time_limit=_settings.max_run_timeout_s + _settings.slice_s + 60,
+    task_time_limit=_settings.queue.max_run_timeout_s + _settings.queue.slice_s + 60,
     task_ignore_result=True,
     task_serializer="json",
     accept_content=["json"],

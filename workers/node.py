@@ -172,7 +172,9 @@ def _take_back(take_back: Callable[[sqlalchemy.Engine, int], int], pools: list[s
     mine = _parents()
 
     def look() -> int:
-        return database.insist(lambda: take_back(mine.engine, mine.settings.max_losses), for_s=mine.settings.lease_s)
+        return database.insist(
+            lambda: take_back(mine.engine, mine.settings.jobs.max_losses), for_s=mine.settings.jobs.lease_s
+        )
 
     for after_s in LOOKS_S:
         time.sleep(after_s)

@@ -76,8 +76,9 @@ def show(job_id: str, wait: float) -> flask.Response:
     `?wait=20` answers as soon as it ends, or after 20 seconds.
     """
     here = resources.here()
-    if wait > here.settings.max_wait_s:
-        raise errors.InvalidInput.field("wait", f"must be at most {here.settings.max_wait_s:g} seconds", received=wait)
+    most = here.settings.http.max_wait_s
+    if wait > most:
+        raise errors.InvalidInput.field("wait", f"must be at most {most:g} seconds", received=wait)
     return _answer(here, _waited(here, ids.parse_job_id(job_id), wait))
 
 

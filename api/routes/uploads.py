@@ -32,7 +32,7 @@ def create(body: dict[str, Any]) -> flask.Response:
     POST `fields` and then the file, as `file`, to `url` (multipart/form-data) before `expires_at`.
     """
     here = resources.here()
-    limit = min(here.settings.max_upload_bytes, context.caller().tier.max_upload_bytes)
+    limit = min(here.settings.files.max_upload_bytes, context.caller().tier.max_upload_bytes)
     if body["size"] > limit:
         raise errors.InvalidInput.field("size", f"must be at most {limit} bytes", received=body["size"])
     made = serve.computed(
@@ -67,7 +67,7 @@ def _create(here: Resources, body: dict[str, Any]) -> dict[str, Any]:
         content_type=body["content_type"],
         size=body["size"],
         sha256=body.get("sha256"),
-        expires_s=here.settings.upload_s,
+        expires_s=here.settings.files.upload_s,
     )
     return {
         "upload_id": ids.upload_id(upload_id),

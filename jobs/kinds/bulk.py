@@ -63,5 +63,5 @@ def _plan(tools: Tools, manifest: Manifest, held: Held) -> plan.Plan:
         fields=manifest.fields,
         key=key,
         max_batch=manifest.max_batch,
-        max_bytes=tools.settings.max_unpacked_bytes,
+        max_bytes=tools.max_unpacked_bytes,
     )

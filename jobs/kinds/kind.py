@@ -14,7 +14,6 @@ import structlog
 
 from core import metrics
 from core.seal import Purpose
-from core.settings import Settings
 from jobs.lease import Held
 from jobs.outcome import Outcome
 from jobs.source import Sources
@@ -29,11 +28,11 @@ log = structlog.get_logger()
 class Tools:
     """What jobs are run with."""
 
-    settings: Settings
     engine: sqlalchemy.Engine
     store: Store
     shelf: Shelf
     sources: Sources
+    max_unpacked_bytes: int  #: of one file of rows
 
 
 class Kind(ABC):

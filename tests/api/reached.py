@@ -18,6 +18,7 @@ from core import errors, ids
 from jobs import settle
 from tests import callers
 from tests.api.world import GOOD, HOOK, World
+from tests.changed import changed
 from tests.conftest import Platform, until
 from tests.hands import took
 
@@ -38,7 +39,7 @@ class At:
     stack: contextlib.ExitStack  #: ended with the test
 
     def with_settings(self, **settings: Any) -> At:
-        app = api.create_app(dataclasses.replace(self.app.extensions["coatcheck"].settings, **settings))
+        app = api.create_app(changed(self.app.extensions["coatcheck"].settings, **settings))
         self.stack.callback(app.extensions["coatcheck"].engine.dispose)
         return dataclasses.replace(self, app=app)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import threading
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -17,6 +16,7 @@ from api.resources import Resources
 from tests import callers
 from tests.api.world import GOOD
 from tests.callers import Key
+from tests.changed import changed
 from tests.conftest import Platform, until
 from tests.hands import work
 
@@ -28,7 +28,7 @@ class Small:
     """An API with few places, and who asks it."""
 
     def __init__(self, platform: Platform, **places: Any) -> None:
-        self.app = api.create_app(dataclasses.replace(platform.settings, max_wait_s=600.0, **places))
+        self.app = api.create_app(changed(platform.settings, max_wait_s=600.0, **places))
         self.here: Resources = self.app.extensions["coatcheck"]
 
     def client(self, key: Key) -> FlaskClient:

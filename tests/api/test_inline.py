@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import threading
 import uuid
 from collections.abc import Iterator
@@ -14,6 +13,7 @@ from flask.testing import FlaskClient
 import api
 from inference import bundle
 from tests import graphs
+from tests.changed import changed
 from tests.conftest import Platform
 
 PREDICT = "/api/v1/predict"
@@ -33,7 +33,7 @@ def model(platform: Platform, tmp_path_factory: pytest.TempPathFactory) -> str:
 
 @pytest.fixture(scope="module")
 def impatient(platform: Platform) -> Iterator[FlaskClient]:
-    made = api.create_app(dataclasses.replace(platform.settings, inline_timeout_s=LIMIT_S))
+    made = api.create_app(changed(platform.settings, inline_timeout_s=LIMIT_S))
     client = made.test_client()
     client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {platform.new_tenant()[1]}"
     yield client

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import io
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -15,6 +14,7 @@ import api
 from tests import callers
 from tests.api.conftest import Server
 from tests.api.world import GOOD, HOOK
+from tests.changed import changed
 from tests.conftest import Platform
 from tests.statements import digest
 from webhooks.events import FOR_ENDPOINTS
@@ -68,7 +68,7 @@ def ended(client: FlaskClient) -> str:
 def small(platform: Platform) -> Iterator[FlaskClient]:
     """A client of a tier and of settings with small limits."""
     app = api.create_app(
-        dataclasses.replace(
+        changed(
             platform.settings, max_batch_items=7, max_wait_s=9.0, max_run_timeout_s=400, max_upload_bytes=1000,
             max_body_bytes=8192,
         )
@@ -124,7 +124,7 @@ def test_a_body_over_the_limit_is_413_whether_or_not_it_says_its_length(small: F
 def test_a_body_in_chunks_over_the_limit_is_413_and_not_what_is_left_of_it(
     server: Server, platform: Platform, more: int
 ) -> None:
-    body = b'{"inputs": {"text": "a"}}'.ljust(platform.settings.max_body_bytes + more)
+    body = b'{"inputs": {"text": "a"}}'.ljust(platform.settings.http.max_body_bytes + more)
     chunk = b"%x\r\n%b\r\n0\r\n\r\n" % (len(body), body)
     lines = f"Host: h\r\nX-API-Key: {callers.key(platform).token}\r\nContent-Type: application/json\r\n"
     answer = server.ask(f"POST {PREDICT} HTTP/1.1\r\n{lines}Transfer-Encoding: chunked\r\n", chunk)

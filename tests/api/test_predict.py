@@ -111,7 +111,7 @@ def test_fail_fast_refuses_the_whole_batch(client: FlaskClient) -> None:
 
 
 def test_too_large_a_batch_is_refused_with_the_limit(client: FlaskClient, platform: Platform) -> None:
-    answer = client.post(f"{PREDICT}/batch", json={"inputs": [{}] * (platform.settings.max_batch_items + 1)})
+    answer = client.post(f"{PREDICT}/batch", json={"inputs": [{}] * (platform.settings.api.max_batch_items + 1)})
     assert answer.status_code == 413
     assert answer.get_json()["error"]["code"] == "BATCH_TOO_LARGE"
 

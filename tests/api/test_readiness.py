@@ -36,7 +36,7 @@ def test_one_model_that_does_not_open_is_named_and_the_others_are_answered(platf
         # Whole when it was published.
         platform.store.put(f"bundles/{loaded.digest}.tar", b"not what it was")
         catalog, shelf = Catalog(platform.engine, platform.store), Shelf(platform.store, tmp_path / "copies")
-        clock, line = Clock(platform.engine), Line(platform.settings)
+        clock, line = Clock(platform.engine), Line(platform.settings.queue.redis_url)
         found = Probe(platform.engine, clock, platform.submitter, catalog, shelf, line, platform.store).check()
         assert (found["status"], found["model_loaded"]) == ("degraded", True)
         assert [problem for problem in found["problems"] if name in problem] == [

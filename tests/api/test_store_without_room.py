@@ -19,7 +19,9 @@ def test_no_place_is_given_while_the_store_takes_nothing_and_none_is_counted(
     client: flask.testing.FlaskClient, platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # What it answers differs; that it does not store is the same, full or gone.
-    gone = Store(dataclasses.replace(platform.settings, s3_endpoint_url="http://127.0.0.1:1"), read_s=1, attempts=1)
+    gone = Store(
+        dataclasses.replace(platform.settings.storage, endpoint_url="http://127.0.0.1:1"), read_s=1, attempts=1
+    )
     here = client.application.extensions["coatcheck"]
     before = platform.one(COUNT)
     with monkeypatch.context() as patch:

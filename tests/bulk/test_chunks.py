@@ -25,6 +25,7 @@ from jobs.result import Part, Rows
 from storage.fetch import Fetcher
 from tests.bulk.conftest import Run, Send
 from tests.bulk.test_life import ROWS, lines, output, show, step, submit
+from tests.changed import changed
 from tests.conftest import Platform
 from tests.hands import clean_up, lose, took
 
@@ -129,7 +130,7 @@ def test_an_output_url_that_never_answers_is_said_in_send_error_at_the_last_atte
     platform: Platform, bulk: Claimed, attempt: int
 ) -> None:
     nowhere = "http://127.0.0.1:1/inbox"
-    fetcher = Fetcher(dataclasses.replace(platform.settings, input_private_buckets=(nowhere,)))
+    fetcher = Fetcher(changed(platform.settings, input_private_buckets=(nowhere,)))
     held = Held(dataclasses.replace(bulk, attempt=attempt, max_attempts=2))
     manifest = platform.catalog.resolve("sentiment", "1.0.0").manifest
 

@@ -127,7 +127,7 @@ def test_a_file_that_changes_while_it_is_sent_is_named(platform: Platform, tmp_p
         (tmp_path / "rows.jsonl").open("rb") as file,
         pytest.raises(Failure, match=r"rows\.jsonl was changed"),
     ):
-        store.send(platform.settings.s3_endpoint_url, {}, file, size, name="rows.jsonl", sent=lambda _: None)
+        store.send(platform.settings.storage.endpoint_url, {}, file, size, name="rows.jsonl", sent=lambda _: None)
 
 
 @pytest.mark.timeout(300)

@@ -36,7 +36,7 @@ def test_a_file_job_waits_until_its_worker_has_room_and_is_charged_nothing(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(tempfile, "tempdir", str(disk))
-    one_batch = dataclasses.replace(drainer, settings=dataclasses.replace(drainer.settings, slice_s=0.0))
+    one_batch = dataclasses.replace(drainer, slice_s=0.0)
     job_id = submit(client, upload(lines(ROWS)))
 
     def refused_for_long(words: str) -> None:

@@ -9,13 +9,13 @@ import socket
 import threading
 import time
 from collections.abc import Callable, Iterator
-from dataclasses import replace
 
 import pytest
 
 from core import errors
 from storage import fetch
 from storage.fetch import Fetcher
+from tests.changed import changed
 from tests.conftest import Platform
 
 #: With time-outs of a second; generous, since the machine may be busy.
@@ -78,7 +78,7 @@ def hostile(platform: Platform) -> Iterator[Callable[..., tuple[Fetcher, str]]]:
     def start(behave: Callable[[Say, threading.Event], None], *, reads: bool = True) -> tuple[Fetcher, str]:
         servers.append(Server(behave, reads=reads))
         address = servers[-1].address
-        settings = replace(platform.settings, input_private_buckets=(address,), max_upload_bytes=10**9)
+        settings = changed(platform.settings, input_private_buckets=(address,), max_upload_bytes=10**9)
         return Fetcher(settings), f"{address}/rows.jsonl{SIGNED}"
 
     yield start

@@ -10,7 +10,6 @@ import socket
 import threading
 import urllib.parse
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import boto3
@@ -25,6 +24,7 @@ from storage import signed_url
 from storage.fetch import Fetcher
 from tests.bulk.conftest import Run, download
 from tests.bulk.test_life import ROWS, lines, output, show
+from tests.changed import changed
 from tests.conftest import Platform, until
 
 Client = flask.testing.FlaskClient
@@ -75,9 +75,9 @@ def test_an_older_kind_of_signature_is_as_good(client: Client, sign: Sign, work:
     address = {"Bucket": "inbox", "Key": "rows.jsonl"}
     old = boto3.client(
         "s3",
-        endpoint_url=platform.settings.s3_endpoint_url,
-        aws_access_key_id=platform.settings.s3_access_key,
-        aws_secret_access_key=platform.settings.s3_secret_key,
+        endpoint_url=platform.settings.storage.endpoint_url,
+        aws_access_key_id=platform.settings.storage.access_key,
+        aws_secret_access_key=platform.settings.storage.secret_key,
         region_name="us-east-1",
         config=Config(signature_version="s3", s3={"addressing_style": "path"}),
     )
@@ -157,7 +157,7 @@ def test_a_missing_object_is_refused_at_once(client: Client, sign: Sign) -> None
 
 
 def test_an_object_over_the_limit_is_refused_at_once(sign: Sign, platform: Platform) -> None:
-    small = Fetcher(replace(platform.settings, max_upload_bytes=100))
+    small = Fetcher(changed(platform.settings, max_upload_bytes=100))
     with pytest.raises(errors.InputTooLarge):
         small.probe(sign(), dt.datetime.now(dt.UTC))
 
@@ -223,7 +223,7 @@ def test_a_bucket_under_a_number_is_named_by_its_path_alone(target: Callable[...
 def test_a_listed_bucket_never_leads_to_an_engine_or_by_a_name_to_this_machine(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    store = urllib.parse.urlsplit(platform.settings.s3_endpoint_url)
+    store = urllib.parse.urlsplit(platform.settings.storage.endpoint_url)
     real = socket.getaddrinfo
     monkeypatch.setattr(
         socket,
@@ -236,7 +236,7 @@ def test_a_listed_bucket_never_leads_to_an_engine_or_by_a_name_to_this_machine(
         ("169.254.169.254", 80),
     ):  # fmt: skip
         address = f"http://{host}:{port}/inbox"
-        fetcher = Fetcher(replace(platform.settings, input_private_buckets=(address,)))
+        fetcher = Fetcher(changed(platform.settings, input_private_buckets=(address,)))
         with pytest.raises(errors.InputForbidden):
             fetcher.probe(f"{address}/x?AWSAccessKeyId=k&Signature=s&Expires=4000000000", dt.datetime.now(dt.UTC))
 

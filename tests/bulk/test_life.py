@@ -24,7 +24,7 @@ Client = flask.testing.FlaskClient
 
 def step(drainer: Drainer) -> None:
     """One claim, and no more."""
-    dataclasses.replace(drainer, settings=dataclasses.replace(drainer.settings, slice_s=0.0)).drain("cpu", "wake")
+    dataclasses.replace(drainer, slice_s=0.0).drain("cpu", "wake")
 
 
 def lines(rows: list[Any]) -> bytes:
@@ -176,9 +176,7 @@ def test_a_file_that_cannot_be_read_ends_the_job_with_its_reason(
 
 def test_a_gzip_bomb_is_stopped_at_the_limit(client: Client, upload: Send, drainer: Drainer) -> None:
     job_id = submit(client, upload(gzip.compress(b"\n" * 200_000_000), "application/gzip", filename="b.jsonl.gz"))
-    attempts = with_tools(
-        drainer.attempts, settings=dataclasses.replace(drainer.settings, max_unpacked_bytes=10_000_000)
-    )
+    attempts = with_tools(drainer.attempts, max_unpacked_bytes=10_000_000)
     dataclasses.replace(drainer, attempts=attempts).drain("cpu", "wake")
     assert show(client, job_id)["error"]["code"] == "INPUT_TOO_LARGE"
 

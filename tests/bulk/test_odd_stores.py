@@ -7,7 +7,6 @@ import http.server
 import socket
 import threading
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,6 +14,7 @@ import pytest
 from core import errors
 from storage import fetch
 from storage.fetch import Fetcher
+from tests.changed import changed
 from tests.conftest import Platform
 
 
@@ -74,7 +74,7 @@ def odd(platform: Platform) -> Iterator[tuple[Fetcher, str]]:
     server.done = threading.Event()  # type: ignore[attr-defined]
     threading.Thread(target=server.serve_forever, daemon=True).start()
     address = f"http://127.0.0.1:{server.server_port}/odd"
-    yield Fetcher(replace(platform.settings, input_private_buckets=(address,), max_upload_bytes=100_000)), address
+    yield Fetcher(changed(platform.settings, input_private_buckets=(address,), max_upload_bytes=100_000)), address
     server.done.set()  # type: ignore[attr-defined]
     server.shutdown()
     server.server_close()
@@ -109,7 +109,7 @@ def test_a_name_that_turns_to_a_private_address_is_not_connected_to(
     monkeypatch.setattr(
         socket, "getaddrinfo", lambda *_, **__: [(2, 1, 6, "", (address, port)) for address in ("8.8.8.8", "127.0.0.1")]
     )
-    fetcher = Fetcher(replace(platform.settings, input_buckets=(f"https://store.example:{port}/odd",)))
+    fetcher = Fetcher(changed(platform.settings, input_buckets=(f"https://store.example:{port}/odd",)))
     with pytest.raises(errors.InputForbidden):
         list(fetcher.stream(f"https://store.example:{port}/odd/x?X-Amz-Signature=1", None))
     listener.settimeout(0.2)

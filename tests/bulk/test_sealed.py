@@ -122,7 +122,7 @@ def test_a_job_from_before_there_were_contexts_runs_and_can_be_handed_in_again(
     name = f"{uuid.uuid4()}.jsonl"
     body = {"input_url": sign("get_object", name), "output_url": sign("put_object", f"{name}.out")}
     job_id = client.post("/api/v1/jobs", json=body).json["job_id"]
-    secret = hashlib.sha256(platform.settings.secret_key.encode()).digest()
+    secret = hashlib.sha256(platform.settings.sealing.secret_key.encode()).digest()
     old = Fernet(base64.urlsafe_b64encode(secret))
     swap(platform, job_id, *(old.encrypt(body[url].encode()).decode() for url in ("input_url", "output_url")))
     work()

@@ -62,11 +62,11 @@ class Between(http.server.BaseHTTPRequestHandler):
 @pytest.fixture(params=["503", "cut"])
 def flaky(request: pytest.FixtureRequest, platform: Platform, drainer: Drainer) -> Iterator[Drainer]:
     """A worker whose way to the store is bad."""
-    names = {"fault": request.param, "to": platform.settings.s3_endpoint_url, "chance": random.Random(1)}
+    names = {"fault": request.param, "to": platform.settings.storage.endpoint_url, "chance": random.Random(1)}
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), type("Bad", (Between,), names))
     threading.Thread(target=server.serve_forever, daemon=True).start()
     endpoint = f"http://127.0.0.1:{server.server_port}"
-    store = Store(dataclasses.replace(platform.settings, s3_endpoint_url=endpoint))
+    store = Store(dataclasses.replace(platform.settings.storage, endpoint_url=endpoint))
     sources = dataclasses.replace(drainer.attempts.tools.sources, store=store)
     yield dataclasses.replace(drainer, attempts=with_tools(drainer.attempts, store=store, sources=sources))
     server.shutdown()

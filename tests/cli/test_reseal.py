@@ -39,19 +39,19 @@ def empty(platform: Platform, quiet: None) -> None:
 @pytest.fixture
 def old(platform: Platform, empty: None) -> Seal:
     """As every process sealed before the key was changed."""
-    return Seal(dataclasses.replace(platform.settings, secret_key=OLD))
+    return Seal(dataclasses.replace(platform.settings.sealing, secret_key=OLD))
 
 
 @pytest.fixture
 def both(platform: Platform) -> Seal:
     """As every process seals while the keys are being changed."""
-    return Seal(dataclasses.replace(platform.settings, old_secret_keys=(OLD,)))
+    return Seal(dataclasses.replace(platform.settings.sealing, old_secret_keys=(OLD,)))
 
 
 @pytest.fixture
 def new(platform: Platform) -> Seal:
     """As every process seals afterwards."""
-    return Seal(platform.settings)
+    return Seal(platform.settings.sealing)
 
 
 @pytest.fixture
@@ -142,7 +142,7 @@ def test_two_jobs_with_one_text_that_is_bound_to_nothing_have_one_of_their_own_e
 def test_what_is_lost_is_named_and_left_as_it_is_and_the_rest_goes_on(
     platform: Platform, old: Seal, new: Seal, run: Command, new_job: NewJob
 ) -> None:
-    foreign = Seal(dataclasses.replace(platform.settings, secret_key=LOST))
+    foreign = Seal(dataclasses.replace(platform.settings.sealing, secret_key=LOST))
     with_secret(platform, foreign)
     lost, job = with_urls(platform, new_job, foreign), with_urls(platform, new_job, old)
     done = run()
@@ -222,7 +222,9 @@ def test_what_somebody_else_changed_meanwhile_stays_as_they_left_it(
             platform.execute("""UPDATE jobs SET inputs = '{"url": "theirs", "output_url": "theirs"}'""")
             return found
 
-    tallies = list(reseal.steps(platform.engine, Slow(dataclasses.replace(platform.settings, old_secret_keys=(OLD,)))))
+    tallies = list(
+        reseal.steps(platform.engine, Slow(dataclasses.replace(platform.settings.sealing, old_secret_keys=(OLD,))))
+    )
     assert sum(tally.resealed for tally in tallies) == 0
     assert platform.one("SELECT sealed FROM webhook_secrets WHERE tenant_id = :id", id=owner[0]) == ("theirs",)
     assert platform.one("SELECT inputs ->> 'url' FROM jobs WHERE id = :id", id=job) == ("theirs",)

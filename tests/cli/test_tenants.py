@@ -183,7 +183,7 @@ def test_the_store_of_this_machine_is_reached_whatever_proxy_the_environment_nam
     platform: Platform, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setenv(name, "http://127.0.0.1:9")
-    store = Store(platform.settings)
+    store = Store(platform.settings.storage)
     store.put("proxied", b"no")
     assert store.get("proxied") == b"no"
     assert seaweedfs.s3_ready(platform.engines.env)

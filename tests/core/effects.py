@@ -31,10 +31,11 @@ from local import proxy
 from serving import jobs
 from storage.fetch import Fetcher
 from storage.objects import Store
-from tests import graphs
+from tests import graphs, hands
 from tests.api.world import GOOD
 from tests.bulk.conftest import post_file
 from tests.callers import Key
+from tests.changed import changed
 from tests.conftest import ROOT, Platform, until
 from tests.hands import took, with_tools, work
 from webhooks.courier import Courier
@@ -62,7 +63,7 @@ class Here:
     stack: contextlib.ExitStack
 
     def settings(self, **given: Any) -> Settings:
-        return dataclasses.replace(self.platform.settings, **given)
+        return changed(self.platform.settings, **given)
 
     def client(self, **given: Any) -> FlaskClient:
         """Of an API with these settings."""
@@ -84,7 +85,7 @@ class Here:
         """The lines of the proxy that such settings change."""
         doors = proxy.Doors("127.0.0.1:1", "127.0.0.1:2", "127.0.0.1:3", api="unix:a", flower="unix:f")
         usual, other = (
-            {line.strip() for line in proxy.configuration(doors, item).splitlines()}
+            {line.strip() for line in proxy.configuration(doors, item.http).splitlines()}
             for item in (self.settings(), self.settings(**given))
         )
         return other - usual
@@ -147,14 +148,14 @@ def log_level(here: Here) -> None:
 def slice_s(here: Here) -> None:
     for version in ("1.0.0", "2.1.0"):
         here.new_job(version=version)
-    short = dataclasses.replace(here.drainer, settings=here.settings(slice_s=1e-9))
+    short = dataclasses.replace(here.drainer, slice_s=1e-9)
     assert short.drain("cpu", "wake") == 1
     assert here.platform.one("SELECT count(*) FROM jobs WHERE status = 'pending'") == (1,)
     assert here.drainer.drain("cpu", "wake") == 1
 
 
 def address(here: Here, **given: Any) -> urllib.parse.SplitResult:
-    made = Store(here.settings(**given)).presign_get("a/key", filename="f", expires_s=60)
+    made = Store(here.settings(**given).storage).presign_get("a/key", filename="f", expires_s=60)
     return urllib.parse.urlsplit(made)
 
 
@@ -173,11 +174,11 @@ def environment(here: Here) -> None:
 
 def secret_key(here: Here) -> None:
     context = Context(Purpose.INPUT_URL, UUID(int=1), UUID(int=2))
-    sealed = Seal(here.settings()).seal("hush", context)
+    sealed = Seal(here.settings().sealing).seal("hush", context)
     with pytest.raises(errors.SecretLost):
-        Seal(here.settings(secret_key="n" * 32)).open(sealed, context)
-    both = here.settings(secret_key="n" * 32, old_secret_keys=(here.platform.settings.secret_key,))
-    assert Seal(both).open(sealed, context) == "hush"
+        Seal(here.settings(secret_key="n" * 32).sealing).open(sealed, context)
+    both = here.settings(secret_key="n" * 32, old_secret_keys=(here.platform.settings.sealing.secret_key,))
+    assert Seal(both.sealing).open(sealed, context) == "hush"
 
 
 def provider(here: Here) -> None:
@@ -200,7 +201,7 @@ def max_unpacked_bytes(here: Here) -> None:
     made = client.post(UPLOADS, json=body).get_json()
     post_file(made["url"], made["fields"], data, "application/gzip")
     job = client.post(JOBS, json={"upload_id": made["upload_id"]}).get_json()
-    attempts = with_tools(here.drainer.attempts, settings=here.settings(max_unpacked_bytes=1000))
+    attempts = with_tools(here.drainer.attempts, max_unpacked_bytes=1000)
     dataclasses.replace(here.drainer, attempts=attempts).drain("cpu", "wake")
     assert client.get(f"{JOBS}/{job['job_id']}").get_json()["error"]["code"] == "INPUT_TOO_LARGE"
 
@@ -281,5 +282,4 @@ def receiver(here: Here, url: str, **given: Any) -> None:
 
 
 def courier(here: Here, **given: Any) -> Courier:
-    made = here.settings(**given)
-    return Courier(made, here.platform.engine, here.platform.hints, worker="io/a/1", asked_to_stop=lambda: False)
+    return hands.courier(here.platform, here.settings(**given))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 
 import pytest
@@ -17,14 +16,14 @@ POOL = "gpu"
 
 @pytest.fixture
 def line(platform: Platform) -> Line:
-    found = Line(platform.settings)
+    found = Line(platform.settings.queue.redis_url)
     found.redis.delete(broker._flag(POOL))
     return found
 
 
 @pytest.fixture
 def hints(platform: Platform, line: Line) -> Hints:
-    return Hints(platform.settings, line)
+    return Hints(platform.settings.queue.redis_url, line)
 
 
 def test_a_second_hint_while_the_first_is_unread_adds_nothing_and_one_after_it_was_read_does(hints: Hints) -> None:
@@ -45,7 +44,7 @@ def test_pools_are_woken_one_by_one(hints: Hints) -> None:
 
 
 def test_a_redis_that_is_away_is_left_alone_for_a_while_and_asked_again_then(platform: Platform, line: Line) -> None:
-    away = Line(dataclasses.replace(platform.settings, redis_url="redis://127.0.0.1:1/0"))
+    away = Line("redis://127.0.0.1:1/0")
     asked = []
 
     def ask() -> str:

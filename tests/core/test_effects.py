@@ -3,18 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
 from core import broker
+from core.environment import settings_of
 from core.settings import Settings
 from jobs.drain import Drainer
 from storage.objects import Store
 from tests import callers
 from tests.api.world import GOOD
+from tests.changed import name_of
 from tests.conftest import Platform
 from tests.core import effects
 from tests.core.effects import DEAD, JOBS, PREDICT, UPLOADS, Here, NewJob, address, code, courier
@@ -64,12 +65,12 @@ def largest_file(here: Here) -> None:
 
 
 def redis(here: Here) -> None:
-    lines = [broker.Line(here.settings(**given)) for given in ({}, {"redis_url": f"redis://{DEAD}"})]
+    lines = [broker.Line(here.settings(**given).queue.redis_url) for given in ({}, {"redis_url": f"redis://{DEAD}"})]
     assert [line.ping() for line in lines] == [True, False]
 
 
 def store(here: Here, **given: str) -> None:
-    assert [Store(here.settings(**more), attempts=1).ping() for more in ({}, given)] == [True, False]
+    assert [Store(here.settings(**more).storage, attempts=1).ping() for more in ({}, given)] == [True, False]
 
 
 def tls(here: Here) -> None:
@@ -80,7 +81,7 @@ def tls(here: Here) -> None:
 def leases(here: Here) -> None:
     drainer, told = here.worker(LEASE_S="33", HEARTBEAT_S="7", GRACE_S="5")
     assert told | {"asked_to_stop": 0} == {"lease_s": 33.0, "heartbeat_s": 7.0, "grace_s": 5.0, "asked_to_stop": 0}
-    assert drainer.settings.lease_s == 33.0
+    assert drainer.lease_s == 33.0
 
 
 EFFECTS: Mapping[str, Callable[[Here], object]] = {
@@ -144,7 +145,7 @@ def same(found: object, wanted: object) -> None:
 
 
 def test_every_setting_has_a_case() -> None:
-    assert set(EFFECTS) == {field.name for field in dataclasses.fields(Settings)}
+    assert set(EFFECTS) == {name_of(item) for item in settings_of(Settings)}
 
 
 @pytest.mark.parametrize("setting", EFFECTS)

@@ -5,20 +5,27 @@ from __future__ import annotations
 import dataclasses
 import os
 import re
-from collections.abc import Mapping
+import typing
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from core import errors, settings
+from core.environment import settings_of
 from core.setting_groups import Http
 from core.settings import Settings
+from tests.changed import changed, name_of
 from tests.conftest import ROOT
 from tests.core.test_settings import GOOD, STRONG
 
-FIELDS = [field.name for field in dataclasses.fields(Settings)]
-OURS = ("database_url", "redis_url", "s3_")
+DECLARED = {name_of(item): item for item in settings_of(Settings)}
+FIELDS = list(DECLARED)
+#: `UPDATE_SETTINGS=1 ./run test tests/core/test_every_setting.py` writes the tables anew from what is declared.
+PAGE = ROOT / "docs" / "settings.md"
+#: They stand between the page's first words and what only one command or process reads.
+TABLES = re.compile(r"^\| variable .*(?=^Read by one)", re.S | re.M)
 SECRET = "Zr5qW0uN8yLx2TgVb7HdKe4MsJ1cPf6A"
 
 #: Of each setting a text that is not its default, and what it is read as.
@@ -123,7 +130,7 @@ REFUSED: Mapping[str, tuple[str, ...]] = {
 
 
 def variable(field: str) -> str:
-    return field.upper() if field.startswith(OURS) else f"COATCHECK_{field.upper()}"
+    return DECLARED[field].metadata["variable"]
 
 
 @pytest.fixture(autouse=True)
@@ -149,8 +156,8 @@ def test_a_setting_is_read_as_it_is_said_and_no_other_with_it(monkeypatch: pytes
     before = settings.load()
     monkeypatch.setenv(variable(field), text)
     after = settings.load()
-    assert getattr(before, field) != value
-    assert dataclasses.replace(before, **{field: value}) == after
+    assert before != after
+    assert changed(before, **{field: value}) == after
 
 
 @pytest.mark.parametrize(("field", "text"), [(field, text) for field, texts in REFUSED.items() for text in texts])
@@ -176,19 +183,33 @@ def test_a_bound_itself_is_taken(monkeypatch: pytest.MonkeyPatch, field: str, te
     settings.load()
 
 
-def test_the_documents_list_every_setting_with_its_default() -> None:
-    said = (ROOT / "docs" / "settings.md").read_text()
-    defaults = settings.load()
-    for field in FIELDS:
-        (line,) = [line for line in said.splitlines() if line.startswith("|") and f"`{variable(field)}`" in
-                   " ".join(line.split("|")[1:2])]  # fmt: skip
-        told = re.findall(r"`([^`]*)`", line.split("|")[2])
-        value = getattr(defaults, field)
-        if told:
-            shown = ",".join(f"{item:g}" for item in value) if isinstance(value, tuple) else str(value)
-            assert told == [f"{value:g}" if isinstance(value, float) else shown], field
-        elif "required" not in line:
-            assert not value, field
+def test_the_documents_tell_every_setting_as_it_is_declared() -> None:
+    if os.environ.get("UPDATE_SETTINGS"):
+        PAGE.write_text(TABLES.sub(lambda _: tables(), PAGE.read_text()))
+    assert TABLES.findall(PAGE.read_text()) == [tables()]
+
+
+def tables() -> str:
+    """What all rooms share, and then each room's."""
+    rooms = [kind for kind in typing.get_type_hints(Settings).values() if dataclasses.is_dataclass(kind)]
+    inside = {item for room in rooms for item in settings_of(room)}
+    shared = [item for item in settings_of(Settings) if item not in inside]
+    return "\n".join([table(shared), *(f"{room.__doc__}\n\n{table(settings_of(room))}" for room in rooms)])
+
+
+def table(items: Iterable[dataclasses.Field[Any]]) -> str:
+    rows = (f"| `{item.metadata['variable']}` | {default(item)} | {item.metadata['means']} |" for item in items)
+    return "\n".join(("| variable | default | means |", "|---|---|---|", *rows, ""))
+
+
+def default(item: dataclasses.Field[Any]) -> str:
+    """As it would be in the environment; nothing where nothing is meant."""
+    value = item.default
+    if value is dataclasses.MISSING:
+        return "required"
+    values = value if isinstance(value, tuple) else (value,)
+    said = ",".join(f"{one:g}" if isinstance(one, float) else str(one) for one in values)
+    return f"`{said}`" if value not in ("", None, ()) else ""
 
 
 def test_a_setting_that_is_not_told_to_a_process_stops_no_start_of_it(monkeypatch: pytest.MonkeyPatch) -> None:

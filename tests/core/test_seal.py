@@ -29,7 +29,7 @@ def keyring(monkeypatch: pytest.MonkeyPatch) -> settings.Settings:
 
 
 def with_keys(keyring: settings.Settings, current: str, *old: str) -> Seal:
-    return Seal(dataclasses.replace(keyring, secret_key=current, old_secret_keys=old))
+    return Seal(dataclasses.replace(keyring.sealing, secret_key=current, old_secret_keys=old))
 
 
 def test_a_value_opens_where_it_was_sealed_for_and_shows_nothing(keyring: settings.Settings) -> None:

@@ -71,12 +71,12 @@ def test_a_wrong_setting_stops_the_start_by_its_name(monkeypatch: pytest.MonkeyP
 def test_there_is_a_thread_for_every_place_and_some_for_probes(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in (("MAX_WAITERS", "2"), ("MAX_STREAMS", "3"), ("REQUEST_THREADS", "5")):
         monkeypatch.setenv(f"COATCHECK_{name}", value)
-    assert settings.load().api_threads > 2 + 3 + 5
+    assert settings.load().api.threads > 2 + 3 + 5
 
 
 def test_production_refuses_receivers_on_its_own_machine(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COATCHECK_WEBHOOK_LOOPBACK", "9000,9100")
-    assert settings.load().webhook_loopback == (9000, 9100)
+    assert settings.load().webhooks.loopback == (9000, 9100)
     monkeypatch.setenv("COATCHECK_ENVIRONMENT", "production")
     monkeypatch.setenv("COATCHECK_SECRET_KEY", STRONG[0])
     with pytest.raises(errors.SettingsInvalid, match=r"COATCHECK_WEBHOOK_LOOPBACK.*unset it"):
@@ -102,7 +102,7 @@ def test_production_refuses_a_secret_that_can_be_guessed_and_says_how_to_make_on
     monkeypatch: pytest.MonkeyPatch, secret: str
 ) -> None:
     monkeypatch.setenv("COATCHECK_SECRET_KEY", secret)
-    assert settings.load().secret_key == secret
+    assert settings.load().sealing.secret_key == secret
     monkeypatch.setenv("COATCHECK_ENVIRONMENT", "production")
     with pytest.raises(errors.SettingsInvalid, match=r"COATCHECK_SECRET_KEY.*openssl rand -base64 32") as caught:
         settings.load()
@@ -114,9 +114,9 @@ def test_production_takes_a_random_one_and_lets_a_weak_one_go(monkeypatch: pytes
     monkeypatch.setenv("COATCHECK_ENVIRONMENT", "production")
     monkeypatch.setenv("COATCHECK_SECRET_KEY", secret)
     monkeypatch.setenv("COATCHECK_OLD_SECRET_KEYS", f"{'a' * 32}, {'b' * 32}")
-    assert settings.load().old_secret_keys == ("a" * 32, "b" * 32)
+    assert settings.load().sealing.old_secret_keys == ("a" * 32, "b" * 32)
     monkeypatch.setenv("COATCHECK_OLD_SECRET_KEYS", "")
-    assert settings.load().old_secret_keys == ()
+    assert settings.load().sealing.old_secret_keys == ()
 
 
 @pytest.mark.parametrize("value", ["true", "false", "1", "80", "1023", "65536", "9000-9100", "9000,80", "*", "٩٠٠٠"])
@@ -191,7 +191,7 @@ def test_secrets_do_not_show_when_settings_are_printed(monkeypatch: pytest.Monke
 def test_a_process_that_is_not_given_all_needs_only_its_part(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in GOOD.keys() - {"REDIS_URL"}:
         monkeypatch.delenv(name)
-    assert settings.load_only(settings.CelerySettings).redis_url == GOOD["REDIS_URL"]
+    assert settings.load_only(settings.CelerySettings).queue.redis_url == GOOD["REDIS_URL"]
     with pytest.raises(errors.SettingsInvalid, match="S3_ENDPOINT_URL") as caught:
         settings.load_only(Storage)
     assert "COATCHECK_SECRET_KEY" not in caught.value.message

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import datetime as dt
 from collections.abc import Callable
 
@@ -11,6 +10,7 @@ import pytest
 from core import errors, urls
 from core.settings import Settings
 from storage.fetch import Fetcher
+from tests.changed import changed
 from tests.conftest import Platform
 from webhooks.receivers import Receivers
 
@@ -50,7 +50,7 @@ REFUSED = {
 
 @pytest.fixture
 def settings(platform: Platform) -> Settings:
-    return dataclasses.replace(platform.settings, input_buckets=("https://s3.example/inbox",))
+    return changed(platform.settings, input_buckets=("https://s3.example/inbox",))
 
 
 @pytest.mark.parametrize("field", DOORS)

@@ -76,7 +76,7 @@ def test_a_wake_up_ends_after_its_slice_of_time_and_asks_for_another(
         golden = platform.catalog.resolve(model, None).manifest.golden[0]
         version = platform.catalog.resolve(model, None).version
         new_job(model=model, version=version, inputs=dict(golden.inputs))
-    short = dataclasses.replace(drainer, settings=dataclasses.replace(drainer.settings, slice_s=0.0))
+    short = dataclasses.replace(drainer, slice_s=0.0)
     platform.hints.clear("cpu")
     assert short.drain("cpu", "wake") == 1
     assert not platform.hints.send("cpu")

@@ -30,7 +30,7 @@ NewJob = Callable[..., UUID]
 @pytest.fixture
 def no_store(platform: Platform) -> Store:
     """A store that is away."""
-    return Store(dataclasses.replace(platform.settings, s3_endpoint_url="http://127.0.0.1:1"), attempts=1)
+    return Store(dataclasses.replace(platform.settings.storage, endpoint_url="http://127.0.0.1:1"), attempts=1)
 
 
 def put_off(platform: Platform, job_id: UUID) -> sqlalchemy.Row[*tuple[Any, ...]]:
@@ -159,7 +159,9 @@ def test_a_slow_store_is_asked_while_no_transaction_is_open(
 
 def test_without_postgres_a_submit_promises_nothing(platform: Platform, nowhere: sqlalchemy.Engine) -> None:
     caller, _ = platform.new_tenant()
-    submitter = submit.Submitter(nowhere, broker.Line(platform.settings), platform.hints, Seal(platform.settings))
+    submitter = submit.Submitter(
+        nowhere, broker.Line(platform.settings.queue.redis_url), platform.hints, Seal(platform.settings.sealing)
+    )
     new = submit.NewJob(caller.tenant_id, caller.tier, "cpu", "sentiment", "1.0.0", {}, {}, {}, "req", 60, 60, 1)
     with pytest.raises(errors.Unavailable):
         submitter.submit(new)

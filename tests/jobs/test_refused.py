@@ -49,7 +49,7 @@ def test_an_outage_while_results_are_stored_is_no_refusal_and_fails_nobody(
     for _ in range(2):
         new_job()
     done = [settle.Done(job, SAID, 1) for job in took(platform)]
-    hasty = dataclasses.replace(drainer, settings=dataclasses.replace(drainer.settings, lease_s=0.1))
+    hasty = dataclasses.replace(drainer, lease_s=0.1)
     platform.engines.stop("postgres")
     try:
         with pytest.raises(database.OUTAGES):

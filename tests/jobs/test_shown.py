@@ -107,8 +107,7 @@ def test_without_redis_jobs_run_as_fast_and_nothing_piles_up(
     platform: Platform, drainer: Drainer, new_job: Make
 ) -> None:
     [new_job() for _ in range(20)]
-    away = dataclasses.replace(platform.settings, redis_url="redis://127.0.0.1:1/0")
-    board = Board(away)
+    board = Board("redis://127.0.0.1:1/0")
     deaf = dataclasses.replace(drainer, board=board)
     assert deaf.drain("cpu", "wake") == 20
     began = time.monotonic()
@@ -119,10 +118,10 @@ def test_without_redis_jobs_run_as_fast_and_nothing_piles_up(
 
 
 def test_many_events_are_one_message(platform: Platform, shown: Window) -> None:
-    board = Board(platform.settings)
+    board = Board(platform.settings.queue.redis_url)
     named = {"name": "m@1", "hostname": "n", "timestamp": 1.0, "type": "task-started"}
     board.show([{"uuid": str(number), **named} for number in range(100)])
-    valkey: Any = redis.Redis.from_url(platform.settings.redis_url)
+    valkey: Any = redis.Redis.from_url(platform.settings.queue.redis_url)
     with valkey.monitor() as monitor:
         board.flush()
         until(lambda: "99" in shown.state.tasks)
@@ -132,7 +131,7 @@ def test_many_events_are_one_message(platform: Platform, shown: Window) -> None:
 
 
 def test_names_with_odd_characters_are_only_names(platform: Platform, shown: Window) -> None:
-    board, odd = Board(platform.settings), "<img src=x onerror=alert(1)>@\u0000\u202e'\"\n" + "x" * 1000
+    board, odd = Board(platform.settings.queue.redis_url), "<img src=x onerror=alert(1)>@\u0000\u202e'\"\n" + "x" * 1000
     board.show([{"type": "task-received", "uuid": odd, "name": odd, "hostname": "n", "timestamp": 1.0, "kwargs": odd}])
     board.flush()
     until(lambda: odd in shown.state.tasks)

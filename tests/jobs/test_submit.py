@@ -20,8 +20,10 @@ def test_a_hint_goes_out_only_when_the_job_can_be_seen(platform: Platform) -> No
                 seen.append(connection.execute(text("SELECT count(*) FROM jobs")).scalar_one())
             return super().send(pool)
 
-    line = broker.Line(platform.settings)
-    submitter = submit.Submitter(platform.engine, line, Looking(platform.settings, line), Seal(platform.settings))
+    line = broker.Line(platform.settings.queue.redis_url)
+    submitter = submit.Submitter(
+        platform.engine, line, Looking(platform.settings.queue.redis_url, line), Seal(platform.settings.sealing)
+    )
     caller, _ = platform.new_tenant()
     submitter.submit(
         submit.NewJob(

@@ -22,10 +22,10 @@ def test_a_refusal_is_an_answer_and_silence_is_none(platform: Platform) -> None:
 
 
 def test_the_same_of_redis(platform: Platform) -> None:
-    own = redis.Redis.from_url(platform.settings.redis_url)
+    own = redis.Redis.from_url(platform.settings.queue.redis_url)
     own.acl_setuser("mute", enabled=True, passwords=["+mute"])
     try:
-        mute = platform.settings.redis_url.replace(
+        mute = platform.settings.queue.redis_url.replace(
             f":{own.connection_pool.connection_kwargs['password']}@", "mute:mute@"
         )
         assert (engines.redis_ready(mute), engines.redis_answers(mute)) == (False, True)

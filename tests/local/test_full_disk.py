@@ -73,8 +73,10 @@ def test_the_object_store_takes_all_files_again_when_there_is_room_and_keeps_wha
     made._launch(dataclasses.replace(engine.program, command=command))
     watching = threading.Thread(target=made.watch)
     watching.start()
-    there: dict[str, Any] = {"s3_endpoint_url": urls["S3_ENDPOINT_URL"], "s3_secret_key": urls["S3_SECRET_KEY"]}
-    store = Store(dataclasses.replace(platform.settings, s3_access_key="coatcheck", **there), read_s=10, attempts=1)
+    there: dict[str, Any] = {"endpoint_url": urls["S3_ENDPOINT_URL"], "secret_key": urls["S3_SECRET_KEY"]}
+    store = Store(
+        dataclasses.replace(platform.settings.storage, access_key="coatcheck", **there), read_s=10, attempts=1
+    )
     try:
         until(engine.ready)
         until(lambda: takes(store, "made"))
@@ -127,7 +129,9 @@ def test_a_database_without_room_says_so_keeps_what_it_has_and_takes_jobs_again_
 ) -> None:
     key = keys.create(own, tenant="t", name="n", scopes={"jobs"}, tier="pro")
     caller = keys.Keyring(own).verify(key)
-    submitter = submit.Submitter(own, broker.Line(platform.settings), platform.hints, Seal(platform.settings))
+    submitter = submit.Submitter(
+        own, broker.Line(platform.settings.queue.redis_url), platform.hints, Seal(platform.settings.sealing)
+    )
     accepted: list[uuid.UUID] = []
 
     def hand_in() -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import uuid
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -38,6 +37,8 @@ class World:
     cancels: bool = True  #: their tenant may cancel them
 
 
+#: A Redis that is away.
+NOWHERE = "redis://127.0.0.1:1/0"
 # Times are far enough from now that no slow machine confuses them.
 _WRITE = """
 WITH given AS (
@@ -98,10 +99,9 @@ class Tables:
         self._driver = connection.connection.dbapi_connection
         self.caller = caller
         self.world = world
-        self.max_losses = settings.max_losses
+        self.max_losses = settings.jobs.max_losses
         # Redis may be away at any moment; here it always is.
-        self._settings = dataclasses.replace(settings, redis_url="redis://127.0.0.1:1/0")
-        self._line = broker.Line(self._settings)
+        self._seal, self._line = Seal(settings.sealing), broker.Line(NOWHERE)
         self._run(f"PREPARE model_write (json, uuid) AS {_WRITE}; PREPARE model_read AS {_READ}")
 
     def _run(self, statements: str) -> bytes | None:
@@ -145,7 +145,7 @@ class Tables:
     connect = begin
 
     def submitter(self) -> submit.Submitter:
-        return submit.Submitter(self, self._line, broker.Hints(self._settings, self._line), Seal(self._settings))  # type: ignore[arg-type]
+        return submit.Submitter(self, self._line, broker.Hints(NOWHERE, self._line), self._seal)  # type: ignore[arg-type]
 
     def id_of(self, name: str) -> uuid.UUID:
         return uuid.UUID(int=self._names.index(name) + 1)

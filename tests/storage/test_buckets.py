@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import datetime as dt
 
 import pytest
@@ -12,6 +11,7 @@ from core import errors, urls
 from storage import signed_url
 from storage.fetch import Fetcher
 from storage.signed_url import FIELD, SPARE_S, TARGET, Bucket
+from tests.changed import changed
 from tests.conftest import Platform
 
 NOW = dt.datetime(2030, 1, 1, tzinfo=dt.UTC)
@@ -42,7 +42,7 @@ def test_what_lies_in_an_allowed_bucket_is_in_it(url: str) -> None:
 )  # fmt: skip
 def test_a_bucket_whose_name_only_begins_like_an_allowed_one_is_refused(platform: Platform, url: str) -> None:
     assert not holds(INBOX, url)
-    fetcher = Fetcher(dataclasses.replace(platform.settings, input_buckets=("https://s3.example/inbox",)))
+    fetcher = Fetcher(changed(platform.settings, input_buckets=("https://s3.example/inbox",)))
     signed = f"{url}?AWSAccessKeyId=k&Signature=s&Expires=4000000000"
     for ask in (fetcher.probe, fetcher.check_target):
         with pytest.raises(errors.InvalidInput) as refused:
@@ -84,7 +84,7 @@ def test_a_file_is_read_up_to_the_limit_of_bytes_and_no_further(platform: Platfo
         s3.create_bucket(Bucket="inbox")
     s3.put_object(Bucket="inbox", Key="limit", Body=b"x" * size)
     url = s3.generate_presigned_url("get_object", Params={"Bucket": "inbox", "Key": "limit"}, ExpiresIn=600)
-    fetcher = Fetcher(dataclasses.replace(platform.settings, max_upload_bytes=10))
+    fetcher = Fetcher(changed(platform.settings, max_upload_bytes=10))
     now = dt.datetime.now(dt.UTC)
     if size <= 10:
         found = fetcher.probe(url, now)

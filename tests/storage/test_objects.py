@@ -77,7 +77,7 @@ def test_what_is_deleted_is_all_that_lies_under_the_prefix_and_nothing_beside_it
 
 
 def test_a_store_that_is_away_is_unavailable_whatever_is_asked_of_it(platform: Platform) -> None:
-    away = Store(dataclasses.replace(platform.settings, s3_endpoint_url="http://127.0.0.1:1"), attempts=1)
+    away = Store(dataclasses.replace(platform.settings.storage, endpoint_url="http://127.0.0.1:1"), attempts=1)
     with tempfile.TemporaryFile() as file:
         asked: list[Callable[[], object]] = [
             lambda: away.put("key", b""),

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import dataclasses
 import functools
 import http.server
 import itertools
@@ -19,6 +18,8 @@ import flask.testing
 import pytest
 
 from core.settings import Settings
+from tests import hands
+from tests.changed import changed
 from tests.conftest import Platform, until
 from tests.engines import RECEIVERS
 from webhooks.courier import Courier
@@ -127,7 +128,7 @@ def _bound(ports: Iterator[int]) -> _Server:
 @pytest.fixture(scope="session")
 def receiver_ports(platform: Platform) -> Iterator[int]:
     """Those that may be called on this machine, one after the other."""
-    return itertools.cycle(platform.settings.webhook_loopback)
+    return itertools.cycle(platform.settings.webhooks.loopback)
 
 
 @pytest.fixture
@@ -158,7 +159,7 @@ def receiver(new_receiver: Callable[..., Receiver]) -> Receiver:
 @pytest.fixture
 def hasty(platform: Platform) -> Settings:
     """The settings with time compressed."""
-    return dataclasses.replace(platform.settings, webhook_schedule=SCHEDULE, webhook_timeout_s=CALL_S)
+    return changed(platform.settings, webhook_schedule=SCHEDULE, webhook_timeout_s=CALL_S)
 
 
 @pytest.fixture
@@ -171,7 +172,7 @@ def no_webhooks(platform: Platform, quiet: None) -> None:
 @pytest.fixture
 def new_courier(platform: Platform, no_webhooks: None) -> Callable[[Settings], Courier]:
     def make(settings: Settings) -> Courier:
-        return Courier(settings, platform.engine, platform.hints, worker="io/inc/1", asked_to_stop=lambda: False)
+        return hands.courier(platform, settings, worker="io/inc/1")
 
     return make
 
@@ -253,7 +254,7 @@ def deliver(courier: Courier, platform: Platform) -> Callable[[], None]:
 @pytest.fixture
 def strict(platform: Platform) -> Settings:
     """As in production: nothing is allowed but public https."""
-    return dataclasses.replace(platform.settings, webhook_loopback=(), webhook_timeout_s=1.0)
+    return changed(platform.settings, webhook_loopback=(), webhook_timeout_s=1.0)
 
 
 @pytest.fixture

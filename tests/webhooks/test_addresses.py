@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import datetime as dt
 import re
 import socket
@@ -21,6 +20,7 @@ from cryptography.x509.oid import NameOID
 from core import errors, outbound
 from core.outbound import Kind
 from core.settings import Settings
+from tests.changed import changed
 from tests.conftest import Platform
 from tests.webhooks.conftest import Receiver, Tenant
 from webhooks.http_post import Poster
@@ -63,7 +63,7 @@ def test_a_name_is_looked_up_once_and_what_it_says_the_next_time_is_never_connec
     asked = resolver(["203.0.113.7"], ["127.0.0.1"])
     real_kind = outbound.kind
     monkeypatch.setattr(outbound, "kind", lambda given: Kind.PUBLIC if given == "203.0.113.7" else real_kind(given))
-    listed = dataclasses.replace(strict, webhook_hosts=(f"rebind.example:{port}",))
+    listed = changed(strict, webhook_hosts=(f"rebind.example:{port}",))
     tried: list[str] = []
     real = socket.socket.connect
 
@@ -85,8 +85,8 @@ def test_nothing_connects_to_this_machine_however_it_is_written(
     strict: Settings, listener: tuple[int, list[str]]
 ) -> None:
     port, seen = listener
-    listed = dataclasses.replace(strict, webhook_hosts=tuple(f"{host}:{port}" for host in ("localhost", "127.0.0.1")))
-    named = dataclasses.replace(strict, webhook_loopback=(port + 1,))
+    listed = changed(strict, webhook_hosts=tuple(f"{host}:{port}" for host in ("localhost", "127.0.0.1")))
+    named = changed(strict, webhook_loopback=(port + 1,))
     for settings in (strict, listed, named):
         for host in ("localhost", "localhost.", "127.0.0.1", "127.1", "2130706433", "0177.0.0.1", "0x7f.1", "[::1]",
                      "[::ffff:127.0.0.1]", "0.0.0.0", "[::]", "0"):  # fmt: skip
@@ -149,7 +149,7 @@ def test_the_api_names_the_field(tenant: Tenant) -> None:
 def test_a_listed_host_may_be_private_but_never_where_clouds_keep_their_secrets(
     strict: Settings, resolver: Callable[..., list[str]]
 ) -> None:
-    receivers = Receivers(dataclasses.replace(strict, webhook_hosts=("rebind.example:8080",)))
+    receivers = Receivers(changed(strict, webhook_hosts=("rebind.example:8080",)))
     receiver = receivers.parse("http://rebind.example:8080/")
     resolver(["10.0.0.7"], ["169.254.169.254"], ["127.0.0.1"])
     ends_at = time.monotonic() + 20
@@ -218,7 +218,7 @@ def test_certificates_are_checked_against_the_name(
 
 def test_a_handshake_that_drips_ends_in_time(strict: Settings) -> None:
     with socket.create_server(("127.0.0.1", 0)) as server:
-        named = dataclasses.replace(strict, webhook_loopback=(server.getsockname()[1],))
+        named = changed(strict, webhook_loopback=(server.getsockname()[1],))
         caller = Poster(Receivers(named), timeout_s=1.0)
         answer = caller.post(f"https://127.0.0.1:{server.getsockname()[1]}/", b"{}", {})
     assert answer.error == "TIMED_OUT"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import datetime as dt
 import functools
 import http.server
@@ -19,6 +18,7 @@ from sqlalchemy import text
 import models
 from core.settings import Settings
 from tests import factories
+from tests.changed import changed
 from tests.conftest import Platform
 from tests.webhooks.conftest import CALL_S, SCHEDULE, Behave, Receiver, Tenant, first, say, send_all
 from webhooks.courier import Courier
@@ -115,7 +115,7 @@ def test_what_is_not_a_2xx_is_tried_again_and_each_call_is_in_the_log(
     platform: Platform, behave: Behave, status: int | None, error: str | None,
 ) -> None:  # fmt: skip
     patience_s = 3.0 if error == "TIMED_OUT" else CALL_S
-    courier = new_courier(dataclasses.replace(hasty, webhook_timeout_s=patience_s))
+    courier = new_courier(changed(hasty, webhook_timeout_s=patience_s))
     receiver = new_receiver(first(behave, 2, say(200)))
     log = sent(tenant, receiver, functools.partial(send_all, courier, platform))
     assert (log["status"], log["attempt"], log["last_status"], log["last_error"]) == ("delivered", 3, 200, None)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import email.utils
 import http.server
 import threading
@@ -13,10 +12,11 @@ from dataclasses import dataclass
 import pytest
 
 from core.settings import Settings
+from tests import hands
+from tests.changed import changed
 from tests.conftest import Platform, until
 from tests.webhooks.conftest import Behave, Receiver, Tenant, owed, say
 from webhooks import courier as couriers
-from webhooks.courier import Courier
 from webhooks.http_post import Poster
 from webhooks.receivers import Receivers
 
@@ -55,8 +55,8 @@ def busy(
     receiver = new_receiver(slow)
     tenant.endpoint(receiver.url, "job.canceled")
     owed(platform, tenant, OWED)
-    patient = dataclasses.replace(hasty, webhook_timeout_s=120.0)
-    courier = Courier(patient, platform.engine, platform.hints, worker="io/a/1", asked_to_stop=stop.is_set)
+    patient = changed(hasty, webhook_timeout_s=120.0)
+    courier = hands.courier(platform, patient, asked_to_stop=stop.is_set)
     thread = threading.Thread(target=courier.drain)
     thread.start()
     assert called.wait(120)

@@ -94,7 +94,7 @@ def change(**changes: Any) -> Callable[[Scene], object]:
 
 
 def rotate(scene: Scene) -> None:
-    owner, seal = (scene.asks, scene.of), Seal(scene.platform.settings)
+    owner, seal = (scene.asks, scene.of), Seal(scene.platform.settings.sealing)
     signing_keys.rotate(scene.platform.engine, seal, owner, Signing.V1, overlap_s=60)
 
 

@@ -56,7 +56,7 @@ def settle(platform: Platform, claimed: list[outbox.Claimed], status: int, *, di
 def test_a_tenant_has_no_more_endpoints_than_it_may_and_one_that_is_deleted_gives_its_place_back(
     platform: Platform, tenant: UUID, there: int
 ) -> None:
-    seal = Seal(platform.settings)
+    seal = Seal(platform.settings.sealing)
     mine = [endpoint(platform, tenant) for _ in range(there)]
     endpoint(platform, factories.tenant(platform))
 
@@ -82,7 +82,7 @@ def test_no_more_keys_are_good_at_once_than_may_be_and_one_that_is_over_gives_it
         factories.add(platform, models.WebhookSecret, tenant_id=tenant, endpoint_id=owner[1], retires_at=retires_at)
 
     def rotate(overlap_s: int) -> None:
-        signing_keys.rotate(platform.engine, Seal(platform.settings), owner, Signing.V1, overlap_s=overlap_s)
+        signing_keys.rotate(platform.engine, Seal(platform.settings.sealing), owner, Signing.V1, overlap_s=overlap_s)
 
     if good >= signing_keys.MOST:
         with pytest.raises(errors.WebhookConflict, match="4 keys are good already"):
@@ -90,7 +90,7 @@ def test_no_more_keys_are_good_at_once_than_may_be_and_one_that_is_over_gives_it
         platform.execute("UPDATE webhook_secrets SET retires_at = now() WHERE retires_at IS NOT NULL")
     rotate(60)
     rotate(0)
-    assert len(signing_keys.good(platform.engine, Seal(platform.settings), owner)) == 1
+    assert len(signing_keys.good(platform.engine, Seal(platform.settings.sealing), owner)) == 1
 
 
 def test_a_second_rotation_does_not_prolong_a_key_that_was_to_go_sooner(platform: Platform, tenant: UUID) -> None:
@@ -98,7 +98,7 @@ def test_a_second_rotation_does_not_prolong_a_key_that_was_to_go_sooner(platform
     soon, late = (text(f"now() + interval '{seconds} s'") for seconds in (600, 90_000))
     for retires_at in (None, soon, late):
         factories.add(platform, models.WebhookSecret, tenant_id=tenant, endpoint_id=owner[1], retires_at=retires_at)
-    signing_keys.rotate(platform.engine, Seal(platform.settings), owner, Signing.V1, overlap_s=3600)
+    signing_keys.rotate(platform.engine, Seal(platform.settings.sealing), owner, Signing.V1, overlap_s=3600)
     left = platform.rows(
         "SELECT round(extract(epoch FROM retires_at - now()) / 600) FROM webhook_secrets ORDER BY retires_at"
     )
@@ -304,7 +304,7 @@ def test_only_what_the_platform_has_switched_off_is_counted_as_that(platform: Pl
 
 
 def test_no_more_keys_than_it_may_are_good_also_when_many_rotate_at_once(platform: Platform, tenant: UUID) -> None:
-    seal, owner = Seal(platform.settings), (tenant, None)
+    seal, owner = Seal(platform.settings.sealing), (tenant, None)
 
     def rotate(_: int) -> bool:
         try:

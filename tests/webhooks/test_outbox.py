@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import http.server
 import os
 import signal
@@ -16,6 +15,7 @@ import standardwebhooks
 from core import broker
 from core.settings import Settings
 from local.child import Child
+from tests.changed import changed
 from tests.conftest import Platform, until
 from tests.hands import clean_up, work
 from tests.webhooks.conftest import Receiver, Tenant, first, owed, say
@@ -173,7 +173,7 @@ def test_what_is_answered_while_postgres_is_away_is_settled_when_it_is_back(
     receiver = new_receiver(slow)
     endpoint = tenant.endpoint(receiver.url)
     tenant.http.post(f"/api/v1/webhooks/{endpoint['id']}/test")
-    courier = new_courier(dataclasses.replace(hasty, webhook_timeout_s=30.0))
+    courier = new_courier(changed(hasty, webhook_timeout_s=30.0))
     thread = threading.Thread(target=courier.drain)
     thread.start()
     assert called.wait(10)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 import socket
 import threading
 import time
@@ -14,6 +13,7 @@ import pytest
 from core import errors, outbound
 from core.outbound import Kind
 from core.settings import Settings
+from tests.changed import changed
 from tests.conftest import until
 from tests.webhooks.conftest import Receiver, say
 from webhooks.http_post import Poster
@@ -24,7 +24,7 @@ def test_a_named_port_of_this_machine_may_be_called_by_its_plain_names_alone(
     strict: Settings, listener: tuple[int, list[str]]
 ) -> None:
     port, seen = listener
-    caller = Poster(Receivers(dataclasses.replace(strict, webhook_loopback=(port,))), timeout_s=1)
+    caller = Poster(Receivers(changed(strict, webhook_loopback=(port,))), timeout_s=1)
     for host in ("127.1", "127.0.0.2", "2130706433", "[::ffff:127.0.0.1]", "0.0.0.0", "[::]", "[::ffff:0:127.0.0.1]",
                  "localhost.", "localhost.localdomain"):  # fmt: skip
         assert caller.post(f"http://{host}:{port}/", b"", {}).error == "ADDRESS_REFUSED", host
@@ -44,7 +44,7 @@ def test_a_listed_name_never_leads_to_this_machine_or_to_an_engines(
         "s3_endpoint_url": "http://10.9.9.3:8333",
     }
     hosts = ("rebind.example:8080", *(f"10.9.9.{n}:{port}" for n in (1, 2, 3) for port in (5432, 6379, 8333, 8080)))
-    receivers = Receivers(dataclasses.replace(strict, **engines, webhook_hosts=hosts))
+    receivers = Receivers(changed(strict, **engines, webhook_hosts=hosts))
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         probe.connect(("10.9.9.1", 9))
         own = str(probe.getsockname()[0])
@@ -67,7 +67,7 @@ def test_an_engine_on_this_machine_is_known_by_all_of_the_machines_addresses(
 ) -> None:
     monkeypatch.setattr(outbound, "is_here", lambda address: address in ("127.0.0.1", "10.9.9.9"))
     url = "postgresql://a:b@127.0.0.1:5432/d"
-    listed = dataclasses.replace(strict, database_url=url, webhook_hosts=("10.9.9.9:5432", "10.9.9.9:9000"))
+    listed = changed(strict, database_url=url, webhook_hosts=("10.9.9.9:5432", "10.9.9.9:9000"))
     receivers, ends_at = Receivers(listed), time.monotonic() + 20
     assert receivers.place(receivers.parse("http://10.9.9.9:9000/"), ends_at).addresses == ["10.9.9.9"]
     with pytest.raises(errors.AddressRefused):
@@ -79,7 +79,7 @@ def test_only_what_is_public_is_quoted_in_the_log(
 ) -> None:
     receiver = new_receiver(say(500, b"x" * 2000))
     port = int(receiver.url.split(":")[2].partition("/")[0])
-    listed = dataclasses.replace(strict, webhook_hosts=(f"127.0.0.1:{port}",), webhook_timeout_s=5)
+    listed = changed(strict, webhook_hosts=(f"127.0.0.1:{port}",), webhook_timeout_s=5)
     for kind, response in ((Kind.PRIVATE, None), (Kind.PUBLIC, "x" * 1000)):
         monkeypatch.setattr(outbound, "kind", lambda _, kind=kind: kind)
         answer = Poster(Receivers(listed), timeout_s=5).post(receiver.url, b"{}", {})

@@ -62,7 +62,7 @@ def test_a_secret_that_was_copied_to_another_tenant_endpoint_or_use_is_shown_to_
         "of an endpoint for jobs": (sealed(platform, tenant, first), None),
         "of jobs for an endpoint": (sealed(platform, tenant), first),
         "purpose": (
-            Seal(platform.settings).seal(
+            Seal(platform.settings.sealing).seal(
                 "whsec_AAAA",
                 Context(Purpose.INPUT_URL, tenant_id(tenant, platform), ids.parse_endpoint_id(first["id"])),
             ),
@@ -120,7 +120,7 @@ def test_a_secret_that_is_lost_is_replaced_by_a_new_one(tenant: Tenant, platform
     endpoint = tenant.endpoint("https://hooks.example.com/")
     put(
         platform,
-        Seal(platform.settings).seal("x", Context(Purpose.WEBHOOK_SECRET, uuid.UUID(int=0), None)),
+        Seal(platform.settings.sealing).seal("x", Context(Purpose.WEBHOOK_SECRET, uuid.UUID(int=0), None)),
         tenant,
         endpoint,
     )

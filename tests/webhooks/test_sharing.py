@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import dataclasses
 import threading
 from collections.abc import Callable
 
 import flask
 
 from core.settings import Settings
+from tests.changed import changed
 from tests.conftest import Platform, until
 from tests.webhooks.conftest import Receiver, Tenant, owed, say
 from webhooks.courier import Courier
@@ -24,7 +24,7 @@ def test_a_receiver_that_hangs_costs_the_others_nothing(
     hangs, good, better = new_receiver(lambda *_: release.wait(60)), new_receiver(), new_receiver()
     for item in (hangs, good, better):
         tenant.endpoint(item.url, "job.canceled")
-    courier = new_courier(dataclasses.replace(hasty, webhook_senders=32, webhook_timeout_s=30.0))
+    courier = new_courier(changed(hasty, webhook_senders=32, webhook_timeout_s=30.0))
     owed(platform, tenant, 300)
     thread = threading.Thread(target=courier.drain)
     thread.start()
@@ -58,7 +58,7 @@ def test_two_senders_share_the_work_and_call_nobody_twice(
 ) -> None:
     tenant.endpoint(receiver.url, "job.canceled")
     owed(platform, tenant, 400)
-    patient = dataclasses.replace(hasty, webhook_timeout_s=30.0)
+    patient = changed(hasty, webhook_timeout_s=30.0)
     threads = [threading.Thread(target=new_courier(patient).drain) for _ in range(3)]
     for thread in threads:
         thread.start()
@@ -76,7 +76,7 @@ def test_a_tenant_whose_receivers_all_hang_does_not_hold_up_another(
     for receiver in [new_receiver(lambda *_: release.wait(60)) for _ in range(12)]:
         tenant.endpoint(receiver.url, "job.canceled")
     owed(platform, tenant, 30)
-    courier = new_courier(dataclasses.replace(hasty, webhook_senders=16, webhook_timeout_s=30.0))
+    courier = new_courier(changed(hasty, webhook_senders=16, webhook_timeout_s=30.0))
     thread = threading.Thread(target=courier.drain)
     thread.start()
     until(lambda: platform.one("SELECT count(*) > 50 FROM webhook_deliveries WHERE status = 'sending'")[0])

@@ -115,7 +115,7 @@ def test_ten_in_a_row_while_they_are_being_born(platform: Platform, spawn: Spawn
 def test_one_that_had_read_its_wake_up_and_not_yet_said_so(platform: Platform, spawn: Spawn, new_job: NewJob) -> None:
     spawn("worker", *WORKER, "--concurrency", "1", **LONG)
     done(platform, new_job())
-    queue = redis.Redis.from_url(platform.settings.redis_url)
+    queue = redis.Redis.from_url(platform.settings.queue.redis_url)
     # What it is woken by at its start.
     until(lambda: not queue.exists("coatcheck:cpu", "coatcheck:hint:cpu"))
     job = heavy(new_job)

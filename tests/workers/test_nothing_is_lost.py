@@ -62,7 +62,7 @@ def test_jobs_survive_kill_9_of_the_worker_child_in_the_middle(
 def test_jobs_survive_a_flushed_redis(platform: Platform, workers: Child, new_job: NewJob) -> None:
     jobs = [new_job(inputs=SLOW_INPUTS) for _ in range(100)]
     until(lambda: counts(platform).get("completed", 0) > 0)
-    redis.Redis.from_url(platform.settings.redis_url).flushall()
+    redis.Redis.from_url(platform.settings.queue.redis_url).flushall()
     jobs += [new_job() for _ in range(100)]
     each_exactly_once(platform, jobs)
 

@@ -60,7 +60,7 @@ def test_beat_ticks_on_when_its_clock_is_set_forth_and_back(
     library, file = tmp_path / "clock.so", tmp_path / "ahead"
     subprocess.run(["cc", "-shared", "-fPIC", "-x", "c", "-", "-o", library], input=CLOCK_C.encode(), check=True)
     file.write_text("0")
-    waiting = redis.Redis.from_url(platform.settings.redis_url)
+    waiting = redis.Redis.from_url(platform.settings.queue.redis_url)
     queue = f"{broker.KEY_PREFIX}control"
     waiting.delete(queue)
 
