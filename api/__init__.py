@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import flask
 
-from api import admission, context, docs, errors, parsing, resources
-from api.routes import deliveries, health, jobs, models, predict, uploads, webhooks
+from api import admission, context, docs, errors, health, parsing, resources
+from api.v1.routes import deliveries, jobs, models, predict, uploads, webhooks
 from core import logging
 from core import settings as all_settings
 from core.settings import Settings

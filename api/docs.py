@@ -12,8 +12,9 @@ import flask
 import flask_smorest
 from marshmallow import fields
 
-from api import callbacks, contract
-from api.schemas.errors import Envelope
+from api import contract
+from api.v1 import callbacks, document
+from api.v1.schemas.errors import Envelope
 
 CONTRACT, PAGE, ASSETS = "/openapi/v1.json", "/docs", "/docs/assets/"
 _OURS = Path(__file__).with_name("page")
@@ -45,7 +46,7 @@ class Api(flask_smorest.Api):
         """Deliberately none."""
 
     def _register_responses(self) -> None:
-        contract.declare_refusals(self.spec)
+        contract.declare_refusals(self.spec, Envelope)
 
     def _register_etag_headers(self) -> None:
         """None that are shared."""
@@ -63,7 +64,7 @@ class Api(flask_smorest.Api):
 
     @functools.cached_property
     def _contract(self) -> tuple[bytes, str]:
-        return _tagged(flask.json.dumps(contract.finished(self.spec.to_dict())))
+        return _tagged(flask.json.dumps(document.finished(self.spec.to_dict())))
 
     @functools.cached_property
     def _page(self) -> tuple[bytes, str]:
@@ -117,7 +118,7 @@ def configure(app: flask.Flask) -> Api:
     # Else other languages take 32 bits for them, or decimals.
     api.register_field(fields.Integer, "integer", "int64")
     api.register_field(fields.Float, "number", "double")
-    contract.declare_kinds(api.spec, api.ma_plugin)
+    document.declare_kinds(api.spec, api.ma_plugin)
     callbacks.document(api.spec)
     return api
 

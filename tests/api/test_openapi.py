@@ -17,7 +17,7 @@ import jsonschema
 import pytest
 from flask.testing import FlaskClient
 
-from api import examples
+from api.v1 import examples
 from core import errors
 from inference.promise import EXPLANATIONS
 from jobs.job import Priority, Status

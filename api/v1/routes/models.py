@@ -7,15 +7,16 @@ from typing import Any
 
 import flask
 
-from api import answers, contract, resources
+from api import contract, links, resources
 from api.parsing import Blueprint
-from api.schemas import answers as out
-from api.schemas import requests as into
+from api.v1 import PREFIX, present
+from api.v1.schemas import answers as out
+from api.v1.schemas import requests as into
 from core import errors
 from inference import schema
 from registry.versions import Version
 
-blueprint = Blueprint("models", __name__, url_prefix="/api/v1/models")
+blueprint = Blueprint("models", __name__, url_prefix=f"{PREFIX}/models")
 
 BAD = (401, 403, 422, 429, 500, 503)
 
@@ -57,16 +58,17 @@ def show_version(name: str, version: str) -> flask.Response:
     here = resources.here()
     resolved = here.catalog.resolve(name, version)
     found = next(item for item in here.catalog.versions() if item.digest == resolved.digest)
-    return flask.jsonify(answers.version(found, schema.json_schema(found.manifest)))
+    return flask.jsonify(present.version(found, schema.json_schema(found.manifest)))
 
 
 def _model(versions: list[Version]) -> dict[str, Any]:
     stable = next(item for item in versions if item.stable)
-    path = f"{blueprint.url_prefix}/{stable.model}"
+    itself = links.to("models.show_model", name=stable.model)
+    version = links.to("models.show_version", name=stable.model, version=stable.version)
     return {
         "name": stable.model,
         "stable_version": stable.version,
         "summary": stable.manifest.summary,
         "versions": [item.version for item in versions],
-        "links": {"self": path, "stable_version": f"{path}/versions/{stable.version}"},
+        "links": {"self": itself, "stable_version": version},
     }

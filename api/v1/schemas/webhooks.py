@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from marshmallow import Schema, ValidationError, fields, validate, validates_schema
 
-from api.schemas.errors import Fault
-from api.schemas.fields import (
+from api.v1.schemas.errors import Fault
+from api.v1.schemas.fields import (
     Body,
     Events,
     Moment,

@@ -8,20 +8,21 @@ from typing import Any
 
 import flask
 
-from api import context, contract, examples, once, resources
+from api import context, contract, once, resources
 from api.parsing import Blueprint
 from api.resources import Resources
-from api.routes.deliveries import accepted, find_endpoint
-from api.schemas import requests as into
-from api.schemas import webhooks as schemas
+from api.v1 import PREFIX, examples
+from api.v1.routes.deliveries import accepted, find_endpoint
+from api.v1.schemas import requests as into
+from api.v1.schemas import webhooks as schemas
 from core import ids
 from serving import once as serve
 from webhooks import deliveries, endpoints, signing_keys
 from webhooks.endpoints import Endpoint
 from webhooks.signing import PUBLIC, Key, Signing
 
-blueprint = Blueprint("webhooks", __name__, url_prefix="/api/v1/webhooks")
-public = Blueprint("webhook_keys", __name__, url_prefix="/api/v1/webhooks")
+blueprint = Blueprint("webhooks", __name__, url_prefix=f"{PREFIX}/webhooks")
+public = Blueprint("webhook_keys", __name__, url_prefix=f"{PREFIX}/webhooks")
 
 BAD = (401, 403, 422, 429, 500, 503)
 #: Stands for the tenant's jobs with a `webhook_url` of their own.

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import flask
 
-from api import files, once
+from api import links, once
+from api.v1 import addresses
 from core import ids
 from jobs import kinds, told, uploads
 from jobs.job import Job, Status
@@ -15,7 +16,6 @@ from jobs.result import Fault, Rows, Several, Stored
 from registry.versions import Version
 from serving.values import Answer, Answers, Replied, Reply, Served, Ticket
 
-JOBS_PATH = "/api/v1/jobs/"
 RETRY_AFTER_S = "1"
 
 
@@ -47,35 +47,36 @@ def _by(response: flask.Response, served: Served) -> flask.Response:
 def ticket(of: Ticket) -> flask.Response:
     """The 202."""
     job_id = ids.job_id(of.job_id)
-    path = JOBS_PATH + job_id
     body = {
         "job_id": job_id,
         "status": of.status,
         "model": of.served.model,
         "model_version": of.served.version,
-        "links": {"self": path, "events": f"{path}/events", "cancel": f"{path}/cancel"},
+        "links": _links(job_id, "show", "events", "cancel"),
         "request_id": of.request_id,
     }
     response = flask.jsonify(body)
     response.status_code = 202
-    response.headers["Location"] = path
+    response.headers["Location"] = links.to("jobs.show", job_id=job_id)
     response.headers["Retry-After"] = RETRY_AFTER_S
     if of.applied:
         response.headers["Preference-Applied"] = of.applied
     return _by(response, of.served)
 
 
-def _links(found: Job) -> dict[str, str]:
-    path = JOBS_PATH + ids.job_id(found.id)
-    links = {"self": path, "events": f"{path}/events"}
+def _links(job_id: str, *to: str) -> dict[str, str]:
+    """Where these routes of a job are."""
+    return {"self" if name == "show" else name: links.to(f"jobs.{name}", job_id=job_id) for name in to}
+
+
+def _leads_to(found: Job) -> Iterator[str]:
+    """What there is of a job, and what may be done with it."""
+    yield from ("show", "events")
     if kinds.find(found.kind).in_parts:
-        links["parts"] = f"{path}/parts"
+        yield "parts"
     if found.status is Status.COMPLETED:
-        links["result"] = f"{path}/result"
-    links["retry" if found.status.is_terminal else "cancel"] = (
-        f"{path}/{'retry' if found.status.is_terminal else 'cancel'}"
-    )
-    return links
+        yield "result"
+    yield "retry" if found.status.is_terminal else "cancel"
 
 
 def job(found: Job) -> dict[str, Any]:
@@ -95,7 +96,7 @@ def job(found: Job) -> dict[str, Any]:
         "started_at": found.started_at,
         "finished_at": found.finished_at,
         "expires_at": found.expires_at,
-        "links": _links(found),
+        "links": _links(ids.job_id(found.id), *_leads_to(found)),
     }
     if found.retry_of is not None:
         answer["retry_of"] = ids.job_id(found.retry_of)
@@ -119,9 +120,9 @@ def result(found: Job) -> dict[str, Any]:
         case None:
             return {}
         case Rows():
-            return files.output(found, found.result)
+            return addresses.output(found, found.result)
         case Stored():
-            return files.stored(found, found.result)
+            return addresses.stored(found, found.result)
         case said:
             return told.v1(said, str(found.options.get("explain", "")))
 

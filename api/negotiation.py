@@ -1,4 +1,5 @@
-"""From a request to what is asked of serving."""
+"""What a request asks for beside its body: a version (X-Model-Version), and how long to wait (`Prefer: respond-async`,
+`wait=N`, RFC 7240)."""
 
 from __future__ import annotations
 
@@ -9,7 +10,7 @@ from typing import Any
 
 import flask
 
-from api import admission, context, prefer
+from api import admission, context
 from api.resources import Resources
 from core import errors
 from jobs.idempotency import Key
@@ -26,8 +27,28 @@ def ask(body: Mapping[str, Any], key: Key | None = None) -> Ask:
 
 def preference(here: Resources, *, respond_async: bool = False) -> Preference:
     """What the header prefers, or the body's `options.async`; raises InvalidInput."""
-    found = prefer.parse(flask.request.headers.get("Prefer"), max_wait_s=here.settings.http.max_wait_s)
+    found = _preferred(flask.request.headers.get("Prefer"), max_wait_s=here.settings.http.max_wait_s)
     return dataclasses.replace(found, respond_async=found.respond_async or respond_async)
+
+
+def _preferred(header: str | None, *, max_wait_s: float) -> Preference:
+    """Unknown preferences are ignored, as the RFC asks; a `wait` that is no number or too long raises InvalidInput."""
+    respond_async, wait_s = False, None
+    for part in (header or "").split(","):
+        name, _, value = part.split(";")[0].strip().partition("=")
+        if name.strip().lower() == "respond-async":
+            respond_async = True
+        elif name.strip().lower() == "wait" and wait_s is None:
+            wait_s = _seconds(value.strip().strip('"'), max_wait_s)
+    return Preference(respond_async, wait_s, said=bool(header))
+
+
+def _seconds(text: str, max_wait_s: float) -> float:
+    if not text.isascii() or not text.isdigit() or len(text) > 9 or int(text) > max_wait_s:
+        raise errors.InvalidInput.field(
+            "Prefer", f"wait must be whole seconds from 0 to {max_wait_s:g}", received=text[:40]
+        )
+    return float(text)
 
 
 def order(body: Mapping[str, Any]) -> Order:

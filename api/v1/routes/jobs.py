@@ -9,11 +9,12 @@ from typing import Any
 
 import flask
 
-from api import answers, asking, context, contract, examples, files, once, resources, stream
+from api import context, contract, negotiation, once, resources, stream
 from api.parsing import Blueprint
 from api.resources import Resources
-from api.schemas import jobs as out
-from api.schemas import requests as into
+from api.v1 import PREFIX, addresses, document, examples, present
+from api.v1.schemas import jobs as out
+from api.v1.schemas import requests as into
 from core import broker, errors, ids
 from jobs import kinds, place, queries
 from jobs.bulk import progress
@@ -21,7 +22,7 @@ from jobs.job import Job, Status
 from jobs.result import Rows, Stored
 from serving import jobs as serve
 
-blueprint = Blueprint("jobs", __name__, url_prefix="/api/v1/jobs")
+blueprint = Blueprint("jobs", __name__, url_prefix=f"{PREFIX}/jobs")
 
 BAD = (401, 403, 422, 429, 500, 503)
 TICKET = {"Location": "The job", "Retry-After": "Seconds", **contract.REPLAYED}
@@ -45,8 +46,8 @@ def submit(body: dict[str, Any]) -> flask.Response:
 
     It is committed before this answers: it will end, whatever happens in between.
     """
-    ask = asking.ask(body, once.key("jobs", body))
-    return answers.reply(serve.submit(resources.here().serving, ask, asking.order(body)))
+    ask = negotiation.ask(body, once.key("jobs", body))
+    return present.reply(serve.submit(resources.here().serving, ask, negotiation.order(body)))
 
 
 @blueprint.route("", methods=["GET"])
@@ -61,7 +62,7 @@ def list_jobs(query: dict[str, Any]) -> flask.Response:
     page = queries.page(
         resources.here().engine, context.caller().tenant_id, queries.Filters(**query), limit=limit, cursor=cursor
     )
-    return flask.jsonify({"jobs": [answers.job(found) for found in page.jobs], "next_cursor": page.next_cursor})
+    return flask.jsonify({"jobs": [present.job(found) for found in page.jobs], "next_cursor": page.next_cursor})
 
 
 @blueprint.route("/<job_id>", methods=["GET"])
@@ -87,7 +88,7 @@ def show(job_id: str, wait: float) -> flask.Response:
 @contract.operation(
     blueprint,
     "getJobResult",
-    {200: contract.RESULT, 303: "Of a file: it is at the address in Location"},
+    {200: document.RESULT, 303: "Of a file: it is at the address in Location"},
     404,
     409,
     *BAD,
@@ -102,7 +103,7 @@ def result(job_id: str) -> flask.Response:
         raise errors.JobStateConflict(
             f"A job that is {found.status} has no result", details={"field": "status", "issue": f"is {found.status}"}
         )
-    answer = answers.result(found)
+    answer = present.result(found)
     url = answer.get({Rows: "output_url", Stored: "url"}.get(type(found.result), ""))
     return flask.redirect(url, 303) if url else flask.jsonify(answer)  # type: ignore[return-value]
 
@@ -118,7 +119,9 @@ def parts(query: dict[str, Any], job_id: str) -> flask.Response:
     found, limit = _find(job_id), query["limit"]
     done = progress.parts(resources.here().engine, found.id, after=query.get("after", -1), limit=limit)
     more = done[-1].number if len(done) == limit else None
-    return flask.jsonify({"parts": files.parts(found, done), "next_after": more, "expires_at": files.expires_at()})
+    return flask.jsonify(
+        {"parts": addresses.parts(found, done), "next_after": more, "expires_at": addresses.expires_at()}
+    )
 
 
 @blueprint.route("/<job_id>/events", methods=["GET"])
@@ -160,9 +163,9 @@ def retry(query: dict[str, Any], job_id: str) -> flask.Response:
     those that failed.
     """
     context.nothing_in_body()
-    ask = asking.ask({}, once.key("retry", {"job_id": job_id, **query}))
+    ask = negotiation.ask({}, once.key("retry", {"job_id": job_id, **query}))
     old = ids.parse_job_id(job_id)
-    return answers.reply(serve.again(resources.here().serving, ask, old, failed_rows=bool(query)))
+    return present.reply(serve.again(resources.here().serving, ask, old, failed_rows=bool(query)))
 
 
 def _find(job_id: str) -> Job:
@@ -170,11 +173,11 @@ def _find(job_id: str) -> Job:
 
 
 def _waited(here: Resources, job_id: uuid.UUID, wait_s: float) -> Job:
-    return serve.wait(here.serving, context.caller().tenant_id, job_id, wait_s, asking.Waiting(here))
+    return serve.wait(here.serving, context.caller().tenant_id, job_id, wait_s, negotiation.Waiting(here))
 
 
 def _answer(here: Resources, found: Job) -> flask.Response:
-    body = {**answers.job(found), "timeline": answers.timeline(found)}
+    body = {**present.job(found), "timeline": present.timeline(found)}
     if kinds.find(found.kind).in_parts:
         body["rows"] = dataclasses.asdict(progress.count(here.engine, found.id))
     retry_after_s = 1

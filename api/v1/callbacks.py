@@ -6,7 +6,7 @@ from typing import Any
 
 import apispec
 
-from api.schemas.webhooks import EndpointData, JobData
+from api.v1.schemas.webhooks import EndpointData, JobData
 from webhooks.events import FOR_ENDPOINTS, Event
 
 HEADERS = {

@@ -7,8 +7,8 @@ from typing import Any
 import marshmallow as ma
 from marshmallow import Schema, fields, validate
 
-from api.schemas.answers import Answered, BatchItem
-from api.schemas.errors import Fault
+from api.v1.schemas.answers import Answered, BatchItem
+from api.v1.schemas.errors import Fault
 from jobs.job import Priority, Status
 from jobs.place import MOST
 

@@ -7,16 +7,17 @@ from typing import Any
 
 import flask
 
-from api import context, contract, examples, files, once, resources
+from api import context, contract, once, resources
 from api.parsing import Blueprint
 from api.resources import Resources
-from api.schemas import answers as out
-from api.schemas import requests as into
+from api.v1 import PREFIX, addresses, examples
+from api.v1.schemas import answers as out
+from api.v1.schemas import requests as into
 from core import errors, ids
 from jobs import uploads
 from serving import once as serve
 
-blueprint = Blueprint("uploads", __name__, url_prefix="/api/v1/uploads")
+blueprint = Blueprint("uploads", __name__, url_prefix=f"{PREFIX}/uploads")
 
 BAD = (401, 403, 422, 429, 500, 503)
 
@@ -38,7 +39,7 @@ def create(body: dict[str, Any]) -> flask.Response:
     made = serve.computed(
         here.engine, once.key("uploads", body), lambda: _create(here, body), kept=dict, read=serve.of_any_release
     )
-    files.check_signing(here)
+    addresses.check_signing(here)
     # Signed at each answer, so that no signature is kept with an Idempotency-Key; what has expired stays closed.
     expires_at = made.value["expires_at"]
     left_s = (dt.datetime.fromisoformat(expires_at) - dt.datetime.now(dt.UTC)).total_seconds()

@@ -6,14 +6,15 @@ from typing import Any
 
 import flask
 
-from api import answers, asking, contract, examples, once, resources
+from api import contract, negotiation, once, resources
 from api.parsing import Blueprint
-from api.schemas import answers as out
-from api.schemas import jobs as later
-from api.schemas import requests as into
+from api.v1 import PREFIX, examples, present
+from api.v1.schemas import answers as out
+from api.v1.schemas import jobs as later
+from api.v1.schemas import requests as into
 from serving import predict as serve
 
-blueprint = Blueprint("predict", __name__, url_prefix="/api/v1/predict")
+blueprint = Blueprint("predict", __name__, url_prefix=f"{PREFIX}/predict")
 
 SERVED = {
     "X-Model-Version": "The version that answered",
@@ -35,17 +36,17 @@ def predict(body: dict[str, Any], explain: str | None = None) -> flask.Response:
     A model that is not inline is asked through a job, and waited for as long as `Prefer` says; then there is a ticket.
     """
     here = resources.here()
-    ask = asking.ask(body, once.key("predict", {"body": body, "explain": explain}))
+    ask = negotiation.ask(body, once.key("predict", {"body": body, "explain": explain}))
     options = body["options"]
     found = serve.one(
         here.serving,
         ask,
         body["inputs"],
         explain=(explain, options.get("explain")),
-        wants=asking.preference(here, respond_async=options.get("async_", False)),
-        patience=asking.Waiting(here),
+        wants=negotiation.preference(here, respond_async=options.get("async_", False)),
+        patience=negotiation.Waiting(here),
     )
-    return answers.reply(found)
+    return present.reply(found)
 
 
 @blueprint.route("/batch", methods=["POST"])
@@ -61,11 +62,11 @@ def predict_batch(body: dict[str, Any]) -> flask.Response:
     here = resources.here()
     found = serve.several(
         here.serving,
-        asking.ask(body, once.key("predict/batch", body)),
+        negotiation.ask(body, once.key("predict/batch", body)),
         body["inputs"],
         return_errors=body["options"]["return_errors"],
         batch_size=body["options"]["batch_size"],
-        wants=asking.preference(here),
-        patience=asking.Waiting(here),
+        wants=negotiation.preference(here),
+        patience=negotiation.Waiting(here),
     )
-    return answers.reply(found)
+    return present.reply(found)

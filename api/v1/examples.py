@@ -1,4 +1,4 @@
-"""Requests that succeed as they stand, for the contract: of each route one for every way of asking.
+"""Requests that succeed as they stand, for the contract: of each route one for every way of negotiation.
 
 Where an id or a signed address is part of it, yours goes there.
 """

@@ -1,10 +1,10 @@
-"""What we answer; for the contract and the tests, not run on every answer. Jobs are in `api.schemas.jobs`."""
+"""What we answer; for the contract and the tests, not run on every answer. Jobs are in `api.v1.schemas.jobs`."""
 
 from __future__ import annotations
 
 from marshmallow import Schema, fields, validate
 
-from api.schemas.errors import ItemFault
+from api.v1.schemas.errors import ItemFault
 from inference.promise import EXPLANATIONS, POOLS
 from jobs.content_types import TYPES
 
@@ -142,49 +142,3 @@ class Models(Schema):
     """Which models there are."""
 
     models = fields.List(fields.Nested(Model), required=True, metadata={"description": "All of them"})
-
-
-class Health(Schema):
-    """The process answers."""
-
-    status = fields.String(
-        required=True, validate=validate.OneOf(["healthy"]), metadata={"description": "Always the same"}
-    )
-
-
-class Pool(Schema):
-    """Who works for a pool."""
-
-    workers = fields.Integer(required=True, metadata={"description": "Heard of within the last seconds."})
-    seen_at = fields.AwareDateTime(
-        allow_none=True, required=True, metadata={"description": "When one was heard of last; null if never"}
-    )
-
-
-class Ready(Schema):
-    """Whether requests can be answered."""
-
-    status = fields.String(
-        required=True,
-        validate=validate.OneOf(["ready", "degraded", "unavailable"]),
-        metadata={"description": "`unavailable` (503): requests are refused; `degraded`: jobs are accepted, and wait"},
-    )
-    problems = fields.List(
-        fields.String(), required=True, metadata={"description": "What is not there, in words, and since when"}
-    )
-    model_loaded = fields.Boolean(required=True, metadata={"description": "Whether the stable models open"})
-    models = fields.List(fields.String(), required=True, metadata={"description": "Those that are open"})
-    checks = fields.Dict(
-        keys=fields.String(), values=fields.Boolean(), required=True, metadata={"description": "What answers"}
-    )
-    pools = fields.Dict(
-        keys=fields.String(),
-        values=fields.Nested(Pool),
-        required=True,
-        metadata={"description": "Who works for which pool; `sweep` and `webhooks` are among them"},
-    )
-    clock_ahead_s = fields.Float(
-        required=True,
-        allow_none=True,
-        metadata={"description": "Of this machine, against the database's, which decides; null while that is away"},
-    )

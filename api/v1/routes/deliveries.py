@@ -6,16 +6,17 @@ from typing import Any
 
 import flask
 
-from api import context, contract, examples, resources
+from api import context, contract, links, resources
 from api.parsing import Blueprint
-from api.schemas import requests as into
-from api.schemas import webhooks as schemas
+from api.v1 import PREFIX, examples
+from api.v1.schemas import requests as into
+from api.v1.schemas import webhooks as schemas
 from core import broker, ids
 from webhooks import deliveries, endpoints
 from webhooks.deliveries import Delivery
 from webhooks.endpoints import Endpoint
 
-blueprint = Blueprint("deliveries", __name__, url_prefix="/api/v1/webhooks")
+blueprint = Blueprint("deliveries", __name__, url_prefix=f"{PREFIX}/webhooks")
 
 BAD = (401, 403, 422, 429, 500, 503)
 
@@ -100,7 +101,7 @@ def accepted(delivery: Delivery) -> flask.Response:
     resources.here().hints.send(broker.WEBHOOKS)
     response = flask.jsonify(_shown(delivery))
     response.status_code = 202
-    response.headers["Location"] = f"{blueprint.url_prefix}/deliveries/{ids.delivery_id(delivery.id)}"
+    response.headers["Location"] = links.to("deliveries.show", delivery_id=ids.delivery_id(delivery.id))
     return response
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from marshmallow import ValidationError, fields, post_load, validate, validates_schema
 
-from api.schemas.fields import (
+from api.v1.schemas.fields import (
     LEVELS,
     Body,
     Events,

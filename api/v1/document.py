@@ -1,0 +1,86 @@
+"""What is v1's own in its contract: its sections, what stands in its addresses, and what a job may come to."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+import apispec
+from apispec.ext.marshmallow import MarshmallowPlugin
+from marshmallow import fields
+
+from api.v1.schemas import jobs
+
+#: The sections of the contract, and which blueprints they hold.
+SECTIONS = {
+    "Predictions": "Ask now",
+    "Jobs": "Hand it in, and come back for the result",
+    "Uploads": "Hand in a file",
+    "Webhooks": "Be called when a job ends",
+    "Webhook deliveries": "What was called, and again",
+    "Models": "What there is, and what it takes",
+    "Health and metrics": "For probes and scrapers",
+}
+TITLES = {
+    "predict": "Predictions",
+    "jobs": "Jobs",
+    "uploads": "Uploads",
+    "webhooks": "Webhooks",
+    "webhook_keys": "Webhooks",
+    "deliveries": "Webhook deliveries",
+    "models": "Models",
+    "health": "Health and metrics",
+}
+RESULT = {"$ref": "#/components/schemas/Result"}
+#: What is in an address, by the name that stands there in braces.
+IN_PATH = {
+    "job_id": "The id of a job: `job_…`",
+    "endpoint_id": "The id of a webhook endpoint: `ep_…`; `jobs` where keys are asked for or changed",
+    "delivery_id": "The id of a delivery, as the receiver saw it in `webhook-id`",
+    "name": "The name of a model",
+    "version": "A version of the model, such as `1.0.0`",
+}
+
+
+def declare_kinds(spec: apispec.APISpec, plugin: MarshmallowPlugin) -> None:
+    """Let a job's result be any of those that there are, and every whole number be a count."""
+    for schema in jobs.RESULTS:
+        spec.components.schema(schema.__name__, schema=schema)
+    kinds = [{"$ref": f"#/components/schemas/{schema.__name__}"} for schema in jobs.RESULTS]
+    spec.components.schema("Result", {"description": "What a job came to", "anyOf": kinds})
+    if plugin.converter is None:
+        raise TypeError("the plugin was not given its spec")
+    plugin.converter.add_attribute_function(_results)  # type: ignore[no-untyped-call]
+    plugin.converter.add_attribute_function(_counts)  # type: ignore[no-untyped-call]
+
+
+def _results(_: object, field: object, **__: object) -> dict[str, str]:
+    return RESULT if isinstance(field, jobs.Result) else {}
+
+
+def _counts(_: object, field: object, *, ret: Mapping[str, Any], **__: object) -> dict[str, int]:
+    return {"minimum": 0} if isinstance(field, fields.Integer) and "minimum" not in ret else {}
+
+
+def _say_default(described: dict[str, Any]) -> None:
+    """In words: generators of TypeScript take a field with a `default` for one that has to be sent."""
+    default = described.pop("default", None)
+    if default not in (None, "", {}):
+        described["description"] += f" Without it: `{default}`."
+
+
+def finished(spec: Mapping[str, Any]) -> dict[str, Any]:
+    """The whole contract, with what stands in addresses described, and blueprints under their titles."""
+    found: dict[str, Any] = dict(spec)
+    for schema in found["components"]["schemas"].values():
+        for described in schema.get("properties", {}).values():
+            _say_default(described)
+    found["tags"] = [{"name": title, "description": text} for title, text in SECTIONS.items()]
+    for path in found["paths"].values():
+        for parameter in path.get("parameters", []):
+            parameter["description"] = IN_PATH[parameter["name"]]
+        for operation in path.values():
+            if isinstance(operation, dict):
+                operation["tags"] = [TITLES[name] for name in operation["tags"]]
+                operation["responses"] = dict(sorted(operation["responses"].items()))
+    return found
