@@ -18,11 +18,12 @@ import jobs
 import models
 from access.tiers import Tier
 from core import errors, ids
-from jobs import chores, claim, queries, rescue, settle, uploads
+from jobs import chores, claim, pieces, queries, rescue, settle, uploads
 from jobs.bulk import progress
 from jobs.bulk.plan import Plan, Span
 from jobs.job import Claimed
 from jobs.lease import Leases
+from jobs.pieces import Pieces
 from tests import factories, statements
 from tests.conftest import Platform
 from tests.factories import PAST, SOON
@@ -58,6 +59,12 @@ def beat(scene: Scene) -> None:
     leases = Leases(scene.platform.engine, lease_s=60, heartbeat_s=1, grace_s=1, asked_to_stop=lambda: False)
     leases.hold([scene.held])[0].progress = 50
     leases.beat()
+
+
+def tell(scene: Scene) -> None:
+    mine = Pieces()
+    mine.add("a piece")
+    pieces.tell(scene.platform.engine, {(scene.held.id, scene.held.attempt): mine})
 
 
 def park(scene: Scene) -> bool:
@@ -97,6 +104,7 @@ CASES: Mapping[str, Case] = {
     "settle._GIVE_BACK": Case(on(settle.give_back)),
     "settle._PUT_OFF": Case(on(settle.put_off, errors.Unavailable())),
     "lease._HEARTBEAT": Case(beat),
+    "pieces._TELL": Case(tell),
     "bulk.progress._PARK": Case(park),
     "bulk.progress._ADVANCE": Case(lambda s: progress.advance(s.platform.engine), "its chunks have ended"),
     "claim._CLAIM": Case(
@@ -118,7 +126,7 @@ ELSEWHERE = {
     "uploads._INSERT": "a new row",
     "uploads._PURGE": "test_uploads: what was found to be over",
     "retention._PURGE": "test_retention: what was found to be old",
-    "retention._PURGE_CHUNKS": "test_retention: of what was found to be old",
+    "retention._PURGE_PARTS": "test_retention: of what was found to be old",
     "retention._PURGE_ONE": "test_retention: what was found to be old",
     "presence._SILENT": "test_retention",
     "events._PURGE": "test_retention: of what was found to be old",

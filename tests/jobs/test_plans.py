@@ -56,14 +56,14 @@ MOMENT, OBJECT, IDS, NUMBERS, OBJECTS = "2026-01-31", "{}", f"{{{ID}}}", "{1}", 
 #: What statements are given, as text, of which Postgres makes what it needs; where it is not here, "1" is good.
 GIVEN: Mapping[str, str] = {
     **dict.fromkeys(("id", "job_id", "tenant_id", "endpoint_id", "old"), ID),
-    **dict.fromkeys(("ids", "tenants"), IDS),
+    **dict.fromkeys(("ids", "jobs", "tenants"), IDS),
     **dict.fromkeys(("fair_at", "since", "until"), MOMENT),
     **dict.fromkeys(("error", "inputs", "manifest", "metadata", "options", "reply"), OBJECT),
-    **dict.fromkeys(("bodies", "labels"), OBJECTS),
+    **dict.fromkeys(("bodies", "labels", "outputs"), OBJECTS),
     **dict.fromkeys(
-        ("attempts", "before", "costs", "delays", "endings", "errors", "events", "failures", "kinds", "ms", "names",
-         "pools", "priorities", "progress", "responses", "run_ms", "scopes", "statuses", "targets", "times", "told",
-         "units", "values", "webhook_events", "wishes"),
+        ("attempts", "before", "costs", "delays", "endings", "errors", "events", "failures", "in_parts", "kinds", "ms",
+         "names", "pools", "priorities", "progress", "responses", "run_ms", "scopes", "statuses", "targets", "times",
+         "told", "units", "values", "webhook_events", "wishes"),
         NUMBERS,
     ),
 }  # fmt: skip
@@ -71,6 +71,7 @@ GIVEN: Mapping[str, str] = {
 ELSE: Mapping[str, Mapping[str, str]] = {
     "jobs.bulk.progress._PARK": {"inputs": OBJECTS},
     "jobs.events._KNOWS": {"id": "1"},
+    "jobs.events._NEW": {"after": NUMBERS},
     "jobs.reseal._JOBS": {"after": ID},
     "jobs.reseal._SECRETS": {"after": ID},
 }

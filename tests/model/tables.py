@@ -17,6 +17,7 @@ from core.settings import Settings
 from jobs import kinds, submit
 from jobs.bulk.plan import Plan, Span
 from jobs.job import TERMINAL, Claimed, ReturnErrors
+from jobs.payloads import Chunk
 from tests.model.state import Hand, Row, State
 
 PLAN = Plan("key", "etag", None, [Span(0, 10, line=1, rows=5), Span(10, 20, line=6, rows=5)])
@@ -188,7 +189,7 @@ class Tables:
                 "wanted": None,
                 "kind": "chunk",
                 "batches": False,
-                "inputs": {"parent": parent.hex, "part": CHUNKS.index(name), "rows": 5},
+                "inputs": Chunk(parent, "key", "etag", None, CHUNKS.index(name), 0, 10, line=1, rows=5).to_json(),
             }
         elif name == BULK:
             found |= {"kind": "bulk", "batches": False, "inputs": {"format": "jsonl"}}
