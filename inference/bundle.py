@@ -6,18 +6,14 @@ import hashlib
 import io
 import shutil
 import tarfile
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from core import errors
-from inference import promise
-from inference.manifest import Golden, Manifest
+from inference import kinds, promise
+from inference.manifest import Manifest
 
-MODEL_FILE = "model.onnx"
-TOKENIZER = "tokenizer.json"
-#: What bundles of a kind hold instead, where it takes several graphs.
-GRAPHS: Mapping[str, tuple[str, ...]] = {"document": ("detect.onnx", "recognize.onnx")}
 #: What Git leaves in place of a large file that was not fetched.
 POINTER = b"version https://git-lfs"
 #: How the model was made does not change what it answers.
@@ -38,19 +34,20 @@ class Bundle:
 
     @property
     def graphs(self) -> tuple[Path, ...]:
-        """The ONNX files, in the order in which its kind's class takes their sessions."""
-        return tuple(self.folder / name for name in GRAPHS.get(self.manifest.kind, (MODEL_FILE,)))
+        """The ONNX files, in the order in which its kind takes their sessions."""
+        return tuple(self.folder / name for name in kinds.find(self.manifest.kind).graphs)
 
 
 def load(folder: Path) -> Bundle:
     """Read a bundle that is to be published; raises BundleInvalid naming what is wrong."""
     files = {path.relative_to(folder).as_posix() for path in _files(folder)}
     manifest = promise.load(folder)
-    for name in GRAPHS.get(manifest.kind, (MODEL_FILE,)):
+    kind = kinds.find(manifest.kind)
+    for name in kind.graphs:
         _check_graph(folder / name, files)
-    if manifest.kind == "tokens" and TOKENIZER not in files:
-        raise errors.BundleInvalid(f"{folder} has no file {TOKENIZER}, which 'tokens' needs")
-    golden = {item.file for item in manifest.golden if not isinstance(item, Golden)}
+    if missing := sorted({*kind.files} - files):
+        raise errors.BundleInvalid(f"{folder} has no file {missing[0]}, which '{manifest.kind}' needs")
+    golden = {item.file for item in manifest.golden if item.file is not None}
     if missing := sorted(golden - files):
         raise errors.BundleInvalid(f"{folder} has no file {missing[0]}, which a golden example names")
     return Bundle(folder, manifest, digest(folder))

@@ -2,20 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from typing import Any
 
 from core import errors
-from inference import batch, divisions, model, schema, signature
+from inference import batch, divisions, kinds, model, schema, signature
 from inference.bundle import Bundle
 from inference.interrupt import Interrupt
-from inference.manifest import Golden, GoldenDocument, GoldenFile
+from inference.manifest import Golden
 from inference.opened import FileModel, why
-
-#: Golden confidences may differ by this much between machines and providers.
-TOLERANCE = 0.02
-#: And the edges of golden segments by this much.
-TOLERANCE_S = 0.1
 
 
 def _quietly(_: str) -> None:
@@ -43,12 +39,13 @@ def check(bundle: Bundle, begins: Callable[[str], object] = _quietly) -> None:
 
 def check_golden(opened: model.Model | FileModel, begins: Callable[[str], object] = _quietly) -> None:
     """Raises BundleInvalid."""
+    kind = kinds.find(opened.bundle.manifest.kind)
     for number, golden in enumerate(opened.bundle.manifest.golden, start=1):
         begins(f"golden example {number}")
         with _told(f"golden example {number} cannot be run", opened):
-            missed = _missed(opened, golden)
+            missed = kind.missed(golden, _answer(opened, golden))
         if missed:
-            hint = _other_order(opened) if isinstance(opened, model.Model) else ""
+            hint = kind.hint((each, _answer(opened, each)) for each in opened.bundle.manifest.golden)
             raise errors.BundleInvalid(f"{opened.bundle.folder}: golden example {number} {missed}{hint}")
 
 
@@ -60,49 +57,10 @@ def _told(what: str, opened: model.Model | FileModel) -> Iterator[None]:
         raise errors.BundleInvalid(f"{opened.bundle.folder}: {what}: {why(error)}") from error
 
 
-def _missed(opened: model.Model | FileModel, golden: Golden | GoldenFile | GoldenDocument) -> str | None:
-    """What the model had to give and what it gave instead, if it did."""
+def _answer(opened: model.Model | FileModel, golden: Golden) -> Any:
+    """Raises InvalidInput, and what the model raises."""
     inputs = schema.validate_inputs(opened.bundle.manifest, dict(golden.inputs))
-    match opened, golden:
-        case model.Model(), Golden():
-            found = opened.predict([inputs])[0]
-            if found.label == golden.prediction and abs(found.confidence - golden.confidence) <= TOLERANCE:
-                return None
-            return f"must give {golden.prediction} {golden.confidence}, but gives {found.label} {found.confidence}"
-        case FileModel(), GoldenFile():
-            path = opened.bundle.folder / golden.file
-            segments = opened.answer(path, inputs, progress=lambda _: None, interrupt=Interrupt())["segments"]
-            if _edges_agree(golden.segments, segments):
-                return None
-            return f"must give {list(golden.segments)}, but gives {segments}"
-        case FileModel(), GoldenDocument():
-            path = opened.bundle.folder / golden.file
-            pages = opened.answer(path, inputs, progress=lambda _: None, interrupt=Interrupt())["pages"]
-            read = [line["text"] for page in pages for line in page["lines"]]
-            return None if read == list(golden.lines) else f"must give {list(golden.lines)}, but gives {read}"
-    return "is for another kind of model"
-
-
-def _other_order(opened: model.Model) -> str:
-    """What is to be said where every example is answered as surely as it should be, but some by another label."""
-    wanted: dict[str, str] = {}
-    for golden in opened.bundle.manifest.golden:
-        if not isinstance(golden, Golden):
-            return ""
-        found = opened.predict([schema.validate_inputs(opened.bundle.manifest, dict(golden.inputs))])[0]
-        if abs(found.confidence - golden.confidence) > TOLERANCE:
-            return ""
-        if wanted.setdefault(found.label, golden.prediction) != golden.prediction:
-            return ""
-    if len(set(wanted.values())) < len(wanted):
-        return ""
-    mixed = ", ".join(f"{given} where {right} is right" for given, right in sorted(wanted.items()) if given != right)
-    return f"; all are as sure as they should be, but it gives {mixed}: put labels in the order of the graph's outputs"
-
-
-def _edges_agree(expected: Sequence[Mapping[str, float]], found: Sequence[Mapping[str, float]]) -> bool:
-    return len(expected) == len(found) and all(
-        abs(one[edge] - other[edge]) <= TOLERANCE_S
-        for one, other in zip(expected, found, strict=True)
-        for edge in ("start", "end")
-    )
+    if isinstance(opened, model.Model):
+        return opened.predict([inputs])[0]
+    path = opened.bundle.folder / str(golden.file)
+    return opened.answer(path, inputs, progress=lambda _: None, interrupt=Interrupt())

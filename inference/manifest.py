@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-#: Kinds that take a file, with the fields as parameters, and give what is in it; all others take rows and give labels.
-FILE_KINDS = ("audio", "document")
-#: Those of rows that ship.
-ROW_KINDS = ("tabular", "text", "tokens")
+from core import errors
 
 
 @dataclass(frozen=True)
@@ -28,32 +27,30 @@ class Field:
     maximum: float | None = None
     enum: tuple[Any, ...] = ()
 
+    @property
+    def always(self) -> bool:
+        """Whether there is a value in every input."""
+        return self.required or self.default is not None
+
 
 @dataclass(frozen=True)
 class Golden:
-    """An input with the answer that the model must give, checked at push and at load."""
+    """An input, or a file of the bundle with its parameters, and the answer that the model must give, checked at push
+    and at load; how an answer is written is its kind's matter."""
 
     inputs: Mapping[str, Any]
-    prediction: str
-    confidence: float
+    file: str | None
+    answer: Mapping[str, Any]
 
+    @classmethod
+    def from_dict(cls, raw: Mapping[str, Any]) -> Golden:
+        """What is neither input nor file is the answer."""
+        answer = {name: value for name, value in raw.items() if name not in ("inputs", "file")}
+        return cls(raw.get("inputs", {}), raw.get("file"), answer)
 
-@dataclass(frozen=True)
-class GoldenFile:
-    """A file of the bundle with the segments, in seconds, that the model must find in it."""
-
-    file: str
-    segments: tuple[Mapping[str, float], ...]
-    inputs: Mapping[str, Any] = dataclasses.field(default_factory=dict)
-
-
-@dataclass(frozen=True)
-class GoldenDocument:
-    """A file of the bundle with the lines of text, of all its pages, that the model must read in it."""
-
-    file: str
-    lines: tuple[str, ...]
-    inputs: Mapping[str, Any] = dataclasses.field(default_factory=dict)
+    def to_dict(self) -> dict[str, Any]:
+        """What `from_dict` takes."""
+        return {"inputs": self.inputs, **({} if self.file is None else {"file": self.file}), **self.answer}
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +63,7 @@ class Manifest:
     summary: str
     licence: str
     fields: tuple[Field, ...]
-    golden: tuple[Golden | GoldenFile | GoldenDocument, ...]
+    golden: tuple[Golden, ...]
     labels: tuple[str, ...] = ()
     pool: str = "cpu"
     inline: bool = False  #: light enough to be answered by the API itself
@@ -80,20 +77,29 @@ class Manifest:
     @classmethod
     def from_dict(cls, checked: Mapping[str, Any]) -> Manifest:
         """Of what `promise.read` has let through, now or when it was published."""
-        golden = {"audio": _golden_file, "document": _golden_document}.get(checked["kind"], _golden)
         return cls(
             **{
                 **checked,
                 "fields": tuple(Field(**{**raw, "enum": tuple(raw.get("enum", ()))}) for raw in checked["fields"]),
-                "golden": tuple(map(golden, checked["golden"])),
+                "golden": tuple(map(Golden.from_dict, checked["golden"])),
                 "labels": tuple(checked.get("labels", ())),
                 "explanation": tuple(checked.get("explanation", ())),
             }
         )
 
+    @functools.cached_property
+    def file_types(self) -> tuple[str, ...]:
+        """What the file may be that the model takes; none, if it takes rows. Where its kind is not installed, nobody
+        knows better."""
+        from inference import kinds
+
+        with contextlib.suppress(errors.BundleInvalid):
+            return kinds.find(self.kind).content_types
+        return ()
+
     @property
     def takes_file(self) -> bool:
-        return self.kind in FILE_KINDS
+        return bool(self.file_types)
 
     @property
     def shares_runs(self) -> bool:
@@ -102,16 +108,4 @@ class Manifest:
 
     def to_dict(self) -> dict[str, Any]:
         """What `from_dict` takes."""
-        return dataclasses.asdict(self)
-
-
-def _golden(raw: Mapping[str, Any]) -> Golden:
-    return Golden(**raw)
-
-
-def _golden_file(raw: Mapping[str, Any]) -> GoldenFile:
-    return GoldenFile(**{**raw, "segments": tuple(raw["segments"])})
-
-
-def _golden_document(raw: Mapping[str, Any]) -> GoldenDocument:
-    return GoldenDocument(**{**raw, "lines": tuple(raw["lines"])})
+        return {**dataclasses.asdict(self), "golden": [golden.to_dict() for golden in self.golden]}

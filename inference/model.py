@@ -12,20 +12,14 @@ import onnxruntime
 from core import errors
 from inference import kinds
 from inference import threads as cpus
-from inference.audio import Listener
 from inference.bundle import Bundle
 from inference.interrupt import Interrupt
+from inference.kinds.rows import RowKind
 from inference.opened import FileModel, Floats, Opened, said
 from inference.output import Label
 
 PROBABILITIES = "probabilities"
 CPU = "CPUExecutionProvider"
-#: A second thread has nothing to do where each frame of sound follows from the one before it, and adds up the trees of
-#: a forest in another order.
-ONE_THREAD = ("audio", "tabular")
-#: Texts are of different lengths: in one run the longest pads the others, which changes their last digits, and on a CPU
-#: takes longer than a run for each. Rows of numbers have the same digits in any company, and many times the speed.
-APART = ("text", "tokens")
 
 Row = Mapping[str, Any]
 Rows = Sequence[Row]
@@ -36,12 +30,11 @@ class Model(Opened):
 
     OUTPUTS = frozenset({PROBABILITIES})
 
-    def __init__(self, bundle: Bundle, session: onnxruntime.InferenceSession) -> None:
-        super().__init__(bundle, session)
-        kind = kinds.find(bundle.manifest.kind)
-        self._apart = bundle.manifest.kind in APART and self.providers[0] == CPU
+    def __init__(self, bundle: Bundle, *sessions: onnxruntime.InferenceSession, kind: RowKind) -> None:
+        super().__init__(bundle, *sessions)
+        self._apart = kind.apart and self.providers[0] == CPU
         try:
-            self._kind = kind(bundle)
+            self._encoder = kind.encoder(bundle)
         except Exception as error:
             issue = f"kind '{bundle.manifest.kind}' cannot use it: {type(error).__name__}: {said(error)}"
             raise errors.BundleInvalid(f"{bundle.folder}: {issue}") from error
@@ -49,7 +42,7 @@ class Model(Opened):
     def encode(self, rows: Rows) -> dict[str, np.ndarray[Any, Any]]:
         """What the graph is handed for validated rows; raises ModelError."""
         with self._answering(None):
-            return {name: np.asarray(value) for name, value in self._kind.encode(rows).items()}
+            return {name: np.asarray(value) for name, value in self._encoder.encode(rows).items()}
 
     def scores(self, rows: Rows) -> Floats:
         """What one run gives for validated rows, float [N, labels]; raises ModelError."""
@@ -63,7 +56,7 @@ class Model(Opened):
             return self._predictions(rows, np.concatenate([self._run(run, interrupt) for run in runs]))
 
     def _run(self, rows: Rows, interrupt: Interrupt | None) -> Floats:
-        inputs = self._kind.encode(rows)
+        inputs = self._encoder.encode(rows)
         [given] = self._session.run([PROBABILITIES], inputs, interrupt.options if interrupt else None)
         return self._probabilities(PROBABILITIES, given, len(rows), len(self.bundle.manifest.labels))
 
@@ -86,33 +79,16 @@ class Model(Opened):
 def open_model(bundle: Bundle, *, providers: Sequence[str] = (CPU,), threads: int = 0) -> Model | FileModel:
     """Make the sessions; call after the process was spawned. Raises BundleInvalid, also when a provider is not there,
     and ModelUnavailable when an extra is not installed."""
-    kind = bundle.manifest.kind
+    kind = kinds.find(bundle.manifest.kind)
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = 1 if kind in ONE_THREAD else threads or cpus.available()
+    options.intra_op_num_threads = 1 if kind.one_thread else threads or cpus.available()
     options.inter_op_num_threads = 1
     # A thread that waits in a loop for work takes a core from everybody else on the machine.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    # An arena would keep for good what the largest page took.
-    options.enable_cpu_mem_arena = kind != "document"
+    options.enable_cpu_mem_arena = kind.arena
     # Whatever it has to say of an error is in the exception.
     options.log_severity_level = 4
-    sessions = [_session(path, options, providers) for path in bundle.graphs]
-    match kind:
-        case "audio":
-            return Listener(bundle, *sessions)
-        case "document":
-            return _reader()(bundle, *sessions)
-    return Model(bundle, *sessions)
-
-
-def _reader() -> type[FileModel]:
-    """Raises ModelUnavailable where the extra `documents` is not installed."""
-    try:
-        from inference.documents import Reader
-    except ImportError as error:
-        issue = f"Documents need an extra: pip install -r requirements/documents.txt ({error})"
-        raise errors.ModelUnavailable(issue) from error
-    return Reader
+    return kind.opened(bundle, *(_session(path, options, providers) for path in bundle.graphs))
 
 
 def _session(path: Path, options: onnxruntime.SessionOptions, providers: Sequence[str]) -> onnxruntime.InferenceSession:

@@ -9,19 +9,12 @@ from itertools import chain
 import marshmallow as ma
 
 from core import errors
-from inference import schema
+from inference import kinds, schema
 from inference.faults import Fault
-from inference.manifest import Field, Golden, GoldenFile, Manifest
+from inference.manifest import Field, Manifest
 
 FIELD_TYPES = ("string", "number", "integer", "boolean")
 NUMBERS = ("number", "integer")
-#: What kinds that take a file are told beside it.
-PARAMETERS = {
-    "audio": {
-        "threshold": "number", "min_speech_ms": "integer", "min_silence_ms": "integer", "speech_pad_ms": "integer",
-    },
-    "document": {"dpi": "integer", "min_confidence": "number"},
-}  # fmt: skip
 #: The keys of a field that are for fields of some types only.
 LIMITS = {"min_length": ("string",), "max_length": ("string",), "minimum": NUMBERS, "maximum": NUMBERS}
 
@@ -75,22 +68,7 @@ def _together(manifest: Manifest) -> Iterator[Fault]:
     yield from _threshold(manifest)
     if manifest.inline and (manifest.pool != "cpu" or manifest.takes_file):
         yield Fault(("inline",), "must be false: the API answers rows only, and on its own CPU")
-    if wanted := PARAMETERS.get(manifest.kind):
-        found = {field.name: field.type for field in manifest.fields if _always(field)}
-        if found != wanted or len(found) != len(manifest.fields):
-            named = ", ".join(f"{name} ({type_})" for name, type_ in wanted.items())
-            yield Fault(("fields",), f"must hold {named}, each required or with a default")
-    if manifest.kind in ("text", "tokens"):
-        name = manifest.options.get("field", "text")
-        if not any(field.name == name and field.type == "string" and _always(field) for field in manifest.fields):
-            needs = f"must have a string '{name}', required or with a default"
-            yield Fault(("fields",), f"{needs}: {manifest.kind} reads that one, or another that options.field names")
-    if manifest.kind == "tabular":
-        for place, field in enumerate(manifest.fields):
-            if field.type == "string":
-                yield Fault(
-                    ("fields", place, "type"), "must be a number, an integer or a boolean: tabular takes no text"
-                )
+    yield from kinds.find(manifest.kind).broken(manifest)
 
 
 def _threshold(manifest: Manifest) -> Iterator[Fault]:
@@ -102,27 +80,18 @@ def _threshold(manifest: Manifest) -> Iterator[Fault]:
         fields = {field.name: field for field in manifest.fields}
         if name not in fields:
             yield Fault(("threshold_field",), f"must be one of the fields: {', '.join(fields)}")
-        elif fields[name].type not in NUMBERS or not _always(fields[name]):
+        elif fields[name].type not in NUMBERS or not fields[name].always:
             yield Fault(("threshold_field",), "must name a number that is required or has a default")
 
 
-def _always(field: Field) -> bool:
-    """Whether there is a value in every row."""
-    return field.required or field.default is not None
-
-
 def _golden(manifest: Manifest) -> Iterator[Fault]:
-    answers = {*manifest.labels, manifest.below_threshold}
+    kind = kinds.find(manifest.kind)
     for place, golden in enumerate(manifest.golden):
         at = ("golden", place)
-        if isinstance(golden, Golden) and golden.prediction not in answers:
-            yield Fault((*at, "prediction"), f"must be one of: {', '.join(manifest.labels)}")
-        if isinstance(golden, GoldenFile):
-            for number, segment in enumerate(golden.segments):
-                if segment["start"] > segment["end"]:
-                    yield Fault((*at, "segments", number, "start"), f"must be at most its end, {segment['end']}")
+        for fault in kind.broken_golden(manifest, golden):
+            yield Fault((*at, *fault.path), fault.issue)
         try:
             schema.validate_inputs(manifest, dict(golden.inputs))
         except errors.InvalidInput as error:
-            for fault in error.errors:
-                yield Fault((*at, "inputs", fault["field"]), fault["issue"])
+            for refused in error.errors:
+                yield Fault((*at, "inputs", refused["field"]), refused["issue"])

@@ -15,6 +15,7 @@ from sqlalchemy import text
 
 from access.tiers import Tier
 from core import errors, ids
+from inference.manifest import Manifest
 from jobs import content_types
 from storage.objects import Store
 
@@ -26,11 +27,6 @@ ROWS: Mapping[str, str | None] = {
 }
 #: The same where the name of the file says it.
 ENDINGS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".tsv": "csv"}
-#: What a file may be that a model takes whole, by the model's kind.
-WHOLE: Mapping[str, tuple[str, ...]] = {
-    "audio": ("audio/wav", "audio/flac"),
-    "document": ("application/pdf", "image/png", "image/jpeg", "image/tiff"),
-}
 #: How long a file may be used after its address expired; what a job uses is kept until the job cannot need it any more.
 UNUSED_S = 86_400
 LIMIT = 100
@@ -73,9 +69,9 @@ class File:
     format: str | None  #: jsonl or csv, if type or name say so
 
 
-def types(kind: str) -> tuple[str, ...]:
-    """What a file may be that is handed in for a model of this kind."""
-    return WHOLE.get(kind, tuple(ROWS))
+def types(manifest: Manifest) -> tuple[str, ...]:
+    """What a file may be that is handed in for this model."""
+    return manifest.file_types or tuple(ROWS)
 
 
 def key(upload_id: uuid.UUID) -> str:

@@ -128,7 +128,7 @@ def _uploaded(
     serving: Serving, tenant_id: uuid.UUID, upload_id: str, order: Order, resolved: Resolved
 ) -> tuple[Upload, str | None]:
     found = uploads.use(serving.engine, serving.store, tenant_id, ids.parse_upload_id(upload_id))
-    wanted = uploads.types(resolved.manifest.kind)
+    wanted = uploads.types(resolved.manifest)
     if found.content_type not in wanted:
         issue = f"is {found.content_type}; {resolved.model} takes {', '.join(wanted)}"
         raise errors.InvalidInput.field("upload_id", issue)

@@ -143,6 +143,6 @@ def version(item: Version, input_schema: Mapping[str, Any]) -> dict[str, Any]:
         "units": manifest.units,
         "explanation": manifest.explanation,
         "licence": manifest.licence,
-        "file_types": uploads.types(manifest.kind),
+        "file_types": uploads.types(manifest),
         "input_schema": input_schema,
     }

@@ -2,22 +2,48 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 
-from inference.bundle import Bundle
+from inference import keys
+from inference.faults import Fault
+from inference.keys import Key
+from inference.kinds.rows import RowKind
+from inference.manifest import Manifest
+
+if TYPE_CHECKING:
+    from inference.bundle import Bundle
+
+
+def read(manifest: Manifest) -> str:
+    """The name of the field with the text."""
+    return str(manifest.options.get("field", "text"))
 
 
 class Text:
     """One string column `text` of shape [N, 1], lower-cased, white space folded."""
 
     def __init__(self, bundle: Bundle) -> None:
-        self._field = str(bundle.manifest.options.get("field", "text"))
+        self._field = read(bundle.manifest)
 
     def encode(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray[Any, Any]]:
         column = np.empty((len(rows), 1), dtype=object)
         # NUL would end the string inside ONNX Runtime.
         column[:, 0] = [" ".join(row[self._field].replace("\0", " ").lower().split()) for row in rows]
         return {"text": column}
+
+
+class TextKind(RowKind):
+    """Texts are of different lengths: in one run the longest pads the others, which changes their last digits, and on a
+    CPU takes longer than a run for each."""
+
+    apart = True
+    option_keys: ClassVar[Mapping[str, Key] | None] = {"field": keys.text()}
+
+    def broken(self, manifest: Manifest) -> Iterator[Fault]:
+        name = read(manifest)
+        if not any(field.name == name and field.type == "string" and field.always for field in manifest.fields):
+            needs = f"must have a string '{name}', required or with a default"
+            yield Fault(("fields",), f"{needs}: {manifest.kind} reads that one, or another that options.field names")

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
 import tokenizers
 
-from inference.bundle import Bundle
+from inference import keys
+from inference.keys import Key
+from inference.kinds import text
 
+if TYPE_CHECKING:
+    from inference.bundle import Bundle
+
+TOKENIZER = "tokenizer.json"
 MAX_TOKENS = 128
 
 
@@ -17,8 +23,8 @@ class Tokens:
     """`input_ids` and `attention_mask`, int64 [N, longest], truncated at `options.max_tokens`."""
 
     def __init__(self, bundle: Bundle) -> None:
-        self._field = str(bundle.manifest.options.get("field", "text"))
-        self._tokenizer = tokenizers.Tokenizer.from_file(str(bundle.folder / "tokenizer.json"))
+        self._field = text.read(bundle.manifest)
+        self._tokenizer = tokenizers.Tokenizer.from_file(str(bundle.folder / TOKENIZER))
         self._tokenizer.enable_truncation(int(bundle.manifest.options.get("max_tokens", MAX_TOKENS)))
         self._tokenizer.enable_padding()
 
@@ -28,3 +34,10 @@ class Tokens:
             "input_ids": np.array([item.ids for item in encoded], dtype=np.int64),
             "attention_mask": np.array([item.attention_mask for item in encoded], dtype=np.int64),
         }
+
+
+class TokensKind(text.TextKind):
+    """Texts as well, and a tokenizer beside the graph."""
+
+    files = (TOKENIZER,)
+    option_keys: ClassVar[Mapping[str, Key] | None] = {"field": keys.text(), "max_tokens": keys.whole(1, 1 << 20)}

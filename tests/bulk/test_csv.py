@@ -9,7 +9,6 @@ import io
 import flask.testing
 import pytest
 
-from inference.manifest import Golden
 from jobs.bulk import plan, rows
 from tests.bulk.conftest import Run, Send
 from tests.bulk.test_life import output, show, submit
@@ -22,14 +21,13 @@ def test_it_is_read_by_its_header_with_the_fields_types(
     client: Client, upload: Send, work: Run, platform: Platform
 ) -> None:
     golden = platform.catalog.resolve("tumor", None).manifest.golden[0]
-    assert isinstance(golden, Golden)
     names = list(golden.inputs)
     values = ",".join(str(golden.inputs[name]) for name in names)
     data = f'\ufeffid,{",".join(names)}\r\n"a\nb",{values}\r\nc,{values.replace(",", ",x", 1)}\r\nd,1\r\n'.encode()
     job_id = submit(client, upload(data, "text/csv"), model="tumor")
     work()
     found = output(show(client, job_id))
-    assert (found[0]["id"], found[0]["prediction"], found[0]["line"]) == ("a\nb", golden.prediction, 2)
+    assert (found[0]["id"], found[0]["prediction"], found[0]["line"]) == ("a\nb", golden.answer["prediction"], 2)
     assert found[1]["error"]["details"]["issue"] == "must be a number"
     assert "columns" in found[2]["error"]["details"]["issue"]
 

@@ -26,9 +26,7 @@ BOM = "\ufeff"
 
 @pytest.fixture
 def golden(platform: Platform) -> Golden:
-    first = platform.catalog.resolve("tumor", None).manifest.golden[0]
-    assert isinstance(first, Golden)
-    return first
+    return platform.catalog.resolve("tumor", None).manifest.golden[0]
 
 
 def written(golden: Golden, *, mark: str = ",", comma: bool = False, **more: str) -> str:
@@ -61,8 +59,8 @@ def test_a_spreadsheets_table_is_answered_as_any_other(
     job_id = submit(client, upload(gzip.compress(data), "application/gzip", filename="rows.csv.gz"), model="tumor")
     work()
     assert [(row["id"], row["line"], row["prediction"]) for row in output(show(client, job_id))] == [
-        ("ü", 2, golden.prediction),
-        ("ü", 3, golden.prediction),
+        ("ü", 2, golden.answer["prediction"]),
+        ("ü", 3, golden.answer["prediction"]),
     ]
 
 

@@ -68,7 +68,7 @@ def test_a_model_that_misses_its_golden_examples_here_is_not_served(
     )
     catalog._forget()
     wanted = catalog.resolve(name, None)
-    assert wanted.manifest.golden[0].confidence == 0.9  # type: ignore[union-attr]
+    assert wanted.manifest.golden[0].answer["confidence"] == 0.9
     with pytest.raises(errors.BundleInvalid, match="cannot be opened here"):
         shelf.predictor(wanted)
     assert shelf.loaded() == []

@@ -1,0 +1,57 @@
+"""What is asked of a kind of models: whatever differs between kinds is said by one of these, and nowhere else."""
+
+from __future__ import annotations
+
+from abc import ABC, abstractmethod
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from inference.faults import Fault
+from inference.keys import Key
+from inference.manifest import Golden, Manifest
+
+if TYPE_CHECKING:
+    import onnxruntime
+
+    from inference.bundle import Bundle
+    from inference.model import Model
+    from inference.opened import FileModel
+
+
+class Kind(ABC):
+    """One object for all models of the kind; it knows no bundle, and importing it opens nothing."""
+
+    #: The bundle's ONNX files, in the order in which `opened` takes their sessions, and the other files that it needs.
+    graphs: tuple[str, ...] = ("model.onnx",)
+    files: tuple[str, ...] = ()
+    #: What the file may be that its models take; none, where they take rows.
+    content_types: tuple[str, ...] = ()
+    #: Whether a session has one thread, however many there are.
+    one_thread: bool = False
+    #: Whether a session keeps for the next input the memory that the largest one took.
+    arena: bool = True
+    #: Of model.yaml: the keys that not every kind has, those of a golden example, and those of `options`, None for any.
+    own_keys: ClassVar[Mapping[str, Key]] = {}
+    golden_keys: ClassVar[Mapping[str, Key]]
+    option_keys: ClassVar[Mapping[str, Key] | None] = None
+
+    def broken(self, manifest: Manifest) -> Iterator[Fault]:
+        """The rules of the kind that the manifest breaks."""
+        yield from ()
+
+    def broken_golden(self, manifest: Manifest, golden: Golden) -> Iterator[Fault]:
+        """Those that the answer of a golden example breaks, with paths that begin in the example."""
+        yield from ()
+
+    @abstractmethod
+    def opened(self, bundle: Bundle, *sessions: onnxruntime.InferenceSession) -> Model | FileModel:
+        """The model, with a session for each of `graphs`; raises BundleInvalid, and ModelUnavailable when an extra is
+        not installed."""
+
+    @abstractmethod
+    def missed(self, golden: Golden, found: Any) -> str | None:
+        """What the model had to answer to an example and what it `found` instead, if it did."""
+
+    def hint(self, answered: Iterable[tuple[Golden, Any]]) -> str:
+        """What is to be said behind a miss, seeing how every example is answered, as far as it is asked."""
+        return ""
