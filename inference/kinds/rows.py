@@ -10,13 +10,14 @@ from inference.faults import Fault
 from inference.keys import Key
 from inference.kinds.kind import Kind
 from inference.manifest import Golden, Manifest
+from inference.output import Label
 
 if TYPE_CHECKING:
     import numpy as np
     import onnxruntime
 
     from inference.bundle import Bundle
-    from inference.model import Model, Prediction
+    from inference.model import Model
 
 #: Golden confidences may differ by this much between machines and providers.
 TOLERANCE = 0.02
@@ -65,13 +66,13 @@ class RowKind(Kind):
 
         return Model(bundle, *sessions, kind=self)
 
-    def missed(self, golden: Golden, found: Prediction) -> str | None:
+    def missed(self, golden: Golden, found: Label) -> str | None:
         label, confidence = golden.answer["prediction"], golden.answer["confidence"]
         if found.label == label and abs(found.confidence - confidence) <= TOLERANCE:
             return None
         return f"must give {label} {confidence}, but gives {found.label} {found.confidence}"
 
-    def hint(self, answered: Iterable[tuple[Golden, Prediction]]) -> str:
+    def hint(self, answered: Iterable[tuple[Golden, Label]]) -> str:
         """What to do where every example is answered as surely as it should be, but some by another label."""
         wanted: dict[str, str] = {}
         for golden, found in answered:

@@ -19,7 +19,7 @@ from inference.faults import Fault
 from inference.keys import Key
 from inference.kinds.rows import RowKind
 from inference.manifest import Golden, Manifest
-from inference.model import Prediction
+from inference.output import Label
 from tests import graphs
 from tests.bulk.conftest import Run, Send
 from tests.bulk.test_life import lines, output, show, submit
@@ -58,11 +58,11 @@ class LettersKind(RowKind):
         if [(field.name, field.type) for field in manifest.fields if field.always] != [("word", "string")]:
             yield Fault(("fields",), "must hold a word, and nothing else")
 
-    def missed(self, golden: Golden, found: Prediction) -> str | None:
+    def missed(self, golden: Golden, found: Label) -> str | None:
         wanted = golden.answer["prediction"]
         return None if found.label == wanted else f"has more {wanted}, but was answered {found.label}"
 
-    def hint(self, answered: Iterable[tuple[Golden, Prediction]]) -> str:
+    def hint(self, answered: Iterable[tuple[Golden, Label]]) -> str:
         return "; are all vowels in vowels.txt?"
 
 
