@@ -36,16 +36,16 @@ def create(tenant: str, tier: str | None, name: str, admin: bool, metrics: bool,
     """
     if admin and metrics:
         raise click.UsageError("--admin and --metrics exclude each other")
-    engine = operators.engine()
     scopes = {"metrics"} if metrics else {"jobs", "admin"} if admin else {"jobs"}
-    known = {item.name for item in tenants.listed(engine)}
-    try:
-        key = access_keys.create(engine, tenant=tenant, name=name, scopes=scopes, tier=tier)
-    except errors.TenantConflict as error:
-        command = f"coatcheck tenants change {shlex.quote(tenant)} --tier {tier}"
-        said = f"{error.message}, and no key was made; `{command}` changes that"
-        raise Failure(said, code=error.code, details=error.details) from error
-    made = next(item for item in access_keys.issued(engine, tenant=tenant) if item.id == key.split("_")[1])
+    with operators.parts() as parts:
+        known = {item.name for item in tenants.listed(parts.engine)}
+        try:
+            key = access_keys.create(parts.engine, tenant=tenant, name=name, scopes=scopes, tier=tier)
+        except errors.TenantConflict as error:
+            command = f"coatcheck tenants change {shlex.quote(tenant)} --tier {tier}"
+            said = f"{error.message}, and no key was made; `{command}` changes that"
+            raise Failure(said, code=error.code, details=error.details) from error
+        made = next(item for item in access_keys.issued(parts.engine, tenant=tenant) if item.id == key.split("_")[1])
     if tenant not in known:
         output.say(f"Made the tenant {tenant!r} as well, of tier {made.tier}")
     if as_json:
@@ -63,7 +63,8 @@ def list_(tenant: str | None, revoked: bool, as_json: bool) -> None:
 
     Never their secrets. Times are UTC.
     """
-    found = access_keys.issued(operators.engine(), tenant=tenant, revoked=revoked)
+    with operators.parts() as parts:
+        found = access_keys.issued(parts.engine, tenant=tenant, revoked=revoked)
     if as_json:
         output.document([dataclasses.asdict(key) for key in found])
         return
@@ -90,10 +91,10 @@ def revoke(key_id: str, as_json: bool) -> None:
             "must be a key's id alone, the 12 hex digits after cck_, as `coatcheck keys list` shows it",
             param_hint="KEY_ID",
         )
-    engine = operators.engine()
-    since = access_keys.revoke(engine, key_id)
-    if as_json:
-        ended = next(item for item in access_keys.issued(engine, revoked=True) if item.id == key_id)
-        output.document({**dataclasses.asdict(ended), "was_revoked": since is not None})
-    else:
-        output.line(f"{key_id} was revoked at {since:%Y-%m-%d %H:%M:%S} UTC" if since else f"{key_id} is revoked")
+    with operators.parts() as parts:
+        since = access_keys.revoke(parts.engine, key_id)
+        if as_json:
+            ended = next(item for item in access_keys.issued(parts.engine, revoked=True) if item.id == key_id)
+            output.document({**dataclasses.asdict(ended), "was_revoked": since is not None})
+        else:
+            output.line(f"{key_id} was revoked at {since:%Y-%m-%d %H:%M:%S} UTC" if since else f"{key_id} is revoked")

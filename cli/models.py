@@ -10,6 +10,7 @@ import structlog
 
 from cli import operators, output
 from inference import bundle
+from registry.catalog import Catalog
 from registry.versions import Version
 
 
@@ -34,25 +35,28 @@ def push(folders: tuple[Path, ...], stable: bool, as_json: bool) -> None:
     """
     # What would be logged of a model that fails is said on the terminal.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    catalog, store = operators.registry()
-    store.ensure_bucket()
-    pushed = []
-    for folder in folders:
-        loaded = bundle.load(folder)
-        new = catalog.publish(loaded, stable=stable)
-        manifest = loaded.manifest
-        pushed.append({"model": manifest.name, "version": manifest.version, "new": new, "digest": loaded.digest})
-        if not as_json:
-            state = "published" if new else "already there"
-            output.line(f"{manifest.name} {manifest.version}  {state}  sha256:{loaded.digest[:12]}")
-        answers = catalog.resolve(manifest.name, None).version
-        if answers != manifest.version:
-            output.say(
-                f"{manifest.name} {answers} still answers by default; "
-                f"`coatcheck models stable {manifest.name} {manifest.version}` changes that"
-            )
+    with operators.parts() as parts:
+        catalog = parts.catalog
+        parts.store.ensure_bucket()
+        pushed = [_pushed(catalog, folder, stable=stable, as_json=as_json) for folder in folders]
     if as_json:
         output.document(pushed)
+
+
+def _pushed(catalog: Catalog, folder: Path, *, stable: bool, as_json: bool) -> dict[str, object]:
+    """What came of one, said at once; raises BundleInvalid."""
+    loaded = bundle.load(folder)
+    new = catalog.publish(loaded, stable=stable)
+    name, version = loaded.manifest.name, loaded.manifest.version
+    if not as_json:
+        state = "published" if new else "already there"
+        output.line(f"{name} {version}  {state}  sha256:{loaded.digest[:12]}")
+    answers = catalog.resolve(name, None).version
+    if answers != version:
+        output.say(
+            f"{name} {answers} still answers by default; `coatcheck models stable {name} {version}` changes that"
+        )
+    return {"model": name, "version": version, "new": new, "digest": loaded.digest}
 
 
 @models.command("list")
@@ -62,8 +66,8 @@ def list_(as_json: bool) -> None:
 
     The stable one of a model answers when nobody asks for another.
     """
-    catalog, _ = operators.registry()
-    found = catalog.versions()
+    with operators.parts() as parts:
+        found = parts.catalog.versions()
     if as_json:
         output.document([_row(item) for item in found])
         return
@@ -82,8 +86,8 @@ def stable_(name: str, version: str, as_json: bool) -> None:
     VERSION answers when nobody asks for another; to roll back, name the earlier one. It holds within a second. Jobs
     that are accepted already keep their version.
     """
-    catalog, _ = operators.registry()
-    before = catalog.make_stable(name, version)
+    with operators.parts() as parts:
+        before = parts.catalog.make_stable(name, version)
     if as_json:
         output.document({"model": name, "version": version, "before": before})
     elif before == version:

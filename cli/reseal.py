@@ -8,8 +8,6 @@ from rich.progress import Progress
 from cli import operators, output
 from cli.failures import Failure
 from cli.words import count
-from core import settings
-from core.seal import Seal
 from jobs import reseal as resealing
 
 #: So many of those that are lost are named.
@@ -24,15 +22,15 @@ def reseal(as_json: bool) -> None:
     Afterwards all open under COATCHECK_SECRET_KEY. What was encrypted under COATCHECK_OLD_SECRET_KEYS is read too. May
     run beside the platform, be stopped, and be run again.
     """
-    with operators.configured():
-        values = settings.load()
-    engine = operators.engine(values.database_url)
     all_ = resealing.Tally()
-    with Progress(console=output.screen, disable=not output.screen.is_terminal) as progress:
-        task = progress.add_task("rows", total=resealing.rows(engine))
-        for tally in resealing.steps(engine, Seal(values.sealing)):
-            all_.add(tally)
-            progress.advance(task, tally.rows)
+    with operators.parts() as parts:
+        # All settings are read before the database is asked anything.
+        seal, engine = parts.seal, parts.engine
+        with Progress(console=output.screen, disable=not output.screen.is_terminal) as progress:
+            task = progress.add_task("rows", total=resealing.rows(engine))
+            for tally in resealing.steps(engine, seal):
+                all_.add(tally)
+                progress.advance(task, tally.rows)
     if as_json:
         output.document({"resealed": all_.resealed, "right": all_.right, "lost": len(all_.lost)})
     else:

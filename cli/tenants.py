@@ -26,7 +26,8 @@ def list_(as_json: bool) -> None:
 
     `keys` counts those that open something. Times are UTC.
     """
-    found = access_tenants.listed(operators.engine())
+    with operators.parts() as parts:
+        found = access_tenants.listed(parts.engine)
     if as_json:
         output.document([dataclasses.asdict(item) for item in found])
         return
@@ -40,7 +41,8 @@ def list_(as_json: bool) -> None:
 @output.as_json
 def create(name: str, tier: str, as_json: bool) -> None:
     """Make a tenant. It has no keys yet: `coatcheck keys create` makes one."""
-    access_tenants.create(operators.engine(), name, tier)
+    with operators.parts() as parts:
+        access_tenants.create(parts.engine, name, tier)
     if as_json:
         output.document({"name": name, "tier": tier})
     else:
@@ -56,7 +58,8 @@ def change(name: str, tier: str, as_json: bool) -> None:
 
     It holds within 5 s. Jobs that are accepted already keep their places and their ends.
     """
-    before = access_tenants.change(operators.engine(), name, tier=tier)
+    with operators.parts() as parts:
+        before = access_tenants.change(parts.engine, name, tier=tier)
     if as_json:
         output.document({"name": name, "tier": tier, "before": before})
     elif before == tier:

@@ -34,7 +34,8 @@ def list_(as_json: bool) -> None:
 
     `coatcheck tiers change --help` says what the columns mean.
     """
-    found = access_tiers.listed(operators.engine())
+    with operators.parts() as parts:
+        found = access_tiers.listed(parts.engine)
     if as_json:
         output.document(found)
         return
@@ -51,7 +52,8 @@ def list_(as_json: bool) -> None:
 @output.as_json
 def create(name: str, like: str, as_json: bool, **limits: Any) -> None:
     """Make a tier: a copy of another, but for what you give."""
-    made = access_tiers.create(operators.engine(), name, like=like, given=_given(limits))
+    with operators.parts() as parts:
+        made = access_tiers.create(parts.engine, name, like=like, given=_given(limits))
     if as_json:
         output.document(made)
     else:
@@ -71,7 +73,8 @@ def change(name: str, as_json: bool, **limits: Any) -> None:
     given = _given(limits)
     if not given:
         raise click.UsageError("Say what is to change, such as --max-pending 500")
-    before, after = access_tiers.change(operators.engine(), name, given)
+    with operators.parts() as parts:
+        before, after = access_tiers.change(parts.engine, name, given)
     if as_json:
         output.document({"tier": after, "before": before})
         return

@@ -1,4 +1,4 @@
-"""What every process has: the database, Redis, and a way to wake a pool."""
+"""What every process has: the database, Redis, and a way to wake a pool; and how its parts are made."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ class part(Generic[T]):  # noqa: N801 - it is used as a decorator, like `propert
     @overload
     def __get__(self, parts: None, kind: type) -> part[T]: ...
     @overload
-    def __get__(self, parts: Base, kind: type) -> T: ...
-    def __get__(self, parts: Base | None, kind: type) -> part[T] | T:
+    def __get__(self, parts: Lazy, kind: type) -> T: ...
+    def __get__(self, parts: Lazy | None, kind: type) -> part[T] | T:
         if parts is None:
             return self
         with parts.making:
@@ -39,6 +39,19 @@ class part(Generic[T]):  # noqa: N801 - it is used as a decorator, like `propert
                 vars(parts)[self._name] = self._make(parts)
             found: T = vars(parts)[self._name]
             return found
+
+
+class Lazy:
+    """One process's objects, as its parts; all may be shared by threads."""
+
+    def __init__(self) -> None:
+        self.making = threading.RLock()
+
+    def close(self) -> None:
+        """End the connections to the database; what is used again afterwards connects anew."""
+        for made in list(vars(self).values()):
+            if isinstance(made, sqlalchemy.Engine):
+                made.dispose()
 
 
 @dataclass(frozen=True)
@@ -51,15 +64,15 @@ class Limits:
     store_attempts: int = 4
 
 
-class Base:
-    """One process's objects, made from its settings; all may be shared by threads."""
+class Base(Lazy):
+    """Those of a process that reads all settings, and reads them before it begins."""
 
     def __init__(self, settings: Settings, *, application: str, limits: Limits | None = None) -> None:
         """`application` is the name by which Postgres knows the process."""
+        super().__init__()
         self.settings = settings
         self.limits = limits or Limits()
         self.application = application
-        self.making = threading.RLock()
 
     @part
     def engine(self) -> sqlalchemy.Engine:
@@ -81,9 +94,3 @@ class Base:
             application=f"{application} {os.getpid()}",
             statement_s=self.limits.statement_s,
         )
-
-    def close(self) -> None:
-        """End the connections to the database; what is used again afterwards connects anew."""
-        for made in list(vars(self).values()):
-            if isinstance(made, sqlalchemy.Engine):
-                made.dispose()

@@ -1,4 +1,4 @@
-"""What the API, the workers and operators' commands are made of."""
+"""What the API and the workers are made of."""
 
 from __future__ import annotations
 
