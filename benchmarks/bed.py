@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import os
 import subprocess
 import sys
@@ -12,8 +13,13 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import sqlalchemy
+
+from access import keys
+from core import database, settings
 from local import engines, platform_processes, state
 from local.child import Child, Program
+from wiring.parts import Parts
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -24,6 +30,21 @@ class Bed:
     state: state.State
     env: dict[str, str]
     children: list[Child] = field(default_factory=list)
+
+    @functools.cached_property
+    def parts(self) -> Parts:
+        """This process's own, by the settings that those which are started have."""
+        os.environ.update(self.env)
+        return Parts(settings.load(), application="coatcheck-bench")
+
+    @functools.cached_property
+    def superuser(self) -> sqlalchemy.Engine:
+        """For what nobody else may do."""
+        return database.create_engine(self.state.superuser_url)
+
+    def key(self) -> str:
+        """Of a tenant that may do a lot."""
+        return keys.create(self.parts.engine, tenant="bench", name="bench", scopes={"jobs"}, tier="pro")
 
     def start(self, program: Program) -> Child:
         self.children.append(Child(program, self.folder / f"{program.name}.log", ROOT))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import redis
 from sqlalchemy import text
 
-from access import keys
 from benchmarks import bed
 from core import database
 
@@ -35,8 +34,8 @@ def run() -> None:
 
 
 def coatcheck(found: bed.Bed) -> float:
-    engine = database.create_engine(found.env["DATABASE_URL"])
-    keys.create(engine, tenant="bench", name="bench", scopes={"jobs"}, tier="pro")
+    found.key()
+    engine = found.parts.engine
     with engine.begin() as connection:
         connection.execute(_INSERT, {"jobs": JOBS, "inputs": database.dumps(ROW)})
     celery = ("celery", "-A", "workers.app")

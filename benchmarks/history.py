@@ -12,9 +12,7 @@ from typing import TypeVar
 import sqlalchemy
 from sqlalchemy import text
 
-from access import keys
 from benchmarks import bed
-from core import database
 from inference.output import Label
 from jobs import claim, queries, settle
 
@@ -46,11 +44,10 @@ FROM generate_series(1, :count) RETURNING id
 
 def run() -> None:
     with bed.made() as found:
-        engine = database.create_engine(found.env["DATABASE_URL"])
-        key = keys.create(engine, tenant="bench", name="bench", scopes={"jobs"}, tier="pro")
-        tenant = keys.Keyring(engine).verify(key).tenant_id
+        engine = found.parts.engine
+        tenant = found.parts.keyring.verify(found.key()).tenant_id
         empty = measure(engine, tenant)
-        fill(database.create_engine(found.state.superuser_url), tenant)
+        fill(found.superuser, tenant)
         full = measure(engine, tenant)
     print(f"median of {ROUNDS} rounds, ms          empty table   {ENDED:,} ended jobs   ratio")
     for name in empty:

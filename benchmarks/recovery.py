@@ -19,10 +19,9 @@ from typing import Any
 import sqlalchemy
 from sqlalchemy import text
 
-from access import keys
 from benchmarks import bed
 from benchmarks.drain import ROW
-from core import alive, broker, database, settings
+from core import alive, database
 from local import platform_processes
 from local.supervisor import Supervisor
 
@@ -101,11 +100,7 @@ class Stage:
     keeper: Supervisor
 
     def __post_init__(self) -> None:
-        os.environ.update(self.found.env)
-        values = settings.load()
-        self.hints = broker.Hints(values.queue.redis_url, broker.Line(values.queue.redis_url))
-        self.engine = database.create_engine(values.database_url)
-        keys.create(self.engine, tenant="bench", name="bench", scopes={"jobs"}, tier="pro")
+        self.found.key()
         self._done(self._submit("1.0.0", ROW))
         bed.until(self._api_answers)
 
@@ -158,7 +153,7 @@ class Stage:
     def _submit(self, version: str, inputs: object, *, ttl_s: float = 3600.0) -> uuid.UUID:
         job = uuid.uuid4()
         self._one(_INSERT, id=job, version=version, inputs=database.dumps(inputs), ttl_s=ttl_s)
-        self.hints.send("cpu")
+        self.found.parts.hints.send("cpu")
         return job
 
     def _done(self, job: uuid.UUID) -> float:
@@ -169,7 +164,7 @@ class Stage:
         return float(self._one(_EVENT, id=job, what=what, attempt=attempt))
 
     def _one(self, statement: sqlalchemy.TextClause, **parameters: object) -> Any:
-        with self.engine.begin() as connection:
+        with self.found.parts.engine.begin() as connection:
             found = connection.execute(statement, parameters)
             return found.scalar() if found.returns_rows else None
 

@@ -4,7 +4,6 @@ hangs."""
 from __future__ import annotations
 
 import json
-import os
 import statistics
 import subprocess
 import sys
@@ -15,11 +14,9 @@ from typing import Any
 
 from sqlalchemy import text
 
-from access import keys
 from benchmarks import bed
 from benchmarks.drain import ROW
-from core import broker, database, settings
-from core.seal import Seal
+from core import database
 from local.state import free_port
 from webhooks import endpoints
 from webhooks.signing import Signing
@@ -94,11 +91,8 @@ class Platform:
     def __post_init__(self) -> None:
         ports = range(self.receivers.port, self.receivers.port + self.receivers.COUNT)
         self.found.env["COATCHECK_WEBHOOK_LOOPBACK"] = ",".join(map(str, ports))
-        os.environ.update(self.found.env)
-        self.seal = Seal(settings.load().sealing)
-        self.engine = database.create_engine(self.found.env["DATABASE_URL"])
-        self.superuser = database.create_engine(self.found.state.superuser_url)
-        keys.create(self.engine, tenant="bench", name="bench", scopes={"jobs"}, tier="pro")
+        self.found.key()
+        self.engine = self.found.parts.engine
         celery = ("celery", "-A", "workers.app")
         io = ("worker", "-Q", "webhooks,control", "-P", "threads", "-n", "io@%h", "--concurrency", "4", "-l", "WARNING")
         self.io = self.found.python("io", *celery, *io)
@@ -141,12 +135,13 @@ class Platform:
     def _fresh(self, numbers: Any, event: str) -> str:
         """These receivers and no other; returns the target of the first."""
         tables = "jobs, job_results, usage, job_events, webhook_endpoints, webhook_secrets, webhook_deliveries"
-        with self.superuser.begin() as connection:
+        with self.found.superuser.begin() as connection:
             connection.execute(text(f"TRUNCATE {tables}, webhook_attempts, webhook_troubles"))
             tenant_id = connection.execute(text("SELECT id FROM tenants LIMIT 1")).scalar_one()
+        seal = self.found.parts.seal
         made = [
             endpoints.create(
-                self.engine, self.seal, tenant_id, url=self.receivers.url(number), events=[event], description="",
+                self.engine, seal, tenant_id, url=self.receivers.url(number), events=[event], description="",
                 signing=Signing.V1,
             )
             for number in numbers
@@ -156,8 +151,7 @@ class Platform:
     def _insert(self, count: int, pool: str) -> None:
         with self.engine.begin() as connection:
             connection.execute(_INSERT, {"jobs": count, "inputs": database.dumps(ROW), "pool": pool})
-        values = settings.load()
-        broker.Hints(values.queue.redis_url, broker.Line(values.queue.redis_url)).send("cpu")
+        self.found.parts.hints.send("cpu")
 
     def _until_sent(self, hanging: str = "") -> None:
         def done() -> bool:

@@ -6,6 +6,7 @@ import sqlalchemy
 
 from core import database, settings
 from core.seal import Seal
+from core.setting_groups import Storage
 from registry.catalog import Catalog
 from storage.objects import Store
 from wiring.base import Lazy, part
@@ -21,7 +22,7 @@ class Operator(Lazy):
 
     @part
     def store(self) -> Store:
-        return Store(settings.load_only(settings.ObjectSettings))
+        return Store(settings.load_only(Storage))
 
     @part
     def catalog(self) -> Catalog:
@@ -29,4 +30,4 @@ class Operator(Lazy):
 
     @part
     def seal(self) -> Seal:
-        return Seal(settings.load())
+        return Seal(settings.load().sealing)
