@@ -8,7 +8,6 @@ import hmac
 import re
 import secrets
 import threading
-import time
 import uuid
 import zlib
 from collections.abc import Collection, Sequence
@@ -16,6 +15,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy
+from cachetools import TTLCache, cached
 from sqlalchemy import text
 
 from access import tenants
@@ -128,25 +128,17 @@ class Keyring:
 
     def __init__(self, engine: sqlalchemy.Engine) -> None:
         self._engine = engine
-        self._known: dict[str, tuple[float, Caller]] = {}
-        self._lock = threading.Lock()
+        self._caller = cached(TTLCache(CACHE_MAX, CACHE_S), lock=threading.Lock())(self._look_up)
 
     def verify(self, token: str | None) -> Caller:
         """Raises Unauthorized, in the same words for a missing, malformed, unknown and revoked key; Unavailable."""
-        known = self._known.get(token or "")
-        if known is not None and known[0] > time.monotonic():
-            return known[1]
-        match = _FORM.fullmatch(token or "")
+        return self._caller(token or "")
+
+    def _look_up(self, token: str) -> Caller:
+        match = _FORM.fullmatch(token)
         if match is None or _checksum(match[1], match[2]) != match[3]:
             raise errors.Unauthorized
-        caller = self._look_up(match[1], match[2])
-        with self._lock:
-            if len(self._known) >= CACHE_MAX:
-                self._known.clear()
-            self._known[match[0]] = (time.monotonic() + CACHE_S, caller)
-        return caller
-
-    def _look_up(self, key_id: str, secret: str) -> Caller:
+        key_id, secret = match[1], match[2]
         with database.reading(self._engine) as connection:
             row = connection.execute(_SELECT, {"id": key_id}).first()
         # An unknown id is compared too, so that it takes as long as a wrong secret.

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import threading
-import time
 import uuid
+from dataclasses import dataclass
 
 import sqlalchemy
+from cachetools import TTLCache, cached
 from sqlalchemy import text
 
 from core import errors
@@ -14,6 +15,8 @@ from core import errors
 #: How long a count is good for. Between two counts every admission is subtracted; other processes' are not seen, so a
 #: tenant can be over its limit by what it hands in to them within this time.
 COUNT_S = 1.0
+#: Of so many, those seen last, the count is remembered.
+TENANTS = 10_000
 
 _WAITING = text("""
 SELECT count(*) FROM (
@@ -22,33 +25,36 @@ SELECT count(*) FROM (
 """)
 
 
+@dataclass
+class _Room:
+    """For how many more jobs there is room; `empty` until the first of them, if nothing waited."""
+
+    left: int
+    empty: bool
+
+
 class Backlog:
     """Admits a tenant's jobs up to its tier's `max_pending`."""
 
     def __init__(self, engine: sqlalchemy.Engine) -> None:
         self._engine = engine
-        self._room: dict[uuid.UUID, tuple[float, int]] = {}
         self._lock = threading.Lock()
+        self._room = cached(TTLCache(TENANTS, COUNT_S), lock=self._lock)(self._count)
 
     def admit(self, tenant_id: uuid.UUID, max_pending: int) -> bool:
         """True when it was found just now that nothing of this tenant waits; raises BacklogFull."""
-        now, empty = time.monotonic(), False
+        room = self._room(tenant_id, max_pending)
         with self._lock:
-            good_until, room = self._room.get(tenant_id, (0.0, 0))
-        if good_until < now:
-            waiting = self._count(tenant_id, max_pending)
-            good_until, room, empty = now + COUNT_S, max_pending - waiting, waiting == 0
-        with self._lock:
-            if len(self._room) > 10_000:
-                self._room.clear()
-            self._room[tenant_id] = (good_until, room - 1)
-        if room <= 0:
+            left, empty = room.left, room.empty
+            room.left, room.empty = left - 1, False
+        if left <= 0:
             raise errors.BacklogFull(
                 f"{max_pending} jobs are waiting already, as many as your tier allows; wait for some to start",
                 details={"limit": max_pending},
             )
         return empty
 
-    def _count(self, tenant_id: uuid.UUID, most: int) -> int:
+    def _count(self, tenant_id: uuid.UUID, most: int) -> _Room:
         with self._engine.connect() as connection:
-            return int(connection.execute(_WAITING, {"tenant_id": tenant_id, "most": most}).scalar_one())
+            waiting = int(connection.execute(_WAITING, {"tenant_id": tenant_id, "most": most}).scalar_one())
+        return _Room(most - waiting, empty=waiting == 0)

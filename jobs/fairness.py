@@ -10,16 +10,16 @@ from __future__ import annotations
 
 import math
 import threading
-import time
 import uuid
 from dataclasses import dataclass
 from typing import Any
 
 import sqlalchemy
+from cachetools import TTLCache, cached
 from sqlalchemy import text
 
 from access.tiers import Tier
-from core.broker import KEY_PREFIX, Line
+from core.broker import KEY_PREFIX, POOLS, Line
 from jobs import kinds
 from jobs.job import PRIORITY_OFFSET_S, Priority
 from jobs.kinds.kind import Kind
@@ -73,8 +73,7 @@ class Fairness:
         self._engine = engine
         self._line = line
         self._script = line.redis.register_script(_NEXT)
-        self._lags: dict[str, tuple[float, float]] = {}
-        self._lock = threading.Lock()
+        self._lag_s = cached(TTLCache(len(POOLS), LOOK_S), lock=threading.Lock())(self._look)
 
     def offset_s(self, place: Place) -> float:
         """Seconds from now to the job's `fair_at`, negative for one in front: its start, its class and its priority."""
@@ -102,17 +101,11 @@ class Fairness:
             last = connection.execute(_OWN_LAST, parameters).first()
         return -math.inf if last is None else spacing - _age_s(last)
 
-    def _lag_s(self, pool: str) -> float:
-        """How far the virtual time of a pool is behind the clock."""
-        with self._lock:
-            good_until, lag = self._lags.get(pool, (0.0, 0.0))
-        if good_until < time.monotonic():
-            with self._engine.connect() as connection:
-                head = connection.execute(_HEAD, {"pool": pool}).first()
-            lag = 0.0 if head is None else min(max(0.0, _age_s(head)), AGE_S)
-            with self._lock:
-                self._lags[pool] = (time.monotonic() + LOOK_S, lag)
-        return lag
+    def _look(self, pool: str) -> float:
+        """How far the virtual time of a pool is behind the clock, in seconds."""
+        with self._engine.connect() as connection:
+            head = connection.execute(_HEAD, {"pool": pool}).first()
+        return 0.0 if head is None else min(max(0.0, _age_s(head)), AGE_S)
 
 
 def _own(kind: Kind, priority: Priority) -> float:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 import re
 import secrets
-from types import SimpleNamespace
 
 import pytest
+from cachetools import TTLCache
 
 from access import keys, tenants, tiers
 from access.keys import Keyring
@@ -29,12 +30,12 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
-    monkeypatch.setattr(keys, "time", SimpleNamespace(monotonic=made.monotonic))
+    monkeypatch.setattr(keys, "TTLCache", functools.partial(TTLCache, timer=made.monotonic))
     return made
 
 
 @pytest.fixture
-def ring(platform: Platform) -> Keyring:
+def ring(platform: Platform, clock: Clock) -> Keyring:
     return Keyring(platform.engine)
 
 
@@ -159,12 +160,15 @@ def test_a_remembered_key_is_good_while_the_database_is_away_but_not_for_long(pl
 
 
 def test_no_more_keys_are_remembered_than_there_is_room_for(
-    platform: Platform, ring: Keyring, monkeypatch: pytest.MonkeyPatch
+    platform: Platform, deaf: Keyring, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(keys, "CACHE_MAX", 2)
-    made = [callers.key(platform) for _ in range(5)]
+    ring, made = Keyring(platform.engine), [callers.key(platform) for _ in range(3)]
     assert all(opens(ring, key.token) for key in made + made)
-    assert len(ring._known) <= 2
+    ring._engine = deaf._engine
+    assert all(opens(ring, key.token) for key in made[1:])
+    with pytest.raises(errors.Unavailable):
+        ring.verify(made[0].token)
 
 
 def test_a_caller_needs_one_of_the_scopes_and_is_told_which(platform: Platform, ring: Keyring) -> None:

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Iterator
-from types import ModuleType, SimpleNamespace
+from types import SimpleNamespace
 
 import pytest
+from cachetools import TTLCache
 
 from access import keys
 from api import cached, resources
@@ -32,13 +34,10 @@ class Clock:
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     made = Clock()
-    for module in (keys, cached, backlog, catalog, database_clock):
-        put(monkeypatch, module, made)
+    for module in (cached, catalog, database_clock):
+        monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=made.monotonic, time=lambda: 0.0))
+    monkeypatch.setattr(backlog, "TTLCache", functools.partial(TTLCache, timer=made.monotonic))
     return made
-
-
-def put(monkeypatch: pytest.MonkeyPatch, module: ModuleType, made: Clock) -> None:
-    monkeypatch.setattr(module, "time", SimpleNamespace(monotonic=made.monotonic, time=lambda: 0.0))
 
 
 def test_what_is_promised_in_the_documents_is_what_is_set() -> None:
