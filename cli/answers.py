@@ -16,8 +16,9 @@ from cli.formats import DASH
 from cli.output import say, screen
 from cli.remote import Remote
 from cli.words import count, sentence
+from jobs.job import Status
 
-ENDED = ("completed", "failed", "canceled", "expired")
+ENDED = tuple(status.value for status in Status if status.is_terminal)
 #: How long a platform may be away while somebody waits for a job.
 PATIENCE_S = 60.0
 LEAST_S = 0.5  #: between two looks at a job

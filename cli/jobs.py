@@ -8,17 +8,18 @@ from typing import Any
 import click
 
 from cli import output
-from cli.answers import ENDED, Answer, completed, progress_bar, save, watch, whole
+from cli.answers import Answer, completed, progress_bar, save, watch, whole
 from cli.files import PATH, Target
 from cli.formats import DASH
 from cli.remote import Remote
 from core import errors, ids
+from jobs.job import Status
 
 PAGE = 100  #: as many jobs as the API lists at once
 
 
 @click.command()
-@click.option("--status", type=click.Choice(["pending", "processing", *ENDED]), help="Only jobs in this state.")
+@click.option("--status", type=click.Choice([status.value for status in Status]), help="Only jobs in this state.")
 @click.option("--model", help="Only jobs of this model.")
 @click.option("--limit", type=click.IntRange(1), default=20, show_default=True, help="At most so many.")
 @output.as_json
