@@ -10,7 +10,6 @@ from typing import Any, TypeVar
 import orjson
 import psycopg
 import sqlalchemy
-from psycopg.types.json import set_json_dumps, set_json_loads
 from sqlalchemy import event, exc
 
 from core import errors
@@ -59,8 +58,6 @@ def create_engine(
 ) -> sqlalchemy.Engine:
     """A pooled engine whose every wait has an end: 3 s to connect, `statement_s` a statement (None: any time), 10 s
     idle in a transaction."""
-    set_json_dumps(orjson.dumps)
-    set_json_loads(orjson.loads)
     engine = sqlalchemy.create_engine(
         url.replace("postgresql://", "postgresql+psycopg://", 1),
         pool_size=pool_size,

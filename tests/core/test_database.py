@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator
 
 import flask
+import psycopg
 import pytest
 import sqlalchemy
 from sqlalchemy import exc, text
@@ -53,6 +54,17 @@ def test_one_that_freezes_in_the_middle_of_a_statement_is_waited_for_no_longer_t
             assert time.monotonic() - started < 15
     with engine.connect() as connection:
         assert connection.execute(text("SELECT 3")).scalar() == 3
+
+
+def test_json_is_read_our_way_by_our_engines_and_by_nobody_else_of_the_process(engine: sqlalchemy.Engine) -> None:
+    """Whole numbers of more than 64 bits are floats to us, as they are to JavaScript."""
+    asked = "SELECT '100000000000000000000'::json"
+    with engine.connect() as connection:
+        ours = connection.execute(text(asked)).scalar()
+    address = engine.url.set(drivername="postgresql").render_as_string(hide_password=False)
+    with psycopg.connect(address) as others:
+        theirs = others.execute(asked).fetchone()[0]
+    assert [type(ours), type(theirs)] == [float, int]
 
 
 def test_a_statement_that_the_server_ends_is_not_called_silence(engine: sqlalchemy.Engine) -> None:
