@@ -24,8 +24,6 @@ MAX_TAGS = 1000
 # A decoder opens no more files: what Pillow would import when it first opens one has to be here.
 Image.preinit()
 PLUGINS = (MpoImagePlugin, TiffImagePlugin)
-# Limits of ours come on top: Pillow only warns of what it holds for a decompression bomb.
-warnings.simplefilter("error", Image.DecompressionBombWarning)
 
 #: ITU-T T.81, B.1.1: 0xFF, perhaps again and again, and what is neither that nor the zero behind a plain 0xFF of data.
 _MARKER = re.compile(rb"\xff+([^\x00\xff])")
@@ -121,4 +119,7 @@ def _rgb(strip: Image.Image) -> Image.Image:
 
 
 if __name__ == "__main__":
+    # Limits of ours come on top: Pillow only warns of what it holds for a decompression bomb. For all of this process,
+    # which decodes one file.
+    warnings.simplefilter("error", Image.DecompressionBombWarning)
     confined.run(decode)

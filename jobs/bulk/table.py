@@ -17,6 +17,8 @@ ID = "id"
 SEPARATORS = ",;\t"
 #: The longest cell, in characters: that of the longest row.
 MAX_CELL = 4 << 20
+# Of the whole process, as csv knows no other; nothing else here reads a CSV.
+csv.field_size_limit(MAX_CELL)
 #: So much of a first line is quoted in an error.
 QUOTED = 200
 
@@ -53,7 +55,6 @@ def records(lines: Iterable[bytes], mark: str) -> Iterator[tuple[list[str], int]
 
     A line ends with a newline, and with nothing else. Raises csv.Error, UnicodeDecodeError.
     """
-    csv.field_size_limit(MAX_CELL)
     reader = csv.reader((line.decode() for line in lines), delimiter=mark, strict=True)
     for record in reader:
         yield record, reader.line_num
