@@ -11,7 +11,8 @@ from core import broker, logging, settings
 from workers import node, signs  # noqa: F401 - they connect their signals
 from workers.ticks import TICK_S
 
-# No more than beat and Flower may know; a worker reads the rest when it starts (see node).
+# Here, as Celery finds its app by importing this module: with it a process begins. No more than beat and Flower may
+# know; a worker reads the rest when it starts (see node).
 _settings = settings.load_only(settings.CelerySettings)
 
 app = celery.Celery("coatcheck", broker=_settings.queue.redis_url, include=["workers.tasks"])

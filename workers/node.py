@@ -194,4 +194,5 @@ def _take_back(take_back: Callable[[sqlalchemy.Engine, int], int], pools: list[s
 
 @functools.cache
 def _parents() -> Base:
+    """The parent's own, when it first takes something back: Celery's signals call functions, which keep nothing."""
     return Base(settings.load(), application="coatcheck-node", limits=Limits(connections=1))

@@ -2,34 +2,24 @@
 
 from __future__ import annotations
 
-import functools
-import threading
-
 from core import settings
+from wiring.base import Lazy, part
 from wiring.worker import Worker
 from workers import node, signs
 from workers.upkeep import Upkeep
 
-_making = threading.Lock()
+
+class Process(Lazy):
+    """One that runs tasks."""
+
+    @part
+    def worker(self) -> Worker:
+        return Worker(settings.load(), signs.mine(), asked_to_stop=node.asked_to_stop)
+
+    @part
+    def upkeep(self) -> Upkeep:
+        return Upkeep(self.worker.engine, self.worker.chores)
 
 
-def worker() -> Worker:
-    """The process's parts."""
-    with _making:
-        return _worker()
-
-
-def upkeep() -> Upkeep:
-    """The process's only one."""
-    with _making:
-        return _upkeep()
-
-
-@functools.cache
-def _worker() -> Worker:
-    return Worker(settings.load(), signs.mine(), asked_to_stop=node.asked_to_stop)
-
-
-@functools.cache
-def _upkeep() -> Upkeep:
-    return Upkeep(_worker().engine, _worker().chores)
+#: Tasks are functions that Celery calls, and have nowhere else to keep it.
+mine = Process()

@@ -50,7 +50,7 @@ class _Loop:
 
 @functools.cache
 def mine() -> Presence:
-    """This process's own."""
+    """This process's own, from its first sign to its last: Celery's signals call functions, which keep nothing."""
     return Presence(f"{node.incarnation()}/{os.getpid()}", node=node.incarnation(), pools=node.pools())
 
 

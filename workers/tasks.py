@@ -18,7 +18,7 @@ def _get_ready(**_: Any) -> None:
     """A child has all it needs before it is given work."""
     from workers import resources
 
-    resources.worker().get_ready()
+    resources.mine.worker.get_ready()
 
 
 @app.task(name=broker.WAKE, bind=True, send_events=False)
@@ -26,7 +26,7 @@ def wake(self: Any, pool: str) -> int:
     """Look whether `pool` has work; returns how many jobs were settled."""
     from workers import resources
 
-    return resources.worker().drainer.drain(pool, self.request.id)
+    return resources.mine.worker.drainer.drain(pool, self.request.id)
 
 
 @app.task(name=broker.DELIVER, send_events=False)
@@ -34,7 +34,7 @@ def deliver(_: str) -> int:
     """Call whoever is owed a call; returns how many calls were settled."""
     from workers import resources
 
-    return resources.worker().courier.drain()
+    return resources.mine.worker.courier.drain()
 
 
 @app.task(name="coatcheck.upkeep", send_events=False)
@@ -42,4 +42,4 @@ def upkeep() -> str:
     """Begin the chores that are due: rescue, expire, wake, forget and so on; returns which."""
     from workers import resources
 
-    return ", ".join(resources.upkeep().tick())
+    return ", ".join(resources.mine.upkeep.tick())
