@@ -9,7 +9,7 @@ from sqlalchemy import CheckConstraint
 
 import models
 from access import tiers
-from api.schemas import webhooks
+from api.v1.schemas import webhooks
 from cli import answers
 from core import broker
 from inference import promise
