@@ -56,10 +56,8 @@ def submit(
     if source.whole and fail_fast:
         raise click.UsageError("--fail-fast is for rows; this file is answered whole")
     target = Target(out or _beside(source))
-    if target.path == DASH and as_json and not no_wait:
-        raise click.UsageError("--json and the answers would both go to standard output: add --output FILE")
     if not no_wait:
-        _check(source, target)
+        _check(source, target, as_json=as_json)
     _check_model(remote, source, model, model_version)
     asked = {"model": model, "model_version": model_version, "priority": priority}
     body = {name: value for name, value in asked.items() if value} | {"options": _options(source, form, fail_fast)}
@@ -89,8 +87,10 @@ def _beside(source: Source) -> Path:
     return source.path.with_name(f"{source.path.name}.out.json{'' if source.whole else 'l'}")
 
 
-def _check(source: Source, target: Target) -> None:
+def _check(source: Source, target: Target, *, as_json: bool) -> None:
     """What would otherwise be found out only after all the work."""
+    if target.path == DASH and as_json:
+        raise click.UsageError("--json and the answers would both go to standard output: add --output FILE")
     for place in filter(None, (target, None if source.whole else target.faults)):
         place.check(source.path)
 
