@@ -8,7 +8,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import marshmallow as ma
-from marshmallow import fields, validate
+from marshmallow import fields
 
 from core import errors
 from inference.manifest import Field, Manifest
@@ -129,7 +129,7 @@ def rule(field: Field) -> fields.Field[Any]:
     if field.minimum is not None or field.maximum is not None:
         rules.append(functools.partial(_range, field))
     if field.enum:
-        rules.append(validate.OneOf(field.enum, error=f"must be one of: {', '.join(map(str, field.enum))}"))
+        rules.append(functools.partial(_enum, field))
     messages: dict[str, Any] = {
         "required": "is required",
         "null": "must not be null",
@@ -137,6 +137,12 @@ def rule(field: Field) -> fields.Field[Any]:
     }
     extra: dict[str, Any] = {} if field.required else {"load_default": field.default}
     return _TYPES[field.type](required=field.required, validate=rules, error_messages=messages, **extra)
+
+
+def _enum(field: Field, value: object) -> None:
+    # Not `OneOf`: it would take braces in a value for a place to fill in.
+    if value not in field.enum:
+        raise ma.ValidationError(f"must be one of: {', '.join(map(str, field.enum))}")
 
 
 def _length(field: Field, value: str) -> None:

@@ -92,3 +92,8 @@ def test_json_schema_tells_every_limit() -> None:
             "minimum": field.minimum, "maximum": field.maximum, "enum": list(field.enum) or None,
         }  # fmt: skip
         assert told["properties"]["it"] == {name: value for name, value in said.items() if value is not None}
+
+
+def test_a_choice_may_be_written_with_braces() -> None:
+    odd = manifest(Field("it", "string", enum=("{0}", "{input}", "{")))
+    assert [issue(odd, {"it": given}) for given in ("{0}", "x")] == [None, "must be one of: {0}, {input}, {"]
