@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 import sqlalchemy
@@ -40,6 +41,20 @@ def hung() -> Iterator[Hung]:
     made.let_go.set()
 
 
+@pytest.fixture
+def keep(platform: Platform, hung: Hung) -> Iterator[Callable[[list[Chore]], Upkeep]]:
+    """Who does these chores, and has ended when the test has."""
+    with contextlib.ExitStack() as stack:
+
+        def make(todo: list[Chore]) -> Upkeep:
+            made = Upkeep(platform.engine, todo)
+            stack.callback(made.close)
+            return made
+
+        yield make
+        hung.let_go.set()
+
+
 def broken() -> int:
     raise ValueError("nobody foresaw this")
 
@@ -58,12 +73,14 @@ def done(platform: Platform) -> set[str]:
     return {item.name for item in standing if item.succeeded_at > min(each.succeeded_at for each in standing)}
 
 
-def test_while_one_hangs_and_others_fail_the_rest_is_done_and_seen(platform: Platform, hung: Hung) -> None:
+def test_while_one_hangs_and_others_fail_the_rest_is_done_and_seen(
+    platform: Platform, hung: Hung, keep: Callable[[list[Chore]], Upkeep]
+) -> None:
     late = factories.job(platform, factories.tenant(platform), expires_at=factories.PAST)["id"]
     bad = [Chore("hangs", 2, hung.run), Chore("breaks", 2, broken), Chore("is away", 2, away)]
     before = counted("breaks", "failed")
     good = every_chore(platform)
-    upkeep = Upkeep(platform.engine, [*bad, *good])
+    upkeep = keep([*bad, *good])
     assert upkeep.tick() == [chore.name for chore in (*bad, *good)]
     until(lambda: done(platform) == {chore.name for chore in good}, 30)
     assert status_of(platform, late) == "expired"
@@ -75,11 +92,11 @@ def test_while_one_hangs_and_others_fail_the_rest_is_done_and_seen(platform: Pla
 
 
 def test_none_is_done_twice_at_once_nor_before_its_time(
-    platform: Platform, hung: Hung, monkeypatch: pytest.MonkeyPatch
+    platform: Platform, hung: Hung, keep: Callable[[list[Chore]], Upkeep], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now = [100.0]
     monkeypatch.setattr("workers.ticks.time", type("Clock", (), {"monotonic": lambda: now[0]}))
-    upkeep = Upkeep(platform.engine, [Chore("hangs", 2, hung.run), Chore("rests", 60, lambda: 0)])
+    upkeep = keep([Chore("hangs", 2, hung.run), Chore("rests", 60, lambda: 0)])
     assert upkeep.tick() == ["hangs", "rests"]
     assert hung.asked.wait(9)
     until(lambda: "rests" in done(platform), 9)
