@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import json
 from pathlib import Path
 from typing import Any
 
@@ -43,6 +44,24 @@ def test_the_result_is_what_the_model_hears_in_the_file(client: Client, upload: 
     given = {"threshold": 0.6, "min_speech_ms": 250, "min_silence_ms": 100, "speech_pad_ms": 30}
     heard = opened.answer(Path(GOLDEN), given, progress=lambda _: None, interrupt=Interrupt())
     assert (job["status"], job["result"]) == ("completed", heard)
+
+
+def pieces(client: Client, job_id: str) -> list[list[Any]]:
+    """What was told before the end, event by event."""
+    events = client.get(f"/api/v1/jobs/{job_id}/events").text.split("\n\n")
+    told = [event.partition("data: ")[2] for event in events if "event: output\n" in event]
+    return [json.loads(data)["pieces"] for data in told]
+
+
+@pytest.mark.parametrize("seconds", [1, 900])
+def test_each_segment_is_told_as_soon_as_it_is_found_and_as_it_is_in_the_result(
+    client: Client, upload: Send, work: Run, seconds: float
+) -> None:
+    job_id = submit(client, upload(hour(seconds), "audio/wav")).json["job_id"]
+    work()
+    told = pieces(client, job_id)
+    assert [piece for event in told for piece in event] == show(client, job_id)["result"]["segments"]
+    assert len(told) > (1 if seconds > 100 else 0)
 
 
 def test_a_long_file_shows_its_progress_and_can_be_canceled_in_the_middle(

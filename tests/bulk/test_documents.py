@@ -13,6 +13,7 @@ from PIL import Image
 
 from inference import bundle
 from tests.bulk.conftest import Run, Send
+from tests.bulk.test_audio import pieces
 from tests.bulk.test_life import show
 from tests.conftest import ROOT, Platform, until
 from tests.inference.hostile import jpeg, pdf_of
@@ -55,6 +56,17 @@ def test_every_page_of_a_document_is_read(client: Client, upload: Send, work: Ru
         assert job["status"] == "completed", job
         read = [[line["text"] for line in page["lines"]] for page in job["result"]["pages"]]
         assert read == [expected] * pages
+
+
+def test_each_line_is_told_with_its_page_when_it_is_read(client: Client, upload: Send, work: Run) -> None:
+    job_id = submit(client, upload(golden_pages(2), "application/pdf"), inputs={"dpi": 150})
+    work()
+    told = [piece for event in pieces(client, job_id) for piece in event]
+    found = [
+        {"page": page["page"], **line} for page in show(client, job_id)["result"]["pages"] for line in page["lines"]
+    ]
+    assert sorted(map(str, told)) == sorted(map(str, found)) != []
+    assert [piece["page"] for piece in told] == sorted(piece["page"] for piece in told)
 
 
 def test_a_document_of_many_pages_shows_its_progress_and_can_be_canceled_in_the_middle(
