@@ -73,8 +73,9 @@ def judge(engine: sqlalchemy.Engine, ledger: Ledger, losses: Sequence[Loss], tru
         if promise.seen and promise.seen["status"] != job.status:
             verdict.double_terminals.append(f"{promise.job_id} was {promise.seen['status']} and is {job.status}")
         if job.status == "completed" and not promise.of_file:
-            told = [results[job.id].body, (promise.seen or {}).get("result")]
-            if not all(truth.agrees(promise.version, promise.inputs, one["predictions"]) for one in told if one):
+            stored = [{**item, "prediction": item["label"]} for item in results[job.id].body["items"]]
+            told = [one["predictions"] for one in (results[job.id].told, (promise.seen or {}).get("result")) if one]
+            if not all(truth.agrees(promise.version, promise.inputs, one) for one in (stored, *told)):
                 verdict.wrong.append(f"{promise.job_id} ({promise.version}) has another result than its inputs alone")
     verdict.attempts = sum(job.attempt for job in jobs.values())
     verdict.recovery = recovery(losses, events)
