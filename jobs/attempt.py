@@ -55,9 +55,9 @@ class Attempts:
             # Whose fault it is, nobody knows: each by itself.
             return [outcome for item in held for outcome in self.run([item])]
 
-    def settled(self, outcome: Outcome) -> set[str]:
-        """The pools that have something to do, now that the attempt is written down."""
-        return kinds.find(outcome.held.job.kind).settled(self.tools, outcome)
+    def settled(self, outcomes: Sequence[Outcome]) -> set[str]:
+        """The pools that have something to do, now that these attempts are written down."""
+        return {pool for item in outcomes for pool in kinds.find(item.held.job.kind).settled(self.tools, item)}
 
     def _version(self, job: Claimed) -> Resolved:
         """That which the job was accepted for: if it is not there, that is nobody's fault who handed it in. Raises

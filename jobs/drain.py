@@ -103,8 +103,8 @@ class Drainer:
                 fenced.append(outcome.held.job.id)
             settled += write is not None
             metrics.ATTEMPTS.labels(outcome.held.job.model, result).inc()
-            for pool in self._insist(functools.partial(self.attempts.settled, outcome)):
-                self.hints.send(pool)
+        for pool in self._insist(functools.partial(self.attempts.settled, outcomes)):
+            self.hints.send(pool)
         if any(outcome.held.job.notifies for outcome in outcomes):
             self.hints.send(broker.WEBHOOKS)
         if fenced:

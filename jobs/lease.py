@@ -54,7 +54,7 @@ class Held:
     shown: bool = False  #: Flower was told that it began
     run_ends_at: float | None = None  #: monotonic; None while it does not run
     interrupt: Interrupt = field(default_factory=Interrupt)  #: of the run that it is in
-    pieces: Pieces = field(default_factory=Pieces)
+    pieces: Pieces | None = None  #: of the output, from the first one on
 
     @property
     def wanted(self) -> bool:
@@ -66,7 +66,9 @@ class Held:
 
     def emit(self, piece: Mapping[str, Any] | str) -> None:
         """Tell a piece of the output to whoever follows the job, within a moment; what comes in the same moment goes
-        together."""
+        together. Called by one thread alone."""
+        if self.pieces is None:
+            self.pieces = Pieces()
         self.pieces.add(piece)
 
     def begin(self, interrupt: Interrupt) -> None:
@@ -187,8 +189,10 @@ class Leases(threading.Thread):
 
     def tell(self, held: Iterable[Held]) -> None:
         """The pieces that these have not told yet; raises an outage, and loses none."""
-        with self._telling:
-            pieces.tell(self._engine, {(item.job.id, item.job.attempt): item.pieces for item in held})
+        waiting = {(item.job.id, item.job.attempt): item.pieces for item in held if item.pieces is not None}
+        if waiting:
+            with self._telling:
+                pieces.tell(self._engine, waiting)
 
     def close(self) -> None:
         self._closing.set()

@@ -32,8 +32,9 @@ def v1(result: Result | Fault, explain: str) -> dict[str, Any]:
 
 
 def to_receivers(job: Claimed, result: Result) -> str | None:
-    """As JSON what receivers of its end are told, None where they have to ask; raises orjson.JSONEncodeError."""
-    if isinstance(result, Stored):
+    """As JSON what receivers of its end are told, None where they have to ask, or where there were none when it was
+    claimed; raises orjson.JSONEncodeError."""
+    if isinstance(result, Stored) or not job.notifies:
         return None
     said = database.dumps(v1(result, explain_of(job)))
     return said if len(said.encode()) <= MOST_BYTES else None

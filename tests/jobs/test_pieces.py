@@ -18,7 +18,7 @@ from jobs.drain import Drainer
 from jobs.follower import Follower
 from jobs.lease import Held
 from jobs.outcome import Outcome
-from jobs.pieces import MOST_BYTES
+from jobs.pieces import MOST_BYTES, Pieces
 from tests.conftest import Platform
 from tests.hands import lose, took
 
@@ -35,6 +35,11 @@ def held(drainer: Drainer, platform: Platform, new_job: NewJob) -> Iterator[Held
     (found,) = drainer.leases.hold(took(platform))
     yield found
     drainer.leases.release([found])
+
+
+def waiting(held: Held) -> dict[tuple[UUID, int], Pieces]:
+    assert held.pieces is not None
+    return {(held.job.id, held.job.attempt): held.pieces}
 
 
 def told(platform: Platform, job_id: UUID) -> list[tuple[str, int, object]]:
@@ -84,7 +89,7 @@ def test_after_its_end_nothing_is_told(platform: Platform, drainer: Drainer, hel
 def test_an_outage_costs_no_piece(platform: Platform, drainer: Drainer, held: Held, nowhere: sqlalchemy.Engine) -> None:
     held.emit({"number": 1})
     with pytest.raises(sqlalchemy.exc.OperationalError):
-        pieces.tell(nowhere, {(held.job.id, held.job.attempt): held.pieces})
+        pieces.tell(nowhere, waiting(held))
     held.emit({"number": 2})
     drainer.leases.tell([held])
     assert told(platform, held.job.id)[1:] == [("output", 1, {"pieces": [{"number": 1}, {"number": 2}]})]
@@ -108,7 +113,7 @@ def test_an_attempt_tells_up_to_its_limit_and_then_says_once_that_there_is_more(
 def test_a_piece_that_is_no_json_is_refused_where_it_is_said(held: Held) -> None:
     with pytest.raises(TypeError):
         held.emit({"odd": object()})
-    assert held.pieces.take() == []
+    assert [found.take() for found in waiting(held).values()] == [[]]
 
 
 def test_they_are_in_the_event_stream_which_is_taken_up_where_it_was_left(
