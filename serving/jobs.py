@@ -1,20 +1,18 @@
-"""Jobs: handed in, handed in again, and waited for."""
+"""Jobs: handed in, and handed in again."""
 
 from __future__ import annotations
 
-import dataclasses
 import uuid
 from typing import Any
 
-from core import database, errors, ids
-from jobs import kinds, queries, reseal, result
+from core import errors, ids
+from jobs import kinds, queries, reseal
 from jobs.bulk import progress
 from jobs.job import Job, Status
 from jobs.payloads import FailedRows
-from jobs.result import Stored
 from serving import accept, once, replies
 from serving.serving import Serving
-from serving.values import Ask, Order, Patience, Replied, Reply, Served, Ticket
+from serving.values import Ask, Order, Replied, Reply, Served, Ticket
 
 
 def submit(serving: Serving, ask: Ask, order: Order) -> Replied[Reply]:
@@ -74,19 +72,3 @@ def _failed_rows(serving: Serving, old: Job) -> dict[str, Any] | None:
     if old.status is Status.COMPLETED and count.failed == 0:
         raise errors.JobStateConflict("No row of this job has failed", details={"field": "rows", "issue": "0 failed"})
     return FailedRows(old.id).to_json() if count.total else None
-
-
-def wait(serving: Serving, tenant_id: uuid.UUID, job_id: uuid.UUID, timeout_s: float, patience: Patience) -> Job:
-    """The job once it ended, or as it is when the time or the room for waiting has run out; raises JobNotFound, and
-    what `patience` raises."""
-    if timeout_s <= 0 or not patience.begin():
-        return queries.get(serving.engine, tenant_id, job_id)
-    return queries.wait(serving.engine, tenant_id, job_id, timeout_s, look_again=patience.look_again)
-
-
-def loaded(serving: Serving, found: Job) -> Job:
-    """The job with its result, wherever that is; raises Unavailable."""
-    if not isinstance(found.result, Stored):
-        return found
-    data = serving.store.get(found.result.stored_key)
-    return dataclasses.replace(found, result=result.load(database.loads(data.decode())))

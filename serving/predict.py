@@ -14,7 +14,7 @@ from jobs.job import ReturnErrors, Status
 from jobs.kinds.predict import in_place
 from jobs.result import Fault, Result, Several
 from registry.versions import Resolved
-from serving import accept, inline, inputs, jobs, once, replies
+from serving import accept, inline, inputs, once, replies, retrieve
 from serving.serving import Serving
 from serving.values import Answer, Answers, Ask, Order, Patience, Preference, Replied, Reply, Served, Ticket
 
@@ -102,7 +102,7 @@ class _ByAJob:
         that ended otherwise."""
         wait_s = self.serving.settings.api.default_wait_s if self.wants.wait_s is None else self.wants.wait_s
         wait_s = 0.0 if self.wants.respond_async else wait_s
-        found = jobs.wait(self.serving, self.ask.caller.tenant_id, job_id, wait_s, self.patience)
+        found = retrieve.wait(self.serving, self.ask.caller.tenant_id, job_id, wait_s, self.patience)
         if not found.status.is_terminal:
             return self._ticket(job_id, found.status, wait_s)
         if found.status is not Status.COMPLETED:
@@ -111,7 +111,7 @@ class _ByAJob:
                 f"The job ended as {found.status}: {error.get('message', '')}",
                 details={"job_id": ids.job_id(job_id), "status": found.status, "code": error.get("code")},
             )
-        return self.answer(jobs.loaded(self.serving, found).result)
+        return self.answer(retrieve.loaded(self.serving, found).result)
 
     def _ticket(self, job_id: uuid.UUID, status: Status, waited_s: float) -> Ticket:
         applied = "respond-async" if self.wants.respond_async else f"wait={waited_s:g}"

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 
 import sqlalchemy
 
+from core.broker import Hints
 from core.clock import Clock
 from core.seal import Seal
 from core.settings import Settings
@@ -29,6 +30,7 @@ class Serving:
     catalog: Catalog
     shelf: Shelf
     submitter: Submitter
+    hints: Hints
     store: Store
     fetcher: Fetcher
     seal: Seal

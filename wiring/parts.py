@@ -73,6 +73,7 @@ class Parts(Base):
             self.catalog,
             self.shelf,
             self.submitter,
+            self.hints,
             self.store,
             self.fetcher,
             self.seal,

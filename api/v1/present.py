@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import math
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -9,14 +11,17 @@ import flask
 
 from api import links, once
 from api.v1 import addresses
-from core import ids
+from core import errors, ids
 from jobs import kinds, told, uploads
 from jobs.job import Job, Status
 from jobs.result import Fault, Rows, Several, Stored
 from registry.versions import Version
+from serving.retrieve import Detail
 from serving.values import Answer, Answers, Replied, Reply, Served, Ticket
 
 RETRY_AFTER_S = "1"
+#: The longest that a client is told to wait before it asks again.
+MAX_RETRY_AFTER_S = 30
 
 
 def reply(replied: Replied[Reply]) -> flask.Response:
@@ -105,6 +110,37 @@ def job(found: Job) -> dict[str, Any]:
     if found.error is not None:
         answer["error" if found.status.is_terminal else "last_error"] = found.error
     return answer
+
+
+def detail(seen: Detail) -> flask.Response:
+    """A job with all that there is to say of it; to a GET only if it has changed since it was seen last."""
+    found = seen.job
+    body = {**job(found), "timeline": timeline(found)}
+    if seen.rows is not None:
+        body["rows"] = dataclasses.asdict(seen.rows)
+    retry_after_s = 1
+    if seen.place is not None:
+        body["queue"] = dataclasses.asdict(seen.place)
+        retry_after_s = min(MAX_RETRY_AFTER_S, max(1, math.ceil(seen.place.starts_in_s or 1)))
+    response = flask.jsonify(body)
+    if not found.status.is_terminal:
+        response.headers["Retry-After"] = str(retry_after_s)
+    # Weak: where it stands in the queue may differ, what happened to it does not.
+    response.set_etag(f"{found.status}-{found.attempt}-{found.progress}-{found.cancel_requested:d}", weak=True)
+    if flask.request.method == "GET":
+        response.make_conditional(flask.request)
+    return response
+
+
+def outcome(found: Job) -> flask.Response:
+    """A completed job's result, or the way to it; raises JobStateConflict while there is none."""
+    if found.status is not Status.COMPLETED:
+        raise errors.JobStateConflict(
+            f"A job that is {found.status} has no result", details={"field": "status", "issue": f"is {found.status}"}
+        )
+    answer = result(found)
+    url = answer.get({Rows: "output_url", Stored: "url"}.get(type(found.result), ""))
+    return flask.redirect(url, 303) if url else flask.jsonify(answer)  # type: ignore[return-value]
 
 
 def timeline(found: Job) -> list[dict[str, Any]]:

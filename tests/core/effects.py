@@ -28,7 +28,7 @@ from inference import bundle
 from jobs.drain import Drainer
 from jobs.presence import Presence
 from local import proxy
-from serving import jobs
+from serving import retrieve
 from storage.fetch import Fetcher
 from storage.objects import Store
 from tests import graphs, hands
@@ -247,13 +247,13 @@ def inline_timeout_s(here: Here) -> None:
 
 def default_wait_s(here: Here) -> None:
     waited: list[float] = []
-    kept = jobs.wait
+    kept = retrieve.wait
 
     def wait(serving: Any, tenant: Any, job: Any, wait_s: float, patience: Any) -> Any:
         waited.append(wait_s)
         return kept(serving, tenant, job, 0, patience)
 
-    here.patch.setattr(jobs, "wait", wait)
+    here.patch.setattr(retrieve, "wait", wait)
     body = {"inputs": GOOD, "model_version": "2.1.0"}
     client = here.client(default_wait_s=7.5)
     for headers in ({}, {"Prefer": "wait=1"}):

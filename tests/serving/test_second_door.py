@@ -16,7 +16,7 @@ from inference.output import Label
 from jobs import idempotency
 from jobs.job import Status
 from jobs.result import Fault
-from serving import jobs, once, predict, replies
+from serving import jobs, once, predict, replies, retrieve
 from serving.serving import Serving
 from serving.values import Answer, Answers, Ask, Order, Preference, Replied, Reply, Served, Ticket
 from tests.conftest import ROOT, Platform
@@ -96,7 +96,7 @@ def test_what_takes_a_job_is_waited_for_or_gets_a_ticket(platform: Platform, ser
     assert isinstance(ticket, Ticket)
     assert (ticket.status, ticket.applied, ticket.served.route) == (Status.PENDING, "wait=5", "pinned")
     work(platform)
-    assert jobs.wait(serving, caller.tenant_id, ticket.job_id, 5, Patient()).result == SAID
+    assert retrieve.wait(serving, caller.tenant_id, ticket.job_id, 5, Patient()).result == SAID
     later = one(serving, ask(caller, "later", version=HEAVY), Preference(respond_async=True)).value
     assert isinstance(later, Ticket)
     assert later.applied is None

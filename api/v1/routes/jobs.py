@@ -2,25 +2,20 @@
 
 from __future__ import annotations
 
-import dataclasses
-import math
-import uuid
 from typing import Any
 
 import flask
 
 from api import context, contract, negotiation, once, resources, stream
 from api.parsing import Blueprint
-from api.resources import Resources
 from api.v1 import PREFIX, addresses, document, examples, present
 from api.v1.schemas import jobs as out
 from api.v1.schemas import requests as into
-from core import broker, errors, ids
-from jobs import kinds, place, queries
-from jobs.bulk import progress
-from jobs.job import Job, Status
-from jobs.result import Rows, Stored
+from core import errors, ids
+from jobs import queries
+from jobs.job import Job
 from serving import jobs as serve
+from serving import retrieve
 
 blueprint = Blueprint("jobs", __name__, url_prefix=f"{PREFIX}/jobs")
 
@@ -32,8 +27,6 @@ STREAM = {
     "content": {"text/event-stream": {}},
 }
 SEEN = {"ETag": "Changes with the job", "Retry-After": "Seconds until it is worth asking again"}
-#: The longest that a client is told to wait before it asks again.
-MAX_RETRY_AFTER_S = 30
 
 
 @blueprint.route("", methods=["POST"])
@@ -80,7 +73,8 @@ def show(job_id: str, wait: float) -> flask.Response:
     most = here.settings.http.max_wait_s
     if wait > most:
         raise errors.InvalidInput.field("wait", f"must be at most {most:g} seconds", received=wait)
-    return _answer(here, _waited(here, ids.parse_job_id(job_id), wait))
+    patience, tenant_id = negotiation.Waiting(here), context.caller().tenant_id
+    return _detail(retrieve.wait(here.serving, tenant_id, ids.parse_job_id(job_id), wait, patience))
 
 
 @blueprint.route("/<job_id>/result", methods=["GET"])
@@ -98,14 +92,7 @@ def result(job_id: str) -> flask.Response:
 
     409 until there is one.
     """
-    found = _find(job_id)
-    if found.status is not Status.COMPLETED:
-        raise errors.JobStateConflict(
-            f"A job that is {found.status} has no result", details={"field": "status", "issue": f"is {found.status}"}
-        )
-    answer = present.result(found)
-    url = answer.get({Rows: "output_url", Stored: "url"}.get(type(found.result), ""))
-    return flask.redirect(url, 303) if url else flask.jsonify(answer)  # type: ignore[return-value]
+    return present.outcome(_find(job_id))
 
 
 @blueprint.route("/<job_id>/parts", methods=["GET"])
@@ -116,12 +103,10 @@ def parts(query: dict[str, Any], job_id: str) -> flask.Response:
 
     In order, also while the rest still runs, and when it was canceled.
     """
-    found, limit = _find(job_id), query["limit"]
-    done = progress.parts(resources.here().engine, found.id, after=query.get("after", -1), limit=limit)
-    more = done[-1].number if len(done) == limit else None
-    return flask.jsonify(
-        {"parts": addresses.parts(found, done), "next_after": more, "expires_at": addresses.expires_at()}
-    )
+    found = _find(job_id)
+    done, more = retrieve.parts(resources.here().serving, found, after=query.get("after", -1), limit=query["limit"])
+    shown = addresses.parts(found, done)
+    return flask.jsonify({"parts": shown, "next_after": more, "expires_at": addresses.expires_at()})
 
 
 @blueprint.route("/<job_id>/events", methods=["GET"])
@@ -145,11 +130,9 @@ def cancel(job_id: str) -> flask.Response:
 
     At once while it is pending, at the worker's next heartbeat while it is processing. Safe to repeat.
     """
-    here = resources.here()
     context.nothing_in_body()
-    canceled = queries.cancel(here.engine, context.caller().tenant_id, ids.parse_job_id(job_id))
-    here.hints.send(broker.WEBHOOKS)
-    return _answer(here, canceled)
+    serving, tenant_id = resources.here().serving, context.caller().tenant_id
+    return _detail(retrieve.cancel(serving, tenant_id, ids.parse_job_id(job_id)))
 
 
 @blueprint.route("/<job_id>/retry", methods=["POST"])
@@ -172,24 +155,5 @@ def _find(job_id: str) -> Job:
     return queries.get(resources.here().engine, context.caller().tenant_id, ids.parse_job_id(job_id))
 
 
-def _waited(here: Resources, job_id: uuid.UUID, wait_s: float) -> Job:
-    return serve.wait(here.serving, context.caller().tenant_id, job_id, wait_s, negotiation.Waiting(here))
-
-
-def _answer(here: Resources, found: Job) -> flask.Response:
-    body = {**present.job(found), "timeline": present.timeline(found)}
-    if kinds.find(found.kind).in_parts:
-        body["rows"] = dataclasses.asdict(progress.count(here.engine, found.id))
-    retry_after_s = 1
-    if found.status is Status.PENDING:
-        waits = place.place(here.engine, context.caller().tenant_id, found)
-        body["queue"] = dataclasses.asdict(waits)
-        retry_after_s = min(MAX_RETRY_AFTER_S, max(1, math.ceil(waits.starts_in_s or 1)))
-    response = flask.jsonify(body)
-    if not found.status.is_terminal:
-        response.headers["Retry-After"] = str(retry_after_s)
-    # Weak: where it stands in the queue may differ, what happened to it does not.
-    response.set_etag(f"{found.status}-{found.attempt}-{found.progress}-{found.cancel_requested:d}", weak=True)
-    if flask.request.method == "GET":
-        response.make_conditional(flask.request)
-    return response
+def _detail(found: Job) -> flask.Response:
+    return present.detail(retrieve.detail(resources.here().serving, context.caller().tenant_id, found))
