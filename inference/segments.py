@@ -46,8 +46,10 @@ class Finder:
         ready = len(self._found) if ended else len(self._found) - 1
         if ready <= self._settled:
             return []
-        padded = _padded(self._found, self._pad, self._length if self._length is not None else self._at)
-        given, self._settled = padded[self._settled : ready], ready
+        # The one before it says how much room there is on its left.
+        begin = max(self._settled - 1, 0)
+        padded = _padded(self._found[begin:], self._pad, self._length if self._length is not None else self._at)
+        given, self._settled = padded[self._settled - begin : ready - begin], ready
         return given
 
     def _step(self, probability: float) -> None:

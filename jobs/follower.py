@@ -84,7 +84,13 @@ class Follower:
                 self._changed.wait_for(lambda: self._readers)
                 # Whoever has not taken what it was given last is given no more: its client reads slowly.
                 hungry = [reader for reader in self._readers if reader.inbox.empty()]
-            self._feed(hungry)
+            try:
+                self._feed(hungry)
+            except BaseException:
+                # Nobody is to wait for a thread that has ended; the next one who comes starts another.
+                for reader in hungry:
+                    reader.inbox.put(errors.Unavailable("The stream has to be opened again"))
+                raise
             time.sleep(LOOK_S)
 
     def _feed(self, hungry: Sequence[_Reader]) -> None:

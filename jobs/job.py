@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from jobs.result import Result, load
+from jobs.result import Result, Several, load, with_faults
 
 
 class Status(enum.StrEnum):
@@ -88,8 +88,10 @@ class Job:
     @classmethod
     def from_row(cls, row: Mapping[str, Any]) -> Job:
         words = {"status": Status(row["status"]), "priority": Priority(row["priority"])}
-        stored = row.get("result")
-        return cls(**{**row, **words, "result": load(stored) if stored is not None else None})
+        found = load(row["result"]) if row.get("result") is not None else None
+        if isinstance(found, Several) and (faults := (row.get("options") or {}).get("faults")):
+            found = with_faults(found, faults)
+        return cls(**{**row, **words, "result": found})
 
 
 @dataclass(frozen=True)

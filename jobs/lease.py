@@ -188,7 +188,7 @@ class Leases(threading.Thread):
             self.tell(held)
 
     def tell(self, held: Iterable[Held]) -> None:
-        """The pieces that these have not told yet; raises an outage, and loses none."""
+        """The pieces that these have not told yet; raises an outage, and loses none then."""
         waiting = {(item.job.id, item.job.attempt): item.pieces for item in held if item.pieces is not None}
         if waiting:
             with self._telling:

@@ -89,6 +89,11 @@ class FailedRows:
         return {"failed_of": self.failed_of.hex}
 
 
+def rows(kept: Mapping[str, Any]) -> FileOfRows | FailedRows:
+    """What their `to_json` made."""
+    return FailedRows.from_json(kept) if "failed_of" in kept else FileOfRows.from_json(kept)
+
+
 @dataclass(frozen=True)
 class Chunk:
     """Bytes `start` to `end` of a file in our store, of which the first is on line `line` (from 1): `part` of a job.

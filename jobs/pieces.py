@@ -7,18 +7,18 @@ from __future__ import annotations
 
 import threading
 import uuid
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import sqlalchemy
-from sqlalchemy import text
+import structlog
+from sqlalchemy import exc, text
 
 from core import database
 
 #: What one attempt may tell, in bytes of JSON; of what is over it the event stream says `truncated`, once.
 MOST_BYTES = 1 << 20
-#: The event that carries them.
-OUTPUT = "output"
+log = structlog.get_logger()
 
 # The row is locked: no piece comes behind the event that ends its job, and a later attempt's come behind.
 _TELL = text("""
@@ -36,7 +36,9 @@ class Pieces:
     """What one attempt has to tell, and has not told yet; safe to use from any thread."""
 
     def __init__(self) -> None:
+        #: As JSON; an empty text stands for what is left out.
         self._waiting: list[str] = []
+        self._told = 0
         self._bytes = 0
         self._truncated = False
         self._lock = threading.Lock()
@@ -52,42 +54,45 @@ class Pieces:
                 self._truncated = True
                 self._waiting.append("")
 
-    def take(self) -> list[str]:
-        """All that waits, which does not wait any more."""
+    def waiting(self) -> list[str]:
+        """All that waits, in order."""
         with self._lock:
-            taken, self._waiting = self._waiting, []
-        return taken
+            return list(self._waiting)
 
-    def put_back(self, taken: list[str]) -> None:
-        """What could not be told."""
+    def event(self, waiting: Sequence[str]) -> str:
+        """These as JSON. `first` is the number of the first one within the attempt: what is told twice, since nobody
+        could say whether it had been stored, has the same."""
+        pieces = ",".join(piece for piece in waiting if piece)
+        rest = "" if all(waiting) else ', "truncated": true'
+        return f'{{"first": {self._told}, "pieces": [{pieces}]{rest}}}'
+
+    def told(self, waiting: Sequence[str]) -> None:
+        """They wait no more."""
         with self._lock:
-            self._waiting = taken + self._waiting
+            del self._waiting[: len(waiting)]
+            self._told += len(waiting)
 
 
-def tell(engine: sqlalchemy.Engine, waiting: Mapping[tuple[uuid.UUID, int], Pieces]) -> None:
+def tell(engine: sqlalchemy.Engine, attempts: Mapping[tuple[uuid.UUID, int], Pieces]) -> None:
     """One event for each job, by its id and attempt, that has pieces waiting; raises an outage, and loses none then.
 
-    What was made under an attempt that is not ours any more is told to nobody.
+    What was made under an attempt that is not ours any more is told to nobody. Not to be called twice at once.
     """
-    taken = {key: found for key, pieces in waiting.items() if (found := pieces.take())}
-    if not taken:
+    waiting = {key: found for key, pieces in attempts.items() if (found := pieces.waiting())}
+    if not waiting:
         return
     parameters = {
-        "ids": [job_id for job_id, _ in taken],
-        "attempts": [attempt for _, attempt in taken],
-        "outputs": [_event(found) for found in taken.values()],
+        "ids": [job_id for job_id, _ in waiting],
+        "attempts": [attempt for _, attempt in waiting],
+        "outputs": [attempts[key].event(found) for key, found in waiting.items()],
     }
     try:
         with engine.begin() as connection:
             connection.execute(_TELL, parameters)
-    except BaseException:
-        for key, found in taken.items():
-            waiting[key].put_back(found)
+    except database.OUTAGES:
         raise
-
-
-def _event(taken: list[str]) -> str:
-    """As JSON; what was left out stands for an empty text."""
-    pieces = ",".join(piece for piece in taken if piece)
-    rest = "" if all(taken) else ', "truncated": true'
-    return f'{{"pieces": [{pieces}]{rest}}}'
+    except exc.DBAPIError:
+        # The result does not depend on it, nor does the lease.
+        log.exception("pieces_refused", job_ids=[str(job_id) for job_id, _ in waiting])
+    for key, found in waiting.items():
+        attempts[key].told(found)

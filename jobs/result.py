@@ -77,15 +77,26 @@ def dump(result: Result | Fault) -> dict[str, Any]:
 
 
 def load(stored: Mapping[str, Any]) -> Any:
-    """What `dump` made. Of what has no `form` its keys say which it is: a large result as it was told, and what
-    releases before 0011 stored."""
+    """What `dump` made; raises Unavailable for a form that only a later release knows.
+
+    Of what has no `form` its keys say which it is: a large result as it was told, and what releases before 0011 stored.
+    """
     values = dict(stored)
     name = values.pop("form", None)
     if name is None:
         return _told(stored)
+    if name not in _FORMS:
+        raise errors.Unavailable(f"Results of form '{name}' are unknown here: a later release wrote them")
     if name == _NAMES[Several]:
         return Several([load(item) for item in values["items"]])
     return _FORMS[name](**values)
+
+
+def with_faults(several: Several, faults: Mapping[str, Mapping[str, Any]]) -> Several:
+    """With the errors of a list's bad inputs in their places, which releases before 0007 kept with the job."""
+    made = iter(several.items)
+    places = map(str, range(len(several.items) + len(faults)))
+    return Several([Fault(faults[place]["error"]) if place in faults else next(made) for place in places])
 
 
 def _told(stored: Mapping[str, Any]) -> Result | Fault:

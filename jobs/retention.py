@@ -23,8 +23,10 @@ _OLD = """
   ) AS old LIMIT :limit
 """
 _OLD_JOBS = text(_OLD.format(kinds="<> ALL"))
-_STORED = text("""
-SELECT id, kind FROM jobs JOIN job_results ON job_id = id WHERE id = ANY (:ids) AND body ->> 'stored_key' IS NOT NULL
+# As text, by how `jobs.result` writes it, and releases before 0011 did: JSON's operators refuse what holds \u0000.
+_STORED = text(r"""
+SELECT jobs.id, kind FROM jobs JOIN job_results ON job_id = jobs.id
+WHERE jobs.id = ANY (:ids) AND CAST(body AS text) ~ '^{\s*("form"\:\s*"stored"|"stored_key")'
 """)
 _PURGE = text("DELETE FROM jobs WHERE id = ANY (:ids)")
 _OLD_IN_PARTS = text(_OLD.format(kinds="= ANY"))

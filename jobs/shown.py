@@ -27,10 +27,10 @@ LIMIT = 200
 #: How far it looks back, for what was committed late; and how far at first.
 LATE_S, FIRST_S = 15.0, 60.0
 
-# What each of them is by now, and who held it last.
+# What each of them is by now, and who held it last. The error whole: JSON's operators refuse what holds \u0000.
 _RARE = text("""
 SELECT array_agg(event.id) AS events, extract(epoch FROM max(at))::float AS at, jobs.id, kind, tenant_id, model,
-  version, jobs.attempt, status, worker, jobs.error ->> 'code' AS code, request_id
+  version, jobs.attempt, status, worker, jobs.error, request_id
 FROM (
   SELECT id, job_id, at FROM job_events
   WHERE type IN ('pending', 'failed', 'canceled', 'expired') AND at > now() - make_interval(secs => :back_s)
@@ -103,7 +103,11 @@ class Rest:
         if status not in _TYPES or kind.hidden or (kind.in_parts and status is Status.PENDING):
             return []
         known = _known(row, row.worker or self._worker)
-        why = {"exception": row.code or status, "expired": status is Status.EXPIRED, "terminated": row.attempt > 0}
+        why = {
+            "exception": (row.error or {}).get("code", status),
+            "expired": status is Status.EXPIRED,
+            "terminated": row.attempt > 0,
+        }
         ended = {**known, **why, "type": _TYPES[status], "timestamp": row.at}
         return [ended] if row.attempt else [_received(row, known), ended]
 

@@ -35,7 +35,7 @@ VALUES (:id, :tenant_id, :kind, :batches, :pool, :model, :version, :lane, :prior
 _AGAIN = text("""
 INSERT INTO jobs (id, tenant_id, kind, batches, pool, model, version, lane, priority, fair_at, expires_at, max_attempts,
                   timeout_s, cost, inputs, options, metadata, request_id, webhook_url, webhook_events, retry_of)
-SELECT :id, tenant_id, kind, batches, pool, model, version, lane, priority, now() + make_interval(secs => :offset_s),
+SELECT :id, tenant_id, kind, :batches, pool, model, version, lane, priority, now() + make_interval(secs => :offset_s),
        now() + (expires_at - created_at), :max_attempts, timeout_s, cost, coalesce(CAST(:inputs AS json), inputs),
        options, metadata, :request_id, webhook_url, webhook_events, jobs.id
 FROM jobs WHERE jobs.id = :old AND tenant_id = :tenant_id AND finished_at IS NOT NULL RETURNING id
@@ -124,6 +124,7 @@ class Submitter:
         with self._storing():
             place = Place(tenant_id, tier, old.pool, kinds.find(old.kind), old.priority, cost=old.cost)
             values = {"id": new_id, "old": old.id, "tenant_id": tenant_id, "offset_s": self._offset_s(place)}
+            values["batches"] = place.kind.batches
             values |= {"max_attempts": max_attempts, "request_id": request_id}
             values["inputs"] = database.dumps(inputs) if inputs else None
             with self._engine.begin() as connection:

@@ -32,9 +32,9 @@ def v1(result: Result | Fault, explain: str) -> dict[str, Any]:
 
 
 def to_receivers(job: Claimed, result: Result) -> str | None:
-    """As JSON what receivers of its end are told, None where they have to ask, or where there were none when it was
-    claimed; raises orjson.JSONEncodeError."""
-    if isinstance(result, Stored) or not job.notifies:
+    """As JSON what receivers of its end are told, None where they have to ask; raises orjson.JSONEncodeError. Also for
+    a job that has none yet: one may be registered before it ends."""
+    if isinstance(result, Stored):
         return None
     said = database.dumps(v1(result, explain_of(job)))
     return said if len(said.encode()) <= MOST_BYTES else None

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterator
+from uuid import UUID
 
 import alembic.command
 import alembic.config
@@ -12,7 +13,12 @@ from alembic.script import ScriptDirectory
 from click.testing import CliRunner
 from sqlalchemy import text
 
+import models
 from cli.migrate import migrate
+from inference.output import Label, Record
+from jobs import result
+from jobs.result import Fault, Result, Several, Stored
+from tests import factories
 from tests.conftest import ROOT, Platform
 
 
@@ -88,3 +94,34 @@ def test_the_command_does_not_take_going_down_for_done(owner: sqlalchemy.Engine,
     head = ScriptDirectory.from_config(alembic.config.Config(ROOT / "alembic.ini")).get_current_head()
     assert (done.exit_code, f"The database is at {head} and stays there" in done.output) == (1, True)
     assert CliRunner().invoke(migrate, []).exit_code == 0
+
+
+def test_going_down_leaves_results_as_the_release_before_reads_them(
+    platform: Platform, owner: sqlalchemy.Engine, config: alembic.config.Config
+) -> None:
+    good = Label("a", 0.5, {"a": 0.5, "b": 0.5})
+    shown = {"prediction": "a", "confidence": 0.5, "scores": {"a": 0.5, "b": 0.5}}
+    error = {"code": "INVALID_INPUT"}
+    results: list[tuple[Result, object]] = [
+        (good, shown),
+        (Several([good, Fault(error)]), {"predictions": [shown, {"error": error}]}),
+        (Record({"pages": []}), {"pages": []}),
+        (
+            Several([Fault({"field": "\0"})]),
+            {"form": "several", "items": [{"form": "fault", "error": {"field": "\0"}}]},
+        ),
+        (Stored("k", 9), {"form": "stored", "stored_key": "k", "bytes": 9}),
+    ]
+    admin = sqlalchemy.create_engine(platform.admin.url.set(database="migrations"), poolclass=sqlalchemy.NullPool)
+    with admin.begin() as connection:
+        for number, (found, _) in enumerate(results):
+            factories.put(connection, models.JobResult, job_id=UUID(int=number), body=result.dump(found))
+        factories.put(connection, models.JobEvent, job_id=UUID(int=0), type="output", output={"pieces": []})
+    config.cmd_opts = argparse.Namespace(x=["drop-data=yes", "database=migrations"])
+    alembic.command.downgrade(config, "0010")
+    with owner.connect() as connection:
+        left = connection.execute(text("SELECT body FROM job_results ORDER BY job_id")).scalars().all()
+        events = connection.execute(text("SELECT count(*) FROM job_events")).scalar()
+    assert (left, events) == ([before for _, before in results], 0)
+    alembic.command.upgrade(config, "head")
+    assert [result.load(body) for body in left] == [found for found, _ in results]

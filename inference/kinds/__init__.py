@@ -39,5 +39,7 @@ def find(name: str) -> Kind:
             loaded = entry.load()
         except Exception as error:
             raise errors.BundleInvalid(f"kind '{name}' cannot be imported from {entry.value}: {error!r}") from error
+        if isinstance(loaded, type) and issubclass(loaded, Kind):
+            raise errors.BundleInvalid(f"kind '{name}' is {entry.value}, a class: name an object of it")
         return loaded if isinstance(loaded, Kind) else RowKind(loaded)
     raise errors.BundleInvalid(f"kind '{name}' is not installed; there are: {', '.join(names())}")

@@ -30,9 +30,9 @@ WITH mine AS (
     error = CASE WHEN cancel_requested_at IS NULL THEN error END
   WHERE id = :id AND status = 'processing' AND attempt = :attempt AND worker IS NOT NULL RETURNING *
 ), cut AS (
-  INSERT INTO jobs (id, parent_id, tenant_id, kind, pool, model, version, lane, priority, fair_at, expires_at,
+  INSERT INTO jobs (id, parent_id, tenant_id, kind, batches, pool, model, version, lane, priority, fair_at, expires_at,
                     max_attempts, timeout_s, cost, inputs, options, metadata, request_id)
-  SELECT chunk.id, mine.id, tenant_id, CAST(:kind AS text), pool, model, version,
+  SELECT chunk.id, mine.id, tenant_id, CAST(:kind AS text), false, pool, model, version,
          concat_ws('/', pool, CAST(:kind AS text), model, version), priority,
          greatest(fair_at, now()) + make_interval(secs => before / pace), expires_at,
          max_attempts, timeout_s, chunk.cost, CAST(chunk.inputs AS json), options, '{}', request_id

@@ -12,6 +12,7 @@ import structlog
 from core import errors
 from core.seal import Purpose
 from inference.manifest import Manifest
+from jobs import payloads
 from jobs.bulk import failed_rows, merge, places, plan, progress, rows
 from jobs.kinds.kind import Kind, Tools
 from jobs.lease import Held
@@ -32,11 +33,13 @@ class Bulk(Kind):
 
     def run(self, tools: Tools, resolved: Resolved, held: Sequence[Held]) -> list[Outcome]:
         [mine] = held
+        payload = payloads.rows(mine.job.inputs)
         if chunks := progress.chunks(tools.engine, mine.job.id):
-            send = tools.sources.sender(mine.job, mine.job.inputs.get("output_url"))
+            wanted = payload.output_url if isinstance(payload, FileOfRows) else None
+            send = tools.sources.sender(mine.job, wanted)
             return [merge.merge(tools.store, resolved.manifest, mine, chunks, send)]
         try:
-            made = _plan(tools, resolved.manifest, mine)
+            made = _plan(tools, resolved.manifest, mine, payload)
         except errors.ModelInterrupted:
             return [stopped(mine)]
         log.info("bulk_planned", chunks=len(made.spans), rows=sum(span.rows for span in made.spans))
@@ -47,14 +50,13 @@ class Bulk(Kind):
         return places.folder(job_id)
 
 
-def _plan(tools: Tools, manifest: Manifest, held: Held) -> plan.Plan:
-    inputs, key = held.job.inputs, places.copy(held.job.id, held.job.attempt)
-    if "failed_of" in inputs:
-        earlier = progress.chunks(tools.engine, FailedRows.from_json(inputs).failed_of)
+def _plan(tools: Tools, manifest: Manifest, held: Held, payload: FileOfRows | FailedRows) -> plan.Plan:
+    key = places.copy(held.job.id, held.job.attempt)
+    if isinstance(payload, FailedRows):
+        earlier = progress.chunks(tools.engine, payload.failed_of)
         header = rows.header(tools.store, earlier[0].payload) if earlier else None
         found = failed_rows.failed(tools.store, manifest, earlier)
         return plan.make_again(tools.store, held, found, header, key=key, max_batch=manifest.max_batch)
-    payload = FileOfRows.from_json(inputs)
     return plan.make(
         tools.store,
         held,

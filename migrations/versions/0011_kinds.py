@@ -48,12 +48,32 @@ EXCEPTION WHEN data_exception THEN RETURN NULL;
 END $$;
 """
 
+_LABEL = (
+    """json_build_object('prediction', {0} -> 'label', 'confidence', {0} -> 'confidence', 'scores', {0} -> 'scores')"""
+)
+#: The other forms have the same names as before, and are read by them. What holds a NUL, which JSON's operators refuse,
+#: stays as it is, and is not read.
+AS_BEFORE = f"""
+UPDATE job_results SET body = CASE body ->> 'form'
+  WHEN 'record' THEN body -> 'found'
+  WHEN 'label' THEN {_LABEL.format("body")}
+  ELSE json_build_object('predictions', (
+    SELECT json_agg(CASE item ->> 'form' WHEN 'label' THEN {_LABEL.format("item")}
+                         ELSE json_build_object('error', item -> 'error') END ORDER BY place)
+    FROM json_array_elements(body -> 'items') WITH ORDINALITY AS list (item, place))) END
+WHERE CASE WHEN strpos(body::text, '\\u0000') = 0 THEN body ->> 'form' IN ('record', 'label', 'several') END
+"""  # noqa: S608 - constants only
+
 
 def upgrade() -> None:
     # True of all there are, at no cost, and then of those only that it is true of. A job that an API of the version
     # before still accepts has a claim of its own, whatever it is.
     op.add_column("jobs", sa.Column("batches", sa.Boolean(), server_default=sa.true(), nullable=False))
-    op.execute("UPDATE jobs SET batches = false WHERE kind <> 'predict' AND status IN ('pending', 'processing')")
+    # By the index of each status, as the table is locked meanwhile.
+    op.execute("SET LOCAL enable_seqscan = off")
+    op.execute("UPDATE jobs SET batches = false WHERE status = 'pending' AND kind <> 'predict'")
+    op.execute("UPDATE jobs SET batches = false WHERE status = 'processing' AND kind <> 'predict'")
+    op.execute("SET LOCAL enable_seqscan = on")
     op.alter_column("jobs", "batches", server_default=sa.false())
     # Of what workers of the version before still settle, receivers have to ask.
     op.add_column("job_results", sa.Column("told", sa.JSON(), nullable=True))
@@ -64,6 +84,8 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
+    op.execute(AS_BEFORE)
+    op.execute("DELETE FROM job_events WHERE type = 'output'")
     op.execute(RESULT)
     op.execute(BODY.format(result=MADE))
     op.drop_column("job_events", "output")

@@ -194,7 +194,7 @@ def tables() -> str:
     rooms = [kind for kind in typing.get_type_hints(Settings).values() if dataclasses.is_dataclass(kind)]
     inside = {item for room in rooms for item in settings_of(room)}
     shared = [item for item in settings_of(Settings) if item not in inside]
-    return "\n".join([table(shared), *(f"{room.__doc__}\n\n{table(settings_of(room))}" for room in rooms)])
+    return "\n".join([table(shared), *(f"{room.__doc__}\n\n{table(settings_of(room))}" for room in rooms), ""])
 
 
 def table(items: Iterable[dataclasses.Field[Any]]) -> str:

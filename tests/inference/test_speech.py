@@ -1,8 +1,9 @@
 from __future__ import annotations
 
+import random
 import struct
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +13,10 @@ import soundfile
 import soxr
 
 from core import errors
-from inference import bundle, model, schema
+from inference import bundle, model, schema, segments
 from inference.audio import Listener
 from inference.interrupt import Interrupt
-from inference.segments import Finder
+from inference.segments import FRAME, Finder, Segment
 
 SPEECH = Path(__file__).resolve().parents[2] / "bundles" / "speech"
 RATE = 16_000
@@ -155,6 +156,34 @@ def test_speech_goes_on_above_the_lower_threshold() -> None:
     finder = Finder(threshold=0.5, min_speech_ms=0, min_silence_ms=0, speech_pad_ms=0)
     finder.hear([0.1, 0.49, 0.5, 0.36, 0.36, 0.34, 0.49, 0.1])
     assert finder.segments(8 * 512) == [(2 * 512, 5 * 512)]
+
+
+@pytest.mark.parametrize("pad", [0, 30, 400])
+def test_what_is_told_on_the_way_is_what_is_found_in_the_end_and_costs_no_more_for_what_was_before(
+    pad: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[int] = []
+    padded = segments._padded
+
+    def counted(found: Sequence[Segment], *more: int) -> list[Segment]:
+        looked.append(len(found))
+        return padded(found, *more)
+
+    monkeypatch.setattr(segments, "_padded", counted)
+    drawn = random.Random(pad)
+    finder = Finder(threshold=0.5, min_speech_ms=0, min_silence_ms=30, speech_pad_ms=pad)
+    told: list[Segment] = []
+    frames = 0
+    for _ in range(2000):
+        block = [drawn.choice((0.0, 0.9)) for _ in range(drawn.randrange(1, 9))]
+        finder.hear(block)
+        frames += len(block)
+        told += finder.settled()
+    found = finder.segments(frames * FRAME)
+    assert told + finder.settled() == found
+    assert looked.pop() <= 9
+    assert looked.pop() == len(found) > 500
+    assert max(looked) <= 9
 
 
 def test_progress_rises_to_one(listen: Listen, golden: np.ndarray, tmp_path: Path) -> None:

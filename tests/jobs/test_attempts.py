@@ -149,3 +149,17 @@ def test_an_ended_job_that_is_retried_has_its_whole_time_again(platform: Platfor
         id=new,
     )
     assert found == ("pending", 0, 3, 0, 0, None, old.id, True, True)
+
+
+@pytest.mark.parametrize(("kind", "batches"), [("predict", True), ("bulk", False), ("file", False)])
+def test_whether_a_job_that_is_handed_in_again_may_share_a_claim_is_its_kinds_to_say(
+    platform: Platform, kind: str, batches: bool
+) -> None:
+    caller, _ = platform.new_tenant()
+    # As an upgrade may have left it.
+    old_id = factories.job(platform, caller.tenant_id, kind=kind, batches=not batches, status="failed")["id"]
+    old, new = queries.get(platform.engine, caller.tenant_id, old_id), ids.uuid7()
+    platform.submitter.again(
+        old, new, tenant_id=caller.tenant_id, tier=caller.tier, request_id="req_again", max_attempts=3
+    )
+    assert platform.one("SELECT batches FROM jobs WHERE id = :id", id=new) == (batches,)

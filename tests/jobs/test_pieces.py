@@ -13,7 +13,7 @@ import sqlalchemy
 
 from core import errors, ids
 from inference.output import Record
-from jobs import pieces, queries, settle
+from jobs import events, pieces, queries, settle
 from jobs.drain import Drainer
 from jobs.follower import Follower
 from jobs.lease import Held
@@ -55,8 +55,8 @@ def test_what_comes_in_one_moment_is_one_event_and_in_order(platform: Platform, 
     held.emit("and a text")
     drainer.leases.tell([held])
     assert told(platform, held.job.id)[1:] == [
-        ("output", 1, {"pieces": [{"number": 0}, {"number": 1}, {"number": 2}]}),
-        ("output", 1, {"pieces": ["and a text"]}),
+        ("output", 1, {"first": 0, "pieces": [{"number": 0}, {"number": 1}, {"number": 2}]}),
+        ("output", 1, {"first": 3, "pieces": ["and a text"]}),
     ]
 
 
@@ -76,7 +76,20 @@ def test_an_attempt_that_lost_its_job_tells_nothing_more(platform: Platform, dra
     drainer.leases.tell([held])
     drainer.leases.tell([successor])
     outputs = [item for item in told(platform, held.job.id) if item[0] == "output"]
-    assert outputs == [("output", 2, {"pieces": [{"by": "its successor"}]})]
+    assert outputs == [("output", 2, {"first": 0, "pieces": [{"by": "its successor"}]})]
+
+
+def test_what_the_database_refuses_to_store_costs_neither_the_result_nor_the_lease(
+    platform: Platform, drainer: Drainer, held: Held
+) -> None:
+    platform.execute("ALTER TABLE job_events ADD CONSTRAINT poison CHECK (type <> 'output')")
+    try:
+        held.emit({"number": 1})
+        drainer.leases.tell([held])
+        assert drainer._finish([held], [Outcome(held, Record({"all": 1}))]) == 1
+    finally:
+        platform.execute("ALTER TABLE job_events DROP CONSTRAINT poison")
+    assert [kind for kind, _, _ in told(platform, held.job.id)] == ["processing", "completed"]
 
 
 def test_after_its_end_nothing_is_told(platform: Platform, drainer: Drainer, held: Held) -> None:
@@ -92,7 +105,7 @@ def test_an_outage_costs_no_piece(platform: Platform, drainer: Drainer, held: He
         pieces.tell(nowhere, waiting(held))
     held.emit({"number": 2})
     drainer.leases.tell([held])
-    assert told(platform, held.job.id)[1:] == [("output", 1, {"pieces": [{"number": 1}, {"number": 2}]})]
+    assert told(platform, held.job.id)[1:] == [("output", 1, {"first": 0, "pieces": [{"number": 1}, {"number": 2}]})]
 
 
 @pytest.mark.parametrize("over", [0, 1])
@@ -113,7 +126,7 @@ def test_an_attempt_tells_up_to_its_limit_and_then_says_once_that_there_is_more(
 def test_a_piece_that_is_no_json_is_refused_where_it_is_said(held: Held) -> None:
     with pytest.raises(TypeError):
         held.emit({"odd": object()})
-    assert [found.take() for found in waiting(held).values()] == [[]]
+    assert [found.waiting() for found in waiting(held).values()] == [[]]
 
 
 def test_they_are_in_the_event_stream_which_is_taken_up_where_it_was_left(
@@ -121,15 +134,15 @@ def test_they_are_in_the_event_stream_which_is_taken_up_where_it_was_left(
 ) -> None:
     job_id = client.post("/api/v1/jobs", json={"inputs": {"text": "Lovely"}}).get_json()["job_id"]
     (held,) = drainer.leases.hold(took(platform))
-    held.emit({"word": "first"})
+    held.emit({"word": "alpha"})
     drainer.leases.tell([held])
     held.emit({"word": "second"})
     drainer._finish([held], [Outcome(held, Record({"all": 1}))])
     stream = client.get(f"/api/v1/jobs/{job_id}/events").text
-    assert stream.index('"pieces":[{"word":"first"}]') < stream.index('"pieces":[{"word":"second"}]')
+    assert stream.index('"pieces":[{"word":"alpha"}]') < stream.index('"pieces":[{"word":"second"}]')
     assert stream.count("event: output\n") == 2
-    rest = client.get(f"/api/v1/jobs/{job_id}/events", headers={"Last-Event-ID": stream_id(stream, "first")}).text
-    assert ('"first"' in rest, '"second"' in rest) == (False, True)
+    rest = client.get(f"/api/v1/jobs/{job_id}/events", headers={"Last-Event-ID": stream_id(stream, "alpha")}).text
+    assert ('"alpha"' in rest, '"second"' in rest) == (False, True)
     timeline = client.get(f"/api/v1/jobs/{job_id}").get_json()["timeline"]
     assert [item["event"] for item in timeline] == ["pending", "processing", "completed"]
 
@@ -159,7 +172,7 @@ def test_many_who_follow_cost_one_thread_and_each_hears_all_from_where_it_stood(
     heard = [[event for event in item if event] for item in followed]
     assert all([event.type for event in mine] == ["processing", "output", "completed"] for mine in heard)
     for job, mine in zip([job for job in jobs for _ in range(5)], heard, strict=True):
-        assert mine[1].output == {"pieces": [{"of": ids.job_id(job.id)}]}
+        assert mine[1].output == {"first": 0, "pieces": [{"of": ids.job_id(job.id)}]}
 
 
 def test_who_follows_while_postgres_is_away_is_told_so(
@@ -173,3 +186,19 @@ def test_who_follows_while_postgres_is_away_is_told_so(
     monkeypatch.setattr(follower, "_engine", nowhere)
     with pytest.raises(errors.Unavailable):
         list(following)
+
+
+def test_a_follower_that_broke_leaves_nobody_waiting_and_another_takes_its_place(
+    platform: Platform, drainer: Drainer, new_job: NewJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = new_job()
+    tenant_id = UUID(str(platform.one("SELECT DISTINCT tenant_id FROM jobs")[0]))
+    follower, job = Follower(platform.engine), queries.get(platform.engine, tenant_id, job_id)
+    with monkeypatch.context() as patch:
+        patch.setattr(threading, "excepthook", lambda _: None)
+        patch.setattr(events, "new", lambda *_: 1 / 0)
+        with pytest.raises(errors.Unavailable):
+            list(follower.follow(job))
+    held = drainer.leases.hold(took(platform))
+    drainer._finish(held, [Outcome(item, Record({})) for item in held])
+    assert [event.type for event in follower.follow(job) if event] == ["pending", "processing", "completed"]

@@ -111,6 +111,26 @@ def test_a_large_result_goes_with_its_job_and_nobody_elses(platform: Platform) -
     assert [platform.store.head(key) is not None for key in kept] == [False, True]
 
 
+def test_a_result_in_which_a_client_hid_a_nul_is_forgotten_as_any_other(platform: Platform) -> None:
+    tenant = factories.tenant(platform)
+    ended = {"status": "completed", "finished_at": text("now() - interval '40 d'")}
+    job = factories.job(platform, tenant, id=born(90), **ended)["id"]
+    body = {"form": "several", "items": [{"form": "fault", "error": {"details": {"field": "inputs.0.\0"}}}]}
+    factories.add(platform, models.JobResult, job_id=job, body=body)
+    assert retention.purge(platform.engine, platform.store) == 1
+
+
+def test_what_an_earlier_release_stored_as_an_object_goes_with_its_job(platform: Platform) -> None:
+    tenant = factories.tenant(platform)
+    ended = {"status": "completed", "finished_at": text("now() - interval '40 d'")}
+    job = factories.job(platform, tenant, id=born(90), **ended)["id"]
+    key = f"{kinds.PREDICT.folder(job)}1.json"
+    platform.store.put(key, b"{}")
+    factories.add(platform, models.JobResult, job_id=job, body={"stored_key": key, "bytes": 2})
+    assert retention.purge(platform.engine, platform.store) == 1
+    assert platform.store.head(key) is None
+
+
 def test_a_worker_that_has_been_silent_for_a_day_is_forgotten(platform: Platform) -> None:
     for name, hours in (("a/1", 25), ("b/1", 23)):
         factories.add(platform, models.Worker, name=name, seen_at=text(f"now() - interval '{hours} h'"))

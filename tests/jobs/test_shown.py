@@ -12,9 +12,9 @@ from uuid import UUID
 import pytest
 import redis
 
-from core import ids
+from core import errors, ids
 from core.board import MOST, Board
-from jobs import queries, rescue
+from jobs import queries, rescue, settle
 from jobs.drain import Drainer
 from jobs.shown import Rest
 from tests.conftest import Platform, until
@@ -98,6 +98,17 @@ def test_an_attempt_that_failed_and_one_that_lost_its_last_worker_are_failures(
     assert shown.shows(lost, "FAILURE").exception == "WORKER_LOST"
     task = shown.shows(broken, "FAILURE")
     assert (task.name, task.exception) == ("sentiment@2.1.0", "TIMED_OUT")
+
+
+def test_a_nul_that_a_client_hid_in_its_input_hides_no_failure(
+    platform: Platform, drainer: Drainer, new_job: Make, shown: Window
+) -> None:
+    broken = new_job()
+    (job,) = took(platform)
+    settle.fail(platform.engine, job, errors.InvalidInput.field("row.\0", "is not a known field"))
+    Rest(drainer.board, "io@here/i/1").tell(platform.engine)
+    drainer.board.flush()
+    assert shown.shows(broken, "FAILURE").exception == "INVALID_INPUT"
 
 
 HEAVY = {"text": "not bad at all " * 60, "language": "en", "confidence_threshold": 0.0}

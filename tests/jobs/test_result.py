@@ -1,0 +1,75 @@
+"""What a job comes to: read as it was written, by this release or an earlier one, and told in the words of v1."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+import models
+from core import errors
+from inference.output import Label, Record
+from jobs import queries, result, told
+from jobs.result import Fault, Part, Result, Rows, Several, Stored
+from tests import factories
+from tests.conftest import Platform
+
+GOOD = Label("positive", 0.9, {"positive": 0.9, "negative": 0.1})
+BAD = Fault({"code": "INVALID_INPUT", "message": "no"})
+SHOWN = {"prediction": "positive", "confidence": 0.9}
+EXPLAINED = {**SHOWN, "explanation": {"method": "scores", "scores": dict(GOOD.scores)}}
+COUNTED = {"rows": 3, "failed": 1}
+#: Its names are its own, whatever they mean elsewhere.
+ODD = {"rows": 1, "failed": 2, "form": "x"}
+#: Each with what is shown of it, without an explanation and with one.
+ALL: dict[str, tuple[Result | Fault, Any, Any]] = {
+    "label": (GOOD, SHOWN, EXPLAINED),
+    "fault": (BAD, {"error": BAD.error}, {"error": BAD.error}),
+    "several": (
+        Several([GOOD, BAD]),
+        {"predictions": [SHOWN, {"error": BAD.error}]},
+        {"predictions": [EXPLAINED, {"error": BAD.error}]},
+    ),
+    "record": (Record(ODD), ODD, ODD),
+    "rows": (Rows(3, 1, "a", "b", sent=False, send_error={"code": "X"}), COUNTED, COUNTED),
+    "rows without": (Rows(3, 1), COUNTED, COUNTED),
+    "part": (Part("k", 3, 1, "e"), COUNTED, COUNTED),
+    "stored": (Stored("k", 9), {"bytes": 9}, {"bytes": 9}),
+}
+
+
+@pytest.mark.parametrize("name", ALL)
+def test_it_is_read_as_it_was_written_and_shown_as_it_is_asked_for(name: str) -> None:
+    found, plain, explained = ALL[name]
+    assert result.load(result.dump(found)) == found
+    assert (told.v1(found, ""), told.v1(found, "simple")) == (plain, explained)
+
+
+@pytest.mark.parametrize(
+    ("stored", "found"),
+    [
+        ({**SHOWN, "scores": dict(GOOD.scores)}, GOOD),
+        (SHOWN, Label("positive", 0.9, {})),
+        ({"predictions": [{**SHOWN, "scores": dict(GOOD.scores)}, {"error": BAD.error}]}, Several([GOOD, BAD])),
+        ({"segments": [], "duration_s": 1.0}, Record({"segments": [], "duration_s": 1.0})),
+        ({"rows": 3, "failed": 1, "output_key": "a", "errors_key": "b"}, Rows(3, 1, "a", "b")),
+        ({"rows": 3, "failed": 0, "output_key": "a", "sent": True}, Rows(3, 0, "a", sent=True)),
+        ({"key": "k", "rows": 3, "failed": 0}, Part("k", 3, 0)),
+        ({"stored_key": "k", "bytes": 9}, Stored("k", 9)),
+    ],
+)
+def test_what_an_earlier_release_stored_is_read(stored: dict[str, Any], found: Result) -> None:
+    assert result.load(stored) == found
+
+
+def test_what_a_later_release_stored_is_not_guessed_at() -> None:
+    with pytest.raises(errors.Unavailable, match="'hologram'"):
+        result.load({"form": "hologram", "rays": 7})
+
+
+def test_the_errors_of_a_list_that_an_earlier_release_kept_with_the_job_are_in_their_places(platform: Platform) -> None:
+    tenant = factories.tenant(platform)
+    options = {"explain": "", "faults": {"0": {"error": BAD.error}, "2": {"error": BAD.error}}}
+    job_id = factories.job(platform, tenant, status="completed", options=options, inputs=[{}])["id"]
+    factories.add(platform, models.JobResult, job_id=job_id, body={"predictions": [SHOWN]})
+    assert queries.get(platform.engine, tenant, job_id).result == Several([BAD, Label("positive", 0.9, {}), BAD])
