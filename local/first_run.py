@@ -15,7 +15,8 @@ TEXT = "I love this product, it works perfectly!"
 def show(client: Mapping[str, str]) -> None:
     """Ask the running platform and print its answers.
 
-    Raises RuntimeError when the job does not complete and nobody is there who would run it, and what urllib raises when nobody answers.
+    Raises RuntimeError when the job does not complete and nobody is there who would run it, and what urllib raises when
+    nobody answers.
     """
     url, key = client["COATCHECK_URL"], client["COATCHECK_API_KEY"]
     answer = _call(f"{url}/api/v1/predict", key, {"inputs": {"text": TEXT}})
