@@ -22,6 +22,3 @@ class Record:
     """What was found in a whole file, by names of the model's kind: segments, or pages with their lines."""
 
     found: Mapping[str, Any]
-
-
-Output = Label | Record
