@@ -126,7 +126,9 @@ def measured(runners: pool.Pool, asked: argparse.Namespace) -> Usage:
 
 
 def judged(chosen: list[Mutant], runners: pool.Pool, known: Usage, budget_s: float) -> list[Verdict]:
+    """What becomes of each, in any order: if it is stopped, those that were judged are a sample of all."""
     found: list[Verdict] = []
+    chosen = random.Random(len(chosen)).sample(chosen, len(chosen))
 
     def one(mutant: Mutant) -> None:
         verdict = trial.judge(mutant, known, budget_s, runners.ask)

@@ -78,18 +78,6 @@ def judge(mutant: Mutant, usage: Usage, budget_s: float, ask: Callable[[dict[str
             verdict.how, (verdict.killer, verdict.why) = "killed", killer
             break
     return verdict
-    chosen = within(mutant.path, tests, usage.shared_s, budget_s)
-    verdict.left = len(tests) - len(chosen)
-    for part in parts(chosen):
-        answer = ask(task(mutant, source, part, bare=bare))
-        verdict.ran += [item["test"] for item in answer["ended"]]
-        if answer["code"] not in (0, NOTHING_CHOSEN):
-            failed = next((item for item in answer["ended"] if item["outcome"] == "failed"), None)
-            verdict.how = "killed"
-            verdict.killer = failed["test"] if failed else TOO_LONG if answer["code"] is None else "nothing runs"
-            verdict.why = failed["why"] if failed else answer["log"][-300:]
-            break
-    return verdict
 
 
 def _killer(answer: dict[str, Any], part: dict[str, float]) -> tuple[str, str] | None:
