@@ -80,8 +80,6 @@ class Engines:
 def _laid_out(folder: Path) -> Engines:
     environ = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), "LANG": "C.UTF-8"}
     made = state.load(folder / ".coatcheck")
-    made.ports["api"] = state.free_port(made.ports.values())
-    state.hold_ports(made)
     receivers = [state.held_port() for _ in range(RECEIVERS)]
     ours = {
         "COATCHECK_SECRET_KEY": "k" * 32,
@@ -96,6 +94,9 @@ def _laid_out(folder: Path) -> Engines:
 @contextlib.contextmanager
 def started(folder: Path) -> Iterator[Engines]:
     """Engines of one's own in this folder, ended with the block."""
+    made = state.load(folder / ".coatcheck")
+    made.ports["api"] = state.free_port(made.ports.values())
+    state.hold_ports(made)
     found = _laid_out(folder)
     try:
         for name, engine in found.known.items():
