@@ -44,7 +44,7 @@ def main(arguments: Sequence[str]) -> int:
         return 2
     try:
         with pool.running(asked.runners) as runners:
-            known = measured(runners, asked)
+            known = measured(runners, chosen, asked)
             verdicts = judged(chosen, runners, known, asked.budget)
     except pool.Lost as error:
         SHOW.print(str(error), markup=False)
@@ -94,11 +94,11 @@ def choose(asked: argparse.Namespace) -> list[Mutant]:
     return list(dict.fromkeys(found))
 
 
-def measured(runners: pool.Pool, asked: argparse.Namespace) -> Usage:
+def measured(runners: pool.Pool, chosen: list[Mutant], asked: argparse.Namespace) -> Usage:
     """What every file of tests executes; what is not kept is measured now."""
     known = Usage()
     lock, numbers = threading.Lock(), itertools.count()
-    files = [FILLS, *usage.test_files({name.split("/")[0] for name in asked.where}, tuple(asked.tests))]
+    files = [FILLS, *usage.test_files({mutant.path.split("/")[0] for mutant in chosen}, tuple(asked.tests))]
     new = [name for name in files if usage.kept(name) is None]
 
     def measure(name: str) -> None:

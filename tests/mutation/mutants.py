@@ -40,7 +40,8 @@ WITH_SQL = (*ROOMS, "migrations")
 
 @dataclass(frozen=True)
 class Mutant:
-    """`start` to `end` of a file's text becomes `new`; the lines are those of the statement around it."""
+    """`start` to `end` of a file's text becomes `new`; the lines are those of the statement around it. `sql`: it is in
+    a statement for the database, which nobody but those who send it reads."""
 
     path: str
     start: int
@@ -49,6 +50,7 @@ class Mutant:
     first_line: int
     last_line: int
     what: str
+    sql: bool = False
 
     def applied(self, source: str) -> str:
         return source[: self.start] + self.new + source[self.end :]
@@ -74,7 +76,7 @@ def in_sql(path: str) -> list[Mutant]:
         start = _offset(source, lines, node.lineno, node.col_offset) + literal.end()
         inner = text[literal.end() : -len(literal[1])]
         found += [
-            Mutant(path, start + change.start, start + change.end, change.new, *statement, change.what)
+            Mutant(path, start + change.start, start + change.end, change.new, *statement, change.what, sql=True)
             for change in sql.changes(inner)
         ]
     return found
@@ -148,7 +150,7 @@ def _nothing(node: cst.Return) -> Iterable[cst.CSTNode]:
 def _keyword(node: cst.Call) -> Iterable[cst.CSTNode]:
     """A call without one of the arguments that it names: with its default, if it has one."""
     for place, argument in enumerate(node.args):
-        if argument.keyword is not None:
+        if argument.keyword is not None and not tells_nothing([argument]):
             yield node.with_changes(args=[*node.args[:place], *node.args[place + 1 :]])
 
 

@@ -25,7 +25,7 @@ class Lost(Exception):
 class Pool:
     def __init__(self, processes: list[subprocess.Popen[str]]) -> None:
         self._free: queue.Queue[subprocess.Popen[str]] = queue.Queue()
-        self._count = len(processes)
+        self._processes = processes
         for process in processes:
             _answer(process)
             self._free.put(process)
@@ -51,11 +51,16 @@ class Pool:
                     stop.set()
                     raise
 
-        with ThreadPoolExecutor(self._count) as threads:
+        with ThreadPoolExecutor(len(self._processes)) as threads:
             futures = [threads.submit(one, item) for item in items]
             try:
                 for future in futures:
                     future.result()
+            except KeyboardInterrupt:
+                # Nobody waits for what the runners are at, which may take minutes.
+                for process in self._processes:
+                    process.terminate()
+                raise
             finally:
                 stop.set()
 

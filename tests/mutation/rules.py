@@ -17,6 +17,7 @@ _TYPE_CHECKING = m.If(test=m.Name("TYPE_CHECKING"))
 _DOCSTRING = m.Expr(m.SimpleString() | m.ConcatenatedString())
 #: Python opens a text file as UTF-8 on every machine that we run on.
 _ENCODING = m.Arg(keyword=m.Name("encoding") | m.Name("errors") | m.Name("strict"))
+_SAID = m.Arg(keyword=m.OneOf(*(m.Name(name) for name in _READ)))
 _NOTHING = (
     cst.Annotation, cst.Import, cst.ImportFrom, cst.Assert, cst.Global, cst.Nonlocal, cst.TypeAlias,
 )  # fmt: skip
@@ -26,7 +27,8 @@ def tells_nothing(line: Sequence[cst.CSTNode]) -> bool:
     """Whether a node (the first of the line, its ancestors behind it) is left as it is, and all that is in it."""
     node, parents = line[0], line[1:]
     if isinstance(node, _NOTHING) or any(
-        m.matches(node, rule) for rule in (_LOGS, _FOR_MYPY, _DATACLASS, _ALL, _TYPE_CHECKING, _DOCSTRING, _ENCODING)
+        m.matches(node, rule)
+        for rule in (_LOGS, _FOR_MYPY, _DATACLASS, _ALL, _TYPE_CHECKING, _DOCSTRING, _ENCODING, _SAID)
     ):
         return True
     if isinstance(node, cst.SimpleStatementLine) and m.matches(node.body[0], m.Expr(_LOGS)):

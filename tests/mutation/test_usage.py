@@ -75,3 +75,12 @@ def test_of_a_function_that_has_changed_since_whoever_executed_any_of_it_counts(
     usage.functions.cache_clear()
     line = LINES["return read"]
     assert known.tests(Mutant("jobs/some.py", 0, 0, "", line, line, "")) == {"ours", "theirs"}
+
+
+def test_what_is_made_at_import_is_read_by_ways_that_no_name_tells_but_sql_is_not(known: usage.Usage) -> None:
+    known.add({"seconds": {"tests/jobs/test_some.py::test_all": 1.0}, "shared_s": 0.0, "lines": {}})
+    first, last = usage._statement("jobs/some.py", LINES["places"])
+    fields = Mutant("jobs/some.py", 0, 0, "", first, last, "")
+    assert known.tests(fields) == {"freed", "tests/jobs/test_some.py::test_all"}
+    first, last = usage._statement("jobs/some.py", LINES["SELECT"])
+    assert known.tests(Mutant("jobs/some.py", 0, 0, "", first, last, "", sql=True)) == {"ours"}

@@ -110,6 +110,10 @@ def keep(test_file: str, ended: Iterable[dict[str, Any]], data: Path) -> dict[st
     return made
 
 
+def _inside_function(mutant: Mutant) -> bool:
+    return any(item.first <= mutant.first_line <= item.last for item in functions(mutant.path))
+
+
 def _by_line(path: str) -> dict[int, Function]:
     return {line: item for item in functions(path) for line in range(item.first, item.last + 1)}
 
@@ -137,7 +141,12 @@ class Usage:
         """The tests that execute what changes, and FILLING if every test's beginning does."""
         if mutant.path.startswith("migrations/"):
             return {plugin.FILLING, *self.seconds}
-        return self._of_lines(mutant.path, mutant.first_line, mutant.last_line, 0)
+        found = self._of_lines(mutant.path, mutant.first_line, mutant.last_line, 0)
+        if mutant.sql or _inside_function(mutant):
+            return found
+        # What is made at import, such as the fields of a schema, is read by ways that no name tells.
+        room = f"tests/{mutant.path.split('/', maxsplit=1)[0]}/"
+        return found | {name for name in self.seconds if name.startswith(room)}
 
     def _of_lines(self, path: str, first: int, last: int, depth: int) -> set[str]:
         around = [item for item in functions(path) if item.first <= first <= item.last]
