@@ -5,7 +5,7 @@ from __future__ import annotations
 import flask
 
 from api import admission, context, docs, errors, health, parsing, resources
-from api.v1.routes import deliveries, jobs, models, predict, uploads, webhooks
+from api.v1 import routes
 from core import logging
 from core import settings as all_settings
 from core.settings import Settings
@@ -28,7 +28,6 @@ def create_app(settings: Settings | None = None) -> flask.Flask:
     admission.register(app)
     errors.register(app)
     api = docs.configure(app)
-    for module in (predict, jobs, uploads, webhooks, deliveries, models, health):
-        api.register_blueprint(module.blueprint)
-    api.register_blueprint(webhooks.public)
+    for blueprint in (*routes.BLUEPRINTS, health.blueprint):
+        api.register_blueprint(blueprint)
     return app

@@ -7,10 +7,11 @@ from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import apispec
+import flask_smorest
 from marshmallow import Schema
 
 from api import errors
-from api.parsing import Blueprint
+from api.parsing import StrictParser
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -56,22 +57,27 @@ def headers(**described: str) -> Callable[[F], F]:
     return decorate
 
 
-def operation(
-    blueprint: Blueprint, name: str, good: Mapping[int, Any], *bad: int, headers: Mapping[str, str] | None = None
-) -> Callable[[F], F]:
-    """Document a route: its name, by which generated clients call it and which never changes; the schemas of its good
-    answers, or what one without a body means; and the statuses that wear the envelope."""
-    described = {
-        name: {"schema": _HEADERS.get(name, _TEXT), "description": text} for name, text in (headers or {}).items()
-    }
-    responses: dict[str, Any] = {str(status): REFUSALS[status][0] for status in bad}
-    for status, said in good.items():
-        responses[str(status)] = {"description": said} if isinstance(said, str) else _json(status, said)
-        if described:
-            responses[str(status)]["headers"] = described
-    # Not `alt_response`: each of those is one more call around the view at every request.
-    decorate: Callable[[F], F] = blueprint.doc(operationId=name, responses=responses)
-    return decorate
+class Blueprint(flask_smorest.Blueprint):
+    """Routes that read their requests strictly, each with its place in the contract."""
+
+    ARGUMENTS_PARSER = StrictParser()
+
+    def operation(
+        self, name: str, good: Mapping[int, Any], *bad: int, headers: Mapping[str, str] | None = None
+    ) -> Callable[[F], F]:
+        """Document a route: its name, by which generated clients call it and which never changes; the schemas of its
+        good answers, or what one without a body means; and the statuses that wear the envelope."""
+        described = {
+            name: {"schema": _HEADERS.get(name, _TEXT), "description": text} for name, text in (headers or {}).items()
+        }
+        responses: dict[str, Any] = {str(status): REFUSALS[status][0] for status in bad}
+        for status, said in good.items():
+            responses[str(status)] = {"description": said} if isinstance(said, str) else _json(status, said)
+            if described:
+                responses[str(status)]["headers"] = described
+        # Not `alt_response`: each of those is one more call around the view at every request.
+        decorate: Callable[[F], F] = self.doc(operationId=name, responses=responses)
+        return decorate
 
 
 def _json(status: int, schema: Any) -> dict[str, Any]:

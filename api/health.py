@@ -7,9 +7,8 @@ import prometheus_client
 from marshmallow import Schema, fields, validate
 
 from api import contract, exposition, resources
-from api.parsing import Blueprint
 
-blueprint = Blueprint("health", __name__)
+blueprint = contract.Blueprint("health", __name__)
 
 
 class Health(Schema):
@@ -66,7 +65,7 @@ TEXT = {
 
 @blueprint.route("/healthz", methods=["GET"])
 @blueprint.doc(security=[])
-@contract.operation(blueprint, "getHealth", {200: Health}, 400)
+@blueprint.operation("getHealth", {200: Health}, 400)
 def healthz() -> flask.Response:
     """See whether the process answers.
 
@@ -77,7 +76,7 @@ def healthz() -> flask.Response:
 
 @blueprint.route("/ready", methods=["GET"])
 @blueprint.doc(security=[])
-@contract.operation(blueprint, "getReadiness", {200: Ready, 503: Ready}, 400)
+@blueprint.operation("getReadiness", {200: Ready, 503: Ready}, 400)
 def ready() -> flask.Response:
     """See whether requests can be answered.
 
@@ -92,7 +91,7 @@ def ready() -> flask.Response:
 
 
 @blueprint.route("/metrics", methods=["GET"])
-@contract.operation(blueprint, "getMetrics", {}, 401, 403, 429, 500, 503)
+@blueprint.operation("getMetrics", {}, 401, 403, 429, 500, 503)
 @blueprint.doc(responses={"200": TEXT})
 def metrics() -> flask.Response:
     """See what this process and all workers count, as Prometheus text.

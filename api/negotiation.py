@@ -10,15 +10,16 @@ from typing import Any
 
 import flask
 
-from api import admission, context
+from api import admission, context, once
 from api.resources import Resources
 from core import errors
-from jobs.idempotency import Key
 from serving.values import Ask, Order, Preference
 
 
-def ask(body: Mapping[str, Any], key: Key | None = None) -> Ask:
-    """Who asks, and for the version that the header or the body pins; raises InvalidInput where they disagree."""
+def ask(route: str, body: Mapping[str, Any], meant: Mapping[str, Any] | None = None) -> Ask:
+    """Who asks, for the version that the header or the body pins, and once if there is a key for this route and for
+    what is `meant` (the body, unless more belongs to it). Raises InvalidInput, also where header and body disagree."""
+    key = once.key(route, body if meant is None else meant)
     header, in_body = flask.request.headers.get("X-Model-Version"), body.get("model_version")
     if header and in_body and header.removeprefix("v") != in_body.removeprefix("v"):
         raise errors.InvalidInput.field("model_version", f"is {in_body}, but the header X-Model-Version says {header}")
@@ -41,6 +42,14 @@ def _preferred(header: str | None, *, max_wait_s: float) -> Preference:
         elif name.strip().lower() == "wait" and wait_s is None:
             wait_s = _seconds(value.strip().strip('"'), max_wait_s)
     return Preference(respond_async, wait_s, said=bool(header))
+
+
+def patience(here: Resources, seconds: float) -> Waiting:
+    """To wait for so long; raises InvalidInput for longer than anybody may."""
+    most = here.settings.http.max_wait_s
+    if seconds > most:
+        raise errors.InvalidInput.field("wait", f"must be at most {most:g} seconds", received=seconds)
+    return Waiting(here)
 
 
 def _seconds(text: str, max_wait_s: float) -> float:

@@ -8,7 +8,6 @@ import re
 from typing import Any, NoReturn
 
 import flask
-import flask_smorest
 import marshmallow as ma
 import orjson
 from flask.json.provider import JSONProvider
@@ -117,7 +116,3 @@ class EndpointId(BaseConverter):
     """Anything but `deliveries`, which stands in the same place of an address."""
 
     regex = "(?!deliveries$)[^/]+"
-
-
-class Blueprint(flask_smorest.Blueprint):
-    ARGUMENTS_PARSER = StrictParser()

@@ -19,7 +19,6 @@ from jobs import idempotency, kinds, queries
 from jobs.backlog import Backlog
 from jobs.fairness import Fairness, Place
 from jobs.job import Job, Priority
-from jobs.kinds.kind import Kind
 from webhooks import signing_keys
 from webhooks.signing import Signing
 
@@ -64,7 +63,7 @@ class NewJob:
     max_attempts: int
     units: int = 1  #: what it costs
     priority: Priority = Priority.NORMAL
-    kind: Kind = kinds.PREDICT
+    kind: kinds.Kind = kinds.PREDICT
     webhook_url: str | None = None  #: to be called for this job, besides the tenant's endpoints
     webhook_events: Sequence[str] | None = None
     id: uuid.UUID = field(default_factory=ids.uuid7)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import uuid
 from dataclasses import dataclass
+from typing import Any
 
 from core import broker, database
 from jobs import kinds, place, queries, result
@@ -12,6 +13,7 @@ from jobs.bulk import progress
 from jobs.bulk.progress import Done, Rows
 from jobs.job import Job, Status
 from jobs.place import Place
+from jobs.queries import Filters, Page
 from jobs.result import Stored
 from serving.serving import Serving
 from serving.values import Patience
@@ -27,11 +29,22 @@ class Detail:
     place: Place | None
 
 
+def find(serving: Serving, tenant_id: uuid.UUID, job_id: uuid.UUID) -> Job:
+    """Raises JobNotFound."""
+    return queries.get(serving.engine, tenant_id, job_id)
+
+
+def page(serving: Serving, tenant_id: uuid.UUID, *, limit: int, cursor: str | None, **filters: Any) -> Page:
+    """The tenant's jobs, newest first, of those that the `filters` (the fields of `queries.Filters`) let through;
+    raises InvalidInput for a cursor that is none of ours."""
+    return queries.page(serving.engine, tenant_id, Filters(**filters), limit=limit, cursor=cursor)
+
+
 def wait(serving: Serving, tenant_id: uuid.UUID, job_id: uuid.UUID, timeout_s: float, patience: Patience) -> Job:
     """The job once it ended, or as it is when the time or the room for waiting has run out; raises JobNotFound, and
     what `patience` raises."""
     if timeout_s <= 0 or not patience.begin():
-        return queries.get(serving.engine, tenant_id, job_id)
+        return find(serving, tenant_id, job_id)
     return queries.wait(serving.engine, tenant_id, job_id, timeout_s, look_again=patience.look_again)
 
 

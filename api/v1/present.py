@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import flask
@@ -13,6 +13,7 @@ from api import links, once
 from api.v1 import addresses
 from core import errors, ids
 from jobs import kinds, told, uploads
+from jobs.bulk.progress import Done
 from jobs.job import Job, Status
 from jobs.result import Fault, Rows, Several, Stored
 from registry.versions import Version
@@ -47,6 +48,12 @@ def _by(response: flask.Response, served: Served) -> flask.Response:
     response.headers["X-Model-Version"] = served.version
     response.headers["X-Model-Route"] = served.route
     return response
+
+
+def parts(found: Job, done: Iterable[Done], more: int | None) -> flask.Response:
+    """What is done of a file, and behind which part there may be more."""
+    shown = addresses.parts(found, done)
+    return flask.jsonify({"parts": shown, "next_after": more, "expires_at": addresses.expires_at()})
 
 
 def ticket(of: Ticket) -> flask.Response:

@@ -8,7 +8,8 @@ from core import errors
 from jobs.kinds.bulk import Bulk
 from jobs.kinds.chunk import Chunk
 from jobs.kinds.file import File
-from jobs.kinds.kind import Kind, Tools
+from jobs.kinds.kind import Kind as Kind
+from jobs.kinds.kind import Tools as Tools
 from jobs.kinds.predict import Predict
 from jobs.lease import Held
 from jobs.outcome import Outcome

@@ -7,7 +7,6 @@ from typing import Any
 import flask
 
 from api import context, contract, links, resources
-from api.parsing import Blueprint
 from api.v1 import PREFIX, examples
 from api.v1.schemas import requests as into
 from api.v1.schemas import webhooks as schemas
@@ -16,14 +15,14 @@ from webhooks import deliveries, endpoints
 from webhooks.deliveries import Delivery
 from webhooks.endpoints import Endpoint
 
-blueprint = Blueprint("deliveries", __name__, url_prefix=f"{PREFIX}/webhooks")
+blueprint = contract.Blueprint("deliveries", __name__, url_prefix=f"{PREFIX}/webhooks")
 
 BAD = (401, 403, 422, 429, 500, 503)
 
 
 @blueprint.route("/deliveries", methods=["GET"])
 @blueprint.arguments(schemas.AllDeliveriesQuery(), location="query")
-@contract.operation(blueprint, "listDeliveries", {200: schemas.Deliveries}, 404, *BAD)
+@blueprint.operation("listDeliveries", {200: schemas.Deliveries}, 404, *BAD)
 def list_all(query: dict[str, Any]) -> flask.Response:
     """List all deliveries, newest first.
 
@@ -36,7 +35,7 @@ def list_all(query: dict[str, Any]) -> flask.Response:
 
 @blueprint.route("/<endpoint:endpoint_id>/deliveries", methods=["GET"])
 @blueprint.arguments(schemas.DeliveriesQuery(), location="query")
-@contract.operation(blueprint, "listWebhookDeliveries", {200: schemas.Deliveries}, 404, *BAD)
+@blueprint.operation("listWebhookDeliveries", {200: schemas.Deliveries}, 404, *BAD)
 def list_of_endpoint(query: dict[str, Any], endpoint_id: str) -> flask.Response:
     """List an endpoint's deliveries.
 
@@ -47,7 +46,7 @@ def list_of_endpoint(query: dict[str, Any], endpoint_id: str) -> flask.Response:
 
 @blueprint.route("/deliveries/<delivery_id>", methods=["GET"])
 @blueprint.arguments(into.Nothing(), location="query", as_kwargs=True)
-@contract.operation(blueprint, "getDelivery", {200: schemas.DeliveryInFull}, 404, *BAD)
+@blueprint.operation("getDelivery", {200: schemas.DeliveryInFull}, 404, *BAD)
 def show(delivery_id: str) -> flask.Response:
     """See a delivery.
 
@@ -60,7 +59,7 @@ def show(delivery_id: str) -> flask.Response:
 
 @blueprint.route("/deliveries/<delivery_id>/redeliver", methods=["POST"])
 @blueprint.arguments(into.Nothing(), location="query", as_kwargs=True)
-@contract.operation(blueprint, "redeliver", {202: schemas.Delivery}, 404, 409, *BAD)
+@blueprint.operation("redeliver", {202: schemas.Delivery}, 404, 409, *BAD)
 def redeliver(delivery_id: str) -> flask.Response:
     """Send a delivery again.
 
@@ -74,7 +73,7 @@ def redeliver(delivery_id: str) -> flask.Response:
 @blueprint.route("/<endpoint:endpoint_id>/redeliver", methods=["POST"])
 @blueprint.arguments(schemas.Window(), examples=examples.WINDOW)
 @blueprint.arguments(into.Nothing(), location="query", as_kwargs=True)
-@contract.operation(blueprint, "redeliverWebhook", {202: schemas.Redelivered}, 400, 404, 409, 413, 415, *BAD)
+@blueprint.operation("redeliverWebhook", {202: schemas.Redelivered}, 400, 404, 409, 413, 415, *BAD)
 def redeliver_since(body: dict[str, Any], endpoint_id: str) -> flask.Response:
     """Send an endpoint again what it missed.
 

@@ -6,18 +6,16 @@ from typing import Any
 
 import flask
 
-from api import context, contract, negotiation, once, resources, stream
-from api.parsing import Blueprint
-from api.v1 import PREFIX, addresses, document, examples, present
+from api import context, contract, negotiation, resources, stream
+from api.v1 import PREFIX, document, examples, present
 from api.v1.schemas import jobs as out
 from api.v1.schemas import requests as into
-from core import errors, ids
-from jobs import queries
+from core import ids
 from jobs.job import Job
 from serving import jobs as serve
 from serving import retrieve
 
-blueprint = Blueprint("jobs", __name__, url_prefix=f"{PREFIX}/jobs")
+blueprint = contract.Blueprint("jobs", __name__, url_prefix=f"{PREFIX}/jobs")
 
 BAD = (401, 403, 422, 429, 500, 503)
 TICKET = {"Location": "The job", "Retry-After": "Seconds", **contract.REPLAYED}
@@ -33,36 +31,35 @@ SEEN = {"ETag": "Changes with the job", "Retry-After": "Seconds until it is wort
 @blueprint.arguments(into.NewJob(), examples=examples.NEW_JOB)
 @blueprint.arguments(into.Nothing(), location="query", as_kwargs=True)
 @contract.headers(Idempotency_Key=contract.ONCE, X_Model_Version=contract.PIN)
-@contract.operation(blueprint, "createJob", {202: out.Ticket}, 400, 404, 409, 413, 415, *BAD, headers=TICKET)
+@blueprint.operation("createJob", {202: out.Ticket}, 400, 404, 409, 413, 415, *BAD, headers=TICKET)
 def submit(body: dict[str, Any]) -> flask.Response:
     """Hand in a job.
 
     It is committed before this answers: it will end, whatever happens in between.
     """
-    ask = negotiation.ask(body, once.key("jobs", body))
+    ask = negotiation.ask("jobs", body)
     return present.reply(serve.submit(resources.here().serving, ask, negotiation.order(body)))
 
 
 @blueprint.route("", methods=["GET"])
 @blueprint.arguments(into.JobsQuery(), location="query")
-@contract.operation(blueprint, "listJobs", {200: out.Jobs}, *BAD)
+@blueprint.operation("listJobs", {200: out.Jobs}, *BAD)
 def list_jobs(query: dict[str, Any]) -> flask.Response:
     """List your jobs, newest first.
 
     Results are at each job's own address. A moment is written as in every answer, such as 2026-01-31T12:00:00Z.
     """
     limit, cursor = query.pop("limit"), query.pop("cursor", None)
-    page = queries.page(
-        resources.here().engine, context.caller().tenant_id, queries.Filters(**query), limit=limit, cursor=cursor
-    )
+    serving, tenant_id = resources.here().serving, context.caller().tenant_id
+    page = retrieve.page(serving, tenant_id, limit=limit, cursor=cursor, **query)
     return flask.jsonify({"jobs": [present.job(found) for found in page.jobs], "next_cursor": page.next_cursor})
 
 
 @blueprint.route("/<job_id>", methods=["GET"])
 @blueprint.arguments(into.Wait(), location="query", as_kwargs=True)
 @contract.headers(If_None_Match="The ETag that was seen last")
-@contract.operation(
-    blueprint, "getJob", {200: out.Job, 304: "Not changed since the ETag in If-None-Match"}, 404, *BAD, headers=SEEN
+@blueprint.operation(
+    "getJob", {200: out.Job, 304: "Not changed since the ETag in If-None-Match"}, 404, *BAD, headers=SEEN
 )
 def show(job_id: str, wait: float) -> flask.Response:
     """See a job, or wait for its end.
@@ -70,17 +67,13 @@ def show(job_id: str, wait: float) -> flask.Response:
     `?wait=20` answers as soon as it ends, or after 20 seconds.
     """
     here = resources.here()
-    most = here.settings.http.max_wait_s
-    if wait > most:
-        raise errors.InvalidInput.field("wait", f"must be at most {most:g} seconds", received=wait)
-    patience, tenant_id = negotiation.Waiting(here), context.caller().tenant_id
+    patience, tenant_id = negotiation.patience(here, wait), context.caller().tenant_id
     return _detail(retrieve.wait(here.serving, tenant_id, ids.parse_job_id(job_id), wait, patience))
 
 
 @blueprint.route("/<job_id>/result", methods=["GET"])
 @blueprint.arguments(into.Nothing(), location="query", as_kwargs=True)
-@contract.operation(
-    blueprint,
+@blueprint.operation(
     "getJobResult",
     {200: document.RESULT, 303: "Of a file: it is at the address in Location"},
     404,
@@ -97,7 +90,7 @@ def result(job_id: str) -> flask.Response:
 
 @blueprint.route("/<job_id>/parts", methods=["GET"])
 @blueprint.arguments(into.PartsQuery(), location="query")
-@contract.operation(blueprint, "listJobParts", {200: out.Parts}, 404, *BAD)
+@blueprint.operation("listJobParts", {200: out.Parts}, 404, *BAD)
 def parts(query: dict[str, Any], job_id: str) -> flask.Response:
     """See what is done of a file.
 
@@ -105,14 +98,13 @@ def parts(query: dict[str, Any], job_id: str) -> flask.Response:
     """
     found = _find(job_id)
     done, more = retrieve.parts(resources.here().serving, found, after=query.get("after", -1), limit=query["limit"])
-    shown = addresses.parts(found, done)
-    return flask.jsonify({"parts": shown, "next_after": more, "expires_at": addresses.expires_at()})
+    return present.parts(found, done, more)
 
 
 @blueprint.route("/<job_id>/events", methods=["GET"])
 @blueprint.arguments(into.Nothing(), location="query", as_kwargs=True)
 @contract.headers(Last_Event_ID="The last event that was seen; what came after it follows")
-@contract.operation(blueprint, "streamJobEvents", {}, 404, *BAD)
+@blueprint.operation("streamJobEvents", {}, 404, *BAD)
 @blueprint.doc(responses={"200": STREAM})
 def events(job_id: str) -> flask.Response:
     """Follow what happens to a job, as Server-Sent Events.
@@ -124,7 +116,7 @@ def events(job_id: str) -> flask.Response:
 
 @blueprint.route("/<job_id>/cancel", methods=["POST"])
 @blueprint.arguments(into.Nothing(), location="query", as_kwargs=True)
-@contract.operation(blueprint, "cancelJob", {200: out.Job}, 404, 409, *BAD)
+@blueprint.operation("cancelJob", {200: out.Job}, 404, 409, *BAD)
 def cancel(job_id: str) -> flask.Response:
     """Take a job back.
 
@@ -138,7 +130,7 @@ def cancel(job_id: str) -> flask.Response:
 @blueprint.route("/<job_id>/retry", methods=["POST"])
 @blueprint.arguments(into.RetryQuery(), location="query")
 @contract.headers(Idempotency_Key=contract.ONCE)
-@contract.operation(blueprint, "retryJob", {202: out.Ticket}, 404, 409, *BAD, headers=TICKET)
+@blueprint.operation("retryJob", {202: out.Ticket}, 404, 409, *BAD, headers=TICKET)
 def retry(query: dict[str, Any], job_id: str) -> flask.Response:
     """Hand in an ended job once more.
 
@@ -146,13 +138,13 @@ def retry(query: dict[str, Any], job_id: str) -> flask.Response:
     those that failed.
     """
     context.nothing_in_body()
-    ask = negotiation.ask({}, once.key("retry", {"job_id": job_id, **query}))
+    ask = negotiation.ask("retry", {}, {"job_id": job_id, **query})
     old = ids.parse_job_id(job_id)
     return present.reply(serve.again(resources.here().serving, ask, old, failed_rows=bool(query)))
 
 
 def _find(job_id: str) -> Job:
-    return queries.get(resources.here().engine, context.caller().tenant_id, ids.parse_job_id(job_id))
+    return retrieve.find(resources.here().serving, context.caller().tenant_id, ids.parse_job_id(job_id))
 
 
 def _detail(found: Job) -> flask.Response:

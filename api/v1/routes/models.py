@@ -8,7 +8,6 @@ from typing import Any
 import flask
 
 from api import contract, links, resources
-from api.parsing import Blueprint
 from api.v1 import PREFIX, present
 from api.v1.schemas import answers as out
 from api.v1.schemas import requests as into
@@ -16,14 +15,14 @@ from core import errors
 from inference import schema
 from registry.versions import Version
 
-blueprint = Blueprint("models", __name__, url_prefix=f"{PREFIX}/models")
+blueprint = contract.Blueprint("models", __name__, url_prefix=f"{PREFIX}/models")
 
 BAD = (401, 403, 422, 429, 500, 503)
 
 
 @blueprint.route("", methods=["GET"])
 @blueprint.arguments(into.Nothing(), location="query", as_kwargs=True)
-@contract.operation(blueprint, "listModels", {200: out.Models}, *BAD)
+@blueprint.operation("listModels", {200: out.Models}, *BAD)
 def list_models() -> flask.Response:
     """List all models.
 
@@ -35,7 +34,7 @@ def list_models() -> flask.Response:
 
 @blueprint.route("/<name>", methods=["GET"])
 @blueprint.arguments(into.Nothing(), location="query", as_kwargs=True)
-@contract.operation(blueprint, "getModel", {200: out.Model}, 404, *BAD)
+@blueprint.operation("getModel", {200: out.Model}, 404, *BAD)
 def show_model(name: str) -> flask.Response:
     """See a model and its versions.
 
@@ -49,7 +48,7 @@ def show_model(name: str) -> flask.Response:
 
 @blueprint.route("/<name>/versions/<version>", methods=["GET"])
 @blueprint.arguments(into.Nothing(), location="query", as_kwargs=True)
-@contract.operation(blueprint, "getModelVersion", {200: out.Version}, 404, *BAD)
+@blueprint.operation("getModelVersion", {200: out.Version}, 404, *BAD)
 def show_version(name: str, version: str) -> flask.Response:
     """See a version of a model.
 

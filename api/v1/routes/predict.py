@@ -6,15 +6,14 @@ from typing import Any
 
 import flask
 
-from api import contract, negotiation, once, resources
-from api.parsing import Blueprint
+from api import contract, negotiation, resources
 from api.v1 import PREFIX, examples, present
 from api.v1.schemas import answers as out
 from api.v1.schemas import jobs as later
 from api.v1.schemas import requests as into
 from serving import predict as serve
 
-blueprint = Blueprint("predict", __name__, url_prefix=f"{PREFIX}/predict")
+blueprint = contract.Blueprint("predict", __name__, url_prefix=f"{PREFIX}/predict")
 
 SERVED = {
     "X-Model-Version": "The version that answered",
@@ -29,14 +28,14 @@ BAD = (400, 401, 403, 404, 409, 413, 415, 422, 429, 500, 503)
 @blueprint.arguments(into.Predict(), examples=examples.PREDICT)
 @blueprint.arguments(into.PredictQuery(), location="query", as_kwargs=True)
 @contract.headers(Idempotency_Key=contract.ONCE, X_Model_Version=contract.PIN, Prefer=contract.PREFER)
-@contract.operation(blueprint, "predict", {200: out.Prediction, 202: later.Ticket}, *BAD, headers=SERVED)
+@blueprint.operation("predict", {200: out.Prediction, 202: later.Ticket}, *BAD, headers=SERVED)
 def predict(body: dict[str, Any], explain: str | None = None) -> flask.Response:
     """Predict one input, now.
 
     A model that is not inline is asked through a job, and waited for as long as `Prefer` says; then there is a ticket.
     """
     here = resources.here()
-    ask = negotiation.ask(body, once.key("predict", {"body": body, "explain": explain}))
+    ask = negotiation.ask("predict", body, {"body": body, "explain": explain})
     options = body["options"]
     found = serve.one(
         here.serving,
@@ -53,7 +52,7 @@ def predict(body: dict[str, Any], explain: str | None = None) -> flask.Response:
 @blueprint.arguments(into.Batch(), examples=examples.BATCH)
 @blueprint.arguments(into.Nothing(), location="query", as_kwargs=True)
 @contract.headers(Idempotency_Key=contract.ONCE, X_Model_Version=contract.PIN, Prefer=contract.PREFER)
-@contract.operation(blueprint, "predictBatch", {200: out.Predictions, 202: later.Ticket}, *BAD, headers=SERVED)
+@blueprint.operation("predictBatch", {200: out.Predictions, 202: later.Ticket}, *BAD, headers=SERVED)
 def predict_batch(body: dict[str, Any]) -> flask.Response:
     """Predict several inputs, now.
 
@@ -62,7 +61,7 @@ def predict_batch(body: dict[str, Any]) -> flask.Response:
     here = resources.here()
     found = serve.several(
         here.serving,
-        negotiation.ask(body, once.key("predict/batch", body)),
+        negotiation.ask("predict/batch", body),
         body["inputs"],
         return_errors=body["options"]["return_errors"],
         batch_size=body["options"]["batch_size"],

@@ -8,7 +8,6 @@ from typing import Any
 import flask
 
 from api import context, contract, once, resources
-from api.parsing import Blueprint
 from api.resources import Resources
 from api.v1 import PREFIX, addresses, examples
 from api.v1.schemas import answers as out
@@ -17,7 +16,7 @@ from core import errors, ids
 from jobs import uploads
 from serving import once as serve
 
-blueprint = Blueprint("uploads", __name__, url_prefix=f"{PREFIX}/uploads")
+blueprint = contract.Blueprint("uploads", __name__, url_prefix=f"{PREFIX}/uploads")
 
 BAD = (401, 403, 422, 429, 500, 503)
 
@@ -26,7 +25,7 @@ BAD = (401, 403, 422, 429, 500, 503)
 @blueprint.arguments(into.NewUpload(), examples=examples.NEW_UPLOAD)
 @blueprint.arguments(into.Nothing(), location="query", as_kwargs=True)
 @contract.headers(Idempotency_Key=contract.ONCE)
-@contract.operation(blueprint, "createUpload", {201: out.Upload}, 400, 409, 413, 415, *BAD, headers=contract.REPLAYED)
+@blueprint.operation("createUpload", {201: out.Upload}, 400, 409, 413, 415, *BAD, headers=contract.REPLAYED)
 def create(body: dict[str, Any]) -> flask.Response:
     """Ask for a place for one file.
 

@@ -9,7 +9,6 @@ from typing import Any
 import flask
 
 from api import context, contract, once, resources
-from api.parsing import Blueprint
 from api.resources import Resources
 from api.v1 import PREFIX, examples
 from api.v1.routes.deliveries import accepted, find_endpoint
@@ -21,8 +20,8 @@ from webhooks import deliveries, endpoints, signing_keys
 from webhooks.endpoints import Endpoint
 from webhooks.signing import PUBLIC, Key, Signing
 
-blueprint = Blueprint("webhooks", __name__, url_prefix=f"{PREFIX}/webhooks")
-public = Blueprint("webhook_keys", __name__, url_prefix=f"{PREFIX}/webhooks")
+blueprint = contract.Blueprint("webhooks", __name__, url_prefix=f"{PREFIX}/webhooks")
+public = contract.Blueprint("webhook_keys", __name__, url_prefix=f"{PREFIX}/webhooks")
 
 BAD = (401, 403, 422, 429, 500, 503)
 #: Stands for the tenant's jobs with a `webhook_url` of their own.
@@ -33,8 +32,8 @@ JOBS = "jobs"
 @blueprint.arguments(schemas.NewEndpoint(), examples=examples.NEW_ENDPOINT)
 @blueprint.arguments(into.Nothing(), location="query", as_kwargs=True)
 @contract.headers(Idempotency_Key=contract.ONCE)
-@contract.operation(
-    blueprint, "createWebhook", {201: schemas.CreatedEndpoint}, 400, 409, 413, 415, *BAD, headers=contract.REPLAYED
+@blueprint.operation(
+    "createWebhook", {201: schemas.CreatedEndpoint}, 400, 409, 413, 415, *BAD, headers=contract.REPLAYED
 )
 def create(body: dict[str, Any]) -> flask.Response:
     """Register an endpoint.
@@ -62,7 +61,7 @@ def _create(here: Resources, body: dict[str, Any]) -> Mapping[str, Any]:
 
 @blueprint.route("", methods=["GET"])
 @blueprint.arguments(into.Nothing(), location="query", as_kwargs=True)
-@contract.operation(blueprint, "listWebhooks", {200: schemas.Endpoints}, *BAD)
+@blueprint.operation("listWebhooks", {200: schemas.Endpoints}, *BAD)
 def list_endpoints() -> flask.Response:
     """List your endpoints.
 
@@ -74,7 +73,7 @@ def list_endpoints() -> flask.Response:
 
 @blueprint.route("/<endpoint:endpoint_id>", methods=["GET"])
 @blueprint.arguments(into.Nothing(), location="query", as_kwargs=True)
-@contract.operation(blueprint, "getWebhook", {200: schemas.Endpoint}, 404, *BAD)
+@blueprint.operation("getWebhook", {200: schemas.Endpoint}, 404, *BAD)
 def show(endpoint_id: str) -> flask.Response:
     """See an endpoint.
 
@@ -86,7 +85,7 @@ def show(endpoint_id: str) -> flask.Response:
 @blueprint.route("/<endpoint:endpoint_id>", methods=["PATCH"])
 @blueprint.arguments(schemas.ChangedEndpoint(), examples=examples.CHANGED_ENDPOINT)
 @blueprint.arguments(into.Nothing(), location="query", as_kwargs=True)
-@contract.operation(blueprint, "updateWebhook", {200: schemas.Endpoint}, 400, 404, 413, 415, *BAD)
+@blueprint.operation("updateWebhook", {200: schemas.Endpoint}, 400, 404, 413, 415, *BAD)
 def change(body: dict[str, Any], endpoint_id: str) -> flask.Response:
     """Change an endpoint, or switch it on and off.
 
@@ -101,7 +100,7 @@ def change(body: dict[str, Any], endpoint_id: str) -> flask.Response:
 
 @blueprint.route("/<endpoint:endpoint_id>", methods=["DELETE"])
 @blueprint.arguments(into.Nothing(), location="query", as_kwargs=True)
-@contract.operation(blueprint, "deleteWebhook", {204: "It is no more; its deliveries stay in the log"}, 404, *BAD)
+@blueprint.operation("deleteWebhook", {204: "It is no more; its deliveries stay in the log"}, 404, *BAD)
 def delete(endpoint_id: str) -> tuple[str, int]:
     """Remove an endpoint.
 
@@ -114,7 +113,7 @@ def delete(endpoint_id: str) -> tuple[str, int]:
 
 @blueprint.route("/<endpoint:endpoint_id>/secret", methods=["GET"])
 @blueprint.arguments(into.Nothing(), location="query", as_kwargs=True)
-@contract.operation(blueprint, "getWebhookSecret", {200: schemas.Keys}, 404, *BAD)
+@blueprint.operation("getWebhookSecret", {200: schemas.Keys}, 404, *BAD)
 def secret(endpoint_id: str) -> flask.Response:
     """See what an endpoint's calls are signed with.
 
@@ -130,7 +129,7 @@ def secret(endpoint_id: str) -> flask.Response:
 @blueprint.route("/<endpoint:endpoint_id>/rotate", methods=["POST"])
 @blueprint.arguments(schemas.Rotation(), examples=examples.ROTATION)
 @blueprint.arguments(into.Nothing(), location="query", as_kwargs=True)
-@contract.operation(blueprint, "rotateWebhookSecret", {200: schemas.Keys}, 400, 404, 409, 413, 415, *BAD)
+@blueprint.operation("rotateWebhookSecret", {200: schemas.Keys}, 400, 404, 409, 413, 415, *BAD)
 def rotate(body: dict[str, Any], endpoint_id: str) -> flask.Response:
     """Make a new key.
 
@@ -145,7 +144,7 @@ def rotate(body: dict[str, Any], endpoint_id: str) -> flask.Response:
 
 @blueprint.route("/<endpoint:endpoint_id>/test", methods=["POST"])
 @blueprint.arguments(into.Nothing(), location="query", as_kwargs=True)
-@contract.operation(blueprint, "pingWebhook", {202: schemas.Delivery}, 404, 409, *BAD)
+@blueprint.operation("pingWebhook", {202: schemas.Delivery}, 404, 409, *BAD)
 def test(endpoint_id: str) -> flask.Response:
     """Send a test event.
 
@@ -158,7 +157,7 @@ def test(endpoint_id: str) -> flask.Response:
 @public.route("/<endpoint:endpoint_id>/keys", methods=["GET"])
 @public.arguments(into.Nothing(), location="query", as_kwargs=True)
 @public.doc(security=[])
-@contract.operation(public, "getWebhookPublicKeys", {200: schemas.PublicKeys}, 404, 422, 500, 503)
+@public.operation("getWebhookPublicKeys", {200: schemas.PublicKeys}, 404, 422, 500, 503)
 def keys(endpoint_id: str) -> flask.Response:
     """See the public keys of a v1a endpoint.
 

@@ -1,0 +1,65 @@
+"""A prediction through a job that is waited for: its answer if it ends in time, else its ticket."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from core import errors, ids
+from jobs import idempotency, submit
+from jobs.job import Status
+from jobs.result import Result
+from registry.versions import Resolved
+from serving import once, replies, retrieve
+from serving.serving import Serving
+from serving.values import Ask, Patience, Preference, Replied, Reply, Served, Ticket
+
+#: How a job may end for its input's sake; any other failure is ours.
+_INPUTS_FAULT = {errors.ModelError.code: errors.ModelError, errors.TimedOut.code: errors.TimedOut}
+
+
+@dataclass(frozen=True)
+class Waited:
+    """Whose it is, how it is waited for, and what its result is as an answer."""
+
+    serving: Serving
+    ask: Ask
+    resolved: Resolved
+    wants: Preference
+    patience: Patience
+    answer: Callable[[Result | None], Reply]
+
+    def reply(self, new: submit.NewJob) -> Replied[Reply]:
+        """Hand it in, unless the key stands for one already, and wait for it."""
+        key, submitter = self.ask.key, self.serving.submitter
+        ticket = self._ticket(new.id, Status.PENDING, 0.0) if self.wants.respond_async else None
+        # What the key stands for already needs no room, of which a full backlog has none.
+        earlier = idempotency.find(self.serving.engine, key) if key else None
+        earlier = earlier or submitter.submit(new, key, replies.kept(ticket) if ticket and key else None)
+        if done := once.earlier(earlier):
+            return done
+        if ticket and earlier is None:
+            return Replied(ticket)
+        return Replied(self._outcome(earlier.job_id if earlier and earlier.job_id else new.id))
+
+    def _outcome(self, job_id: uuid.UUID) -> Reply:
+        """The answer of a job that completed in time, else its ticket; raises ModelError, TimedOut or JobFailed for one
+        that ended otherwise."""
+        wait_s = self.serving.settings.api.default_wait_s if self.wants.wait_s is None else self.wants.wait_s
+        wait_s = 0.0 if self.wants.respond_async else wait_s
+        found = retrieve.wait(self.serving, self.ask.caller.tenant_id, job_id, wait_s, self.patience)
+        if not found.status.is_terminal:
+            return self._ticket(job_id, found.status, wait_s)
+        if found.status is not Status.COMPLETED:
+            error = found.error or {}
+            raise _INPUTS_FAULT.get(error.get("code", ""), errors.JobFailed)(
+                f"The job ended as {found.status}: {error.get('message', '')}",
+                details={"job_id": ids.job_id(job_id), "status": found.status, "code": error.get("code")},
+            )
+        return self.answer(retrieve.loaded(self.serving, found).result)
+
+    def _ticket(self, job_id: uuid.UUID, status: Status, waited_s: float) -> Ticket:
+        applied = "respond-async" if self.wants.respond_async else f"wait={waited_s:g}"
+        said = applied if self.wants.said else None
+        return Ticket(job_id, status, Served.by(self.resolved), self.ask.request_id, said)
