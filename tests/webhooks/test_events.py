@@ -256,3 +256,15 @@ def test_another_tenants_endpoints_and_deliveries_do_not_exist(
         tenant.http.post(f"{delivery_at}/redeliver", **other),
     ]  # fmt: skip
     assert [answer.status_code for answer in asked] == [404] * 9
+
+
+def test_a_test_says_what_it_is_of_which_endpoint_and_when(
+    tenant: Tenant, receiver: Receiver, deliver: Deliver
+) -> None:
+    endpoint = tenant.endpoint(receiver.url)
+    tenant.http.post(f"/api/v1/webhooks/{endpoint['id']}/test")
+    deliver()
+    told = receiver.got(1)[0].event
+    age = dt.datetime.now(dt.UTC) - dt.datetime.fromisoformat(told.pop("timestamp"))
+    assert abs(age) < dt.timedelta(minutes=10)
+    assert told == {"type": "webhook.test", "data": {"endpoint_id": endpoint["id"], "message": "It works."}}

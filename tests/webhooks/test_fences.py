@@ -155,7 +155,8 @@ THEIRS: Mapping[str, Mapping[str, Any]] = {
 
 def receiver(platform: Platform, tenant: UUID) -> UUID:
     """An endpoint with a key and some trouble."""
-    found = factories.add(platform, models.WebhookEndpoint, tenant_id=tenant, description="")["id"]
+    events = ["job.completed", "webhook.disabled"]
+    found = factories.add(platform, models.WebhookEndpoint, tenant_id=tenant, description="", events=events)["id"]
     factories.add(platform, models.WebhookSecret, tenant_id=tenant, endpoint_id=found)
     factories.add(platform, models.WebhookTrouble, target=str(found), failures=3)
     return UUID(str(found))
@@ -244,3 +245,111 @@ def test_nobody_asks_again_for_what_is_on_its_way(platform: Platform, situation:
         again(found)
     assert many_again(found) == (0, None)
     assert statements.changed(before, statements.rows(platform)) == {}
+
+
+def test_what_a_jobs_own_receiver_is_owed_is_asked_for_again_by_its_tenant_alone(platform: Platform) -> None:
+    found = scene(platform, "delivered", {**THEIRS["delivered"], "url": "https://receiver.example/", "target": "a"})
+    platform.execute("UPDATE webhook_deliveries SET endpoint_id = NULL WHERE id = :id", id=found.held.id)
+    before = statements.rows(platform)
+    with pytest.raises(errors.WebhookConflict):
+        again(replace(found, asks=factories.tenant(platform)))
+    assert set(statements.changed(before, statements.rows(platform))) == {"tenants"}
+    again(found)
+    assert platform.one("SELECT status FROM webhook_deliveries WHERE id = :id", id=found.held.id) == ("pending",)
+
+
+def test_that_an_endpoint_was_switched_off_is_told_to_those_of_its_tenant_that_are_on_and_asked_alone(
+    platform: Platform,
+) -> None:
+    found = scene(platform, "sending", THEIRS["sending"])
+    asked = {"tenant_id": found.asks, "events": ["webhook.disabled"]}
+    told = factories.add(platform, models.WebhookEndpoint, **asked)["id"]
+    for given in ({"enabled": False, "disabled_code": "BY_TENANT"}, {"events": ["job.failed"]}):
+        factories.add(platform, models.WebhookEndpoint, **{**asked, **given})
+    answered(410)(found)
+    sent = platform.rows("SELECT tenant_id, endpoint_id, target FROM webhook_deliveries WHERE event LIKE 'webhook.%'")
+    assert sent == [(found.asks, told, str(told))]
+
+
+def test_a_sender_does_not_wait_for_a_delivery_that_somebody_holds(platform: Platform) -> None:
+    held = scene(platform, "due", THEIRS["due"]).held
+    free = factories.add(
+        platform, models.WebhookDelivery, tenant_id=held.tenant_id, endpoint_id=held.endpoint_id, next_at=PAST
+    )
+    with platform.admin.begin() as somebody:
+        somebody.execute(text("SELECT FROM webhook_deliveries WHERE id = :id FOR UPDATE"), {"id": held.id})
+        assert [item.id for item in outbox.claim(platform.engine, worker="io/c/3", most=10)] == [free["id"]]
+
+
+#: Of a delivery: its columns, each with a value that no write would choose.
+BEFORE: Mapping[str, Any] = {
+    "attempt": 7, "tries_before": 2, "next_at": SOON, "since": LONG_AGO, "last_status": 418, "last_error": "BEFORE",
+}  # fmt: skip
+FREE: Mapping[str, Any] = {"worker": None, "lease_expires_at": None}
+#: What a write leaves in them that was not there before, once a sender had it, or after it had ended.
+LEFT: Mapping[str, tuple[Case, Mapping[str, Any]]] = {
+    "claimed": (
+        CASES["outbox._CLAIM"],
+        {"status": "sending", "attempt": 8, "worker": "io/c/3", "lease_expires_at": "later"},
+    ),
+    "to be tried again": (
+        CASES["outbox._SETTLE"],
+        {**FREE, "status": "pending", "next_at": "now", "last_status": 500, "last_error": None},
+    ),
+    "delivered": (
+        Case(answered(200)),
+        {**FREE, "status": "delivered", "next_at": "now", "last_status": 200, "last_error": None, "finished_at": "now"},
+    ),
+    "given back": (CASES["outbox._GIVE_BACK"], {**FREE, "status": "pending", "tries_before": 3}),
+    **{
+        f"taken back by {name}": (
+            CASES[f"outbox.{name}"],
+            {**FREE, "status": "pending", "tries_before": 3, "next_at": "now", "last_error": "WORKER_LOST"},
+        )
+        for name in ("_LEASE_OVER", "_NODE_BORN_AGAIN")
+    },
+    "switched off": (
+        Case(change(enabled=False), "due"),
+        {"status": "failed", "last_error": "ENDPOINT_DISABLED", "finished_at": "now"},
+    ),
+    "deleted": (
+        Case(CASES["endpoints._DELETE"].write, "due"),
+        {"status": "failed", "last_error": "ENDPOINT_DELETED", "finished_at": "now"},
+    ),
+    "overdue": (CASES["chores._OVERDUE"], {"status": "failed", "finished_at": "now"}),
+    **{
+        f"asked for again by {name}": (
+            CASES[f"deliveries.{name}"],
+            {"status": "pending", "tries_before": 7, "next_at": "now", "since": "now", "finished_at": None},
+        )
+        for name in ("_ONE_AGAIN", "_MANY_AGAIN")
+    },
+}
+
+
+def columns(platform: Platform, delivery: UUID) -> dict[str, Any]:
+    """As they are, moments as before now, now and later."""
+    row = platform.one("SELECT *, clock_timestamp() AS clock FROM webhook_deliveries WHERE id = :id", id=delivery)
+    minute = dt.timedelta(minutes=1)
+
+    def said(value: object) -> object:
+        if not isinstance(value, dt.datetime):
+            return value
+        ago = row.clock - value
+        return "now" if abs(ago) < minute else "before" if ago > minute else "later"
+
+    return {name: said(value) for name, value in row._mapping.items()}
+
+
+@pytest.mark.parametrize("how", LEFT)
+def test_a_write_changes_of_a_delivery_what_it_is_about_to_the_last_column_and_nothing_else(
+    platform: Platform, how: str
+) -> None:
+    case, left = LEFT[how]
+    found = scene(platform, case.where, {**BEFORE, **THEIRS[case.where]})
+    found = replace(found, held=replace(found.held, attempt=7))
+    before = columns(platform, found.held.id)
+    case.write(found)
+    after = columns(platform, found.held.id)
+    assert after == {**before, **left}
+    assert {name: value for name, value in after.items() if before[name] != value} == left

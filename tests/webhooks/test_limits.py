@@ -316,3 +316,52 @@ def test_no_more_keys_than_it_may_are_good_also_when_many_rotate_at_once(platfor
     with ThreadPoolExecutor(6) as pool:
         assert sum(pool.map(rotate, range(12))) == signing_keys.MOST
     assert len(signing_keys.good(platform.engine, seal, owner)) == signing_keys.MOST
+
+
+DAY_S = 86_400
+
+
+@pytest.mark.parametrize(
+    ("status", "keep_s", "kept_s"),
+    [
+        ("delivered", 10 * DAY_S, 10 * DAY_S),
+        ("failed", 10 * DAY_S, 30 * DAY_S),
+        ("delivered", 60 * DAY_S, 60 * DAY_S),
+        ("failed", 60 * DAY_S, 60 * DAY_S),
+    ],
+)
+@pytest.mark.parametrize("off_s", [-60, 60])
+def test_what_has_ended_is_kept_as_long_as_its_tier_says_and_a_failed_one_for_thirty_days_at_least(
+    platform: Platform, status: str, keep_s: int, kept_s: int, off_s: int
+) -> None:
+    mine = factories.tenant(platform, keep_s=keep_s)
+    ended = text(f"now() - interval '{kept_s + off_s} s'")
+    deliver(platform, mine, endpoint(platform, mine), status=status, finished_at=ended)
+    assert chores.purge(platform.engine) == (off_s > 0)
+
+
+@pytest.mark.parametrize(("off_s", "left"), [(-60, 1), (60, 0)])
+def test_a_trouble_is_forgotten_thirty_days_after_it_was_over(platform: Platform, off_s: int, left: int) -> None:
+    until = text(f"now() - interval '{30 * DAY_S + off_s} s'")
+    factories.add(platform, models.WebhookTrouble, target="a", held_until=until)
+    chores.purge(platform.engine)
+    assert len(platform.rows("SELECT FROM webhook_troubles")) == left
+
+
+@pytest.mark.parametrize(("off_s", "gone"), [(-60, 0), (60, 1)])
+def test_what_waits_is_given_up_after_its_whole_schedule_and_what_receivers_may_add(
+    platform: Platform, tenant: UUID, off_s: int, gone: int
+) -> None:
+    # A fifth more than the schedule says, as each wait may be, and a day.
+    waited = text(f"now() - interval '{120 * 1000 + DAY_S + off_s} s'")
+    deliver(platform, tenant, endpoint(platform, tenant), since=waited)
+    assert chores.give_up(platform.engine, (0.0, 40_000.0, 60_000.0)) == gone
+
+
+def test_a_wait_is_up_to_a_fifth_shorter_or_longer_so_that_many_do_not_come_back_at_once() -> None:
+    schedule = (0.0, 100.0, 1000.0)
+    for tries, said in ((1, 100), (2, 1000)):
+        waits = [judge(Answer(3, 500), "job.completed", tries=tries, schedule=schedule).delay_s for _ in range(300)]
+        assert 0.8 * said <= min(waits) < 0.9 * said
+        assert 1.1 * said < max(waits) <= 1.2 * said
+    assert judge(Answer(3, 500), "job.completed", tries=3, schedule=schedule).ending == "failed"
