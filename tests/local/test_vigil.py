@@ -17,7 +17,6 @@ from core import alive
 from local.child import Child, Program, is_stopped, start_time, tree
 from local.vigil import Vigil
 from tests.conftest import until
-from workers import node
 
 #: Answers over a Unix socket, one caller after the other.
 SERVER = """
@@ -185,21 +184,6 @@ def test_who_is_killed_takes_along_what_made_a_session_of_its_own(tmp_path: Path
     os.kill(int(grandchild), signal.SIGSTOP)
     child.kill()
     until(lambda: start_time(int(grandchild)) is None)
-
-
-def test_a_worker_whose_child_stands_still_shows_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COATCHECK_ALIVE_FILE", str(tmp_path / "alive"))
-    parent, child, gone = (tmp_path / name for name in ("alive", f"alive.{os.getpid()}", "alive.999999999"))
-    alive.beat(str(child))
-    gone.touch()
-    node._beat()
-    assert alive.beats(parent)
-    assert not gone.exists()
-    long_ago = time.monotonic() - 1000
-    for file in (parent, child):
-        os.utime(file, (long_ago, long_ago))
-    node._beat()
-    assert not alive.beats(parent)
 
 
 def test_what_is_no_socket_is_not_removed_to_serve_there(tmp_path: Path) -> None:

@@ -1,0 +1,180 @@
+"""What a worker's process does of itself, without a Celery around it: its name, its stop, and that it goes round."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+import sqlalchemy
+
+from core import alive, tally
+from jobs import presence
+from tests.conftest import Platform, until
+from tests.hands import sign_of_life
+from workers import node, signs
+
+#: Of no process.
+NOBODY = 999_999_999
+
+
+@pytest.fixture(autouse=True)
+def names(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Those of a test's own process stay as they were."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    for name in (node.INCARNATION, node.POOLS, node.STOP_FILE):
+        monkeypatch.setenv(name, "")
+    monkeypatch.delenv(node.ALIVE_FILE, raising=False)
+
+
+@pytest.mark.parametrize(
+    ("queues", "pools"),
+    [
+        (["cpu"], ["cpu"]), (["gpu", "cpu"], ["gpu", "cpu"]), (["webhooks", "control"], ["webhooks"]),
+        (["control"], []), (None, []),
+    ],
+)  # fmt: skip
+def test_a_worker_is_named_anew_at_each_start_and_shows_the_pools_that_it_serves(
+    queues: list[str] | None, pools: list[str]
+) -> None:
+    found = set()
+    for _ in range(2):
+        node._name("io@host", {"queues": queues})
+        assert node.pools() == pools
+        assert node.incarnation().startswith("io@host/")
+        found.add((node.incarnation(), os.environ[node.STOP_FILE]))
+    assert len(found) == len(dict(found)) == len({file for _, file in found}) == 2
+
+
+def test_a_worker_that_is_told_to_stop_says_so_to_its_children_until_it_is_gone() -> None:
+    node._name("io@host", {})
+    asked = [node.asked_to_stop()]
+    for step in (node._stop, node._stop, node._stopped, node._stopped):
+        step()
+        asked.append(node.asked_to_stop())
+    assert asked == [False, True, True, False, False]
+
+
+def test_a_worker_forgets_the_children_of_an_earlier_one_and_nobody_elses(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "a[b]*"
+    folder.mkdir()
+    mine, others = folder / "alive.7", [folder / "alive", folder / "another.7", tmp_path / "alive.7"]
+    for file in (mine, *others):
+        file.touch()
+    monkeypatch.setenv(node.ALIVE_FILE, str(folder / "alive"))
+    node._name("io@host", {})
+    assert not mine.exists()
+    assert all(file.exists() for file in others)
+
+
+def test_a_worker_whose_child_stands_still_shows_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(node.ALIVE_FILE, str(tmp_path / "alive"))
+    parent, child, gone = (tmp_path / name for name in ("alive", f"alive.{os.getpid()}", f"alive.{NOBODY}"))
+    alive.beat(str(child))
+    gone.touch()
+    node._beat()
+    assert alive.beats(parent)
+    assert not gone.exists()
+    long_ago = time.monotonic() - 1000
+    for file in (parent, child):
+        os.utime(file, (long_ago, long_ago))
+    node._beat()
+    assert not alive.beats(parent)
+
+
+def test_a_worker_without_children_shows_itself_and_one_without_a_file_to_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    node._beat()
+    assert list(tmp_path.iterdir()) == []
+    monkeypatch.setenv(node.ALIVE_FILE, str(tmp_path / "alive"))
+    node._beat()
+    assert alive.beats(tmp_path / "alive")
+
+
+Tell = Callable[[], None]
+
+
+@pytest.fixture
+def going() -> dict[str, bool]:
+    """Whether the loop of this process goes round."""
+    return {"round": True}
+
+
+@pytest.fixture
+def tell(platform: Platform, quiet: None, monkeypatch: pytest.MonkeyPatch, going: dict[str, bool]) -> Iterator[Tell]:
+    """What this process does every other second, by hand."""
+    told: list[Tell] = []
+    made: list[sqlalchemy.Engine] = []
+
+    class Base(signs.Base):
+        def connections(self, count: int, application: str) -> sqlalchemy.Engine:
+            made.append(super().connections(count, application))
+            return made[-1]
+
+    monkeypatch.setattr(presence, "always", told.append)
+    monkeypatch.setattr(signs, "Base", Base)
+    node._name("io@host", {"queues": ["webhooks", "control"]})
+    signs.mine.cache_clear()
+    platform.execute("TRUNCATE counts")
+    signs._begin(lambda: going["round"])
+    until(lambda: told)
+    yield told[0]
+    signs.mine.cache_clear()
+    made[0].dispose()
+
+
+def shown(platform: Platform) -> list[str]:
+    return [row[0] for row in platform.rows("SELECT name FROM workers ORDER BY name")]
+
+
+@pytest.mark.parametrize(("round_", "stop", "seen"), [(True, False, 1), (False, False, 0), (True, True, 0)])
+def test_who_stands_still_or_was_asked_to_stop_is_not_counted_on_and_still_counts_what_it_ends(
+    platform: Platform, tell: Tell, going: dict[str, bool], *, round_: bool, stop: bool, seen: int
+) -> None:
+    going["round"] = round_
+    if stop:
+        node._stop()
+    tell()
+    assert shown(platform) == [f"{node.incarnation()}/{os.getpid()}"] * seen
+    assert tally.told(platform.engine)
+
+
+def test_a_process_shows_its_node_its_pools_and_what_it_does(platform: Platform, tell: Tell) -> None:
+    tell()
+    found = platform.one("SELECT name, node, pools, receives, works FROM workers")
+    assert found == (f"{node.incarnation()}/{os.getpid()}", node.incarnation(), ["webhooks"], False, True)
+
+
+@pytest.mark.parametrize("receives", [True, False])
+def test_a_parent_forgets_the_dead_of_its_own_node_and_a_child_nobody(
+    platform: Platform, tell: Tell, *, receives: bool
+) -> None:
+    signs.mine().receives = receives
+    mine, dead, elsewhere = (
+        f"{node.incarnation()}/{os.getpid()}", f"{node.incarnation()}/{NOBODY}", f"io@other/a/{NOBODY}"
+    )  # fmt: skip
+    for name in (dead, elsewhere):
+        sign_of_life(platform, name)
+    tell()
+    assert shown(platform) == sorted([mine, elsewhere, *([] if receives else [dead])])
+
+
+def test_a_loop_counts_as_going_round_until_half_of_what_would_make_it_silent_has_passed(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    loop = signs._Loop()
+    found = []
+    for after_s in (0.0, 4.9, 0.2):
+        now[0] += after_s
+        found.append(loop.went_round())
+    loop.goes_round()
+    assert (*found, loop.went_round()) == (True, True, False, True)
