@@ -23,6 +23,21 @@ def holds(bucket: Bucket, url: str) -> bool:
 
 
 @pytest.mark.parametrize(
+    ("allowed", "parts"),
+    [
+        ("https://s3.example/inbox", ("https", "s3.example", 443, "inbox")),
+        ("http://s3.example/inbox", ("http", "s3.example", 80, "inbox")),
+        ("https://s3.example:8443/in.bo-x_", ("https", "s3.example", 8443, "in.bo-x_")),
+    ],
+)
+@pytest.mark.parametrize("private", [True, False])
+def test_an_allowed_bucket_is_read_to_its_last_part(
+    allowed: str, parts: tuple[str, str, int, str], *, private: bool
+) -> None:
+    assert Bucket.parse(allowed, private=private) == Bucket(*parts, private)
+
+
+@pytest.mark.parametrize(
     "url", ["https://s3.example/inbox/x", "https://s3.example/inbox/a/b", "https://inbox.s3.example/x"]
 )
 def test_what_lies_in_an_allowed_bucket_is_in_it(url: str) -> None:

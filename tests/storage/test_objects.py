@@ -2,14 +2,24 @@
 
 from __future__ import annotations
 
+import base64
 import dataclasses
+import datetime as dt
+import email.utils
+import json
 import tempfile
+import time
+import urllib.parse
 from collections.abc import Callable
+from typing import Any
 from uuid import uuid4
 
 import pytest
+import urllib3
+from botocore import exceptions
 
 from core import errors
+from storage import objects
 from storage.objects import Store
 from tests.conftest import Platform
 
@@ -92,3 +102,82 @@ def test_a_store_that_is_away_is_unavailable_whatever_is_asked_of_it(platform: P
             with pytest.raises(errors.Unavailable, match="The object store did not"):
                 ask()
     assert not away.ping()
+
+
+@pytest.mark.parametrize(("read_s", "attempts", "connect_s"), [(20, 4, 3), (2, 1, 2), (3, 2, 3)])
+def test_no_call_of_the_store_waits_for_longer_or_more_often_than_it_may(
+    platform: Platform, read_s: float, attempts: int, connect_s: float
+) -> None:
+    config = Store(platform.settings.storage, read_s=read_s, attempts=attempts).client.meta.config
+    assert (config.read_timeout, config.connect_timeout) == (read_s, connect_s)  # type: ignore[attr-defined]
+    retries = {"total_max_attempts": attempts, "mode": "standard"}
+    assert config.retries == retries  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "proxies"),
+    [("http://127.0.0.1:9000", {}), ("http://localhost:9000", {}), ("https://s3.example", None)],
+)
+def test_the_store_is_asked_in_the_way_that_every_store_understands(
+    platform: Platform, endpoint: str, proxies: dict[str, str] | None
+) -> None:
+    given = dataclasses.replace(platform.settings.storage, endpoint_url=endpoint, region="eu-west-7")
+    client = Store(given).client
+    config = client.meta.config
+    assert (client.meta.endpoint_url, client.meta.region_name) == (endpoint, "eu-west-7")
+    assert config.signature_version == "s3v4"  # type: ignore[attr-defined]
+    assert config.s3["addressing_style"] == "path"  # type: ignore[attr-defined]
+    # Checksums that not every store knows; and a proxy has no way to this machine.
+    assert config.request_checksum_calculation == "when_required"  # type: ignore[attr-defined]
+    assert config.response_checksum_validation == "when_required"  # type: ignore[attr-defined]
+    assert config.proxies == proxies  # type: ignore[attr-defined]
+
+
+@pytest.mark.parametrize("sha256", [None, "c2hhMjU2"])
+def test_a_place_for_an_upload_is_for_one_file_of_this_size_and_kind_alone(store: Store, sha256: str | None) -> None:
+    before = dt.datetime.now(dt.UTC)
+    place = store.presign_post("up/1", content_type="text/csv", size=7, sha256=sha256, expires_s=600)
+    policy = json.loads(base64.b64decode(place["fields"]["policy"]))
+    checksum = {"x-amz-checksum-algorithm": "SHA256", "x-amz-checksum-sha256": sha256} if sha256 else {}
+    fields = {"Content-Type": "text/csv", "key": "up/1", **checksum}
+    signature = {"x-amz-algorithm", "x-amz-credential", "x-amz-date"}
+    limits = [item for item in policy["conditions"] if isinstance(item, list)]
+    said = {name: value for item in policy["conditions"] if isinstance(item, dict) for name, value in item.items()}
+    assert limits == [["content-length-range", 7, 7]]
+    assert {name: said[name] for name in set(said) - signature} == {**fields, "bucket": store._bucket}
+    assert fields.items() <= place["fields"].items()
+    until = dt.datetime.fromisoformat(policy["expiration"])
+    assert dt.timedelta(seconds=590) < until - before < dt.timedelta(seconds=660)
+
+
+def test_an_address_gives_the_object_under_a_name_of_its_own_for_a_while(store: Store, key: str) -> None:
+    address = store.presign_get(key, filename="mine.jsonl", expires_s=600)
+    answer = urllib3.request("GET", address, retries=False, timeout=20)
+    assert (answer.status, answer.data) == (200, b"0123456789")
+    assert answer.headers["Content-Disposition"] == 'attachment; filename="mine.jsonl"'
+    query = urllib.parse.parse_qs(urllib.parse.urlsplit(address).query)
+    assert query["X-Amz-Expires"] == ["600"]
+
+
+@pytest.mark.parametrize(
+    ("ahead_s", "said"),
+    [
+        (0, "Odd"), (objects.SKEW_S - 60, "Odd"), (-objects.SKEW_S + 60, "Odd"), (None, "Odd"),
+        (objects.SKEW_S + 60, "this machine's clock is wrong by +960 s (Odd)"),
+        (-objects.SKEW_S - 60, "this machine's clock is wrong by -960 s (Odd)"),
+    ],
+)  # fmt: skip
+def test_a_refusal_is_told_in_the_stores_word_or_by_the_clock_that_is_wrong(
+    monkeypatch: pytest.MonkeyPatch, ahead_s: int | None, said: str
+) -> None:
+    now = 1_900_000_000
+    monkeypatch.setattr(time, "time", lambda: float(now))
+    headers = {} if ahead_s is None else {"date": email.utils.formatdate(now - ahead_s, usegmt=True)}
+    answer: Any = {"Error": {"Code": "Odd"}, "ResponseMetadata": {"HTTPHeaders": headers}}
+    error = objects._unavailable("did not take", "a/b", exceptions.ClientError(answer, "PutObject"))
+    assert error.message == f"The object store did not take a/b: {said}"
+
+
+@pytest.mark.parametrize("date", ["", "yesterday", "Mon, 99 Foo 2030 00:00:00 GMT"])
+def test_a_date_that_is_none_says_nothing_of_this_machines_clock(date: str) -> None:
+    assert objects._ahead_s(date) == 0.0
