@@ -30,7 +30,7 @@ class Bucket:
     def parse(cls, allowed: str, *, private: bool) -> Bucket:
         parts = urllib.parse.urlsplit(allowed)
         port = parts.port or hosts.PORTS[parts.scheme]
-        return cls(parts.scheme, str(parts.hostname), port, parts.path.strip("/"), private)
+        return cls(parts.scheme, str(parts.hostname), port, parts.path.removeprefix("/"), private)
 
     def holds(self, url: Url) -> bool:
         """By the bucket in the path, or in the host's name."""
