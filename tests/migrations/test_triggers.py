@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from typing import Any
 from uuid import UUID
 
@@ -148,6 +149,43 @@ def test_jobs_announce_owes_nothing_of_an_end_that_is_undone_or_of_a_move_that_i
     point.rollback()
     run(db, move("processing", "pending"), id=mine)
     assert deliveries(db) == {}
+
+
+@pytest.mark.parametrize("end", TERMINAL)
+def test_jobs_announce_tells_all_that_a_receiver_was_promised(db: Db, tenant: UUID, end: str) -> None:
+    endpoint(db, tenant, f"job.{end}")
+    error, told = {"code": "X", "message": "no"}, {"prediction": "positive"}
+    mine = job(db, tenant, status="processing", metadata={"mine": 1}, error=error, attempt=3, progress=70)
+    factories.put(db, models.JobResult, job_id=mine, told=told)
+    run(db, "SET LOCAL timezone = 'Asia/Tokyo'")
+    run(db, move("processing", end), id=mine)
+    (row,) = db.execute(text("SELECT body::json AS body, sequence FROM webhook_deliveries")).all()
+    made = db.execute(text("SELECT * FROM jobs WHERE id = :id"), {"id": mine}).one()
+    moments = {name: row.body["data"].pop(name) for name in ("created_at", "started_at", "finished_at")}
+    for name, moment in {**moments, "finished_at": row.body["timestamp"]}.items():
+        assert moment.endswith("+00:00")
+        assert dt.datetime.fromisoformat(moment) == made._mapping[name], name
+    assert moments["finished_at"] == row.body.pop("timestamp")
+    assert row.body == {
+        "type": f"job.{end}",
+        "data": {
+            "job_id": f"job_{mine.hex}", "sequence": row.sequence, "status": end, "progress": made.progress,
+            "model": "sentiment", "model_version": "1.0.0", "attempt": 3, "metadata": {"mine": 1}, "error": error,
+            "result": told,
+        },
+    }  # fmt: skip
+
+
+def test_jobs_tell_progress_says_nothing_of_an_error_that_an_earlier_attempt_had(db: Db, tenant: UUID) -> None:
+    endpoint(db, tenant, "job.progress")
+    mine = job(db, tenant, status="processing", error={"code": "X"}, attempt=2)
+    assert tell(db, mine, 10) == 1
+    body = db.execute(text("SELECT body::json FROM webhook_deliveries")).scalar_one()
+    said = {name: body["data"][name] for name in ("status", "progress", "attempt", "error", "result", "finished_at")}
+    assert (body["type"], said) == (
+        "job.progress",
+        {"status": "processing", "progress": 10, "attempt": 2, "error": None, "result": None, "finished_at": None},
+    )
 
 
 def tell(db: Db, mine: UUID, progress: int) -> int:

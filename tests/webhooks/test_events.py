@@ -264,7 +264,13 @@ def test_a_test_says_what_it_is_of_which_endpoint_and_when(
     endpoint = tenant.endpoint(receiver.url)
     tenant.http.post(f"/api/v1/webhooks/{endpoint['id']}/test")
     deliver()
-    told = receiver.got(1)[0].event
+    (got,) = receiver.got(1)
+    (delivery,) = tenant.deliveries()
+    said = {name: got.headers[name] for name in ("content-type", "user-agent", "webhook-id")}
+    assert said == {
+        "content-type": "application/json", "user-agent": "coatcheck-webhooks/1", "webhook-id": delivery["id"],
+    }  # fmt: skip
+    told = got.event
     age = dt.datetime.now(dt.UTC) - dt.datetime.fromisoformat(told.pop("timestamp"))
     assert abs(age) < dt.timedelta(minutes=10)
     assert told == {"type": "webhook.test", "data": {"endpoint_id": endpoint["id"], "message": "It works."}}

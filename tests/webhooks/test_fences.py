@@ -24,13 +24,14 @@ from core.seal import Seal
 from tests import factories, statements
 from tests.conftest import Platform
 from tests.factories import PAST, SOON
-from webhooks import chores, deliveries, endpoints, outbox, signing_keys
+from webhooks import chores, deliveries, endpoints, outbox, signing_keys, switching
 from webhooks.endpoints import Endpoint
 from webhooks.http_post import Answer
 from webhooks.signing import Signing
 from webhooks.verdict import judge
 
 WRITING = statements.writing(webhooks)
+TABLE = models.WebhookDelivery.__tablename__
 LONG_AGO = text("now() - interval '1 y'")
 
 
@@ -269,6 +270,22 @@ def test_that_an_endpoint_was_switched_off_is_told_to_those_of_its_tenant_that_a
     answered(410)(found)
     sent = platform.rows("SELECT tenant_id, endpoint_id, target FROM webhook_deliveries WHERE event LIKE 'webhook.%'")
     assert sent == [(found.asks, told, str(told))]
+
+
+@pytest.mark.parametrize("reason", switching.Reason)
+@pytest.mark.parametrize("again", switching.Reason)
+def test_an_endpoint_that_is_off_stays_off_for_its_first_reason_and_nobody_is_told_again(
+    platform: Platform, reason: switching.Reason, again: switching.Reason
+) -> None:
+    found = scene(platform, "delivered", THEIRS["delivered"])
+    factories.add(platform, models.WebhookEndpoint, tenant_id=found.asks, events=["webhook.disabled"])
+    states = []
+    for why in (reason, again):
+        with platform.engine.begin() as connection:
+            switching.disable(connection, found.of, why)
+        states.append((endpoints.get(platform.engine, found.asks, found.of), len(statements.rows(platform)[TABLE])))
+    assert states[0] == states[1]
+    assert states[0][0].disabled_code == reason
 
 
 def test_a_sender_does_not_wait_for_a_delivery_that_somebody_holds(platform: Platform) -> None:

@@ -16,7 +16,7 @@ from core.seal import Seal
 from tests import factories
 from tests.conftest import Platform
 from tests.factories import PAST, SOON
-from webhooks import chores, deliveries, endpoints, outbox, signing_keys, switching
+from webhooks import chores, deliveries, endpoints, outbox, signing_keys, slots, switching
 from webhooks.http_post import Answer
 from webhooks.signing import Signing
 from webhooks.slots import CALLS_PER_TARGET, Slots
@@ -243,40 +243,52 @@ def test_a_sweep_takes_no_more_than_its_limit_at_once_and_the_next_goes_on(
     assert left == [1, 0]
 
 
-def handed(slots: Slots, target: str, tenant: UUID, count: int) -> list[outbox.Claimed]:
+def handed(process: Slots, target: str, tenant: UUID, count: int) -> list[outbox.Claimed]:
     """So many for a target; what there is a place for now."""
-    slots.put(
+    process.put(
         outbox.Claimed(UUID(int=number), tenant, None, target, "job.completed", "", 1, 0, 0.0, "url", ())
         for number in range(count)
     )
-    return slots.begin()
+    return process.begin()
 
 
 def test_a_target_has_one_call_until_it_took_one_and_then_four_and_one_again_after_a_failure(tenant: UUID) -> None:
-    slots = Slots(places=100)
-    (first,) = handed(slots, "a", tenant, 20)
-    assert slots.begin() == []
-    slots.end(first, delivered=True)
-    begun = slots.begin()
+    process = Slots(places=100)
+    (first,) = handed(process, "a", tenant, 20)
+    assert process.begin() == []
+    process.end(first, delivered=True)
+    begun = process.begin()
     assert len(begun) == CALLS_PER_TARGET
-    slots.end(begun[0], delivered=True)
-    assert len(slots.begin()) == 1
-    slots.end(begun[1], delivered=False)
-    assert slots.begin() == []
+    process.end(begun[0], delivered=True)
+    assert len(process.begin()) == 1
+    process.end(begun[1], delivered=False)
+    assert process.begin() == []
 
 
 def test_a_process_has_no_more_calls_than_places_and_a_tenant_no_more_than_its_part(tenant: UUID) -> None:
-    slots = Slots(places=20)
-    begun = [item for target in range(10) for item in handed(slots, f"a{target}", tenant, 1)]
+    process = Slots(places=20)
+    begun = [item for target in range(10) for item in handed(process, f"a{target}", tenant, 1)]
     assert len(begun) == 5
-    others = [item for number in range(30) for item in handed(slots, f"b{number}", UUID(int=number), 1)]
+    others = [item for number in range(30) for item in handed(process, f"b{number}", UUID(int=number), 1)]
     assert len(others) == 15
-    slots.end(begun[0], delivered=True)
+    process.end(begun[0], delivered=True)
     # The place goes to somebody who has fewer calls, and the tenant's part has room for one again.
-    assert [item.target[0] for item in slots.begin()] == ["b"]
-    slots.end(others[0], delivered=True)
-    slots.end(others[1], delivered=True)
-    assert sum(item.tenant_id == tenant for item in slots.begin()) <= 1
+    assert [item.target[0] for item in process.begin()] == ["b"]
+    process.end(others[0], delivered=True)
+    process.end(others[1], delivered=True)
+    assert sum(item.tenant_id == tenant for item in process.begin()) <= 1
+
+
+@pytest.mark.parametrize(("others", "begun"), [(0, 2), (1, 2), (2, 1)])
+def test_so_many_receivers_are_remembered_to_have_taken_a_call_and_then_all_are_forgotten(
+    tenant: UUID, monkeypatch: pytest.MonkeyPatch, others: int, begun: int
+) -> None:
+    monkeypatch.setattr(slots, "MOST_PROVEN", 2)
+    process = Slots(places=100)
+    for target in ["a", *(f"b{number}" for number in range(others))]:
+        (call,) = handed(process, target, tenant, 1)
+        process.end(call, delivered=True)
+    assert len(handed(process, "a", tenant, 2)) == begun
 
 
 def test_a_held_target_that_answers_well_begins_anew_with_its_failures_and_stays_held(

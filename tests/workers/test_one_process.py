@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 import sqlalchemy
+from sqlalchemy import exc
 
-from core import alive, tally
+from core import alive, database, tally
 from jobs import presence
 from tests.conftest import Platform, until
 from tests.hands import sign_of_life
@@ -96,6 +97,45 @@ def test_a_worker_without_children_shows_itself_and_one_without_a_file_to_nobody
     monkeypatch.setenv(node.ALIVE_FILE, str(tmp_path / "alive"))
     node._beat()
     assert alive.beats(tmp_path / "alive")
+
+
+@pytest.mark.parametrize(
+    ("after_s", "found", "woken"),
+    [(0.0, [0], True), (0.01, [0], False), (0.0, [1, 0], True), (0.01, [500, 3, 0], True)],
+)
+def test_what_a_dead_one_held_is_taken_back_to_the_last_job_and_its_pool_is_woken(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch, after_s: float, found: list[int], *, woken: bool
+) -> None:
+    asked, left = [], list(found)
+
+    def take_back(engine: sqlalchemy.Engine, most_losses: int) -> int:
+        asked.append(most_losses)
+        return left.pop(0)
+
+    monkeypatch.setattr(node, "LOOKS_S", (after_s,))
+    node._parents.cache_clear()
+    platform.hints.clear("gpu")
+    node._take_back(take_back, ["gpu"])
+    node._parents().engine.dispose()
+    node._parents.cache_clear()
+    assert asked == [platform.settings.jobs.max_losses] * len(found)
+    # Of two hints that nobody has read the second is not sent.
+    assert platform.hints.send("gpu") is not woken
+
+
+def test_what_could_not_be_taken_back_is_looked_for_again(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def take_back(engine: sqlalchemy.Engine, most_losses: int) -> int:
+        asked.append(most_losses)
+        if len(asked) == 1:
+            raise exc.OperationalError("", {}, Exception("away"))
+        return 0
+
+    monkeypatch.setattr(database, "insist", lambda write, for_s: write())
+    monkeypatch.setattr(node, "LOOKS_S", (0.0, 0.01, 0.02))
+    node._take_back(take_back, [])
+    assert len(asked) == 3
 
 
 Tell = Callable[[], None]
