@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any
 
 import celery
@@ -10,7 +11,7 @@ from celery.app.defaults import NAMESPACES, flatten
 
 from core import broker
 from tests.conftest import Platform
-from workers.ticks import TICK_S
+from workers.ticks import TICK_S, Ticks
 
 DEFAULTS = {name: option.default for name, option in flatten(NAMESPACES)}
 
@@ -83,3 +84,20 @@ def test_no_call_of_redis_waits_for_ever_and_every_key_is_ours(app: celery.Celer
         }  # fmt: skip
         assert (channel.visibility_timeout, channel.global_keyprefix) == (120, broker.KEY_PREFIX)
         assert connection.as_uri(include_password=True).rstrip("/") == platform.settings.queue.redis_url.rstrip("/")
+
+
+def test_beat_sends_what_is_due_once_however_late_and_says_when_something_is_again(
+    app: celery.Celery, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now, sent = [100.0], []
+    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    ticks = Ticks(app=app, lazy=True)
+    monkeypatch.setattr(ticks, "apply_entry", lambda entry, producer: sent.append((entry.name, now[0])))
+    monkeypatch.setattr(Ticks, "producer", None)
+    ticks.setup_schedule()
+    waits = []
+    for later_s in (0.0, 0.5, 1.5, 0.0, 10.0, 1.0):
+        now[0] += later_s
+        waits.append(ticks.tick())
+    assert sent == [("upkeep", 100.0), ("upkeep", 102.0), ("upkeep", 112.0)]
+    assert waits == [2.0, 1.5, 2.0, 2.0, 2.0, 1.0]

@@ -7,13 +7,18 @@ import tempfile
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import sqlalchemy
+from celery.concurrency.thread import TaskPool
+from celery.exceptions import SoftTimeLimitExceeded, TimeLimitExceeded, WorkerLostError
 from sqlalchemy import exc
 
-from core import alive, database, tally
+import models
+from core import alive, database, errors, tally
 from jobs import presence
+from tests import factories
 from tests.conftest import Platform, until
 from tests.hands import sign_of_life
 from workers import node, signs
@@ -136,6 +141,136 @@ def test_what_could_not_be_taken_back_is_looked_for_again(platform: Platform, mo
     monkeypatch.setattr(node, "LOOKS_S", (0.0, 0.01, 0.02))
     node._take_back(take_back, [])
     assert len(asked) == 3
+
+
+@pytest.mark.parametrize(
+    ("error", "taken_back"),
+    [
+        (WorkerLostError(), True), (TimeLimitExceeded(), True), (SoftTimeLimitExceeded(), False), (ValueError(), False),
+        (errors.Unavailable("away"), False),
+    ],
+)  # fmt: skip
+def test_what_a_wake_up_held_is_taken_back_when_its_process_is_gone_and_not_when_it_only_failed(
+    platform: Platform, quiet: None, monkeypatch: pytest.MonkeyPatch, error: BaseException, *, taken_back: bool
+) -> None:
+    theirs = factories.tenant(platform)
+    for wake in ("wake-1", "wake-2"):
+        factories.job(platform, theirs, status="processing", wake_id=wake)
+    monkeypatch.setattr(node, "_aside", lambda take_back, _: take_back(platform.engine, 3))
+    node._child_died(SimpleNamespace(app=None), "wake-1", error)
+    waiting = platform.rows("SELECT lost_count FROM jobs WHERE status = 'pending'")
+    assert waiting == [(1,)] * taken_back
+
+
+def test_what_an_earlier_worker_of_this_node_held_is_taken_back_jobs_and_deliveries_and_nobody_elses(
+    platform: Platform, quiet: None
+) -> None:
+    factories.clear(platform)
+    node._name("io@host", {})
+    theirs = factories.tenant(platform)
+    for worker in ("io@host/old/1", "io@other/old/1", f"{node.incarnation()}/1"):
+        factories.job(platform, theirs, status="processing", worker=worker)
+        factories.add(platform, models.WebhookDelivery, tenant_id=theirs, status="sending", worker=worker)
+    assert node._rescue_mine(platform.engine, 3) == 2
+    for table in ("jobs", "webhook_deliveries"):
+        left = f"SELECT worker FROM {table} WHERE lease_expires_at IS NOT NULL ORDER BY worker"
+        assert [row[0] for row in platform.rows(left)] == sorted([f"{node.incarnation()}/1", "io@other/old/1"])
+
+
+def serving(*queues: str) -> SimpleNamespace:
+    """As much of an app as says which queues its worker reads."""
+    return SimpleNamespace(amqp=SimpleNamespace(queues=SimpleNamespace(consume_from=dict.fromkeys(queues))))
+
+
+def test_the_pools_that_are_woken_for_what_was_taken_back_are_those_that_the_worker_serves(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr(node, "_take_back", lambda *said: asked.append(said))
+    node._aside(node._rescue_mine, serving("cpu", "gpu", "webhooks", "control", "celery"))
+    until(lambda: asked)
+    assert asked == [(node._rescue_mine, ["cpu", "gpu", "webhooks"])]
+
+
+def test_a_worker_that_is_ready_takes_back_what_it_held_and_shows_itself_by_its_own_loop(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[object] = []
+    often: list[tuple[float, object]] = []
+    monkeypatch.setattr(node, "_aside", lambda *said: asked.append(said))
+    sender = SimpleNamespace(
+        app=serving("cpu"),
+        timer=SimpleNamespace(call_repeatedly=lambda *said: often.append(said)),
+        pool=SimpleNamespace(maintain_pool=len),
+    )
+    node._born_again(sender)
+    assert asked == [(node._rescue_mine, sender.app)]
+    assert often == [(5.0, node._beat), (0.1, len)]
+
+
+@pytest.mark.parametrize("threads", [True, False])
+def test_a_parent_hands_out_the_work_and_does_some_where_it_has_threads_instead_of_children(
+    monkeypatch: pytest.MonkeyPatch, *, threads: bool
+) -> None:
+    node._name("io@host", {})
+    signs.mine.cache_clear()
+    begun: list[Callable[[], bool]] = []
+    often: list[tuple[float, Callable[[], None]]] = []
+    monkeypatch.setattr(signs, "_begin", begun.append)
+    pool = TaskPool(1) if threads else SimpleNamespace()
+    signs._parent_begins(
+        SimpleNamespace(timer=SimpleNamespace(call_repeatedly=lambda *said: often.append(said)), pool=pool)
+    )
+    assert (signs.mine().receives, signs.mine().works) == (True, threads)
+    now = time.monotonic()
+    ((every_s, goes_round),) = often
+    assert every_s == 1.0
+    monkeypatch.setattr(time, "monotonic", lambda: now + 60)
+    assert not begun[0]()
+    goes_round()
+    assert begun[0]()
+    signs._child_begins()
+    assert begun[1]()
+    signs.mine.cache_clear()
+
+
+def test_a_child_shows_itself_under_its_own_number_where_the_worker_has_a_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shown: list[str] = []
+    monkeypatch.setattr(node, "_beat_always", shown.append)
+    node._child_begins()
+    monkeypatch.setenv(node.ALIVE_FILE, str(tmp_path / "alive"))
+    node._child_begins()
+    until(lambda: shown)
+    assert shown == [f"{tmp_path}/alive.{os.getpid()}"]
+
+
+class Enough(Exception):
+    """Ends what goes on for ever."""
+
+
+def test_a_child_shows_itself_every_five_seconds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        assert alive.beats(tmp_path / "child")
+        (tmp_path / "child").unlink()
+        if len(slept) == 2:
+            raise Enough
+
+    monkeypatch.setattr(time, "sleep", sleep)
+    with pytest.raises(Enough):
+        node._beat_always(str(tmp_path / "child"))
+    assert slept == [5.0, 5.0]
+
+
+def test_beat_shows_that_it_sends(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    node._clock_ticks()
+    monkeypatch.setenv(node.ALIVE_FILE, str(tmp_path / "alive"))
+    node._clock_ticks()
+    assert alive.beats(tmp_path / "alive")
 
 
 Tell = Callable[[], None]

@@ -91,6 +91,20 @@ def test_while_one_hangs_and_others_fail_the_rest_is_done_and_seen(
     until(lambda: "hangs" in done(platform), 9)
 
 
+@pytest.mark.parametrize(
+    ("run", "result"),
+    [(lambda: 0, "done"), (lambda: 3, "done"), (broken, "failed"), (away, "failed")],
+    ids=["nothing", "three", "broken", "away"],
+)
+def test_each_time_a_chore_is_done_or_not_is_counted_as_what_it_was(
+    keep: Callable[[list[Chore]], Upkeep], run: Callable[[], int], result: str
+) -> None:
+    name = factories.unique("chore")
+    keep([Chore(name, 2, run)]).tick()
+    until(lambda: counted(name, result) == 1, 9)
+    assert counted(name, "failed" if result == "done" else "done") == 0
+
+
 def test_none_is_done_twice_at_once_nor_before_its_time(
     platform: Platform, hung: Hung, keep: Callable[[list[Chore]], Upkeep], monkeypatch: pytest.MonkeyPatch
 ) -> None:
