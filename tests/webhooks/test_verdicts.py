@@ -81,7 +81,7 @@ def test_a_delivery_waits_no_longer_than_its_schedule_with_a_fifth_more_and_a_da
         (http.client.BadStatusLine("SSH-2.0"), "BAD_ANSWER"),
         (http.client.LineTooLong("header line"), "BAD_ANSWER"),
         # Both a broken protocol and a broken connection: it said nothing at all.
-        (http.client.RemoteDisconnected(), "CONNECTION_FAILED"),
+        (http.client.RemoteDisconnected(""), "CONNECTION_FAILED"),
         (ConnectionRefusedError(), "CONNECTION_FAILED"),
         (ConnectionResetError(), "CONNECTION_FAILED"),
         (OSError(), "CONNECTION_FAILED"),

@@ -13,7 +13,8 @@ from core import broker
 from tests.conftest import Platform
 from workers.ticks import TICK_S, Ticks
 
-DEFAULTS = {name: option.default for name, option in flatten(NAMESPACES)}
+KNOWN: dict[str, Any] = dict(flatten(NAMESPACES))
+DEFAULTS = {name: option.default for name, option in KNOWN.items()}
 
 #: How the app departs from Celery, and what would happen to whom if it did not.
 DEPARTS: dict[str, tuple[object, str]] = {
@@ -75,7 +76,7 @@ def test_beat_has_one_task_which_is_there_and_goes_where_the_io_worker_looks(app
 
 def test_no_call_of_redis_waits_for_ever_and_every_key_is_ours(app: celery.Celery, platform: Platform) -> None:
     with app.connection_for_write() as connection:
-        channel = connection.default_channel
+        channel: Any = connection.default_channel
         assert set(app.conf.broker_transport_options) <= set(channel.from_transport_options)
         pool: dict[str, Any] = channel.pool.connection_kwargs
         taken = {name: pool[name] for name in pool if name.startswith(("socket_", "health_")) and pool[name]}

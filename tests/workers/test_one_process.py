@@ -21,6 +21,7 @@ from jobs import presence
 from tests import factories
 from tests.conftest import Platform, until
 from tests.hands import sign_of_life
+from wiring.base import Base
 from workers import node, signs
 
 #: Of no process.
@@ -288,13 +289,13 @@ def tell(platform: Platform, quiet: None, monkeypatch: pytest.MonkeyPatch, going
     told: list[Tell] = []
     made: list[sqlalchemy.Engine] = []
 
-    class Base(signs.Base):
+    class Kept(Base):
         def connections(self, count: int, application: str) -> sqlalchemy.Engine:
             made.append(super().connections(count, application))
             return made[-1]
 
     monkeypatch.setattr(presence, "always", told.append)
-    monkeypatch.setattr(signs, "Base", Base)
+    monkeypatch.setattr(signs, "Base", Kept)
     node._name("io@host", {"queues": ["webhooks", "control"]})
     signs.mine.cache_clear()
     platform.execute("TRUNCATE counts")
