@@ -1,0 +1,54 @@
+"""With a log of deliveries as long as a tenant's history, no statement that sends one may read it all."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import pytest
+import sqlalchemy
+from sqlalchemy import text
+
+import webhooks
+from tests import statements
+from tests.conftest import Platform
+from tests.jobs.test_plans import ELSE, GIVEN
+
+# Straight past the guards: only the shape of the table matters here.
+FILL = """
+INSERT INTO webhook_deliveries (id, tenant_id, endpoint_id, target, event, body, status, attempt, lease_expires_at,
+                                finished_at)
+SELECT gen_random_uuid(), owner, owner, owner::text, 'job.completed', '{}', :state, 1,
+       CASE WHEN :state = 'sending' THEN now() END, CASE WHEN :state IN ('delivered', 'failed') THEN now() END
+FROM (SELECT gen_random_uuid() AS owner FROM generate_series(1, 30)) AS owners, generate_series(1, :count)
+"""
+
+
+@pytest.fixture(scope="module")
+def crowded(platform: Platform) -> Iterator[sqlalchemy.Connection]:
+    """A connection that sees many deliveries that have ended and a few that have not; nothing is kept."""
+    with platform.admin.connect() as connection:
+        connection.execute(text("TRUNCATE webhook_deliveries, webhook_attempts"))
+        connection.execute(text("SET LOCAL session_replication_role = replica"))
+        for state, count in (("delivered", 600), ("failed", 20), ("pending", 2), ("sending", 1)):
+            connection.execute(text(FILL), {"state": state, "count": count})
+        connection.execute(
+            text("INSERT INTO webhook_attempts (delivery_id, attempt) SELECT id, 1 FROM webhook_deliveries")
+        )
+        connection.execute(text("SET LOCAL session_replication_role = origin"))
+        connection.execute(text("ANALYZE webhook_deliveries, webhook_attempts"))
+        yield connection
+        connection.rollback()
+
+
+STATEMENTS = statements.constants(webhooks)
+
+
+@pytest.mark.parametrize("name", STATEMENTS)
+def test_no_statement_reads_every_delivery(crowded: sqlalchemy.Connection, name: str) -> None:
+    statement = STATEMENTS[name]
+    given = {item: {**GIVEN, **ELSE.get(name, {})}.get(item, "1") for item in statement._bindparams}
+    with crowded.begin_nested() as aside:
+        plan = "\n".join(crowded.execute(text(f"EXPLAIN {statement.text}"), given).scalars())
+        aside.rollback()
+    for table in ("webhook_deliveries", "webhook_attempts"):
+        assert f"Seq Scan on {table}" not in plan, plan
