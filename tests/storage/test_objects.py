@@ -6,11 +6,13 @@ import base64
 import dataclasses
 import datetime as dt
 import email.utils
+import http.server
 import json
 import tempfile
+import threading
 import time
 import urllib.parse
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import uuid4
 
@@ -181,3 +183,49 @@ def test_a_refusal_is_told_in_the_stores_word_or_by_the_clock_that_is_wrong(
 @pytest.mark.parametrize("date", ["", "yesterday", "Mon, 99 Foo 2030 00:00:00 GMT"])
 def test_a_date_that_is_none_says_nothing_of_this_machines_clock(date: str) -> None:
     assert objects._ahead_s(date) == 0.0
+
+
+@pytest.fixture
+def breaking(platform: Platform) -> Iterator[tuple[Store, list[int]]]:
+    """A store of which so many answers, the first number, break off in the middle; and how many there were so far."""
+    answers = [0, 0]
+
+    class Breaks(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            answers[1] += 1
+            self.send_response(200)
+            self.send_header("Content-Length", "10")
+            self.end_headers()
+            self.wfile.write(b"01234" if answers[1] <= answers[0] else b"0123456789")
+
+        def log_message(self, *_: object) -> None:
+            """Quiet."""
+
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Breaks) as server:
+        threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        there = f"http://127.0.0.1:{server.server_port}"
+        yield Store(dataclasses.replace(platform.settings.storage, endpoint_url=there), attempts=1), answers
+        server.shutdown()
+
+
+@pytest.mark.parametrize("broken", range(objects.READS + 1))
+def test_an_object_whose_answer_breaks_off_is_read_three_times_and_no_more(
+    breaking: tuple[Store, list[int]], broken: int
+) -> None:
+    store, answers = breaking
+    for read in (lambda: store.get("key"), lambda: store.read_range("key", "etag", 0, 10)):
+        answers[:] = [broken, 0]
+        if broken < 3:
+            assert read() == b"0123456789"
+        else:
+            with pytest.raises(errors.Unavailable):
+                read()
+        assert answers[1] == min(broken + 1, 3)
+
+
+def test_what_is_read_in_pieces_is_not_begun_again_when_it_breaks_off(breaking: tuple[Store, list[int]]) -> None:
+    store, answers = breaking
+    answers[:] = [1, 0]
+    with pytest.raises(errors.Unavailable):
+        list(store.stream("key", "etag"))
+    assert answers[1] == 1
