@@ -213,7 +213,8 @@ def test_an_object_whose_answer_breaks_off_is_read_three_times_and_no_more(
     breaking: tuple[Store, list[int]], broken: int
 ) -> None:
     store, answers = breaking
-    for read in (lambda: store.get("key"), lambda: store.read_range("key", "etag", 0, 10)):
+    reads: list[Callable[[], bytes]] = [lambda: store.get("key"), lambda: store.read_range("key", "etag", 0, 10)]
+    for read in reads:
         answers[:] = [broken, 0]
         if broken < 3:
             assert read() == b"0123456789"

@@ -184,9 +184,14 @@ def _listed(found: deliveries.Delivery) -> deliveries.Delivery:
     return deliveries.Delivery(**{**vars(found), "body": ""})
 
 
-@pytest.mark.parametrize("status", ["pending", "failed"])
-def test_what_is_owed_counts_what_waits_alone_and_from_when_it_was_due(scene: Scene, status: str) -> None:
-    given = {"next_at": text("now() - interval '600 s'"), "status": status}
-    deliver(scene.platform, scene.tenant, scene.endpoint, **given)
+@pytest.mark.parametrize(("pending", "minutes"), [((), 0), ((10,), 10), ((5, 10, 1), 10)])
+def test_what_is_owed_counts_what_waits_alone_and_from_when_the_first_of_it_was_due(
+    scene: Scene, pending: tuple[int, ...], minutes: int
+) -> None:
+    states = [("pending", ago) for ago in pending] + [("failed", 60), ("sending", 60)]
+    for status, ago in states:
+        given = {"next_at": text(f"now() - interval '{ago} min'"), "status": status}
+        deliver(scene.platform, scene.tenant, scene.endpoint, **given)
     found = outbox.backlog(scene.platform.engine)
-    assert (found.pending, round(found.overdue_s / 60)) == ((1, 10) if status == "pending" else (0, 0))
+    assert (found.pending, round(found.overdue_s / 60)) == (len(pending), minutes)
+    assert pending or found.overdue_s == 0
