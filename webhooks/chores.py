@@ -27,7 +27,7 @@ DELETE FROM webhook_deliveries WHERE id = ANY (ARRAY(
   LEFT JOIN tenants ON tenants.id = tenant_id LEFT JOIN tiers ON tiers.name = tier
   WHERE finished_at < now() - make_interval(secs => (SELECT min(keep_s) FROM tiers))
     AND finished_at < now() - make_interval(secs =>
-    CASE WHEN status = 'failed' THEN greatest(coalesce(keep_s, 0), :keep_failed_s) ELSE coalesce(keep_s, 0) END)
+    CASE WHEN status = 'failed' THEN greatest(keep_s, :keep_failed_s) ELSE coalesce(keep_s, 0) END)
   ORDER BY finished_at LIMIT :limit FOR UPDATE OF webhook_deliveries SKIP LOCKED))
 """)
 _RECOVERED = text("DELETE FROM webhook_troubles WHERE held_until < now() - interval '30 days'")

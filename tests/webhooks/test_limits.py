@@ -383,6 +383,16 @@ def test_what_has_ended_is_kept_as_long_as_its_tier_says_and_a_failed_one_for_th
     assert chores.purge(platform.engine) == (off_s > 0)
 
 
+@pytest.mark.parametrize(("status", "off_s", "gone"), [("failed", -60, 0), ("failed", 60, 1), ("delivered", -60, 1)])
+def test_what_a_tenant_that_is_gone_has_left_in_the_log_is_forgotten_like_any_other(
+    platform: Platform, tenant: UUID, status: str, off_s: int, gone: int
+) -> None:
+    nobody = UUID(int=7)
+    ended = text(f"now() - interval '{30 * DAY_S + off_s} s'")
+    deliver(platform, nobody, endpoint(platform, tenant), status=status, finished_at=ended)
+    assert chores.purge(platform.engine) == gone
+
+
 @pytest.mark.parametrize(("off_s", "left"), [(-60, 1), (60, 0)])
 def test_a_trouble_is_forgotten_thirty_days_after_it_was_over(platform: Platform, off_s: int, left: int) -> None:
     until = text(f"now() - interval '{30 * DAY_S + off_s} s'")
