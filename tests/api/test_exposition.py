@@ -99,6 +99,22 @@ def test_what_several_processes_count_is_one_series_that_never_goes_back(platfor
     assert buckets == [("0.1", 0), ("10.0", 2), ("+Inf", 2)]
 
 
+def test_all_processes_write_what_they_count_in_one_order_so_that_no_two_wait_for_each_other(
+    platform: Platform,
+) -> None:
+    platform.execute("TRUNCATE counts")
+    registry = CollectorRegistry()
+    late, early = (Counter(name, "x", ["by"], registry=registry) for name in ("late_total", "early_total"))
+    for counter in (late, early):
+        for by, times in (("c", 1), ("a", 3), ("b", 2)):
+            counter.labels(by).inc(times)
+    tally.Tally((late, early)).tell(platform.engine)
+    # Where a row lies says when it was written.
+    written = platform.rows("SELECT name, labels FROM counts WHERE name LIKE '%\\_total' ORDER BY ctid")
+    assert len(written) == 6
+    assert written == sorted(written)
+
+
 def test_nothing_old_is_told_while_the_database_is_away(platform: Platform, new_job: Callable[..., UUID]) -> None:
     new_job()
     away = [figures.read(platform.engine)]

@@ -20,8 +20,9 @@ from sqlalchemy import text
 
 from core import errors, ids
 from core.seal import Context, Purpose, Seal
-from jobs import reseal
+from jobs import kinds, reseal
 from local.child import Child
+from tests import factories
 from tests.conftest import ROOT, Platform, until
 from webhooks import signing_keys
 from webhooks.signing import Signing
@@ -248,6 +249,15 @@ def test_a_job_that_runs_keeps_all_but_its_urls_to_the_byte(
     )
     assert odd in str(kept)
     assert (attempt, status) == (1, "processing")
+
+
+def test_only_inputs_in_which_something_is_sealed_are_read_at_all(platform: Platform, empty: None) -> None:
+    tenant = factories.tenant(platform)
+    names = [*kinds.KINDS, "of-a-later-release"]
+    made = {factories.job(platform, tenant, kind=name)["id"]: name for name in names}
+    found = reseal._read(platform.engine, reseal._JOBS, reseal._FIRST)
+    assert {made[row.id] for row in found} == set(names)
+    assert {made[row.id] for row in found if row.inputs is not None} == {"bulk", "file"}
 
 
 def test_many_rows_are_read_a_few_at_a_time(

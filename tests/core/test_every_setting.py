@@ -94,7 +94,8 @@ REFUSED: Mapping[str, tuple[str, ...]] = {
     "max_body_bytes": (*WHOLE, "1023"),
     "max_wait_s": (*NUMBER, "0"),
     "max_connections": (*WHOLE, "7", "4097"),
-    "cors_origins": ("*,https://a.example", "https://a.example/", "a.example"),
+    "cors_origins": ("*,https://a.example", "https://a.example/", "a.example", "http://a.example:80",
+                     "https://a.example:443", "https://a.example:65536"),
     "database_url": ("mysql://h", "postgresql://a:b@h:port/d", ""),
     "environment": ("prod", "Production", ""),
     "secret_key": ("x" * 31, ""),
@@ -126,7 +127,7 @@ REFUSED: Mapping[str, tuple[str, ...]] = {
     "webhook_timeout_s": (*NUMBER, "0", "30.5"),
     "webhook_disable_s": (*WHOLE, "0"),
     "webhook_senders": (*WHOLE, "0", "513"),
-}
+}  # fmt: skip
 
 
 def variable(field: str) -> str:
@@ -176,7 +177,9 @@ def test_what_it_may_not_be_stops_the_start_with_a_sentence_that_names_it(
     ("field", "text"),
     [("max_connections", "4096"), ("onnx_threads", "256"), ("onnx_threads", "0"), ("upload_s", "86400"),
      ("job_ttl_s", "315360000"), ("webhook_senders", "1"), ("request_threads", "1"), ("run_timeout_s", "3600"),
-     ("heartbeat_s", "6.66"), ("webhook_loopback", "1024"), ("download_s", "1"), ("secret_key", "x" * 32)],
+     ("heartbeat_s", "6.66"), ("webhook_loopback", "1024"), ("download_s", "1"), ("secret_key", "x" * 32),
+     ("cors_origins", "http://a.example:443"), ("cors_origins", "https://a.example:80"),
+     ("cors_origins", "http://a.example:65535")],
 )  # fmt: skip
 def test_a_bound_itself_is_taken(monkeypatch: pytest.MonkeyPatch, field: str, text: str) -> None:
     monkeypatch.setenv(variable(field), text)

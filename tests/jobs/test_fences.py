@@ -142,14 +142,16 @@ ELSEWHERE = {
 }
 
 SUCCESSORS = {"attempt": 2, "worker": "node/b/2", "wake_id": "wake-2"}
+#: Nobody wipes off whose it was: the row of a job that has ended, or waits again, still names its last worker.
+LAST = {"attempt": 1, "worker": "node/a/1", "wake_id": "wake-1"}
 #: In which nobody who had the job once, no sweep that has nothing to do with it, and no stranger may change anything.
 NOT_THEIRS: Mapping[str, Mapping[str, Any]] = {
     "a successor has it": {"status": "processing", **SUCCESSORS},
-    "it waits again": {"status": "pending", "attempt": 1, "not_before": SOON},
-    "completed": {"status": "completed"},
-    "failed": {"status": "failed"},
-    "canceled": {"status": "canceled"},
-    "expired": {"status": "expired", "expires_at": PAST},
+    "it waits again": {"status": "pending", "not_before": SOON, **LAST},
+    "completed": {"status": "completed", **LAST},
+    "failed": {"status": "failed", **LAST},
+    "canceled": {"status": "canceled", **LAST},
+    "expired": {"status": "expired", "expires_at": PAST, **LAST},
     "its successor has parked it": {"kind": "bulk", **SUCCESSORS},
     "its own worker has parked it": {"kind": "bulk"},
 }

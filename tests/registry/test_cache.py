@@ -41,6 +41,16 @@ def one_more(copy: Path) -> None:
     (copy / "notes.txt").write_text("mine")
 
 
+@pytest.mark.parametrize("there", [".", "cache", "cache/of/models"])
+def test_a_cache_is_made_where_there_is_none_yet_and_used_where_there_is(
+    platform: Platform, tmp_path: Path, there: str
+) -> None:
+    (tmp_path / there).mkdir(parents=True, exist_ok=True)
+    wanted = platform.catalog.resolve("sentiment", "1.0.0")
+    Shelf(platform.store, tmp_path / "cache" / "of" / "models").open(wanted)
+    assert bundle.digest(tmp_path / "cache" / "of" / "models" / wanted.digest) == wanted.digest
+
+
 @pytest.mark.parametrize("harm", [shutil.rmtree, cut, empty, a_file, a_link, a_link_inside, one_more])
 def test_a_damaged_copy_is_fetched_again(platform: Platform, tmp_path: Path, harm: Callable[[Path], None]) -> None:
     wanted = platform.catalog.resolve("sentiment", "1.0.0")

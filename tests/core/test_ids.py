@@ -1,0 +1,54 @@
+"""Ids: what is in their bits, and which texts are one."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Callable
+
+import pytest
+
+from core import errors, ids
+
+VALUE = uuid.UUID("0192f0c1-2d3e-7abc-9def-0123456789ab")
+#: How an id of each kind is written, read, and said not to be there.
+KINDS: list[tuple[str, Callable[[uuid.UUID], str], Callable[[str], uuid.UUID], type[errors.NotFound]]] = [
+    ("job_", ids.job_id, ids.parse_job_id, errors.JobNotFound),
+    ("upl_", ids.upload_id, ids.parse_upload_id, errors.UploadNotFound),
+    ("ep_", ids.endpoint_id, ids.parse_endpoint_id, errors.WebhookNotFound),
+    ("msg_", ids.delivery_id, ids.parse_delivery_id, errors.DeliveryNotFound),
+]
+
+
+def test_it_is_a_version_7_uuid_whatever_chance_gives_and_all_the_rest_of_it_is_chance() -> None:
+    made = [ids.uuid7(1_700_000_000.123) for _ in range(200)]
+    assert {(item.version, item.variant, item.int >> 80) for item in made} == {
+        (7, uuid.RFC_4122, 1_700_000_000_123),
+    }  # fmt: skip
+    ever, always = 0, 2**128 - 1
+    for item in made:
+        ever, always = ever | item.int, always & item.int
+    # The version and the variant are the only bits below the time that are ever the same.
+    assert f"{ever ^ always:0128b}"[48:] == "0000" + "1" * 12 + "00" + "1" * 62
+
+
+def test_it_tells_the_millisecond_of_this_machines_clock_where_no_other_is_given() -> None:
+    before = time.time_ns() // 1_000_000
+    assert before <= ids.uuid7().int >> 80 <= time.time_ns() // 1_000_000
+
+
+@pytest.mark.parametrize(("prefix", "write", "read", "missing"), KINDS, ids=[kind[0] for kind in KINDS])
+def test_an_id_is_read_as_it_was_written_and_nothing_else_is_one(
+    prefix: str,
+    write: Callable[[uuid.UUID], str],
+    read: Callable[[str], uuid.UUID],
+    missing: type[errors.NotFound],
+) -> None:
+    good = write(VALUE)
+    assert good == f"{prefix}{VALUE.hex}"
+    assert read(good) == VALUE
+    others = [f"{other}{VALUE.hex}" for other, *_ in KINDS if other != prefix]
+    odd = [VALUE.hex, good[:-1], f"{good}0", good.upper(), f"{good[:-1]}g", f"{prefix}{VALUE}", f"{good[:-1]}\n", ""]
+    for text in (*others, *odd):
+        with pytest.raises(missing):
+            read(text)
