@@ -1,0 +1,160 @@
+"""Who is woken, by whom, and for what: nobody waits for a chore's next round where a worker knows better."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from typing import Any
+from uuid import UUID
+
+import pytest
+from sqlalchemy import text
+
+import models
+from core import broker, errors
+from core.broker import WEBHOOKS, Hints, Line
+from jobs import chores
+from jobs.attempt import Attempts
+from jobs.drain import Drainer
+from jobs.job import Claimed
+from jobs.lease import Held, Leases
+from jobs.outcome import Outcome
+from jobs.payloads import Chunk as Payload
+from jobs.result import Part, Result
+from tests import factories
+from tests.conftest import Platform
+from tests.factories import PAST, SOON
+from tests.hands import SAID
+
+pytestmark = pytest.mark.usefixtures("quiet")
+
+
+class Heard(Hints):
+    """Hints that go out, and are kept."""
+
+    def __init__(self, redis_url: str) -> None:
+        super().__init__(redis_url, Line(redis_url))
+        self.pools: list[str] = []
+
+    def send(self, pool: str) -> bool:
+        self.pools.append(pool)
+        return super().send(pool)
+
+
+@pytest.fixture
+def heard(platform: Platform) -> Heard:
+    found = Heard(platform.settings.queue.redis_url)
+    for pool in (*broker.POOLS, WEBHOOKS):
+        found.clear(pool)
+    return found
+
+
+@pytest.fixture
+def tenant(platform: Platform) -> UUID:
+    return factories.tenant(platform)
+
+
+#: A job in the pool of cards, and whether there is anything to do for whoever works there.
+DUE: Mapping[str, tuple[Mapping[str, Any], bool]] = {
+    "due": ({}, True),
+    "due for the second time": ({"attempt": 1, "worker": "node/a/1"}, True),
+    "to be tried again later": ({"not_before": SOON}, False),
+    "too late": ({"expires_at": PAST}, False),
+    "endless": ({"expires_at": text("'infinity'")}, True),
+    "runs": ({"status": "processing"}, False),
+    **{status: ({"status": status}, False) for status in factories.TERMINAL},
+}
+
+
+@pytest.mark.parametrize("situation", DUE)
+def test_the_pool_of_a_job_that_is_due_is_woken_and_no_other(
+    platform: Platform, tenant: UUID, heard: Heard, situation: str
+) -> None:
+    given, due = DUE[situation]
+    factories.job(platform, tenant, pool="gpu", **given)
+    assert chores.wake(platform.engine, heard) == int(due)
+    assert heard.pools == ["gpu"] * due
+    # Who was woken a moment ago is not counted again.
+    assert chores.wake(platform.engine, heard) == 0
+
+
+def claimed(job: Mapping[str, Any], **more: Any) -> Claimed:
+    return Claimed(
+        job["id"], job["tenant_id"], job["kind"], 1, 4, "sentiment", "1.0.0", 300, job["inputs"], job["options"],
+        "req", **more,
+    )  # fmt: skip
+
+
+def chunk(platform: Platform, tenant: UUID, **other: Any) -> Claimed:
+    """The chunk in this worker's hands of a job that waits for cards, beside another in this state."""
+    bulk = factories.job(
+        platform, tenant, kind="bulk", status="processing", worker=None, wake_id=None, lease_expires_at="infinity",
+        pool="gpu",
+    )  # fmt: skip
+    factories.chunk(platform, bulk, part=1, **other)
+    where = Payload(bulk["id"], "input", "etag", None, 0, start=0, end=1, line=1, rows=1)
+    mine = factories.chunk(platform, bulk, status="processing", inputs=where.to_json())
+    return claimed(mine)
+
+
+PART = Part("nowhere", rows=1, failed=0)
+
+
+@pytest.mark.parametrize(
+    ("other", "woken"),
+    [({"status": "completed"}, ["gpu"]), ({"status": "failed"}, ["gpu"]), ({"status": "pending"}, []),
+     ({"status": "processing"}, [])],
+    ids=str,
+)  # fmt: skip
+@pytest.mark.parametrize("end", ["answered", "failed"])
+def test_the_last_chunk_of_a_file_wakes_who_puts_it_together_however_it_ends_and_no_other_does(
+    platform: Platform, tenant: UUID, drainer: Drainer, heard: Heard, other: dict[str, Any], woken: list[str], end: str
+) -> None:
+    held = Held(chunk(platform, tenant, **other))
+    done = Outcome(held, PART) if end == "answered" else Outcome(held, error=errors.ModelError())
+    dataclasses.replace(drainer, hints=heard)._finish([held], [done])
+    assert heard.pools == woken
+
+
+@pytest.mark.parametrize("result", [SAID, None], ids=["completed", "failed"])
+@pytest.mark.parametrize("notifies", [(False, False), (True, False), (False, True), (True, True)], ids=str)
+def test_who_calls_receivers_is_woken_once_when_any_of_a_batch_is_to_be_told(
+    platform: Platform, tenant: UUID, drainer: Drainer, heard: Heard, notifies: tuple[bool, ...], result: Result | None
+) -> None:
+    held = [Held(claimed(factories.job(platform, tenant, status="processing"), notifies=wanted)) for wanted in notifies]
+    done = [Outcome(item, result, None if result else errors.ModelError(), units=1) for item in held]
+    assert dataclasses.replace(drainer, hints=heard)._finish(held, done) == 2
+    assert heard.pools == [WEBHOOKS] * any(notifies)
+
+
+def test_a_worker_that_may_claim_nothing_more_leaves_what_is_due_to_another_and_wakes_it(
+    platform: Platform, tenant: UUID, drainer: Drainer, heard: Heard
+) -> None:
+    mine = factories.job(platform, tenant, pool="gpu")["id"]
+    stopping = Leases(platform.engine, lease_s=60, heartbeat_s=1, grace_s=1, asked_to_stop=lambda: True)
+    assert dataclasses.replace(drainer, hints=heard, leases=stopping).drain("gpu", "wake") == 0
+    assert heard.pools == ["gpu"]
+    assert platform.one("SELECT status, attempt FROM jobs WHERE id = :id", id=mine) == ("pending", 0)
+
+
+class Refusing(Attempts):
+    """Every attempt is the model's failure, at once."""
+
+    def run(self, held: Sequence[Held]) -> list[Outcome]:
+        return [Outcome(item, error=errors.ModelError()) for item in held]
+
+
+@pytest.mark.parametrize(("jobs", "woken"), [(1, []), (2, ["cpu"]), (3, ["cpu"])])
+def test_a_full_batch_asks_for_company_at_once(
+    platform: Platform, tenant: UUID, drainer: Drainer, heard: Heard, jobs: int, woken: list[str]
+) -> None:
+    model = factories.add(platform, models.Model)["name"]
+    factories.add(platform, models.ModelVersion, model=model, max_batch=2)
+    for _ in range(jobs):
+        factories.job(platform, tenant, model=model, lane=f"cpu/predict/{model}/1.0.0")
+    refusing = Refusing(drainer.attempts.catalog, drainer.attempts.tools)
+    try:
+        assert dataclasses.replace(drainer, hints=heard, attempts=refusing).drain("cpu", "wake") == jobs
+    finally:
+        platform.execute("DELETE FROM models WHERE name = :name", name=model)
+    assert heard.pools == woken
