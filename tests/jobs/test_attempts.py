@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -11,10 +12,10 @@ from sqlalchemy import text
 
 import models
 from access import tiers
-from core import ids
+from core import errors, ids, metrics
 from inference.output import Label, Record
 from jobs import queries
-from jobs.attempt import LARGE_BYTES
+from jobs.attempt import LARGE_BYTES, Attempts
 from jobs.drain import Drainer
 from jobs.job import Claimed
 from jobs.lease import Held
@@ -67,6 +68,64 @@ def test_an_accepted_job_whose_version_is_not_listed_waits_for_it_and_is_charged
     assert drainer._finish([held], drainer.attempts.run([held])) == 1
     left = platform.one("SELECT status, max_attempts - attempt, error->>'code' FROM jobs")
     assert left == ("pending", 4, "MODEL_UNAVAILABLE")
+
+
+class Ended(Attempts):
+    """The process is told to end in the middle of a run."""
+
+    def run(self, held: Sequence[Held]) -> list[Outcome]:
+        raise KeyboardInterrupt
+
+
+def test_what_ends_the_process_in_the_middle_of_a_run_is_heard_by_all_and_nothing_is_held_any_more(
+    platform: Platform, drainer: Drainer, new_job: NewJob
+) -> None:
+    mine = new_job()
+    with pytest.raises(KeyboardInterrupt):
+        dataclasses.replace(drainer, attempts=Ended(platform.catalog, drainer.attempts.tools)).drain("cpu", "wake")
+    assert not drainer.leases._held
+    assert (status_of(platform, mine), charged(platform)) == ("processing", 0)
+
+
+#: How each attempt ends in the words of metrics, in the row, and how many attempts it has left of four.
+ENDS: Mapping[str, tuple[dict[str, Any], dict[str, Any], tuple[str, str, int]]] = {
+    "answered": ({}, {"result": SAID}, ("completed", "completed", 3)),
+    "lost": ({"lost": True}, {"result": SAID}, ("lost", "processing", 3)),
+    "lost and canceled": ({"lost": True, "canceled": True}, {}, ("lost", "processing", 3)),
+    "canceled": ({"canceled": True}, {}, ("canceled", "canceled", 3)),
+    "canceled and failed": ({"canceled": True}, {"error": errors.ModelError()}, ("canceled", "canceled", 3)),
+    "no model": ({}, {"error": errors.ModelUnavailable()}, ("MODEL_UNAVAILABLE", "pending", 4)),
+    "no store": ({}, {"error": errors.Unavailable()}, ("UNAVAILABLE", "pending", 4)),
+    "no memory": ({}, {"error": errors.OutOfMemory()}, ("MODEL_ERROR", "pending", 3)),
+    "a bad model": ({}, {"error": errors.ModelError()}, ("MODEL_ERROR", "failed", 3)),
+    "handed over": ({}, {"hand_over": lambda _: True}, ("parked", "processing", 3)),
+    "given back": ({"given_back": True}, {}, ("given_back", "pending", 4)),
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_how_an_attempt_ended_is_written_down_and_counted_in_one_word(
+    platform: Platform, drainer: Drainer, new_job: NewJob, end: str
+) -> None:
+    said, comes_to, (word, status, left) = ENDS[end]
+    new_job()
+    (job,) = took(platform)
+    before = counted()
+    drainer._finish([held := Held(job, **said)], [Outcome(held, **comes_to)])
+    assert {name: count - before.get(name, 0) for name, count in counted().items() if count != before.get(name)} == {
+        word: 1
+    }
+    assert platform.one("SELECT status, max_attempts - attempt FROM jobs") == (status, left)
+
+
+def counted() -> dict[str, float]:
+    """Attempts by how they ended, of all at this model that there were in this process."""
+    samples = [item for family in metrics.ATTEMPTS.collect() for item in family.samples]
+    return {
+        item.labels["result"]: item.value
+        for item in samples
+        if (item.name, item.labels["model"]) == ("infer_attempts_total", "sentiment")
+    }
 
 
 def test_a_wake_up_ends_after_its_slice_of_time_and_asks_for_another(
