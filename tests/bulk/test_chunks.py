@@ -4,7 +4,10 @@ from __future__ import annotations
 
 import dataclasses
 import io
-from collections.abc import Callable
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
@@ -12,10 +15,13 @@ import flask.testing
 import pytest
 
 from core import errors
+from inference.interrupt import Interrupt
+from inference.output import Label
 from jobs import rescue
 from jobs.bulk import merge, places, progress
 from jobs.bulk.plan import Plan, Span
 from jobs.bulk.progress import Chunk
+from jobs.bulk.rows import Row
 from jobs.drain import Drainer
 from jobs.job import Claimed, Status
 from jobs.kinds import chunk as parts
@@ -101,7 +107,7 @@ def test_a_cutter_that_does_not_know_whether_it_has_parked_may_do_it_again(platf
     assert (found, len(progress.chunks(platform.engine, bulk.id))) == ([True, False, False], 3)
 
 
-def test_a_chunk_tells_its_progress(
+def test_a_chunk_tells_its_progress_and_how_long_it_took(
     client: Client, upload: Send, drainer: Drainer, platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     submit(client, upload(lines(ROWS[:600])))
@@ -110,7 +116,9 @@ def test_a_chunk_tells_its_progress(
     model = platform.shelf.predictor(platform.catalog.resolve(held.job.model, held.job.version))
     told: list[float] = []
     monkeypatch.setattr(held, "advance", told.append)
-    parts._answer(platform.store, model, held)
+    started = time.perf_counter()
+    outcome = parts._answer(platform.store, model, held)
+    assert 0 < outcome.run_s < time.perf_counter() - started
     assert told == [row / 600 for row in range(1, 601)]
     Held.advance(held, told[299])
     drainer.leases.beat()
@@ -123,6 +131,62 @@ def completed(platform: Platform, bulk_id: UUID) -> Chunk:
     platform.store.put(key, b'{"line":1}\n')
     payload = Payload(bulk_id, "input", "etag", None, part=0, start=0, end=9, line=1, rows=1)
     return Chunk(UUID(int=1), Status.COMPLETED, payload, None, Part(key, rows=1, failed=0))
+
+
+LOST = {"code": "WORKER_LOST", "message": "The worker disappeared while running this job"}
+
+
+@pytest.mark.parametrize("error", [LOST, None], ids=["with a reason", "without one"])
+def test_of_parts_some_of_which_are_missing_each_row_has_an_answer_or_an_error_and_is_counted_once(
+    platform: Platform, bulk: Claimed, error: dict[str, str] | None
+) -> None:
+    copy = f"{places.folder(bulk.id)}input"
+    platform.store.put(copy, lines(ROWS[:2]))
+    etag = str(platform.store.head(copy).etag)  # type: ignore[union-attr]
+    payload = Payload(bulk.id, copy, etag, None, part=1, start=0, end=len(lines(ROWS[:2])), line=2, rows=2)
+    missing = Chunk(UUID(int=2), Status.FAILED, payload, error, None)
+    manifest = platform.catalog.resolve("sentiment", "1.0.0").manifest
+    result = merge.merge(platform.store, manifest, Held(bulk), [completed(platform, bulk.id), missing]).result
+    assert isinstance(result, Rows)
+    assert (result.rows, result.failed, result.sent, result.send_error) == (3, 2, None, None)
+    said = error or {"code": None, "message": None}
+    refused = [{"line": line, "id": row["id"], "error": said} for line, row in enumerate(ROWS[:2], 2)]
+    for key, found in ((result.output_key, [{"line": 1}, *refused]), (result.errors_key, refused)):
+        assert [json.loads(line) for line in platform.store.get(str(key)).splitlines()] == found
+
+
+@pytest.mark.parametrize(("cores", "ahead"), [(1, 1), (2, 2), (4, 4), (64, 4)])
+def test_a_batch_waits_for_each_runner_that_may_become_free_and_no_more_of_the_file_is_in_memory(
+    bulk: Claimed, monkeypatch: pytest.MonkeyPatch, cores: int, ahead: int
+) -> None:
+    monkeypatch.setattr(parts.cpus, "available", lambda: cores)
+    model = Echo()
+    answered: list[int] = []
+    unanswered: list[int] = []
+
+    def found() -> Iterator[Row]:
+        for number in range(30):
+            if number % model.max_batch == 0:
+                unanswered.append((number - len(answered)) // model.max_batch)
+            yield Row(number, inputs={"x": number})
+
+    for row, said in parts._answers(model, Held(bulk), Interrupt(), found()):  # type: ignore[arg-type]
+        assert said == Label(str(row.line), 1.0, {})
+        answered.append(row.line)
+    assert answered == list(range(30))
+    assert max(unanswered) == ahead
+
+
+class Echo:
+    """A model that says what it was given."""
+
+    max_batch = 3
+
+    def __init__(self) -> None:
+        self.bundle = SimpleNamespace(manifest=SimpleNamespace(max_batch=self.max_batch))
+
+    def predict(self, rows: Sequence[dict[str, int]], interrupt: Interrupt) -> list[Label]:
+        return [Label(str(row["x"]), 1.0, {}) for row in rows]
 
 
 @pytest.mark.parametrize("attempt", [1, 2, 3])

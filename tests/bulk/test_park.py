@@ -54,11 +54,24 @@ def test_a_bulk_job_whose_worker_has_to_go_while_it_is_cut_is_given_back(
     assert (found, chunks(platform)) == (("pending", None, True), 0)
 
 
-def test_a_bulk_job_canceled_while_it_is_cut_is_not_parked(platform: Platform, bulk: UUID) -> None:
+def test_a_bulk_job_canceled_while_it_is_cut_is_not_parked_and_ends_without_an_error(
+    platform: Platform, bulk: UUID
+) -> None:
     (held,) = took(platform)
+    platform.execute('UPDATE jobs SET error = \'{"code": "UNAVAILABLE"}\'')
     queries.cancel(platform.engine, held.tenant_id, bulk)
     assert progress.park(platform.engine, held, PLAN, units=1)
-    assert (status_of(platform, bulk), chunks(platform)) == ("canceled", 0)
+    assert platform.rows("SELECT status, error FROM jobs") == [("canceled", None)]
+
+
+def test_a_bulk_job_that_is_parked_still_tells_why_its_last_attempt_came_to_nothing(
+    platform: Platform, bulk: UUID
+) -> None:
+    (held,) = took(platform)
+    platform.execute('UPDATE jobs SET error = \'{"code": "UNAVAILABLE"}\'')
+    assert progress.park(platform.engine, held, PLAN, units=1)
+    found = platform.one("SELECT status, error ->> 'code', worker, wake_id FROM jobs WHERE id = :id", id=bulk)
+    assert found == ("processing", "UNAVAILABLE", None, None)
 
 
 def test_a_chunk_that_is_given_back_while_its_bulk_job_is_canceled_ends_too(platform: Platform, bulk: UUID) -> None:

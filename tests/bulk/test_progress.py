@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 from uuid import UUID
 
@@ -65,6 +66,43 @@ def test_when_the_last_chunk_has_ended_it_is_due_once_more_with_an_attempt_for_t
 ) -> None:
     bulk = parked(platform, tenant, DONE, {"status": "failed", "error": {"code": "X"}}, progress=before)
     assert heard(platform, bulk) == ("pending", 99, 4)
+
+
+def test_a_look_that_hears_nothing_new_writes_nothing(platform: Platform, tenant: UUID) -> None:
+    bulk = parked(platform, tenant, {"rows": 1, **DONE}, {"rows": 1, **RUNS})
+    written = "SELECT progress, CAST(xmin AS text) FROM jobs WHERE id = :id"
+    progress.advance(platform.engine)
+    before = platform.one(written, id=bulk)
+    progress.advance(platform.engine)
+    assert before[0] == 50
+    assert platform.one(written, id=bulk) == before
+
+
+#: Five rows of a file: how they stand, what becomes of a bad one, and how many of them are done and have an error.
+ROWS: Mapping[str, tuple[dict[str, Any], str, tuple[int, int]]] = {
+    "answered, two of them with errors": (DONE, "individual", (5, 2)),
+    "lost, and each is to have an error": ({"status": "failed"}, "individual", (5, 5)),
+    "lost, and the job is to fail": ({"status": "failed"}, "fail_fast", (0, 0)),
+    "canceled": ({"status": "canceled"}, "individual", (0, 0)),
+    "too late": ({"status": "expired"}, "individual", (0, 0)),
+    "under way": ({"progress": 40, **RUNS}, "individual", (2, 0)),
+    "waiting": ({}, "individual", (0, 0)),
+    "waiting again": ({"attempt": 1, "progress": 60}, "individual", (3, 0)),
+}
+
+
+@pytest.mark.parametrize("situation", ROWS)
+def test_rows_are_counted_as_they_stand(platform: Platform, tenant: UUID, situation: str) -> None:
+    given, errors, (done, failed) = ROWS[situation]
+    bulk = parked(platform, tenant)
+    row = {"id": bulk, "tenant_id": tenant}
+    chunk = factories.chunk(platform, row, rows=5, options={"return_errors": errors}, **given)
+    if given is DONE:
+        body = {"form": "part", "key": "part", "rows": 5, "failed": 2}
+        factories.add(platform, models.JobResult, job_id=chunk["id"], body=body)
+    # A file of somebody else.
+    factories.chunk(platform, {"id": parked(platform, tenant), "tenant_id": tenant}, rows=7, **DONE)
+    assert progress.count(platform.engine, bulk) == progress.Rows(5, done, failed)
 
 
 def test_one_that_is_to_fail_fast_ends_with_its_first_failed_chunk(platform: Platform, tenant: UUID) -> None:
