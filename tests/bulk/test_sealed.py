@@ -15,6 +15,9 @@ import pytest
 from cryptography.fernet import Fernet
 
 from core import ids
+from core.seal import Seal
+from jobs import queries, reseal
+from tests import factories
 from tests.bulk.conftest import Run
 from tests.bulk.test_life import ROWS, lines, show
 from tests.conftest import Platform
@@ -114,6 +117,22 @@ def test_a_job_that_is_handed_in_again_has_its_urls_for_itself(
         work()
         job = show(client, job_id)
         assert (job["status"], job["result"]["sent"]) == ("completed", True)
+
+
+@pytest.mark.parametrize("kind", ["predict", "file", "bulk"])
+def test_of_a_job_in_which_nothing_is_sealed_the_inputs_are_copied_to_the_byte(platform: Platform, kind: str) -> None:
+    caller, _ = platform.new_tenant()
+    made = factories.job(platform, caller.tenant_id, kind=kind, status="failed")["id"]
+    # As JSON has it, and whoever reads and writes it anew would not.
+    odd = r'{"key":  "uploads/1", "fields": {"a": "\u0000", "b": 1.0e1, "b": 2}}'
+    platform.execute("UPDATE jobs SET inputs = CAST(:odd AS json) WHERE id = :id", odd=odd, id=made)
+    old, new = queries.get(platform.engine, caller.tenant_id, made), ids.uuid7()
+    seal = Seal(platform.settings.sealing)
+    copied = reseal.copied(platform.engine, seal, old, new, tenant_id=caller.tenant_id)
+    platform.submitter.again(
+        old, new, tenant_id=caller.tenant_id, tier=caller.tier, request_id="req", max_attempts=3, inputs=copied
+    )
+    assert platform.one("SELECT CAST(inputs AS text) FROM jobs WHERE id = :id", id=new) == (odd,)
 
 
 def test_a_job_from_before_there_were_contexts_runs_and_can_be_handed_in_again(
