@@ -11,7 +11,7 @@ from core import errors
 from inference.bundle import Bundle
 from inference.model import Model
 from inference.output import Label
-from jobs import queries, rescue, settle
+from jobs import lease, queries, rescue, settle
 from jobs.job import Claimed
 from jobs.kinds import predict
 from jobs.lease import Held, Leases
@@ -188,6 +188,56 @@ def test_progress_is_told_and_a_cancel_seen_long_before_the_heartbeat_is_due(
     held.advance(0.6)
     until(lambda: held.canceled)
     leases.close()
+
+
+class Clock:
+    """A clock that goes on while it is waited for, and ends the wait of a thread that looks at it."""
+
+    def __init__(self, ends_at: float) -> None:
+        self._now, self._ends_at = 0.0, ends_at
+
+    def monotonic(self) -> float:
+        return self._now
+
+    def wait(self, seconds: float) -> bool:
+        self._now += seconds
+        return self._now > self._ends_at
+
+
+@pytest.mark.parametrize(
+    ("heartbeat_s", "news_at", "beats"),
+    [
+        (5.0, [], [5.0, 10.0]),
+        (5.0, [2.5], [2.75, 7.75]),
+        (5.0, [0.3], [1.0, 6.0, 11.0]),
+        (5.0, [0.3, 1.1, 1.2], [1.0, 2.0, 7.0]),
+        (0.5, [], [at / 2 for at in range(1, 23)]),
+        (0.125, [], [at / 8 for at in range(1, 92)]),
+    ],
+)
+def test_a_heartbeat_is_sent_when_it_is_due_or_when_there_is_news_but_for_news_once_a_second_at_most(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch, heartbeat_s: float, news_at: list[float], beats: list[float]
+) -> None:
+    clock, sent = Clock(11.4), []
+    monkeypatch.setattr(lease, "time", clock)
+    monkeypatch.setattr(lease, "TICK_S", 0.25)
+    leases = Leases(
+        platform.engine, lease_s=60, heartbeat_s=heartbeat_s, grace_s=1, asked_to_stop=lambda: False
+    )  # fmt: skip
+    leases._closing = clock  # type: ignore[assignment]
+    (held,) = leases.hold([hold(1, 300, {}).job])
+
+    def tick() -> None:
+        held.progress = sum(at <= clock.monotonic() for at in news_at)
+
+    def beat() -> None:
+        sent.append(clock.monotonic())
+        held.told = held.progress
+
+    monkeypatch.setattr(leases, "tick", tick)
+    monkeypatch.setattr(leases, "beat", beat)
+    leases.run()
+    assert sent == beats
 
 
 def test_leases_that_are_closed_renew_nothing_any_more(platform: Platform) -> None:
