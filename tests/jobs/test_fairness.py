@@ -6,6 +6,7 @@ from typing import Any
 from uuid import UUID, uuid4
 
 import pytest
+import sqlalchemy
 
 from core import errors
 from jobs import backlog, fairness
@@ -44,6 +45,29 @@ def test_however_old_the_queue_a_newcomer_stands_at_its_head(platform: Platform,
     other, _ = platform.new_tenant()
     late = new_job(tenant_id=other.tenant_id, tier=other.tier)
     assert late in {job.id for job in took(platform)}
+
+
+def test_however_many_wait_no_question_before_a_job_is_stored_is_answered_with_more_than_a_row(
+    platform: Platform, new_job: NewJob
+) -> None:
+    caller, _ = platform.new_tenant()
+    for _ in range(5):
+        factories.job(platform, caller.tenant_id)
+    # What Redis forgot is asked of the database, and what was asked a moment ago is asked again.
+    platform.line.redis.delete(fairness._key(caller.tenant_id, "cpu"))
+    time.sleep(fairness.LOOK_S)
+    answered: dict[str, int] = {}
+
+    def note(_connection: object, cursor: Any, statement: str, *_: object) -> None:
+        answered[statement.strip()] = cursor.rowcount
+
+    sqlalchemy.event.listen(platform.engine, "after_cursor_execute", note)
+    try:
+        new_job(tenant_id=caller.tenant_id, tier=caller.tier)
+    finally:
+        sqlalchemy.event.remove(platform.engine, "after_cursor_execute", note)
+    assert len([statement for statement in answered if "ORDER BY" in statement]) == 2
+    assert set(answered.values()) == {1}
 
 
 def test_tenants_with_a_backlog_take_turns(platform: Platform, new_job: NewJob) -> None:
