@@ -64,9 +64,9 @@ def asked(folder: Path, name: str, path: str) -> bool:
 
 def _connected(folder: Path, name: str) -> socket.socket:
     """By a short path, as that of a deep folder is too long for an address (unix(7): 108 bytes)."""
+    descriptor = os.open(folder, os.O_RDONLY)
     sock = socket.socket(socket.AF_UNIX)
     sock.settimeout(ASK_S)
-    descriptor = os.open(folder, os.O_RDONLY)
     try:
         short = Path(f"/proc/self/fd/{descriptor}")
         sock.connect(str((short if short.exists() else folder) / name))

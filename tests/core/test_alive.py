@@ -1,0 +1,103 @@
+"""What a container's health check says of a process that serves, and when it ends it."""
+
+from __future__ import annotations
+
+import socketserver
+import tempfile
+import threading
+from collections.abc import Callable, Iterator
+from http.server import BaseHTTPRequestHandler
+from pathlib import Path
+
+import pytest
+
+from core import alive
+
+#: No Redis is asked about who serves.
+NO_REDIS = ""
+Serve = Callable[[type[socketserver.BaseServer], object, int | None], socketserver.BaseServer]
+
+
+@pytest.fixture
+def record(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Where it is written down how often nobody answered."""
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path))
+    monkeypatch.setattr(alive, "ASK_S", 2.0)
+    return tmp_path / "coatcheck-silent"
+
+
+@pytest.fixture
+def ended(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What would have been ended: this machine's first process is not the test's."""
+    found: list[str] = []
+    monkeypatch.setattr(alive, "_end", lambda: found.append("all"))
+    return found
+
+
+@pytest.fixture
+def serve() -> Iterator[Serve]:
+    """One that answers every request with this status, or hangs up."""
+    running: list[socketserver.BaseServer] = []
+
+    def start(kind: type[socketserver.BaseServer], where: object, status: int | None) -> socketserver.BaseServer:
+        class Answer(BaseHTTPRequestHandler):
+            def do_GET(self) -> None:
+                if status is not None:
+                    self.send_response_only(status)
+                    self.end_headers()
+
+            def log_message(self, *_: object) -> None:
+                """To nobody."""
+
+        running.append(kind(where, Answer))
+        threading.Thread(target=running[-1].serve_forever, args=[0.05], daemon=True).start()
+        return running[-1]
+
+    yield start
+    for server in running:
+        server.shutdown()
+        server.server_close()
+
+
+STATUSES = [(200, 0), (302, 0), (404, 0), (499, 0), (500, 1), (503, 1), (None, 1)]
+
+
+@pytest.mark.parametrize(("status", "code"), STATUSES)
+def test_who_answers_below_500_is_well(
+    serve: Serve, record: Path, ended: list[str], status: int | None, code: int
+) -> None:
+    host, port = serve(socketserver.TCPServer, ("127.0.0.1", 0), status).server_address
+    assert alive.main(f"http://{host!s}:{port}/healthz", NO_REDIS) == code
+    assert record.exists() is bool(code)
+
+
+@pytest.mark.parametrize(("status", "code"), [(200, 0), (503, 0), (None, 1)])
+def test_behind_a_socket_every_answer_will_do(
+    serve: Serve, tmp_path: Path, record: Path, ended: list[str], status: int | None, code: int
+) -> None:
+    path = str(tmp_path / "api.sock")
+    serve(socketserver.UnixStreamServer, path, status)
+    assert alive.main(f"unix:{path}", NO_REDIS) == code
+    assert record.exists() is bool(code)
+
+
+@pytest.mark.parametrize("what", ["http://127.0.0.1:1/healthz", "unix:/nowhere/api.sock"])
+def test_who_has_not_answered_six_times_in_a_row_is_ended_and_counted_anew(
+    record: Path, ended: list[str], what: str
+) -> None:
+    for looks in range(1, 6):
+        assert alive.main(what, NO_REDIS) == 1
+        assert (record.read_text(), ended) == (str(looks), [])
+    assert alive.main(what, NO_REDIS) == 1
+    assert (record.exists(), ended) == (False, ["all"])
+    assert alive.main(what, NO_REDIS) == 1
+    assert (record.read_text(), ended) == ("1", ["all"])
+
+
+def test_one_answer_and_the_looks_are_counted_anew(serve: Serve, record: Path, ended: list[str]) -> None:
+    host, port = serve(socketserver.TCPServer, ("127.0.0.1", 0), 200).server_address
+    for _ in range(2):
+        for _ in range(5):
+            assert alive.main("http://127.0.0.1:1/", NO_REDIS) == 1
+        assert alive.main(f"http://{host!s}:{port}/", NO_REDIS) == 0
+        assert (record.exists(), ended) == (False, [])
