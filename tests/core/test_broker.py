@@ -2,9 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import socket
+import threading
 import time
+from collections.abc import Callable, Iterator
 
+import celery
 import pytest
+from kombu.exceptions import OperationalError
 
 from core import broker
 from core.broker import Hints, Line
@@ -41,6 +47,56 @@ def test_a_hint_whose_worker_died_is_followed_by_another_after_two_seconds(hints
 def test_pools_are_woken_one_by_one(hints: Hints) -> None:
     hints.clear("cpu")
     assert (hints.send(POOL), hints.send("cpu")) == (True, True)
+
+
+def silent() -> socket.socket:
+    """One that takes connections, and says nothing."""
+    return socket.create_server(("127.0.0.1", 0), backlog=64)
+
+
+def full() -> socket.socket:
+    """One that takes no connection any more, and refuses none."""
+    return socket.create_server(("127.0.0.1", 0), backlog=0)
+
+
+@pytest.fixture(params=[silent, full])
+def nobody(request: pytest.FixtureRequest) -> Iterator[str]:
+    """The address of who never answers; whoever still waits at the end is let go."""
+    with contextlib.ExitStack() as stack:
+        server = stack.enter_context(request.param())
+        for _ in range(3 if request.param is full else 0):
+            other = stack.enter_context(socket.socket())
+            other.setblocking(False)
+            with contextlib.suppress(BlockingIOError):
+                other.connect(server.getsockname())
+        yield f"redis://127.0.0.1:{server.getsockname()[1]}/0"
+
+
+def ping(url: str) -> object:
+    return Line(url).ping()
+
+
+def publish(url: str) -> object:
+    with pytest.raises(OperationalError):
+        broker.producer(url).send_task(broker.WAKE, args=[POOL], queue=POOL, retry=False)
+    return False
+
+
+@pytest.mark.parametrize("ask", [ping, publish])
+def test_a_redis_that_never_answers_holds_nobody_up(nobody: str, ask: Callable[[str], object]) -> None:
+    said: list[object] = []
+    asking = threading.Thread(target=lambda: said.append(ask(nobody)), daemon=True)
+    asking.start()
+    # Half a second, and a machine that is busy.
+    asking.join(10)
+    assert said == [False]
+
+
+def test_who_only_wakes_others_does_not_become_the_app_of_its_process(platform: Platform) -> None:
+    before = celery.current_app._get_current_object()
+    made = broker.producer(platform.settings.queue.redis_url)
+    assert celery.current_app._get_current_object() is before
+    assert made is not before
 
 
 def test_a_redis_that_is_away_is_left_alone_for_a_while_and_asked_again_then(platform: Platform, line: Line) -> None:
