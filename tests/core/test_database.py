@@ -9,6 +9,7 @@ import flask
 import psycopg
 import pytest
 import sqlalchemy
+from psycopg.adapt import Dumper
 from sqlalchemy import exc, text
 
 import api
@@ -54,6 +55,52 @@ def test_one_that_freezes_in_the_middle_of_a_statement_is_waited_for_no_longer_t
             assert time.monotonic() - started < 15
     with engine.connect() as connection:
         assert connection.execute(text("SELECT 3")).scalar() == 3
+
+
+@pytest.mark.parametrize(("statement_s", "limit"), [(None, "0"), (0.5, "500ms"), (2.0, "2s"), (30.0, "30s")], ids=str)
+def test_every_session_has_limits_of_its_own_whatever_the_server_is_set_to(
+    platform: Platform, statement_s: float | None, limit: str
+) -> None:
+    made = database.create_engine(platform.settings.database_url, statement_s=statement_s, application="looks")
+    try:
+        with made.connect() as connection:
+            found = {name: connection.execute(text(f"SHOW {name}")).scalar_one() for name in SESSION}
+            # What waits on this side waits a little longer, so that the server's word is heard.
+            waits_s = connection.connection.driver_connection.patience_s  # type: ignore[union-attr]
+    finally:
+        made.dispose()
+    assert found == {**SESSION, "application_name": "looks", "statement_timeout": limit}
+    assert waits_s == (None if statement_s is None else statement_s + 2)
+
+
+SESSION = {
+    "TimeZone": "UTC",
+    "statement_timeout": "30s",
+    "idle_in_transaction_session_timeout": "10s",
+    "lock_timeout": "5s",
+    "application_name": "coatcheck",
+}
+
+
+class Last(str):
+    """What the client refuses to send, as the server hangs up."""
+
+
+class LastDumper(Dumper):
+    def dump(self, obj: Last) -> bytes:
+        assert self.connection is not None
+        self.connection.close()
+        raise psycopg.DataError(obj)
+
+
+def test_a_connection_that_is_gone_is_an_outage_whatever_was_said_last(engine: sqlalchemy.Engine) -> None:
+    with engine.connect() as connection:
+        connection.connection.driver_connection.adapters.register_dumper(Last, LastDumper)  # type: ignore[union-attr]
+        with pytest.raises(database.OUTAGES, match="its last words"):
+            connection.execute(text("SELECT :said"), {"said": Last("its last words")})
+        assert connection.invalidated
+    with engine.connect() as connection:
+        assert connection.execute(text("SELECT 1")).scalar() == 1
 
 
 def test_json_is_read_our_way_by_our_engines_and_by_nobody_else_of_the_process(engine: sqlalchemy.Engine) -> None:
