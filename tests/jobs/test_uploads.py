@@ -11,7 +11,7 @@ from sqlalchemy import text
 import models
 from access import tiers
 from core import errors
-from jobs import uploads
+from jobs import content_types, uploads
 from tests import factories
 from tests.conftest import Platform
 from tests.factories import PAST, SOON
@@ -91,3 +91,37 @@ def test_uploads_are_purged_in_small_steps(platform: Platform, monkeypatch: pyte
     for _ in range(3):
         factories.add(platform, models.Upload, tenant_id=tenant, created_at=LONG_AGO, expires_at=LONG_AGO)
     assert [uploads.purge(platform.engine, platform.store) for _ in range(3)] == [2, 1, 0]
+
+
+ROWS, CSV, GZIP = "application/x-ndjson", "text/csv", "application/gzip"
+
+
+@pytest.mark.parametrize(
+    ("content_type", "filename", "form"),
+    [
+        *((ROWS, name, "jsonl") for name in (None, "a.jsonl", "a.csv", "a.jsonl.gz")),
+        *((CSV, name, "csv") for name in (None, "a.jsonl", "a.csv", "a.csv.gz")),
+        *((GZIP, name, None) for name in (None, "a", "a.gz", "csv.gz", "a.csv.zip")),
+        *((GZIP, f"a{ending}{gz}", form) for ending, form in uploads.ENDINGS.items() for gz in ("", ".gz", ".GZ")),
+        *((kind, None, "jsonl") for kind in content_types.NAMES[ROWS]),
+        *((kind, None, "csv") for kind in content_types.NAMES[CSV]),
+        ("application/x-gzip", "A.TSV.GZ", "csv"),
+        ("audio/wav", "a.wav", None),
+        ("of/nobody", "a.csv", "csv"),
+    ],
+)
+def test_how_rows_are_written_is_told_by_the_type_of_a_file_and_where_that_says_nothing_by_its_name(
+    platform: Platform, content_type: str, filename: str | None, form: str | None
+) -> None:
+    tenant = factories.tenant(platform)
+    about = {"content_type": content_type, "filename": filename}
+    made = factories.add(platform, models.Upload, tenant_id=tenant, **about)["id"]
+    platform.store.put(uploads.key(made), b"{}")
+    found = uploads.use(platform.engine, platform.store, tenant, made)
+    assert found.format == form
+    assert found.content_type == (content_types.canonical(content_type) or content_type)
+
+
+def test_every_ending_of_a_file_of_rows_says_how_they_are_written() -> None:
+    assert uploads.ENDINGS == {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".tsv": "csv"}
+    assert uploads.ROWS == {ROWS: "jsonl", CSV: "csv", GZIP: None}
