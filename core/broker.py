@@ -64,7 +64,6 @@ def producer(url: str) -> celery.Celery:
     app = celery.Celery("coatcheck-producer", broker=url, set_as_current=False)
     app.conf.update(
         result_backend=None,
-        task_ignore_result=True,
         task_serializer="json",
         broker_connection_retry=False,
         broker_connection_max_retries=0,
