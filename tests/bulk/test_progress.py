@@ -10,6 +10,7 @@ import pytest
 
 import models
 from jobs.bulk import progress
+from models.jobs import STATUSES, TERMINAL
 from tests import factories
 from tests.conftest import Platform
 
@@ -103,6 +104,13 @@ def test_rows_are_counted_as_they_stand(platform: Platform, tenant: UUID, situat
     # A file of somebody else.
     factories.chunk(platform, {"id": parked(platform, tenant), "tenant_id": tenant}, rows=7, **DONE)
     assert progress.count(platform.engine, bulk) == progress.Rows(5, done, failed)
+
+
+@pytest.mark.parametrize("status", STATUSES)
+def test_a_job_is_open_while_any_of_its_chunks_waits_or_runs(platform: Platform, tenant: UUID, status: str) -> None:
+    bulk = parked(platform, tenant, DONE, {"status": status}, {"status": "canceled"})
+    parked(platform, tenant, {"status": "pending"}, RUNS)
+    assert progress.is_open(platform.engine, bulk) is (status not in TERMINAL)
 
 
 def test_one_that_is_to_fail_fast_ends_with_its_first_failed_chunk(platform: Platform, tenant: UUID) -> None:
