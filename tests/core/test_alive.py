@@ -101,3 +101,14 @@ def test_one_answer_and_the_looks_are_counted_anew(serve: Serve, record: Path, e
             assert alive.main("http://127.0.0.1:1/", NO_REDIS) == 1
         assert alive.main(f"http://{host!s}:{port}/", NO_REDIS) == 0
         assert (record.exists(), ended) == (False, [])
+
+
+@pytest.mark.parametrize("looks", [1, 2])
+def test_who_stands_still_while_redis_is_away_is_not_blamed(
+    tmp_path: Path, record: Path, ended: list[str], looks: int
+) -> None:
+    (tmp_path / "alive").touch()
+    record.write_text("5")
+    for _ in range(looks):
+        assert alive.main(str(tmp_path / "alive"), "redis://127.0.0.1:1/0") == 0
+    assert (record.exists(), ended) == (False, [])
