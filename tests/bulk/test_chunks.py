@@ -15,6 +15,7 @@ import flask.testing
 import pytest
 
 from core import errors
+from inference import threads
 from inference.interrupt import Interrupt
 from inference.output import Label
 from jobs import rescue
@@ -142,8 +143,9 @@ def test_of_parts_some_of_which_are_missing_each_row_has_an_answer_or_an_error_a
 ) -> None:
     copy = f"{places.folder(bulk.id)}input"
     platform.store.put(copy, lines(ROWS[:2]))
-    etag = str(platform.store.head(copy).etag)  # type: ignore[union-attr]
-    payload = Payload(bulk.id, copy, etag, None, part=1, start=0, end=len(lines(ROWS[:2])), line=2, rows=2)
+    head = platform.store.head(copy)
+    assert head is not None
+    payload = Payload(bulk.id, copy, head.etag, None, part=1, start=0, end=len(lines(ROWS[:2])), line=2, rows=2)
     missing = Chunk(UUID(int=2), Status.FAILED, payload, error, None)
     manifest = platform.catalog.resolve("sentiment", "1.0.0").manifest
     result = merge.merge(platform.store, manifest, Held(bulk), [completed(platform, bulk.id), missing]).result
@@ -159,7 +161,7 @@ def test_of_parts_some_of_which_are_missing_each_row_has_an_answer_or_an_error_a
 def test_a_batch_waits_for_each_runner_that_may_become_free_and_no_more_of_the_file_is_in_memory(
     bulk: Claimed, monkeypatch: pytest.MonkeyPatch, cores: int, ahead: int
 ) -> None:
-    monkeypatch.setattr(parts.cpus, "available", lambda: cores)
+    monkeypatch.setattr(threads, "available", lambda: cores)
     model = Echo()
     answered: list[int] = []
     unanswered: list[int] = []

@@ -102,7 +102,7 @@ def test_rows_are_counted_as_they_stand(platform: Platform, tenant: UUID, situat
         body = {"form": "part", "key": "part", "rows": 5, "failed": 2}
         factories.add(platform, models.JobResult, job_id=chunk["id"], body=body)
     # A file of somebody else.
-    factories.chunk(platform, {"id": parked(platform, tenant), "tenant_id": tenant}, rows=7, **DONE)
+    factories.chunk(platform, {"id": parked(platform, tenant), "tenant_id": tenant}, rows=7, status="completed")
     assert progress.count(platform.engine, bulk) == progress.Rows(5, done, failed)
 
 

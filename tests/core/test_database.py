@@ -66,7 +66,7 @@ def test_every_session_has_limits_of_its_own_whatever_the_server_is_set_to(
         with made.connect() as connection:
             found = {name: connection.execute(text(f"SHOW {name}")).scalar_one() for name in SESSION}
             # What waits on this side waits a little longer, so that the server's word is heard.
-            waits_s = connection.connection.driver_connection.patience_s  # type: ignore[union-attr]
+            waits_s = connection.connection.driver_connection.patience_s
     finally:
         made.dispose()
     assert found == {**SESSION, "application_name": "looks", "statement_timeout": limit}
@@ -88,14 +88,14 @@ class Last(str):
 
 class LastDumper(Dumper):
     def dump(self, obj: Last) -> bytes:
-        assert self.connection is not None
+        assert isinstance(self.connection, psycopg.Connection)
         self.connection.close()
         raise psycopg.DataError(obj)
 
 
 def test_a_connection_that_is_gone_is_an_outage_whatever_was_said_last(engine: sqlalchemy.Engine) -> None:
     with engine.connect() as connection:
-        connection.connection.driver_connection.adapters.register_dumper(Last, LastDumper)  # type: ignore[union-attr]
+        connection.connection.driver_connection.adapters.register_dumper(Last, LastDumper)
         with pytest.raises(database.OUTAGES, match="its last words"):
             connection.execute(text("SELECT :said"), {"said": Last("its last words")})
         assert connection.invalidated
