@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 from uuid import UUID
@@ -20,9 +21,10 @@ from jobs.drain import Drainer
 from jobs.job import Claimed
 from jobs.lease import Held
 from jobs.outcome import Outcome
+from jobs.payloads import Upload, WholeFile
 from jobs.result import Several, Stored
 from tests import factories
-from tests.conftest import Platform
+from tests.conftest import ROOT, Platform
 from tests.hands import SAID, status_of, took
 
 pytestmark = pytest.mark.usefixtures("quiet")
@@ -126,6 +128,39 @@ def counted() -> dict[str, float]:
         for item in samples
         if (item.name, item.labels["model"]) == ("infer_attempts_total", "sentiment")
     }
+
+
+def one_text(platform: Platform) -> dict[str, Any]:
+    return {}
+
+
+def several_texts(platform: Platform) -> dict[str, Any]:
+    return {"inputs": [{"text": "Lovely", "language": "en", "confidence_threshold": 0.0}] * 3}
+
+
+def sound(platform: Platform) -> dict[str, Any]:
+    key = factories.unique("uploads/sound")
+    platform.store.put(key, (ROOT / "bundles" / "speech" / "golden.flac").read_bytes())
+    head = platform.store.head(key)
+    assert head is not None
+    fields = {"threshold": 0.6, "min_speech_ms": 250, "min_silence_ms": 100, "speech_pad_ms": 30}
+    return {"kind": "file", "model": "speech", "inputs": WholeFile(Upload(key, head.etag), fields).to_json()}
+
+
+@pytest.mark.parametrize(("inputs", "answered"), [(one_text, 1), (several_texts, 3), (sound, 1)])
+def test_an_attempt_tells_how_long_it_was_in_the_model_and_what_it_costs(
+    platform: Platform, drainer: Drainer, new_job: NewJob, inputs: Callable[[Platform], dict[str, Any]], answered: int
+) -> None:
+    new_job(**inputs(platform))
+    held = drainer.leases.hold(took(platform))
+    started = time.perf_counter()
+    (outcome,) = drainer.attempts.run(held)
+    assert 0 < outcome.run_s < time.perf_counter() - started
+    units = platform.catalog.resolve(held[0].job.model, held[0].job.version).manifest.units
+    assert outcome.units == units * answered
+    drainer._finish(held, [dataclasses.replace(outcome, run_s=1.2346)])
+    assert platform.one("SELECT status, run_ms FROM jobs") == ("completed", 1235)
+    assert platform.one("SELECT sum(units) FROM usage") == (units * answered,)
 
 
 def test_a_wake_up_ends_after_its_slice_of_time_and_asks_for_another(
