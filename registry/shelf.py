@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import shutil
 import tempfile
 import threading
 from pathlib import Path
@@ -107,7 +106,6 @@ class Shelf:
                 # Another process was faster; its copy has the same digest.
                 if not folder.exists():
                     raise
-                shutil.rmtree(Path(scratch) / "bundle", ignore_errors=True)
 
 
 def _is_whole(folder: Path, digest: str) -> bool:
