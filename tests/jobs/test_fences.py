@@ -12,7 +12,7 @@ from typing import Any
 from uuid import UUID
 
 import pytest
-from sqlalchemy import TextClause
+from sqlalchemy import TextClause, text
 
 import jobs
 import models
@@ -240,6 +240,33 @@ def test_nothing_that_is_somebody_elses_by_now_or_has_ended_is_changed(
     before = statements.rows(platform)
     CASES[name].write(found)
     assert statements.changed(before, statements.rows(platform)) == {}
+
+
+#: What goes through many jobs and must not stand still before one that somebody else is just writing.
+SWEEPING = ["bulk.progress._ADVANCE", "claim._CLAIM", "rescue._LEASE_OVER", "rescue._CHILD_DIED",
+            "rescue._NODE_BORN_AGAIN", "chores._EXPIRE_PENDING", "chores._EXPIRE_PROCESSING"]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", SWEEPING)
+def test_a_sweep_waits_for_no_job_that_somebody_else_is_writing_and_finds_it_the_next_time(
+    platform: Platform, name: str
+) -> None:
+    case = CASES[name]
+    found = scene(platform, case.where, THEIRS[case.where])
+    before = statements.rows(platform)
+    with platform.admin.begin() as elsewhere:
+        elsewhere.execute(text("SELECT FROM jobs WHERE id = :id FOR UPDATE"), {"id": found.row["id"]})
+        # It would wait for five seconds, and fail.
+        case.write(found)
+        assert statements.changed(before, statements.rows(platform)) == {}
+    case.write(found)
+    assert statements.changed(before, statements.rows(platform)) != {}
+
+
+def test_every_statement_that_skips_what_is_locked_is_tried_on_a_locked_row() -> None:
+    skipping = {name for name, statement in WRITING.items() if "SKIP LOCKED" in statement.text}
+    # Keys are no jobs: test_idempotency.
+    assert {*SWEEPING, "idempotency._PURGE"} == skipping
 
 
 @pytest.mark.parametrize("situation", [*NOT_THEIRS, "held", "due"])

@@ -7,11 +7,13 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
+from sqlalchemy import text
 
+import models
 from core import errors
 from jobs import idempotency
 from jobs.idempotency import Earlier, Key
-from tests import statements
+from tests import factories, statements
 from tests.conftest import Platform
 
 pytestmark = pytest.mark.usefixtures("quiet")
@@ -135,3 +137,24 @@ def test_keys_are_forgotten_after_two_days(platform: Platform, key: Key) -> None
     platform.execute("UPDATE idempotency_keys SET created_at = now() - interval '48 h 1 s'")
     assert idempotency.purge(platform.engine) == 1
     assert idempotency.find(platform.engine, key) is None
+
+
+def test_keys_are_forgotten_oldest_first_a_few_at_a_time_and_one_that_is_being_used_is_waited_for_by_nobody(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(idempotency, "LIMIT", 2)
+    tenant = factories.tenant(platform)
+    for days in (4, 6, 3, 5, 1):
+        born = text(f"now() - interval '{days} days'")
+        factories.add(platform, models.IdempotencyKey, tenant_id=tenant, key=f"{days} days old", created_at=born)
+
+    def left() -> list[str]:
+        return [row[0] for row in platform.rows("SELECT key FROM idempotency_keys ORDER BY key")]
+
+    with platform.admin.begin() as elsewhere:
+        elsewhere.execute(text("SELECT FROM idempotency_keys WHERE key = '6 days old' FOR UPDATE"))
+        # It would wait for five seconds, and fail.
+        assert idempotency.purge(platform.engine) == 2
+        assert left() == ["1 days old", "3 days old", "6 days old"]
+    assert [idempotency.purge(platform.engine) for _ in range(2)] == [2, 0]
+    assert left() == ["1 days old"]
