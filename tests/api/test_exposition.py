@@ -54,7 +54,9 @@ def test_the_queue_is_told_by_pool_and_tier_with_zeros_where_nobody_waits(
     assert (found[key("infer_queue_waiting", **cpu)], found[key("infer_queue_waiting", **gpu)]) == (2, 1)
     assert found[key("infer_queue_waiting", pool="cpu", tier="free")] == 0
     assert 3600 <= found[key("infer_queue_oldest_age_seconds", **cpu)] < 3700
-    assert found[key("infer_queue_oldest_age_seconds", pool="gpu", tier="pro")] == 0
+    for pool, tier in (("gpu", "pro"), ("cpu", "free")):
+        names = ("infer_queue_oldest_age_seconds", "infer_queue_waiting", "infer_queue_delayed", "infer_jobs_running")
+        assert [found[key(name, pool=pool, tier=tier)] for name in names] == [0, 0, 0, 0]
     took(platform)
     platform.execute("UPDATE jobs SET not_before = now() + interval '1 h' WHERE pool = 'gpu'")
     found = told()
