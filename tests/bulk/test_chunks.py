@@ -179,6 +179,33 @@ def test_a_batch_waits_for_each_runner_that_may_become_free_and_no_more_of_the_f
     assert max(unanswered) == ahead
 
 
+@pytest.mark.parametrize(
+    ("why", "error"), [("timed_out", errors.TimedOut), ("canceled", None), ("lost", None), ("given_back", None)]
+)
+@pytest.mark.parametrize("when", ["before a batch", "in the middle of one"])
+def test_a_chunk_that_nobody_wants_any_more_is_left_where_it_is_and_stores_nothing(
+    platform: Platform, bulk: Claimed, why: str, error: type[errors.CoatcheckError] | None, when: str
+) -> None:
+    copy = f"{places.folder(bulk.id)}input"
+    platform.store.put(copy, lines(ROWS[:2]))
+    head = platform.store.head(copy)
+    assert head is not None
+    payload = Payload(bulk.id, copy, head.etag, None, part=0, start=0, end=head.size, line=1, rows=2)
+    held = Held(dataclasses.replace(bulk, inputs=payload.to_json()))
+
+    class Interrupted(Echo):
+        def predict(self, rows: Sequence[dict[str, int]], interrupt: Interrupt) -> list[Label]:
+            setattr(held, why, True)
+            raise errors.ModelInterrupted
+
+    model = Interrupted()
+    model.bundle.manifest = platform.catalog.resolve("sentiment", "1.0.0").manifest
+    setattr(held, why, when == "before a batch")
+    outcome = parts._answer(platform.store, model, held)  # type: ignore[arg-type]
+    assert (outcome.result, type(outcome.error)) == (None, error or type(None))
+    assert platform.store.head(f"{places.part(payload, bulk.attempt)}.jsonl") is None
+
+
 class Echo:
     """A model that says what it was given."""
 
