@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import re
 
+import pytest
+
 from api.errors import STATUS
 from core import errors
-from core.errors import CoatcheckError
+from core.errors import CoatcheckError, InvalidInput
 
 _LINE = re.compile(r"(?P<lead>[│ ]*)[├└]── (?P<name>\w+)(?P<said>.*)")
 
@@ -39,3 +41,24 @@ def test_a_kind_has_the_status_of_itself_or_of_the_next_that_it_is_derived_from(
     assert bare == {
         "CoatcheckError", "AddressRefused", "BundleInvalid", "OutputRefused", "OutputUnavailable", "SettingsInvalid",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("more", [-1, 0, 1])
+@pytest.mark.parametrize(("fact", "most"), [("field", 200), ("issue", 500), ("value", 500)])
+def test_of_what_a_client_wrote_so_much_is_told_and_no_more(fact: str, most: int, more: int) -> None:
+    wrote = "x" * (most + more)
+    told = InvalidInput(errors=[{"field": "text", "issue": "is odd", fact: wrote}]).errors[0][fact]
+    assert told == (wrote if more <= 0 else f"{wrote[:most]}…")
+
+
+@pytest.mark.parametrize("faults", [1, 2, 19, 20, 21])
+@pytest.mark.parametrize("most", [1, 20])
+def test_so_many_faults_of_an_input_are_told_apart_and_of_the_others_how_many_there_are(faults: int, most: int) -> None:
+    listed = [{"field": f"field {number}", "issue": "is odd"} for number in range(faults)]
+    invalid = InvalidInput(errors=listed)
+    assert (len(invalid.errors), invalid.more) == (min(faults, 20), max(0, faults - 20))
+    found = errors.body(invalid, most=most)
+    assert found["details"] == listed[0]
+    assert found.get("errors", listed[:1]) == listed[:most]
+    assert found.get("more", 0) == max(0, faults - most)
+    assert ("errors" in found, "more" in found) == (min(faults, most) > 1, faults > most)
