@@ -66,7 +66,7 @@ def when(at: dt.datetime | None) -> str:
 
 def say(text: str) -> None:
     """Tell people something, away from what is piped on."""
-    screen.print(printable(text), soft_wrap=True, markup=False, highlight=False)
+    screen.print(printable(text), soft_wrap=True, markup=False, emoji=False, highlight=False)
 
 
 def write(data: bytes) -> None:

@@ -16,6 +16,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from cli import output
 from tests.cli.conftest import JOB, KEY, Answer, Run, serving
@@ -112,6 +113,18 @@ def test_what_a_terminal_would_obey_is_not_printed(run: Run) -> None:
         done = run("jobs", COATCHECK_URL=url, COATCHECK_API_KEY=KEY)
     assert "�[2Jm�m�x 1.0.0" in done.out
     assert len(done.out.splitlines()) == 2
+
+
+def test_what_is_said_to_people_is_as_it_is_written_whatever_it_looks_like(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    terminal = Console(stderr=True, force_terminal=True, color_system="truecolor", width=20, _environ={})
+    monkeypatch.setattr("cli.output.screen", terminal)
+    words = (
+        "job_1: 5 rows of 'x.csv' [bold]http://h/[/bold] True None \x1b[2J :smile: and so much that no line holds it"
+    )
+    output.say(words)
+    assert capfd.readouterr() == ("", words.replace("\x1b", "�") + "\n")
 
 
 @pytest.mark.parametrize("locale", ["C", "POSIX", "en_US.ISO-8859-1"])
