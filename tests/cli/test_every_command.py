@@ -10,7 +10,7 @@ import click
 import pytest
 
 from cli import main
-from tests.cli.conftest import ALSO, COMMANDS, KEY, OURS, SECRET, WITHOUT_RESULT, Run, called, leaves
+from tests.cli.conftest import ALSO, COMMANDS, JOB, KEY, OURS, SECRET, WITHOUT_RESULT, Run, called, leaves
 
 EVERY = pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
 RESULTS = pytest.mark.parametrize("path", sorted(COMMANDS.keys() - WITHOUT_RESULT), ids=" ".join)
@@ -145,3 +145,89 @@ def test_without_a_command_the_help_is_shown(run: Run) -> None:
     assert (done.code, done.out) == (2, "")
     assert done.err == run("--help").out
     assert main.coatcheck.help
+
+
+#: Every option with its value if none is given; a flag is marked with a star, what is insisted on with a !.
+AS_JSON = "--json*"
+LIMITS = "--priorities --pace --max-running --max-pending --max-ttl-s --keep-s --max-uploads --max-upload-bytes"
+OPTIONS = {
+    "up": "--detach* --quiet*",
+    "down": "",
+    "status": AS_JSON,
+    "serve": "--host=127.0.0.1 --port=8000 --socket",
+    "proxy": "--listen=0.0.0.0:8000 --metrics=127.0.0.1:9100 --flower=127.0.0.1:5555 --s3 --api-at=api:8000 "
+    "--flower-at=flower:5555 --s3-at=seaweedfs:8333 --resolver --folder!",
+    "submit": f"--model --model-version --format --fail-fast* --priority -o/--output --no-wait* {AS_JSON}",
+    "jobs": f"--status --model --limit=20 {AS_JSON}",
+    "result": f"-o/--output {AS_JSON}",
+    "roles": "",
+    "migrate": "",
+    "models push": f"--stable* {AS_JSON}",
+    "models list": AS_JSON,
+    "models stable": AS_JSON,
+    "keys create": f"--tenant=default --tier --name! --admin* --metrics* {AS_JSON}",
+    "keys list": f"--tenant --all* {AS_JSON}",
+    "keys revoke": AS_JSON,
+    "tenants list": AS_JSON,
+    "tenants create": f"--tier=free {AS_JSON}",
+    "tenants change": f"--tier! {AS_JSON}",
+    "tiers list": AS_JSON,
+    "tiers create": f"--like=free {LIMITS} {AS_JSON}",
+    "tiers change": f"{LIMITS} {AS_JSON}",
+    "reseal": AS_JSON,
+}
+
+
+def written(option: click.Option) -> str:
+    name = "/".join(option.opts)
+    if option.is_flag:
+        return f"{name}*"
+    return f"{name}!" if option.required else f"{name}={option.default}" if option.show_default else name
+
+
+@EVERY
+def test_options_keep_their_names_and_what_holds_without_them_and_the_help_says_it(
+    run: Run, path: tuple[str, ...]
+) -> None:
+    options = [option for option in COMMANDS[path].params if isinstance(option, click.Option)]
+    assert [written(option) for option in options] == OPTIONS[" ".join(path)].split()
+    told = " ".join(run(*path, "--help").out.split())
+    given = [option.default for option in options if "=" in written(option)]
+    assert told.count("[default:") == len(given)
+    assert [value for value in given if f"[default: {value}" not in told] == []
+    assert told.count("[required]") == sum(option.required for option in options)
+    # Nothing that has a value keeps it to itself.
+    silent = [option for option in options if not (option.is_flag or option.required or option.show_default)]
+    assert [option.name for option in silent if option.to_info_dict()["default"] is not None] == []
+
+
+STATES = ("pending", "processing", "completed", "failed", "canceled", "expired")
+#: Values at their bounds: those that are taken, and those that are refused.
+VALUES: list[tuple[tuple[str, ...], str, tuple[str, ...], tuple[str, ...]]] = [
+    (("serve",), "--port", ("1", "65535"), ("0", "65536", "-1", "http")),
+    (("jobs",), "--limit", ("1", "1000000"), ("0", "-1", "all")),
+    (("jobs",), "--status", STATES, ("done", "PENDING", "")),
+    (("submit", "rows.jsonl"), "--priority", ("high", "normal", "low"), ("urgent", "")),
+    (
+        ("submit", "rows.jsonl"),
+        "--format",
+        ("jsonl", "csv", "wav", "flac", "pdf", "png", "jpg", "tiff"),
+        ("ndjson", "tsv", "json", ""),
+    ),
+    (("submit", "rows.jsonl"), "--output", ("o.jsonl", "-"), (".",)),
+    (("result", JOB), "--output", ("o.jsonl", "-"), (".",)),
+    (("proxy", "--folder"), "", ("nginx",), ("rows.jsonl",)),
+]
+
+
+@pytest.mark.parametrize(("words", "option", "good", "bad"), VALUES, ids=lambda value: str(value[:2]))
+def test_a_value_at_its_bound_is_taken_and_one_beyond_it_is_called_wrong(
+    run: Run, words: tuple[str, ...], option: str, good: tuple[str, ...], bad: tuple[str, ...]
+) -> None:
+    named = list(filter(None, (*words, option)))
+    for value in (*good, *bad):
+        done = run(*named, value)
+        # Without settings none of them gets further.
+        assert (done.code, done.out) == (2, "")
+        assert ("Invalid value for" in done.err) == (value in bad), (value, done.err)
+        assert ("not set" in done.err) == (value in good), (value, done.err)
