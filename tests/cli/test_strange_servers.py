@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import time
+import uuid
 from collections.abc import Callable
 
 import pytest
@@ -187,3 +188,29 @@ def test_an_address_with_tls_goes_through_the_proxy_without_showing_it_the_key(r
     with serving(lambda _: (200, JSON, b"{}")) as (proxy, asked):
         done = run("jobs", COATCHECK_URL="https://coatcheck.example", COATCHECK_API_KEY=KEY, HTTPS_PROXY=proxy)
     assert (done.code, SECRET in "".join(asked)) == (1, False)
+
+
+def sent(asked: str) -> dict[str, str]:
+    """The headers of a request that a server heard."""
+    lines = (line for line in asked.splitlines()[1:] if line.strip())
+    return {name.lower(): value for name, value in (line.split(": ", 1) for line in lines)}
+
+
+def test_a_request_says_who_asks_and_whose_key_it_has_and_nothing_else(run: Run) -> None:
+    def answer(path: str) -> Answer:
+        return (200, JSON, b'{"jobs": []}') if "jobs" in path else (500, {}, b"")
+
+    with serving(answer) as (url, asked):
+        run("jobs", COATCHECK_URL=url, COATCHECK_API_KEY=KEY)
+        run("submit", "rows.jsonl", COATCHECK_URL=url, COATCHECK_API_KEY=KEY)
+    always = {
+        "host": url.removeprefix("http://"), "accept-encoding": "identity", "user-agent": "coatcheck",
+        "authorization": f"Bearer {KEY}",
+    }  # fmt: skip
+    listing, upload = map(sent, asked)
+    assert asked[0].startswith("GET /api/v1/jobs?limit=20 HTTP/1.1\n")
+    assert listing == always
+    assert asked[1].startswith("POST /api/v1/uploads HTTP/1.1\n")
+    assert uuid.UUID(upload.pop("idempotency-key")).version == 4
+    assert int(upload.pop("content-length"))
+    assert upload == {**always, "content-type": "application/json"}
