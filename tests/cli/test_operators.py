@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from typing import Any
 
+import psycopg
 import pytest
 import sqlalchemy
 
 from cli import operators
 from core import errors
 from storage.objects import Store
+from tests.cli.conftest import Run
 from tests.conftest import Platform
 
 
@@ -61,3 +63,27 @@ def test_no_connection_outlives_a_command_that_fails(platform: Platform) -> None
     with pytest.raises(ZeroDivisionError):
         fail()
     assert [pool.checkedin() for pool in pools] == [0]
+
+
+def opens(url: str) -> bool:
+    try:
+        psycopg.connect(url.replace("+psycopg", "")).close()
+    except psycopg.OperationalError:
+        return False
+    return True
+
+
+def test_roles_wants_three_addresses_and_gives_two_roles_the_passwords_in_theirs(platform: Platform, run: Run) -> None:
+    own = ("DATABASE_OWNER_URL", "DATABASE_URL")
+    given = {name: platform.engines.env[name] for name in own}
+    given["DATABASE_SUPERUSER_URL"] = platform.engines.superuser_url
+    for name in given:
+        done = run("roles", **{other: url for other, url in given.items() if other != name})
+        assert (done.code, done.out) == (2, "")
+        assert f" {name} not set " in done.err
+    for role in ("coatcheck_owner", "coatcheck_app"):
+        platform.execute(f"ALTER ROLE {role} PASSWORD 'another'")
+    assert not any(opens(given[name]) for name in own)
+    done = run("roles", **given)
+    assert (done.code, done.out, done.err) == (0, "", "")
+    assert all(opens(given[name]) for name in own)
