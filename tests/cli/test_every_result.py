@@ -2,90 +2,21 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
-import threading
 import uuid
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import flask
 import pytest
-from werkzeug.serving import WSGIRequestHandler, make_server
 
 from access import keys, tiers
 from core import ids
-from tests import callers, graphs
-from tests.callers import Key
-from tests.cli.conftest import COMMANDS, JOB, Done, Run
-from tests.conftest import Platform
-from tests.hands import work
+from tests import callers
+from tests.cli.conftest import COMMANDS, JOB, Here, served
 
 pytestmark = pytest.mark.usefixtures("quiet")
-OPERATOR = ("DATABASE_URL", "S3_ENDPOINT_URL", "S3_ACCESS_KEY", "S3_SECRET_KEY", "REDIS_URL", "COATCHECK_SECRET_KEY")
-ROW = {"text": "Lovely"}
-
-
-class Quiet(WSGIRequestHandler):
-    def log(self, *_: object) -> None: ...
-
-
-@contextlib.contextmanager
-def served(app: Any) -> Iterator[str]:
-    """The address of an app behind a plain server."""
-    server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=Quiet)
-    threading.Thread(target=server.serve_forever, daemon=True).start()
-    try:
-        yield f"http://127.0.0.1:{server.server_port}"
-    finally:
-        server.shutdown()
-        server.server_close()
-
-
-@dataclass(frozen=True)
-class Here:
-    """A platform, somebody who has a key of it, and commands with the settings of both."""
-
-    platform: Platform
-    key: Key
-    env: Mapping[str, str]
-    run: Run
-    app: flask.Flask
-    folder: Path
-
-    def __call__(self, *words: str, **more: str) -> Done:
-        return self.run(*words, **{**self.env, **more})
-
-    def ended(self) -> str:
-        """A job of one input that is done."""
-        client = self.app.test_client()
-        made = client.post("/api/v1/jobs", json={"inputs": ROW}, headers=self.key.headers).get_json()["job_id"]
-        work(self.platform)
-        return str(made)
-
-    def model(self, name: str | None = None, version: str = "1.0.0") -> str:
-        """The folder of a model that nobody has."""
-        folder = self.folder / uuid.uuid4().hex
-        return str(graphs.bundle(folder, name=name or f"m{uuid.uuid4().hex}", version=version))
-
-    def nothing(self) -> str:
-        (self.folder / "nothing").mkdir(exist_ok=True)
-        return str(self.folder / "nothing")
-
-
-@pytest.fixture
-def here(platform: Platform, app: flask.Flask, run: Run, tmp_path: Path) -> Iterator[Here]:
-    key = callers.key(platform)
-    env = {name: platform.engines.env[name] for name in OPERATOR}
-    before = {str(row[0]) for row in platform.rows("SELECT name FROM models")}
-    with served(app) as url:
-        env |= {"COATCHECK_URL": url, "COATCHECK_API_KEY": key.token, "COATCHECK_MODEL_CACHE": str(tmp_path / "models")}
-        yield Here(platform, key, env, run, app, tmp_path)
-    # What other tests list is as it was.
-    for table, column in (("model_versions", "model"), ("models", "name")):
-        platform.execute(f"DELETE FROM {table} WHERE NOT {column} = ANY (:known)", known=sorted(before))
 
 
 @dataclass(frozen=True)
