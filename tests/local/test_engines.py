@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import tomllib
+from pathlib import Path
+
 import redis
 import sqlalchemy
 
-from local import engines, seaweedfs
+from local import engines, seaweedfs, state
 from tests.conftest import Platform
 from tests.frozen import frozen
 
@@ -38,3 +42,46 @@ def test_the_same_of_s3(platform: Platform) -> None:
     urls = platform.engines.env | {"S3_SECRET_KEY": "wrong"}
     assert (seaweedfs.s3_ready(urls), seaweedfs.s3_answers(urls)) == (False, True)
     assert not seaweedfs.s3_answers(urls | {"S3_ENDPOINT_URL": "http://127.0.0.1:1"})
+
+
+def test_a_healthy_engine_is_ready_and_answers(platform: Platform) -> None:
+    url, queue, env = platform.engines.superuser_url, platform.settings.queue.redis_url, platform.engines.env
+    assert (engines.postgres_ready(url), engines.postgres_answers(url)) == (True, True)
+    assert (engines.redis_ready(queue), engines.redis_answers(queue)) == (True, True)
+    assert (seaweedfs.s3_ready(env), seaweedfs.s3_answers(env)) == (True, True)
+
+
+def test_where_nobody_listens_no_engine_is_ready() -> None:
+    assert not engines.postgres_ready("postgresql+psycopg://a:b@127.0.0.1:1/c")
+    assert not engines.redis_ready("redis://127.0.0.1:1/0")
+    nowhere = {"S3_ENDPOINT_URL": "http://127.0.0.1:1", "S3_ACCESS_KEY": "a", "S3_SECRET_KEY": "b"}
+    assert not seaweedfs.s3_ready(nowhere)
+
+
+#: What SeaweedFS speaks with: every name of a server of its, and of its clients.
+GRPC = {f"grpc.{name}" for name in ("master", "volume", "filer", "s3", "client")}
+HTTPS = {f"https.{name}" for name in ("master", "volume", "filer", "client")}
+
+
+def test_seaweedfs_is_prepared_so_that_every_port_but_s3_asks_for_a_certificate(tmp_path: Path) -> None:
+    made = state.load(tmp_path / ".coatcheck")
+    engine = seaweedfs.engine(made, made.urls({}), {})
+    engine.prepare()
+    run = made.run
+    found = tomllib.loads((run / "security.toml").read_text())
+    tables = {
+        f"{kind}.{name}": lines for kind in ("grpc", "https") for name, lines in found[kind].items() if name != "ca"
+    }
+    files = {"ca": "certificates/ca.pem", "cert": "certificates/certificate.pem", "key": "certificates/key.pem"}
+    pair = {"cert": files["cert"], "key": files["key"]}
+    expected = {**dict.fromkeys(GRPC, pair), **dict.fromkeys(HTTPS, files)}
+    assert tables == expected | {"https.client": {**files, "enabled": True}}
+    assert (found["grpc"]["ca"], found.keys()) == (files["ca"], {"grpc", "https"})
+    assert all((run / file).stat().st_mode & 0o777 == 0o600 for file in (*files.values(), "security.toml", "s3.json"))
+    assert (engine.program.cwd, (made.data / "s3").stat().st_mode & 0o777) == (run, 0o700)
+    (identity,) = json.loads((run / "s3.json").read_text())["identities"]
+    assert identity["credentials"] == [{"accessKey": "coatcheck", "secretKey": made.secrets["s3"]}]
+    # Nothing is made twice, and what is there is no reason to fail.
+    before = (run / "certificates" / "key.pem").read_bytes()
+    engine.prepare()
+    assert (run / "certificates" / "key.pem").read_bytes() == before

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import signal
 import sys
 import time
@@ -130,3 +131,30 @@ def test_a_supervisor_that_writes_nothing_down_any_more_is_frozen(tmp_path: Path
     record = tmp_path / health.RECORD
     record.write_text(json.dumps({"at": time.time() - 60, "processes": []}))
     assert look(tmp_path)["supervisor"].state == "frozen"
+
+
+@pytest.mark.parametrize(
+    ("state", "restarts", "well"),
+    [("running", 0, True), ("running", 1, True), ("starting", 0, True), ("starting", 1, False),
+     ("frozen", 0, False), ("frozen", 1, False), ("dead", 0, False), ("dead", 1, False)],
+)  # fmt: skip
+def test_what_runs_and_what_starts_for_the_first_time_is_well(state: str, restarts: int, well: bool) -> None:
+    assert Health("one", 1, state, 0.0, restarts).well == well
+
+
+@pytest.mark.parametrize(
+    ("ago_s", "told"),
+    [(0, "0 s"), (119, "119 s"), (121, "2 min"), (7100, "118 min"), (7300, "2 h"), (90_000, "25 h")],
+)
+@pytest.mark.parametrize(("restarts", "again"), [(0, ""), (1, "  started again once"), (2, "  started again 2 times")])
+def test_a_line_of_status_says_since_when_and_how_often(ago_s: int, told: str, restarts: int, again: str) -> None:
+    since = time.time() - ago_s
+    at = time.strftime("%H:%M:%S", time.localtime(since))
+    line = str(Health("worker", 4711, "running", since, restarts))
+    seconds = re.compile(r"\((\d+) s\)")
+    assert line.startswith("worker     running  4711     since ")
+    if (said := seconds.search(line)) and told.endswith(" s"):
+        # A second may have gone by.
+        assert 0 <= int(said[1]) - ago_s <= 1
+        line = seconds.sub(f"({told})", line)
+    assert line == f"worker     running  4711     since {at} ({told}){again}"
