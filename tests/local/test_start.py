@@ -185,7 +185,7 @@ def test_up_in_the_background_waits_for_its_own_supervisor_and_gives_its_code(
 
     def begun() -> bool:
         said.append(capfd.readouterr().out)
-        return "Coatcheck is starting" in "".join(said)
+        return "Coatcheck is starting" in "".join(said) or not up.is_alive()
 
     try:
         until(begun)
