@@ -50,8 +50,8 @@ def test_it_has_its_own_environment_folder_and_session_no_input_and_its_output_i
 ) -> None:
     (tmp_path / "one.log").write_text("before\n")
     (tmp_path / "cwd").mkdir()
-    code = "import os, sys, json; print(json.dumps([dict(os.environ), os.getcwd(), os.getsid(0), sys.stdin.read()]), flush=True); "
-    code += "print('fault', file=sys.stderr); sys.exit(7)"
+    code = "import os, sys, json; said = [dict(os.environ), os.getcwd(), os.getsid(0), sys.stdin.read()]; "
+    code += "print(json.dumps(said), flush=True); print('fault', file=sys.stderr); sys.exit(7)"
     for cwd in (None, tmp_path / "cwd"):
         made = start(code, env={"A": "b", "LC_CTYPE": "C.UTF-8"}, cwd=cwd)
         assert (made.wait(60), made.exit_code, made.alive) == (7, 7, False)
