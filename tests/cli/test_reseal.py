@@ -23,12 +23,13 @@ from core.seal import Context, Purpose, Seal
 from jobs import kinds, reseal
 from local.child import Child
 from tests import factories
+from tests.cli.conftest import Done, Run
 from tests.conftest import ROOT, Platform, until
 from webhooks import signing_keys
 from webhooks.signing import Signing
 
 OLD, LOST = "o" * 32, "l" * 32
-Command = Callable[..., subprocess.CompletedProcess[str]]
+Command = Callable[..., Done]
 NewJob = Callable[..., uuid.UUID]
 
 
@@ -56,11 +57,9 @@ def new(platform: Platform) -> Seal:
 
 
 @pytest.fixture
-def run() -> Command:
-    def call(**env: str) -> subprocess.CompletedProcess[str]:
-        called = [sys.executable, "-m", "cli.main", "reseal"]
-        environ = {**os.environ, "COATCHECK_OLD_SECRET_KEYS": OLD, **env}
-        return subprocess.run(called, env=environ, cwd=ROOT, capture_output=True, text=True, check=False)
+def run(run: Run, platform: Platform) -> Command:
+    def call(**env: str) -> Done:
+        return run("reseal", **{**platform.engines.env, "COATCHECK_OLD_SECRET_KEYS": OLD, **env})
 
     return call
 
@@ -106,10 +105,10 @@ def test_afterwards_everything_opens_without_the_old_key_and_a_second_time_has_n
     events = platform.rows("SELECT * FROM job_events")
 
     done = run()
-    assert (done.returncode, done.stdout, done.stderr) == (0, "5 resealed, 1 already right, 0 lost\n", "")
+    assert (done.code, done.out, done.err) == (0, "5 resealed, 1 already right, 0 lost\n", "")
     done = run()
-    assert (done.returncode, done.stdout) == (0, "0 resealed, 6 already right, 0 lost\n")
-    assert run(COATCHECK_OLD_SECRET_KEYS="").returncode == 0
+    assert (done.code, done.out) == (0, "0 resealed, 6 already right, 0 lost\n")
+    assert run(COATCHECK_OLD_SECRET_KEYS="").code == 0
 
     assert (signing_keys.good(platform.engine, new, owner), signing_keys.good(platform.engine, new, ours)) == before
     for job_id in (job, ended):
@@ -122,13 +121,13 @@ def test_what_was_bound_to_nothing_is_bound(platform: Platform, new: Seal, empty
     owner, thief = with_secret(platform, new), with_secret(platform, new)
     mine = "UPDATE webhook_secrets SET sealed = :sealed WHERE tenant_id = :id"
     platform.execute(mine, sealed=unbound("whsec_AAAA"), id=owner[0])
-    assert run().stdout == "1 resealed, 1 already right, 0 lost\n"
+    assert run().out == "1 resealed, 1 already right, 0 lost\n"
     (found,) = signing_keys.good(platform.engine, new, owner)
     assert found.key.secret == "whsec_AAAA"
     stolen = platform.one("SELECT sealed FROM webhook_secrets WHERE tenant_id = :id", id=owner[0])[0]
     platform.execute(mine, sealed=stolen, id=thief[0])
     done = run()
-    assert (done.returncode, done.stdout) == (1, "0 resealed, 1 already right, 1 lost\n")
+    assert (done.code, done.out) == (1, "0 resealed, 1 already right, 1 lost\n")
 
 
 def test_two_jobs_with_one_text_that_is_bound_to_nothing_have_one_of_their_own_each(
@@ -147,14 +146,14 @@ def test_what_is_lost_is_named_and_left_as_it_is_and_the_rest_goes_on(
     with_secret(platform, foreign)
     lost, job = with_urls(platform, new_job, foreign), with_urls(platform, new_job, old)
     done = run()
-    assert (done.returncode, done.stdout) == (1, "2 resealed, 0 already right, 3 lost\n")
-    assert f"lost: jobs {lost} output_url" in done.stderr
-    assert "Error: 3 values are lost, sealed under none of the keys given" in done.stderr
-    assert "Traceback" not in done.stderr
+    assert (done.code, done.out) == (1, "2 resealed, 0 already right, 3 lost\n")
+    assert f"lost: jobs {lost} output_url" in done.err
+    assert "Error: 3 values are lost, sealed under none of the keys given" in done.err
+    assert "Traceback" not in done.err
     assert opened(platform, new, job)
     assert opened(platform, foreign, lost)
     done = run(COATCHECK_OLD_SECRET_KEYS=f"{OLD},{LOST}")
-    assert (done.returncode, done.stdout) == (0, "3 resealed, 2 already right, 0 lost\n")
+    assert (done.code, done.out) == (0, "3 resealed, 2 already right, 0 lost\n")
 
 
 def test_on_a_terminal_it_shows_how_far_it_is(platform: Platform, old: Seal) -> None:
@@ -185,7 +184,7 @@ def test_killed_in_the_middle_it_can_be_run_again(
         child.kill()
     for owner in owners:
         assert len(signing_keys.good(platform.engine, both, owner)) == 1
-    assert run().stdout == "3 resealed, 3 already right, 0 lost\n"
+    assert run().out == "3 resealed, 3 already right, 0 lost\n"
 
 
 def test_beside_a_rotation_both_keys_stay(platform: Platform, old: Seal, both: Seal, new: Seal) -> None:
