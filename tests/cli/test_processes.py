@@ -178,8 +178,12 @@ def test_up_and_down_hand_on_what_was_asked_and_end_with_the_code_that_comes(
         called.append((root, dict(environ)["MARK"], how))
         return 5
 
+    def down(root: Path) -> int:
+        called.append(root)
+        return 6
+
     monkeypatch.setattr(commands, "up", up)
-    monkeypatch.setattr(commands, "down", lambda root: called.append(root) or 6)
+    monkeypatch.setattr(commands, "down", down)
     assert run("up", *words, MARK="x").code == 5
     assert run("down").code == 6
     assert called == [(tmp_path, "x", {"detach": "--detach" in words, "quiet": "--quiet" in words}), tmp_path]

@@ -153,7 +153,7 @@ def test_what_a_killed_supervisor_left_is_ended_and_nobody_else(
     state.write_private(record, json.dumps(listed))
     # It would wait for ten seconds whether it goes by itself.
     clock = iter(range(0, 10_000, 6))
-    monkeypatch.setattr(supervisor.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
     supervisor.clear_leftovers(made)
     monkeypatch.undo()
     assert capsys.readouterr().out == f"  ending left ({left.pid}), left from before\n"

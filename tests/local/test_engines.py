@@ -76,7 +76,7 @@ def test_seaweedfs_is_prepared_so_that_every_port_but_s3_asks_for_a_certificate(
     pair = {"cert": files["cert"], "key": files["key"]}
     expected = {**dict.fromkeys(GRPC, pair), **dict.fromkeys(HTTPS, files)}
     assert tables == expected | {"https.client": {**files, "enabled": True}}
-    assert (found["grpc"]["ca"], found.keys()) == (files["ca"], {"grpc", "https"})
+    assert (found["grpc"]["ca"], set(found)) == (files["ca"], {"grpc", "https"})
     assert all((run / file).stat().st_mode & 0o777 == 0o600 for file in (*files.values(), "security.toml", "s3.json"))
     assert (engine.program.cwd, (made.data / "s3").stat().st_mode & 0o777) == (run, 0o700)
     (identity,) = json.loads((run / "s3.json").read_text())["identities"]
