@@ -13,10 +13,8 @@ from inference import faults, schema
 Key = fields.Field[Any]
 
 MAX_TEXT = 1000
-FILLED = validate.And(
-    validate.Regexp(r"(?s).*\S", error="must not be blank"),
-    validate.Length(max=MAX_TEXT, error=f"must have at most {MAX_TEXT} characters"),
-)
+SHORT = validate.Length(max=MAX_TEXT, error=f"must have at most {MAX_TEXT} characters")
+FILLED = validate.And(validate.Regexp(r"(?s).*\S", error="must not be blank"), SHORT)
 
 
 class Keys(schema.StrictSchema):
@@ -42,7 +40,7 @@ def named(pattern: str, be: str) -> Key:
 
 def short() -> Key:
     """A text of at most MAX_TEXT characters, or none."""
-    return text(validate.Length(max=MAX_TEXT))
+    return text(SHORT)
 
 
 def one_of(*allowed: str, **how: Any) -> Key:

@@ -61,6 +61,11 @@ TEXT = yaml.safe_dump(graphs.manifest(), sort_keys=False)
             "type: boolean\n  minimum: 3",
             "is for a number or an integer, and the field is a boolean",
         ),
+        (
+            "type: number",
+            f"type: number\n  description: {'x' * 1001}",
+            "description of field 1 (x) must have at most 1000 characters",
+        ),
         ("type: number", "type: number\n  default: 1", "default of field 1 (x) is never used"),
         ("type: number", "type: number\n  required: false\n  default: 1e-3", "default of field 1 (x) must be a number"),
         ("type: number", "type: number\n  enum: [1, two]", "enum value 2 of field 1 (x) must be a number, but is the"),
