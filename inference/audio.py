@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from core import errors
 from inference import waveform
 from inference.decoders.mono import RATE
 from inference.interrupt import Interrupt
@@ -41,8 +40,6 @@ class Listener(FileModel):
         h = c = np.zeros(STATE, np.float32)
         with contextlib.closing(waveform.blocks(path, interrupt)) as blocks:
             for block, done in blocks:
-                if interrupt.is_set:
-                    raise errors.ModelInterrupted
                 length += len(block)
                 # What is left of the last frame is silence.
                 heard = np.pad(block, (0, -length % FRAME)) if done == 1.0 else block

@@ -220,6 +220,20 @@ def test_another_thread_ends_a_run_long_before_its_end(listener: Listener, golde
     assert heard[-1] < 0.5
 
 
+def test_a_run_that_is_told_to_stop_on_its_way_hears_no_further_block(listener: Listener, tmp_path: Path) -> None:
+    soundfile.write(tmp_path / "long.wav", np.zeros(60 * RATE), RATE)
+    heard, interrupt = [], Interrupt()
+
+    def progress(fraction: float) -> None:
+        heard.append(fraction)
+        interrupt.set()
+
+    inputs = schema.validate_inputs(listener.bundle.manifest, {})
+    with pytest.raises(errors.ModelInterrupted):
+        listener.answer(tmp_path / "long.wav", inputs, progress=progress, interrupt=interrupt)
+    assert len(heard) == 1
+
+
 def resident_mib() -> float:
     pages = int(Path("/proc/self/statm").read_text().split()[1])
     return pages * 4096 / 2**20
