@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
@@ -83,15 +84,47 @@ def test_each_strange_key_is_named_until_there_are_too_many(more: int) -> None:
     assert named == (more if more <= schema.SPARE_KEYS else 1)
 
 
-def test_json_schema_tells_every_limit() -> None:
-    for field in LIMITED.values():
-        told = schema.json_schema(manifest(field))
-        assert (told["required"], told["additionalProperties"]) == (["it"], False)
-        said = {
-            "type": field.type, "minLength": field.min_length, "maxLength": field.max_length,
-            "minimum": field.minimum, "maximum": field.maximum, "enum": list(field.enum) or None,
-        }  # fmt: skip
-        assert told["properties"]["it"] == {name: value for name, value in said.items() if value is not None}
+SPARE = Field("it", "number", required=False)
+
+
+@pytest.mark.parametrize(
+    ("field", "also"),
+    [
+        (LIMITED["text"], {"minLength": 2, "maxLength": 4}),
+        (LIMITED["number"], {"minimum": -1.5, "maximum": 2.5}),
+        (LIMITED["integer"], {"minimum": -1, "maximum": 2}),
+        (LIMITED["chosen"], {"enum": ["a", "b"]}),
+        (LIMITED["flag"], {}),
+        (Field("it", "string", min_length=0, max_length=0), {"minLength": 0, "maxLength": 0}),
+        (Field("it", "number", minimum=0, maximum=0), {"minimum": 0, "maximum": 0}),
+        (Field("it", "string", "What it is"), {"description": "What it is"}),
+        (Field("it", "string", ""), {}),
+        (SPARE, {}),
+        (dataclasses.replace(SPARE, default=0.0), {"default": 0.0}),
+        (Field("it", "boolean", required=False, default=False), {"default": False}),
+        (Field("it", "string", required=True, default="never used"), {}),
+    ],
+    ids=str,
+)
+def test_json_schema_tells_all_that_a_field_says_and_no_more(field: Field, also: dict[str, Any]) -> None:
+    assert schema.json_schema(manifest(field)) == {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "type": "object",
+        "properties": {"it": {"type": field.type, **also}},
+        "required": ["it"] if field.required else [],
+        "additionalProperties": False,
+    }
+
+
+@pytest.mark.parametrize(
+    ("kind", "value", "length"),
+    [("text", "abcde", 5), ("text", " a ", None), ("text", 5, None), ("chosen", "abc", None), ("number", 9, None)],
+)
+def test_a_text_that_is_too_long_is_told_its_length(kind: str, value: object, length: int | None) -> None:
+    with pytest.raises(errors.InvalidInput) as refused:
+        schema.validate_inputs(manifest(LIMITED[kind]), {"it": value}, name="inputs.3")
+    [fault] = refused.value.errors
+    assert (fault["field"], fault.get("received_length")) == ("inputs.3.it", length)
 
 
 def test_a_choice_may_be_written_with_braces() -> None:
