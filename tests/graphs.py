@@ -35,6 +35,17 @@ def graph(
     return bytes(onnx.parser.parse_model(f"{head} {VALUES} {{ {body} }}").SerializeToString())
 
 
+def divides(dividend: str, divisor: str, operator: str = "Div", whole: int = 7) -> bytes:
+    """As GOOD, beside a division that changes nothing."""
+    kind = {6: "int32", 7: "int64"}[whole]
+    return graph(
+        f"whole = Cast <to = {whole}> (features) other = Abs (whole) minus = Constant <value = {kind}[1] {{-1}}> () "
+        f"two = Constant <value = {kind}[1] {{2}}> () quotient = {operator} ({dividend}, {divisor}) "
+        "back = Cast <to = 1> (quotient) nothing = Mul (back, zero) sum = Add (nothing, features) "
+        "probabilities = Softmax <axis = 1> (sum)"
+    )
+
+
 def manifest(**says: Any) -> dict[str, Any]:
     """What model.yaml of such a bundle says; None leaves a key out."""
     golden = [

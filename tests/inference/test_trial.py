@@ -13,6 +13,7 @@ import pytest
 
 from core import errors
 from inference import bundle, trial
+from local.child import start_time
 from tests import graphs
 from tests.conftest import ROOT, until
 
@@ -23,17 +24,6 @@ DIES = (
     f"low = Constant <value = int64[1] {{{LEAST}}}> () whole = Cast <to = 7> (features) minus = Neg (whole) "
     "quotient = {operator} (low, minus) back = Cast <to = 1> (quotient) probabilities = Softmax (back)"
 )
-
-
-def divides(dividend: str, divisor: str, operator: str = "Div", whole: int = 7) -> bytes:
-    """As GOOD, beside a division that changes nothing."""
-    kind = {6: "int32", 7: "int64"}[whole]
-    return graphs.graph(
-        f"whole = Cast <to = {whole}> (features) other = Abs (whole) minus = Constant <value = {kind}[1] {{-1}}> () "
-        f"two = Constant <value = int64[1] {{2}}> () quotient = {operator} ({dividend}, {divisor}) "
-        "back = Cast <to = 1> (quotient) nothing = Mul (back, zero) sum = Add (nothing, features) "
-        "probabilities = Softmax <axis = 1> (sum)"
-    )
 
 
 def tried(folder: Path, made: bytes, **says: Any) -> str | None:
@@ -81,7 +71,7 @@ def test_a_graph_that_kills_its_process_is_refused_with_what_did_it(
 def test_an_inline_model_may_not_divide_what_clients_choose(
     tmp_path: Path, operator: str, whole: int, kind: str
 ) -> None:
-    made = divides("whole", "other", operator, whole)
+    made = graphs.divides("whole", "other", operator, whole)
     said = tried(tmp_path / "inline", made)
     assert said is not None
     assert f"divides {kind} by {kind} ({operator}), neither of them a constant" in said
@@ -90,10 +80,10 @@ def test_an_inline_model_may_not_divide_what_clients_choose(
 
 
 def test_an_inline_model_may_divide_by_a_constant_that_is_not_the_trap(tmp_path: Path) -> None:
-    assert tried(tmp_path / "two", divides("whole", "two")) is None
+    assert tried(tmp_path / "two", graphs.divides("whole", "two")) is None
     # What no client can hand in is no danger.
     fields = [{**field, "minimum": -100, "maximum": 100} for field in graphs.FIELDS]
-    assert tried(tmp_path / "bounded", divides("whole", "minus"), fields=fields) is None
+    assert tried(tmp_path / "bounded", graphs.divides("whole", "minus"), fields=fields) is None
 
 
 @pytest.mark.parametrize(
@@ -106,7 +96,7 @@ def test_an_inline_model_may_not_divide_by_minus_one_what_becomes_the_smallest(
     tmp_path: Path, limits: dict[str, float], whole: int, extreme: int, operator: str
 ) -> None:
     fields = [{**field, **limits} for field in graphs.FIELDS]
-    said = tried(tmp_path / "minus", divides("whole", "minus", operator, whole), fields=fields)
+    said = tried(tmp_path / "minus", graphs.divides("whole", "minus", operator, whole), fields=fields)
     assert said is not None
     assert f"an input with {extreme} for every number, or the nearest it may be, ended the process: SIGFPE" in said
 
@@ -141,4 +131,36 @@ trial.run(bundle.load(pathlib.Path({str(folder)!r})))
         pid, _, step = parent.stdout.readline().partition(" ")
         parent.kill()
     assert step == "golden example 1\n"
-    until(lambda: not Path(f"/proc/{pid}").exists())
+    until(lambda: start_time(int(pid)) is None)
+
+
+#: A kind whose encoder does this when the bundle is opened.
+WHEN_OPENED = """
+import os, signal, time
+class Kind:
+    def __init__(self, bundle): {does}
+    def encode(self, rows): return {{}}
+"""
+
+
+@pytest.mark.parametrize(
+    ("does", "says"),
+    [
+        ("os._exit(3)", "opening it ended the process: exit code 3"),
+        ("os._exit(0)", "opening it ended the process: exit code 0"),
+        ("os.kill(os.getpid(), 9)", "opening it ended the process: SIGKILL, Killed; perhaps for want of memory"),
+        ("os.kill(os.getpid(), 11)", "opening it ended the process: SIGSEGV, Segmentation fault"),
+        ("time.sleep(600)", "opening it did not end within 0.5 s: mend the graph"),
+    ],
+)
+@pytest.mark.parametrize("inline", [True, False])
+def test_a_bundle_that_ends_its_process_while_it_is_opened_is_told_by_how_it_ended(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, does: str, says: str, inline: bool
+) -> None:
+    if "sleep" in does:
+        monkeypatch.setattr(trial, "OPEN_S", 0.5)
+    graphs.plug_in(tmp_path, "ends_itself", WHEN_OPENED.format(does=does))
+    monkeypatch.syspath_prepend(tmp_path)
+    said = tried(tmp_path / "bundle", graphs.graph(graphs.GOOD), kind="ends_itself", inline=inline)
+    assert said == f"{tmp_path / 'bundle'}: {says}"
+    assert not children()
