@@ -20,6 +20,7 @@ from core import errors
 from inference import guarded, pages, waveform
 from inference.interrupt import Interrupt
 from inference.limits import Limits
+from local.child import start_time
 from tests.conftest import until
 from tests.inference.hostile import jpeg, pdf_of, png, segment
 from tests.inference.paper import ROOT, resident_mib, saved, several, written
@@ -87,6 +88,7 @@ def test_a_decoder_may_open_write_and_start_nothing(running: Callable[..., Runni
     limits = {line[:26].strip(): line[26:].split()[:2] for line in lines}
     assert limits["Max address space"] == [str(2**30)] * 2
     assert int(limits["Max cpu time"][0]) <= 60 + 5
+    assert limits["Max cpu time"][1] == "3600"
     for what, most in (("core file size", 0), ("file size", 0), ("processes", 0), ("open files", 4)):
         assert limits[f"Max {what}"] == [str(most)] * 2
     assert len(list(Path(f"/proc/{pid}/fd").iterdir())) == 4
@@ -145,7 +147,7 @@ time.sleep(600)
         # A decoder that waits for nothing, and would not notice that nobody reads.
         os.kill(pid, signal.SIGSTOP)
         worker.kill()
-    until(lambda: not Path(f"/proc/{pid}").exists())
+    until(lambda: start_time(pid) is None)
 
 
 @pytest.mark.parametrize("between", [b"", b"\xff" * 9, segment(0xFE, b"\xff\xd9" * 9), b"\xff\xd0\xff\0hidden"])
@@ -226,6 +228,28 @@ def test_a_picture_that_takes_long_ends_with_the_wish_to_stop(tmp_path: Path) ->
     threading.Timer(1, interrupt.set).start()
     with pytest.raises(errors.ModelInterrupted):
         document.page(1)
+
+
+@pytest.mark.parametrize(
+    ("make", "number", "what"),
+    [
+        (lambda: saved(written(), "PNG"), 0, "The file"),
+        (lambda: saved(written(), "PDF"), 0, "The PDF"),
+        (lambda: saved(written(), "PNG"), 1, "Page 1"),
+        (lambda: saved(written(), "PDF"), 1, "Page 1"),
+    ],
+    ids=["picture", "pdf", "page of a picture", "page of a pdf"],
+)
+def test_what_a_decoder_failed_at_is_told_by_its_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, make: Callable[[], bytes], number: int, what: str
+) -> None:
+    (tmp_path / "file").write_bytes(make())
+    document = pages.opened(tmp_path / "file", LIMITS, dpi=72, interrupt=Interrupt())
+    # Given up before it can have begun.
+    monkeypatch.setattr(guarded, "SILENT_S", -1)
+    monkeypatch.setattr(guarded, "LOOK_S", 0.001)
+    with pytest.raises(errors.InputUnreadable, match=f"^{what} cannot be decoded, or not within 1024 MiB and 60 s$"):
+        document.page(1) if number else pages.opened(document.path, LIMITS, dpi=72, interrupt=Interrupt())
 
 
 def heard(path: Path) -> int:
