@@ -62,6 +62,19 @@ def column(kind: str) -> bytes:
     return graph("middle = ReduceMean <axes = [1]> (features) probabilities = Sigmoid (middle)", gives=f"float{kind}")
 
 
+TYPES = {"float": 1, "int64": 7, "string": 8, "bool": 9, "float16": 10, "double": 11}
+
+
+def outputs(kind: str, shape: str, *names: str) -> bytes:
+    """A graph that gives this, and no probabilities."""
+    keep = "" if "," in shape else ", keepdims = 0"
+    sums = "features" if shape.endswith("2") else "sum"
+    body = f"sum = ReduceMean <axes = [1]{keep}> (features) "
+    named = names or ("label",)
+    body += " ".join(f"{name} = Cast <to = {TYPES[kind]}> ({sums})" for name in named)
+    return graph(body, gives=", ".join(f"{kind}[{shape}] {name}" for name in named))
+
+
 ZIPMAP = """
   tidy = Softmax <axis = 1> (features)
   probabilities = ai.onnx.ml.ZipMap <classlabels_strings = ["a", "b"]> (tidy)
@@ -103,6 +116,13 @@ def zipmap(name: str) -> bytes:
             graph("variable = ReduceMean <axes = [1], keepdims = 0> (features)", gives="float[N] variable"),
             "gives 'variable' (float [*]), one number a row: a model that gives a number is not supported yet, only",
         ),
+        *((outputs(kind, shape), f"but 'label' ({kind} [*{more}]): name it 'probabilities'")
+          for kind in ("int64", "string", "bool") for shape, more in (("N", ""), ("N, 1", ", 1"))),
+        (outputs("float", "N, 2", "scores", "other"), "(float [*, 2]): name the one that it is 'probabilities'"),
+        (outputs("double", "N"), "gives 'label' (double [*]), one number a row: a model that gives a number"),
+        (outputs("float16", "N, 1"), "gives 'label' (float16 [*, 1]), one number a row: a model that gives a number"),
+        (graph("probabilities = Constant <value = float[1, 2] {0.5, 0.5}> ()", takes=""),
+         "takes nothing, but 'tabular' hands in 'features' (float [rows, 2]): export it with one input 'features'"),
         (graph("probabilities = Cast <to = 8> (features)", gives="string[N, 2] probabilities"), "(string [*, 2]), but"),
         (graph("probabilities = Cast <to = 7> (features)", gives="int64[N, 2] probabilities"), "(int64 [*, 2]), but"),
         (
@@ -146,6 +166,38 @@ def test_a_graph_that_does_not_fit_is_refused_with_what_it_has_and_what_is_wante
     assert str(tmp_path / "bundle") in caught.value.message
     assert says in caught.value.message
     assert len(caught.value.message) < 1500
+
+
+@pytest.mark.parametrize(
+    ("rows", "max_batch", "fix"),
+    [
+        (1, 2, "say max_batch: 1 in model.yaml, or export it with a first axis of any size"),
+        *((rows, max_batch, "export it with a first axis of any size") for rows in (2, 3) for max_batch in (1, 2)),
+    ],
+)
+def test_a_graph_of_a_fixed_number_of_rows_is_told_what_would_do(
+    tmp_path: Path, rows: int, max_batch: int, fix: str
+) -> None:
+    made = graph(GOOD, f"float[{rows}, 2] features", f"float[{rows}, 2] probabilities")
+    with pytest.raises(errors.BundleInvalid) as caught:
+        check.check(bundle.load(graphs.bundle(tmp_path / "bundle", made, max_batch=max_batch)))
+    takes = f"takes 'features' (float [{rows}, 2]), neither more nor fewer rows at once"
+    assert caught.value.message == f"{tmp_path / 'bundle' / 'model.onnx'} {takes}: {fix}"
+
+
+def test_a_graph_of_one_row_will_do_where_rows_come_one_at_a_time(tmp_path: Path) -> None:
+    made = graph(GOOD, "float[1, 2] features", "float[1, 2] probabilities")
+    check.check(bundle.load(graphs.bundle(tmp_path / "bundle", made, max_batch=1)))
+
+
+@pytest.mark.parametrize("kind", ["int64", "string", "bool"])
+@pytest.mark.parametrize("shape", ["N", "N, 1"])
+def test_a_graph_that_gives_labels_is_not_taken_for_one_that_gives_a_number(
+    tmp_path: Path, kind: str, shape: str
+) -> None:
+    with pytest.raises(errors.BundleInvalid) as caught:
+        check.check(bundle.load(graphs.bundle(tmp_path / "bundle", outputs(kind, shape))))
+    assert "one number a row" not in caught.value.message
 
 
 def test_labels_in_another_order_than_the_graphs_are_told_by_what_the_examples_say(tmp_path: Path) -> None:
