@@ -177,6 +177,13 @@ def test_an_archive_that_holds_anything_but_files_is_refused_with_a_sentence(
     assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
+@pytest.mark.parametrize("folder", ["out", "nowhere/yet/out"])
+def test_an_archive_is_unpacked_to_wherever_it_is_wanted(copy: Path, tmp_path: Path, folder: str) -> None:
+    loaded = bundle.load(copy)
+    bundle.unpack(bundle.pack(loaded), tmp_path / folder)
+    assert bundle.digest(tmp_path / folder) == loaded.digest
+
+
 def test_a_header_with_any_byte_changed_is_refused_with_a_sentence_or_changes_nothing(
     copy: Path, tmp_path: Path
 ) -> None:
