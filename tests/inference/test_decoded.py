@@ -22,6 +22,8 @@ from tests.inference.paper import saved, several, written
 
 PAGES, PIXELS = 200, 36_000_000
 TOO_LARGE, UNREADABLE = errors.InputTooLarge, errors.InputUnreadable
+#: Nobody knows the password that would fit.
+LOCK = b"/ID[<00><00>]/Encrypt<</Filter/Standard/V 1/R 2/O<%s>/U<%s>/P -1>>" % (b"00" * 32, b"11" * 32)
 
 Decode = Callable[..., list[bytes]]
 
@@ -246,10 +248,6 @@ def test_what_cannot_be_decoded_is_told_by_what_it_is(
 ) -> None:
     with pytest.raises(UNREADABLE, match=f"^{says}"):
         decode(make(), number)
-
-
-#: Nobody knows the password that would fit.
-LOCK = b"/ID[<00><00>]/Encrypt<</Filter/Standard/V 1/R 2/O<%s>/U<%s>/P -1>>" % (b"00" * 32, b"11" * 32)
 
 
 @pytest.mark.parametrize(("width", "rows"), [(1, 349_525), (1000, 349), (349_525, 1), (400_000, 1)])
