@@ -76,6 +76,16 @@ def test_a_manifest_that_says_nothing_sensible_is_refused_with_a_sentence(copy: 
         bundle.load(copy)
 
 
+@pytest.mark.parametrize("value", [-(2**63) - 1, -(2**63), 2**63 - 1, 2**63, 2**64])
+def test_a_whole_number_has_64_bits_with_its_sign(tmp_path: Path, value: int) -> None:
+    (tmp_path / "model.yaml").write_text(f"a: {value}")
+    if -(2**63) <= value < 2**63:
+        assert model_yaml.read(tmp_path) == {"a": value}
+    else:
+        with pytest.raises(errors.BundleInvalid, match=f"'{value}' has more than 64 bits"):
+            model_yaml.read(tmp_path)
+
+
 def link(path: Path) -> None:
     path.symlink_to("/etc/hostname")
 

@@ -57,6 +57,24 @@ def test_a_value_is_of_its_fields_type_and_within_its_limits(kind: str, value: A
     assert (found is None) if wrong is None else str(found).startswith(wrong)
 
 
+@pytest.mark.parametrize(
+    ("field", "good", "bad", "says"),
+    [
+        (Field("it", "number", minimum=1), [1, 1e9], [0.9], "must be at least 1"),
+        (Field("it", "number", maximum=1), [1, -1e9], [1.1], "must be at most 1"),
+        (Field("it", "integer", minimum=0), [0, 9], [-1], "must be at least 0"),
+        (Field("it", "integer", maximum=0), [0, -9], [1], "must be at most 0"),
+        (Field("it", "string", min_length=1), ["a", "a" * 99], ["", " "], "must not be blank"),
+        (Field("it", "string", max_length=1), ["a", "", " "], ["ab"], "exceeds maximum length of 1 characters"),
+        (Field("it", "string", max_length=0), [""], ["a"], "exceeds maximum length of 0 characters"),
+    ],
+    ids=["minimum", "maximum", "minimum 0", "maximum 0", "min_length", "max_length", "max_length 0"],
+)
+def test_a_limit_holds_without_its_other(field: Field, good: list[object], bad: list[object], says: str) -> None:
+    assert [issue(manifest(field), {"it": value}) for value in good] == [None] * len(good)
+    assert [issue(manifest(field), {"it": value}) for value in bad] == [says] * len(bad)
+
+
 def test_what_is_left_out_is_required_or_has_its_default_and_what_is_no_field_is_refused() -> None:
     required, spare = Field("it", "string"), Field("spare", "number", required=False, default=0.5)
     both = manifest(required, spare)

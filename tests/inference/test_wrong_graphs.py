@@ -10,7 +10,7 @@ import onnx
 import pytest
 
 from core import errors
-from inference import bundle, check, model
+from inference import bundle, check, kinds, model
 from tests import graphs
 from tests.graphs import GOOD, graph
 
@@ -263,6 +263,17 @@ def test_a_graph_that_mixes_rows_of_large_batches_only_is_refused(tmp_path: Path
         check.check(bundle.load(graphs.bundle(tmp_path / "large", graph(LATE), max_batch=4096, **SHARED)))
     # Where it does not mix them.
     check.check(bundle.load(graphs.bundle(tmp_path / "few", graph(LATE), max_batch=4, **SHARED)))
+
+
+def test_each_of_several_plug_ins_is_found_by_its_own_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ["first_of_two", "second_of_two"]
+    for name in names:
+        graphs.plug_in(tmp_path, name, "class Kind: pass\n")
+    monkeypatch.syspath_prepend(tmp_path)
+    assert [kinds.find(name).encoder.__module__ for name in names] == names  # type: ignore[attr-defined]
+    assert set(names) < set(kinds.names())
+    with pytest.raises(errors.BundleInvalid, match="kind 'third' is not installed; there are: tabular, text, tokens"):
+        kinds.find("third")
 
 
 KIND = """
