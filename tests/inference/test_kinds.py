@@ -216,3 +216,22 @@ def test_an_example_is_answered_by_a_label_or_the_word_for_less(
 def test_the_api_answers_on_its_own_cpu_only(tmp_path: Path, pool: str, inline: bool, right: bool) -> None:
     issue = "inline must be false: the API answers rows only, and on its own CPU, but is true"
     assert said(tmp_path, graphs.manifest(pool=pool, inline=inline)) == ([] if right else [issue])
+
+
+@pytest.mark.parametrize(
+    ("field", "options", "right"),
+    [
+        ({}, {}, True), ({"type": "number"}, {}, False), ({"required": False}, {}, False),
+        ({"required": False, "default": "a"}, {}, True), ({"name": "other"}, {}, False),
+        ({"name": "other"}, {"field": "other"}, True), ({}, {"field": "other"}, False),
+    ],
+)  # fmt: skip
+def test_a_kind_of_texts_has_a_string_in_every_input_by_the_name_that_it_reads(
+    tmp_path: Path, field: dict[str, Any], options: dict[str, str], right: bool
+) -> None:
+    named = {"name": "text", "type": "string", **field}
+    value = 1 if named["type"] == "number" else "a"
+    golden = [{"inputs": {named["name"]: value}, "prediction": "a", "confidence": 1}]
+    found = said(tmp_path, graphs.manifest(kind="text", fields=[named], golden=golden, options=options))
+    needs = f"fields must have a string '{options.get('field', 'text')}', required or with a default: text reads that"
+    assert [sentence.startswith(needs) for sentence in found] == ([] if right else [True])
