@@ -19,7 +19,7 @@ from inference import threads
 from inference.interrupt import Interrupt
 from inference.output import Label
 from jobs import rescue
-from jobs.bulk import merge, places, progress
+from jobs.bulk import answering, merge, places, progress
 from jobs.bulk.plan import Plan, Span
 from jobs.bulk.progress import Chunk
 from jobs.bulk.rows import Row
@@ -172,7 +172,7 @@ def test_a_batch_waits_for_each_runner_that_may_become_free_and_no_more_of_the_f
                 unanswered.append((number - len(answered)) // model.max_batch)
             yield Row(number, inputs={"x": number})
 
-    for row, said in parts._answers(model, Held(bulk), Interrupt(), found()):  # type: ignore[arg-type]
+    for row, said in answering.answers(model, Held(bulk), found()):  # type: ignore[arg-type]
         assert said == Label(str(row.line), 1.0, {})
         answered.append(row.line)
     assert answered == list(range(30))
