@@ -5,11 +5,13 @@ from __future__ import annotations
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from sqlalchemy import text
 
 from access import keys, tenants
 from core import errors
 from tests import callers
-from tests.conftest import Platform
+from tests.access.conftest import waiting
+from tests.conftest import Platform, until
 from tests.statements import digest
 
 
@@ -64,6 +66,18 @@ def test_a_change_tells_the_tier_before_and_is_of_one_tenant(platform: Platform)
     assert tenants.change(platform.engine, name, tier="pro") == "free"
     assert tenants.change(platform.engine, name, tier="pro") == "pro"
     assert (tier_of(platform, name), tier_of(platform, other)) == (["pro"], ["free"])
+
+
+def test_of_two_changes_at_once_the_second_tells_what_the_first_one_made(platform: Platform) -> None:
+    name = callers.name("tenant")
+    tenants.create(platform.engine, name, "free")
+    with ThreadPoolExecutor(1) as pool, platform.admin.begin() as first:
+        first.execute(text("UPDATE tenants SET tier = 'pro' WHERE name = :name"), {"name": name})
+        second = pool.submit(tenants.change, platform.engine, name, tier="free")
+        until(lambda: waiting(platform, "tenants"))
+        first.commit()
+        assert second.result() == "pro"
+    assert tier_of(platform, name) == ["free"]
 
 
 def test_what_is_refused_changes_nothing_and_says_what_there_is(platform: Platform) -> None:
