@@ -27,7 +27,13 @@ def owner(platform: Platform, app: flask.Flask, quiet: None) -> World:
 def send(owner: World, route: Route, data: bytes, kind: str = JSON, **headers: str) -> TestResponse:
     given = {**owner.key.headers, **{name.replace("_", "-"): value for name, value in headers.items()}}
     return owner.app.test_client().open(
-        route.path(owner.ids), method=route.method, data=data, content_type=kind, headers=given
+        route.path(owner.ids),
+        method=route.method,
+        data=data,
+        content_type=kind,
+        headers=given,
+        # As our server has it: a body of chunks ends by itself.
+        environ_overrides={"wsgi.input_terminated": True} if "Transfer-Encoding" in given else None,
     )
 
 
@@ -73,6 +79,32 @@ def test_a_body_that_is_not_what_is_due_is_refused_by_every_route_that_takes_one
         answer = ask(owner, route)
         assert (answer.status_code, answer.get_json()["error"]["code"]) == wanted, (route, answer.text)
         assert digest(platform) == before, route
+
+
+@pytest.mark.parametrize("chunked", [False, True], ids=["with its length", "without it"])
+def test_a_body_that_is_too_large_is_refused_by_every_route_that_takes_one(
+    platform: Platform, app: flask.Flask, owner: World, chunked: bool
+) -> None:
+    """Without a length it is cut at the limit, and what is left of it may well be JSON."""
+    before, most = digest(platform), app.config["MAX_CONTENT_LENGTH"]
+    more = {"Transfer_Encoding": "chunked"} if chunked else {}
+    for route in world.routes(app):
+        if route.own and route.asked.body is not None:
+            answer = send(owner, route, good(route).ljust(most + 1), **more)
+            error = answer.get_json()["error"]
+            assert (answer.status_code, error["code"]) == (413, "PAYLOAD_TOO_LARGE"), route
+            assert error["message"] == f"The request body is larger than {most} bytes"
+            assert digest(platform) == before, route
+
+
+def test_a_body_may_be_as_large_as_the_limit(app: flask.Flask, owner: World) -> None:
+    (route,) = (route for route in world.routes(app) if route.own and route.rule.endpoint == "predict.predict")
+    body, most = good(route), app.config["MAX_CONTENT_LENGTH"]
+    assert [send(owner, route, body.ljust(size)).status_code for size in (most, most + 1)] == [200, 413]
+    # Of one without a length nobody knows whether it ends where it was cut.
+    sizes = (most - 1, most)
+    answers = [send(owner, route, body.ljust(size), Transfer_Encoding="chunked") for size in sizes]
+    assert [answer.status_code for answer in answers] == [200, 413]
 
 
 @pytest.mark.parametrize("body", [b'{"a": 1}', b"[]", b"x", b"{", b'""'])
