@@ -11,6 +11,7 @@ from typing import Any
 import flask
 import pytest
 from flask.testing import FlaskClient
+from werkzeug.exceptions import RequestedRangeNotSatisfiable
 
 from api import errors as answered
 from core import errors
@@ -106,14 +107,34 @@ def test_every_code_that_http_brings_is_told_in_the_envelope(
     app: flask.Flask, anonymous: FlaskClient, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     written = {
-        400: "MALFORMED_REQUEST", 404: "NOT_FOUND", 405: "METHOD_NOT_ALLOWED", 408: "REQUEST_TIMEOUT",
-        413: "PAYLOAD_TOO_LARGE", 414: "URI_TOO_LONG", 415: "UNSUPPORTED_MEDIA_TYPE",
-        416: "REQUESTED_RANGE_NOT_SATISFIABLE",
-    }  # fmt: skip
-    assert written == answered.CODES
-    for status, code in written.items():
+        400: ("MALFORMED_REQUEST", "The request cannot be read"),
+        404: ("NOT_FOUND", "There is no such route: the contract, at /openapi/v1.json, lists them all"),
+        405: ("METHOD_NOT_ALLOWED", "This route does not take this method; the header Allow says which it takes"),
+        408: ("REQUEST_TIMEOUT", "The request did not arrive in time"),
+        413: ("PAYLOAD_TOO_LARGE", f"The request body is larger than {app.config['MAX_CONTENT_LENGTH']} bytes"),
+        414: ("URI_TOO_LONG", "The address is too long"),
+        415: ("UNSUPPORTED_MEDIA_TYPE", "The body is of a type that is not taken here"),
+        416: ("REQUESTED_RANGE_NOT_SATISFIABLE", "There is no such range"),
+        # Whatever else there may be one day is told as HTTP calls it.
+        501: ("NOT_IMPLEMENTED", "Not Implemented"),
+    }
+    assert {status: code for status, (code, _) in written.items() if status != 501} == answered.CODES
+    for status, (code, message) in written.items():
         monkeypatch.setitem(app.view_functions, "health.healthz", lambda status=status: flask.abort(status))
-        looked_at(anonymous.get("/healthz"), Told(code, status))
+        error = looked_at(anonymous.get("/healthz"), Told(code, status))
+        assert (error["message"], error["details"]) == (message, {})
+
+
+def test_who_refuses_in_words_of_their_own_is_quoted_with_their_headers(
+    app: flask.Flask, anonymous: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse() -> flask.Response:
+        raise RequestedRangeNotSatisfiable(7, "rows", "There are seven rows")
+
+    monkeypatch.setitem(app.view_functions, "health.healthz", refuse)
+    answer = anonymous.get("/healthz")
+    error = looked_at(answer, Told("REQUESTED_RANGE_NOT_SATISFIABLE", 416))
+    assert (error["message"], answer.headers["Content-Range"]) == ("There are seven rows", "rows */7")
 
 
 def test_an_address_answers_a_method_that_it_does_not_have_with_those_that_it_has(
