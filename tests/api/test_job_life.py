@@ -43,9 +43,20 @@ def test_events_tell_the_whole_life_and_the_terminal_one_is_last(client: FlaskCl
     found = events(client, job_id)
     assert [event["event"] for event in found] == ["pending", "processing", "pending", "processing", "completed"]
     data = [orjson.loads(event["data"]) for event in found]
+    # What is not known of an event is left out; all else has the names that the contract gives it.
+    always = {"job_id", "event", "at", "progress", "attempt"}
+    more = [set(), {"batch_size"}, {"error"}, {"batch_size"}, {"run_ms"}]
+    assert all(always | own <= item.keys() <= always | own | {"error"} for item, own in zip(data, more, strict=True))
+    assert [item["event"] for item in data] == [event["event"] for event in found]
+    assert {item["job_id"] for item in data} == {job_id}
+    timeline = client.get(f"{JOBS}/{job_id}").get_json()["timeline"]
+    named = ("event", "at", "attempt", "batch_size", "run_ms", "error")
+    assert [{name: item[name] for name in named if name in item} for item in data] == [
+        {"attempt": 0, **moment} for moment in timeline
+    ]
     assert [item["attempt"] for item in data] == [0, 1, 1, 2, 2]
     assert data[2]["error"]["code"] == "WORKER_LOST"
-    assert data[4]["progress"] == 100
+    assert [item["progress"] for item in data] == [0, 0, 0, 0, 100]
     assert [int(event["id"]) for event in found] == sorted({int(event["id"]) for event in found})
 
 
