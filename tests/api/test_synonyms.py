@@ -124,3 +124,28 @@ def test_a_key_that_is_given_in_another_way_is_told_how(
 def test_a_query_may_say_true_as_python_writes_it(client: FlaskClient, word: str, explained: bool) -> None:
     answer = client.post(f"/api/v1/predict?explain={word}", json={"inputs": {"text": "x"}}).get_json()
     assert ("explanation" in answer) == explained
+
+
+@pytest.mark.parametrize(
+    ("word", "explained"),
+    [(True, True), ("true", True), ("True", True), ("simple", True), (False, False), ("false", False),
+     ("False", False)],
+    ids=repr,
+)  # fmt: skip
+def test_a_body_may_say_whether_to_explain_as_json_and_as_text(
+    client: FlaskClient, word: object, explained: bool
+) -> None:
+    body = {"inputs": {"text": "x"}, "options": {"explain": word}}
+    answer = client.post("/api/v1/predict", json=body)
+    assert (answer.status_code, "explanation" in answer.get_json()) == (200, explained)
+    job = client.post("/api/v1/jobs", json=body)
+    assert job.status_code == 202
+
+
+@pytest.mark.parametrize("word", [1, 0, "", "TRUE", "yes", "shap", None, [], {}], ids=repr)
+def test_what_says_neither_whether_nor_how_to_explain_is_refused_by_name(client: FlaskClient, word: object) -> None:
+    body = {"inputs": {"text": "x"}, "options": {"explain": word}}
+    for path in ("predict", "jobs"):
+        answer = client.post(f"/api/v1/{path}", json=body)
+        assert answer.status_code == 422
+        assert answer.get_json()["error"]["details"]["field"] == "options.explain"
