@@ -40,7 +40,12 @@ def test_only_the_failed_rows_can_be_handed_in_again(
     assert [(row["line"], row["id"]) for row in found] == [(row["line"], row["id"]) for row in failed]
     assert {row["prediction"] for row in found} == {"positive"}
     answer = client.post(f"/api/v1/jobs/{again.json['job_id']}/retry?rows=failed")
-    assert (answer.status_code, answer.json["error"]["code"]) == (409, "JOB_STATE_CONFLICT")
+    error = answer.json["error"]
+    assert (answer.status_code, error["code"]) == (409, "JOB_STATE_CONFLICT")
+    assert (error["message"], error["details"]) == (
+        "No row of this job has failed",
+        {"field": "rows", "issue": "0 failed"},
+    )
 
 
 def test_of_a_job_that_was_canceled_before_any_row_was_reached_all_rows_have_no_answer(
@@ -52,6 +57,20 @@ def test_of_a_job_that_was_canceled_before_any_row_was_reached_all_rows_have_no_
     assert again.status_code == 202, again.text
     work()
     assert [row["id"] for row in output(show(client, again.json["job_id"]))] == [row["id"] for row in ROWS[:5]]
+
+
+def test_a_job_that_was_not_made_from_a_file_of_rows_has_none_to_hand_in_again(
+    client: Client, platform: Platform
+) -> None:
+    for inputs in ({"text": "x"}, [{"text": "x"}]):
+        job_id = client.post("/api/v1/jobs", json={"inputs": inputs}).json["job_id"]
+        client.post(f"/api/v1/jobs/{job_id}/cancel")
+        refused = client.post(f"/api/v1/jobs/{job_id}/retry?rows=failed")
+        assert (refused.status_code, refused.json["error"]["details"]) == (
+            422,
+            {"field": "rows", "issue": "is for jobs that were made from a file of rows"},
+        )
+        assert platform.rows("SELECT FROM jobs WHERE retry_of = :id", id=ids.parse_job_id(job_id)) == []
 
 
 def test_rows_that_are_handed_in_again_are_cut_by_their_bytes_too(
