@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from core import ids
 from tests.conftest import Platform
 from tests.hands import work
 from tests.webhooks.conftest import Receiver, Tenant
@@ -89,6 +90,31 @@ def test_what_is_wrong_with_a_jobs_own_receiver_is_named_and_no_job_is_made(
 def test_a_window_that_is_none_is_refused(tenant: Tenant, window: dict[str, str]) -> None:
     endpoint = tenant.endpoint(URL)
     assert tenant.http.post(f"/api/v1/webhooks/{endpoint['id']}/redeliver", json=window).status_code == 422
+
+
+def test_of_a_window_what_was_made_from_its_beginning_on_and_before_its_end_is_sent_again(
+    tenant: Tenant, platform: Platform
+) -> None:
+    endpoint = tenant.endpoint(URL)
+    job_ids = [ids.parse_job_id(tenant.job()) for _ in range(3)]
+    tenant.http.patch(f"/api/v1/webhooks/{endpoint['id']}", json={"enabled": False})
+    work(platform)
+    tenant.http.patch(f"/api/v1/webhooks/{endpoint['id']}", json={"enabled": True})
+    made = "UPDATE webhook_deliveries SET created_at = now() - CAST(:ago AS interval) WHERE job_id = :job_id"
+    for hours, job_id in zip((3, 2, 1), job_ids, strict=True):
+        platform.execute(made, ago=f"{hours} h", job_id=job_id)
+    first, second, third = (item["created_at"] for item in tenant.deliveries())
+    failed = "UPDATE webhook_deliveries SET status = 'failed', finished_at = now()"
+    for window, sent in (
+        ({"since": first}, 3), ({"since": second}, 2), ({"since": first, "until": third}, 2),
+        ({"since": first, "until": second}, 1), ({"since": second, "until": third}, 1),
+    ):  # fmt: skip
+        platform.execute(failed)
+        answer = tenant.http.post(f"/api/v1/webhooks/{endpoint['id']}/redeliver", json=window)
+        assert (answer.status_code, answer.json) == (202, {"count": sent, "next_after": None}), window
+        since, until = window["since"], window.get("until", "9999")
+        again = [item["created_at"] for item in tenant.deliveries(status="pending")]
+        assert again == [at for at in (first, second, third) if since <= at < until]
 
 
 def test_a_tenant_has_no_more_endpoints_than_it_may_also_when_many_are_made_at_once(
