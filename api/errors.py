@@ -121,9 +121,7 @@ def _http(error: HTTPException) -> flask.Response:
     ours = error.description if error.description != type(error).description else None
     message = _too_large() if code == 413 else ours or SAID.get(code) or error.name
     content = {"code": CODES.get(code, error.name.upper().replace(" ", "_")), "message": message, "details": {}}
-    keep = {
-        name: value for name, value in error.get_headers() if name.lower() not in ("content-type", "content-length")
-    }
+    keep = {name: value for name, value in error.get_headers() if name.lower() != "content-type"}
     return envelope(content, code, keep)
 
 
