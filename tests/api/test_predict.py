@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 from flask.testing import FlaskClient
 
-from core import errors
+from core import errors, ids
 from jobs import settle
 from tests.conftest import Platform, until
 from tests.hands import took, work
@@ -100,7 +100,11 @@ def test_a_job_that_failed_for_no_fault_of_its_input_is_no_fault_of_the_client(
         failed = pool.submit(fail)
         answer = client.post(PREDICT, json={**GOOD, "model_version": "2.1.0"}, headers={"Prefer": "wait=20"})
         failed.result()
-    assert (answer.status_code, answer.get_json()["error"]["code"]) == (status, code)
+    told = answer.get_json()["error"]
+    assert (answer.status_code, told["code"]) == (status, code)
+    assert told["message"] == f"The job ended as failed: {error.message}"
+    (job,) = platform.rows("SELECT id FROM jobs")
+    assert told["details"] == {"job_id": ids.job_id(job.id), "status": "failed", "code": error.code}
 
 
 def test_fail_fast_refuses_the_whole_batch(client: FlaskClient) -> None:
