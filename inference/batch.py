@@ -13,7 +13,7 @@ from core import errors
 from inference import schema
 from inference.manifest import Field, Manifest
 from inference.model import Model, Row
-from inference.opened import why
+from inference.opened import Floats, why
 
 #: So much a score may differ in company: the last digits of floats, which are added up in another order there.
 TOLERANCE = 0.001
@@ -41,9 +41,14 @@ def check(opened: Model, rows: Sequence[Row], begins: Callable[[str], object]) -
         except errors.ModelError as error:
             issue = f"answers each of {len(places)} rows alone, but not all at once"
             raise errors.BundleInvalid(f"{graph} {issue}: {why(error)}. {EXPORT}") from error
-        if (apart := np.abs(alone[places] - together).max()) > TOLERANCE:
+        if (apart := _apart(alone[places], together)) > TOLERANCE:
             issue = f"gives a row other scores beside another row than alone, {apart:.4f} apart"
             raise errors.BundleInvalid(f"{graph} {issue}, in a batch of {len(places)}. {MEND}")
+
+
+def _apart(alone: Floats, together: Floats) -> float:
+    """The furthest: a difference of numbers up to 1, of larger ones the part of them that it is."""
+    return float((np.abs(alone - together) / np.maximum(1, np.abs(alone))).max())
 
 
 def _batches(count: int, most: int) -> Iterator[list[int]]:

@@ -17,6 +17,7 @@ MAX_SHOWN = 60
 ONE = {
     "fields": "field",
     "labels": "label",
+    "numbers": "number",
     "golden": "golden example",
     "segments": "segment",
     "lines": "line",
@@ -29,9 +30,7 @@ INSTEAD = {
     **dict.fromkeys(("str", "text", "varchar", "category", "enum"), "; write string"),
     "bool": "; write boolean",
     **dict.fromkeys(("classification", "classifier", "table", "csv"), "; write tabular, or text for one text a row"),
-    **dict.fromkeys(
-        ("regression", "regressor"), "; a model that gives a number is not supported yet, only one that gives labels"
-    ),
+    **dict.fromkeys(("regression", "regressor"), "; write tabular, and numbers in place of labels"),
 }
 _NOTHING = object()
 

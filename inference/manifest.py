@@ -26,11 +26,21 @@ class Field:
     minimum: float | None = None
     maximum: float | None = None
     enum: tuple[Any, ...] = ()
+    input: str | None = None  #: of the graph, where it has another name
 
     @property
     def always(self) -> bool:
         """Whether there is a value in every input."""
         return self.required or self.default is not None
+
+
+@dataclass(frozen=True)
+class Number:
+    """One of the numbers that a model gives."""
+
+    name: str
+    unit: str = ""
+    description: str = ""
 
 
 @dataclass(frozen=True)
@@ -64,7 +74,10 @@ class Manifest:
     licence: str
     fields: tuple[Field, ...]
     golden: tuple[Golden, ...]
-    labels: tuple[str, ...] = ()
+    labels: tuple[str, ...] = ()  #: what comes out: these, or
+    numbers: tuple[Number, ...] = ()
+    embedding: int | None = None  #: a vector of so many numbers
+    output: str | None = None  #: of the graph, where more than one can be the answer
     pool: str = "cpu"
     inline: bool = False  #: light enough to be answered by the API itself
     max_batch: int = 32  #: inputs that the model is handed at once
@@ -83,6 +96,7 @@ class Manifest:
                 "fields": tuple(Field(**{**raw, "enum": tuple(raw.get("enum", ()))}) for raw in checked["fields"]),
                 "golden": tuple(map(Golden.from_dict, checked["golden"])),
                 "labels": tuple(checked.get("labels", ())),
+                "numbers": tuple(Number(**raw) for raw in checked.get("numbers", ())),
                 "explanation": tuple(checked.get("explanation", ())),
             }
         )

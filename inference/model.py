@@ -10,15 +10,14 @@ import numpy as np
 import onnxruntime
 
 from core import errors
-from inference import kinds
+from inference import answers, kinds
 from inference import threads as cpus
 from inference.bundle import Bundle
 from inference.interrupt import Interrupt
 from inference.kinds.rows import RowKind
 from inference.opened import FileModel, Floats, Opened, said
-from inference.output import Label
+from inference.output import Said
 
-PROBABILITIES = "probabilities"
 CPU = "CPUExecutionProvider"
 
 Row = Mapping[str, Any]
@@ -26,18 +25,23 @@ Rows = Sequence[Row]
 
 
 class Model(Opened):
-    """A bundle with its ONNX session, whose output `probabilities` is float [N, labels]."""
+    """A bundle with its ONNX session, one output of which is the answer: floats, a row for each input."""
 
-    OUTPUTS = frozenset({PROBABILITIES})
+    OUTPUTS = frozenset()
 
     def __init__(self, bundle: Bundle, *sessions: onnxruntime.InferenceSession, kind: RowKind) -> None:
         super().__init__(bundle, *sessions)
         self._apart = kind.apart and self.providers[0] == CPU
         try:
-            self._encoder = kind.encoder(bundle)
+            self._encoder = kind.encoder(bundle, self._session.get_inputs())
+        except errors.BundleInvalid:
+            raise
         except Exception as error:
             issue = f"kind '{bundle.manifest.kind}' cannot use it: {type(error).__name__}: {said(error)}"
             raise errors.BundleInvalid(f"{bundle.folder}: {issue}") from error
+        self._answer = answers.of(bundle.manifest)(bundle.manifest)
+        [graph] = bundle.graphs
+        self._output = answers.chosen(graph, self._session.get_outputs(), self._answer)
 
     def encode(self, rows: Rows) -> dict[str, np.ndarray[Any, Any]]:
         """What the graph is handed for validated rows; raises ModelError."""
@@ -45,35 +49,21 @@ class Model(Opened):
             return {name: np.asarray(value) for name, value in self._encoder.encode(rows).items()}
 
     def scores(self, rows: Rows) -> Floats:
-        """What one run gives for validated rows, float [N, labels]; raises ModelError."""
+        """What one run gives for validated rows, floats [rows, width of the answer]; raises ModelError."""
         with self._answering(None):
             return self._run(rows, None)
 
-    def predict(self, rows: Rows, interrupt: Interrupt | None = None) -> list[Label]:
+    def predict(self, rows: Rows, interrupt: Interrupt | None = None) -> list[Said]:
         """Predict validated rows, at least one; raises ModelInterrupted if that was asked for, else ModelError."""
         runs = [[row] for row in rows] if self._apart else [rows]
         with self._answering(interrupt):
-            return self._predictions(rows, np.concatenate([self._run(run, interrupt) for run in runs]))
+            return self._answer.said(rows, np.concatenate([self._run(run, interrupt) for run in runs]))
 
     def _run(self, rows: Rows, interrupt: Interrupt | None) -> Floats:
         inputs = self._encoder.encode(rows)
-        [given] = self._session.run([PROBABILITIES], inputs, interrupt.options if interrupt else None)
-        return self._probabilities(PROBABILITIES, given, len(rows), len(self.bundle.manifest.labels))
-
-    def _predictions(self, rows: Rows, matrix: Floats) -> list[Label]:
-        labels, threshold = self.bundle.manifest.labels, self.bundle.manifest.threshold_field
-        best = matrix.argmax(axis=1).tolist()
-        found = []
-        for row, scores, index in zip(rows, np.round(matrix.astype(float), 6).tolist(), best, strict=True):
-            label = labels[index]
-            if threshold is not None:
-                # Such a manifest is not published any more.
-                if row[threshold] is None:
-                    raise errors.ModelError(f"{self.bundle.manifest.name} needs {threshold}, which was left out")
-                if scores[index] < row[threshold]:
-                    label = str(self.bundle.manifest.below_threshold)
-            found.append(Label(label, scores[index], dict(zip(labels, scores, strict=True))))
-        return found
+        [given] = self._session.run([self._output], inputs, interrupt.options if interrupt else None)
+        checked = self._probabilities if self._answer.probabilities else self._floats
+        return checked(self._output, self._answer.floats(given), len(rows), self._answer.width)
 
 
 def open_model(bundle: Bundle, *, providers: Sequence[str] = (CPU,), threads: int = 0) -> Model | FileModel:

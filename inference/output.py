@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,24 @@ class Label:
     label: str
     confidence: float
     scores: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """The values of the manifest's `numbers`, by their names."""
+
+    values: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Embedding:
+    """As many numbers as the manifest's `embedding` says."""
+
+    vector: Sequence[float]
+
+
+#: The answer to a row.
+Said = Label | Numbers | Embedding
 
 
 @dataclass(frozen=True, slots=True)

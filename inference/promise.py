@@ -34,7 +34,7 @@ def load(folder: Path) -> Manifest:
     found += _kind(raw)
     if not found:
         try:
-            manifest = Manifest.from_dict(_schema(kinds.find(raw["kind"])).load(raw))
+            manifest = Manifest.from_dict(_schema(kinds.find(raw["kind"]), raw).load(raw))
         except ma.ValidationError as error:
             found += faults.of(error.messages)
         else:
@@ -70,6 +70,7 @@ _FIELD = {
     "minimum": keys.number(allow_none=True),
     "maximum": keys.number(allow_none=True),
     "enum": keys.listed(keys.anything()),
+    "input": keys.text(allow_none=True),
 }
 _COMMON = {
     "name": keys.named(NAME, NAMES),
@@ -86,8 +87,8 @@ _COMMON = {
 }
 
 
-def _schema(kind: Kind) -> ma.Schema:
+def _schema(kind: Kind, raw: Mapping[str, Any]) -> ma.Schema:
     known = kind.option_keys or {}
     options = keys.mapping(kind.option_keys, required=any(key.required for key in known.values()))
-    golden = keys.listed(keys.mapping(kind.golden_keys), least=1, required=True)
+    golden = keys.listed(keys.mapping(kind.keys_of_golden(raw)), least=1, required=True)
     return keys.Keys.from_dict({**_COMMON, **kind.own_keys, "golden": golden, "options": options})()

@@ -65,23 +65,12 @@ def _twice(name: str, values: Sequence[object], at: tuple[str | int, ...] = ()) 
 
 def _together(manifest: Manifest) -> Iterator[Fault]:
     yield from _twice("labels", manifest.labels)
-    yield from _threshold(manifest)
+    yield from _twice("numbers", [number.name for number in manifest.numbers])
+    if manifest.explanation and not manifest.labels:
+        yield Fault(("explanation",), "is for models that give labels")
     if manifest.inline and (manifest.pool != "cpu" or manifest.takes_file):
         yield Fault(("inline",), "must be false: the API answers rows only, and on its own CPU")
     yield from kinds.find(manifest.kind).broken(manifest)
-
-
-def _threshold(manifest: Manifest) -> Iterator[Fault]:
-    name = manifest.threshold_field
-    if (name is None) != (manifest.below_threshold is None):
-        missing = "threshold_field" if name is None else "below_threshold"
-        yield Fault((missing,), "is missing: threshold_field and below_threshold go together")
-    if name is not None:
-        fields = {field.name: field for field in manifest.fields}
-        if name not in fields:
-            yield Fault(("threshold_field",), f"must be one of the fields: {', '.join(fields)}")
-        elif fields[name].type not in NUMBERS or not fields[name].always:
-            yield Fault(("threshold_field",), "must name a number that is required or has a default")
 
 
 def _golden(manifest: Manifest) -> Iterator[Fault]:

@@ -13,6 +13,7 @@ from marshmallow import fields
 from core import errors
 from inference.manifest import Field, Manifest
 
+DIALECT = "https://json-schema.org/draft/2020-12/schema"
 UNKNOWN = "is not a field of this model"
 #: Beyond it a float32, as graphs take numbers, is infinite.
 LARGEST = 3.4028235e38
@@ -98,7 +99,7 @@ def validate_inputs(manifest: Manifest, raw: object, *, name: str = "") -> dict[
 def json_schema(manifest: Manifest) -> dict[str, Any]:
     """The same rules as JSON Schema 2020-12."""
     return {
-        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "$schema": DIALECT,
         "type": "object",
         "properties": {field.name: _property(field) for field in manifest.fields},
         "required": [field.name for field in manifest.fields if field.required],

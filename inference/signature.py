@@ -8,20 +8,10 @@ from typing import Any
 import numpy as np
 
 from core import errors
+from inference import nodes
 from inference.bundle import Bundle
-from inference.model import PROBABILITIES, Model
+from inference.model import Model
 from inference.opened import Opened
-
-REGRESSION = (
-    "one number a row: a model that gives a number is not supported yet, only one that gives a probability for each "
-    f"label; if it is the probability of the second of two labels, give 1 - p beside p, as '{PROBABILITIES}'"
-)
-ZIPMAP = "turn zipmap off (skl2onnx: options={'zipmap': False}; onnxmltools: zipmap=False)"
-#: In the type of what is a map for each row.
-MAPS = "map("
-#: NumPy's names of types as ONNX has them.
-TYPES = {"float32": "float", "float64": "double", "object": "string"}
-FLOATS = ("tensor(float)", "tensor(double)", "tensor(float16)")
 
 
 def check_names(opened: Opened) -> None:
@@ -29,25 +19,8 @@ def check_names(opened: Opened) -> None:
     for path, session in opened.graphs:
         found = session.get_outputs()
         if missing := sorted(opened.OUTPUTS - {item.name for item in found}):
-            if missing == [PROBABILITIES] and len(found) == 1 and _is_number(found[0]):
-                raise errors.BundleInvalid(f"{path} gives {_one(found[0])}, {REGRESSION}")
-            raise errors.BundleInvalid(
-                f"{path} has no output '{missing[0]}', but {_all(found)}: {_instead(missing[0], found)}"
-            )
-
-
-def check_output(opened: Model) -> None:
-    """Raises BundleInvalid when `probabilities` is not one number for each label."""
-    [(path, session)] = opened.graphs
-    given = next(item for item in session.get_outputs() if item.name == PROBABILITIES)
-    labels = opened.bundle.manifest.labels
-    wanted = f"but must give floats [rows, {len(labels)}], one for each label of model.yaml ({', '.join(labels)})"
-    if not given.type.startswith("tensor"):
-        raise errors.BundleInvalid(f"{path} gives {_one(given)}, {wanted}{f': {ZIPMAP}' if MAPS in given.type else ''}")
-    if given.type not in FLOATS or (given.shape and not _agree(given.shape, (None, len(labels)))):
-        if _is_number(given):
-            raise errors.BundleInvalid(f"{path} gives {_one(given)}, {wanted}: {REGRESSION}")
-        raise errors.BundleInvalid(f"{path} gives {_one(given)}, {wanted}")
+            fix = f"name {'it' if len(found) == 1 else 'the one that it is'} '{missing[0]}'"
+            raise errors.BundleInvalid(f"{path} has no output '{missing[0]}', but {nodes.every(found)}: {fix}")
 
 
 def check_inputs(opened: Model, handed: Mapping[str, np.ndarray[Any, Any]]) -> None:
@@ -56,20 +29,21 @@ def check_inputs(opened: Model, handed: Mapping[str, np.ndarray[Any, Any]]) -> N
     takes, manifest = session.get_inputs(), opened.bundle.manifest
     if {item.name for item in takes} != set(handed):
         hands = ", ".join(
-            f"'{name}' ({_type(value)} {_shape(('rows', *value.shape[1:]))})" for name, value in handed.items()
+            f"'{name}' ({nodes.type_of(value)} {nodes.shape(('rows', *value.shape[1:]))})"
+            for name, value in handed.items()
         )
         fix = _rename([item.name for item in takes], list(handed))
-        raise errors.BundleInvalid(f"{path} takes {_all(takes)}, but '{manifest.kind}' hands in {hands}: {fix}")
+        raise errors.BundleInvalid(f"{path} takes {nodes.every(takes)}, but '{manifest.kind}' hands in {hands}: {fix}")
     for item in takes:
         value = handed[item.name]
-        if item.type != f"tensor({_type(value)})":
-            raise errors.BundleInvalid(
-                f"{path} takes {_one(item)}, but is handed {_type(value)}: export it with {_type(value)} for this input"
-            )
+        kind = nodes.type_of(value)
+        if item.type != f"tensor({kind})":
+            issue = f"but is handed {kind}: export it with {kind} for this input"
+            raise errors.BundleInvalid(f"{path} takes {nodes.one(item)}, {issue}")
         _check_rows(opened.bundle, item)
-        if item.shape and not _agree(item.shape[1:], value.shape[1:]):
-            shape = _shape(("rows", *value.shape[1:]))
-            raise errors.BundleInvalid(f"{path} takes {_one(item)}, but the fields of model.yaml make {shape}")
+        if item.shape and not nodes.agree(item.shape[1:], value.shape[1:]):
+            shape = nodes.shape(("rows", *value.shape[1:]))
+            raise errors.BundleInvalid(f"{path} takes {nodes.one(item)}, but the fields of model.yaml make {shape}")
 
 
 def _check_rows(bundle: Bundle, item: Any) -> None:
@@ -77,18 +51,9 @@ def _check_rows(bundle: Bundle, item: Any) -> None:
     if isinstance(count, int) and (count > 1 or bundle.manifest.shares_runs):
         fix = "export it with a first axis of any size"
         fix = f"say max_batch: 1 in model.yaml, or {fix}" if count == 1 else fix
-        raise errors.BundleInvalid(f"{bundle.graphs[0]} takes {_one(item)}, neither more nor fewer rows at once: {fix}")
-
-
-def _is_number(item: Any) -> bool:
-    """Whether an output is one number a row."""
-    return item.type in FLOATS and bool(item.shape) and item.shape[1:] in ([], [1])
-
-
-def _instead(name: str, found: Sequence[Any]) -> str:
-    if any(MAPS in item.type for item in found):
-        return ZIPMAP
-    return f"name it '{name}'" if len(found) == 1 else f"name the one that it is '{name}'"
+        raise errors.BundleInvalid(
+            f"{bundle.graphs[0]} takes {nodes.one(item)}, neither more nor fewer rows at once: {fix}"
+        )
 
 
 def _rename(takes: Sequence[str], handed: Sequence[str]) -> str:
@@ -97,29 +62,3 @@ def _rename(takes: Sequence[str], handed: Sequence[str]) -> str:
     if len(handed) == 1:
         return f"export it with one input '{handed[0]}' for all of it"
     return f"export it with the inputs {', '.join(handed)}, and no others"
-
-
-def _agree(shape: Sequence[object], other: Sequence[int | None]) -> bool:
-    """Sizes that a graph leaves open have a name or none."""
-    return len(shape) == len(other) and all(
-        size == mine or mine is None or not isinstance(size, int) for size, mine in zip(shape, other, strict=True)
-    )
-
-
-def _all(items: Sequence[Any]) -> str:
-    return ", ".join(map(_one, items)) or "nothing"
-
-
-def _one(item: Any) -> str:
-    if not item.type.startswith("tensor("):
-        return f"'{item.name}' ({'a list of maps' if MAPS in item.type else item.type})"
-    kind = item.type.removeprefix("tensor(").removesuffix(")")
-    return f"'{item.name}' ({kind} {_shape(item.shape)})"
-
-
-def _shape(sizes: Sequence[object]) -> str:
-    return f"[{', '.join(str(size) if isinstance(size, int) or size == 'rows' else '*' for size in sizes)}]"
-
-
-def _type(value: np.ndarray[Any, Any]) -> str:
-    return TYPES.get(str(value.dtype), str(value.dtype))

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from core import errors
-from inference.output import Label, Record
+from inference.output import Embedding, Label, Numbers, Record, Said
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,7 +26,7 @@ class Fault:
 class Several:
     """What was said to each input of a list, in its order."""
 
-    items: Sequence[Label | Fault]
+    items: Sequence[Said | Fault]
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,10 +60,11 @@ class Stored:
     bytes: int
 
 
-Result = Label | Record | Several | Rows | Part | Stored
+Result = Said | Record | Several | Rows | Part | Stored
 
 _FORMS: Mapping[str, type[Any]] = {
-    "label": Label, "record": Record, "fault": Fault, "several": Several, "rows": Rows, "part": Part, "stored": Stored,
+    "label": Label, "numbers": Numbers, "embedding": Embedding, "record": Record, "fault": Fault, "several": Several,
+    "rows": Rows, "part": Part, "stored": Stored,
 }  # fmt: skip
 _NAMES = {form: name for name, form in _FORMS.items()}
 
@@ -102,6 +103,11 @@ def with_faults(several: Several, faults: Mapping[str, Mapping[str, Any]]) -> Se
 def _told(stored: Mapping[str, Any]) -> Result | Fault:
     if "predictions" in stored:
         return Several([load(item) for item in stored["predictions"]])
+    if "embedding" in stored:
+        return Embedding(stored["embedding"])
+    if "prediction" in stored and "confidence" not in stored:
+        said = stored["prediction"]
+        return Numbers(said if isinstance(said, dict) else {"prediction": said})
     if "prediction" in stored:
         return Label(stored["prediction"], stored["confidence"], stored.get("scores", {}))
     if stored.keys() == {"error"}:

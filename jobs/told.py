@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from core import database
-from inference.output import Label, Record
+from inference.output import Embedding, Label, Numbers, Record
 from jobs.job import Claimed
 from jobs.result import Fault, Part, Result, Rows, Several, Stored
 
@@ -19,6 +19,11 @@ def v1(result: Result | Fault, explain: str) -> dict[str, Any]:
         case Label():
             answer: dict[str, Any] = {"prediction": result.label, "confidence": result.confidence}
             return {**answer, "explanation": {"method": "scores", "scores": result.scores}} if explain else answer
+        case Numbers():
+            values = dict(result.values)
+            return {"prediction": values if len(values) > 1 else next(iter(values.values()))}
+        case Embedding():
+            return {"embedding": list(result.vector)}
         case Several():
             return {"predictions": [v1(item, explain) for item in result.items]}
         case Fault():

@@ -13,7 +13,7 @@ from prometheus_client import Counter, Histogram
 
 from core import errors, metrics
 from inference.model import Model
-from inference.output import Label
+from inference.output import Said
 from jobs.result import Fault
 from registry.versions import Resolved
 from serving.serving import Serving
@@ -23,7 +23,7 @@ log = structlog.get_logger()
 Row = Mapping[str, Any]
 
 
-def one(serving: Serving, resolved: Resolved, row: Row) -> Label:
+def one(serving: Serving, resolved: Resolved, row: Row) -> Said:
     """One prediction; raises ModelError, TimedOut, and what opening the model raises."""
     model = serving.shelf.predictor(resolved)
     return _predict(serving, model, [row], _end(serving))[0]
@@ -31,7 +31,7 @@ def one(serving: Serving, resolved: Resolved, row: Row) -> Label:
 
 def several(
     serving: Serving, resolved: Resolved, rows: Sequence[Row], size: int, *, individual: bool
-) -> list[Label | Fault]:
+) -> list[Said | Fault]:
     """The answers to a batch, so many rows in one run at most; raises as `one`, unless each row has its own error."""
     if not rows:
         return []
@@ -43,10 +43,10 @@ def several(
     return [made for slice_ in slices for made in _predict(serving, model, slice_, ends_at)]
 
 
-def _each(serving: Serving, model: Model, rows: Sequence[Row], size: int, ends_at: float) -> list[Label | Fault]:
+def _each(serving: Serving, model: Model, rows: Sequence[Row], size: int, ends_at: float) -> list[Said | Fault]:
     """A row that fails or is slow spoils only its own answer: a slice that fails runs again row by row, and so does all
     that is left once one was slow. What runs may take half of the time that is left, or then an even share of it."""
-    made: list[Label | Fault] = []
+    made: list[Said | Fault] = []
     alone_to, slow = 0, False
     while left := rows[len(made) :]:
         slice_ = left[: 1 if slow or len(made) < alone_to else size]
@@ -60,7 +60,7 @@ def _each(serving: Serving, model: Model, rows: Sequence[Row], size: int, ends_a
     return made
 
 
-def _predict(serving: Serving, model: Model, rows: Sequence[Row], ends_at: float) -> list[Label]:
+def _predict(serving: Serving, model: Model, rows: Sequence[Row], ends_at: float) -> list[Said]:
     manifest = model.bundle.manifest
     seconds, predicted = _counters(manifest.name, manifest.version)
     try:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, cast
 
-from inference.output import Label
+from inference.output import Said
 from jobs.job import ReturnErrors
 from jobs.kinds.predict import in_place
 from jobs.result import Fault, Several
@@ -27,13 +27,13 @@ def one(
     level = inputs.explain(resolved, *explain)
     row = inputs.one(resolved.manifest, raw)
 
-    def answer(said: Label) -> Answer:
+    def answer(said: Said) -> Answer:
         return Answer(said, level, Served.by(resolved), ask.request_id)
 
     if resolved.manifest.inline and not wants.respond_async:
         return once.replied(serving.engine, ask.key, lambda: answer(inline.one(serving, resolved, row)))
     new = accept.new(serving, ask, Order(), resolved, row, {"explain": level})
-    by_job = Waited(serving, ask, resolved, wants, patience, lambda said: answer(cast(Label, said)))
+    by_job = Waited(serving, ask, resolved, wants, patience, lambda said: answer(cast(Said, said)))
     return by_job.reply(new)
 
 
@@ -51,7 +51,7 @@ def several(
     resolved = inputs.takes_rows(serving.resolve(ask))
     rows, refused = inputs.many(resolved.manifest, raw, return_errors, most=serving.settings.api.max_batch_items)
 
-    def answers(said: Sequence[Label | Fault]) -> Answers:
+    def answers(said: Sequence[Said | Fault]) -> Answers:
         return Answers(said, Served.by(resolved), ask.request_id)
 
     def at_once() -> Answers:

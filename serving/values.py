@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any, Generic, Protocol, TypeVar
 
 from access.keys import Caller
-from inference.output import Label
+from inference.output import Said
 from jobs.idempotency import Key
 from jobs.job import Priority, Status
 from jobs.result import Fault
@@ -99,7 +99,7 @@ class Ticket:
 class Answer:
     """What was said to one input; `explain` is the level of explanation that was asked for."""
 
-    said: Label
+    said: Said
     explain: str
     served: Served
     request_id: str
@@ -109,7 +109,7 @@ class Answer:
 class Answers:
     """What was said to each of several inputs, in their order: a prediction or an error."""
 
-    said: Sequence[Label | Fault]
+    said: Sequence[Said | Fault]
     served: Served
     request_id: str
 

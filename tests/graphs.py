@@ -9,6 +9,9 @@ from typing import Any
 import onnx.parser
 import yaml
 
+from inference.model import Model, Rows
+from inference.output import Label
+
 #: Two numbers a row, and the likelier of two labels is the larger one.
 GOOD = "probabilities = Softmax <axis = 1> (features)"
 VALUES = "<float zero = {0}, float[3] zeros = {0, 0, 0}, int64 column = {0}, int64[1] across = {1}>"
@@ -74,3 +77,11 @@ def plug_in(folder: Path, name: str, code: str) -> None:
     (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
     (about / "entry_points.txt").write_text(f"[coatcheck.kinds]\n{name} = {name}:Kind\n")
     (folder / f"{name}.py").write_text(code)
+
+
+def labels(model: Model, rows: Rows) -> list[Label]:
+    """What a classifier says to these rows."""
+    said = model.predict(rows)
+    found = [item for item in said if isinstance(item, Label)]
+    assert len(found) == len(said)
+    return found

@@ -170,7 +170,7 @@ def result(found: Job) -> dict[str, Any]:
             return told.v1(said, str(found.options.get("explain", "")))
 
 
-def version(item: Version, input_schema: Mapping[str, Any]) -> dict[str, Any]:
+def version(item: Version, input_schema: Mapping[str, Any], output_schema: Mapping[str, Any]) -> dict[str, Any]:
     manifest = item.manifest
     return {
         "model": item.model,
@@ -188,4 +188,6 @@ def version(item: Version, input_schema: Mapping[str, Any]) -> dict[str, Any]:
         "licence": manifest.licence,
         "file_types": uploads.types(manifest),
         "input_schema": input_schema,
+        "output_schema": output_schema,
+        "example": manifest.golden[0].inputs,
     }

@@ -2,21 +2,24 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from importlib.metadata import entry_points
+from typing import Any
 
 from core import errors
 from inference.kinds.audio import AudioKind
 from inference.kinds.document import DocumentKind
 from inference.kinds.kind import Kind
 from inference.kinds.rows import RowKind
-from inference.kinds.tabular import Tabular, TabularKind
+from inference.kinds.tabular import TabularKind
 from inference.kinds.text import Text, TextKind
 from inference.kinds.tokens import Tokens, TokensKind
+from inference.manifest import Manifest
 
 ENTRY_POINTS = "coatcheck.kinds"
 SHIPPED: Mapping[str, Kind] = {
-    "tabular": TabularKind(Tabular),
+    "tabular": TabularKind(),
     "text": TextKind(Text),
     "tokens": TokensKind(Tokens),
     "audio": AudioKind(),
@@ -27,6 +30,14 @@ SHIPPED: Mapping[str, Kind] = {
 def names() -> list[str]:
     """Of the kinds that are installed."""
     return [*SHIPPED, *sorted(entry_points(group=ENTRY_POINTS).names)]
+
+
+def output_schema(manifest: Manifest) -> dict[str, Any]:
+    """What the models of the kind answer in the words of v1, as JSON Schema 2020-12; of one that is not installed here
+    nobody knows more than that it is an object."""
+    with contextlib.suppress(errors.BundleInvalid):
+        return find(manifest.kind).output_schema(manifest)
+    return {"type": "object"}
 
 
 def find(name: str) -> Kind:

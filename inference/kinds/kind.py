@@ -43,6 +43,14 @@ class Kind(ABC):
         """Those that the answer of a golden example breaks, with paths that begin in the example."""
         yield from ()
 
+    def keys_of_golden(self, raw: Mapping[str, Any]) -> Mapping[str, Key]:
+        """Those of a golden example of a model.yaml that says this."""
+        return self.golden_keys
+
+    def output_schema(self, manifest: Manifest) -> dict[str, Any]:
+        """What its models answer in the words of v1, as JSON Schema 2020-12."""
+        return {"type": "object"}
+
     @abstractmethod
     def opened(self, bundle: Bundle, *sessions: onnxruntime.InferenceSession) -> Model | FileModel:
         """The model, with a session for each of `graphs`; raises BundleInvalid, and ModelUnavailable when an extra is

@@ -9,17 +9,17 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
 from core import errors
+from inference import output
 from inference import threads as cpus
 from inference.interrupt import Interrupt
 from inference.model import Model
-from inference.output import Label
 from jobs.bulk.rows import Row
 from jobs.lease import Held
 
 #: Batches of a chunk that are on their way at once; each needs the memory of one.
 MOST_RUNNERS = 4
 
-Said = Label | errors.CoatcheckError
+Said = output.Said | errors.CoatcheckError
 
 
 def answers(model: Model, held: Held, found: Iterator[Row]) -> Iterator[tuple[Row, Said]]:

@@ -10,7 +10,7 @@ from typing import Any
 from core import errors
 from inference.interrupt import Interrupt
 from inference.model import Model
-from inference.output import Label
+from inference.output import Said
 from jobs.job import Claimed, ReturnErrors
 from jobs.kinds.kind import Kind, Tools, inference
 from jobs.lease import Held
@@ -38,7 +38,7 @@ def rows_of(job: Claimed) -> Sequence[Row]:
     return job.inputs if isinstance(job.inputs, list) else [job.inputs]
 
 
-def in_place(said: Sequence[Label | Fault], refused: Mapping[str, Mapping[str, Any]]) -> list[Label | Fault]:
+def in_place(said: Sequence[Said | Fault], refused: Mapping[str, Mapping[str, Any]]) -> list[Said | Fault]:
     """What was said, in the order of the request: among it, by their places, the errors of what never became an
     input."""
     made = iter(said)
@@ -62,7 +62,7 @@ class _Running:
 
     held: Held
     rows: Sequence[Row]
-    said: list[Label | Fault] = field(default_factory=list)
+    said: list[Said | Fault] = field(default_factory=list)
     error: errors.CoatcheckError | None = None
     run_s: float = 0.0
 
@@ -70,7 +70,7 @@ class _Running:
     def open(self) -> bool:
         return self.held.wanted and self.error is None
 
-    def hear(self, said: Label | errors.CoatcheckError) -> None:
+    def hear(self, said: Said | errors.CoatcheckError) -> None:
         """The next input's answer, or its error."""
         if not isinstance(said, errors.CoatcheckError):
             self.said.append(said)
@@ -92,8 +92,8 @@ class _Running:
             result = Several(in_place(self.said, job.options.get("refused", {})))
         else:
             # Its only input was answered: an error would have ended it.
-            [result] = [said for said in self.said if isinstance(said, Label)]
-        answered = sum(isinstance(said, Label) for said in self.said)
+            [result] = [said for said in self.said if not isinstance(said, Fault)]
+        answered = sum(not isinstance(said, Fault) for said in self.said)
         return Outcome(self.held, result, units=units * answered, run_s=self.run_s)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import flask.testing
 import pytest
 
+from tests import graphs
 from tests.bulk.conftest import Run, Send
 from tests.bulk.test_life import lines, output, show, submit
 from tests.conftest import Platform
@@ -35,7 +36,7 @@ def test_alone_in_company_of_strangers_in_a_list_in_a_file_and_again(
 ) -> None:
     model = platform.shelf.predictor(platform.catalog.resolve("sentiment", version))
     inputs = [{"text": text, "language": "en", "confidence_threshold": 0.0} for text in TEXTS]
-    alone = [(found.label, found.confidence) for row in inputs for found in model.predict([row])]
+    alone = [(found.label, found.confidence) for row in inputs for found in graphs.labels(model, [row])]
 
     def job(asked: Any) -> str:
         answer = client.post("/api/v1/jobs", json={"inputs": asked, "model_version": version})

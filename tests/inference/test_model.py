@@ -26,7 +26,7 @@ def opened(folder: Path, **says: Any) -> Model:
 
 def test_each_row_has_its_own_answer_in_order(tmp_path: Path) -> None:
     rows = [{"x": 2, "y": 1}, {"x": 1, "y": 2}, {"x": 9, "y": 1}, {"x": 1, "y": 9}]
-    found = opened(tmp_path).predict(rows)
+    found = graphs.labels(opened(tmp_path), rows)
     assert [item.label for item in found] == ["a", "b", "a", "b"]
     for item in found:
         assert item.confidence == max(item.scores.values()) == item.scores[item.label]
@@ -44,7 +44,7 @@ def test_an_answer_below_the_threshold_is_the_manifests_and_one_at_it_is_its_own
     # The graph looks at how far the two are apart, and the threshold is one of them.
     golden = [{"inputs": {"x": 1.5, "y": 0.5}, "prediction": "a", "confidence": SURE}]
     found = opened(tmp_path, threshold_field="y", below_threshold="unsure", golden=golden)
-    (item,) = found.predict([{"x": threshold + math.log(3), "y": threshold}])
+    (item,) = graphs.labels(found, [{"x": threshold + math.log(3), "y": threshold}])
     assert (item.label, item.confidence) == (label, 0.75)
 
 

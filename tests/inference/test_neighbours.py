@@ -13,6 +13,7 @@ from inference import bundle, model
 from inference.bundle import Bundle
 from inference.model import Model
 from inference.output import Label
+from tests import graphs
 
 BUNDLES = Path(__file__).resolve().parents[2] / "bundles"
 OF_ROWS = [
@@ -89,5 +90,5 @@ def test_an_answer_does_not_depend_on_its_neighbours_nor_on_the_threads(loaded: 
         draw.shuffle(order)
         found: dict[int, Label] = {}
         for batch in batches(order, draw):
-            found.update(zip(batch, shared.predict([rows[index] for index in batch]), strict=True))
+            found.update(zip(batch, graphs.labels(shared, [rows[index] for index in batch]), strict=True))
         assert [found[index] for index in range(len(rows))] == alone

@@ -46,7 +46,7 @@ def test_a_field_without_a_default_that_is_left_out_reaches_a_tabular_graph_as_n
     assert isinstance(found, Model)
     asked = row(found, x=2, **given)
     assert np.isnan(found.encode([asked])["features"]).tolist() == [[False, True]]
-    assert found.predict([asked])[0].label == "a"
+    assert graphs.labels(found, [asked])[0].label == "a"
 
 
 def test_a_graph_that_takes_no_missing_value_says_so_instead_of_answering(tmp_path: Path) -> None:
@@ -92,7 +92,7 @@ def test_a_score_that_is_no_probability_is_the_models_error_in_any_row(tmp_path:
     golden = [{"inputs": {"x": 0.75, "y": 0.25}, "prediction": "a", "confidence": 0.75}]
     found = opened(tmp_path / "b", AS_IT_IS, golden=golden)
     good = row(found, x=0.75, y=0.25)
-    assert found.predict([good])[0].confidence == 0.75
+    assert graphs.labels(found, [good])[0].confidence == 0.75
     with pytest.raises(errors.ModelError, match="which is no probability") as refused:
         found.predict([good, row(found, x=value, y=0.25)])
     assert f"{value:g}" in refused.value.message
@@ -104,4 +104,4 @@ def test_a_probability_that_was_rounded_over_its_end_is_that_end(
 ) -> None:
     golden = [{"inputs": {"x": 0.75, "y": 0.25}, "prediction": "a", "confidence": 0.75}]
     found = opened(tmp_path / "b", AS_IT_IS, golden=golden)
-    assert found.predict([row(found, x=value, y=0)])[0].scores["a"] == confidence
+    assert graphs.labels(found, [row(found, x=value, y=0)])[0].scores["a"] == confidence

@@ -57,16 +57,11 @@ def future() -> bytes:
     return bytes(made.SerializeToString())
 
 
-def column(kind: str) -> bytes:
-    """A graph that gives one number a row."""
-    return graph("middle = ReduceMean <axes = [1]> (features) probabilities = Sigmoid (middle)", gives=f"float{kind}")
-
-
 TYPES = {"float": 1, "int64": 7, "string": 8, "bool": 9, "float16": 10, "double": 11}
 
 
 def outputs(kind: str, shape: str, *names: str) -> bytes:
-    """A graph that gives this, and no probabilities."""
+    """A graph that gives this, under these names."""
     keep = "" if "," in shape else ", keepdims = 0"
     sums = "features" if shape.endswith("2") else "sum"
     body = f"sum = ReduceMean <axes = [1]{keep}> (features) "
@@ -75,29 +70,12 @@ def outputs(kind: str, shape: str, *names: str) -> bytes:
     return graph(body, gives=", ".join(f"{kind}[{shape}] {name}" for name in named))
 
 
-ZIPMAP = """
-  tidy = Softmax <axis = 1> (features)
-  probabilities = ai.onnx.ml.ZipMap <classlabels_strings = ["a", "b"]> (tidy)
-"""
-
-
-def zipmap(name: str) -> bytes:
-    """What converters make of a classifier by default: a map for each row."""
-    head = '<ir_version: 10, opset_import: ["" : 17, "ai.onnx.ml" : 1]>'
-    text = f"{head} g (float[N, 2] features) => (seq(map(string, float)) {name}) {{ {ZIPMAP} }}"
-    return bytes(onnx.parser.parse_model(text.replace("probabilities", name)).SerializeToString())
-
-
 @pytest.mark.parametrize(
     ("made", "says"),
     [
         (b"hello", "model.onnx is no ONNX file, or damaged. ONNX Runtime says: "),
         (graph(GOOD)[:-20], "model.onnx is no ONNX file, or damaged"),
         (future(), "cannot be opened; export it for an older opset. ONNX Runtime says: "),
-        (zipmap("probabilities"), "gives 'probabilities' (a list of maps), but must give floats [rows, 2]"),
-        (zipmap("probabilities"), "turn zipmap off (skl2onnx: options={'zipmap': False}"),
-        (zipmap("output_probability"), "has no output 'probabilities', but 'output_probability' (a list of maps)"),
-        (graph("out = Softmax (features)", gives="float[N, 2] out"), "but 'out' (float [*, 2]): name it 'prob"),
         (
             graph("probabilities = Concat <axis = 1> (features, features)", gives="float[N, 4] probabilities"),
             "gives 'probabilities' (float [*, 4]), but must give floats [rows, 2], one for each label of",
@@ -106,42 +84,20 @@ def zipmap(name: str) -> bytes:
             graph("probabilities = SequenceConstruct (features)", gives="seq(float[N, 2]) probabilities"),
             "gives 'probabilities' (seq(tensor(float))), but must give floats [rows, 2], one for each label of",
         ),
-        (column("[N, 1] probabilities"), "(float [*, 1]), but must give floats [rows, 2]"),
-        (column("[N, 1] probabilities"), "two labels, give 1 - p beside p"),
-        (
-            graph("variable = ReduceMean <axes = [1]> (features)", gives="float[N, 1] variable"),
-            "gives 'variable' (float [*, 1]), one number a row: a model that gives a number is not supported yet, only",
-        ),
-        (
-            graph("variable = ReduceMean <axes = [1], keepdims = 0> (features)", gives="float[N] variable"),
-            "gives 'variable' (float [*]), one number a row: a model that gives a number is not supported yet, only",
-        ),
-        *((outputs(kind, shape), f"but 'label' ({kind} [*{more}]): name it 'probabilities'")
+        *((outputs(kind, shape), f"gives 'label' ({kind} [*{more}]), but must give floats [rows, 2]")
           for kind in ("int64", "string", "bool") for shape, more in (("N", ""), ("N, 1", ", 1"))),
-        (outputs("float", "N, 2", "scores", "other"), "(float [*, 2]): name the one that it is 'probabilities'"),
-        (outputs("double", "N"), "gives 'label' (double [*]), one number a row: a model that gives a number"),
-        (outputs("float16", "N, 1"), "gives 'label' (float16 [*, 1]), one number a row: a model that gives a number"),
-        (graph("probabilities = Constant <value = float[1, 2] {0.5, 0.5}> ()", takes=""),
-         "takes nothing, but 'tabular' hands in 'features' (float [rows, 2]): export it with one input 'features'"),
+        (outputs("float", "N, 2", "scores", "other"), "which of them it is, such as output: scores"),
+        (graph("probabilities = Constant <value = float[1, 2] {0.5, 0.5}> ()", takes=""), "takes nothing: export it w"),
         (graph("probabilities = Cast <to = 8> (features)", gives="string[N, 2] probabilities"), "(string [*, 2]), but"),
         (graph("probabilities = Cast <to = 7> (features)", gives="int64[N, 2] probabilities"), "(int64 [*, 2]), but"),
         (
-            graph("probabilities = Softmax (X)", takes="float[N, 2] X"),
-            "takes 'X' (float [*, 2]), but 'tabular' hands in 'features' (float [rows, 2]): name the graph's",
-        ),
-        (
-            graph("both = Concat <axis = 1> (x, y) probabilities = Softmax (both)", "float[N, 1] x, float[N, 1] y"),
-            "takes 'x' (float [*, 1]), 'y' (float [*, 1]), but 'tabular' hands in 'features' (float [rows, 2])",
-        ),
-        (
-            graph(GOOD, "double[N, 2] features", "double[N, 2] probabilities"),
-            "takes 'features' (double [*, 2]), but is handed float: export it with float for this input",
-        ),
-        (
             graph(f"floats = Cast <to = 1> (features) {GOOD.replace('features', 'floats')}", "int64[N, 2] features"),
-            "takes 'features' (int64 [*, 2]), but is handed float: export it with float for this input",
+            "takes 'features' (int64 [*, 2]), but field x is number: it takes integer or boolean",
         ),
-        (graph(GOOD, "float[N, 3] features", "float[N, M] probabilities"), "fields of model.yaml make [rows, 2]"),
+        (
+            graph("probabilities = Softmax (features)", "float[N, 3] features", "float[N, M] probabilities"),
+            "takes 'features' (float [*, 3]), but the fields of model.yaml make [rows, 2]",
+        ),
         (graph("probabilities = Identity (features)"), "which is no probability: end the graph with a softmax"),
         (
             graph(GOOD, "float[1, 2] features", "float[1, 2] probabilities"),
@@ -234,7 +190,7 @@ def test_a_graph_that_mixes_rows_is_refused_whatever_its_examples_are(
     made = graph(mixes)
     alone = model.open_model(bundle.load(graphs.bundle(tmp_path / "one", made, max_batch=1, **SHARED)))
     assert isinstance(alone, model.Model)
-    said = [alone.predict([{"x": x, "y": 1}])[0] for x in xs]
+    said = [graphs.labels(alone, [{"x": x, "y": 1}])[0] for x in xs]
     golden = [
         {"inputs": {"x": x, "y": 1}, "prediction": given.label, "confidence": given.confidence}
         for x, given in zip(xs, said, strict=True)

@@ -8,7 +8,7 @@ import pytest
 
 import models
 from core import errors
-from inference.output import Label, Record
+from inference.output import Embedding, Label, Numbers, Record
 from jobs import queries, result, told
 from jobs.result import Fault, Part, Result, Rows, Several, Stored
 from tests import factories
@@ -25,6 +25,9 @@ ODD = {"rows": 1, "failed": 2, "form": "x"}
 ALL: dict[str, tuple[Result | Fault, Any, Any]] = {
     "label": (GOOD, SHOWN, EXPLAINED),
     "fault": (BAD, {"error": BAD.error}, {"error": BAD.error}),
+    "a number": (Numbers({"price": 7.5}), {"prediction": 7.5}, {"prediction": 7.5}),
+    "numbers": (Numbers({"a": 1, "b": 2}), {"prediction": {"a": 1, "b": 2}}, {"prediction": {"a": 1, "b": 2}}),
+    "embedding": (Embedding([0.5, -1]), {"embedding": [0.5, -1]}, {"embedding": [0.5, -1]}),
     "several": (
         Several([GOOD, BAD]),
         {"predictions": [SHOWN, {"error": BAD.error}]},
@@ -60,6 +63,12 @@ def test_it_is_read_as_it_was_written_and_shown_as_it_is_asked_for(name: str) ->
 )
 def test_what_an_earlier_release_stored_is_read(stored: dict[str, Any], found: Result) -> None:
     assert result.load(stored) == found
+
+
+@pytest.mark.parametrize("said", [{"prediction": 7.5}, {"prediction": {"a": 1, "b": 2}}, {"embedding": [0.5, -1]}])
+def test_a_list_that_was_stored_as_it_was_told_is_told_so_again(said: dict[str, Any]) -> None:
+    stored = {"predictions": [said, {"error": BAD.error}]}
+    assert told.v1(result.load(stored), "") == stored
 
 
 def test_what_a_later_release_stored_is_not_guessed_at() -> None:

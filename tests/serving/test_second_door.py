@@ -70,6 +70,7 @@ def one(
 def test_an_input_is_answered_and_again_under_its_key_by_the_same_answer(serving: Serving, caller: Caller) -> None:
     first, again = (one(serving, ask(caller, GOOD)) for _ in range(2))
     assert isinstance(first.value, Answer)
+    assert isinstance(first.value.said, Label)
     assert first.value.said.label == "positive"
     assert first.value.served == Served("sentiment", "1.0.0", "stable")
     assert (first.again, again.again, again.value) == (False, True, first.value)
@@ -162,6 +163,7 @@ def test_what_an_earlier_release_kept_is_still_answered() -> None:
     assert http(job, **{"Preference-Applied": "respond-async"}) == ticket
     said = http({"prediction": "a", "confidence": 0.5, "explanation": {"method": "scores", "scores": {"a": 0.5}}})
     assert isinstance(said, Answer)
+    assert isinstance(said.said, Label)
     assert (said.said.label, said.said.scores, bool(said.explain)) == ("a", {"a": 0.5}, True)
     assert http({"predictions": [{"error": {}}], "count": 1, "failed": 1}) == Answers([Fault({})], served, "req")
 

@@ -12,7 +12,7 @@ from api.v1 import PREFIX, present
 from api.v1.schemas import answers as out
 from api.v1.schemas import requests as into
 from core import errors
-from inference import schema
+from inference import kinds, schema
 from registry.versions import Version
 
 blueprint = contract.Blueprint("models", __name__, url_prefix=f"{PREFIX}/models")
@@ -52,12 +52,15 @@ def show_model(name: str) -> flask.Response:
 def show_version(name: str, version: str) -> flask.Response:
     """See a version of a model.
 
-    `input_schema` is the JSON Schema of what it takes.
+    `input_schema` is the JSON Schema of what it takes, `output_schema` that of what it answers, and `example` is
+    something to try.
     """
     here = resources.here()
     resolved = here.catalog.resolve(name, version)
     found = next(item for item in here.catalog.versions() if item.digest == resolved.digest)
-    return flask.jsonify(present.version(found, schema.json_schema(found.manifest)))
+    return flask.jsonify(
+        present.version(found, schema.json_schema(found.manifest), kinds.output_schema(found.manifest))
+    )
 
 
 def _model(versions: list[Version]) -> dict[str, Any]:

@@ -28,7 +28,7 @@ BAD = (400, 401, 403, 404, 409, 413, 415, 422, 429, 500, 503)
 @blueprint.arguments(into.Predict(), examples=examples.PREDICT)
 @blueprint.arguments(into.PredictQuery(), location="query", as_kwargs=True)
 @contract.headers(Idempotency_Key=contract.ONCE, X_Model_Version=contract.PIN, Prefer=contract.PREFER)
-@blueprint.operation("predict", {200: out.Prediction, 202: later.Ticket}, *BAD, headers=SERVED)
+@blueprint.operation("predict", {200: out.PREDICTION, 202: later.Ticket}, *BAD, headers=SERVED)
 def predict(body: dict[str, Any], explain: str | None = None) -> flask.Response:
     """Predict one input, now.
 

@@ -8,6 +8,8 @@ from api.v1.schemas.errors import ItemFault
 from inference.promise import EXPLANATIONS, POOLS
 from jobs.content_types import TYPES
 
+_NUMBERS = [{"type": "number"}, {"type": "object", "additionalProperties": {"type": "number"}}]
+
 
 class Explanation(Schema):
     """What the answer rests on."""
@@ -30,18 +32,55 @@ class Answered(Schema):
     explanation = fields.Nested(Explanation, metadata={"description": "If it was asked for"})
 
 
-class Prediction(Answered):
-    """One answer, and who gave it."""
+class AnsweredByNumbers(Schema):
+    """A model's answer to one input, where it gives numbers."""
+
+    prediction = fields.Raw(
+        required=True,
+        metadata={"description": "A number, or several by the names that the model gives them", "anyOf": _NUMBERS},
+    )
+
+
+class AnsweredByEmbedding(Schema):
+    """A model's answer to one input, where it gives a vector."""
+
+    embedding = fields.List(fields.Float(), required=True, metadata={"description": "The vector"})
+
+
+class _By(Schema):
+    """Who gave an answer."""
 
     model = fields.String(required=True, metadata={"description": "The model that answered"})
     model_version = fields.String(required=True, metadata={"description": "The version that answered"})
     request_id = fields.String(required=True, metadata={"description": "Also in X-Request-ID and in our log"})
 
 
+class Prediction(Answered, _By):
+    """One answer, and who gave it."""
+
+
+class PredictionOfNumbers(AnsweredByNumbers, _By):
+    """One answer of numbers, and who gave it."""
+
+
+class PredictionOfEmbedding(AnsweredByEmbedding, _By):
+    """One answer that is a vector, and who gave it."""
+
+
+#: What comes of one input.
+PREDICTION = {"anyOf": [Prediction, PredictionOfNumbers, PredictionOfEmbedding]}
+
+
 class BatchItem(Schema):
     """The answer to one input of several, or why there is none."""
 
-    prediction = fields.String(metadata={"description": "One of the model's labels"})
+    prediction = fields.Raw(
+        metadata={
+            "description": "One of the model's labels, a number, or several by their names",
+            "anyOf": [{"type": "string"}, *_NUMBERS],
+        }
+    )
+    embedding = fields.List(fields.Float(), metadata={"description": "The vector, where the model gives one"})
     confidence = fields.Float(validate=validate.Range(0, 1), metadata={"description": "Its probability, from 0 to 1"})
     explanation = fields.Nested(Explanation, metadata={"description": "If it was asked for"})
     error = fields.Nested(ItemFault, metadata={"description": "Instead of the others"})
@@ -110,6 +149,12 @@ class Version(Schema):
     )
     input_schema = fields.Dict(
         required=True, metadata={"description": "The JSON Schema (2020-12) of one input: what you send as `inputs`"}
+    )
+    output_schema = fields.Dict(
+        required=True, metadata={"description": "The JSON Schema of the answer to one input, without an explanation"}
+    )
+    example = fields.Dict(
+        required=True, metadata={"description": "Inputs that it answers; of a model for files its parameters"}
     )
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import marshmallow as ma
 from marshmallow import Schema, fields, validate
 
-from api.v1.schemas.answers import Answered, BatchItem
+from api.v1.schemas.answers import Answered, AnsweredByEmbedding, AnsweredByNumbers, BatchItem
 from api.v1.schemas.errors import Fault
 from jobs.job import Priority, Status
 from jobs.place import MOST
@@ -132,7 +132,7 @@ class Result(fields.Field[Any]):
     """Any of RESULTS; stands in the contract as a schema of this name."""
 
 
-RESULTS = (Answered, PredictionsResult, RowsResult, StoredResult, FileResult)
+RESULTS = (Answered, AnsweredByNumbers, AnsweredByEmbedding, PredictionsResult, RowsResult, StoredResult, FileResult)
 
 
 class Job(Schema):

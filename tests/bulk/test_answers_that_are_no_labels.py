@@ -1,0 +1,132 @@
+"""Models that answer with numbers and vectors, through every door: their answers are the same in each."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import flask.testing
+import jsonschema
+import pytest
+
+from inference import bundle
+from tests import graphs
+from tests.bulk.conftest import Run, Send
+from tests.bulk.test_life import lines, output, show, submit
+from tests.conftest import Platform, until
+
+Client = flask.testing.FlaskClient
+Publish = Callable[..., str]
+
+MIXED = [
+    {"name": "city", "type": "string", "enum": ["Bern", "Genf"]},
+    {"name": "rooms", "type": "integer", "minimum": 0},
+    {"name": "area", "type": "number"},
+    {"name": "garden", "type": "boolean"},
+]
+#: So much a room and a square metre, more with a garden and in Genf.
+PRICE = """
+  genf = Constant <value = string[1] {"Genf"}> () in_genf = Equal (city, genf) far = Cast <to = 1> (in_genf)
+  count = Cast <to = 1> (rooms) green = Cast <to = 1> (garden)
+  first = Add (count, area) second = Add (far, green) price = Add (first, second)
+"""
+TAKES = "string[N, 1] city, int64[N, 1] rooms, float[N, 1] area, bool[N, 1] garden"
+FLAT = {"city": "Genf", "rooms": 3, "area": 70.5, "garden": True}
+SMALL = {"city": "Bern", "rooms": 1, "area": 20, "garden": False}
+#: By what comes out: the graph, what model.yaml says, two inputs, and what v1 answers to them.
+MODELS: dict[str, tuple[bytes, dict[str, Any], list[dict[str, Any]], list[dict[str, Any]]]] = {
+    "a number": (
+        graphs.graph(PRICE, TAKES, "float[N, 1] price", opset=19),
+        {
+            "labels": None, "numbers": [{"name": "price", "unit": "CHF"}], "fields": MIXED,
+            "golden": [{"inputs": FLAT, "prediction": 75.5}],
+        },
+        [FLAT, SMALL],
+        [{"prediction": 75.5}, {"prediction": 21.0}],
+    ),
+    "numbers": (
+        graphs.graph("both = Identity (features)", gives="float[N, 2] both"),
+        {
+            "labels": None, "numbers": [{"name": "low"}, {"name": "high"}],
+            "golden": [{"inputs": {"x": 1, "y": 2}, "prediction": {"low": 1, "high": 2}}],
+        },
+        [{"x": 1, "y": 2}, {"x": 0.5, "y": -4}],
+        [{"prediction": {"low": 1.0, "high": 2.0}}, {"prediction": {"low": 0.5, "high": -4.0}}],
+    ),
+    "an embedding": (
+        graphs.graph("vector = Concat <axis = 1> (features, features)", gives="float[N, 4] vector"),
+        {"labels": None, "embedding": 4, "golden": [{"inputs": {"x": 1, "y": 2}, "embedding": [1, 2]}]},
+        [{"x": 1, "y": 2}, {"x": 0.5, "y": -4}],
+        [{"embedding": [1.0, 2.0, 1.0, 2.0]}, {"embedding": [0.5, -4.0, 0.5, -4.0]}],
+    ),
+}  # fmt: skip
+
+
+@pytest.fixture
+def publish(platform: Platform, tmp_path: Path) -> Publish:
+    """The name under which a bundle is published, and known to whoever answers."""
+
+    def go(made: bytes, **says: Any) -> str:
+        name = f"own-{uuid.uuid4().hex}"
+        assert platform.catalog.publish(bundle.load(graphs.bundle(tmp_path / name, made, name=name, **says)))
+        until(lambda: name in {item.model for item in platform.catalog.versions()})
+        return name
+
+    return go
+
+
+@pytest.mark.parametrize("what", MODELS)
+def test_an_answer_is_the_same_at_once_by_a_job_in_a_list_and_in_a_file(
+    client: Client, upload: Send, work: Run, publish: Publish, what: str
+) -> None:
+    made, says, inputs, wanted = MODELS[what]
+    name = publish(made, **says)
+    until(lambda: client.get(f"/api/v1/models/{name}").status_code == 200)
+    for row, answer in zip(inputs, wanted, strict=True):
+        said = client.post("/api/v1/predict", json={"model": name, "inputs": row})
+        assert said.status_code == 200, said.text
+        assert answer.items() <= said.json.items()
+    batch = client.post("/api/v1/predict/batch", json={"model": name, "inputs": inputs}).json
+    assert (batch["predictions"], batch["failed"]) == (wanted, 0)
+    keyed = [
+        client.post("/api/v1/predict", json={"model": name, "inputs": inputs[0]}, headers={"Idempotency-Key": name})
+        for _ in range(2)
+    ]
+    assert keyed[0].json == keyed[1].json
+    assert keyed[1].headers["Idempotent-Replayed"] == "true"
+    one = client.post("/api/v1/jobs", json={"model": name, "inputs": inputs[0]}).json["job_id"]
+    several = client.post("/api/v1/jobs", json={"model": name, "inputs": inputs}).json["job_id"]
+    file = submit(client, upload(lines(inputs)), model=name)
+    work()
+    assert show(client, one)["result"] == wanted[0]
+    assert show(client, several)["result"] == {"predictions": wanted}
+    assert [{key: row[key] for key in wanted[0]} for row in output(show(client, file))] == wanted
+
+
+@pytest.mark.parametrize("what", MODELS)
+def test_a_version_says_what_it_takes_and_answers_and_has_an_example_that_works(
+    client: Client, publish: Publish, what: str
+) -> None:
+    made, says, _, _ = MODELS[what]
+    name = publish(made, **says)
+    version = until(lambda: client.get(f"/api/v1/models/{name}/versions/1.0.0").json)
+    jsonschema.validate(version["example"], version["input_schema"])
+    said = client.post("/api/v1/predict", json={"model": name, "inputs": version["example"]})
+    assert said.status_code == 200, said.text
+    jsonschema.validate(said.json, version["output_schema"])
+    required = version["output_schema"]["required"]
+    for key in required:
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate({key: "text"}, version["output_schema"])
+
+
+def test_a_unit_is_told_where_the_number_is_described(client: Client, publish: Publish) -> None:
+    made, says, _, _ = MODELS["a number"]
+    name = publish(made, **says)
+    version = until(lambda: client.get(f"/api/v1/models/{name}/versions/1.0.0").json)
+    assert version["output_schema"]["properties"] == {"prediction": {"type": "number", "unit": "CHF"}}
+    assert version["labels"] == []
+    refused = client.post("/api/v1/predict", json={"model": name, "inputs": {**FLAT, "city": "Basel"}})
+    assert (refused.status_code, refused.json["error"]["details"]["field"]) == (422, "city")

@@ -1,0 +1,264 @@
+"""What a graph may take and give, by whatever names: columns of every type, and labels, numbers and vectors."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+
+from core import errors
+from inference import bundle, check, model, schema
+from inference.output import Embedding, Label, Numbers, Said
+from tests import graphs
+from tests.graphs import CONFIDENCE, GOOD, graph
+
+ZIPMAP = """
+  tidy = Softmax <axis = 1> (features)
+  probabilities = ai.onnx.ml.ZipMap <{classes}> (tidy)
+"""
+
+
+def zipmap(classes: str, key: str = "string", name: str = "probabilities") -> bytes:
+    """What converters make of a classifier by default: a map for each row."""
+    head = '<ir_version: 10, opset_import: ["" : 17, "ai.onnx.ml" : 1]>'
+    body = ZIPMAP.format(classes=classes).replace("probabilities", name)
+    text = f"{head} g (float[N, 2] features) => (seq(map({key}, float)) {name}) {{ {body} }}"
+    return bytes(onnx.parser.parse_model(text).SerializeToString())
+
+
+def opened(folder: Path, made: bytes, **says: Any) -> model.Model:
+    """A bundle that keeps its promise."""
+    loaded = bundle.load(graphs.bundle(folder / "bundle", made, **says))
+    check.check(loaded)
+    found = model.open_model(loaded)
+    assert isinstance(found, model.Model)
+    return found
+
+
+def answer(found: model.Model, **row: Any) -> Said:
+    return found.predict([schema.validate_inputs(found.bundle.manifest, row)])[0]
+
+
+SECOND = "apart = Sub (y, x) p = Sigmoid (apart)"
+
+
+@pytest.mark.parametrize(
+    "made",
+    [
+        zipmap('classlabels_strings = ["a", "b"]'),
+        zipmap('classlabels_strings = ["a", "b"]', name="output_probability"),
+        zipmap("classlabels_int64s = [0, 1]", key="int64"),
+        graph("out = Softmax (features)", gives="float[N, 2] out"),
+        graph("probabilities = Softmax (X)", takes="float[N, 2] X"),
+        graph(GOOD, "double[N, 2] features", "double[N, 2] probabilities"),
+        graph("both = Concat <axis = 1> (x, y) probabilities = Softmax (both)", "float[N, 1] x, float[N, 1] y"),
+        graph(
+            "label = ArgMax <axis = 1, keepdims = 0> (features) scores = Softmax (features)",
+            gives="int64[N] label, float[N, 2] scores",
+        ),
+        graph(SECOND, "float[N, 1] x, float[N, 1] y", "float[N, 1] p"),
+        graph(SECOND, "float[N] x, float[N] y", "float[N] p"),
+    ],
+)
+def test_a_classifier_is_taken_as_it_is_exported(tmp_path: Path, made: bytes) -> None:
+    said = answer(opened(tmp_path, made), x=2, y=1)
+    assert isinstance(said, Label)
+    assert said.label == "a"
+    assert said.scores == pytest.approx({"a": CONFIDENCE, "b": 1 - CONFIDENCE})
+
+
+def test_maps_are_read_by_their_labels_whatever_the_order_in_model_yaml(tmp_path: Path) -> None:
+    found = opened(tmp_path, zipmap('classlabels_strings = ["a", "b"]'), labels=["b", "a"])
+    assert answer(found, x=2, y=1) == Label("a", CONFIDENCE, {"b": 0.268941, "a": CONFIDENCE})
+
+
+TWO = "scores = Softmax (features) logits = Identity (features)"
+
+
+def test_where_two_outputs_can_be_the_answer_model_yaml_says_which(tmp_path: Path) -> None:
+    made = graph(TWO, gives="float[N, 2] logits, float[N, 2] scores")
+    assert answer(opened(tmp_path / "said", made, output="scores"), x=2, y=1)
+    with pytest.raises(errors.BundleInvalid, match=r"which of them it is, such as output: logits"):
+        opened(tmp_path / "unsaid", made)
+    with pytest.raises(errors.BundleInvalid, match=r"has no output 'score', as output of model\.yaml says, but"):
+        opened(tmp_path / "wrong", made, output="score")
+
+
+SUM = "total = ReduceSum <keepdims = {keep}> (features, across)"
+PRICE = [{"name": "price", "unit": "EUR"}]
+HALF = {"inputs": {"x": 2.5, "y": 1}, "prediction": 3.5}
+
+
+@pytest.mark.parametrize(("keep", "gives"), [(1, "float[N, 1] total"), (0, "float[N] total"), (1, "float[N, M] total")])
+def test_a_regressor_gives_its_number(tmp_path: Path, keep: int, gives: str) -> None:
+    made = graph(SUM.format(keep=keep), gives=gives)
+    found = opened(tmp_path, made, labels=None, numbers=PRICE, golden=[HALF])
+    assert answer(found, x=0.5, y=0.25) == Numbers({"price": 0.75})
+    rows = [{"x": x, "y": 0} for x in range(5)]
+    assert found.predict(rows) == [Numbers({"price": float(x)}) for x in range(5)]
+
+
+def test_several_numbers_have_their_names(tmp_path: Path) -> None:
+    golden = [{"inputs": {"x": 2.5, "y": 1}, "prediction": {"price": 2.5, "rent": 1}}]
+    numbers = [{"name": "price"}, {"name": "rent"}]
+    made = graph("both = Identity (features)", gives="float[N, 2] both")
+    found = opened(tmp_path, made, labels=None, numbers=numbers, golden=golden)
+    assert answer(found, x=7, y=-1) == Numbers({"price": 7, "rent": -1})
+
+
+@pytest.mark.parametrize(("wanted", "right"), [(3.5034, True), (3.4966, True), (3.504, False), (3.496, False)])
+def test_a_golden_number_may_differ_by_a_thousandth_of_its_size(tmp_path: Path, wanted: float, right: bool) -> None:
+    says: dict[str, Any] = {"labels": None, "numbers": PRICE, "golden": [{**HALF, "prediction": wanted}]}
+    made = graph(SUM.format(keep=1), gives="float[N, 1] total")
+    if right:
+        opened(tmp_path, made, **says)
+        return
+    with pytest.raises(errors.BundleInvalid, match=rf"golden example 1 must give price {wanted}, but gives 3\.5"):
+        opened(tmp_path, made, **says)
+
+
+def test_large_numbers_may_differ_in_their_last_digits_beside_other_rows(tmp_path: Path) -> None:
+    # A hundred millionth of it, which is more than a thousandth.
+    body = "far = ReduceMax <keepdims = 0> (features) tiny = Mul (far, zero) total = ReduceSum (features, across)"
+    made = graph(f"{body} all = Add (total, tiny)", gives="float[N, 1] all")
+    golden = [{"inputs": {"x": 1e8, "y": 1}, "prediction": 1e8}]
+    opened(tmp_path, made, labels=None, numbers=PRICE, golden=golden)
+
+
+def test_an_embedding_is_as_long_as_it_says_and_its_example_may_be_the_beginning(tmp_path: Path) -> None:
+    made = graph("vector = Concat <axis = 1> (features, features)", gives="float[N, 4] vector")
+    golden = [{"inputs": {"x": 2, "y": 1}, "embedding": [2, 1, 2]}]
+    found = opened(tmp_path / "good", made, labels=None, embedding=4, golden=golden)
+    assert answer(found, x=0.5, y=-1) == Embedding([0.5, -1, 0.5, -1])
+
+
+@pytest.mark.parametrize(
+    ("length", "begins", "told"),
+    [
+        (3, [2, 1], "must give floats [rows, 3], the embedding of model.yaml; where it is meant to, say labels or num"),
+        (4, [2, 3], "golden example 1 must give 3.0 as number 2 of its embedding, but gives 1.0"),
+        (2, [2, 1, 2], "embedding of golden example 1 must have at most 2 numbers"),
+    ],
+)
+def test_an_embedding_of_another_length_or_with_another_beginning_is_refused(
+    tmp_path: Path, length: int, begins: list[float], told: str
+) -> None:
+    made = graph("vector = Concat <axis = 1> (features, features)", gives="float[N, 4] vector")
+    golden = [{"inputs": {"x": 2, "y": 1}, "embedding": begins}]
+    with pytest.raises(errors.BundleInvalid) as caught:
+        opened(tmp_path, made, labels=None, embedding=length, golden=golden)
+    assert told in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("says", "told"),
+    [
+        ({"labels": None}, "labels is missing: one for each score that the graph gives, in its order; where it gives"),
+        ({"numbers": PRICE}, "numbers is what comes out, and so is labels: say one of them"),
+        ({"labels": None, "numbers": PRICE, "explanation": ["simple"], "golden": [HALF]}, "is for models that give la"),
+        (
+            {"labels": None, "numbers": [*PRICE, {"name": "price"}], "golden": [HALF]},
+            "number 2 (price) is the same as number 1: price",
+        ),
+        (
+            {"labels": None, "numbers": PRICE, "golden": [{**HALF, "prediction": "a"}]},
+            "must be a number, but is the text",
+        ),
+        ({"labels": None, "numbers": [*PRICE, {"name": "rent"}], "golden": [HALF]}, "a number for each of price, rent"),
+        ({"labels": None, "numbers": [{"unit": "EUR"}]}, "name of number 1 is missing"),
+        ({"labels": None, "embedding": 0}, "embedding must be a whole number from 1 to 65536, but is the number 0"),
+    ],
+)
+def test_what_comes_out_is_said_once_and_wholly(tmp_path: Path, says: Mapping[str, Any], told: str) -> None:
+    with pytest.raises(errors.BundleInvalid) as caught:
+        bundle.load(graphs.bundle(tmp_path / "bundle", **says))
+    assert told in " ".join(caught.value.message.split())
+
+
+#: By the type of a column: a graph that gives how much of it there is, values of fields that it takes, and what it is
+#: handed for them.
+COLUMNS: dict[str, dict[str, list[tuple[Any, Any]]]] = {
+    "float": {"number": [(0.1, np.float32(0.1))], "integer": [(3, 3.0)], "boolean": [(True, 1.0)]},
+    "double": {"number": [(0.1, 0.1)], "integer": [(2**53, 2.0**53)], "boolean": [(False, 0.0)]},
+    "int64": {"integer": [(2**62, 2**62), (-5, -5)], "boolean": [(True, 1)]},
+    "int32": {"integer": [(2**31 - 1, 2**31 - 1)], "boolean": [(True, 1)]},
+    "bool": {"boolean": [(True, True), (False, False)]},
+    "string": {"string": [("Übung", "Übung"), ("", "")]},
+}
+#: Of the types that a field may have, what a golden example says.
+VALUES = {"number": 0.5, "integer": 1, "boolean": True, "string": "a"}
+
+
+def column(kind: str, *, optional: bool = False, field: str = "number") -> tuple[bytes, dict[str, Any]]:
+    """A graph with a column of this type among its inputs, and a field of this type for it."""
+    made = graph(GOOD, f"float[N, 2] features, {kind}[N, 1] more", "float[N, 2] probabilities")
+    fields = [
+        {"name": "x", "type": "number", "input": "features"},
+        {"name": "more", "type": field, **({"required": False} if optional else {})},
+        {"name": "y", "type": "number", "input": "features"},
+    ]
+    more = {} if optional else {"more": VALUES[field]}
+    golden = [{"inputs": {"x": 2, "y": 1, **more}, "prediction": "a", "confidence": CONFIDENCE}]
+    return made, {"fields": fields, "golden": golden}
+
+
+@pytest.mark.parametrize("field", VALUES)
+@pytest.mark.parametrize("kind", COLUMNS)
+def test_a_column_takes_the_fields_that_its_type_can_hold_and_no_others(tmp_path: Path, kind: str, field: str) -> None:
+    made, says = column(kind, field=field)
+    if field not in COLUMNS[kind]:
+        with pytest.raises(errors.BundleInvalid, match=f"takes 'more' .*, but field more is {field}: it takes "):
+            opened(tmp_path, made, **says)
+        return
+    found = opened(tmp_path, made, **says)
+    for value, handed in COLUMNS[kind][field]:
+        row = schema.validate_inputs(found.bundle.manifest, {"x": 2, "y": 1, "more": value})
+        encoded = found.encode([row, row])
+        assert encoded["features"].tolist() == [[2, 1], [2, 1]]
+        assert encoded["more"].tolist() == [[handed], [handed]]
+        assert found.predict([row])
+
+
+@pytest.mark.parametrize("kind", COLUMNS)
+def test_what_is_left_out_is_the_missing_value_of_its_column_where_it_has_one(tmp_path: Path, kind: str) -> None:
+    made, says = column(kind, optional=True, field=next(iter(COLUMNS[kind])))
+    if kind not in ("float", "double", "string"):
+        with pytest.raises(errors.BundleInvalid, match=f"more may be left out, for which {kind} has no value: say req"):
+            opened(tmp_path, made, **says)
+        return
+    found = opened(tmp_path, made, **says)
+    row = schema.validate_inputs(found.bundle.manifest, {"x": 2, "y": 1})
+    [[handed]] = found.encode([row])["more"].tolist()
+    assert handed == "" if kind == "string" else np.isnan(handed)
+
+
+@pytest.mark.parametrize(
+    ("takes", "says"),
+    [
+        ("float[N, 1] x, float[N, 1] z", "takes 'x' (float [*, 1]), 'z' (float [*, 1]), and no 'y': say with field y"),
+        ("float[N, 1] x, float[N, 1] y, float[N, 1] z", "takes 'z' (float [*, 1]), which no field of model.yaml names"),
+        ("uint8[N, 2] u", "takes 'u' (uint8 [*, 2]): export it with one of float, double, int64, int32, bool, string"),
+    ],
+)
+def test_an_input_without_fields_and_a_field_without_input_are_named(tmp_path: Path, takes: str, says: str) -> None:
+    made = graph(
+        "x = Cast <to = 1> (u) probabilities = Softmax (x)" if "u" in takes else "probabilities = Softmax (x)", takes
+    )
+    with pytest.raises(errors.BundleInvalid) as caught:
+        opened(tmp_path, made)
+    assert says in caught.value.message
+
+
+@pytest.mark.parametrize(("kind", "bits"), [("int64", 63), ("int32", 31)])
+def test_a_whole_number_that_a_column_cannot_hold_is_named(tmp_path: Path, kind: str, bits: int) -> None:
+    made, says = column(kind, field="integer")
+    found = opened(tmp_path, made, **says)
+    for value in (2**bits - 1, -(2**bits)):
+        assert answer(found, x=2, y=1, more=value)
+    for value in (2**bits, 2**64 - 1):
+        with pytest.raises(errors.ModelError, match=f"more holds a whole number that does not fit {kind}"):
+            answer(found, x=2, y=1, more=value)
