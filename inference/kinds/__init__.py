@@ -13,15 +13,15 @@ from inference.kinds.document import DocumentKind
 from inference.kinds.kind import Kind
 from inference.kinds.rows import RowKind
 from inference.kinds.tabular import TabularKind
-from inference.kinds.text import Text, TextKind
-from inference.kinds.tokens import Tokens, TokensKind
+from inference.kinds.text import TextKind
+from inference.kinds.tokens import TokensKind
 from inference.manifest import Manifest
 
 ENTRY_POINTS = "coatcheck.kinds"
 SHIPPED: Mapping[str, Kind] = {
     "tabular": TabularKind(),
-    "text": TextKind(Text),
-    "tokens": TokensKind(Tokens),
+    "text": TextKind(),
+    "tokens": TokensKind(),
     "audio": AudioKind(),
     "document": DocumentKind(),
 }

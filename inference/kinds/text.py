@@ -23,16 +23,17 @@ def read(manifest: Manifest) -> str:
 
 
 class Text:
-    """One string column `text` of shape [N, 1], lower-cased, white space folded."""
+    """One string column of shape [N, 1], lower-cased, white space folded: the graph's only input, or `text`."""
 
-    def __init__(self, bundle: Bundle) -> None:
+    def __init__(self, bundle: Bundle, takes: Sequence[Any]) -> None:
         self._field = read(bundle.manifest)
+        self._name = str(takes[0].name) if len(takes) == 1 else "text"
 
     def encode(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray[Any, Any]]:
         column = np.empty((len(rows), 1), dtype=object)
         # NUL would end the string inside ONNX Runtime.
         column[:, 0] = [" ".join(row[self._field].replace("\0", " ").lower().split()) for row in rows]
-        return {"text": column}
+        return {self._name: column}
 
 
 class TextKind(RowKind):
@@ -42,7 +43,14 @@ class TextKind(RowKind):
     apart = True
     option_keys: ClassVar[Mapping[str, Key] | None] = {"field": keys.text()}
 
+    def __init__(self) -> None:
+        """Its encoder needs to see what the graph takes."""
+
+    def encoder(self, bundle: Bundle, takes: Sequence[Any]) -> Any:
+        return Text(bundle, takes)
+
     def broken(self, manifest: Manifest) -> Iterator[Fault]:
+        yield from super().broken(manifest)
         name = read(manifest)
         if not any(field.name == name and field.type == "string" and field.always for field in manifest.fields):
             needs = f"must have a string '{name}', required or with a default"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from core import errors
 from inference import bundle, check, model, schema
 from inference.output import Embedding, Label, Numbers, Said
 from tests import graphs
+from tests.engines import ROOT
 from tests.graphs import CONFIDENCE, GOOD, graph
 
 ZIPMAP = """
@@ -262,3 +264,42 @@ def test_a_whole_number_that_a_column_cannot_hold_is_named(tmp_path: Path, kind:
     for value in (2**bits, 2**64 - 1):
         with pytest.raises(errors.ModelError, match=f"more holds a whole number that does not fit {kind}"):
             answer(found, x=2, y=1, more=value)
+
+
+def test_a_text_goes_into_the_only_input_whatever_its_name(tmp_path: Path) -> None:
+    body = """
+      word = Constant <value = string[1] {"good"}> () same = Equal (words, word) score = Cast <to = 1> (same)
+    """
+    made = graph(body, "string[N, 1] words", "float[N, 1] score", opset=19)
+    fields = [{"name": "text", "type": "string"}]
+    golden = [{"inputs": {"text": " Good"}, "prediction": "b", "confidence": 1.0}]
+    found = opened(tmp_path, made, kind="text", fields=fields, golden=golden)
+    assert [said.label for said in graphs.labels(found, [{"text": "good"}, {"text": "bad"}])] == ["b", "a"]
+
+
+#: How many tokens there are, and how many of them are of a second text.
+COUNTS = """
+  here = Cast <to = 1> (attention_mask) second = Cast <to = 1> ({types})
+  count = ReduceSum (here, across) others = ReduceSum (second, across) vector = Concat <axis = 1> (count, others)
+"""
+
+
+@pytest.mark.parametrize("types", ["token_type_ids", "attention_mask"])
+def test_tokens_are_handed_in_with_their_types_where_the_graph_takes_them(tmp_path: Path, types: str) -> None:
+    more = ", int64[N, L] token_type_ids" if types == "token_type_ids" else ""
+    made = graph(
+        f"same = Identity (input_ids) {COUNTS.format(types=types)}",
+        f"int64[N, L] input_ids, int64[N, L] attention_mask{more}",
+        "float[N, 2] vector",
+    )
+    says: dict[str, Any] = {
+        "kind": "tokens", "labels": None, "embedding": 2, "fields": [{"name": "text", "type": "string"}],
+        "golden": [{"inputs": {"text": "good film"}, "embedding": [4]}],
+    }  # fmt: skip
+    folder = graphs.bundle(tmp_path / "bundle", made, **says)
+    shutil.copy(ROOT / "bundles" / "sentiment-2" / "tokenizer.json", folder)
+    check.check(bundle.load(folder))
+    found = model.open_model(bundle.load(folder))
+    assert isinstance(found, model.Model)
+    second = 0.0 if more else 4.0
+    assert answer(found, text="good film") == Embedding([4.0, second])

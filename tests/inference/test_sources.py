@@ -37,14 +37,14 @@ def opened(name: str) -> Any:
 )
 def test_the_transformer_gets_the_tokens_of_transformers_tokenizer(text: str, ids: list[int]) -> None:
     """Of `AutoTokenizer` for all-MiniLM-L6-v2, which agreed on 12,893 texts."""
-    encoded = Tokens(bundle.load(BUNDLES / "sentiment-2")).encode([{"text": text}])
+    encoded = Tokens(bundle.load(BUNDLES / "sentiment-2"), ()).encode([{"text": text}])
     assert encoded["input_ids"].tolist() == [[CLS, *ids, SEP]]
     assert encoded["attention_mask"].tolist() == [[1] * (len(ids) + 2)]
 
 
 @pytest.mark.parametrize("count", [125, 126, 127, 900])
 def test_a_long_text_is_cut_at_128_tokens_and_still_ends_as_texts_do(count: int) -> None:
-    [ids] = Tokens(bundle.load(BUNDLES / "sentiment-2")).encode([{"text": "so " * count}])["input_ids"].tolist()
+    [ids] = Tokens(bundle.load(BUNDLES / "sentiment-2"), ()).encode([{"text": "so " * count}])["input_ids"].tolist()
     assert (ids[0], ids[-1], len(ids)) == (CLS, SEP, min(count + 2, 128))
 
 
