@@ -66,7 +66,7 @@ def test_a_value_is_shown_where_it_has_to_be_another_with_what_usually_helps(
         (("bool",), "; write boolean"),
         (("classification", "classifier", "table", "csv"), "; write tabular, or text for one text a row"),
         (("regression", "regressor"),
-         "; a model that gives a number is not supported yet, only one that gives labels"),
+         "; write tabular, and numbers in place of labels"),
     ],
 )  # fmt: skip
 def test_what_other_tools_call_it_is_known(words: tuple[str, ...], write: str) -> None:

@@ -29,8 +29,13 @@ TEXT, NUMBER, WHOLE, FLAG, LIST, MAPPING = (
 )
 ANYTHING = ""
 MUST, MAY, MAY_BE_NULL = "is missing", "may be left out", "may be null"
+OF_NUMBERS: Mapping[Where, tuple[str, str]] = {
+    ("numbers", 0, "name"): (TEXT, MUST), ("numbers", 0, "unit"): (TEXT, MAY),
+    ("numbers", 0, "description"): (TEXT, MAY),
+}  # fmt: skip
 OF_ROWS: Mapping[Where, tuple[str, str]] = {
-    ("labels",): (LIST, MUST),
+    ("labels",): (LIST, MUST), ("numbers",): (LIST, MAY), ("embedding",): (WHOLE, MAY), **OF_NUMBERS,
+    ("output",): (TEXT, MAY_BE_NULL),
     ("threshold_field",): (TEXT, MAY_BE_NULL), ("below_threshold",): (TEXT, MAY_BE_NULL),
     ("golden", 0, "inputs"): (MAPPING, MUST), ("golden", 0, "prediction"): (TEXT, MUST),
     ("golden", 0, "confidence"): (NUMBER, MUST),
@@ -48,7 +53,7 @@ COMMON: Mapping[Where, tuple[str, str]] = {
     ("fields", 0, "required"): (FLAG, MAY), ("fields", 0, "default"): (ANYTHING, MAY_BE_NULL),
     ("fields", 0, "min_length"): (WHOLE, MAY_BE_NULL), ("fields", 0, "max_length"): (WHOLE, MAY_BE_NULL),
     ("fields", 0, "minimum"): (NUMBER, MAY_BE_NULL), ("fields", 0, "maximum"): (NUMBER, MAY_BE_NULL),
-    ("fields", 0, "enum"): (LIST, MAY),
+    ("fields", 0, "enum"): (LIST, MAY), ("fields", 0, "input"): (TEXT, MAY_BE_NULL),
 }  # fmt: skip
 KEYS: Mapping[str, Mapping[Where, tuple[str, str]]] = {
     "tabular": {**COMMON, **OF_ROWS},
@@ -62,9 +67,16 @@ KEYS: Mapping[str, Mapping[Where, tuple[str, str]]] = {
         **COMMON, **OF_FILES, ("golden", 0, "lines"): (LIST, MUST), ("options",): (MAPPING, MUST),
         ("options", "max_pages"): (WHOLE, MUST), ("options", "max_pixels"): (WHOLE, MUST),
     },
+    # No kind, but what a model of one says that gives numbers.
+    "numbers": OF_NUMBERS,
 }  # fmt: skip
 #: What all kinds have is tried with one of them.
-EACH = [(kind, where) for kind, known in KEYS.items() for where in known if kind == "tabular" or where not in COMMON]
+EACH = [
+    (kind, where)
+    for kind, known in KEYS.items()
+    for where in known
+    if (kind == "tabular" or where not in COMMON) and (kind == "numbers" or where not in OF_NUMBERS)
+]
 
 
 def parameter(name: str, type_: str) -> dict[str, Any]:
@@ -86,6 +98,9 @@ def of_texts(kind: str) -> dict[str, Any]:
 #: What says no more than it must.
 LEAST: Mapping[str, dict[str, Any]] = {
     "tabular": graphs.manifest(inline=None),
+    "numbers": graphs.manifest(
+        labels=None, numbers=[{"name": "sum"}], golden=[{"inputs": {"x": 2, "y": 1}, "prediction": 3}]
+    ),
     "text": of_texts("text"),
     "tokens": of_texts("tokens"),
     "audio": of_files(
@@ -127,7 +142,7 @@ def said(folder: Path, manifest: object) -> str | None:
     try:
         promise.load(folder)
     except errors.BundleInvalid as error:
-        return re.sub(r"(field \d+) \(\w+\)", r"\1", error.message)
+        return re.sub(r"((?:field|number) \d+) \(\w+\)", r"\1", error.message)
     return None
 
 
@@ -140,7 +155,7 @@ def place(where: Where) -> str:
 
 @pytest.mark.parametrize("kind", kinds.SHIPPED)
 def test_every_key_of_every_kind_has_its_case(kind: str) -> None:
-    assert set(parts(promise._schema(kinds.find(kind)).fields)) == set(KEYS[kind])
+    assert set(parts(promise._schema(kinds.find(kind), LEAST[kind]).fields)) == set(KEYS[kind])
 
 
 @pytest.mark.parametrize("kind", KEYS)
@@ -198,6 +213,9 @@ LONG = "x" * 1000
         ("audio", ("golden", 0, "segments", 0, "start"), [0, 1], [-0.001], "must be a number of at least 0"),
         ("audio", ("golden", 0, "segments", 0, "start"), [1], [1.001], "must be at most its end, 1"),
         ("audio", ("golden", 0, "segments", 0, "end"), [0], [-0.001], "must be a number of at least 0"),
+        ("numbers", ("numbers",), [[{"name": "n"}]], [[]], "numbers must not be empty"),
+        *(("numbers", ("numbers", 0, name), [LONG], [f"{LONG}x"], "at most 1000 characters")
+          for name in ("name", "unit", "description")),
         ("tabular", ("labels",), [["a", "b"]], [["a"]], "labels must have at least 2 entries"),
         ("tabular", ("labels",), [["a", "b"]], [["a", "b", "b"]], "label 3 is the same as number 2: b"),
         *(("tabular", (name,), [], [[]], f"{name} must not be empty") for name in ("fields", "golden")),
@@ -206,6 +224,7 @@ LONG = "x" * 1000
         ("document", ("golden", 0, "lines"), [[], ["x", LONG]], [[f"{LONG}x"]], "at most 1000 characters"),
         ("tabular", ("fields", 0, "enum"), [[], [2, 1]], [["a"]], "enum value 1 of field 1 must be a number"),
         ("tabular", ("fields", 0, "type"), ["number", "integer"], ["float", "string"], "must be "),
+        ("tabular", ("output",), ["x", LONG], [f"{LONG}x"], "at most 1000 characters"),
     ],
     ids=lambda value: value if isinstance(value, str) else None,
 )  # fmt: skip

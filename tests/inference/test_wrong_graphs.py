@@ -224,9 +224,10 @@ def test_a_graph_that_mixes_rows_of_large_batches_only_is_refused(tmp_path: Path
 def test_each_of_several_plug_ins_is_found_by_its_own_name(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     names = ["first_of_two", "second_of_two"]
     for name in names:
-        graphs.plug_in(tmp_path, name, "class Kind: pass\n")
+        graphs.plug_in(tmp_path, name, "def Kind(bundle): return f'{__name__} {bundle}'\n")
     monkeypatch.syspath_prepend(tmp_path)
-    assert [kinds.find(name).encoder.__module__ for name in names] == names  # type: ignore[attr-defined]
+    found = [kinds.find(name) for name in names]
+    assert [kind.encoder("b", ()) for kind in found] == ["first_of_two b", "second_of_two b"]  # type: ignore[attr-defined]
     assert set(names) < set(kinds.names())
     with pytest.raises(errors.BundleInvalid, match="kind 'third' is not installed; there are: tabular, text, tokens"):
         kinds.find("third")
