@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import flask
+import orjson
 
 from api import links, once
 from api.v1 import addresses
@@ -168,6 +170,17 @@ def result(found: Job) -> dict[str, Any]:
             return addresses.stored(found, found.result)
         case said:
             return told.v1(said, str(found.options.get("explain", "")))
+
+
+def to_try(item: Version, input_schema: Mapping[str, Any], output_schema: Mapping[str, Any]) -> dict[str, Any]:
+    """What it takes and answers, and a request that it answers."""
+    body: dict[str, Any] = {"model": item.model, "inputs": item.manifest.golden[0].inputs}
+    found = {"input_schema": input_schema, "output_schema": output_schema}
+    if item.manifest.takes_file:
+        return {**found, "example": {**body, "upload_id": "up_…"}}
+    said = shlex.quote(orjson.dumps(body).decode())
+    head = "-H \"Authorization: Bearer $COATCHECK_API_KEY\" -H 'Content-Type: application/json'"
+    return {**found, "example": body, "curl": f'curl {head} "$COATCHECK_URL{links.to("predict.predict")}" -d {said}'}
 
 
 def version(item: Version, input_schema: Mapping[str, Any], output_schema: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import shlex
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -130,3 +132,29 @@ def test_a_unit_is_told_where_the_number_is_described(client: Client, publish: P
     assert version["labels"] == []
     refused = client.post("/api/v1/predict", json={"model": name, "inputs": {**FLAT, "city": "Basel"}})
     assert (refused.status_code, refused.json["error"]["details"]["field"]) == (422, "city")
+
+
+def test_a_model_can_be_tried_by_what_it_says_of_itself(client: Client, publish: Publish) -> None:
+    odd = {**FLAT, "city": 'it\'s $HOME \\ "ü"\n'}
+    fields = [{"name": "city", "type": "string"}, *MIXED[1:]]
+    made, says, _, _ = MODELS["a number"]
+    name = publish(made, **{**says, "fields": fields, "golden": [{"inputs": odd, "prediction": 74.5}]})
+    until(lambda: client.get(f"/api/v1/models/{name}").status_code == 200)
+    model = client.get(f"/api/v1/models/{name}").json
+    version = client.get(model["links"]["stable_version"]).json
+    assert (model["input_schema"], model["output_schema"]) == (version["input_schema"], version["output_schema"])
+    assert model["example"] == {"model": name, "inputs": odd}
+    *head, address, data, body = shlex.split(model["curl"])
+    assert (address, data, json.loads(body)) == ("$COATCHECK_URL/api/v1/predict", "-d", model["example"])
+    assert head == [
+        "curl", "-H", "Authorization: Bearer $COATCHECK_API_KEY", "-H", "Content-Type: application/json",
+    ]  # fmt: skip
+    said = client.post("/api/v1/predict", data=body, content_type="application/json")
+    assert (said.status_code, said.json["prediction"]) == (200, 74.5)
+
+
+def test_a_model_for_files_says_what_goes_with_an_upload(client: Client) -> None:
+    model = client.get("/api/v1/models/speech").json
+    assert "curl" not in model
+    assert model["example"] == {"model": "speech", "upload_id": "up_…", "inputs": {}}
+    assert model["output_schema"] == {"type": "object"}

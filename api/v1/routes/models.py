@@ -34,16 +34,17 @@ def list_models() -> flask.Response:
 
 @blueprint.route("/<name>", methods=["GET"])
 @blueprint.arguments(into.Nothing(), location="query", as_kwargs=True)
-@blueprint.operation("getModel", {200: out.Model}, 404, *BAD)
+@blueprint.operation("getModel", {200: out.ModelInFull}, 404, *BAD)
 def show_model(name: str) -> flask.Response:
     """See a model and its versions.
 
-    What it takes is the `input_schema` of a version: follow `links.stable_version`.
+    With what its stable version takes and answers, and something to try.
     """
     found = [item for item in resources.here().catalog.versions() if item.model == name]
     if not found:
         raise errors.ModelNotFound
-    return flask.jsonify(_model(found))
+    stable = next(item for item in found if item.stable)
+    return flask.jsonify({**_model(found), **present.to_try(stable, *_schemas(stable))})
 
 
 @blueprint.route("/<name>/versions/<version>", methods=["GET"])
@@ -58,9 +59,12 @@ def show_version(name: str, version: str) -> flask.Response:
     here = resources.here()
     resolved = here.catalog.resolve(name, version)
     found = next(item for item in here.catalog.versions() if item.digest == resolved.digest)
-    return flask.jsonify(
-        present.version(found, schema.json_schema(found.manifest), kinds.output_schema(found.manifest))
-    )
+    return flask.jsonify(present.version(found, *_schemas(found)))
+
+
+def _schemas(version: Version) -> tuple[dict[str, Any], dict[str, Any]]:
+    """Of what it takes and of what it answers."""
+    return schema.json_schema(version.manifest), kinds.output_schema(version.manifest)
 
 
 def _model(versions: list[Version]) -> dict[str, Any]:

@@ -183,6 +183,22 @@ class Model(Schema):
     links = fields.Nested(ModelLinks, required=True, metadata={"description": "Where to go on"})
 
 
+class ModelInFull(Model):
+    """A model, what its stable version takes and answers, and something to try."""
+
+    input_schema = fields.Dict(
+        required=True, metadata={"description": "The JSON Schema (2020-12) of one input: what you send as `inputs`"}
+    )
+    output_schema = fields.Dict(
+        required=True, metadata={"description": "The JSON Schema of the answer to one input, without an explanation"}
+    )
+    example = fields.Dict(
+        required=True,
+        metadata={"description": "To send to `/predict`; of a model for files to `/jobs`, with your own `upload_id`"},
+    )
+    curl = fields.String(metadata={"description": "The same as a command; not of a model for files"})
+
+
 class Models(Schema):
     """Which models there are."""
 
