@@ -9,21 +9,51 @@ import click
 import structlog
 
 from cli import operators, output
-from inference import bundle
+from inference import bundle, trial
 from registry.catalog import Catalog
 from registry.versions import Version
 
 
 @click.group()
 def models() -> None:
-    """Publish models, list them, and say which version answers.
+    """Check, publish and list models, and say which answers.
 
     A published version stays: it is never changed, and it cannot be removed yet.
     """
 
 
+FOLDERS = click.argument(
+    "folders", nargs=-1, required=True, type=click.Path(exists=True, file_okay=False, path_type=Path)
+)
+
+
 @models.command()
-@click.argument("folders", nargs=-1, required=True, type=click.Path(exists=True, file_okay=False, path_type=Path))
+@FOLDERS
+@output.as_json
+def check(folders: tuple[Path, ...], as_json: bool) -> None:
+    """Try bundles as `push` does, and publish nothing.
+
+    It needs no settings and no platform.
+    """
+    checked = [_checked(folder, as_json=as_json) for folder in folders]
+    if as_json:
+        output.document(checked)
+
+
+def _checked(folder: Path, *, as_json: bool) -> dict[str, object]:
+    """What came of one, said at once; raises BundleInvalid."""
+    loaded = bundle.load(folder)
+    trial.run(loaded)
+    manifest = loaded.manifest
+    if not as_json:
+        count = len(manifest.golden)
+        kept = f"answers its {count} examples" if count > 1 else "answers its example"
+        output.line(f"{manifest.name} {manifest.version}  {kept}  sha256:{loaded.digest[:12]}")
+    return {"model": manifest.name, "version": manifest.version, "digest": loaded.digest}
+
+
+@models.command()
+@FOLDERS
 @click.option("--stable", is_flag=True, help="Answer with this version when nobody asks for another.")
 @output.as_json
 def push(folders: tuple[Path, ...], stable: bool, as_json: bool) -> None:

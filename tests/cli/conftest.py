@@ -60,6 +60,8 @@ COMMANDS = dict(leaves(main.coatcheck))
 WITHOUT_RESULT = {("up",), ("down",), ("serve",), ("proxy",), ("roles",), ("migrate",)}
 #: They act on a checkout, and know no settings.
 OURS = {("up",), ("down",), ("status",)}
+#: They look at files alone.
+ALONE = {("models", "check")}
 #: What a command insists on as a whole.
 ALSO: dict[tuple[str, ...], tuple[str, ...]] = {("tiers", "change"): ("--pace", "1")}
 

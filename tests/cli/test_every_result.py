@@ -39,6 +39,8 @@ CASES: Mapping[str, Case] = {
         lambda here: ("--status", "completed") if here.ended() else (), {"job_id", "status", "progress", "links"},
         lambda _: ("--model", "no model"), "INVALID_INPUT"),
     "result": Case(lambda here: (here.ended(),), ANSWER, lambda _: (JOB,), "JOB_NOT_FOUND"),
+    "models check": Case(
+        lambda here: (here.model(),), {"model", "version", "digest"}, lambda here: (here.nothing(),), "BUNDLE_INVALID"),
     "models push": Case(
         lambda here: (here.model(),), {"model", "version", "new", "digest"},
         lambda here: (here.nothing(),), "BUNDLE_INVALID"),

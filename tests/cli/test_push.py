@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 import uuid
@@ -18,6 +19,20 @@ pytestmark = pytest.mark.usefixtures("platform")
 def push(folder: Path) -> subprocess.CompletedProcess[str]:
     command = [sys.executable, "-m", "cli.main", "models", "push", str(folder)]
     return subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=120, check=False)
+
+
+def test_a_bundle_is_checked_without_settings_and_nothing_is_published(tmp_path: Path, platform: Platform) -> None:
+    name = f"m{uuid.uuid4().hex}"
+    folders = [str(graphs.bundle(tmp_path / "own", name=name)), str(tmp_path / "wrong")]
+    graphs.bundle(tmp_path / "wrong", labels=["b", "a"])
+    done = subprocess.run(
+        [sys.executable, "-m", "cli.main", "models", "check", *folders],
+        cwd=ROOT, capture_output=True, text=True, timeout=120, check=False, env={"PATH": os.environ["PATH"]},
+    )  # fmt: skip
+    assert done.returncode == 1
+    assert done.stdout.startswith(f"{name} 1.0.0  answers its 2 examples  sha256:")
+    assert done.stderr.startswith(f"Error: {folders[1]}: golden example 1 must give a 0.731059, but gives b 0.7310")
+    assert name not in {item.model for item in platform.catalog.versions()}
 
 
 def test_a_model_of_ones_own_is_published(platform: Platform, tmp_path: Path) -> None:
