@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain, islice, pairwise, repeat
 from typing import Any
 
@@ -13,14 +13,19 @@ from core import errors
 from inference import schema
 from inference.manifest import Field, Manifest
 from inference.model import Model, Row
-from inference.opened import Floats, why
+from inference.opened import why
 
-#: So much a score may differ in company: the last digits of floats, which are added up in another order there.
+#: So much a score may differ in company, and a number by this part of the largest: the last digits of floats, which are
+#: added up in another order there.
 TOLERANCE = 0.001
 #: The largest batch that is tried, if there are not more examples: enough for what only happens in company of many.
 LARGEST = 64
 #: By how much a number differs from row to row.
 STEPS = (1, -3, 10)
+#: What may stand in a field that an example leaves out.
+ANY: Mapping[str, Sequence[Any]] = {"number": (1.0, 0.0), "integer": (1, 0), "boolean": (True,), "string": ("x", "xx")}
+#: Numbers are compared by the largest of them all, and this where they are all smaller.
+SMALLEST = 1e-6
 #: So much of a row is shown.
 MAX_SHOWN = 200
 SAY = "Say max_batch: 1 in model.yaml, or"
@@ -34,6 +39,7 @@ def check(opened: Model, rows: Sequence[Row], begins: Callable[[str], object]) -
     [graph] = opened.bundle.graphs
     company = [*rows, *_variants(opened, rows[0], begins)]
     alone = np.concatenate([opened.scores([row]) for row in company])
+    scale = 1.0 if opened.gives_probabilities else np.maximum(np.abs(alone).max(axis=0), SMALLEST)
     for places in _batches(len(company), opened.bundle.manifest.max_batch):
         begins(f"a batch of {len(places)} rows like the golden examples")
         try:
@@ -41,14 +47,9 @@ def check(opened: Model, rows: Sequence[Row], begins: Callable[[str], object]) -
         except errors.ModelError as error:
             issue = f"answers each of {len(places)} rows alone, but not all at once"
             raise errors.BundleInvalid(f"{graph} {issue}: {why(error)}. {EXPORT}") from error
-        if (apart := _apart(alone[places], together)) > TOLERANCE:
+        if (apart := float((np.abs(alone[places] - together) / scale).max())) > TOLERANCE:
             issue = f"gives a row other scores beside another row than alone, {apart:.4f} apart"
             raise errors.BundleInvalid(f"{graph} {issue}, in a batch of {len(places)}. {MEND}")
-
-
-def _apart(alone: Floats, together: Floats) -> float:
-    """The furthest: a difference of numbers up to 1, of larger ones the part of them that it is."""
-    return float((np.abs(alone - together) / np.maximum(1, np.abs(alone))).max())
 
 
 def _batches(count: int, most: int) -> Iterator[list[int]]:
@@ -89,7 +90,9 @@ def _others(manifest: Manifest, row: Row, field: Field, number: int) -> Iterator
         case bool():
             values = [not now]
         case str():
-            values = [*field.enum, now[::-1]]
+            values = [*field.enum, now[::-1], f"{now}x"]
+        case None:
+            values = [*field.enum, *filter(None, (field.minimum, field.maximum)), *ANY[field.type]]
         case int() | float():
             step = STEPS[number % len(STEPS)]
             values = [*field.enum, now + step, now - step]

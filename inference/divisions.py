@@ -27,6 +27,8 @@ NO_CONSTANT = '"parameter_size" : "0"'
 
 #: The first, by -1, is the trap. A float that is too large for a whole number becomes it as well.
 EXTREMES = (-(2**63), 2**63, -1, 0)
+#: The bits of a whole number besides its sign: as many as are asked for, or of an int64 and an int32.
+WIDTHS = (None, 63, 31)
 
 
 def check(opened: Model, rows: Rows, begins: Callable[[str], object]) -> None:
@@ -51,18 +53,25 @@ def _extremes(opened: Model, row: Row) -> Iterator[tuple[int, Row]]:
     """This row with an extreme, or the nearest that it takes, in each field of numbers."""
     manifest = opened.bundle.manifest
     for value in EXTREMES:
-        other = dict(row)
+        other: Row = row
         for field in manifest.fields:
-            with contextlib.suppress(errors.InvalidInput):
-                if field.type in ("integer", "number"):
-                    other = schema.validate_inputs(manifest, {**other, field.name: _nearest(field, value)})
+            if field.type in ("integer", "number"):
+                other = next(_nearest(opened, other, field, value), other)
         yield value, other
 
 
-def _nearest(field: Field, value: float) -> float:
-    """What its limits leave of it."""
-    least = value if field.minimum is None else max(value, field.minimum)
-    return least if field.maximum is None else min(least, field.maximum)
+def _nearest(opened: Model, row: Row, field: Field, value: int) -> Iterator[Row]:
+    """The row with what the field's limits, and the bits of the graph's input, leave of it: the nearest first."""
+    for bits in WIDTHS:
+        cut = value if bits is None else min(max(value, -(2**bits)), 2**bits - 1)
+        least = cut if field.minimum is None else max(cut, field.minimum)
+        found = least if field.maximum is None else min(least, field.maximum)
+        try:
+            other = schema.validate_inputs(opened.bundle.manifest, {**row, field.name: found})
+            opened.encode([other])
+        except (errors.InvalidInput, errors.ModelError):
+            continue
+        yield other
 
 
 def _profile(opened: Model, rows: Rows, begins: Callable[[str], object], scratch: Path) -> Path:

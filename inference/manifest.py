@@ -11,6 +11,9 @@ from typing import Any
 
 from core import errors
 
+#: Releases before these keys know none of them.
+NEWER = ("numbers", "embedding", "output", "input")
+
 
 @dataclass(frozen=True)
 class Field:
@@ -121,5 +124,7 @@ class Manifest:
         return self.max_batch > 1
 
     def to_dict(self) -> dict[str, Any]:
-        """What `from_dict` takes."""
-        return {**dataclasses.asdict(self), "golden": [golden.to_dict() for golden in self.golden]}
+        """What `from_dict` takes, of this release and of those before the keys of NEWER, as long as none is used."""
+        found = {**dataclasses.asdict(self), "golden": [golden.to_dict() for golden in self.golden]}
+        fields = [{key: value for key, value in raw.items() if key not in NEWER or value} for raw in found["fields"]]
+        return {key: value for key, value in found.items() if key not in NEWER or value} | {"fields": fields}

@@ -43,6 +43,10 @@ class Model(Opened):
         [graph] = bundle.graphs
         self._output = answers.chosen(graph, self._session.get_outputs(), self._answer)
 
+    @property
+    def gives_probabilities(self) -> bool:
+        return self._answer.probabilities
+
     def encode(self, rows: Rows) -> dict[str, np.ndarray[Any, Any]]:
         """What the graph is handed for validated rows; raises ModelError."""
         with self._answering(None):

@@ -15,6 +15,8 @@ from inference.manifest import Field, Manifest
 
 FIELD_TYPES = ("string", "number", "integer", "boolean")
 NUMBERS = ("number", "integer")
+#: That one run may give, which are written down one by one.
+MOST_NUMBERS = 2**22
 #: The keys of a field that are for fields of some types only.
 LIMITS = {"min_length": ("string",), "max_length": ("string",), "minimum": NUMBERS, "maximum": NUMBERS}
 
@@ -70,7 +72,14 @@ def _together(manifest: Manifest) -> Iterator[Fault]:
         yield Fault(("explanation",), "is for models that give labels")
     if manifest.inline and (manifest.pool != "cpu" or manifest.takes_file):
         yield Fault(("inline",), "must be false: the API answers rows only, and on its own CPU")
-    yield from kinds.find(manifest.kind).broken(manifest)
+    kind = kinds.find(manifest.kind)
+    for place, field in enumerate(manifest.fields):
+        if field.input is not None and not kind.names_inputs:
+            yield Fault(("fields", place, "input"), f"is for tabular; {manifest.kind} knows where its fields go")
+    if (manifest.embedding or 0) * manifest.max_batch > MOST_NUMBERS:
+        most = MOST_NUMBERS // (manifest.embedding or 1)
+        yield Fault(("max_batch",), f"must be at most {most} for vectors of {manifest.embedding} numbers")
+    yield from kind.broken(manifest)
 
 
 def _golden(manifest: Manifest) -> Iterator[Fault]:

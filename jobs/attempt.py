@@ -11,7 +11,7 @@ import orjson
 import structlog
 
 from core import database, errors
-from inference.output import Embedding, Record
+from inference.output import Embedding, Numbers, Record
 from jobs import kinds, told
 from jobs.job import Claimed
 from jobs.kinds.kind import Tools
@@ -70,7 +70,7 @@ class Attempts:
     def _lightened(self, outcome: Outcome) -> Outcome:
         """A large result is an object of its own, named by its attempt; a label of a single input never is."""
         job = outcome.held.job
-        if not isinstance(outcome.result, Several | Record | Embedding):
+        if not isinstance(outcome.result, Several | Record | Numbers | Embedding):
             return outcome
         try:
             body = database.dumps(told.v1(outcome.result, told.explain_of(job))).encode()

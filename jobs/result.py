@@ -103,12 +103,12 @@ def with_faults(several: Several, faults: Mapping[str, Mapping[str, Any]]) -> Se
 def _told(stored: Mapping[str, Any]) -> Result | Fault:
     if "predictions" in stored:
         return Several([load(item) for item in stored["predictions"]])
-    if "embedding" in stored:
+    if stored.keys() == {"embedding"}:
         return Embedding(stored["embedding"])
-    if "prediction" in stored and "confidence" not in stored:
+    if stored.keys() == {"prediction"}:
         said = stored["prediction"]
         return Numbers(said if isinstance(said, dict) else {"prediction": said})
-    if "prediction" in stored:
+    if {"prediction", "confidence"} <= stored.keys():
         return Label(stored["prediction"], stored["confidence"], stored.get("scores", {}))
     if stored.keys() == {"error"}:
         return Fault(stored["error"])

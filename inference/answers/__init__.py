@@ -49,11 +49,12 @@ def _chosen(graph: Path, outputs: Sequence[Any], answer: Answer) -> Any:
             has = nodes.every(outputs)
             raise errors.BundleInvalid(f"{graph} has no output '{said}', as output of model.yaml says, but {has}")
         return by_name[said]
-    fitting = [item for item in outputs if answer.fits(item)]
-    if len(fitting) == 1:
-        return fitting[0]
-    if len(outputs) == 1 or LIKELY in by_name:
-        return by_name.get(LIKELY, outputs[0])
+    if len(outputs) == 1:
+        return outputs[0]
+    fitting = [item for item in outputs if answer.fits_exactly(item)] or [item for item in outputs if answer.fits(item)]
+    likely = [item for item in fitting if item.name == LIKELY and answer.probabilities]
+    if len(likely or fitting) == 1:
+        return (likely or fitting)[0]
     which = (fitting or outputs)[0].name
     raise errors.BundleInvalid(
         f"{graph} gives {nodes.every(outputs)}, but must give {answer.wanted}: say in model.yaml which of them it is, "

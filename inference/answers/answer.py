@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+import orjson
 
 from inference import nodes
 from inference.faults import Fault
@@ -45,6 +46,10 @@ class Answer(ABC):
 
     def fits(self, item: Any) -> bool:
         """Whether an output of the graph can be it, as far as its type and shape say."""
+        return self.fits_exactly(item)
+
+    def fits_exactly(self, item: Any) -> bool:
+        """Whether it is just as `wanted` says."""
         return item.type in nodes.FLOATS and (not item.shape or nodes.agree(item.shape, (None, self.width)))
 
     def floats(self, given: Any) -> Any:
@@ -88,4 +93,6 @@ def near(wanted: float, found: float, tolerance: float) -> bool:
 
 def rounded(matrix: Floats) -> list[list[float]]:
     """With the seven digits that a float32 has; more of a double."""
-    return [[float(str(value)) for value in row] for row in np.asarray(matrix)]
+    wide = matrix.astype(np.float32) if matrix.dtype == np.float16 else matrix
+    found: list[list[float]] = orjson.loads(orjson.dumps(np.ascontiguousarray(wide), option=orjson.OPT_SERIALIZE_NUMPY))
+    return found

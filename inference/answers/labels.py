@@ -49,19 +49,32 @@ class Labels(Answer):
         return f"floats [rows, {self.width}], one for each label of model.yaml ({labels})"
 
     def fits(self, item: Any) -> bool:
-        return nodes.MAPS in item.type or super().fits(item) or (self.width == 2 and nodes.is_number(item))
+        return self.fits_exactly(item) or (self.width == 2 and nodes.is_number(item))
+
+    def fits_exactly(self, item: Any) -> bool:
+        return nodes.MAPS in item.type or super().fits_exactly(item)
 
     def floats(self, given: Any) -> Any:
         if self.width == 2 and isinstance(given, np.ndarray) and given.shape[1:] in ((), (1,)):
             second = given.reshape(-1, 1)
-            return np.concatenate([1 - second, second], axis=1)
+            # What is no probability is told as it is.
+            return np.concatenate([np.where((second < 0) | (second > 1), second, 1 - second), second], axis=1)
         if not isinstance(given, list) or not all(isinstance(row, dict) for row in given):
             return given
-        # By their names, where those are the labels; else in the order in which ONNX Runtime gives them: sorted.
         by_name = [{str(name): value for name, value in row.items()} for row in given]
-        if any(row.keys() != set(self.manifest.labels) for row in by_name):
-            return np.array([list(row.values()) for row in by_name], np.float32)
-        return np.array([[row[label] for label in self.manifest.labels] for row in by_name], np.float32)
+        return np.array([[row[name] for name in self._names(row)] for row in by_name], np.float32)
+
+    def _names(self, row: Mapping[str, float]) -> list[str]:
+        """The keys of a map in the order of the labels: those themselves, or where it knows none of them, such as 0 and
+        1, in its own order, which is sorted. Raises ModelError."""
+        labels = self.manifest.labels
+        strangers = row.keys() - set(labels)
+        if not strangers and len(row) == len(labels):
+            return list(labels)
+        if len(strangers) == len(row) == len(labels):
+            return list(row)
+        known = ", ".join(labels)
+        raise errors.ModelError(f"{self.manifest.name} gave scores for {', '.join(row)}, but its labels are {known}")
 
     def said(self, rows: Sequence[Mapping[str, Any]], matrix: Floats) -> list[Said]:
         labels, threshold = self.manifest.labels, self.manifest.threshold_field

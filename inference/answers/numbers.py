@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
 
 #: Golden numbers may differ by this much of their size, and small ones by this much, between machines and providers.
 TOLERANCE = 0.001
+MOST = 1000
 _NUMBER = {"name": keys.text(required=True), "unit": keys.short(), "description": keys.short()}
 
 
@@ -52,6 +54,11 @@ class Numbers(Answer):
         return [Found(dict(zip(names, values, strict=True))) for values in rounded(matrix)]
 
     @classmethod
+    def broken(cls, manifest: Manifest) -> Iterator[Fault]:
+        if len(manifest.numbers) > MOST:
+            yield Fault(("numbers",), f"must have at most {MOST} entries; an embedding may be longer")
+
+    @classmethod
     def broken_golden(cls, manifest: Manifest, golden: Golden) -> Iterator[Fault]:
         said, names = golden.answer.get("prediction"), [number.name for number in manifest.numbers]
         if len(names) == 1:
@@ -81,7 +88,7 @@ class Numbers(Answer):
 
 
 def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+    return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
 def _facts(**facts: str) -> dict[str, str]:

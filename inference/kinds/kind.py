@@ -26,6 +26,8 @@ class Kind(ABC):
     files: tuple[str, ...] = ()
     #: What the file may be that its models take; none, where they take rows.
     content_types: tuple[str, ...] = ()
+    #: Whether a field may say which input of the graph takes it.
+    names_inputs: bool = False
     #: Whether a session has one thread, however many there are.
     one_thread: bool = False
     #: Whether a session keeps for the next input the memory that the largest one took.

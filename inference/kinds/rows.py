@@ -58,7 +58,12 @@ class RowKind(Kind):
             )
         for other in said[1:]:
             yield Fault((other,), f"is what comes out, and so is {said[0]}: say one of them")
-        yield from answers.of(manifest).broken(manifest)
+        chosen = answers.of(manifest)
+        for answer in answers.ANSWERS.values():
+            for name in answer.own_keys if answer is not chosen else ():
+                if name != answer.key and getattr(manifest, name) is not None:
+                    yield Fault((name,), f"is for models that give {answer.key}")
+        yield from chosen.broken(manifest)
 
     def broken_golden(self, manifest: Manifest, golden: Golden) -> Iterator[Fault]:
         yield from answers.of(manifest).broken_golden(manifest, golden)

@@ -100,6 +100,12 @@ def _check(graph: Path, item: Any, fields: Sequence[Field]) -> None:
         if kind not in MISSING and not field.always:
             issue = f"and {field.name} may be left out, for which {kind} has no value: say required, or a default"
             raise errors.BundleInvalid(f"{graph} takes {nodes.one(item)}, {issue}")
+        for value in (*field.enum, *(() if field.default is None else (field.default,))):
+            try:
+                np.array([value], dtype=COLUMNS[kind][0])
+            except OverflowError as error:
+                issue = f"which cannot hold {value}, as field {field.name} may be"
+                raise errors.BundleInvalid(f"{graph} takes {nodes.one(item)}, {issue}") from error
 
 
 class TabularKind(RowKind):
@@ -107,6 +113,7 @@ class TabularKind(RowKind):
 
     #: A second one adds up the trees of a forest in another order.
     one_thread = True
+    names_inputs = True
     option_keys: ClassVar[Mapping[str, Key] | None] = {}
 
     def __init__(self) -> None:

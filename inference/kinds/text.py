@@ -23,17 +23,18 @@ def read(manifest: Manifest) -> str:
 
 
 class Text:
-    """One string column of shape [N, 1], lower-cased, white space folded: the graph's only input, or `text`."""
+    """One string column of shape [N, 1], or [N], lower-cased, white space folded: the graph's only input, or `text`."""
 
     def __init__(self, bundle: Bundle, takes: Sequence[Any]) -> None:
         self._field = read(bundle.manifest)
         self._name = str(takes[0].name) if len(takes) == 1 else "text"
+        self._flat = len(takes) == 1 and len(takes[0].shape) == 1
 
     def encode(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray[Any, Any]]:
         column = np.empty((len(rows), 1), dtype=object)
         # NUL would end the string inside ONNX Runtime.
         column[:, 0] = [" ".join(row[self._field].replace("\0", " ").lower().split()) for row in rows]
-        return {self._name: column}
+        return {self._name: column.reshape(len(rows)) if self._flat else column}
 
 
 class TextKind(RowKind):

@@ -12,7 +12,8 @@ import onnx
 import pytest
 
 from core import errors
-from inference import bundle, check, model, schema
+from inference import bundle, check, model, schema, trial
+from inference.manifest import Manifest
 from inference.output import Embedding, Label, Numbers, Said
 from tests import graphs
 from tests.engines import ROOT
@@ -303,3 +304,126 @@ def test_tokens_are_handed_in_with_their_types_where_the_graph_takes_them(tmp_pa
     assert isinstance(found, model.Model)
     second = 0.0 if more else 4.0
     assert answer(found, text="good film") == Embedding([4.0, second])
+
+
+def divided(kind: str) -> bytes:
+    """A whole number by -1, beside another one."""
+    body = f"""
+      minus = Constant <value = {kind}[1] {{-1}}> () quotient = Div (a, minus) back = Cast <to = 1> (quotient)
+      none = Mul (back, zero) other = Cast <to = 1> (b) idle = Mul (other, zero)
+      both = Add (none, idle) some = Concat <axis = 1> (both, both) probabilities = Softmax <axis = 1> (some)
+    """
+    return graph(body, f"{kind}[N, 1] a, int32[N, 1] b")
+
+
+@pytest.mark.parametrize("kind", ["int32", "int64"])
+def test_the_smallest_number_of_each_column_is_tried_whatever_the_others_can_hold(tmp_path: Path, kind: str) -> None:
+    fields = [{"name": name, "type": "integer"} for name in "ab"]
+    golden = [{"inputs": {"a": 4, "b": 2}, "prediction": "a", "confidence": 0.5}]
+    loaded = bundle.load(graphs.bundle(tmp_path / "bundle", divided(kind), fields=fields, golden=golden))
+    with pytest.raises(errors.BundleInvalid, match="or the nearest it may be, ended the process: SIGFPE"):
+        trial.run(loaded)
+
+
+@pytest.mark.parametrize("wanted", [float("inf"), float("nan"), True, [1], None, {"price": 3.5}])
+def test_a_golden_number_is_one(tmp_path: Path, wanted: object) -> None:
+    golden = [{**HALF, "prediction": wanted}]
+    with pytest.raises(errors.BundleInvalid, match="prediction of golden example 1 must be a number"):
+        bundle.load(graphs.bundle(tmp_path / "bundle", labels=None, numbers=PRICE, golden=golden))
+
+
+def test_maps_with_other_keys_than_labels_are_refused_by_name_unless_all_are_others(tmp_path: Path) -> None:
+    golden = [{"inputs": {"x": 2, "y": 1}, "prediction": "hot", "confidence": 0.5}]
+    with pytest.raises(errors.BundleInvalid, match="gave scores for cold, hot, but its labels are hot, colld"):
+        opened(tmp_path, zipmap('classlabels_strings = ["cold", "hot"]'), labels=["hot", "colld"], golden=golden)
+
+
+@pytest.mark.parametrize(
+    ("says", "told"),
+    [
+        ({"labels": None, "numbers": PRICE, "golden": [HALF], "threshold_field": "x", "below_threshold": "b"},
+         "threshold_field is for models that give labels"),
+        ({"fields": [{"name": "text", "type": "string", "input": "text"}], "kind": "text",
+          "golden": [{"inputs": {"text": "a"}, "prediction": "a", "confidence": 1}]},
+         "input of field 1 (text) is for tabular; text knows where its fields go"),
+        ({"labels": None, "embedding": 65_536, "max_batch": 65, "golden": [{"inputs": {"x": 1, "y": 1},
+          "embedding": [1]}]}, "max_batch must be at most 64 for vectors of 65536 numbers, but is the number 65"),
+        ({"labels": None, "numbers": [{"name": f"n{i}"} for i in range(1001)], "golden": [HALF]},
+         "numbers must have at most 1000 entries"),
+    ],
+    ids=["threshold", "input", "embedding", "numbers"],
+)  # fmt: skip
+def test_what_goes_with_something_else_is_refused(tmp_path: Path, says: Mapping[str, Any], told: str) -> None:
+    with pytest.raises(errors.BundleInvalid) as caught:
+        bundle.load(graphs.bundle(tmp_path / "bundle", **says))
+    assert told in " ".join(caught.value.message.split())
+
+
+@pytest.mark.parametrize("say", [{"default": 2**40, "required": False}, {"enum": [1, 2**40]}], ids=["default", "enum"])
+def test_what_a_column_cannot_hold_is_no_default_and_no_choice(tmp_path: Path, say: Mapping[str, Any]) -> None:
+    made, says = column("int32", field="integer")
+    says["fields"][1] |= say
+    with pytest.raises(errors.BundleInvalid, match=f"which cannot hold {2**40}, as field more may be"):
+        opened(tmp_path, made, **says)
+
+
+def test_probabilities_are_the_answer_of_labels_alone(tmp_path: Path) -> None:
+    made = graph(
+        "vector = Identity (features) probabilities = Softmax (features)",
+        gives="float[N, 2] probabilities, float[N, 2] vector",
+    )
+    assert answer(opened(tmp_path / "labels", made), x=2, y=1)
+    golden = [{"inputs": {"x": 2, "y": 1}, "embedding": [2, 1]}]
+    with pytest.raises(errors.BundleInvalid, match="which of them it is, such as output: probabilities"):
+        opened(tmp_path / "embedding", made, labels=None, embedding=2, golden=golden)
+    found = opened(tmp_path / "said", made, labels=None, embedding=2, golden=golden, output="vector")
+    assert answer(found, x=2, y=1) == Embedding([2, 1])
+
+
+def test_scores_for_all_labels_come_before_a_number_that_may_be_one(tmp_path: Path) -> None:
+    made = graph(
+        "scores = Softmax (features) sum = ReduceSum (features, across)", gives="float[N, 1] sum, float[N, 2] scores"
+    )
+    assert answer(opened(tmp_path, made), x=2, y=1)
+
+
+@pytest.mark.parametrize("score", [1.5, -0.5])
+def test_a_score_that_is_no_probability_is_told_as_it_is(tmp_path: Path, score: float) -> None:
+    made = graph("p = ReduceSum (features, across)", gives="float[N, 1] p")
+    golden = [{"inputs": {"x": score, "y": 0}, "prediction": "b", "confidence": 1}]
+    with pytest.raises(errors.BundleInvalid, match=f"gave 'p' with {score}, which is no probability"):
+        opened(tmp_path, made, golden=golden)
+
+
+@pytest.mark.parametrize("scale", [1e-5, 1.0, 1e5])
+def test_numbers_that_mix_rows_are_refused_whatever_their_size(tmp_path: Path, scale: float) -> None:
+    body = f"""
+      size = Constant <value = float {{{scale}}}> () sum = ReduceSum (features, across) own = Mul (sum, size)
+      mean = ReduceMean <axes = [0]> (own) total = Add (own, mean)
+    """
+    golden = [{"inputs": {"x": 0, "y": 0}, "prediction": 0}]
+    with pytest.raises(errors.BundleInvalid, match="gives a row other scores beside another row than alone"):
+        opened(tmp_path, graph(body, gives="float[N, 1] total"), labels=None, numbers=PRICE, golden=golden)
+
+
+@pytest.mark.parametrize("said", ["a", "aa", ""])
+def test_texts_that_mix_rows_are_refused_whatever_the_example_is(tmp_path: Path, said: str) -> None:
+    body = f"""
+      word = Constant <value = string[1] {{"{said}"}}> () same = Equal (words, word) own = Cast <to = 1> (same)
+      axis = Constant <value = int64[1] {{0}}> () total = ReduceMean (own, axis)
+      shape = Shape (own) all = Expand (total, shape)
+    """
+    made = graph(body, "string[N, 1] words", "float[N, 1] all", opset=19)
+    golden = [{"inputs": {"words": said}, "prediction": 1}]
+    with pytest.raises(errors.BundleInvalid, match="gives a row other scores beside another row than alone"):
+        opened(tmp_path, made, labels=None, numbers=PRICE, fields=[{"name": "words", "type": "string"}], golden=golden)
+
+
+def test_a_manifest_without_new_keys_is_one_of_an_earlier_release(tmp_path: Path) -> None:
+    old = bundle.load(graphs.bundle(tmp_path / "old")).manifest
+    assert not {"numbers", "embedding", "output"} & old.to_dict().keys()
+    assert all("input" not in field for field in old.to_dict()["fields"])
+    new = bundle.load(graphs.bundle(tmp_path / "new", labels=None, numbers=PRICE, output="z", golden=[HALF])).manifest
+    for manifest in (old, new):
+        assert Manifest.from_dict(manifest.to_dict()).to_dict() == manifest.to_dict()
+    assert list(new.to_dict()["numbers"]) == [{"name": "price", "unit": "EUR", "description": ""}]
