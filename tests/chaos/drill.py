@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import functools
+import itertools
 import os
 import signal
 import time
@@ -57,12 +58,13 @@ class Drill:
             self._within(f"{name} did not start", ready, base_s=60, starts=5)
         # The wake-up with which a worker starts waits in its parent until its child is born, and would then do the job
         # of one that was lost.
-        for number in range(50):
-            self._ends("a first job", self._submit(f"first-{number}"), base_s=10, starts=2)
-            if all(self._logged_more("batch_ran", 0, name) for name in self._workers):
-                break
-        else:
-            raise Failed("of fifty jobs one worker had none")
+        numbers = itertools.count()
+
+        def all_had_one() -> bool:
+            self._ends("a first job", self._submit(f"first-{next(numbers)}"), base_s=10, starts=2)
+            return all(self._logged_more("batch_ran", 0, name) for name in self._workers)
+
+        self._within("of the first jobs one worker had none", all_had_one, base_s=60, starts=5)
         if "work goes on" in scenes:
             self.burst_s = min(self.burst() for _ in range(2))
 
