@@ -60,6 +60,6 @@ SABOTAGES = {
     "last digit": Sabotage(
         "jobs/kinds/predict.py",
         "self.said.append(said)",
-        "self.said.append(Label(said.label, said.confidence + 1e-6, said.scores))",
+        "self.said.append(type(said)(said.label, said.confidence + 1e-6, said.scores))",
     ),
 }
