@@ -34,7 +34,7 @@ class RowKind(Kind):
     #: Whether rows that came together have a run each, on a CPU.
     apart: bool = False
     own_keys: ClassVar[Mapping[str, Key]] = {**answers.OWN_KEYS, "output": keys.text(allow_none=True)}
-    #: None for those that go with what the model answers.
+    #: Where there are none, those that go with what the model answers.
     golden_keys: ClassVar[Mapping[str, Key]] = {}
 
     def __init__(self, encoder: Callable[[Bundle], Encoder]) -> None:

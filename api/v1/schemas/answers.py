@@ -118,7 +118,18 @@ class Upload(Schema):
     request_id = fields.String(required=True, metadata={"description": "Also in X-Request-ID and in our log"})
 
 
-class Version(Schema):
+class _InAndOut(Schema):
+    """What a version takes and answers."""
+
+    input_schema = fields.Dict(
+        required=True, metadata={"description": "The JSON Schema (2020-12) of one input: what you send as `inputs`"}
+    )
+    output_schema = fields.Dict(
+        required=True, metadata={"description": "The JSON Schema of the answer to one input, without an explanation"}
+    )
+
+
+class Version(_InAndOut):
     """One version of a model, and what it takes."""
 
     model = fields.String(required=True, metadata={"description": "The model's name"})
@@ -146,12 +157,6 @@ class Version(Schema):
         fields.String(validate=validate.OneOf(TYPES)),
         required=True,
         metadata={"description": "What a file may be that is handed in for it"},
-    )
-    input_schema = fields.Dict(
-        required=True, metadata={"description": "The JSON Schema (2020-12) of one input: what you send as `inputs`"}
-    )
-    output_schema = fields.Dict(
-        required=True, metadata={"description": "The JSON Schema of the answer to one input, without an explanation"}
     )
     example = fields.Dict(
         required=True, metadata={"description": "Inputs that it answers; of a model for files its parameters"}
@@ -183,15 +188,9 @@ class Model(Schema):
     links = fields.Nested(ModelLinks, required=True, metadata={"description": "Where to go on"})
 
 
-class ModelInFull(Model):
+class ModelInFull(Model, _InAndOut):
     """A model, what its stable version takes and answers, and something to try."""
 
-    input_schema = fields.Dict(
-        required=True, metadata={"description": "The JSON Schema (2020-12) of one input: what you send as `inputs`"}
-    )
-    output_schema = fields.Dict(
-        required=True, metadata={"description": "The JSON Schema of the answer to one input, without an explanation"}
-    )
     example = fields.Dict(
         required=True,
         metadata={"description": "To send to `/predict`; of a model for files to `/jobs`, with your own `upload_id`"},
