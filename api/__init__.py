@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from typing import Any
+
 import flask
 
-from api import admission, context, docs, errors, health, parsing, resources
+from api import admission, context, docs, errors, health, parsing, resources, v1
 from api.v1 import routes
 from core import logging
 from core import settings as all_settings
 from core.settings import Settings
 
 
+class App(flask.Flask):
+    """One without async views: to ask each function of each request whether it is one costs 3 % of a prediction."""
+
+    def ensure_sync(self, func: Callable[..., Any]) -> Callable[..., Any]:
+        return func
+
+
 def create_app(settings: Settings | None = None) -> flask.Flask:
     """The WSGI app; raises SettingsInvalid. Nothing is connected or opened before the first request."""
     values = settings or all_settings.load()
     logging.configure(values.log_level)
-    app = flask.Flask("coatcheck", static_folder=None)
+    app = App("coatcheck", static_folder=None)
     app.json = parsing.Json(app)
     app.url_map.strict_slashes = False
     # Else a doubled slash is answered with a redirect to whatever the Host header says.
@@ -28,6 +38,7 @@ def create_app(settings: Settings | None = None) -> flask.Flask:
     admission.register(app)
     errors.register(app)
     api = docs.configure(app)
-    for blueprint in (*routes.BLUEPRINTS, health.blueprint):
-        api.register_blueprint(blueprint)
+    for blueprint in routes.BLUEPRINTS:
+        api.register_blueprint(blueprint, url_prefix=f"{v1.PREFIX}{blueprint.url_prefix}")
+    api.register_blueprint(health.blueprint)
     return app

@@ -12,6 +12,7 @@ from marshmallow import Schema
 
 from api import errors
 from api.parsing import StrictParser
+from inference import schema
 
 F = TypeVar("F", bound=Callable[..., Any])
 
@@ -61,6 +62,11 @@ class Blueprint(flask_smorest.Blueprint):
     """Routes that read their requests strictly, each with its place in the contract."""
 
     ARGUMENTS_PARSER = StrictParser()
+
+    def no_query(self, view: F) -> F:
+        """Refuse query parameters of any name."""
+        checked: F = self.arguments(schema.StrictSchema(), location="query", as_kwargs=True)(view)
+        return checked
 
     def operation(
         self, name: str, good: Mapping[int, Any], *bad: int, headers: Mapping[str, str] | None = None

@@ -3,7 +3,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -28,20 +27,20 @@ def ask(route: str, body: Mapping[str, Any], meant: Mapping[str, Any] | None = N
 
 def preference(here: Resources, *, respond_async: bool = False) -> Preference:
     """What the header prefers, or the body's `options.async`; raises InvalidInput."""
-    found = _preferred(flask.request.headers.get("Prefer"), max_wait_s=here.settings.http.max_wait_s)
-    return dataclasses.replace(found, respond_async=found.respond_async or respond_async)
+    header = flask.request.headers.get("Prefer")
+    return _preferred(header, respond_async, here.settings.http.max_wait_s) if header else Preference(respond_async)
 
 
-def _preferred(header: str | None, *, max_wait_s: float) -> Preference:
+def _preferred(header: str, respond_async: bool, max_wait_s: float) -> Preference:
     """Unknown preferences are ignored, as the RFC asks; a `wait` that is no number or too long raises InvalidInput."""
-    respond_async, wait_s = False, None
-    for part in (header or "").split(","):
+    wait_s = None
+    for part in header.split(","):
         name, _, value = part.split(";")[0].strip().partition("=")
         if name.strip().lower() == "respond-async":
             respond_async = True
         elif name.strip().lower() == "wait" and wait_s is None:
             wait_s = _seconds(value.strip().strip('"'), max_wait_s)
-    return Preference(respond_async, wait_s, said=bool(header))
+    return Preference(respond_async, wait_s, said=True)
 
 
 def patience(here: Resources, seconds: float) -> Waiting:

@@ -19,11 +19,12 @@ MAX_LENGTH = 255
 
 def key(route: str, asked: Mapping[str, Any]) -> idempotency.Key | None:
     """The caller's key for this route and this request; None if there is none. Raises InvalidInput."""
-    given = flask.request.headers.getlist("Idempotency-Key")
-    if not given:
+    # A server that was sent two of them has joined them by a comma (RFC 3875 §4.1.18).
+    given = flask.request.headers.get("Idempotency-Key")
+    if given is None:
         return None
-    match = _FORM.fullmatch(given[0])
-    if len(given) > 1 or match is None or len(given[0]) > MAX_LENGTH:
+    match = _FORM.fullmatch(given)
+    if match is None or len(given) > MAX_LENGTH:
         raise errors.InvalidInput.field(
             "Idempotency-Key", f"must be one value of 1 to {MAX_LENGTH} printable ASCII characters"
         )

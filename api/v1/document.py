@@ -31,7 +31,6 @@ TITLES = {
     "models": "Models",
     "health": "Health and metrics",
 }
-RESULT = {"$ref": "#/components/schemas/Result"}
 #: What is in an address, by the name that stands there in braces.
 IN_PATH = {
     "job_id": "The id of a job: `job_…`",
@@ -55,7 +54,7 @@ def declare_kinds(spec: apispec.APISpec, plugin: MarshmallowPlugin) -> None:
 
 
 def _results(_: object, field: object, **__: object) -> dict[str, str]:
-    return RESULT if isinstance(field, jobs.Result) else {}
+    return jobs.RESULT if isinstance(field, jobs.Result) else {}
 
 
 def _counts(_: object, field: object, *, ret: Mapping[str, Any], **__: object) -> dict[str, int]:

@@ -103,7 +103,7 @@ def test_of_a_window_what_was_made_from_its_beginning_on_and_before_its_end_is_s
     made = "UPDATE webhook_deliveries SET created_at = now() - CAST(:ago AS interval) WHERE job_id = :job_id"
     for hours, job_id in zip((3, 2, 1), job_ids, strict=True):
         platform.execute(made, ago=f"{hours} h", job_id=job_id)
-    first, second, third = (item["created_at"] for item in tenant.deliveries())
+    first, second, third = sorted(item["created_at"] for item in tenant.deliveries())
     failed = "UPDATE webhook_deliveries SET status = 'failed', finished_at = now()"
     for window, sent in (
         ({"since": first}, 3), ({"since": second}, 2), ({"since": first, "until": third}, 2),

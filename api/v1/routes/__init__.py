@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from api.v1.routes import deliveries, jobs, models, predict, uploads, webhooks
+from api.v1.routes import deliveries, jobs, models, predict, uploads, webhook_keys, webhooks
 
 #: In the order of the contract.
 BLUEPRINTS = (
@@ -12,5 +12,5 @@ BLUEPRINTS = (
     webhooks.blueprint,
     deliveries.blueprint,
     models.blueprint,
-    webhooks.public,
+    webhook_keys.blueprint,
 )

@@ -7,15 +7,14 @@ from typing import Any
 import flask
 
 from api import context, contract, links, resources
-from api.v1 import PREFIX, examples
-from api.v1.schemas import requests as into
+from api.v1 import examples
 from api.v1.schemas import webhooks as schemas
 from core import broker, ids
 from webhooks import deliveries, endpoints
 from webhooks.deliveries import Delivery
 from webhooks.endpoints import Endpoint
 
-blueprint = contract.Blueprint("deliveries", __name__, url_prefix=f"{PREFIX}/webhooks")
+blueprint = contract.Blueprint("deliveries", __name__, url_prefix="/webhooks")
 
 BAD = (401, 403, 422, 429, 500, 503)
 
@@ -45,7 +44,7 @@ def list_of_endpoint(query: dict[str, Any], endpoint_id: str) -> flask.Response:
 
 
 @blueprint.route("/deliveries/<delivery_id>", methods=["GET"])
-@blueprint.arguments(into.Nothing(), location="query", as_kwargs=True)
+@blueprint.no_query
 @blueprint.operation("getDelivery", {200: schemas.DeliveryInFull}, 404, *BAD)
 def show(delivery_id: str) -> flask.Response:
     """See a delivery.
@@ -58,7 +57,7 @@ def show(delivery_id: str) -> flask.Response:
 
 
 @blueprint.route("/deliveries/<delivery_id>/redeliver", methods=["POST"])
-@blueprint.arguments(into.Nothing(), location="query", as_kwargs=True)
+@blueprint.no_query
 @blueprint.operation("redeliver", {202: schemas.Delivery}, 404, 409, *BAD)
 def redeliver(delivery_id: str) -> flask.Response:
     """Send a delivery again.
@@ -72,7 +71,7 @@ def redeliver(delivery_id: str) -> flask.Response:
 
 @blueprint.route("/<endpoint:endpoint_id>/redeliver", methods=["POST"])
 @blueprint.arguments(schemas.Window(), examples=examples.WINDOW)
-@blueprint.arguments(into.Nothing(), location="query", as_kwargs=True)
+@blueprint.no_query
 @blueprint.operation("redeliverWebhook", {202: schemas.Redelivered}, 400, 404, 409, 413, 415, *BAD)
 def redeliver_since(body: dict[str, Any], endpoint_id: str) -> flask.Response:
     """Send an endpoint again what it missed.

@@ -2,20 +2,21 @@
 
 from __future__ import annotations
 
+import uuid
 from typing import Any
 
 import flask
 
 from api import context, contract, negotiation, resources, stream
-from api.v1 import PREFIX, document, examples, present
+from api.resources import Resources
+from api.v1 import examples, present
 from api.v1.schemas import jobs as out
 from api.v1.schemas import requests as into
 from core import ids
-from jobs.job import Job
 from serving import jobs as serve
 from serving import retrieve
 
-blueprint = contract.Blueprint("jobs", __name__, url_prefix=f"{PREFIX}/jobs")
+blueprint = contract.Blueprint("jobs", __name__, url_prefix="/jobs")
 
 BAD = (401, 403, 422, 429, 500, 503)
 TICKET = {"Location": "The job", "Retry-After": "Seconds", **contract.REPLAYED}
@@ -29,7 +30,7 @@ SEEN = {"ETag": "Changes with the job", "Retry-After": "Seconds until it is wort
 
 @blueprint.route("", methods=["POST"])
 @blueprint.arguments(into.NewJob(), examples=examples.NEW_JOB)
-@blueprint.arguments(into.Nothing(), location="query", as_kwargs=True)
+@blueprint.no_query
 @contract.headers(Idempotency_Key=contract.ONCE, X_Model_Version=contract.PIN)
 @blueprint.operation("createJob", {202: out.Ticket}, 400, 404, 409, 413, 415, *BAD, headers=TICKET)
 def submit(body: dict[str, Any]) -> flask.Response:
@@ -66,16 +67,17 @@ def show(job_id: str, wait: float) -> flask.Response:
 
     `?wait=20` answers as soon as it ends, or after 20 seconds.
     """
-    here = resources.here()
-    patience, tenant_id = negotiation.patience(here, wait), context.caller().tenant_id
-    return _detail(retrieve.wait(here.serving, tenant_id, ids.parse_job_id(job_id), wait, patience))
+    patience = negotiation.patience(resources.here(), wait)
+    here, tenant_id, found_id = _mine(job_id)
+    found = retrieve.wait(here.serving, tenant_id, found_id, wait, patience)
+    return present.detail(retrieve.detail(here.serving, tenant_id, found))
 
 
 @blueprint.route("/<job_id>/result", methods=["GET"])
-@blueprint.arguments(into.Nothing(), location="query", as_kwargs=True)
+@blueprint.no_query
 @blueprint.operation(
     "getJobResult",
-    {200: document.RESULT, 303: "Of a file: it is at the address in Location"},
+    {200: out.RESULT, 303: "Of a file: it is at the address in Location"},
     404,
     409,
     *BAD,
@@ -85,7 +87,8 @@ def result(job_id: str) -> flask.Response:
 
     409 until there is one.
     """
-    return present.outcome(_find(job_id))
+    here, tenant_id, found_id = _mine(job_id)
+    return present.outcome(retrieve.find(here.serving, tenant_id, found_id))
 
 
 @blueprint.route("/<job_id>/parts", methods=["GET"])
@@ -96,13 +99,14 @@ def parts(query: dict[str, Any], job_id: str) -> flask.Response:
 
     In order, also while the rest still runs, and when it was canceled.
     """
-    found = _find(job_id)
-    done, more = retrieve.parts(resources.here().serving, found, after=query.get("after", -1), limit=query["limit"])
+    here, tenant_id, found_id = _mine(job_id)
+    found = retrieve.find(here.serving, tenant_id, found_id)
+    done, more = retrieve.parts(here.serving, found, after=query.get("after", -1), limit=query["limit"])
     return present.parts(found, done, more)
 
 
 @blueprint.route("/<job_id>/events", methods=["GET"])
-@blueprint.arguments(into.Nothing(), location="query", as_kwargs=True)
+@blueprint.no_query
 @contract.headers(Last_Event_ID="The last event that was seen; what came after it follows")
 @blueprint.operation("streamJobEvents", {}, 404, *BAD)
 @blueprint.doc(responses={"200": STREAM})
@@ -111,11 +115,12 @@ def events(job_id: str) -> flask.Response:
 
     The terminal status is always the last one.
     """
-    return stream.respond(resources.here(), _find(job_id))
+    here, tenant_id, found_id = _mine(job_id)
+    return stream.respond(here, retrieve.find(here.serving, tenant_id, found_id))
 
 
 @blueprint.route("/<job_id>/cancel", methods=["POST"])
-@blueprint.arguments(into.Nothing(), location="query", as_kwargs=True)
+@blueprint.no_query
 @blueprint.operation("cancelJob", {200: out.Job}, 404, 409, *BAD)
 def cancel(job_id: str) -> flask.Response:
     """Take a job back.
@@ -123,8 +128,9 @@ def cancel(job_id: str) -> flask.Response:
     At once while it is pending, at the worker's next heartbeat while it is processing. Safe to repeat.
     """
     context.nothing_in_body()
-    serving, tenant_id = resources.here().serving, context.caller().tenant_id
-    return _detail(retrieve.cancel(serving, tenant_id, ids.parse_job_id(job_id)))
+    here, tenant_id, found_id = _mine(job_id)
+    found = retrieve.cancel(here.serving, tenant_id, found_id)
+    return present.detail(retrieve.detail(here.serving, tenant_id, found))
 
 
 @blueprint.route("/<job_id>/retry", methods=["POST"])
@@ -143,9 +149,6 @@ def retry(query: dict[str, Any], job_id: str) -> flask.Response:
     return present.reply(serve.again(resources.here().serving, ask, old, failed_rows=bool(query)))
 
 
-def _find(job_id: str) -> Job:
-    return retrieve.find(resources.here().serving, context.caller().tenant_id, ids.parse_job_id(job_id))
-
-
-def _detail(found: Job) -> flask.Response:
-    return present.detail(retrieve.detail(resources.here().serving, context.caller().tenant_id, found))
+def _mine(job_id: str) -> tuple[Resources, uuid.UUID, uuid.UUID]:
+    """Where a job is looked for: among the caller's. Raises JobNotFound for what is no id."""
+    return resources.here(), context.caller().tenant_id, ids.parse_job_id(job_id)

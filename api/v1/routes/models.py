@@ -8,20 +8,19 @@ from typing import Any
 import flask
 
 from api import contract, links, resources
-from api.v1 import PREFIX, present
+from api.v1 import present
 from api.v1.schemas import answers as out
-from api.v1.schemas import requests as into
 from core import errors
 from inference import kinds, schema
 from registry.versions import Version
 
-blueprint = contract.Blueprint("models", __name__, url_prefix=f"{PREFIX}/models")
+blueprint = contract.Blueprint("models", __name__, url_prefix="/models")
 
 BAD = (401, 403, 422, 429, 500, 503)
 
 
 @blueprint.route("", methods=["GET"])
-@blueprint.arguments(into.Nothing(), location="query", as_kwargs=True)
+@blueprint.no_query
 @blueprint.operation("listModels", {200: out.Models}, *BAD)
 def list_models() -> flask.Response:
     """List all models.
@@ -33,7 +32,7 @@ def list_models() -> flask.Response:
 
 
 @blueprint.route("/<name>", methods=["GET"])
-@blueprint.arguments(into.Nothing(), location="query", as_kwargs=True)
+@blueprint.no_query
 @blueprint.operation("getModel", {200: out.ModelInFull}, 404, *BAD)
 def show_model(name: str) -> flask.Response:
     """See a model and its versions.
@@ -48,7 +47,7 @@ def show_model(name: str) -> flask.Response:
 
 
 @blueprint.route("/<name>/versions/<version>", methods=["GET"])
-@blueprint.arguments(into.Nothing(), location="query", as_kwargs=True)
+@blueprint.no_query
 @blueprint.operation("getModelVersion", {200: out.Version}, 404, *BAD)
 def show_version(name: str, version: str) -> flask.Response:
     """See a version of a model.

@@ -7,13 +7,13 @@ from typing import Any
 import flask
 
 from api import contract, negotiation, resources
-from api.v1 import PREFIX, examples, present
+from api.v1 import examples, present
 from api.v1.schemas import answers as out
 from api.v1.schemas import jobs as later
 from api.v1.schemas import requests as into
 from serving import predict as serve
 
-blueprint = contract.Blueprint("predict", __name__, url_prefix=f"{PREFIX}/predict")
+blueprint = contract.Blueprint("predict", __name__, url_prefix="/predict")
 
 SERVED = {
     "X-Model-Version": "The version that answered",
@@ -50,7 +50,7 @@ def predict(body: dict[str, Any], explain: str | None = None) -> flask.Response:
 
 @blueprint.route("/batch", methods=["POST"])
 @blueprint.arguments(into.Batch(), examples=examples.BATCH)
-@blueprint.arguments(into.Nothing(), location="query", as_kwargs=True)
+@blueprint.no_query
 @contract.headers(Idempotency_Key=contract.ONCE, X_Model_Version=contract.PIN, Prefer=contract.PREFER)
 @blueprint.operation("predictBatch", {200: out.Predictions, 202: later.Ticket}, *BAD, headers=SERVED)
 def predict_batch(body: dict[str, Any]) -> flask.Response:

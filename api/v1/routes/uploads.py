@@ -9,21 +9,21 @@ import flask
 
 from api import context, contract, once, resources
 from api.resources import Resources
-from api.v1 import PREFIX, addresses, examples
+from api.v1 import addresses, examples
 from api.v1.schemas import answers as out
 from api.v1.schemas import requests as into
 from core import errors, ids
 from jobs import uploads
 from serving import once as serve
 
-blueprint = contract.Blueprint("uploads", __name__, url_prefix=f"{PREFIX}/uploads")
+blueprint = contract.Blueprint("uploads", __name__, url_prefix="/uploads")
 
 BAD = (401, 403, 422, 429, 500, 503)
 
 
 @blueprint.route("", methods=["POST"])
 @blueprint.arguments(into.NewUpload(), examples=examples.NEW_UPLOAD)
-@blueprint.arguments(into.Nothing(), location="query", as_kwargs=True)
+@blueprint.no_query
 @contract.headers(Idempotency_Key=contract.ONCE)
 @blueprint.operation("createUpload", {201: out.Upload}, 400, 409, 413, 415, *BAD, headers=contract.REPLAYED)
 def create(body: dict[str, Any]) -> flask.Response:

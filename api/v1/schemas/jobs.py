@@ -132,6 +132,7 @@ class Result(fields.Field[Any]):
     """Any of RESULTS; stands in the contract as a schema of this name."""
 
 
+RESULT = {"$ref": "#/components/schemas/Result"}
 RESULTS = (Answered, AnsweredByNumbers, AnsweredByEmbedding, PredictionsResult, RowsResult, StoredResult, FileResult)
 
 

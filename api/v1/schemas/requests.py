@@ -239,7 +239,3 @@ class RetryQuery(StrictSchema):
     rows = fields.String(
         validate=validate.OneOf(["failed"]), metadata={"description": "Of a file: only the rows that have no answer."}
     )
-
-
-class Nothing(StrictSchema):
-    """No query parameters at all."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from marshmallow import Schema, ValidationError, fields, validate, validates_schema
+from typing import Any
+
+from marshmallow import Schema, ValidationError, fields, post_load, validate, validates_schema
 
 from api.v1.schemas.errors import Fault
 from api.v1.schemas.fields import (
@@ -43,6 +45,10 @@ class NewEndpoint(Body):
         validate=validate.OneOf(list(Signing)),
         metadata={"description": _SIGNING},
     )
+
+    @post_load
+    def _by_name(self, data: dict[str, Any], **_: object) -> dict[str, Any]:
+        return {**data, "signing": Signing(data["signing"])}
 
 
 class ChangedEndpoint(Body):
