@@ -15,13 +15,12 @@ with leaving():
     import click
 
     from cli import failures
+    from cli.database import migrate, roles
     from cli.jobs import jobs, result
     from cli.keys import keys
     from cli.local import down, status, up
-    from cli.migrate import migrate
     from cli.models import models
     from cli.reseal import reseal
-    from cli.roles import roles
     from cli.serve import proxy, serve
     from cli.submit import submit
     from cli.tenants import tenants

@@ -10,6 +10,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from core import errors
 from jobs.result import Result, Several, load, with_faults
 
 
@@ -92,6 +93,12 @@ class Job:
         if isinstance(found, Several) and (faults := (row.get("options") or {}).get("faults")):
             found = with_faults(found, faults)
         return cls(**{**row, **words, "result": found})
+
+    def conflict(self, verb: str) -> errors.JobStateConflict:
+        """What to raise when its state forbids what was asked."""
+        return errors.JobStateConflict(
+            f"A job that is {self.status} cannot be {verb}", details={"field": "status", "issue": f"is {self.status}"}
+        )
 
 
 @dataclass(frozen=True)

@@ -95,15 +95,8 @@ def cancel(engine: sqlalchemy.Engine, tenant_id: uuid.UUID, job_id: uuid.UUID) -
         found = connection.execute(_CANCEL, {"id": job_id, "tenant_id": tenant_id}).first()
     job = get(engine, tenant_id, job_id)
     if found is None and job.status is not Status.CANCELED:
-        raise conflict(job, "canceled")
+        raise job.conflict("canceled")
     return job
-
-
-def conflict(job: Job, verb: str) -> errors.JobStateConflict:
-    """What to raise when the job's state forbids what was asked."""
-    return errors.JobStateConflict(
-        f"A job that is {job.status} cannot be {verb}", details={"field": "status", "issue": f"is {job.status}"}
-    )
 
 
 def page(engine: sqlalchemy.Engine, tenant_id: uuid.UUID, filters: Filters, *, limit: int, cursor: str | None) -> Page:

@@ -15,12 +15,11 @@ from sqlalchemy import text
 from access.tiers import Tier
 from core import broker, database, ids, metrics
 from core.seal import Seal
-from jobs import idempotency, kinds, queries
+from jobs import idempotency, kinds
 from jobs.backlog import Backlog
 from jobs.fairness import Fairness, Place
 from jobs.job import Job, Priority
 from webhooks import signing_keys
-from webhooks.signing import Signing
 
 _INSERT = text("""
 INSERT INTO jobs (id, tenant_id, kind, batches, pool, model, version, lane, priority, fair_at, expires_at, max_attempts,
@@ -97,7 +96,7 @@ class Submitter:
                     return found
                 if new.webhook_url is not None:
                     # What it is told with has to be there when it ends.
-                    signing_keys.ensure(connection, self._seal, (new.tenant_id, None), Signing.V1)
+                    signing_keys.ensure(connection, self._seal, (new.tenant_id, None))
                 connection.execute(_INSERT, values)
         self._committed(new.model, new.pool)
         return None
@@ -130,7 +129,7 @@ class Submitter:
                 if key is not None and (found := idempotency.claim(connection, key, job_id=new_id, reply=reply)):
                     return found
                 if connection.execute(_AGAIN, values).first() is None:
-                    raise queries.conflict(old, "retried")
+                    raise old.conflict("retried")
         self._committed(old.model, old.pool)
         return None
 

@@ -15,8 +15,14 @@ from serving.values import Ask, Order
 from webhooks.events import ENDS
 
 
-def job(serving: Serving, ask: Ask, order: Order, resolved: Resolved) -> submit.NewJob:
-    """Raises InvalidInput, BatchTooLarge, UploadNotFound, and all that looking at a signed URL can raise."""
+def job(serving: Serving, ask: Ask, order: Order) -> tuple[submit.NewJob, Resolved]:
+    """What is to be stored, and the version that will answer. Raises ModelNotFound, VersionNotFound, InvalidInput,
+    BatchTooLarge, UploadNotFound, and all that looking at a signed URL can raise."""
+    resolved = inputs.resolve(serving, ask)
+    return _made(serving, ask, order, resolved), resolved
+
+
+def _made(serving: Serving, ask: Ask, order: Order, resolved: Resolved) -> submit.NewJob:
     options: dict[str, Any] = {"explain": inputs.explain(resolved, order.explain)}
     if order.has_file:
         job_id = ids.uuid7(serving.clock.now_s())

@@ -9,9 +9,16 @@ from inference import schema
 from inference.manifest import Manifest
 from jobs.job import ReturnErrors
 from registry.versions import Resolved
+from serving.serving import Serving
+from serving.values import Ask
 
 #: What `explain: true` means: the best level that the model offers.
 BEST = "best"
+
+
+def resolve(serving: Serving, ask: Ask) -> Resolved:
+    """The version that answers; raises ModelNotFound, VersionNotFound, Unavailable."""
+    return serving.catalog.resolve(ask.model, ask.version)
 
 
 def takes_rows(resolved: Resolved) -> Resolved:

@@ -10,7 +10,7 @@ from jobs import kinds, queries, reseal
 from jobs.bulk import progress
 from jobs.job import Job, Status
 from jobs.payloads import FailedRows
-from serving import accept, once, replies
+from serving import accept, once
 from serving.serving import Serving
 from serving.values import Ask, Order, Replied, Reply, Served, Ticket
 
@@ -25,10 +25,9 @@ def submit(serving: Serving, ask: Ask, order: Order) -> Replied[Reply]:
         return done
     if order.webhook_url is not None:
         serving.receivers.parse(order.webhook_url, "webhook_url")
-    resolved = serving.resolve(ask)
-    new = accept.job(serving, ask, order, resolved)
+    new, resolved = accept.job(serving, ask, order)
     ticket = Ticket(new.id, Status.PENDING, Served.by(resolved), ask.request_id)
-    found = serving.submitter.submit(new, ask.key, replies.kept(ticket) if ask.key else None)
+    found = serving.submitter.submit(new, ask.key, once.kept(ask.key, ticket))
     return once.earlier(found) or Replied(ticket)
 
 
@@ -56,7 +55,7 @@ def again(serving: Serving, ask: Ask, job_id: uuid.UUID, *, failed_rows: bool = 
         max_attempts=serving.settings.jobs.max_attempts,
         inputs=inputs,
         key=ask.key,
-        reply=replies.kept(ticket) if ask.key else None,
+        reply=once.kept(ask.key, ticket),
     )
     return once.earlier(found) or Replied(ticket)
 

@@ -57,6 +57,11 @@ def replied(engine: sqlalchemy.Engine, key: Key | None, make: Callable[[], Reply
     return computed(engine, key, make, kept=replies.kept, read=replies.read)
 
 
+def kept(key: Key | None, reply: Reply) -> Kept | None:
+    """What is kept of a reply if there is a key."""
+    return replies.kept(reply) if key else None
+
+
 def before(engine: sqlalchemy.Engine, key: Key | None) -> Replied[Reply] | None:
     """The reply that this key already stands for: it costs no room that a full backlog would not have. Raises
     IdempotencyMismatch."""

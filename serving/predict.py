@@ -23,7 +23,7 @@ def one(
 
     Raises InvalidInput, ModelNotFound, VersionNotFound, ModelError, TimedOut, JobFailed, BacklogFull, Unavailable.
     """
-    resolved = inputs.takes_rows(serving.resolve(ask))
+    resolved = inputs.takes_rows(inputs.resolve(serving, ask))
     level = inputs.explain(resolved, *explain)
     row = inputs.one(resolved.manifest, raw)
 
@@ -48,7 +48,7 @@ def several(
     patience: Patience,
 ) -> Replied[Reply]:
     """The same of several inputs, so many in one run at most; raises as `one`, and BatchTooLarge."""
-    resolved = inputs.takes_rows(serving.resolve(ask))
+    resolved = inputs.takes_rows(inputs.resolve(serving, ask))
     rows, refused = inputs.many(resolved.manifest, raw, return_errors, most=serving.settings.api.max_batch_items)
 
     def answers(said: Sequence[Said | Fault]) -> Answers:

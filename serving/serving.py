@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import sqlalchemy
 
@@ -14,8 +14,6 @@ from inference.interrupt import Watch
 from jobs.submit import Submitter
 from registry.catalog import Catalog
 from registry.shelf import Shelf
-from registry.versions import Resolved
-from serving.values import Ask
 from storage.fetch import Fetcher
 from storage.objects import Store
 from webhooks.receivers import Receivers
@@ -36,8 +34,4 @@ class Serving:
     seal: Seal
     receivers: Receivers
     clock: Clock
-    watch: Watch  #: over inline runs
-
-    def resolve(self, ask: Ask) -> Resolved:
-        """The version that answers; raises ModelNotFound, VersionNotFound, Unavailable."""
-        return self.catalog.resolve(ask.model, ask.version)
+    watch: Watch = field(default_factory=Watch)  #: over inline runs

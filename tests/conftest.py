@@ -25,6 +25,7 @@ from core.settings import Settings
 from inference import bundle
 from jobs import kinds, submit
 from jobs.drain import Drainer
+from jobs.finish import Finisher
 from jobs.lease import Leases
 from jobs.presence import Presence
 from local.child import Child, Program
@@ -164,16 +165,13 @@ def spawn(platform: Platform) -> Iterator[Callable[..., Child]]:
 def drainer(platform: Platform, quiet: None) -> Iterator[Drainer]:
     leases = Leases(platform.engine, lease_s=60, heartbeat_s=1, grace_s=1, asked_to_stop=lambda: False)
     leases.start()
-    yield Drainer(
-        platform.engine,
-        platform.hints,
-        leases,
-        platform.attempts,
-        platform.presence,
+    shared, board = (
+        (platform.engine, platform.hints, leases, platform.attempts),
         Board(platform.settings.queue.redis_url),
-        slice_s=platform.settings.queue.slice_s,
-        lease_s=platform.settings.jobs.lease_s,
     )
+    lease_s, slice_s = platform.settings.jobs.lease_s, platform.settings.queue.slice_s
+    finisher = Finisher(*shared, board, platform.presence.name, lease_s)
+    yield Drainer(*shared, finisher, platform.presence, board, slice_s=slice_s, lease_s=lease_s)
     leases.close()
 
 

@@ -14,7 +14,7 @@ from click.testing import CliRunner
 from sqlalchemy import text
 
 import models
-from cli.migrate import migrate
+from cli.database import migrate
 from inference.output import Label, Record
 from jobs import result
 from jobs.result import Fault, Result, Several, Stored

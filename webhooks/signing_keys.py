@@ -58,7 +58,7 @@ def _hold(connection: sqlalchemy.Connection, owner: Owner) -> None:
         raise errors.WebhookNotFound
 
 
-def ensure(connection: sqlalchemy.Connection, seal: Seal, owner: Owner, signing: Signing) -> None:
+def ensure(connection: sqlalchemy.Connection, seal: Seal, owner: Owner, signing: Signing = Signing.V1) -> None:
     """Make the owner's first key, if it has none; raises WebhookNotFound."""
     _hold(connection, owner)
     key = new_key(signing)

@@ -5,7 +5,6 @@ from __future__ import annotations
 from access.keys import Keyring
 from core.clock import Clock
 from core.seal import Seal
-from inference.interrupt import Watch
 from jobs.source import Sources
 from jobs.submit import Submitter
 from registry.catalog import Catalog
@@ -61,11 +60,6 @@ class Parts(Base):
         return Receivers(self.settings)
 
     @part
-    def watch(self) -> Watch:
-        """Over inline runs."""
-        return Watch()
-
-    @part
     def serving(self) -> Serving:
         return Serving(
             self.settings,
@@ -79,7 +73,6 @@ class Parts(Base):
             self.seal,
             self.receivers,
             self.clock,
-            self.watch,
         )
 
     @part

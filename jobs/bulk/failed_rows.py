@@ -12,6 +12,11 @@ from jobs.bulk.progress import Chunk
 from storage.objects import Store
 
 
+def header(store: Store, chunks: Sequence[Chunk]) -> bytes | None:
+    """The first line of their file, if that is a CSV; raises InputChanged, Unavailable."""
+    return rows.header(store, chunks[0].payload) if chunks else None
+
+
 def failed(store: Store, manifest: Manifest, chunks: Sequence[Chunk]) -> Iterator[tuple[int, bytes]]:
     """Each as it was written, by its line: of a completed chunk the errors, of any other all rows.
 

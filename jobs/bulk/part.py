@@ -9,6 +9,7 @@ from jobs import told
 from jobs.bulk import places, rows
 from jobs.bulk.answering import Said
 from jobs.bulk.rows import Row
+from jobs.job import Claimed
 from jobs.payloads import Chunk
 from jobs.result import Part
 from storage.objects import Store
@@ -21,6 +22,11 @@ class Writing:
     explain: str
     lines: list[bytes] = field(default_factory=list)
     faults: list[bytes] = field(default_factory=list)
+
+    @classmethod
+    def of(cls, job: Claimed) -> Writing:
+        """Of a chunk, which is explained as its file's job asks."""
+        return cls(told.explain_of(job))
 
     def add(self, row: Row, said: Said) -> None:
         if isinstance(said, errors.CoatcheckError):

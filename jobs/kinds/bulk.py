@@ -11,9 +11,8 @@ import structlog
 
 from core import errors
 from core.seal import Purpose
-from inference.manifest import Manifest
 from jobs import payloads
-from jobs.bulk import failed_rows, merge, places, plan, progress, rows
+from jobs.bulk import failed_rows, merge, places, plan, progress
 from jobs.kinds.kind import Kind, Tools
 from jobs.lease import Held
 from jobs.outcome import Outcome, stopped
@@ -39,7 +38,7 @@ class Bulk(Kind):
             send = tools.sources.sender(mine.job, wanted)
             return [merge.merge(tools.store, resolved.manifest, mine, chunks, send)]
         try:
-            made = _plan(tools, resolved.manifest, mine, payload)
+            made = _plan(tools, resolved, mine, payload)
         except errors.ModelInterrupted:
             return [stopped(mine)]
         log.info("bulk_planned", chunks=len(made.spans), rows=sum(span.rows for span in made.spans))
@@ -50,11 +49,11 @@ class Bulk(Kind):
         return places.folder(job_id)
 
 
-def _plan(tools: Tools, manifest: Manifest, held: Held, payload: FileOfRows | FailedRows) -> plan.Plan:
-    key = places.copy(held.job.id, held.job.attempt)
+def _plan(tools: Tools, resolved: Resolved, held: Held, payload: FileOfRows | FailedRows) -> plan.Plan:
+    key, manifest = places.copy(held.job.id, held.job.attempt), resolved.manifest
     if isinstance(payload, FailedRows):
         earlier = progress.chunks(tools.engine, payload.failed_of)
-        header = rows.header(tools.store, earlier[0].payload) if earlier else None
+        header = failed_rows.header(tools.store, earlier)
         found = failed_rows.failed(tools.store, manifest, earlier)
         return plan.make_again(tools.store, held, found, header, key=key, max_batch=manifest.max_batch)
     return plan.make(

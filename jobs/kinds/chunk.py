@@ -8,7 +8,6 @@ from collections.abc import Sequence
 
 from core import errors
 from inference.model import Model
-from jobs import told
 from jobs.bulk import answering, progress, rows
 from jobs.bulk.part import Writing
 from jobs.bulk.rows import Row
@@ -18,7 +17,6 @@ from jobs.lease import Held
 from jobs.outcome import Outcome, stopped
 from jobs.payloads import Chunk as Payload
 from registry.versions import Resolved
-from storage.objects import Store
 
 
 class Chunk(Kind):
@@ -31,7 +29,7 @@ class Chunk(Kind):
     def run(self, tools: Tools, resolved: Resolved, held: Sequence[Held]) -> list[Outcome]:
         model = tools.shelf.predictor(resolved)
         with inference(held):
-            return [_answer(tools.store, model, item) for item in held]
+            return [_answer(tools, model, item) for item in held]
 
     def settled(self, tools: Tools, outcome: Outcome) -> set[str]:
         """The last chunk of a job, and one that ends it, say so at once; progress is a chore's."""
@@ -41,11 +39,11 @@ class Chunk(Kind):
         return set()
 
 
-def _answer(store: Store, model: Model, held: Held) -> Outcome:
+def _answer(tools: Tools, model: Model, held: Held) -> Outcome:
     """Answer a chunk and store its part; raises InputChanged, Unavailable."""
     job, chunk, manifest = held.job, Payload.from_json(held.job.inputs), model.bundle.manifest
-    found = rows.read(store, manifest, chunk)
-    part, started = Writing(told.explain_of(job)), time.perf_counter()
+    found = rows.read(tools.store, manifest, chunk)
+    part, started = Writing.of(job), time.perf_counter()
     try:
         for row, said in answering.answers(model, held, found):
             if isinstance(said, errors.CoatcheckError) and job.options["return_errors"] == ReturnErrors.FAIL_FAST:
@@ -54,7 +52,7 @@ def _answer(store: Store, model: Model, held: Held) -> Outcome:
             held.advance(len(part.lines) / chunk.rows)
     except errors.ModelInterrupted:
         return stopped(held)
-    stored = part.store(store, chunk, job.attempt)
+    stored = part.store(tools.store, chunk, job.attempt)
     return Outcome(held, stored, units=manifest.units * stored.rows, run_s=time.perf_counter() - started)
 
 

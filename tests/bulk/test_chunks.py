@@ -18,14 +18,13 @@ from core import errors
 from inference import threads
 from inference.interrupt import Interrupt
 from inference.output import Label
-from jobs import rescue
+from jobs import kinds, rescue
 from jobs.bulk import answering, merge, places, progress
 from jobs.bulk.plan import Plan, Span
 from jobs.bulk.progress import Chunk
 from jobs.bulk.rows import Row
 from jobs.drain import Drainer
 from jobs.job import Claimed, Status
-from jobs.kinds import chunk as parts
 from jobs.lease import Held
 from jobs.payloads import Chunk as Payload
 from jobs.result import Part, Rows
@@ -34,7 +33,7 @@ from tests.bulk.conftest import Run, Send
 from tests.bulk.test_life import ROWS, lines, output, show, step, submit
 from tests.changed import changed
 from tests.conftest import Platform
-from tests.hands import clean_up, lose, took
+from tests.hands import clean_up, lose, took, with_tools
 
 Client = flask.testing.FlaskClient
 
@@ -114,11 +113,10 @@ def test_a_chunk_tells_its_progress_and_how_long_it_took(
     submit(client, upload(lines(ROWS[:600])))
     step(drainer)
     (held,) = drainer.leases.hold(took(platform))
-    model = platform.shelf.predictor(platform.catalog.resolve(held.job.model, held.job.version))
     told: list[float] = []
     monkeypatch.setattr(held, "advance", told.append)
     started = time.perf_counter()
-    outcome = parts._answer(platform.store, model, held)
+    (outcome,) = drainer.attempts.run([held])
     assert 0 < outcome.run_s < time.perf_counter() - started
     assert told == [row / 600 for row in range(1, 601)]
     Held.advance(held, told[299])
@@ -201,7 +199,9 @@ def test_a_chunk_that_nobody_wants_any_more_is_left_where_it_is_and_stores_nothi
     model = Interrupted()
     model.bundle.manifest = platform.catalog.resolve("sentiment", "1.0.0").manifest
     setattr(held, why, when == "before a batch")
-    outcome = parts._answer(platform.store, model, held)  # type: ignore[arg-type]
+    shelf = SimpleNamespace(predictor=lambda _: model)
+    resolved = platform.catalog.resolve("sentiment", "1.0.0")
+    (outcome,) = kinds.CHUNK.run(with_tools(platform.attempts, shelf=shelf).tools, resolved, [held])
     assert (outcome.result, type(outcome.error)) == (None, error or type(None))
     assert platform.store.head(f"{places.part(payload, bulk.attempt)}.jsonl") is None
 

@@ -47,7 +47,7 @@ def test_a_bulk_job_whose_worker_has_to_go_while_it_is_cut_is_given_back(
     upload_id = upload(b'{"text": "Good"}\n')
     assert client.post("/api/v1/jobs", json={"upload_id": upload_id}).status_code == 202
     held = [Held(job, given_back=True) for job in took(platform)]
-    drainer._finish(held, drainer.attempts.run(held))
+    drainer.finisher.finish(held, drainer.attempts.run(held))
     found = platform.one(
         "SELECT status, error, max_attempts - attempt = :left FROM jobs", left=held[0].job.max_attempts
     )

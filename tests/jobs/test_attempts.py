@@ -43,7 +43,7 @@ def test_a_job_whose_cancel_was_seen_while_it_ran_is_canceled_though_its_result_
     tenant = UUID(str(platform.one("SELECT DISTINCT tenant_id FROM jobs")[0]))
     assert queries.cancel(platform.engine, tenant, mine).cancel_requested
     drainer.leases.beat()
-    assert drainer._finish(held, [Outcome(item, SAID, units=1) for item in held]) == 2
+    assert drainer.finisher.finish(held, [Outcome(item, SAID, units=1) for item in held]) == 2
     assert (status_of(platform, mine), status_of(platform, other)) == ("canceled", "completed")
     assert platform.rows("SELECT job_id FROM job_results") == [(other,)]
     assert charged(platform) == 1
@@ -56,7 +56,7 @@ def test_of_a_job_that_was_lost_while_it_ran_nothing_is_written(
     mine = new_job()
     (held,) = drainer.leases.hold(took(platform))
     lost = dataclasses.replace(held, lost=True, **more)  # type: ignore[arg-type]
-    drainer._finish([held], [Outcome(lost, SAID, units=1)])
+    drainer.finisher.finish([held], [Outcome(lost, SAID, units=1)])
     assert (status_of(platform, mine), charged(platform)) == ("processing", 0)
 
 
@@ -67,7 +67,7 @@ def test_an_accepted_job_whose_version_is_not_listed_waits_for_it_and_is_charged
     tenant, version = factories.tenant(platform), "9.9.9"
     mine = factories.job(platform, tenant, status="processing", version=version)["id"]
     (held,) = drainer.leases.hold([Claimed(mine, tenant, "predict", 1, 4, "sentiment", version, 60, {}, {}, "req")])
-    assert drainer._finish([held], drainer.attempts.run([held])) == 1
+    assert drainer.finisher.finish([held], drainer.attempts.run([held])) == 1
     left = platform.one("SELECT status, max_attempts - attempt, error->>'code' FROM jobs")
     assert left == ("pending", 4, "MODEL_UNAVAILABLE")
 
@@ -113,7 +113,7 @@ def test_how_an_attempt_ended_is_written_down_and_counted_in_one_word(
     new_job()
     (job,) = took(platform)
     before = counted()
-    drainer._finish([held := Held(job, **said)], [Outcome(held, **comes_to)])
+    drainer.finisher.finish([held := Held(job, **said)], [Outcome(held, **comes_to)])
     assert {name: count - before.get(name, 0) for name, count in counted().items() if count != before.get(name)} == {
         word: 1
     }
@@ -158,7 +158,7 @@ def test_an_attempt_tells_how_long_it_was_in_the_model_and_what_it_costs(
     assert 0 < outcome.run_s < time.perf_counter() - started
     units = platform.catalog.resolve(held[0].job.model, held[0].job.version).manifest.units
     assert outcome.units == units * answered
-    drainer._finish(held, [dataclasses.replace(outcome, run_s=1.2346)])
+    drainer.finisher.finish(held, [dataclasses.replace(outcome, run_s=1.2346)])
     assert platform.one("SELECT status, run_ms FROM jobs") == ("completed", 1235)
     assert platform.one("SELECT sum(units) FROM usage") == (units * answered,)
 

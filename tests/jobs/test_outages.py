@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import types
 from collections.abc import Callable
 from typing import Any
 from uuid import UUID
@@ -53,7 +54,7 @@ def test_an_engine_that_is_away_in_the_middle_of_an_attempt_costs_the_job_no_att
     else:
         sources = dataclasses.replace(drainer.attempts.tools.sources, store=no_store)
         attempts = with_tools(drainer.attempts, store=no_store, sources=sources)
-    drainer._finish(held, attempts.run(held))
+    drainer.finisher.finish(held, attempts.run(held))
     assert put_off(platform, mine) == ("pending", 1, 0, "UNAVAILABLE", True)
 
 
@@ -63,11 +64,11 @@ def test_what_the_platform_could_not_begin_is_put_off_and_what_the_model_did_is_
 ) -> None:
     mine = new_job(max_attempts=1)
     held = drainer.leases.hold(took(platform))
-    drainer._finish(held, [Outcome(held[0], error=error)])
+    drainer.finisher.finish(held, [Outcome(held[0], error=error)])
     assert tuple(put_off(platform, mine))[:3] == ("pending", 1, 0)
     platform.execute("UPDATE jobs SET not_before = now()")
     held = drainer.leases.hold(took(platform))
-    drainer._finish(held, [Outcome(held[0], error=errors.ModelError("no", details={"field": "text"}))])
+    drainer.finisher.finish(held, [Outcome(held[0], error=errors.ModelError("no", details={"field": "text"}))])
     assert status_of(platform, mine) == "failed"
     said = {"code": "MODEL_ERROR", "message": "no", "details": {"field": "text"}}
     assert platform.one("SELECT error FROM jobs WHERE id = :id", id=mine) == (said,)
@@ -112,8 +113,9 @@ def test_a_settle_is_repeated_through_an_outage_until_it_is_known(
     mine = new_job()
     (job,) = took(platform)
     engines = iter([nowhere, nowhere, platform.engine, platform.engine])
-    done = [settle.Done(job, SAID, 1)]
-    assert drainer._insist(lambda: settle.complete(next(engines), done)) == {mine}
+    comes_back = types.SimpleNamespace(begin=lambda: next(engines).begin())
+    patient = dataclasses.replace(drainer.finisher, engine=comes_back)  # type: ignore[arg-type]
+    assert patient.complete([settle.Done(job, SAID, 1)]) == {mine}
     assert status_of(platform, mine) == "completed"
 
 

@@ -62,7 +62,7 @@ def test_what_comes_in_one_moment_is_one_event_and_in_order(platform: Platform, 
 
 def test_all_of_them_are_told_before_the_job_ends(platform: Platform, drainer: Drainer, held: Held) -> None:
     held.emit({"last": True})
-    drainer._finish([held], [Outcome(held, Record({"all": 1}))])
+    drainer.finisher.finish([held], [Outcome(held, Record({"all": 1}))])
     assert [kind for kind, _, _ in told(platform, held.job.id)] == ["processing", "output", "completed"]
 
 
@@ -86,7 +86,7 @@ def test_what_the_database_refuses_to_store_costs_neither_the_result_nor_the_lea
     try:
         held.emit({"number": 1})
         drainer.leases.tell([held])
-        assert drainer._finish([held], [Outcome(held, Record({"all": 1}))]) == 1
+        assert drainer.finisher.finish([held], [Outcome(held, Record({"all": 1}))]) == 1
     finally:
         platform.execute("ALTER TABLE job_events DROP CONSTRAINT poison")
     assert [kind for kind, _, _ in told(platform, held.job.id)] == ["processing", "completed"]
@@ -137,7 +137,7 @@ def test_they_are_in_the_event_stream_which_is_taken_up_where_it_was_left(
     held.emit({"word": "alpha"})
     drainer.leases.tell([held])
     held.emit({"word": "second"})
-    drainer._finish([held], [Outcome(held, Record({"all": 1}))])
+    drainer.finisher.finish([held], [Outcome(held, Record({"all": 1}))])
     stream = client.get(f"/api/v1/jobs/{job_id}/events").text
     assert stream.index('"pieces":[{"word":"alpha"}]') < stream.index('"pieces":[{"word":"second"}]')
     assert stream.count("event: output\n") == 2
@@ -168,7 +168,7 @@ def test_many_who_follow_cost_one_thread_and_each_hears_all_from_where_it_stood(
     assert [thread.name for thread in threading.enumerate()].count("follower") == before + 1
     for item in held:
         item.emit({"of": ids.job_id(item.job.id)})
-    drainer._finish(held, [Outcome(item, Record({})) for item in held])
+    drainer.finisher.finish(held, [Outcome(item, Record({})) for item in held])
     heard = [[event for event in item if event] for item in followed]
     assert all([event.type for event in mine] == ["processing", "output", "completed"] for mine in heard)
     for job, mine in zip([job for job in jobs for _ in range(5)], heard, strict=True):
@@ -200,5 +200,5 @@ def test_a_follower_that_broke_leaves_nobody_waiting_and_another_takes_its_place
         with pytest.raises(errors.Unavailable):
             list(follower.follow(job))
     held = drainer.leases.hold(took(platform))
-    drainer._finish(held, [Outcome(item, Record({})) for item in held])
+    drainer.finisher.finish(held, [Outcome(item, Record({})) for item in held])
     assert [event.type for event in follower.follow(job) if event] == ["pending", "processing", "completed"]

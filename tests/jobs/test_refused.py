@@ -49,16 +49,16 @@ def test_an_outage_while_results_are_stored_is_no_refusal_and_fails_nobody(
     for _ in range(2):
         new_job()
     done = [settle.Done(job, SAID, 1) for job in took(platform)]
-    hasty = dataclasses.replace(drainer, lease_s=0.1)
+    hasty = dataclasses.replace(drainer.finisher, lease_s=0.1)
     platform.engines.stop("postgres")
     try:
         with pytest.raises(database.OUTAGES):
-            hasty._complete(done)
+            hasty.complete(done)
     finally:
         platform.engines.start("postgres")
     assert "result_refused" not in caplog.text + capsys.readouterr().out
     assert platform.rows("SELECT DISTINCT status, error::text FROM jobs") == [("processing", None)]
-    assert len(drainer._complete(done)) == 2
+    assert len(drainer.finisher.complete(done)) == 2
 
 
 def test_a_result_that_is_no_json_fails_its_own_job_and_none_of_its_neighbours(
@@ -67,7 +67,7 @@ def test_a_result_that_is_no_json_fails_its_own_job_and_none_of_its_neighbours(
     poison, *others = [new_job() for _ in range(3)]
     odd = dataclasses.replace(SAID, scores={"odd": object()})  # type: ignore[dict-item]
     bodies = {job: odd if job == poison else SAID for job in (poison, *others)}
-    stored = drainer._complete([settle.Done(job, bodies[job.id], 1) for job in took(platform)])
+    stored = drainer.finisher.complete([settle.Done(job, bodies[job.id], 1) for job in took(platform)])
     assert stored == {poison, *others}
     ends = dict(platform.rows("SELECT id, status || coalesce(error ->> 'code', '') FROM jobs"))
     assert ends == {poison: "failedMODEL_ERROR", **dict.fromkeys(others, "completed")}

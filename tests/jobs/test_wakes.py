@@ -112,7 +112,7 @@ def test_the_last_chunk_of_a_file_wakes_who_puts_it_together_however_it_ends_and
 ) -> None:
     held = Held(chunk(platform, tenant, **other))
     done = Outcome(held, PART) if end == "answered" else Outcome(held, error=errors.ModelError())
-    dataclasses.replace(drainer, hints=heard)._finish([held], [done])
+    dataclasses.replace(drainer.finisher, hints=heard).finish([held], [done])
     assert heard.pools == woken
 
 
@@ -123,7 +123,7 @@ def test_who_calls_receivers_is_woken_once_when_any_of_a_batch_is_to_be_told(
 ) -> None:
     held = [Held(claimed(factories.job(platform, tenant, status="processing"), notifies=wanted)) for wanted in notifies]
     done = [Outcome(item, result, None if result else errors.ModelError(), units=1) for item in held]
-    assert dataclasses.replace(drainer, hints=heard)._finish(held, done) == 2
+    assert dataclasses.replace(drainer.finisher, hints=heard).finish(held, done) == 2
     assert heard.pools == [WEBHOOKS] * any(notifies)
 
 

@@ -1,4 +1,4 @@
-"""`coatcheck migrate`: the tables."""
+"""`coatcheck roles` and `coatcheck migrate`: who may do what in the database, and its tables."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
 from core import database, settings
+from core import roles as database_roles
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -36,3 +37,17 @@ def migrate(revision: str) -> None:
     earlier = {item.revision for item in ScriptDirectory.from_config(config).walk_revisions("base", now or "base")}
     if revision == "base" or revision in earlier - {now}:
         raise click.ClickException(f"The database is at {now} and stays there: this command goes up, not down")
+
+
+@click.command()
+def roles() -> None:
+    """Make or repair the database's two roles.
+
+    Works as DATABASE_SUPERUSER_URL. The role of DATABASE_OWNER_URL owns the tables and migrates them, the role of
+    DATABASE_URL may use them. Their passwords become those of their addresses.
+    """
+    database_roles.ensure(
+        superuser_url=settings.database_url("DATABASE_SUPERUSER_URL"),
+        owner_url=settings.database_url("DATABASE_OWNER_URL"),
+        app_url=settings.database_url(),
+    )
