@@ -11,6 +11,7 @@ import numpy as np
 
 from inference import waveform
 from inference.decoders.mono import RATE
+from inference.given import floats, probabilities
 from inference.interrupt import Interrupt
 from inference.opened import Emit, FileModel
 from inference.segments import FRAME, Finder, Segment
@@ -59,8 +60,9 @@ class Listener(FileModel):
         if not len(frames):
             return np.zeros(0, np.float32), h, c
         given = self._session.run(["speech_probs", "hn", "cn"], {"input": frames, "h": h, "c": c}, interrupt.options)
-        probabilities = self._probabilities("speech_probs", given[0], len(frames))
-        return probabilities, self._floats("hn", given[1], *STATE), self._floats("cn", given[2], *STATE)
+        name = self.bundle.manifest.name
+        likely = probabilities(name, "speech_probs", given[0], len(frames))
+        return likely, floats(name, "hn", given[1], *STATE), floats(name, "cn", given[2], *STATE)
 
 
 def _frames(samples: Samples) -> tuple[Samples, Samples]:

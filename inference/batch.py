@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain, islice, pairwise, repeat
@@ -11,6 +12,7 @@ import numpy as np
 
 from core import errors
 from inference import schema
+from inference.given import Array
 from inference.manifest import Field, Manifest
 from inference.model import Model, Row
 from inference.opened import why
@@ -38,18 +40,44 @@ def check(opened: Model, rows: Sequence[Row], begins: Callable[[str], object]) -
     next one, and as many as a batch may hold, the same rows again and again. `begins` hears of every run."""
     [graph] = opened.bundle.graphs
     company = [*rows, *_variants(opened, rows[0], begins)]
-    alone = np.concatenate([opened.scores([row]) for row in company])
-    scale = 1.0 if opened.gives_probabilities else np.maximum(np.abs(alone).max(axis=0), SMALLEST)
+    alone = [opened.found([row])[0] for row in company]
+    scales = [_scale(opened, same) for same in zip(*alone, strict=True)]
     for places in _batches(len(company), opened.bundle.manifest.max_batch):
         begins(f"a batch of {len(places)} rows like the golden examples")
         try:
-            together = opened.scores([company[place] for place in places])
+            together = opened.found([company[place] for place in places])
         except errors.ModelError as error:
             issue = f"answers each of {len(places)} rows alone, but not all at once"
             raise errors.BundleInvalid(f"{graph} {issue}: {why(error)}. {EXPORT}") from error
-        if (apart := float((np.abs(alone[places] - together) / scale).max())) > TOLERANCE:
-            issue = f"gives a row other scores beside another row than alone, {apart:.4f} apart"
+        pairs = zip((alone[place] for place in places), together, strict=True)
+        if (apart := max(_apart(one, other, scales) for one, other in pairs)) > TOLERANCE:
+            how_far = f", {apart:.4f} apart" if math.isfinite(apart) else ""
+            issue = f"gives a row other scores beside another row than alone{how_far}"
             raise errors.BundleInvalid(f"{graph} {issue}, in a batch of {len(places)}. {MEND}")
+
+
+def _scale(opened: Model, alone: Sequence[Array]) -> Any:
+    """What the differences of an output are measured by: the largest of its numbers, each of its own place where all
+    rows have the same places."""
+    if opened.gives_probabilities or alone[0].dtype.kind not in "fiu":
+        return 1.0
+    sizes = [np.abs(one.astype(float)) for one in alone]
+    if len({one.shape for one in alone}) == 1:
+        return np.maximum(np.max(sizes, axis=0), SMALLEST)
+    return max(SMALLEST, *(float(one.max(initial=0)) for one in sizes))
+
+
+def _apart(alone: Sequence[Array], together: Sequence[Array], scales: Sequence[Any]) -> float:
+    """The largest difference, output by output; infinite where it is no matter of digits."""
+    far = 0.0
+    for one, other, scale in zip(alone, together, scales, strict=True):
+        if np.shape(one) != np.shape(other):
+            return math.inf
+        if one.dtype.kind in "fiu":
+            far = max(far, float((np.abs(one.astype(float) - other.astype(float)) / scale).max(initial=0)))
+        elif not np.array_equal(one, other):
+            return math.inf
+    return far
 
 
 def _batches(count: int, most: int) -> Iterator[list[int]]:
@@ -71,7 +99,7 @@ def _variants(opened: Model, row: Row, begins: Callable[[str], object]) -> Itera
         }
         begins(f"an input like golden example 1, {_shown(other)},")
         try:
-            opened.scores([other])
+            opened.found([other])
         except errors.ModelError:
             continue
         if other != row:

@@ -46,7 +46,7 @@ def check(opened: Model, rows: Rows, begins: Callable[[str], object]) -> None:
     for value, row in _extremes(opened, rows[0]):
         begins(f"an input with {value} for every number, or the nearest it may be,")
         with contextlib.suppress(errors.ModelError):
-            opened.scores([row])
+            opened.found([row])
 
 
 def _extremes(opened: Model, row: Row) -> Iterator[tuple[int, Row]]:

@@ -17,6 +17,7 @@ from PIL import Image
 from core import errors
 from inference import lines, pages
 from inference.bundle import Bundle
+from inference.given import probabilities
 from inference.interrupt import Interrupt
 from inference.limits import Limits
 from inference.lines import Floats
@@ -125,7 +126,7 @@ class Reader(FileModel):
     def _run(self, session: onnxruntime.InferenceSession, pixels: Floats, interrupt: Interrupt) -> Floats:
         [given] = session.run([OUTPUT], {"x": pixels}, interrupt.options)
         found = (1, *pixels.shape[2:]) if session is self._detect else (None, len(self._characters))
-        likely: Floats = self._probabilities(OUTPUT, given, 1, *found)[0]
+        likely: Floats = probabilities(self.bundle.manifest.name, OUTPUT, given, 1, *found)[0]
         return likely
 
 

@@ -13,9 +13,10 @@ from core import errors
 from inference import answers, kinds
 from inference import threads as cpus
 from inference.bundle import Bundle
+from inference.given import Array
 from inference.interrupt import Interrupt
 from inference.kinds.rows import RowKind
-from inference.opened import FileModel, Floats, Opened, said
+from inference.opened import FileModel, Opened, said
 from inference.output import Said
 
 CPU = "CPUExecutionProvider"
@@ -25,7 +26,7 @@ Rows = Sequence[Row]
 
 
 class Model(Opened):
-    """A bundle with its ONNX session, one output of which is the answer: floats, a row for each input."""
+    """A bundle with its ONNX session, whose outputs, or some of them, are the answer."""
 
     OUTPUTS = frozenset()
 
@@ -39,35 +40,35 @@ class Model(Opened):
         except Exception as error:
             issue = f"kind '{bundle.manifest.kind}' cannot use it: {type(error).__name__}: {said(error)}"
             raise errors.BundleInvalid(f"{bundle.folder}: {issue}") from error
-        self._answer = answers.of(bundle.manifest)(bundle.manifest)
         [graph] = bundle.graphs
-        self._output = answers.chosen(graph, self._session.get_outputs(), self._answer)
+        self._answer = answers.of(bundle.manifest)(bundle.manifest, graph, self._session.get_outputs())
 
     @property
     def gives_probabilities(self) -> bool:
         return self._answer.probabilities
 
-    def encode(self, rows: Rows) -> dict[str, np.ndarray[Any, Any]]:
+    def encode(self, rows: Rows) -> dict[str, Array]:
         """What the graph is handed for validated rows; raises ModelError."""
         with self._answering(None):
             return {name: np.asarray(value) for name, value in self._encoder.encode(rows).items()}
 
-    def scores(self, rows: Rows) -> Floats:
-        """What one run gives for validated rows, floats [rows, width of the answer]; raises ModelError."""
+    def found(self, rows: Rows) -> list[list[Array]]:
+        """What validated rows that have a run together are answered by: for each of them its part of what the graph
+        gave, output by output. Raises ModelError."""
         with self._answering(None):
-            return self._run(rows, None)
+            made = self._run(rows, None)
+        return [[array[place : place + 1] for array in made] for place in range(len(rows))]
 
     def predict(self, rows: Rows, interrupt: Interrupt | None = None) -> list[Said]:
         """Predict validated rows, at least one; raises ModelInterrupted if that was asked for, else ModelError."""
         runs = [[row] for row in rows] if self._apart else [rows]
         with self._answering(interrupt):
-            return self._answer.said(rows, np.concatenate([self._run(run, interrupt) for run in runs]))
+            return self._answer.said(rows, [self._run(run, interrupt) for run in runs])
 
-    def _run(self, rows: Rows, interrupt: Interrupt | None) -> Floats:
+    def _run(self, rows: Rows, interrupt: Interrupt | None) -> list[Array]:
         inputs = self._encoder.encode(rows)
-        [given] = self._session.run([self._output], inputs, interrupt.options if interrupt else None)
-        checked = self._probabilities if self._answer.probabilities else self._floats
-        return checked(self._output, self._answer.floats(given), len(rows), self._answer.width)
+        given = self._session.run(self._answer.outputs, inputs, interrupt.options if interrupt else None)
+        return self._answer.read(given, len(rows))
 
 
 def open_model(bundle: Bundle, *, providers: Sequence[str] = (CPU,), threads: int = 0) -> Model | FileModel:

@@ -4,23 +4,17 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, ClassVar
 
-import numpy as np
 import onnxruntime
 import structlog
 
 from core import errors
 from inference.bundle import Bundle
 from inference.interrupt import Interrupt
-
-Floats = np.ndarray[Any, np.dtype[np.floating[Any]]]
-
-#: So far a probability may be from 0 to 1: a softmax of 16 bits rounds.
-ROUNDED = 0.001
 
 #: What ONNX Runtime says may quote the whole graph.
 MAX_SAID = 500
@@ -66,27 +60,6 @@ class Opened:
             if isinstance(error, MemoryError):
                 raise errors.OutOfMemory(f"{name} has not enough memory for this input") from error
             raise errors.ModelError(f"{name} failed: {type(error).__name__}") from error
-
-    def _floats(self, output: str, given: object, *shape: int | None) -> Floats:
-        """What the graph gave, if it is finite floats of this shape, None for any size; raises ModelError saying what
-        it is instead."""
-        name = self.bundle.manifest.name
-        if not isinstance(given, np.ndarray) or given.dtype.kind != "f" or not _fits(given.shape, shape):
-            sizes = ", ".join("*" if size is None else str(size) for size in shape)
-            raise errors.ModelError(f"{name} gave '{output}' as {_described(given)}, but must give floats [{sizes}]")
-        if not np.isfinite(given).all():
-            raise errors.ModelError(f"{name} gave '{output}' with a number that is not finite")
-        return given
-
-    def _probabilities(self, output: str, given: object, *shape: int | None) -> Floats:
-        """The same of floats that are probabilities, from 0 to 1."""
-        found = self._floats(output, given, *shape)
-        low, high = found.min(initial=0), found.max(initial=1)
-        if low < -ROUNDED or high > 1 + ROUNDED:
-            worst = low if low < -ROUNDED else high
-            issue = f"with {worst:g}, which is no probability: end the graph with a softmax or a sigmoid"
-            raise errors.ModelError(f"{self.bundle.manifest.name} gave '{output}' {issue}")
-        return np.clip(found, 0, 1)
 
 
 Emit = Callable[[Mapping[str, Any]], None]
@@ -146,15 +119,3 @@ def why(error: errors.CoatcheckError) -> str:
 
 def _from_ort(error: BaseException) -> bool:
     return type(error).__module__.startswith("onnxruntime")
-
-
-def _fits(shape: Sequence[int], wanted: Sequence[int | None]) -> bool:
-    return len(shape) == len(wanted) and all(want in (None, size) for size, want in zip(shape, wanted, strict=True))
-
-
-def _described(given: object) -> str:
-    if isinstance(given, np.ndarray):
-        return f"{'text' if given.dtype.kind in 'OU' else given.dtype} {list(given.shape)}"
-    if isinstance(given, list) and given:
-        return f"a list of {type(given[0]).__name__}"
-    return f"a {type(given).__name__}"

@@ -4,61 +4,43 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from pathlib import Path
+from typing import Any, ClassVar
 
-import numpy as np
-import orjson
-
-from inference import nodes
 from inference.faults import Fault
+from inference.given import Array
 from inference.keys import Key
 from inference.manifest import Golden, Manifest
 from inference.output import Said
 
-if TYPE_CHECKING:
-    from inference.opened import Floats
-
 
 class Answer(ABC):
-    """Made for each opened bundle, used by many threads. A graph gives it a row of floats for each input."""
+    """Made for each opened bundle, used by many threads."""
 
-    #: The key of model.yaml that says what the floats are, all keys that go with it, and those of a golden example.
+    #: The key of model.yaml that says what the answers are, all keys that go with it, and those of a golden example.
     key: ClassVar[str]
     own_keys: ClassVar[Mapping[str, Key]]
     golden_keys: ClassVar[Mapping[str, Key]]
-    #: Whether the floats are from 0 to 1.
+    #: Whether they are made of numbers from 0 to 1.
     probabilities: ClassVar[bool] = False
     #: What its answers are.
     said_as: ClassVar[type]
+    #: The outputs of the graph that it is made of, by their names.
+    outputs: Sequence[str]
 
-    def __init__(self, manifest: Manifest) -> None:
+    @abstractmethod
+    def __init__(self, manifest: Manifest, graph: Path, gives: Sequence[Any]) -> None:
+        """Of a graph with these outputs; raises BundleInvalid where none of them can be it."""
         self.manifest = manifest
 
-    @property
     @abstractmethod
-    def width(self) -> int:
-        """How many floats there are for each input."""
-
-    @property
-    @abstractmethod
-    def wanted(self) -> str:
-        """What the graph must give, in words."""
-
-    def fits(self, item: Any) -> bool:
-        """Whether an output of the graph can be it, as far as its type and shape say."""
-        return self.fits_exactly(item)
-
-    def fits_exactly(self, item: Any) -> bool:
-        """Whether it is just as `wanted` says."""
-        return item.type in nodes.FLOATS and (not item.shape or nodes.agree(item.shape, (None, self.width)))
-
-    def floats(self, given: Any) -> Any:
-        """What the graph gave, as an array if it can be one."""
-        return given
+    def read(self, values: Sequence[Any], count: int) -> list[Array]:
+        """What one run of so many rows gave as `outputs`, as arrays of which the first axis is the row; raises
+        ModelError."""
 
     @abstractmethod
-    def said(self, rows: Sequence[Mapping[str, Any]], matrix: Floats) -> list[Said]:
-        """The answers, of finite floats [rows, width]."""
+    def said(self, rows: Sequence[Mapping[str, Any]], runs: Sequence[Sequence[Array]]) -> list[Said]:
+        """The answers to rows that were in these runs, one after the other."""
 
     @classmethod
     def broken(cls, manifest: Manifest) -> Iterator[Fault]:  # noqa: ARG003 - of those that have none
@@ -89,10 +71,3 @@ class Answer(ABC):
 def near(wanted: float, found: float, tolerance: float) -> bool:
     """Whether two numbers are the same but for their last digits: within the tolerance, of large ones of their size."""
     return bool(abs(wanted - found) <= tolerance * max(1.0, abs(wanted)))
-
-
-def rounded(matrix: Floats) -> list[list[float]]:
-    """With the seven digits that a float32 has; more of a double."""
-    wide = matrix.astype(np.float32) if matrix.dtype == np.float16 else matrix
-    found: list[list[float]] = orjson.loads(orjson.dumps(np.ascontiguousarray(wide), option=orjson.OPT_SERIALIZE_NUMPY))
-    return found

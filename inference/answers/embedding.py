@@ -3,25 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 from inference import keys
-from inference.answers.answer import Answer, near, rounded
+from inference.answers.answer import near
+from inference.answers.single import Scores, rounded
 from inference.faults import Fault
+from inference.given import Floats
 from inference.keys import Key
 from inference.manifest import Golden, Manifest
 from inference.output import Embedding as Found
 from inference.output import Said
-
-if TYPE_CHECKING:
-    from inference.opened import Floats
 
 #: The numbers of a golden vector may differ by this much between machines and providers.
 TOLERANCE = 0.01
 MOST = 65_536
 
 
-class Embedding(Answer):
+class Embedding(Scores):
     """Floats [rows, embedding]. A golden example says the first numbers, as many as it likes."""
 
     key = "embedding"
@@ -37,7 +36,7 @@ class Embedding(Answer):
     def wanted(self) -> str:
         return f"floats [rows, {self.width}], the embedding of model.yaml"
 
-    def said(self, rows: Sequence[Mapping[str, Any]], matrix: Floats) -> list[Said]:
+    def of(self, rows: Sequence[Mapping[str, Any]], matrix: Floats) -> list[Said]:
         return [Found(values) for values in rounded(matrix)]
 
     @classmethod

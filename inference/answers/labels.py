@@ -3,26 +3,24 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from core import errors
 from inference import keys, nodes
-from inference.answers.answer import Answer
+from inference.answers.single import Scores
 from inference.faults import Fault
+from inference.given import Floats
 from inference.keys import Key
 from inference.manifest import Golden, Manifest
 from inference.output import Label, Said
-
-if TYPE_CHECKING:
-    from inference.opened import Floats
 
 #: Golden confidences may differ by this much between machines and providers.
 TOLERANCE = 0.02
 
 
-class Labels(Answer):
+class Labels(Scores):
     """Floats [rows, labels] from 0 to 1; a map from label to probability for each row, as ZipMap gives it; or [rows, 1]
     or [rows] with the probability of the second of two labels."""
 
@@ -54,14 +52,14 @@ class Labels(Answer):
     def fits_exactly(self, item: Any) -> bool:
         return nodes.MAPS in item.type or super().fits_exactly(item)
 
-    def floats(self, given: Any) -> Any:
-        if self.width == 2 and isinstance(given, np.ndarray) and given.shape[1:] in ((), (1,)):
-            second = given.reshape(-1, 1)
+    def floats(self, value: Any) -> Any:
+        if self.width == 2 and isinstance(value, np.ndarray) and value.shape[1:] in ((), (1,)):
+            second = value.reshape(-1, 1)
             # What is no probability is told as it is.
             return np.concatenate([np.where((second < 0) | (second > 1), second, 1 - second), second], axis=1)
-        if not isinstance(given, list) or not all(isinstance(row, dict) for row in given):
-            return given
-        by_name = [{str(name): value for name, value in row.items()} for row in given]
+        if not isinstance(value, list) or not all(isinstance(row, dict) for row in value):
+            return value
+        by_name = [{str(name): score for name, score in row.items()} for row in value]
         return np.array([[row[name] for name in self._names(row)] for row in by_name], np.float32)
 
     def _names(self, row: Mapping[str, float]) -> list[str]:
@@ -76,7 +74,7 @@ class Labels(Answer):
         known = ", ".join(labels)
         raise errors.ModelError(f"{self.manifest.name} gave scores for {', '.join(row)}, but its labels are {known}")
 
-    def said(self, rows: Sequence[Mapping[str, Any]], matrix: Floats) -> list[Said]:
+    def of(self, rows: Sequence[Mapping[str, Any]], matrix: Floats) -> list[Said]:
         labels, threshold = self.manifest.labels, self.manifest.threshold_field
         best = matrix.argmax(axis=1).tolist()
         found: list[Said] = []

@@ -4,20 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from inference import keys, nodes
-from inference.answers.answer import Answer, near, rounded
+from inference.answers.answer import near
+from inference.answers.single import Scores, rounded
 from inference.faults import Fault
+from inference.given import Floats
 from inference.keys import Key
 from inference.manifest import Golden, Manifest
 from inference.output import Numbers as Found
 from inference.output import Said
-
-if TYPE_CHECKING:
-    from inference.opened import Floats
 
 #: Golden numbers may differ by this much of their size, and small ones by this much, between machines and providers.
 TOLERANCE = 0.001
@@ -25,7 +24,7 @@ MOST = 1000
 _NUMBER = {"name": keys.text(required=True), "unit": keys.short(), "description": keys.short()}
 
 
-class Numbers(Answer):
+class Numbers(Scores):
     """Floats [rows, numbers], or [rows] of one."""
 
     key = "numbers"
@@ -45,11 +44,11 @@ class Numbers(Answer):
     def fits(self, item: Any) -> bool:
         return super().fits(item) or (self.width == 1 and nodes.is_number(item))
 
-    def floats(self, given: Any) -> Any:
-        one = self.width == 1 and isinstance(given, np.ndarray) and given.ndim == 1
-        return given.reshape(-1, 1) if one else given
+    def floats(self, value: Any) -> Any:
+        one = self.width == 1 and isinstance(value, np.ndarray) and value.ndim == 1
+        return value.reshape(-1, 1) if one else value
 
-    def said(self, rows: Sequence[Mapping[str, Any]], matrix: Floats) -> list[Said]:
+    def of(self, rows: Sequence[Mapping[str, Any]], matrix: Floats) -> list[Said]:
         names = [number.name for number in self.manifest.numbers]
         return [Found(dict(zip(names, values, strict=True))) for values in rounded(matrix)]
 

@@ -10,6 +10,7 @@ import pytest
 
 from core import errors
 from inference import bundle, model, opened
+from inference.given import floats, probabilities
 from inference.model import Model
 from tests import graphs
 
@@ -95,32 +96,32 @@ def test_a_lack_of_memory_may_be_tried_again_and_what_the_platform_says_itself_s
     ],
 )  # fmt: skip
 def test_what_a_graph_gives_is_floats_of_the_shape_that_is_wanted(
-    small: Model, given: Any, shape: tuple[int | None, ...], says: str | None
+    given: Any, shape: tuple[int | None, ...], says: str | None
 ) -> None:
     if says is None:
-        assert small._floats("out", given, *shape) is given
+        assert floats("small", "out", given, *shape) is given
     else:
         with pytest.raises(errors.ModelError) as caught:
-            small._floats("out", given, *shape)
+            floats("small", "out", given, *shape)
         assert caught.value.message == f"small gave 'out' as {says}"
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
-def test_a_number_that_is_not_finite_is_no_answer(small: Model, value: float) -> None:
+def test_a_number_that_is_not_finite_is_no_answer(value: float) -> None:
     with pytest.raises(errors.ModelError, match=r"^small gave 'out' with a number that is not finite$"):
-        small._floats("out", np.array([0, value]), 2)
+        floats("small", "out", np.array([0, value]), 2)
 
 
 @pytest.mark.parametrize(
     ("value", "becomes"),
     [(0, 0), (1, 1), (0.5, 0.5), (1.0009, 1), (-0.0009, 0), (1.0011, None), (-0.0011, None), (7, None), (-7, None)],
 )
-def test_a_probability_may_be_rounded_over_its_end_a_little(small: Model, value: float, becomes: float | None) -> None:
+def test_a_probability_may_be_rounded_over_its_end_a_little(value: float, becomes: float | None) -> None:
     given = np.array([0.5, value])
     if becomes is not None:
-        assert small._probabilities("out", given, 2).tolist() == [0.5, becomes]
+        assert probabilities("small", "out", given, 2).tolist() == [0.5, becomes]
     else:
         with pytest.raises(errors.ModelError) as caught:
-            small._probabilities("out", given, 2)
+            probabilities("small", "out", given, 2)
         issue = f"with {value:g}, which is no probability: end the graph with a softmax or a sigmoid"
         assert caught.value.message == f"small gave 'out' {issue}"

@@ -1,0 +1,102 @@
+"""Answers that are made of one output of the graph."""
+
+from __future__ import annotations
+
+from abc import abstractmethod
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import orjson
+
+from core import errors
+from inference import given, nodes
+from inference.answers.answer import Answer
+from inference.given import Array, Floats
+from inference.manifest import Manifest
+from inference.output import Said
+
+#: Which of several outputs is the answer, where more than one can be.
+LIKELY = "probabilities"
+#: What else a graph may be meant to give.
+KEYS = ("labels", "numbers", "embedding")
+
+
+class Single(Answer):
+    """The one that model.yaml names, or the one that fits."""
+
+    def __init__(self, manifest: Manifest, graph: Path, gives: Sequence[Any]) -> None:
+        super().__init__(manifest, graph, gives)
+        item = self._chosen(graph, gives)
+        if not self.fits(item):
+            others = " or ".join(key for key in KEYS if key != self.key)
+            issue = f"gives {nodes.one(item)}, but must give {self.wanted}; where it is meant to, say {others} in place"
+            raise errors.BundleInvalid(f"{graph} {issue} of {self.key}")
+        self.outputs = [str(item.name)]
+
+    @property
+    @abstractmethod
+    def wanted(self) -> str:
+        """What the graph must give, in words."""
+
+    @abstractmethod
+    def fits_exactly(self, item: Any) -> bool:
+        """Whether an output of the graph is just as `wanted` says, as far as its type and shape tell."""
+
+    def fits(self, item: Any) -> bool:
+        """Whether it can be it."""
+        return self.fits_exactly(item)
+
+    def _chosen(self, graph: Path, gives: Sequence[Any]) -> Any:
+        by_name, said = {item.name: item for item in gives}, self.manifest.output
+        if said is not None:
+            if said not in by_name:
+                has = nodes.every(gives)
+                raise errors.BundleInvalid(f"{graph} has no output '{said}', as output of model.yaml says, but {has}")
+            return by_name[said]
+        if len(gives) == 1:
+            return gives[0]
+        fitting = [item for item in gives if self.fits_exactly(item)] or [item for item in gives if self.fits(item)]
+        likely = [item for item in fitting if item.name == LIKELY and self.probabilities]
+        if len(likely or fitting) == 1:
+            return (likely or fitting)[0]
+        which = (fitting or gives)[0].name
+        raise errors.BundleInvalid(
+            f"{graph} gives {nodes.every(gives)}, but must give {self.wanted}: say in model.yaml which of them it is, "
+            f"such as output: {which}"
+        )
+
+
+class Scores(Single):
+    """So many floats for each row."""
+
+    @property
+    @abstractmethod
+    def width(self) -> int:
+        """How many there are for each row."""
+
+    def fits_exactly(self, item: Any) -> bool:
+        return item.type in nodes.FLOATS and (not item.shape or nodes.agree(item.shape, (None, self.width)))
+
+    def floats(self, value: Any) -> Any:
+        """What the graph gave, as an array if it can be one."""
+        return value
+
+    @abstractmethod
+    def of(self, rows: Sequence[Mapping[str, Any]], matrix: Floats) -> list[Said]:
+        """The answers, of finite floats [rows, width]."""
+
+    def read(self, values: Sequence[Any], count: int) -> list[Array]:
+        checked = given.probabilities if self.probabilities else given.floats
+        return [checked(self.manifest.name, self.outputs[0], self.floats(values[0]), count, self.width)]
+
+    def said(self, rows: Sequence[Mapping[str, Any]], runs: Sequence[Sequence[Array]]) -> list[Said]:
+        return self.of(rows, np.concatenate([matrix for [matrix] in runs]))
+
+
+def rounded(values: Array) -> list[Any]:
+    """Numbers as lists, with the seven digits that a float32 has; more of a double."""
+    wide = values.astype(np.float32) if values.dtype == np.float16 else values
+    found: list[Any] = orjson.loads(orjson.dumps(np.ascontiguousarray(wide), option=orjson.OPT_SERIALIZE_NUMPY))
+    return found
