@@ -51,9 +51,9 @@ def check(opened: Model, rows: Sequence[Row], begins: Callable[[str], object]) -
             raise errors.BundleInvalid(f"{graph} {issue}: {why(error)}. {EXPORT}") from error
         pairs = zip((alone[place] for place in places), together, strict=True)
         if (apart := max(_apart(one, other, scales) for one, other in pairs)) > TOLERANCE:
-            how_far = f", {apart:.4f} apart" if math.isfinite(apart) else ""
-            issue = f"gives a row other scores beside another row than alone{how_far}"
-            raise errors.BundleInvalid(f"{graph} {issue}, in a batch of {len(places)}. {MEND}")
+            what, far = ("other scores", f", {apart:.4f} apart") if math.isfinite(apart) else ("another answer", "")
+            issue = f"gives a row {what} beside another row than alone{far}, in a batch of {len(places)}"
+            raise errors.BundleInvalid(f"{graph} {issue}. {MEND}")
 
 
 def _scale(opened: Model, alone: Sequence[Array]) -> Any:

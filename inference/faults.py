@@ -17,6 +17,7 @@ MAX_SHOWN = 60
 ONE = {
     "fields": "field",
     "labels": "label",
+    "tags": "tag",
     "numbers": "number",
     "golden": "golden example",
     "segments": "segment",
@@ -49,6 +50,11 @@ def of(messages: Any, path: tuple[str | int, ...] = ()) -> Iterator[Fault]:
         return
     for key, inner in messages.items():
         yield from of(inner, path if key == "_schema" else (*path, key))
+
+
+def either(names: Sequence[str]) -> str:
+    """One of at least two, in words."""
+    return f"{', '.join(names[:-1])} or {names[-1]}"
 
 
 def told(where: object, raw: Mapping[str, Any], found: Sequence[Fault]) -> str:

@@ -12,7 +12,7 @@ from typing import Any
 from core import errors
 
 #: Releases before these keys know none of them.
-NEWER = ("numbers", "embedding", "output", "input")
+NEWER = ("numbers", "embedding", "output", "input", "tags", "at_least", "text")
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,9 @@ class Manifest:
     labels: tuple[str, ...] = ()  #: what comes out: these, or
     numbers: tuple[Number, ...] = ()
     embedding: int | None = None  #: a vector of so many numbers
+    tags: tuple[str, ...] = ()  #: those that are likely enough
+    at_least: float | None = None  #: and how likely that is
+    text: bool = False
     output: str | None = None  #: of the graph, where more than one can be the answer
     pool: str = "cpu"
     inline: bool = False  #: light enough to be answered by the API itself
@@ -100,6 +103,7 @@ class Manifest:
                 "golden": tuple(map(Golden.from_dict, checked["golden"])),
                 "labels": tuple(checked.get("labels", ())),
                 "numbers": tuple(Number(**raw) for raw in checked.get("numbers", ())),
+                "tags": tuple(checked.get("tags", ())),
                 "explanation": tuple(checked.get("explanation", ())),
             }
         )
@@ -126,5 +130,10 @@ class Manifest:
     def to_dict(self) -> dict[str, Any]:
         """What `from_dict` takes, of this release and of those before the keys of NEWER, as long as none is used."""
         found = {**dataclasses.asdict(self), "golden": [golden.to_dict() for golden in self.golden]}
-        fields = [{key: value for key, value in raw.items() if key not in NEWER or value} for raw in found["fields"]]
-        return {key: value for key, value in found.items() if key not in NEWER or value} | {"fields": fields}
+        return _known(Manifest, found) | {"fields": [_known(Field, raw) for raw in found["fields"]]}
+
+
+def _known(of: type[Field | Manifest], raw: Mapping[str, Any]) -> dict[str, Any]:
+    """Without the keys of NEWER that say no more than they do where they are left out."""
+    unsaid = {field.name: field.default for field in dataclasses.fields(of) if field.name in NEWER}
+    return {key: value for key, value in raw.items() if key not in unsaid or value != unsaid[key]}

@@ -31,8 +31,24 @@ class Embedding:
     vector: Sequence[float]
 
 
+@dataclass(frozen=True, slots=True)
+class Tags:
+    """The manifest's `tags` that are likely enough, the likeliest first; `scores` are those of all, as far as they are
+    known."""
+
+    tags: Sequence[str]
+    scores: Mapping[str, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Text:
+    """What was written."""
+
+    text: str
+
+
 #: The answer to a row.
-Said = Label | Numbers | Embedding
+Said = Label | Tags | Numbers | Embedding | Text
 
 
 @dataclass(frozen=True, slots=True)

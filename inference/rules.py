@@ -67,9 +67,10 @@ def _twice(name: str, values: Sequence[object], at: tuple[str | int, ...] = ()) 
 
 def _together(manifest: Manifest) -> Iterator[Fault]:
     yield from _twice("labels", manifest.labels)
+    yield from _twice("tags", manifest.tags)
     yield from _twice("numbers", [number.name for number in manifest.numbers])
-    if manifest.explanation and not manifest.labels:
-        yield Fault(("explanation",), "is for models that give labels")
+    if manifest.explanation and not (manifest.labels or manifest.tags):
+        yield Fault(("explanation",), "is for models that give labels or tags")
     if manifest.inline and (manifest.pool != "cpu" or manifest.takes_file):
         yield Fault(("inline",), "must be false: the API answers rows only, and on its own CPU")
     kind = kinds.find(manifest.kind)

@@ -11,13 +11,13 @@ import orjson
 import structlog
 
 from core import database, errors
-from inference.output import Embedding, Numbers, Record
+from inference.output import Label
 from jobs import kinds, told
 from jobs.job import Claimed
 from jobs.kinds.kind import Tools
 from jobs.lease import Held
 from jobs.outcome import Outcome
-from jobs.result import Several, Stored
+from jobs.result import Part, Rows, Stored
 from registry.catalog import Catalog
 from registry.versions import Resolved
 
@@ -70,7 +70,7 @@ class Attempts:
     def _lightened(self, outcome: Outcome) -> Outcome:
         """A large result is an object of its own, named by its attempt; a label of a single input never is."""
         job = outcome.held.job
-        if not isinstance(outcome.result, Several | Record | Numbers | Embedding):
+        if outcome.result is None or isinstance(outcome.result, Label | Rows | Part | Stored):
             return outcome
         try:
             body = database.dumps(told.v1(outcome.result, told.explain_of(job))).encode()

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from core import errors
-from inference.output import Embedding, Label, Numbers, Record, Said
+from inference.output import Embedding, Label, Numbers, Record, Said, Tags, Text
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +63,8 @@ class Stored:
 Result = Said | Record | Several | Rows | Part | Stored
 
 _FORMS: Mapping[str, type[Any]] = {
-    "label": Label, "numbers": Numbers, "embedding": Embedding, "record": Record, "fault": Fault, "several": Several,
-    "rows": Rows, "part": Part, "stored": Stored,
+    "label": Label, "tags": Tags, "numbers": Numbers, "embedding": Embedding, "text": Text, "record": Record,
+    "fault": Fault, "several": Several, "rows": Rows, "part": Part, "stored": Stored,
 }  # fmt: skip
 _NAMES = {form: name for name, form in _FORMS.items()}
 
@@ -103,13 +103,19 @@ def with_faults(several: Several, faults: Mapping[str, Mapping[str, Any]]) -> Se
 def _told(stored: Mapping[str, Any]) -> Result | Fault:
     if "predictions" in stored:
         return Several([load(item) for item in stored["predictions"]])
+    scores = stored.get("scores", stored.get("explanation", {}).get("scores", {}))
+    if stored.keys() in ({"tags"}, {"tags", "explanation"}):
+        told = {tag["label"]: tag["confidence"] for tag in stored["tags"]}
+        return Tags([*told], scores or told)
     if stored.keys() == {"embedding"}:
         return Embedding(stored["embedding"])
+    if stored.keys() == {"text"}:
+        return Text(stored["text"])
     if stored.keys() == {"prediction"}:
         said = stored["prediction"]
         return Numbers(said if isinstance(said, dict) else {"prediction": said})
     if {"prediction", "confidence"} <= stored.keys():
-        return Label(stored["prediction"], stored["confidence"], stored.get("scores", {}))
+        return Label(stored["prediction"], stored["confidence"], scores)
     if stored.keys() == {"error"}:
         return Fault(stored["error"])
     for form in (Stored, Part, Rows):

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from core import database
-from inference.output import Embedding, Label, Numbers, Record
+from inference.output import Embedding, Label, Numbers, Record, Said, Tags, Text
 from jobs.job import Claimed
 from jobs.result import Fault, Part, Result, Rows, Several, Stored
 
@@ -16,14 +16,6 @@ MOST_BYTES = 8192
 def v1(result: Result | Fault, explain: str) -> dict[str, Any]:
     """What is shown of it where that level of explanation was asked for; of files how much is in them."""
     match result:
-        case Label():
-            answer: dict[str, Any] = {"prediction": result.label, "confidence": result.confidence}
-            return {**answer, "explanation": {"method": "scores", "scores": result.scores}} if explain else answer
-        case Numbers():
-            values = dict(result.values)
-            return {"prediction": values if len(values) > 1 else next(iter(values.values()))}
-        case Embedding():
-            return {"embedding": list(result.vector)}
         case Several():
             return {"predictions": [v1(item, explain) for item in result.items]}
         case Fault():
@@ -34,6 +26,28 @@ def v1(result: Result | Fault, explain: str) -> dict[str, Any]:
             return {"rows": result.rows, "failed": result.failed}
         case Stored():
             return {"bytes": result.bytes}
+        case said:
+            return _answer(said, explain)
+
+
+def _answer(said: Said, explain: str) -> dict[str, Any]:
+    match said:
+        case Label():
+            return {"prediction": said.label, "confidence": said.confidence, **_explained(said, explain)}
+        case Tags():
+            tags = [{"label": tag, "confidence": said.scores[tag]} for tag in said.tags]
+            return {"tags": tags, **_explained(said, explain)}
+        case Numbers():
+            values = dict(said.values)
+            return {"prediction": values if len(values) > 1 else next(iter(values.values()))}
+        case Embedding():
+            return {"embedding": list(said.vector)}
+        case Text():
+            return {"text": said.text}
+
+
+def _explained(found: Label | Tags, explain: str) -> dict[str, Any]:
+    return {"explanation": {"method": "scores", "scores": found.scores}} if explain else {}
 
 
 def to_receivers(job: Claimed, result: Result) -> str | None:

@@ -192,7 +192,7 @@ def version(item: Version, input_schema: Mapping[str, Any], output_schema: Mappi
         "digest": item.digest,
         "kind": manifest.kind,
         "summary": manifest.summary,
-        "labels": manifest.labels,
+        "labels": manifest.labels or manifest.tags,
         "pool": manifest.pool,
         "inline": manifest.inline,
         "max_batch": manifest.max_batch,

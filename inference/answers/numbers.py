@@ -6,9 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
-import numpy as np
-
-from inference import keys, nodes
+from inference import keys
 from inference.answers.answer import near
 from inference.answers.single import Scores, rounded
 from inference.faults import Fault
@@ -40,13 +38,6 @@ class Numbers(Scores):
     def wanted(self) -> str:
         names = ", ".join(number.name for number in self.manifest.numbers)
         return f"floats [rows, {self.width}], one for each of the numbers of model.yaml ({names})"
-
-    def fits(self, item: Any) -> bool:
-        return super().fits(item) or (self.width == 1 and nodes.is_number(item))
-
-    def floats(self, value: Any) -> Any:
-        one = self.width == 1 and isinstance(value, np.ndarray) and value.ndim == 1
-        return value.reshape(-1, 1) if one else value
 
     def of(self, rows: Sequence[Mapping[str, Any]], matrix: Floats) -> list[Said]:
         names = [number.name for number in self.manifest.numbers]

@@ -11,7 +11,7 @@ import numpy as np
 import orjson
 
 from core import errors
-from inference import given, nodes
+from inference import faults, given, nodes
 from inference.answers.answer import Answer
 from inference.given import Array, Floats
 from inference.manifest import Manifest
@@ -20,7 +20,7 @@ from inference.output import Said
 #: Which of several outputs is the answer, where more than one can be.
 LIKELY = "probabilities"
 #: What else a graph may be meant to give.
-KEYS = ("labels", "numbers", "embedding")
+KEYS = ("labels", "tags", "numbers", "embedding", "text")
 
 
 class Single(Answer):
@@ -30,7 +30,7 @@ class Single(Answer):
         super().__init__(manifest, graph, gives)
         item = self._chosen(graph, gives)
         if not self.fits(item):
-            others = " or ".join(key for key in KEYS if key != self.key)
+            others = faults.either([key for key in KEYS if key != self.key])
             issue = f"gives {nodes.one(item)}, but must give {self.wanted}; where it is meant to, say {others} in place"
             raise errors.BundleInvalid(f"{graph} {issue} of {self.key}")
         self.outputs = [str(item.name)]
@@ -69,7 +69,7 @@ class Single(Answer):
 
 
 class Scores(Single):
-    """So many floats for each row."""
+    """So many floats for each row, [rows, width], or [rows] of one."""
 
     @property
     @abstractmethod
@@ -79,9 +79,13 @@ class Scores(Single):
     def fits_exactly(self, item: Any) -> bool:
         return item.type in nodes.FLOATS and (not item.shape or nodes.agree(item.shape, (None, self.width)))
 
+    def fits(self, item: Any) -> bool:
+        return self.fits_exactly(item) or (self.width == 1 and nodes.is_number(item))
+
     def floats(self, value: Any) -> Any:
         """What the graph gave, as an array if it can be one."""
-        return value
+        one = self.width == 1 and isinstance(value, np.ndarray) and value.ndim == 1
+        return value.reshape(-1, 1) if one else value
 
     @abstractmethod
     def of(self, rows: Sequence[Mapping[str, Any]], matrix: Floats) -> list[Said]:

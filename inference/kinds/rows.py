@@ -6,7 +6,7 @@ import itertools
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from inference import answers, keys, schema
+from inference import answers, faults, keys, schema
 from inference.answers.labels import Labels
 from inference.faults import Fault
 from inference.keys import Key
@@ -45,7 +45,7 @@ class RowKind(Kind):
         return self._encoder(bundle)
 
     def keys_of_golden(self, raw: Mapping[str, Any]) -> Mapping[str, Key]:
-        said = next((answer for key, answer in answers.ANSWERS.items() if key in raw), Labels)
+        said = next((answer for key, answer in answers.ANSWERS.items() if raw.get(key)), Labels)
         return self.golden_keys or {"inputs": keys.mapping(required=True), **said.golden_keys}
 
     def broken(self, manifest: Manifest) -> Iterator[Fault]:
@@ -53,8 +53,8 @@ class RowKind(Kind):
         if not said:
             yield Fault(
                 ("labels",),
-                "is missing: one for each score that the graph gives, in its order; where it gives numbers or vectors, "
-                "say numbers or embedding in its place",
+                "is missing: one for each score that the graph gives, in its order; where it gives something else, "
+                f"say {faults.either([*answers.ANSWERS][1:])} in its place",
             )
         for other in said[1:]:
             yield Fault((other,), f"is what comes out, and so is {said[0]}: say one of them")

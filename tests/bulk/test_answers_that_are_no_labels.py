@@ -63,6 +63,21 @@ MODELS: dict[str, tuple[bytes, dict[str, Any], list[dict[str, Any]], list[dict[s
         [{"x": 1, "y": 2}, {"x": 0.5, "y": -4}],
         [{"embedding": [1.0, 2.0, 1.0, 2.0]}, {"embedding": [0.5, -4.0, 0.5, -4.0]}],
     ),
+    "tags": (
+        graphs.graph("likely = Identity (features)", gives="float[N, 2] likely"),
+        {"labels": None, "tags": ["a", "b"], "golden": [{"inputs": {"x": 0.75, "y": 0.25}, "tags": {"a": 0.75}}]},
+        [{"x": 0.5, "y": 1}, {"x": 0, "y": 0.25}],
+        [{"tags": [{"label": "b", "confidence": 1.0}, {"label": "a", "confidence": 0.5}]}, {"tags": []}],
+    ),
+    "a text": (
+        graphs.graph("text = Identity (word)", "string[N] word", "string[N] text"),
+        {
+            "labels": None, "text": True, "fields": [{"name": "word", "type": "string"}],
+            "golden": [{"inputs": {"word": "a"}, "text": "a"}],
+        },
+        [{"word": "Grüezi, \"du\"\n"}, {"word": ""}],
+        [{"text": "Grüezi, \"du\"\n"}, {"text": ""}],
+    ),
 }  # fmt: skip
 
 
@@ -121,7 +136,7 @@ def test_a_version_says_what_it_takes_and_answers_and_has_an_example_that_works(
     required = version["output_schema"]["required"]
     for key in required:
         with pytest.raises(jsonschema.ValidationError):
-            jsonschema.validate({key: "text"}, version["output_schema"])
+            jsonschema.validate({key: None}, version["output_schema"])
 
 
 def test_a_unit_is_told_where_the_number_is_described(client: Client, publish: Publish) -> None:

@@ -142,7 +142,7 @@ def test_an_embedding_is_as_long_as_it_says_and_its_example_may_be_the_beginning
 @pytest.mark.parametrize(
     ("length", "begins", "told"),
     [
-        (3, [2, 1], "must give floats [rows, 3], the embedding of model.yaml; where it is meant to, say labels or num"),
+        (3, [2, 1], "must give floats [rows, 3], the embedding of model.yaml; where it is meant to, say labels, tags"),
         (4, [2, 3], "golden example 1 must give 3.0 as number 2 of its embedding, but gives 1.0"),
         (2, [2, 1, 2], "embedding of golden example 1 must have at most 2 numbers"),
     ],

@@ -35,6 +35,7 @@ OF_NUMBERS: Mapping[Where, tuple[str, str]] = {
 }  # fmt: skip
 OF_ROWS: Mapping[Where, tuple[str, str]] = {
     ("labels",): (LIST, MUST), ("numbers",): (LIST, MAY), ("embedding",): (WHOLE, MAY), **OF_NUMBERS,
+    ("tags",): (LIST, MAY), ("at_least",): (NUMBER, MAY_BE_NULL), ("text",): (FLAG, MAY),
     ("output",): (TEXT, MAY_BE_NULL),
     ("threshold_field",): (TEXT, MAY_BE_NULL), ("below_threshold",): (TEXT, MAY_BE_NULL),
     ("golden", 0, "inputs"): (MAPPING, MUST), ("golden", 0, "prediction"): (TEXT, MUST),
@@ -67,8 +68,9 @@ KEYS: Mapping[str, Mapping[Where, tuple[str, str]]] = {
         **COMMON, **OF_FILES, ("golden", 0, "lines"): (LIST, MUST), ("options",): (MAPPING, MUST),
         ("options", "max_pages"): (WHOLE, MUST), ("options", "max_pixels"): (WHOLE, MUST),
     },
-    # No kind, but what a model of one says that gives numbers.
-    "numbers": OF_NUMBERS,
+    # No kind, but what a model of one says that gives these.
+    "numbers": OF_NUMBERS, "tags": {("golden", 0, "tags"): (MAPPING, MUST)},
+    "a text": {("golden", 0, "text"): (TEXT, MUST)},
 }  # fmt: skip
 #: What all kinds have is tried with one of them.
 EACH = [
@@ -101,6 +103,8 @@ LEAST: Mapping[str, dict[str, Any]] = {
     "numbers": graphs.manifest(
         labels=None, numbers=[{"name": "sum"}], golden=[{"inputs": {"x": 2, "y": 1}, "prediction": 3}]
     ),
+    "tags": graphs.manifest(labels=None, tags=["a"], golden=[{"inputs": {"x": 2, "y": 1}, "tags": {}}]),
+    "a text": graphs.manifest(labels=None, text=True, golden=[{"inputs": {"x": 2, "y": 1}, "text": ""}]),
     "text": of_texts("text"),
     "tokens": of_texts("tokens"),
     "audio": of_files(
@@ -225,6 +229,11 @@ LONG = "x" * 1000
         ("tabular", ("fields", 0, "enum"), [[], [2, 1]], [["a"]], "enum value 1 of field 1 must be a number"),
         ("tabular", ("fields", 0, "type"), ["number", "integer"], ["float", "string"], "must be "),
         ("tabular", ("output",), ["x", LONG], [f"{LONG}x"], "at most 1000 characters"),
+        ("tags", ("tags",), [["a"], ["a", "b"]], [[]], "tags must not be empty"),
+        ("tags", ("tags",), [], [["a", "b", "b"]], "tag 3 is the same as number 2: b"),
+        ("tags", ("at_least",), [0, 0.9], [-0.001, 1.001], "at_least must be a number from 0 to 1"),
+        ("tags", ("golden", 0, "tags"), [{}, {"a": 0.5}, {"a": 1}], [{"a": 0.499}], "must be a number from 0.5 to 1"),
+        ("tags", ("golden", 0, "tags"), [], [{"c": 0.5}], "c of tags of golden example 1 is none of the tags: a"),
     ],
     ids=lambda value: value if isinstance(value, str) else None,
 )  # fmt: skip

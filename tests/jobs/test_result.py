@@ -8,7 +8,7 @@ import pytest
 
 import models
 from core import errors
-from inference.output import Embedding, Label, Numbers, Record
+from inference.output import Embedding, Label, Numbers, Record, Tags, Text
 from jobs import queries, result, told
 from jobs.result import Fault, Part, Result, Rows, Several, Stored
 from tests import factories
@@ -24,6 +24,15 @@ ODD = {"rows": 1, "failed": 2, "form": "x"}
 #: Each with what is shown of it, without an explanation and with one.
 ALL: dict[str, tuple[Result | Fault, Any, Any]] = {
     "label": (GOOD, SHOWN, EXPLAINED),
+    "tags": (
+        Tags(["b", "a"], {"a": 0.6, "b": 0.9, "c": 0.1}),
+        {"tags": [{"label": "b", "confidence": 0.9}, {"label": "a", "confidence": 0.6}]},
+        {
+            "tags": [{"label": "b", "confidence": 0.9}, {"label": "a", "confidence": 0.6}],
+            "explanation": {"method": "scores", "scores": {"a": 0.6, "b": 0.9, "c": 0.1}},
+        },
+    ),
+    "text": (Text("Grüezi"), {"text": "Grüezi"}, {"text": "Grüezi"}),
     "fault": (BAD, {"error": BAD.error}, {"error": BAD.error}),
     "a number": (Numbers({"price": 7.5}), {"prediction": 7.5}, {"prediction": 7.5}),
     "numbers": (Numbers({"a": 1, "b": 2}), {"prediction": {"a": 1, "b": 2}}, {"prediction": {"a": 1, "b": 2}}),
@@ -65,10 +74,11 @@ def test_what_an_earlier_release_stored_is_read(stored: dict[str, Any], found: R
     assert result.load(stored) == found
 
 
-@pytest.mark.parametrize("said", [{"prediction": 7.5}, {"prediction": {"a": 1, "b": 2}}, {"embedding": [0.5, -1]}])
-def test_a_list_that_was_stored_as_it_was_told_is_told_so_again(said: dict[str, Any]) -> None:
-    stored = {"predictions": [said, {"error": BAD.error}]}
-    assert told.v1(result.load(stored), "") == stored
+@pytest.mark.parametrize("explain", ["", "simple"])
+@pytest.mark.parametrize("name", ALL.keys() - {"several", "record", "rows without", "rows", "part", "stored"})
+def test_a_list_that_was_stored_as_it_was_told_is_told_so_again(name: str, explain: str) -> None:
+    stored = {"predictions": [ALL[name][2 if explain else 1], {"error": BAD.error}]}
+    assert told.v1(result.load(stored), explain) == stored
 
 
 def test_what_a_later_release_stored_is_not_guessed_at() -> None:

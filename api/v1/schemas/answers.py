@@ -47,6 +47,28 @@ class AnsweredByEmbedding(Schema):
     embedding = fields.List(fields.Float(), required=True, metadata={"description": "The vector"})
 
 
+class Tag(Schema):
+    """One of the model's tags that is likely enough."""
+
+    label = fields.String(required=True, metadata={"description": "Its name"})
+    confidence = fields.Float(
+        required=True, validate=validate.Range(0, 1), metadata={"description": "Its probability, from 0 to 1"}
+    )
+
+
+class AnsweredByTags(Schema):
+    """A model's answer to one input, where any number of its tags may be right."""
+
+    tags = fields.List(fields.Nested(Tag), required=True, metadata={"description": "The likeliest first"})
+    explanation = fields.Nested(Explanation, metadata={"description": "If it was asked for"})
+
+
+class AnsweredByText(Schema):
+    """A model's answer to one input, where it writes a text."""
+
+    text = fields.String(required=True, metadata={"description": "The text"})
+
+
 class _By(Schema):
     """Who gave an answer."""
 
@@ -67,8 +89,16 @@ class PredictionOfEmbedding(AnsweredByEmbedding, _By):
     """One answer that is a vector, and who gave it."""
 
 
+class PredictionOfTags(AnsweredByTags, _By):
+    """One answer of tags, and who gave it."""
+
+
+class PredictionOfText(AnsweredByText, _By):
+    """One answer that is a text, and who gave it."""
+
+
 #: What comes of one input.
-PREDICTION = {"anyOf": [Prediction, PredictionOfNumbers, PredictionOfEmbedding]}
+PREDICTION = {"anyOf": [Prediction, PredictionOfNumbers, PredictionOfEmbedding, PredictionOfTags, PredictionOfText]}
 
 
 class BatchItem(Schema):
@@ -81,6 +111,8 @@ class BatchItem(Schema):
         }
     )
     embedding = fields.List(fields.Float(), metadata={"description": "The vector, where the model gives one"})
+    tags = fields.List(fields.Nested(Tag), metadata={"description": "The likeliest first, where the model gives tags"})
+    text = fields.String(metadata={"description": "The text, where the model writes one"})
     confidence = fields.Float(validate=validate.Range(0, 1), metadata={"description": "Its probability, from 0 to 1"})
     explanation = fields.Nested(Explanation, metadata={"description": "If it was asked for"})
     error = fields.Nested(ItemFault, metadata={"description": "Instead of the others"})

@@ -7,7 +7,14 @@ from typing import Any
 import marshmallow as ma
 from marshmallow import Schema, fields, validate
 
-from api.v1.schemas.answers import Answered, AnsweredByEmbedding, AnsweredByNumbers, BatchItem
+from api.v1.schemas.answers import (
+    Answered,
+    AnsweredByEmbedding,
+    AnsweredByNumbers,
+    AnsweredByTags,
+    AnsweredByText,
+    BatchItem,
+)
 from api.v1.schemas.errors import Fault
 from jobs.job import Priority, Status
 from jobs.place import MOST
@@ -133,7 +140,10 @@ class Result(fields.Field[Any]):
 
 
 RESULT = {"$ref": "#/components/schemas/Result"}
-RESULTS = (Answered, AnsweredByNumbers, AnsweredByEmbedding, PredictionsResult, RowsResult, StoredResult, FileResult)
+RESULTS = (
+    Answered, AnsweredByNumbers, AnsweredByEmbedding, AnsweredByTags, AnsweredByText, PredictionsResult, RowsResult,
+    StoredResult, FileResult,
+)  # fmt: skip
 
 
 class Job(Schema):
