@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -11,11 +12,12 @@ from typing import Any
 import numpy as np
 
 from core import errors
-from inference import schema
+from inference import schema, tensors
 from inference.given import Array
 from inference.manifest import Field, Manifest
 from inference.model import Model, Row
 from inference.opened import why
+from inference.tensors import Dtype
 
 #: So much a score may differ in company, and a number by this part of the largest: the last digits of floats, which are
 #: added up in another order there.
@@ -106,6 +108,16 @@ def _variants(opened: Model, row: Row, begins: Callable[[str], object]) -> Itera
             yield other
 
 
+def _moved(dtype: Dtype, number: int, value: Any, place: int) -> Any:
+    """Another element of a tensor, which may be the same where there is no room."""
+    if isinstance(value, bool):
+        return not value
+    if isinstance(value, str):
+        return f"{value}x"
+    moved = value + STEPS[(number + place) % len(STEPS)]
+    return min(max(moved, dtype.least), dtype.most)
+
+
 def _shown(row: Row) -> str:
     text = ", ".join(f"{name}: {value}" for name, value in row.items())
     return f"{{{text}}}" if len(text) <= MAX_SHOWN else f"{{{text[:MAX_SHOWN]}…}}"
@@ -115,6 +127,8 @@ def _others(manifest: Manifest, row: Row, field: Field, number: int) -> Iterator
     """Other values that a field may have."""
     values: list[Any] = []
     match now := row[field.name]:
+        case _ if field.dtype is not None:
+            values = [tensors.changed(now, functools.partial(_moved, tensors.DTYPES[field.dtype], number))]
         case bool():
             values = [not now]
         case str():

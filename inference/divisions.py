@@ -11,13 +11,15 @@ import re
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Any
 
 import onnxruntime
 
 from core import errors
-from inference import schema
+from inference import schema, tensors
 from inference.manifest import Field
 from inference.model import CPU, Model, Row, Rows
+from inference.tensors import Dtype
 
 #: Of a node, in ONNX Runtime's own profile, which has a line for each that was run: what it does, the type of what it
 #: takes first, and that no byte of what it takes is a constant. By the line, as it escapes nothing in names.
@@ -57,7 +59,15 @@ def _extremes(opened: Model, row: Row) -> Iterator[tuple[int, Row]]:
         for field in manifest.fields:
             if field.type in ("integer", "number"):
                 other = next(_nearest(opened, other, field, value), other)
+            elif field.dtype is not None:
+                other = {**other, field.name: _filled(other[field.name], tensors.DTYPES[field.dtype], value)}
         yield value, other
+
+
+def _filled(tensor: Any, dtype: Dtype, value: int) -> Any:
+    """With this number, or the nearest that it takes, in each place; texts and flags stay as they are."""
+    nearest = min(max(value, dtype.least), dtype.most)
+    return tensors.changed(tensor, lambda _, __: nearest) if dtype.is_number else tensor
 
 
 def _nearest(opened: Model, row: Row, field: Field, value: int) -> Iterator[Row]:

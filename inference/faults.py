@@ -18,6 +18,7 @@ ONE = {
     "fields": "field",
     "labels": "label",
     "tags": "tag",
+    "tensors": "tensor",
     "numbers": "number",
     "golden": "golden example",
     "segments": "segment",

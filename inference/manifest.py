@@ -12,7 +12,7 @@ from typing import Any
 from core import errors
 
 #: Releases before these keys know none of them.
-NEWER = ("numbers", "embedding", "output", "input", "tags", "at_least", "text")
+NEWER = ("numbers", "embedding", "output", "input", "tags", "at_least", "text", "tensors", "dtype", "shape")
 
 
 @dataclass(frozen=True)
@@ -30,6 +30,8 @@ class Field:
     maximum: float | None = None
     enum: tuple[Any, ...] = ()
     input: str | None = None  #: of the graph, where it has another name
+    dtype: str | None = None  #: of a tensor
+    shape: tuple[int | None, ...] | None = None  #: of a tensor; None for any size
 
     @property
     def always(self) -> bool:
@@ -44,6 +46,17 @@ class Number:
     name: str
     unit: str = ""
     description: str = ""
+
+
+@dataclass(frozen=True)
+class Tensor:
+    """One of the tensors that a model gives."""
+
+    name: str
+    dtype: str
+    shape: tuple[int | None, ...]  #: None for any size
+    description: str = ""
+    output: str | None = None  #: of the graph, where it has another name
 
 
 @dataclass(frozen=True)
@@ -83,6 +96,7 @@ class Manifest:
     tags: tuple[str, ...] = ()  #: those that are likely enough
     at_least: float | None = None  #: and how likely that is
     text: bool = False
+    tensors: tuple[Tensor, ...] = ()
     output: str | None = None  #: of the graph, where more than one can be the answer
     pool: str = "cpu"
     inline: bool = False  #: light enough to be answered by the API itself
@@ -99,11 +113,12 @@ class Manifest:
         return cls(
             **{
                 **checked,
-                "fields": tuple(Field(**{**raw, "enum": tuple(raw.get("enum", ()))}) for raw in checked["fields"]),
+                "fields": tuple(map(_field, checked["fields"])),
                 "golden": tuple(map(Golden.from_dict, checked["golden"])),
                 "labels": tuple(checked.get("labels", ())),
                 "numbers": tuple(Number(**raw) for raw in checked.get("numbers", ())),
                 "tags": tuple(checked.get("tags", ())),
+                "tensors": tuple(Tensor(**{**raw, "shape": tuple(raw["shape"])}) for raw in checked.get("tensors", ())),
                 "explanation": tuple(checked.get("explanation", ())),
             }
         )
@@ -131,6 +146,11 @@ class Manifest:
         """What `from_dict` takes, of this release and of those before the keys of NEWER, as long as none is used."""
         found = {**dataclasses.asdict(self), "golden": [golden.to_dict() for golden in self.golden]}
         return _known(Manifest, found) | {"fields": [_known(Field, raw) for raw in found["fields"]]}
+
+
+def _field(raw: Mapping[str, Any]) -> Field:
+    shape = raw.get("shape")
+    return Field(**{**raw, "enum": tuple(raw.get("enum", ())), "shape": None if shape is None else tuple(shape)})
 
 
 def _known(of: type[Field | Manifest], raw: Mapping[str, Any]) -> dict[str, Any]:

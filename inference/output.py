@@ -47,8 +47,16 @@ class Text:
     text: str
 
 
+@dataclass(frozen=True, slots=True)
+class Tensors:
+    """The manifest's `tensors` by their names: of each its `dtype`, its `shape`, and its elements as `data`, the last
+    axis first."""
+
+    tensors: Mapping[str, Mapping[str, Any]]
+
+
 #: The answer to a row.
-Said = Label | Tags | Numbers | Embedding | Text
+Said = Label | Tags | Numbers | Embedding | Text | Tensors
 
 
 @dataclass(frozen=True, slots=True)

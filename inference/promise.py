@@ -10,7 +10,7 @@ from typing import Any
 import marshmallow as ma
 
 from core import errors
-from inference import faults, keys, kinds, model_yaml, rules
+from inference import faults, keys, kinds, model_yaml, rules, tensors
 from inference.faults import Fault
 from inference.kinds.kind import Kind
 from inference.kinds.rows import RowKind
@@ -71,6 +71,8 @@ _FIELD = {
     "maximum": keys.number(allow_none=True),
     "enum": keys.listed(keys.anything()),
     "input": keys.text(allow_none=True),
+    "dtype": keys.one_of(*tensors.DTYPES, allow_none=True),
+    "shape": keys.listed(keys.whole(0, 2**31, allow_none=True), allow_none=True),
 }
 _COMMON = {
     "name": keys.named(NAME, NAMES),

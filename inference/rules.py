@@ -9,16 +9,21 @@ from itertools import chain
 import marshmallow as ma
 
 from core import errors
-from inference import kinds, schema
+from inference import kinds, schema, tensors
 from inference.faults import Fault
 from inference.manifest import Field, Manifest
 
-FIELD_TYPES = ("string", "number", "integer", "boolean")
+FIELD_TYPES = ("string", "number", "integer", "boolean", "tensor")
 NUMBERS = ("number", "integer")
 #: That one run may give, which are written down one by one.
 MOST_NUMBERS = 2**22
 #: The keys of a field that are for fields of some types only.
-LIMITS = {"min_length": ("string",), "max_length": ("string",), "minimum": NUMBERS, "maximum": NUMBERS}
+LIMITS = {
+    "min_length": ("string",), "max_length": ("string",), "minimum": NUMBERS, "maximum": NUMBERS,
+    "dtype": ("tensor",), "shape": ("tensor",),
+}  # fmt: skip
+#: Axes that a tensor may have: JSON's lists in each other are read 64 deep.
+MOST_AXES = 32
 
 
 def broken(manifest: Manifest) -> list[Fault]:
@@ -37,6 +42,11 @@ def _field(place: int, field: Field) -> Iterator[Fault]:
         low, high = getattr(field, least), getattr(field, most)
         if None not in (low, high) and low > high:
             yield Fault((*at, least), f"must be at most {most}, {high:g}")
+    if field.type == "tensor":
+        found = list(_tensor(field, at))
+        yield from found
+        if found:
+            return
     free = dataclasses.replace(field, enum=())
     for number, value in enumerate(field.enum):
         yield from _fits(free, value, (*at, "enum", number))
@@ -45,6 +55,18 @@ def _field(place: int, field: Field) -> Iterator[Fault]:
         if field.required:
             yield Fault((*at, "default"), "is never used, as the field is required; say required: false")
         yield from _fits(field, field.default, (*at, "default"))
+
+
+def _tensor(field: Field, at: tuple[str | int, ...]) -> Iterator[Fault]:
+    """What its values are judged by must be right before any is looked at."""
+    if field.dtype is None:
+        yield Fault((*at, "dtype"), f"is missing: one of {', '.join(tensors.DTYPES)}")
+    if field.shape is None:
+        yield Fault((*at, "shape"), "is missing: the sizes of a row's axes, null for any, such as [3, null]")
+    elif len(field.shape) > MOST_AXES:
+        yield Fault((*at, "shape"), f"must have at most {MOST_AXES} axes")
+    if field.enum:
+        yield Fault((*at, "enum"), "is for fields that are no tensors")
 
 
 def _a(type_: str) -> str:
@@ -77,6 +99,11 @@ def _together(manifest: Manifest) -> Iterator[Fault]:
     for place, field in enumerate(manifest.fields):
         if field.input is not None and not kind.names_inputs:
             yield Fault(("fields", place, "input"), f"is for tabular; {manifest.kind} knows where its fields go")
+        if field.type == "tensor" and not kind.takes_tensors:
+            yield Fault(
+                ("fields", place, "type"), f"must be another: {manifest.kind} takes no tensors; kind: tensor does"
+            )
+    yield from _twice("tensors", [tensor.name for tensor in manifest.tensors])
     if (manifest.embedding or 0) * manifest.max_batch > MOST_NUMBERS:
         most = MOST_NUMBERS // (manifest.embedding or 1)
         yield Fault(("max_batch",), f"must be at most {most} for vectors of {manifest.embedding} numbers")

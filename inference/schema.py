@@ -11,6 +11,7 @@ import marshmallow as ma
 from marshmallow import fields
 
 from core import errors
+from inference import tensors
 from inference.manifest import Field, Manifest
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
@@ -76,6 +77,21 @@ class StrictBoolean(fields.Boolean):
         return value
 
 
+class StrictTensor(fields.Field[Any]):
+    """Lists in each other of one shape and type, which stay as they are."""
+
+    def __init__(self, field: Field, **how: Any) -> None:
+        super().__init__(**how)
+        self._dtype, self._shape = str(field.dtype), field.shape or ()
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> Any:
+        try:
+            tensors.check(value, self._dtype, self._shape)
+        except tensors.Misfit as error:
+            raise ma.ValidationError({error.place: [str(error)]} if error.place else str(error)) from error
+        return value
+
+
 _TYPES: dict[str, type[fields.Field[Any]]] = {
     "string": StrictString,
     "number": StrictNumber,
@@ -137,6 +153,8 @@ def rule(field: Field) -> fields.Field[Any]:
         "invalid": f"must be {'an' if field.type == 'integer' else 'a'} {field.type}",
     }
     extra: dict[str, Any] = {} if field.required else {"load_default": field.default}
+    if field.type == "tensor":
+        return StrictTensor(field, required=field.required, error_messages=messages, **extra)
     return _TYPES[field.type](required=field.required, validate=rules, error_messages=messages, **extra)
 
 
@@ -171,8 +189,10 @@ def _finite(value: float) -> bool:
 def _faults(error: ma.ValidationError, raw: Mapping[str, Any], outer: str) -> list[dict[str, Any]]:
     faults = []
     for name, messages in _messages(error).items():
-        issue = UNKNOWN if messages == ["Unknown field."] else str(messages[0])
-        path = (outer or "inputs") if name == "_schema" else f"{outer}.{name}".lstrip(".")
+        # Of a tensor by the place in it.
+        place, said = next(iter(messages.items())) if isinstance(messages, dict) else ("", messages)
+        issue = UNKNOWN if said == ["Unknown field."] else str(said[0])
+        path = (outer or "inputs") if name == "_schema" else f"{outer}.{name}{place}".lstrip(".")
         fault: dict[str, Any] = {"field": path, "issue": issue}
         received = raw.get(name)
         if isinstance(received, str) and "length" in issue:
@@ -186,6 +206,7 @@ def _messages(error: ma.ValidationError) -> dict[str, Any]:
 
 
 def _property(field: Field) -> dict[str, Any]:
+    typed = tensors.json_schema(str(field.dtype), field.shape or ()) if field.type == "tensor" else {"type": field.type}
     facts = {
         "description": field.description or None,
         "minLength": field.min_length,
@@ -195,4 +216,4 @@ def _property(field: Field) -> dict[str, Any]:
         "enum": list(field.enum) or None,
         "default": None if field.required else field.default,
     }
-    return {"type": field.type, **{name: value for name, value in facts.items() if value is not None}}
+    return {**typed, **{name: value for name, value in facts.items() if value is not None}}

@@ -40,15 +40,16 @@ def check_inputs(opened: Model, handed: Mapping[str, np.ndarray[Any, Any]]) -> N
         if item.type != f"tensor({kind})":
             issue = f"but is handed {kind}: export it with {kind} for this input"
             raise errors.BundleInvalid(f"{path} takes {nodes.one(item)}, {issue}")
-        _check_rows(opened.bundle, item)
+        _check_rows(opened.bundle, item, value.shape)
         if item.shape and not nodes.agree(item.shape[1:], value.shape[1:]):
             shape = nodes.shape(("rows", *value.shape[1:]))
             raise errors.BundleInvalid(f"{path} takes {nodes.one(item)}, but the fields of model.yaml make {shape}")
 
 
-def _check_rows(bundle: Bundle, item: Any) -> None:
+def _check_rows(bundle: Bundle, item: Any, handed: Sequence[int]) -> None:
+    """That there may be as many as a run is handed; of one without an axis for them there are as it says."""
     count = item.shape[0] if item.shape else None
-    if isinstance(count, int) and (count > 1 or bundle.manifest.shares_runs):
+    if isinstance(count, int) and (count != handed[0] or bundle.manifest.shares_runs):
         fix = "export it with a first axis of any size"
         fix = f"say max_batch: 1 in model.yaml, or {fix}" if count == 1 else fix
         raise errors.BundleInvalid(

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from core import errors
-from inference.output import Embedding, Label, Numbers, Record, Said, Tags, Text
+from inference.output import Embedding, Label, Numbers, Record, Said, Tags, Tensors, Text
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,8 +63,12 @@ class Stored:
 Result = Said | Record | Several | Rows | Part | Stored
 
 _FORMS: Mapping[str, type[Any]] = {
-    "label": Label, "tags": Tags, "numbers": Numbers, "embedding": Embedding, "text": Text, "record": Record,
-    "fault": Fault, "several": Several, "rows": Rows, "part": Part, "stored": Stored,
+    "label": Label, "tags": Tags, "numbers": Numbers, "embedding": Embedding, "text": Text, "tensors": Tensors,
+    "record": Record, "fault": Fault, "several": Several, "rows": Rows, "part": Part, "stored": Stored,
+}  # fmt: skip
+#: By the only key of what is told of them.
+_ALONE: Mapping[str, Callable[[Any], Result | Fault]] = {
+    "embedding": Embedding, "text": Text, "tensors": Tensors, "error": Fault,
 }  # fmt: skip
 _NAMES = {form: name for name, form in _FORMS.items()}
 
@@ -107,17 +111,13 @@ def _told(stored: Mapping[str, Any]) -> Result | Fault:
     if stored.keys() in ({"tags"}, {"tags", "explanation"}):
         told = {tag["label"]: tag["confidence"] for tag in stored["tags"]}
         return Tags([*told], scores or told)
-    if stored.keys() == {"embedding"}:
-        return Embedding(stored["embedding"])
-    if stored.keys() == {"text"}:
-        return Text(stored["text"])
+    if len(stored) == 1 and (key := next(iter(stored))) in _ALONE:
+        return _ALONE[key](stored[key])
     if stored.keys() == {"prediction"}:
         said = stored["prediction"]
         return Numbers(said if isinstance(said, dict) else {"prediction": said})
     if {"prediction", "confidence"} <= stored.keys():
         return Label(stored["prediction"], stored["confidence"], scores)
-    if stored.keys() == {"error"}:
-        return Fault(stored["error"])
     for form in (Stored, Part, Rows):
         needed = {field.name for field in dataclasses.fields(form) if field.default is dataclasses.MISSING}
         if needed <= stored.keys():

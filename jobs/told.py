@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from core import database
-from inference.output import Embedding, Label, Numbers, Record, Said, Tags, Text
+from inference.output import Embedding, Label, Numbers, Record, Said, Tags, Tensors, Text
 from jobs.job import Claimed
 from jobs.result import Fault, Part, Result, Rows, Several, Stored
 
@@ -44,6 +44,8 @@ def _answer(said: Said, explain: str) -> dict[str, Any]:
             return {"embedding": list(said.vector)}
         case Text():
             return {"text": said.text}
+        case Tensors():
+            return {"tensors": dict(said.tensors)}
 
 
 def _explained(found: Label | Tags, explain: str) -> dict[str, Any]:

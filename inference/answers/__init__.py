@@ -9,12 +9,15 @@ from inference.answers.embedding import Embedding
 from inference.answers.labels import Labels
 from inference.answers.numbers import Numbers
 from inference.answers.tags import Tags
+from inference.answers.tensors import Tensors
 from inference.answers.text import Text
 from inference.keys import Key
 from inference.manifest import Manifest
 
 #: By the key of model.yaml of which there is one.
-ANSWERS: Mapping[str, type[Answer]] = {answer.key: answer for answer in (Labels, Tags, Numbers, Embedding, Text)}
+ANSWERS: Mapping[str, type[Answer]] = {
+    answer.key: answer for answer in (Labels, Tags, Numbers, Embedding, Tensors, Text)
+}
 OWN_KEYS: Mapping[str, Key] = {name: key for answer in ANSWERS.values() for name, key in answer.own_keys.items()}
 
 

@@ -13,6 +13,7 @@ from inference.kinds.document import DocumentKind
 from inference.kinds.kind import Kind
 from inference.kinds.rows import RowKind
 from inference.kinds.tabular import TabularKind
+from inference.kinds.tensor import TensorKind
 from inference.kinds.text import TextKind
 from inference.kinds.tokens import TokensKind
 from inference.manifest import Manifest
@@ -22,6 +23,7 @@ SHIPPED: Mapping[str, Kind] = {
     "tabular": TabularKind(),
     "text": TextKind(),
     "tokens": TokensKind(),
+    "tensor": TensorKind(),
     "audio": AudioKind(),
     "document": DocumentKind(),
 }

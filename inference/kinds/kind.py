@@ -28,6 +28,8 @@ class Kind(ABC):
     content_types: tuple[str, ...] = ()
     #: Whether a field may say which input of the graph takes it.
     names_inputs: bool = False
+    #: Whether a field may be a tensor.
+    takes_tensors: bool = False
     #: Whether a session has one thread, however many there are.
     one_thread: bool = False
     #: Whether a session keeps for the next input the memory that the largest one took.

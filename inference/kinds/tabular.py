@@ -63,7 +63,7 @@ class Tabular:
             by_input.setdefault(field.input or only or field.name, []).append(field)
         known = {item.name: item for item in takes}
         if by_input.keys() != known.keys():
-            raise errors.BundleInvalid(_unmatched(graph, takes, by_input))
+            raise errors.BundleInvalid(unmatched(graph, takes, by_input))
         for name, fields in by_input.items():
             _check(graph, known[name], fields)
         self._columns = [Columns(known[name], fields) for name, fields in by_input.items()]
@@ -72,7 +72,7 @@ class Tabular:
         return {columns.name: columns.array(rows) for columns in self._columns}
 
 
-def _unmatched(graph: Path, takes: Sequence[Any], by_input: Mapping[str, Sequence[Field]]) -> str:
+def unmatched(graph: Path, takes: Sequence[Any], by_input: Mapping[str, Sequence[Field]]) -> str:
     names = {item.name for item in takes}
     if not names:
         return f"{graph} takes nothing: export it with an input for the fields"

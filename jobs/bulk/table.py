@@ -8,7 +8,7 @@ from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
-from core import errors
+from core import errors, strict_json
 from inference.manifest import Field
 
 ID = "id"
@@ -88,6 +88,8 @@ def check_columns(columns: Sequence[str], fields: Sequence[Field]) -> None:
 def typed(cell: str, kind: str | None, mark: str) -> Any:
     """A cell as its field's type, as Python, pandas and spreadsheets write it; one that is not stays text, and the
     schema says what is wrong with it."""
+    if kind == "tensor":
+        return _listed(cell)
     # Python would also read 1_000 and other scripts' digits.
     if not cell.isascii() or "_" in cell:
         return cell
@@ -100,6 +102,14 @@ def typed(cell: str, kind: str | None, mark: str) -> Any:
     try:
         return float(cell) if kind == "number" else _whole(cell)
     except ValueError:
+        return cell
+
+
+def _listed(cell: str) -> Any:
+    """As JSON has it; a text that is no JSON may be one that stands alone."""
+    try:
+        return strict_json.loads(cell.encode())
+    except strict_json.NotJson:
         return cell
 
 

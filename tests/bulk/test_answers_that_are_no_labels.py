@@ -69,6 +69,31 @@ MODELS: dict[str, tuple[bytes, dict[str, Any], list[dict[str, Any]], list[dict[s
         [{"x": 0.5, "y": 1}, {"x": 0, "y": 0.25}],
         [{"tags": [{"label": "b", "confidence": 1.0}, {"label": "a", "confidence": 0.5}]}, {"tags": []}],
     ),
+    "tensors": (
+        graphs.graph(
+            "y = Cast <to = 7> (x) z = Identity (x)", "float[N, 2, W] x", "int64[N, 2, W] y, float[N, 2, W] z"
+        ),
+        {
+            "labels": None, "kind": "tensor",
+            "fields": [{"name": "m", "type": "tensor", "dtype": "float32", "shape": [2, None], "input": "x"}],
+            "tensors": [
+                {"name": "whole", "dtype": "int64", "shape": [2, None], "output": "y"},
+                {"name": "z", "dtype": "float32", "shape": [2, None]},
+            ],
+            "golden": [{"inputs": {"m": [[1, 2], [3.5, 4]]}, "tensors": {"whole": [1, 2, 3]}}],
+        },
+        [{"m": [[1.5, 2], [-3, 4]]}, {"m": [[0], [0.25]]}],
+        [
+            {"tensors": {
+                "whole": {"dtype": "int64", "shape": [2, 2], "data": [1, 2, -3, 4]},
+                "z": {"dtype": "float32", "shape": [2, 2], "data": [1.5, 2.0, -3.0, 4.0]},
+            }},
+            {"tensors": {
+                "whole": {"dtype": "int64", "shape": [2, 1], "data": [0, 0]},
+                "z": {"dtype": "float32", "shape": [2, 1], "data": [0.0, 0.25]},
+            }},
+        ],
+    ),
     "a text": (
         graphs.graph("text = Identity (word)", "string[N] word", "string[N] text"),
         {

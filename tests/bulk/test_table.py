@@ -238,6 +238,11 @@ def test_text_in_another_encoding_says_what_to_do(
         ("1,5", "string", ";", "1,5"),
         ("True", "string", ",", "True"),
         ("1.0", None, ",", "1.0"),
+        ("[[1, 2.5], [3, 4]]", "tensor", ",", [[1, 2.5], [3, 4]]),
+        ('["ü", "1_0"]', "tensor", ";", ["ü", "1_0"]),
+        ("7", "tensor", ",", 7),
+        ("a b", "tensor", ",", "a b"),
+        ("[NaN]", "tensor", ",", "[NaN]"),
     ],
 )
 def test_a_cell_is_its_fields_type_or_stays_as_it_is(cell: str, kind: str | None, mark: str, read: Any) -> None:

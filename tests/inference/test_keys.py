@@ -33,9 +33,15 @@ OF_NUMBERS: Mapping[Where, tuple[str, str]] = {
     ("numbers", 0, "name"): (TEXT, MUST), ("numbers", 0, "unit"): (TEXT, MAY),
     ("numbers", 0, "description"): (TEXT, MAY),
 }  # fmt: skip
+OF_TENSORS: Mapping[Where, tuple[str, str]] = {
+    ("tensors", 0, "name"): (TEXT, MUST), ("tensors", 0, "description"): (TEXT, MAY),
+    ("tensors", 0, "output"): (TEXT, MAY_BE_NULL), ("tensors", 0, "dtype"): (TEXT, MUST),
+    ("tensors", 0, "shape"): (LIST, MUST),
+}  # fmt: skip
 OF_ROWS: Mapping[Where, tuple[str, str]] = {
     ("labels",): (LIST, MUST), ("numbers",): (LIST, MAY), ("embedding",): (WHOLE, MAY), **OF_NUMBERS,
     ("tags",): (LIST, MAY), ("at_least",): (NUMBER, MAY_BE_NULL), ("text",): (FLAG, MAY),
+    ("tensors",): (LIST, MAY), **OF_TENSORS,
     ("output",): (TEXT, MAY_BE_NULL),
     ("threshold_field",): (TEXT, MAY_BE_NULL), ("below_threshold",): (TEXT, MAY_BE_NULL),
     ("golden", 0, "inputs"): (MAPPING, MUST), ("golden", 0, "prediction"): (TEXT, MUST),
@@ -55,11 +61,13 @@ COMMON: Mapping[Where, tuple[str, str]] = {
     ("fields", 0, "min_length"): (WHOLE, MAY_BE_NULL), ("fields", 0, "max_length"): (WHOLE, MAY_BE_NULL),
     ("fields", 0, "minimum"): (NUMBER, MAY_BE_NULL), ("fields", 0, "maximum"): (NUMBER, MAY_BE_NULL),
     ("fields", 0, "enum"): (LIST, MAY), ("fields", 0, "input"): (TEXT, MAY_BE_NULL),
+    ("fields", 0, "dtype"): (TEXT, MAY_BE_NULL), ("fields", 0, "shape"): (LIST, MAY_BE_NULL),
 }  # fmt: skip
 KEYS: Mapping[str, Mapping[Where, tuple[str, str]]] = {
     "tabular": {**COMMON, **OF_ROWS},
     "text": {**COMMON, **OF_ROWS, ("options", "field"): (TEXT, MAY)},
     "tokens": {**COMMON, **OF_ROWS, ("options", "field"): (TEXT, MAY), ("options", "max_tokens"): (WHOLE, MAY)},
+    "tensor": {**COMMON, **OF_ROWS},
     "audio": {
         **COMMON, **OF_FILES, ("golden", 0, "segments"): (LIST, MUST),
         ("golden", 0, "segments", 0, "start"): (NUMBER, MUST), ("golden", 0, "segments", 0, "end"): (NUMBER, MUST),
@@ -71,13 +79,15 @@ KEYS: Mapping[str, Mapping[Where, tuple[str, str]]] = {
     # No kind, but what a model of one says that gives these.
     "numbers": OF_NUMBERS, "tags": {("golden", 0, "tags"): (MAPPING, MUST)},
     "a text": {("golden", 0, "text"): (TEXT, MUST)},
+    "tensors": {**OF_TENSORS, ("golden", 0, "tensors"): (MAPPING, MUST)},
 }  # fmt: skip
 #: What all kinds have is tried with one of them.
 EACH = [
     (kind, where)
     for kind, known in KEYS.items()
     for where in known
-    if (kind == "tabular" or where not in COMMON) and (kind == "numbers" or where not in OF_NUMBERS)
+    if (kind == "tabular" or where not in COMMON)
+    and (kind in ("numbers", "tensors") or where not in {**OF_NUMBERS, **OF_TENSORS})
 ]
 
 
@@ -105,6 +115,14 @@ LEAST: Mapping[str, dict[str, Any]] = {
     ),
     "tags": graphs.manifest(labels=None, tags=["a"], golden=[{"inputs": {"x": 2, "y": 1}, "tags": {}}]),
     "a text": graphs.manifest(labels=None, text=True, golden=[{"inputs": {"x": 2, "y": 1}, "text": ""}]),
+    "tensors": graphs.manifest(
+        labels=None, tensors=[{"name": "t", "dtype": "bool", "shape": [None]}],
+        golden=[{"inputs": {"x": 2, "y": 1}, "tensors": {"t": []}}],
+    ),
+    "tensor": graphs.manifest(
+        kind="tensor", inline=None, fields=[{"name": "x", "type": "tensor", "dtype": "bool", "shape": [1]}],
+        golden=[{"inputs": {"x": [True]}, "prediction": "a", "confidence": 1}],
+    ),
     "text": of_texts("text"),
     "tokens": of_texts("tokens"),
     "audio": of_files(
@@ -146,7 +164,7 @@ def said(folder: Path, manifest: object) -> str | None:
     try:
         promise.load(folder)
     except errors.BundleInvalid as error:
-        return re.sub(r"((?:field|number) \d+) \(\w+\)", r"\1", error.message)
+        return re.sub(r"((?:field|number|tensor) \d+) \(\w+\)", r"\1", error.message)
     return None
 
 
@@ -229,6 +247,11 @@ LONG = "x" * 1000
         ("tabular", ("fields", 0, "enum"), [[], [2, 1]], [["a"]], "enum value 1 of field 1 must be a number"),
         ("tabular", ("fields", 0, "type"), ["number", "integer"], ["float", "string"], "must be "),
         ("tabular", ("output",), ["x", LONG], [f"{LONG}x"], "at most 1000 characters"),
+        ("tensors", ("tensors",), [], [[]], "tensors must not be empty"),
+        ("tensors", ("tensors", 0, "shape"), [[], [0], [2**31, None]], [[-1], [2**31 + 1]], "from 0 to 21474836"),
+        ("tensors", ("tensors", 0, "dtype"), ["int8"], ["int7", "float"], "must be one of float16, float32, float"),
+        ("tensor", ("fields", 0, "shape"), [[1], [None]], [[-1], [2**31 + 1]], "number from 0 to 2147483648"),
+        ("tensor", ("fields", 0, "dtype"), ["bool"], ["bfloat16"], "must be one of float16, float32, float64"),
         ("tags", ("tags",), [["a"], ["a", "b"]], [[]], "tags must not be empty"),
         ("tags", ("tags",), [], [["a", "b", "b"]], "tag 3 is the same as number 2: b"),
         ("tags", ("at_least",), [0, 0.9], [-0.001, 1.001], "at_least must be a number from 0 to 1"),

@@ -8,7 +8,7 @@ import pytest
 
 import models
 from core import errors
-from inference.output import Embedding, Label, Numbers, Record, Tags, Text
+from inference.output import Embedding, Label, Numbers, Record, Tags, Tensors, Text
 from jobs import queries, result, told
 from jobs.result import Fault, Part, Result, Rows, Several, Stored
 from tests import factories
@@ -31,6 +31,11 @@ ALL: dict[str, tuple[Result | Fault, Any, Any]] = {
             "tags": [{"label": "b", "confidence": 0.9}, {"label": "a", "confidence": 0.6}],
             "explanation": {"method": "scores", "scores": {"a": 0.6, "b": 0.9, "c": 0.1}},
         },
+    ),
+    "tensors": (
+        Tensors({"y": {"dtype": "int8", "shape": [1, 2], "data": [1, 2]}}),
+        {"tensors": {"y": {"dtype": "int8", "shape": [1, 2], "data": [1, 2]}}},
+        {"tensors": {"y": {"dtype": "int8", "shape": [1, 2], "data": [1, 2]}}},
     ),
     "text": (Text("Grüezi"), {"text": "Grüezi"}, {"text": "Grüezi"}),
     "fault": (BAD, {"error": BAD.error}, {"error": BAD.error}),

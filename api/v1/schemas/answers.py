@@ -6,6 +6,7 @@ from marshmallow import Schema, fields, validate
 
 from api.v1.schemas.errors import ItemFault
 from inference.promise import EXPLANATIONS, POOLS
+from inference.tensors import DTYPES
 from jobs.content_types import TYPES
 
 _NUMBERS = [{"type": "number"}, {"type": "object", "additionalProperties": {"type": "number"}}]
@@ -69,6 +70,31 @@ class AnsweredByText(Schema):
     text = fields.String(required=True, metadata={"description": "The text"})
 
 
+class Tensor(Schema):
+    """One of the tensors that a model gives."""
+
+    dtype = fields.String(
+        required=True, validate=validate.OneOf(list(DTYPES)), metadata={"description": "The type of its elements"}
+    )
+    shape = fields.List(fields.Integer(), required=True, metadata={"description": "The sizes of its axes"})
+    data = fields.List(
+        fields.Raw(metadata={"type": ["number", "boolean", "string"]}),
+        required=True,
+        metadata={"description": "Its elements in one list, those of the last axis beside each other"},
+    )
+
+
+class AnsweredByTensors(Schema):
+    """A model's answer to one input, where it gives tensors."""
+
+    tensors = fields.Dict(
+        keys=fields.String(),
+        values=fields.Nested(Tensor),
+        required=True,
+        metadata={"description": "By the names that the model gives them"},
+    )
+
+
 class _By(Schema):
     """Who gave an answer."""
 
@@ -97,8 +123,16 @@ class PredictionOfText(AnsweredByText, _By):
     """One answer that is a text, and who gave it."""
 
 
+class PredictionOfTensors(AnsweredByTensors, _By):
+    """One answer of tensors, and who gave it."""
+
+
 #: What comes of one input.
-PREDICTION = {"anyOf": [Prediction, PredictionOfNumbers, PredictionOfEmbedding, PredictionOfTags, PredictionOfText]}
+PREDICTION = {
+    "anyOf": [
+        Prediction, PredictionOfNumbers, PredictionOfEmbedding, PredictionOfTags, PredictionOfText, PredictionOfTensors,
+    ]
+}  # fmt: skip
 
 
 class BatchItem(Schema):
@@ -113,6 +147,11 @@ class BatchItem(Schema):
     embedding = fields.List(fields.Float(), metadata={"description": "The vector, where the model gives one"})
     tags = fields.List(fields.Nested(Tag), metadata={"description": "The likeliest first, where the model gives tags"})
     text = fields.String(metadata={"description": "The text, where the model writes one"})
+    tensors = fields.Dict(
+        keys=fields.String(),
+        values=fields.Nested(Tensor),
+        metadata={"description": "By the names that the model gives them, where it gives tensors"},
+    )
     confidence = fields.Float(validate=validate.Range(0, 1), metadata={"description": "Its probability, from 0 to 1"})
     explanation = fields.Nested(Explanation, metadata={"description": "If it was asked for"})
     error = fields.Nested(ItemFault, metadata={"description": "Instead of the others"})

@@ -12,6 +12,7 @@ from api.v1.schemas.answers import (
     AnsweredByEmbedding,
     AnsweredByNumbers,
     AnsweredByTags,
+    AnsweredByTensors,
     AnsweredByText,
     BatchItem,
 )
@@ -141,8 +142,8 @@ class Result(fields.Field[Any]):
 
 RESULT = {"$ref": "#/components/schemas/Result"}
 RESULTS = (
-    Answered, AnsweredByNumbers, AnsweredByEmbedding, AnsweredByTags, AnsweredByText, PredictionsResult, RowsResult,
-    StoredResult, FileResult,
+    Answered, AnsweredByNumbers, AnsweredByEmbedding, AnsweredByTags, AnsweredByText, AnsweredByTensors,
+    PredictionsResult, RowsResult, StoredResult, FileResult,
 )  # fmt: skip
 
 
