@@ -97,7 +97,7 @@ class Probe:
 
     def _opens(self, item: Version) -> bool:
         try:
-            self.shelf.open(self.catalog.resolve(item.model, item.version))
+            self.shelf.ensure(self.catalog.resolve(item.model, item.version))
         except errors.CoatcheckError:
             return False
         return True

@@ -22,6 +22,10 @@ INLINE = Counter("infer_inline_total", "Inputs predicted inline", ["model", "ver
 
 # Of the API and of workers: `process` says of whom.
 INFERENCE_SECONDS = Histogram("infer_inference_seconds", "Time in the model", ["model"], buckets=_FAST)
+MODEL_OPEN_SECONDS = Histogram(
+    "infer_model_open_seconds", "Time to fetch, open and warm up a model that was not open", ["model"], buckets=_FAST
+)
+MODELS_CLOSED = Counter("infer_models_closed_total", "Models closed to make room for others", ["model"])
 REDIS_FAILURES = Counter("redis_failures_total", "Calls that Redis did not answer; each was done without")
 HINTS = Counter("infer_hints_sent_total", "Wake-ups by outcome", ["result"])
 
@@ -39,5 +43,5 @@ WEBHOOK_SECONDS = Histogram("webhook_delivery_seconds", "Time of one call", buck
 UNSHOWN = Counter("infer_jobs_unshown_total", "Jobs that Flower was not told of, there being too many at a time")
 CHORES = Counter("upkeep_chores_total", "Pieces of housekeeping by how they ended", ["chore", "result"])
 
-OF_BOTH = (INFERENCE_SECONDS, REDIS_FAILURES, HINTS)
+OF_BOTH = (INFERENCE_SECONDS, MODEL_OPEN_SECONDS, MODELS_CLOSED, REDIS_FAILURES, HINTS)
 OF_WORKERS = (ATTEMPTS, LOST, FENCED, WEBHOOKS, WEBHOOK_SECONDS, UNSHOWN, CHORES)

@@ -72,7 +72,12 @@ class Sealing:
 class Models:
     """How models run."""
 
-    model_cache: Path = setting("COATCHECK_MODEL_CACHE", Path(".coatcheck/models"), "where fetched bundles lie")
+    model_cache: Path = setting(
+        "COATCHECK_MODEL_CACHE",
+        Path(".coatcheck/models"),
+        "where fetched bundles lie: those of all versions that were ever asked for here; what is deleted is fetched "
+        "again",
+    )
     provider: str = setting(
         "COATCHECK_PROVIDER",
         "cpu",
@@ -84,6 +89,15 @@ class Models:
         0,
         "threads per model; 0 = as many CPUs as the cgroup allows",
         validate.Range(0, 256),
+    )
+    model_memory_mb: int = setting(
+        "COATCHECK_MODEL_MEMORY_MB",
+        0,
+        "MiB that opened models may hold in one process, counted as 4 and one and a quarter of its files for each; "
+        "beyond it those that are not in use are closed, first what was asked for longest ago. A model that is in use "
+        "stays, and one that is larger than this is opened nevertheless. 0 = a quarter of the machine's memory, or of "
+        "the cgroup's where that has less",
+        validate.Range(0, 2**24),
     )
 
 

@@ -49,7 +49,13 @@ class Parts(Base):
     @part
     def shelf(self) -> Shelf:
         models = self.settings.models
-        return Shelf(self.store, models.model_cache, provider=self.provider, threads=models.onnx_threads)
+        return Shelf(
+            self.store,
+            models.model_cache,
+            provider=self.provider,
+            threads=models.onnx_threads,
+            memory_mb=models.model_memory_mb,
+        )
 
     @part
     def keyring(self) -> Keyring:

@@ -195,6 +195,16 @@ def onnx_threads(here: Here) -> None:
         assert opened._session.get_session_options().intra_op_num_threads == 3
 
 
+def model_memory_mb(here: Here) -> None:
+    """Room for one small model, and not for two."""
+    made, _ = here.worker(MODEL_MEMORY_MB="7")
+    api = here.client(model_memory_mb=7).application.extensions["coatcheck"]
+    for shelf in (made.attempts.tools.shelf, api.shelf):
+        for name in ("sentiment", "tumor"):
+            shelf.open(api.catalog.resolve(name, "1.0.0"))
+        assert shelf.loaded() == ["tumor@1.0.0"]
+
+
 def max_unpacked_bytes(here: Here) -> None:
     data, client = gzip.compress(b'{"text": "Lovely"}\n' * 100), here.client()
     body = {"content_type": "application/gzip", "filename": "a.jsonl.gz", "size": len(data)}

@@ -110,6 +110,7 @@ EFFECTS: Mapping[str, Callable[[Here], object]] = {
     "old_secret_keys": effects.secret_key,
     "provider": effects.provider,
     "onnx_threads": effects.onnx_threads,
+    "model_memory_mb": effects.model_memory_mb,
     "max_batch_items": batch,
     "max_upload_bytes": largest_file,
     "max_unpacked_bytes": effects.max_unpacked_bytes,
