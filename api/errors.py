@@ -72,7 +72,7 @@ SAID = {
 
 def register(app: flask.Flask) -> None:
     """Answer every error of every route with the envelope."""
-    app.register_error_handler(errors.CoatcheckError, _ours)
+    app.register_error_handler(errors.CoatcheckError, ours)
     app.register_error_handler(HTTPException, _http)
     for outage in database.OUTAGES:
         app.register_error_handler(outage, _outage)
@@ -103,7 +103,8 @@ def envelope(content: dict[str, Any], code: int, headers: dict[str, str] | None 
     return response
 
 
-def _ours(error: errors.CoatcheckError) -> flask.Response:
+def ours(error: errors.CoatcheckError, **more: Any) -> flask.Response:
+    """The answer to a failure, with what a version of the API says of it besides."""
     code = status(error)
     headers = {}
     if code == 401:
@@ -112,7 +113,7 @@ def _ours(error: errors.CoatcheckError) -> flask.Response:
         headers["Retry-After"] = str(RETRY_AFTER_S)
     if code >= 500:
         log.error("request_failed", code=error.code, error=str(error), request_id=flask.g.get("request_id"))
-    return envelope(errors.body(error), code, headers)
+    return envelope({**errors.body(error), **more}, code, headers)
 
 
 def _http(error: HTTPException) -> flask.Response:
@@ -131,7 +132,7 @@ def _too_large() -> str:
 
 def _outage(error: Exception) -> flask.Response:
     log.error("database_outage", error=type(error).__name__, request_id=flask.g.get("request_id"))
-    return _ours(database.unavailable(error))
+    return ours(database.unavailable(error))
 
 
 def _bug(error: Exception) -> flask.Response:

@@ -93,7 +93,7 @@ class Client:
     def bulk(self, path: Path, source: dict[str, str]) -> Measured:
         """Submit, watch to the end, and check the output against the file."""
         started = time.perf_counter()
-        job_id = self._ask("POST", "/jobs", {**source, "model_version": "1.0.0"})["job_id"]
+        job_id = self._ask("POST", "/jobs", {**source, "model": "sentiment", "model_version": "1.0.0"})["job_id"]
         progress, peak, job = [0], 0.0, {"status": "pending"}
         while job["status"] in ("pending", "processing"):
             job = self._ask("GET", f"/jobs/{job_id}?wait=1")

@@ -22,7 +22,7 @@ SECONDS = 120
 QUIET_S = 20.0
 #: What memory may be above what it was, and how long it has to come down.
 MEMORY, SETTLE_S = 1.10, 40.0
-TEXT = json.dumps({"inputs": {"text": "I love this product, it works perfectly!"}}).encode()
+TEXT = json.dumps({"model": "sentiment", "inputs": {"text": "I love this product, it works perfectly!"}}).encode()
 #: A preface, empty settings, and 64 requests whose bodies never end (RFC 9113 §3.4, §6.1, §6.2).
 PREFACE = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes((0, 0, 0, 4, 0, 0, 0, 0, 0))
 

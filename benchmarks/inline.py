@@ -17,7 +17,7 @@ SECONDS = 8
 CONNECTIONS = 16
 LUA = """
 wrk.method = "POST"
-wrk.body = '{"inputs": {"text": "I love this product, it works perfectly!"}}'
+wrk.body = '{"model": "sentiment", "inputs": {"text": "I love this product, it works perfectly!"}}'
 wrk.headers["Content-Type"] = "application/json"
 wrk.headers["Authorization"] = "Bearer %s"
 """

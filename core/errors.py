@@ -65,6 +65,9 @@ class CoatcheckError(Exception):
 
     code = "INTERNAL"
     retryable = False
+    #: Where there is more to read of it, if that is among the models: () for all of them, (model,) for one, and
+    #: (model, version) for what a version takes.
+    see: tuple[str, ...] | None = None
 
     def __init_subclass__(cls, *, code: str | None = None, retryable: bool | None = None) -> None:
         cls.code = cls.code if code is None else code

@@ -70,7 +70,15 @@ class Sealing:
 
 @dataclass(frozen=True, kw_only=True)
 class Models:
-    """How models run."""
+    """Which models answer, and how they run."""
+
+    default_model: str = setting(
+        "COATCHECK_DEFAULT_MODEL",
+        "",
+        "the model that answers a request that names none; without it that is the only one that is published, and "
+        "where there are several such a request is 422",
+        rules.MODEL,
+    )
 
     model_cache: Path = setting(
         "COATCHECK_MODEL_CACHE",

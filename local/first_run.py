@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-TEXT = "I love this product, it works perfectly!"
+ASKED = {"model": "sentiment", "inputs": {"text": "I love this product, it works perfectly!"}}
 
 
 def show(client: Mapping[str, str]) -> None:
@@ -19,9 +19,9 @@ def show(client: Mapping[str, str]) -> None:
     nobody answers.
     """
     url, key = client["COATCHECK_URL"], client["COATCHECK_API_KEY"]
-    answer = _call(f"{url}/api/v1/predict", key, {"inputs": {"text": TEXT}})
+    answer = _call(f"{url}/api/v1/predict", key, ASKED)
     click.echo(f"\nPOST /api/v1/predict  {json.dumps(answer)}")
-    ticket = _call(f"{url}/api/v1/jobs", key, {"inputs": {"text": TEXT}})
+    ticket = _call(f"{url}/api/v1/jobs", key, ASKED)
     job = _call(f"{url}/api/v1/jobs/{ticket['job_id']}?wait=30", key)
     click.echo(f"POST /api/v1/jobs     {ticket['job_id']} → {job['status']}  {json.dumps(job.get('result'))}")
     if job["status"] != "completed":
@@ -34,7 +34,7 @@ def show(client: Mapping[str, str]) -> None:
         f"\nAPI     {url}   (docs: {url}/docs)\nFlower  $FLOWER_URL, of .coatcheck/env.admin (for operators)\n"
         f"\nTry it:\n\n  . .coatcheck/env\n"
         f'  curl -s "$COATCHECK_URL/api/v1/predict" -H "Authorization: Bearer $COATCHECK_API_KEY" \\\n'
-        f"    -H 'Content-Type: application/json' -d '{json.dumps({'inputs': {'text': TEXT}})}'\n"
+        f"    -H 'Content-Type: application/json' -d '{json.dumps(ASKED)}'\n"
     )
 
 

@@ -14,6 +14,7 @@ from sqlalchemy import text
 from core import database, errors
 from inference import bundle, trial
 from inference.manifest import Manifest
+from registry import choice
 from registry.shelf import bundle_key
 from registry.versions import Resolved, Version
 from storage.objects import Store
@@ -22,7 +23,6 @@ log = structlog.get_logger()
 
 #: How long a process may believe what it read: the bound on how fast a change reaches everyone.
 CACHE_S = 1.0
-DEFAULT_MODEL = "sentiment"
 
 _VERSIONS = text("""
 SELECT model, version, digest, manifest, version = stable_version AS stable
@@ -47,9 +47,11 @@ _DIGEST = text("SELECT digest FROM model_versions WHERE model = :model AND versi
 class Catalog:
     """The registry as one process sees it, at most CACHE_S old; may be shared by threads."""
 
-    def __init__(self, engine: sqlalchemy.Engine, store: Store) -> None:
+    def __init__(self, engine: sqlalchemy.Engine, store: Store, default: str = "") -> None:
+        """`default` is the model that answers where none is named."""
         self._engine = engine
         self._store = store
+        self._default = default
         self._lock = threading.Lock()
         self._known: tuple[float, Mapping[str, Mapping[str, Version]]] = (0.0, {})
 
@@ -57,12 +59,16 @@ class Catalog:
         return [version for versions in self._read().values() for version in versions.values()]
 
     def resolve(self, name: str | None, version: str | None) -> Resolved:
-        """The version that answers for a model; raises ModelNotFound, VersionNotFound, Unavailable."""
+        """The version that answers for a model; raises ModelNotFound, VersionNotFound, Unavailable, and InvalidInput
+        where none is named and none is the default."""
         try:
-            return _resolved(self._read(), name, version)
-        except (errors.ModelNotFound, errors.VersionNotFound):
+            return self._resolved(self._read(), name, version)
+        except (errors.ModelNotFound, errors.VersionNotFound, errors.InvalidInput):
             # It may have been published since: that something is not there, only the database knows.
-            return _resolved(self._read_now(), name, version)
+            return self._resolved(self._read_now(), name, version)
+
+    def _resolved(self, known: choice.Known, name: str | None, version: str | None) -> Resolved:
+        return choice.resolved(known, name or choice.default(known, self._default), version)
 
     def publish(self, loaded: bundle.Bundle, *, stable: bool = False) -> bool:
         """Check a bundle, store it and list it; False when just this one is already there.
@@ -162,23 +168,6 @@ class Catalog:
                 row.model, row.version, row.digest, manifest, row.stable
             )
         return known
-
-
-def _resolved(known: Mapping[str, Mapping[str, Version]], name: str | None, version: str | None) -> Resolved:
-    """Raises ModelNotFound, VersionNotFound."""
-    name = name or (DEFAULT_MODEL if DEFAULT_MODEL in known or len(known) != 1 else next(iter(known)))
-    versions = known.get(name)
-    if versions is None:
-        raise errors.ModelNotFound(details={"field": "model", "issue": f"must be one of: {', '.join(known)}"})
-    if version is None:
-        found: Version | None = next(item for item in versions.values() if item.stable)
-    else:
-        found = versions.get(version) or versions.get(version.removeprefix("v"))
-    if found is None:
-        issue = f"{name} has: {', '.join(versions)}"
-        raise errors.VersionNotFound(details={"field": "model_version", "issue": issue})
-    route = "stable" if version is None else "pinned"
-    return Resolved(found.model, found.version, found.digest, found.manifest, route)
 
 
 @functools.lru_cache(maxsize=256)

@@ -18,25 +18,29 @@ from webhooks.events import ENDS
 def job(serving: Serving, ask: Ask, order: Order) -> tuple[submit.NewJob, Resolved]:
     """What is to be stored, and the version that will answer. Raises ModelNotFound, VersionNotFound, InvalidInput,
     BatchTooLarge, UploadNotFound, and all that looking at a signed URL can raise."""
-    resolved = inputs.resolve(serving, ask)
-    return _made(serving, ask, order, resolved), resolved
+    resolved, job_id = inputs.resolve(serving, ask), ids.uuid7(serving.clock.now_s())
+    with inputs.judged_by(resolved):
+        kind, kept, options = _made_of(serving, ask, order, resolved, job_id)
+    return new(serving, ask, order, resolved, kept, options, kind=kind, job_id=job_id), resolved
 
 
-def _made(serving: Serving, ask: Ask, order: Order, resolved: Resolved) -> submit.NewJob:
+def _made_of(
+    serving: Serving, ask: Ask, order: Order, resolved: Resolved, job_id: uuid.UUID
+) -> tuple[kinds.Kind, Any, dict[str, Any]]:
+    """The kind of the job, what it keeps of its inputs, and its options."""
     options: dict[str, Any] = {"explain": inputs.explain(resolved, order.explain)}
     if order.has_file:
-        job_id = ids.uuid7(serving.clock.now_s())
         kind, payload = files.kept(serving, ask, order, resolved, job_id)
         if kind is kinds.BULK:
             options["return_errors"] = order.return_errors or ReturnErrors.INDIVIDUAL
-        return new(serving, ask, order, resolved, payload.to_json(), options, kind=kind, job_id=job_id)
+        return kind, payload.to_json(), options
     manifest = inputs.takes_rows(resolved).manifest
     if not isinstance(order.inputs, list):
-        return new(serving, ask, order, resolved, inputs.one(manifest, order.inputs), options)
+        return kinds.PREDICT, inputs.one(manifest, order.inputs), options
     options["return_errors"] = order.return_errors or ReturnErrors.FAIL_FAST
     most = serving.settings.api.max_batch_items
     rows, options["refused"] = inputs.many(manifest, order.inputs, options["return_errors"], most=most)
-    return new(serving, ask, order, resolved, rows, options)
+    return kinds.PREDICT, rows, options
 
 
 def new(

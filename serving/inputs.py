@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 from core import errors
@@ -19,6 +21,16 @@ BEST = "best"
 def resolve(serving: Serving, ask: Ask) -> Resolved:
     """The version that answers; raises ModelNotFound, VersionNotFound, Unavailable."""
     return serving.catalog.resolve(ask.model, ask.version)
+
+
+@contextmanager
+def judged_by(resolved: Resolved) -> Iterator[None]:
+    """Around all that depends on what the version takes: who breaks its rules is led to them."""
+    try:
+        yield
+    except errors.InvalidInput as error:
+        error.see = (resolved.model, resolved.version)
+        raise
 
 
 def takes_rows(resolved: Resolved) -> Resolved:

@@ -23,14 +23,16 @@ def one(
 
     Raises InvalidInput, ModelNotFound, VersionNotFound, ModelError, TimedOut, JobFailed, BacklogFull, Unavailable.
     """
-    resolved = inputs.takes_rows(inputs.resolve(serving, ask))
-    level = inputs.explain(resolved, *explain)
-    row = inputs.one(resolved.manifest, raw)
+    resolved = inputs.resolve(serving, ask)
+    with inputs.judged_by(resolved):
+        manifest = inputs.takes_rows(resolved).manifest
+        level = inputs.explain(resolved, *explain)
+        row = inputs.one(manifest, raw)
 
     def answer(said: Said) -> Answer:
         return Answer(said, level, Served.by(resolved), ask.request_id)
 
-    if resolved.manifest.inline and not wants.respond_async:
+    if manifest.inline and not wants.respond_async:
         return once.replied(serving.engine, ask.key, lambda: answer(inline.one(serving, resolved, row)))
     new = accept.new(serving, ask, Order(), resolved, row, {"explain": level})
     by_job = Waited(serving, ask, resolved, wants, patience, lambda said: answer(cast(Said, said)))
@@ -48,8 +50,9 @@ def several(
     patience: Patience,
 ) -> Replied[Reply]:
     """The same of several inputs, so many in one run at most; raises as `one`, and BatchTooLarge."""
-    resolved = inputs.takes_rows(inputs.resolve(serving, ask))
-    rows, refused = inputs.many(resolved.manifest, raw, return_errors, most=serving.settings.api.max_batch_items)
+    resolved, most = inputs.resolve(serving, ask), serving.settings.api.max_batch_items
+    with inputs.judged_by(resolved):
+        rows, refused = inputs.many(inputs.takes_rows(resolved).manifest, raw, return_errors, most=most)
 
     def answers(said: Sequence[Said | Fault]) -> Answers:
         return Answers(said, Served.by(resolved), ask.request_id)

@@ -44,7 +44,7 @@ class Parts(Base):
 
     @part
     def catalog(self) -> Catalog:
-        return Catalog(self.engine, self.store)
+        return Catalog(self.engine, self.store, self.settings.models.default_model)
 
     @part
     def shelf(self) -> Shelf:

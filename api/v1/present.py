@@ -11,6 +11,7 @@ from typing import Any
 import flask
 import orjson
 
+from api import errors as refused
 from api import links, once
 from api.v1 import addresses
 from core import errors, ids
@@ -25,6 +26,8 @@ from serving.values import Answer, Answers, Replied, Reply, Served, Ticket
 RETRY_AFTER_S = "1"
 #: The longest that a client is told to wait before it asks again.
 MAX_RETRY_AFTER_S = 30
+#: What an error leads to, by how much is known of the model.
+_SEE = (("models", "models.list_models"), ("model", "models.show_model"), ("schema", "models.show_version"))
 
 
 def reply(replied: Replied[Reply]) -> flask.Response:
@@ -139,6 +142,14 @@ def detail(seen: Detail) -> flask.Response:
     if flask.request.method == "GET":
         response.make_conditional(flask.request)
     return response
+
+
+def refusal(error: errors.CoatcheckError) -> flask.Response:
+    """An error, with the way to what the models take where that helps."""
+    if error.see is None:
+        return refused.ours(error)
+    name, route = _SEE[len(error.see)]
+    return refused.ours(error, links={name: links.to(route, **dict(zip(("name", "version"), error.see, strict=False)))})
 
 
 def outcome(found: Job) -> flask.Response:

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from threading import Thread
+from typing import Any
 
 import pytest
 import requests
@@ -19,7 +20,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> Iterator[stage.Stage]:
 
 def post(built: stage.Stage, key: str) -> requests.Response:
     headers = {"Authorization": f"Bearer {built.key}", "Idempotency-Key": key}
-    body = {"inputs": {"text": "Lovely"}, "metadata": {"key": key}}
+    body: dict[str, Any] = {"model": "sentiment", "inputs": {"text": "Lovely"}, "metadata": {"key": key}}
     return requests.post(f"{built.url}/api/v1/jobs", json=body, headers=headers, timeout=10)
 
 

@@ -57,7 +57,12 @@ def called() -> str:
     with HTTPServer(("127.0.0.1", PORT), Receiver) as server:
         once = threading.Thread(target=server.handle_request)
         once.start()
-        good(create_job.sync(client=api, body=the.NewJob(inputs=the.NewJobInputsType0.from_dict({"text": "great"}))))
+        good(
+            create_job.sync(
+                client=api,
+                body=the.NewJob(model="sentiment", inputs=the.NewJobInputsType0.from_dict({"text": "great"})),
+            )
+        )
         once.join(60)
     delete_webhook.sync_detailed(endpoint.id, client=api)
     return events[0]
@@ -68,7 +73,7 @@ now = good(predict.sync(client=api, body=the.Predict(one, model="sentiment")))
 print("predict", now.prediction, now.confidence)
 
 two = [the.NewJobInputsType1Item.from_dict({"text": text}) for text in ("great", "awful")]
-job = ended(good(create_job.sync(client=api, body=the.NewJob(inputs=two))).job_id)
+job = ended(good(create_job.sync(client=api, body=the.NewJob(model="sentiment", inputs=two))).job_id)
 print("job", job.model, job.priority, job.result)
 
 print("bulk", len(bulk()), "rows")

@@ -59,7 +59,7 @@ async function called(): Promise<string> {
       }
     }).listen(Number(PORT), "127.0.0.1");
   });
-  good(await api.POST("/api/v1/jobs", { body: { inputs: { text: "great" } } }));
+  good(await api.POST("/api/v1/jobs", { body: { model: "sentiment", inputs: { text: "great" } } }));
   const type = await event;
   await api.DELETE("/api/v1/webhooks/{endpoint_id}", { params: { path: { endpoint_id: endpoint.id } } });
   return type;
@@ -69,7 +69,7 @@ const now = good(await api.POST("/api/v1/predict", { body: { model: "sentiment",
 if (!("prediction" in now)) throw new Error("a ticket");
 console.log("predict", now.prediction, now.confidence);
 
-const ticket = good(await api.POST("/api/v1/jobs", { body: { inputs: [{ text: "great" }, { text: "awful" }] } }));
+const ticket = good(await api.POST("/api/v1/jobs", { body: { model: "sentiment", inputs: [{ text: "great" }, { text: "awful" }] } }));
 const job = await ended(ticket.job_id);
 console.log("job", job.model, job.priority, JSON.stringify(job.result));
 

@@ -187,6 +187,12 @@ def provider(here: Here) -> None:
         made.attempts.tools.shelf.open(made.attempts.catalog.resolve("sentiment", "1.0.0"))
 
 
+def default_model(here: Here) -> None:
+    """Of the model that is not named the inputs are judged."""
+    answer = here.client(default_model="tumor").post(PREDICT, json={"inputs": GOOD})
+    assert answer.get_json()["error"]["links"] == {"schema": "/api/v1/models/tumor/versions/1.0.0"}
+
+
 def onnx_threads(here: Here) -> None:
     made, _ = here.worker(ONNX_THREADS="3")
     api = here.client(onnx_threads=3).application.extensions["coatcheck"]

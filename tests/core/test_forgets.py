@@ -60,11 +60,11 @@ def test_another_stable_version_answers_everywhere_within_a_second(
     platform: Platform, clock: Clock, again: None
 ) -> None:
     other = Catalog(platform.engine, platform.store)
-    assert other.resolve(None, None).version == "1.0.0"
+    assert other.resolve("sentiment", None).version == "1.0.0"
     platform.catalog.make_stable("sentiment", "2.1.0")
-    assert platform.catalog.resolve(None, None).version == "2.1.0"
+    assert platform.catalog.resolve("sentiment", None).version == "2.1.0"
     clock.now_s += 1.0
-    assert other.resolve(None, None).version == "2.1.0"
+    assert other.resolve("sentiment", None).version == "2.1.0"
 
 
 def test_a_backlog_that_has_gone_down_is_seen_within_a_second(platform: Platform, clock: Clock) -> None:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from api.v1 import present
 from api.v1.routes import deliveries, jobs, models, predict, uploads, webhook_keys, webhooks
+from core import errors
 
 #: In the order of the contract.
 BLUEPRINTS = (
@@ -14,3 +16,5 @@ BLUEPRINTS = (
     models.blueprint,
     webhook_keys.blueprint,
 )
+for blueprint in BLUEPRINTS:
+    blueprint.register_error_handler(errors.CoatcheckError, present.refusal)

@@ -10,7 +10,6 @@ import flask
 from api import contract, links, resources
 from api.v1 import present
 from api.v1.schemas import answers as out
-from core import errors
 from inference import kinds, schema
 from registry.versions import Version
 
@@ -39,9 +38,9 @@ def show_model(name: str) -> flask.Response:
 
     With what its stable version takes and answers, and something to try.
     """
-    found = [item for item in resources.here().catalog.versions() if item.model == name]
-    if not found:
-        raise errors.ModelNotFound
+    catalog = resources.here().catalog
+    known = catalog.resolve(name, None)
+    found = [item for item in catalog.versions() if item.model == known.model]
     stable = next(item for item in found if item.stable)
     return flask.jsonify({**_model(found), **present.to_try(stable, *_schemas(stable))})
 

@@ -56,6 +56,14 @@ class Error(ItemFault):
             "maxItems": errors.MAX_FAULTS,
         },
     )
+    links = fields.Dict(
+        keys=fields.String(),
+        values=fields.String(),
+        metadata={
+            "description": "Where to read on: `schema`, the version that says what it takes; `model`, which has the "
+            "versions; or `models`, all there are"
+        },
+    )
     request_id = fields.String(required=True, metadata={"description": "Also in X-Request-ID and in our log"})
     timestamp = fields.AwareDateTime(required=True, metadata={"description": "When it was answered"})
 

@@ -25,14 +25,13 @@ from api.v1.schemas.fields import (
 )
 from jobs import content_types
 from jobs.job import Priority, Status
-from registry.catalog import DEFAULT_MODEL
 from webhooks.events import FOR_JOBS
 from webhooks.receivers import MAX_URL
 
 _NAME = validate.Length(1, 64)
 _MODEL = {
-    "description": f"Which model answers: a `name` of `GET /api/v1/models`. Without it, `{DEFAULT_MODEL}`; where that "
-    "is not published and only one model is, that one. The answer says which."
+    "description": "Which model answers: a `name` of `GET /api/v1/models`. It may be left out where only one model is "
+    "published, or the platform has a default one. The answer says which."
 }
 _VERSION = {"description": "Which version answers, such as `1.0.0`; without it, the model's stable one."}
 _INPUT = "See the `input_schema` of the model's version: `GET /api/v1/models/{name}/versions/{version}`."

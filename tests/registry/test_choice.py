@@ -1,0 +1,69 @@
+"""What a request means that names a model, or none; and what is said to one that means nothing."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import pytest
+
+from core import errors
+from inference.manifest import Manifest
+from registry import choice
+from registry.versions import Version
+from tests import graphs
+
+
+def published(*names: str, versions: tuple[str, ...] = ("1.0.0",)) -> choice.Known:
+    manifest = Manifest.from_dict(graphs.manifest())
+    return {
+        name: {version: Version(name, version, "digest", manifest, version == versions[0]) for version in versions}
+        for name in names
+    }
+
+
+THOUSAND = published(*(f"churn-{number}-{'x' * 40}" for number in range(1000)))
+
+
+def issue(ask: Callable[[], object], kind: type[errors.CoatcheckError], field: str, *see: str) -> str:
+    with pytest.raises(kind) as refused:
+        ask()
+    assert (type(refused.value), refused.value.details["field"], refused.value.see) == (kind, field, see)
+    return str(refused.value.details["issue"])
+
+
+def test_the_only_model_answers_who_names_none() -> None:
+    assert choice.default(published("churn"), "") == "churn"
+
+
+def test_where_there_are_several_the_one_that_was_chosen_answers_and_else_none() -> None:
+    known = published("churn", "sentiment")
+    assert choice.default(known, "sentiment") == "sentiment"
+    told = issue(lambda: choice.default(known, ""), errors.InvalidInput, "model")
+    assert told == "is required: no default is set. There are 2: churn, sentiment"
+
+
+@pytest.mark.parametrize("others", [("churn",), ("churn", "tumor")])
+def test_no_other_answers_in_place_of_the_one_that_was_chosen(others: tuple[str, ...]) -> None:
+    told = issue(lambda: choice.default(published(*others), "sentiment"), errors.InvalidInput, "model")
+    assert told.startswith("is required: the default that is set, 'sentiment', is not published. There are ")
+
+
+@pytest.mark.parametrize("chosen", ["", "sentiment"])
+def test_where_nothing_is_published_that_is_said(chosen: str) -> None:
+    told = issue(lambda: choice.default({}, chosen), errors.ModelNotFound, "model")
+    assert told == "no model is published yet"
+
+
+def test_a_name_that_is_nearly_right_is_told_what_was_meant() -> None:
+    known = published("churn", "sentiment", versions=("1.0.0", "2.1.0"))
+    told = issue(lambda: choice.resolved(known, "sentimnet", None), errors.ModelNotFound, "model")
+    assert told == "'sentimnet' is not published; did you mean sentiment? There are 2: churn, sentiment"
+    told = issue(lambda: choice.resolved(known, "churn", "2.1"), errors.VersionNotFound, "model_version", "churn")
+    assert told == "churn has no version '2.1'; did you mean 2.1.0? There are 2: 1.0.0, 2.1.0"
+    assert "did you mean" not in issue(lambda: choice.resolved(known, "x", None), errors.ModelNotFound, "model")
+
+
+def test_of_a_thousand_models_a_few_are_told() -> None:
+    told = issue(lambda: choice.resolved(THOUSAND, "churn-7", None), errors.ModelNotFound, "model")
+    assert len(told) <= errors.MAX_FACT + 1
+    assert "There are 1000: churn-0-" in issue(lambda: choice.default(THOUSAND, ""), errors.InvalidInput, "model")
