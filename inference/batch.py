@@ -28,6 +28,12 @@ LARGEST = 64
 STEPS = (1, -3, 10)
 #: What may stand in a field that an example leaves out.
 ANY: Mapping[str, Sequence[Any]] = {"number": (1.0, 0.0), "integer": (1, 0), "boolean": (True,), "string": ("x", "xx")}
+#: PNGs of one pixel, which is black, white or gray.
+PICTURES = (
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR42mNgAAAAAgAB5Sfe/AAAAABJRU5ErkJggg==",
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR42mP4DwABAQEAHLCMmQAAAABJRU5ErkJggg==",
+    "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAAAAAA6fptVAAAACklEQVR42mNoAAAAAggCB2kUIOwAAAABJRU5ErkJggg==",
+)
 #: Numbers are compared by the largest of them all, and this where they are all smaller.
 SMALLEST = 1e-6
 #: So much of a row is shown.
@@ -131,6 +137,8 @@ def _others(manifest: Manifest, row: Row, field: Field, number: int) -> Iterator
             values = [tensors.changed(now, functools.partial(_moved, tensors.DTYPES[field.dtype], number))]
         case bool():
             values = [not now]
+        case str() if field.type == "image":
+            values = [PICTURES[number % len(PICTURES)]]
         case str():
             values = [*field.enum, now[::-1], f"{now}x"]
         case None:

@@ -50,7 +50,7 @@ def load(folder: Path) -> Bundle:
     golden = {item.file for item in manifest.golden if item.file is not None}
     if missing := sorted(golden - files):
         raise errors.BundleInvalid(f"{folder} has no file {missing[0]}, which a golden example names")
-    return Bundle(folder, manifest, digest(folder))
+    return Bundle(folder, kind.with_example(folder, manifest), digest(folder))
 
 
 def _check_graph(path: Path, files: Collection[str]) -> None:

@@ -24,7 +24,10 @@ def check(bundle: Bundle, begins: Callable[[str], object] = _quietly) -> None:
     opened = model.open_model(bundle)
     signature.check_names(opened)
     if isinstance(opened, model.Model):
-        rows = [schema.validate_inputs(bundle.manifest, dict(golden.inputs)) for golden in bundle.manifest.golden]
+        rows = []
+        for number, golden in enumerate(bundle.manifest.golden, start=1):
+            with _told(f"golden example {number} cannot be encoded", opened):
+                rows.append(_inputs(opened, golden))
         with _told("golden example 1 cannot be encoded", opened):
             signature.check_inputs(opened, opened.encode(rows[:1]))
         check_golden(opened, begins)
@@ -56,9 +59,16 @@ def _told(what: str, opened: model.Model | FileModel) -> Iterator[None]:
         raise errors.BundleInvalid(f"{opened.bundle.folder}: {what}: {why(error)}") from error
 
 
+def _inputs(opened: model.Model | FileModel, golden: Golden) -> dict[str, Any]:
+    """Raises InvalidInput."""
+    manifest = opened.bundle.manifest
+    given = kinds.find(manifest.kind).inputs(opened.bundle.folder, manifest, golden)
+    return schema.validate_inputs(manifest, given)
+
+
 def _answer(opened: model.Model | FileModel, golden: Golden) -> Any:
     """Raises InvalidInput, and what the model raises."""
-    inputs = schema.validate_inputs(opened.bundle.manifest, dict(golden.inputs))
+    inputs = _inputs(opened, golden)
     if isinstance(opened, model.Model):
         return opened.predict([inputs])[0]
     path = opened.bundle.folder / str(golden.file)

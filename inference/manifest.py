@@ -125,13 +125,22 @@ class Manifest:
 
     @functools.cached_property
     def file_types(self) -> tuple[str, ...]:
-        """What the file may be that the model takes; none, if it takes rows. Where its kind is not installed, nobody
-        knows better."""
+        """What the file may be that the model takes whole; none, if it takes rows alone. Where its kind is not
+        installed, nobody knows better."""
         from inference import kinds
 
         with contextlib.suppress(errors.BundleInvalid):
             return kinds.find(self.kind).content_types
         return ()
+
+    @functools.cached_property
+    def takes_rows(self) -> bool:
+        """Whether it takes inputs, in requests and in files of rows; it may take a file as well."""
+        from inference import kinds
+
+        with contextlib.suppress(errors.BundleInvalid):
+            return kinds.find(self.kind).takes_rows
+        return True
 
     @property
     def takes_file(self) -> bool:

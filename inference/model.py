@@ -65,6 +65,10 @@ class Model(Opened):
         with self._answering(interrupt):
             return self._answer.said(rows, [self._run(run, interrupt) for run in runs])
 
+    def each(self, rows: Rows, interrupt: Interrupt | None = None) -> list[Said | errors.CoatcheckError]:
+        """The same, with its own error in the place of a row that cannot be read."""
+        return [*self.predict(rows, interrupt)]
+
     def _run(self, rows: Rows, interrupt: Interrupt | None) -> list[Array]:
         inputs = self._encoder.encode(rows)
         given = self._session.run(self._answer.outputs, inputs, interrupt.options if interrupt else None)

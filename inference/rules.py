@@ -13,7 +13,7 @@ from inference import kinds, schema, tensors
 from inference.faults import Fault
 from inference.manifest import Field, Manifest
 
-FIELD_TYPES = ("string", "number", "integer", "boolean", "tensor")
+FIELD_TYPES = ("string", "number", "integer", "boolean", "image", "tensor")
 NUMBERS = ("number", "integer")
 #: That one run may give, which are written down one by one.
 MOST_NUMBERS = 2**22
@@ -70,7 +70,7 @@ def _tensor(field: Field, at: tuple[str | int, ...]) -> Iterator[Fault]:
 
 
 def _a(type_: str) -> str:
-    return f"{'an' if type_ == 'integer' else 'a'} {type_}"
+    return f"{'an' if type_ in ('integer', 'image') else 'a'} {type_}"
 
 
 def _fits(field: Field, value: object, path: tuple[str | int, ...]) -> Iterator[Fault]:
@@ -94,15 +94,14 @@ def _together(manifest: Manifest) -> Iterator[Fault]:
     if manifest.explanation and not (manifest.labels or manifest.tags):
         yield Fault(("explanation",), "is for models that give labels or tags")
     if manifest.inline and (manifest.pool != "cpu" or manifest.takes_file):
-        yield Fault(("inline",), "must be false: the API answers rows only, and on its own CPU")
+        yield Fault(("inline",), "must be false: the API answers rows without files in them, and on its own CPU")
     kind = kinds.find(manifest.kind)
     for place, field in enumerate(manifest.fields):
+        if field.type not in kind.field_types:
+            issue = f"must be {' or '.join(kind.field_types)}, for kind {manifest.kind}"
+            yield Fault(("fields", place, "type"), issue)
         if field.input is not None and not kind.names_inputs:
             yield Fault(("fields", place, "input"), f"is for tabular; {manifest.kind} knows where its fields go")
-        if field.type == "tensor" and not kind.takes_tensors:
-            yield Fault(
-                ("fields", place, "type"), f"must be another: {manifest.kind} takes no tensors; kind: tensor does"
-            )
     yield from _twice("tensors", [tensor.name for tensor in manifest.tensors])
     if (manifest.embedding or 0) * manifest.max_batch > MOST_NUMBERS:
         most = MOST_NUMBERS // (manifest.embedding or 1)
@@ -116,6 +115,8 @@ def _golden(manifest: Manifest) -> Iterator[Fault]:
         at = ("golden", place)
         for fault in kind.broken_golden(manifest, golden):
             yield Fault((*at, *fault.path), fault.issue)
+        if kind.takes_rows and golden.file is not None:
+            continue
         try:
             schema.validate_inputs(manifest, dict(golden.inputs))
         except errors.InvalidInput as error:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import base64
+import binascii
 import functools
 import math
 from collections.abc import Iterator, Mapping
@@ -18,6 +20,10 @@ DIALECT = "https://json-schema.org/draft/2020-12/schema"
 UNKNOWN = "is not a field of this model"
 #: Beyond it a float32, as graphs take numbers, is infinite.
 LARGEST = 3.4028235e38
+#: Of a picture in a row, in characters of base64: a row of a file is no longer, nor is a request's body by default.
+MOST_ENCODED = 4 * 2**20
+#: What it may be.
+PICTURES = ("image/png", "image/jpeg", "image/webp")
 #: So many keys more than there are fields are told by their names.
 SPARE_KEYS = 20
 
@@ -92,12 +98,36 @@ class StrictTensor(fields.Field[Any]):
         return value
 
 
+class StrictPicture(StrictString):
+    """Base64 of RFC 4648, §4, in its one form: padded, nothing between, no bits over."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
+        text = super()._deserialize(value, attr, data, **kwargs)
+        if not text:
+            raise ma.ValidationError("must not be empty")
+        if len(text) > MOST_ENCODED:
+            most = f"{MOST_ENCODED} characters, which are {MOST_ENCODED // 4 * 3 >> 20} MiB of a picture"
+            raise ma.ValidationError(f"exceeds maximum length of {most}; hand in a larger one as a file")
+        try:
+            decoded = binascii.a2b_base64(text, strict_mode=True)
+        except ValueError:
+            decoded = b""
+        if base64.b64encode(decoded).decode() != text:
+            wanted = "the alphabet with + and /, padded with =, without line breaks or a data: in front"
+            raise ma.ValidationError(f"must be base64 of a picture: {wanted}")
+        return text
+
+
 _TYPES: dict[str, type[fields.Field[Any]]] = {
     "string": StrictString,
     "number": StrictNumber,
     "integer": StrictInteger,
     "boolean": StrictBoolean,
+    "image": StrictPicture,
 }
+
+
+_INVALID = {"integer": "must be an integer", "image": "must be a string, a picture in base64"}
 
 
 def validate_inputs(manifest: Manifest, raw: object, *, name: str = "") -> dict[str, Any]:
@@ -150,7 +180,7 @@ def rule(field: Field) -> fields.Field[Any]:
     messages: dict[str, Any] = {
         "required": "is required",
         "null": "must not be null",
-        "invalid": f"must be {'an' if field.type == 'integer' else 'a'} {field.type}",
+        "invalid": _INVALID.get(field.type, f"must be a {field.type}"),
     }
     extra: dict[str, Any] = {} if field.required else {"load_default": field.default}
     if field.type == "tensor":
@@ -216,4 +246,9 @@ def _property(field: Field) -> dict[str, Any]:
         "enum": list(field.enum) or None,
         "default": None if field.required else field.default,
     }
-    return {**typed, **{name: value for name, value in facts.items() if value is not None}}
+    said = {name: value for name, value in facts.items() if value is not None}
+    if field.type == "image":
+        media = [{"contentMediaType": type_} for type_ in PICTURES]
+        limits = {"minLength": 1, "maxLength": MOST_ENCODED}
+        return {"type": "string", "contentEncoding": "base64", "anyOf": media, **limits, **said}
+    return {**typed, **said}

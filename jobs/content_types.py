@@ -28,6 +28,7 @@ NAMES: Mapping[str, tuple[str, ...]] = {
     "application/pdf": ("application/x-pdf",),
     "image/png": ("image/x-png",),
     "image/jpeg": ("image/jpg", "image/pjpeg"),
+    "image/webp": (),
     "image/tiff": ("image/tif", "image/x-tiff", "image/x-tif"),
 }
 TYPES = tuple(NAMES)
@@ -46,6 +47,7 @@ _ENDINGS = {
     ".png": "image/png",
     ".jpg": "image/jpeg",
     ".jpeg": "image/jpeg",
+    ".webp": "image/webp",
     ".tif": "image/tiff",
     ".tiff": "image/tiff",
 }

@@ -71,7 +71,7 @@ class File:
 
 def types(manifest: Manifest) -> tuple[str, ...]:
     """What a file may be that is handed in for this model."""
-    return manifest.file_types or tuple(ROWS)
+    return (*manifest.file_types, *(ROWS if manifest.takes_rows else ()))
 
 
 def key(upload_id: uuid.UUID) -> str:

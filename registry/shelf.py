@@ -12,6 +12,7 @@ import structlog
 
 from core import errors, metrics
 from inference import bundle, check, model
+from inference.images import Images
 from inference.opened import FileModel
 from registry import memory
 from registry.kept import AnyModel, Kept
@@ -92,10 +93,10 @@ class Shelf:
             raise errors.ModelError(f"{resolved.model} takes a file, not inputs")
         return opened
 
-    def reader(self, resolved: Resolved) -> FileModel:
-        """The opened model for files; raises ModelError if it takes rows, and what `open` raises."""
+    def reader(self, resolved: Resolved) -> FileModel | Images:
+        """The opened model for files; raises ModelError if it takes rows alone, and what `open` raises."""
         opened = self.open(resolved)
-        if not isinstance(opened, FileModel):
+        if not isinstance(opened, (FileModel, Images)):
             raise errors.ModelError(f"{resolved.model} takes inputs, not a file")
         return opened
 

@@ -185,10 +185,14 @@ def result(found: Job) -> dict[str, Any]:
 
 def to_try(item: Version, input_schema: Mapping[str, Any], output_schema: Mapping[str, Any]) -> dict[str, Any]:
     """What it takes and answers, and a request that it answers."""
-    body: dict[str, Any] = {"model": item.model, "inputs": item.manifest.golden[0].inputs}
+    manifest, inputs = item.manifest, item.manifest.golden[0].inputs
+    body: dict[str, Any] = {"model": item.model, "inputs": inputs}
     found = {"input_schema": input_schema, "output_schema": output_schema}
-    if item.manifest.takes_file:
+    if not manifest.takes_rows:
         return {**found, "example": {**body, "upload_id": "up_…"}}
+    if manifest.takes_file and not inputs:
+        # Its picture is too large to be shown.
+        return {**found, "example": {"model": item.model, "upload_id": "up_…"}}
     said = shlex.quote(orjson.dumps(body).decode())
     head = "-H \"Authorization: Bearer $COATCHECK_API_KEY\" -H 'Content-Type: application/json'"
     return {**found, "example": body, "curl": f'curl {head} "$COATCHECK_URL{links.to("predict.predict")}" -d {said}'}

@@ -35,8 +35,8 @@ _BARE = frozenset({0x01, *range(0xD0, 0xD9)})
 def decode(file: IO[bytes], pages: int, pixels: int, number: int, *_: int) -> Iterator[bytes]:
     """Raises InputUnreadable, InputTooLarge."""
     limits, what = Limits(pages, pixels), f"Page {number}" if number else "The file"
-    with _decoding(what):
-        _check_scans(file)
+    with decoding(what, "PNG, JPEG, TIFF or PDF"):
+        check_scans(file)
         with Image.open(file, formats=FORMATS) as image:
             if number:
                 yield from _page(image, number, limits)
@@ -46,14 +46,14 @@ def decode(file: IO[bytes], pages: int, pixels: int, number: int, *_: int) -> It
 
 
 @contextmanager
-def _decoding(what: str) -> Iterator[None]:
+def decoding(what: str, formats: str) -> Iterator[None]:
     """Decoders meet damage with almost any exception; here each of them is InputUnreadable."""
     try:
         yield
     except errors.CoatcheckError:
         raise
     except UnidentifiedImageError as error:
-        raise errors.InputUnreadable(f"{what} cannot be read as PNG, JPEG, TIFF or PDF") from error
+        raise errors.InputUnreadable(f"{what} cannot be read as {formats}") from error
     except (Image.DecompressionBombError, Image.DecompressionBombWarning) as error:
         raise errors.InputTooLarge(f"{what} has too many pixels") from error
     except MemoryError as error:
@@ -62,7 +62,7 @@ def _decoding(what: str) -> Iterator[None]:
         raise errors.InputUnreadable(f"{what} cannot be decoded: {error}") from error
 
 
-def _check_scans(file: IO[bytes]) -> None:
+def check_scans(file: IO[bytes]) -> None:
     """Counts those of a JPEG without decoding it; raises InputTooLarge."""
     data = file.read() if file.read(2) == b"\xff\xd8" else b""
     place, scans = 0, 0
@@ -110,12 +110,16 @@ def _page(image: Image.Image, number: int, limits: Limits) -> Iterator[bytes]:
 
 def _rgb(strip: Image.Image) -> Image.Image:
     if strip.mode.startswith("I;16"):
-        # Of two bytes the upper one is the second, but in one of the modes.
-        return Image.frombytes("L", strip.size, strip.tobytes()[strip.mode != "I;16B" :: 2]).convert("RGB")
+        return upper(strip).convert("RGB")
     if strip.has_transparency_data:
         paper = Image.new("RGBA", strip.size, "white")
         return Image.alpha_composite(paper, strip.convert("RGBA")).convert("RGB")
     return strip.convert("RGB")
+
+
+def upper(image: Image.Image) -> Image.Image:
+    """Of 16 bits of gray the upper eight: of two bytes the second, but in one of the modes."""
+    return Image.frombytes("L", image.size, image.tobytes()[image.mode != "I;16B" :: 2])
 
 
 if __name__ == "__main__":

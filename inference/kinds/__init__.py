@@ -10,6 +10,7 @@ from typing import Any
 from core import errors
 from inference.kinds.audio import AudioKind
 from inference.kinds.document import DocumentKind
+from inference.kinds.image import ImageKind
 from inference.kinds.kind import Kind
 from inference.kinds.rows import RowKind
 from inference.kinds.tabular import TabularKind
@@ -24,6 +25,7 @@ SHIPPED: Mapping[str, Kind] = {
     "text": TextKind(),
     "tokens": TokensKind(),
     "tensor": TensorKind(),
+    "image": ImageKind(),
     "audio": AudioKind(),
     "document": DocumentKind(),
 }

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Iterator, Mapping
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from inference.faults import Fault
@@ -24,12 +25,12 @@ class Kind(ABC):
     #: The bundle's ONNX files, in the order in which `opened` takes their sessions, and the other files that it needs.
     graphs: tuple[str, ...] = ("model.onnx",)
     files: tuple[str, ...] = ()
-    #: What the file may be that its models take; none, where they take rows.
+    #: What the file may be that its models take; none, where they take rows alone.
     content_types: tuple[str, ...] = ()
+    #: Of what type its fields may be.
+    field_types: tuple[str, ...] = ("string", "number", "integer", "boolean")
     #: Whether a field may say which input of the graph takes it.
     names_inputs: bool = False
-    #: Whether a field may be a tensor.
-    takes_tensors: bool = False
     #: Whether a session has one thread, however many there are.
     one_thread: bool = False
     #: Whether a session keeps for the next input the memory that the largest one took.
@@ -38,6 +39,19 @@ class Kind(ABC):
     own_keys: ClassVar[Mapping[str, Key]] = {}
     golden_keys: ClassVar[Mapping[str, Key]]
     option_keys: ClassVar[Mapping[str, Key] | None] = None
+
+    @property
+    def takes_rows(self) -> bool:
+        """Whether its models take rows; where they take a file as well, it holds what a row does."""
+        return not self.content_types
+
+    def inputs(self, folder: Path, manifest: Manifest, golden: Golden) -> dict[str, Any]:
+        """What the model of this folder is handed for a golden example, apart from a file that is taken whole."""
+        return dict(golden.inputs)
+
+    def with_example(self, folder: Path, manifest: Manifest) -> Manifest:
+        """The manifest of this folder with a first golden example that clients can be shown, where it has none."""
+        return manifest
 
     def broken(self, manifest: Manifest) -> Iterator[Fault]:
         """The rules of the kind that the manifest breaks."""

@@ -75,7 +75,7 @@ class TensorKind(RowKind):
     """A row has a tensor for each input."""
 
     names_inputs = True
-    takes_tensors = True
+    field_types = ("tensor",)
     option_keys: ClassVar[Mapping[str, Key] | None] = {}
 
     def __init__(self) -> None:
@@ -87,9 +87,7 @@ class TensorKind(RowKind):
     def broken(self, manifest: Manifest) -> Iterator[Fault]:
         yield from super().broken(manifest)
         for place, field in enumerate(manifest.fields):
-            if field.type != "tensor":
-                yield Fault(("fields", place, "type"), "must be tensor, as all fields of this kind are")
-            elif not field.always:
+            if not field.always:
                 yield Fault(("fields", place, "required"), "must be true, or the field needs a default")
 
     def opened(self, bundle: Bundle, *sessions: onnxruntime.InferenceSession) -> Model:

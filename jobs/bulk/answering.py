@@ -57,7 +57,7 @@ def _run(model: Model, held: Held, interrupt: Interrupt, inputs: Sequence[dict[s
     if not inputs:
         return []
     try:
-        return [*model.predict(inputs, interrupt)]
+        return model.each(inputs, interrupt)
     except errors.ModelInterrupted:
         raise
     except errors.ModelError as error:

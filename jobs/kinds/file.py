@@ -10,8 +10,9 @@ from typing import ClassVar
 
 from core import errors
 from core.seal import Purpose
+from inference.images import Images
 from inference.opened import FileModel
-from inference.output import Record
+from inference.output import Record, Said
 from jobs.kinds.kind import Kind, Tools, inference
 from jobs.lease import Held
 from jobs.outcome import Outcome, stopped
@@ -32,7 +33,7 @@ class File(Kind):
             return [_answer(model, mine, payload, tools.sources.open(mine.job, payload.source))]
 
 
-def _answer(model: FileModel, held: Held, payload: WholeFile, source: Iterator[bytes]) -> Outcome:
+def _answer(model: FileModel | Images, held: Held, payload: WholeFile, source: Iterator[bytes]) -> Outcome:
     """What the model makes of a file; raises what `source` raises, InputUnreadable, InputTooLarge, ModelError."""
     held.begin(held.interrupt)
     with tempfile.NamedTemporaryFile(prefix="coatcheck-file-") as file:
@@ -43,9 +44,13 @@ def _answer(model: FileModel, held: Held, payload: WholeFile, source: Iterator[b
         file.flush()
         started = time.perf_counter()
         try:
-            result = model.answer(
-                Path(file.name), payload.fields, progress=held.advance, emit=held.emit, interrupt=held.interrupt
-            )
+            result = _found(model, held, Path(file.name), payload)
         except errors.ModelInterrupted:
             return stopped(held)
-    return Outcome(held, Record(result), units=model.bundle.manifest.units, run_s=time.perf_counter() - started)
+    return Outcome(held, result, units=model.bundle.manifest.units, run_s=time.perf_counter() - started)
+
+
+def _found(model: FileModel | Images, held: Held, path: Path, payload: WholeFile) -> Record | Said:
+    if isinstance(model, Images):
+        return model.picture(path, held.interrupt)
+    return Record(model.answer(path, payload.fields, progress=held.advance, emit=held.emit, interrupt=held.interrupt))

@@ -113,7 +113,7 @@ def _predict(model: Model, rows: Sequence[RunningRow]) -> None:
         item.held.begin(interrupt)
     started = time.perf_counter()
     try:
-        predictions = model.predict([row for _, row in rows], interrupt)
+        predictions = model.each([row for _, row in rows], interrupt)
     except errors.ModelInterrupted:
         _one_job_at_a_time(model, rows)
         return

@@ -214,7 +214,7 @@ def test_an_example_is_answered_by_a_label_or_the_word_for_less(
     ("cpu", True, True), ("cpu", False, True), ("gpu", True, False), ("gpu", False, True),
 ])  # fmt: skip
 def test_the_api_answers_on_its_own_cpu_only(tmp_path: Path, pool: str, inline: bool, right: bool) -> None:
-    issue = "inline must be false: the API answers rows only, and on its own CPU, but is true"
+    issue = "inline must be false: the API answers rows without files in them, and on its own CPU, but is true"
     assert said(tmp_path, graphs.manifest(pool=pool, inline=inline)) == ([] if right else [issue])
 
 
