@@ -16,9 +16,9 @@ GZIP, GZIP_STARTS = "application/gzip", b"\x1f\x8b"
 #: What a model takes whole.
 WHOLE = {
     ".wav": "audio/wav", ".flac": "audio/flac", ".pdf": "application/pdf", ".png": "image/png", ".jpg": "image/jpeg",
-    ".jpeg": "image/jpeg", ".tif": "image/tiff", ".tiff": "image/tiff",
+    ".jpeg": "image/jpeg", ".webp": "image/webp", ".tif": "image/tiff", ".tiff": "image/tiff",
 }  # fmt: skip
-FORMATS = ("jsonl", "csv", "wav", "flac", "pdf", "png", "jpg", "tiff")
+FORMATS = ("jsonl", "csv", "wav", "flac", "pdf", "png", "jpg", "webp", "tiff")
 #: So much of a file is looked at.
 HEAD_BYTES = 4096
 #: Standard input.
@@ -50,7 +50,7 @@ _OFFICE = Foreign("an office document", f"{_CSV}, or as PDF")
 _ARROW = Foreign("an Arrow file", _PANDAS)
 _ZIP, _TAR = Foreign("a ZIP archive", _UNPACK), Foreign("a tar archive", _UNPACK)
 _MP3, _MP4 = Foreign("MP3 audio", _FLAC), Foreign("an MPEG-4 recording", _FLAC)
-_OGG, _GIF, _WEBP = Foreign("an Ogg recording", _FLAC), Foreign("a GIF picture", _PNG), Foreign("a WebP picture", _PNG)
+_OGG, _GIF = Foreign("an Ogg recording", _FLAC), Foreign("a GIF picture", _PNG)
 _RECORDING = Foreign("a recording of a type that is not read", _FLAC)
 _PICTURE = Foreign("a picture of a type that is not read", _PNG)
 _ARRAY = Foreign(
@@ -76,7 +76,6 @@ _BY_NAME: Mapping[str, Foreign] = {
     ".zst": Foreign("compressed by Zstandard", _GZIP),
     ".json": Foreign("JSON, and JSON Lines is wanted, one object on each line", "jq -c . {path} > {jsonl} makes it"),
     ".gif": _GIF,
-    ".webp": _WEBP,
     **dict.fromkeys((".bmp", ".heic", ".heif", ".avif", ".svg"), _PICTURE),
     ".mp3": _MP3,
     **dict.fromkeys((".m4a", ".mp4", ".mov"), _MP4),
@@ -101,7 +100,6 @@ _BY_CONTENT: tuple[tuple[re.Pattern[bytes], Foreign], ...] = (
     (re.compile(rb"7z\xbc\xaf"), _BY_NAME[".7z"]),
     (re.compile(rb"(?s:.{257})ustar"), _TAR),
     (re.compile(rb"GIF8[79]a"), _GIF),
-    (re.compile(rb"(?s)RIFF.{4}WEBP"), _WEBP),
     (re.compile(rb"ID3[\x02-\x04]|\xff[\xfb\xf3\xf2]"), _MP3),
     (re.compile(rb"(?s).{4}ftyp"), _MP4),
     (re.compile(rb"OggS\x00"), _OGG),
@@ -111,6 +109,7 @@ _WHOLE_BEGINS: tuple[tuple[re.Pattern[bytes], str], ...] = (
     (re.compile(rb"%PDF-"), "pdf"),
     (re.compile(rb"\x89PNG\r\n"), "png"),
     (re.compile(rb"\xff\xd8\xff"), "jpg"),
+    (re.compile(rb"(?s)RIFF.{4}WEBP"), "webp"),
     (re.compile(rb"II\*\x00|MM\x00\*"), "tiff"),
     (re.compile(rb"(?s)(RIFF|RF64).{4}WAVE"), "wav"),
     (re.compile(rb"fLaC"), "flac"),

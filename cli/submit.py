@@ -11,7 +11,7 @@ from cli import formats, output, store
 from cli.answers import Answer, progress_bar, save, watch
 from cli.failures import Failure
 from cli.files import PATH, Source, Target
-from cli.formats import DASH, FORMATS, ROWS
+from cli.formats import DASH, FORMATS, ROWS, WHOLE
 from cli.remote import Remote
 from core import errors
 
@@ -110,7 +110,8 @@ def _check_model(remote: Remote, source: Source, model: str | None, version: str
         raise Failure(said, code=errors.VersionNotFound.code, details={"versions": versions})
     takes = remote.get(f"/models/{model}/versions/{chosen}", "file_types")["file_types"]
     if source.kind not in takes:
-        what = "rows of a file" if any(kind in takes for kind in ROWS.values()) else "a whole file"
+        forms = {"rows of a file": ROWS, "a whole file": WHOLE}
+        what = " or ".join(form for form, kinds in forms.items() if {*takes} & {*kinds.values()})
         said = f"{model} takes {what} ({', '.join(takes)}), and {formats.shown(source.path)} is {source.kind}"
         raise Failure(said, code=errors.InvalidInput.code, details={"file_types": takes, "received": source.kind})
 

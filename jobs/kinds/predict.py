@@ -77,7 +77,7 @@ class _Running:
         elif self.held.job.options.get("return_errors") == ReturnErrors.INDIVIDUAL:
             self.said.append(Fault.of(said))
         else:
-            self.error = said
+            self.error = _located(said, len(self.said)) if isinstance(self.held.job.inputs, list) else said
             return
         self.held.advance(len(self.said) / len(self.rows))
 
@@ -95,6 +95,13 @@ class _Running:
             [result] = [said for said in self.said if not isinstance(said, Fault)]
         answered = sum(not isinstance(said, Fault) for said in self.said)
         return Outcome(self.held, result, units=units * answered, run_s=self.run_s)
+
+
+def _located(error: errors.CoatcheckError, place: int) -> errors.CoatcheckError:
+    """The error as a whole list's: a field that it names is that of the input in this place."""
+    if "field" not in error.details:
+        return error
+    return type(error)(error.message, details={**error.details, "field": f"inputs.{place}.{error.details['field']}"})
 
 
 RunningRow = tuple[_Running, Row]

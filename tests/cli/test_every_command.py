@@ -212,7 +212,7 @@ VALUES: list[tuple[tuple[str, ...], str, tuple[str, ...], tuple[str, ...]]] = [
     (
         ("submit", "rows.jsonl"),
         "--format",
-        ("jsonl", "csv", "wav", "flac", "pdf", "png", "jpg", "tiff"),
+        ("jsonl", "csv", "wav", "flac", "pdf", "png", "jpg", "webp", "tiff"),
         ("ndjson", "tsv", "json", ""),
     ),
     (("submit", "rows.jsonl"), "--output", ("o.jsonl", "-"), (".",)),

@@ -62,7 +62,7 @@ REFUSED = [
     ("r.csv", b"SQLite format 3\x00", "r.csv is a SQLite database: export the table as CSV"),
     ("r.feather", b"ARROW1\x00\x00", "r.feather is an Arrow file: write it as JSON Lines"),
     ("p.gif", b"GIF89a", "p.gif is a GIF picture: save it as PNG"),
-    ("p.png", b"RIFF\x00\x00\x00\x00WEBPVP8 ", "p.png is a WebP picture: save it as PNG"),
+    ("r.csv", b"RIFF\x00\x00\x00\x00WEBPVP8 ", "r.csv holds WEBP, whatever its name is: add --format webp"),
     ("p.heic", b"?", "p.heic is a picture of a type that is not read: save it as PNG"),
     ("my talk.mp3", b"ID3\x04\x00", "is MP3 audio: convert it to FLAC: ffmpeg -i 'my talk.mp3' 'my talk.flac'"),
     ("talk.wav", b"\xff\xfb\x90\x00", "talk.wav is MP3 audio"),
@@ -111,7 +111,6 @@ FOREIGN = {
     "compressed by Zstandard": (GZIP, ".zst"),
     "JSON, and JSON Lines is wanted, one object on each line": ("jq -c . ", ".json"),
     "a GIF picture": (PNG, ".gif"),
-    "a WebP picture": (PNG, ".webp"),
     "a picture of a type that is not read": (PNG, ".bmp .heic .heif .avif .svg"),
     "MP3 audio": (FLAC, ".mp3"),
     "an MPEG-4 recording": (FLAC, ".m4a .mp4 .mov"),
@@ -179,7 +178,7 @@ BEGINS: list[tuple[bytes, str]] = [
     (b"7z\xbc\xaf", "is a 7z archive"),
     (b"\n" * 257 + b"ustar", "is a tar archive"),
     (b"GIF87a", "is a GIF picture"),
-    (b"RIFF\n\n\n\nWEBP", "is a WebP picture"),
+    (b"RIFF\n\n\n\nWEBP", "holds WEBP, whatever its name is: add --format webp"),
     (b"ID3\x02", "is MP3 audio"),
     *((b"\xff" + second, "is MP3 audio") for second in (b"\xfb", b"\xf3", b"\xf2")),
     (b"\n\n\n\nftyp", "is an MPEG-4 recording"),
@@ -233,7 +232,7 @@ def test_what_can_be_handed_in_is_let_through(tmp_path: Path, name: str, content
 TOLD = {
     "jsonl": "application/x-ndjson", "ndjson": "application/x-ndjson", "csv": "text/csv", "tsv": "text/csv",
     "wav": "audio/wav", "flac": "audio/flac", "pdf": "application/pdf", "png": "image/png", "jpg": "image/jpeg",
-    "jpeg": "image/jpeg", "tif": "image/tiff", "tiff": "image/tiff",
+    "jpeg": "image/jpeg", "webp": "image/webp", "tif": "image/tiff", "tiff": "image/tiff",
 }  # fmt: skip
 
 
