@@ -253,7 +253,7 @@ LONG = "x" * 1000
         ("image", ("options", "deviation"), [[1e-9, 1, 1]], [[1, 1, 0], [1, 1, -1]], "must be more than 0"),
         ("image", ("options", "fit"), ["stretch", "crop", "pad"], ["fill"], "must be one of stretch, crop, pad"),
         ("image", ("options", "background"), [0, 255], [-1, 256], "must be a whole number from 0 to 255"),
-        ("image", ("fields", 0, "type"), ["image"], ["string"], "type of field 1 must be one of image, of which image"),
+        ("image", ("fields", 0, "type"), ["image"], ["string"], "type of field 1 must be image, for kind image"),
         ("image", ("fields", 0, "required"), [True], [False], "fields must hold one field, the picture"),
         ("image", ("fields", 0, "enum"), [[]], [["AAAA"]], "fields must hold one field, the picture"),
         ("image", ("fields",), [[{"name": "a", "type": "image"}]], [[{"name": n, "type": "image"} for n in "ab"]],
