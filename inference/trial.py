@@ -1,68 +1,135 @@
-"""Trying a bundle before it is published, in a process of its own: a graph can hang or kill the one that it runs in."""
+"""Trying a bundle before it is published, in a process of its own: a graph can hang or kill the one that it runs in.
+
+Whose bundle it is, nobody has to know: the process is given the bundle and nothing of our environment, which holds
+secrets; its limits are in `inference.trial_process`. What it says is not believed: it is text, and as long as a
+sentence may be.
+"""
 
 from __future__ import annotations
 
-import logging
-import multiprocessing
+import contextlib
 import os
+import select
 import signal
-import threading
-from multiprocessing.connection import Connection
-from multiprocessing.context import SpawnProcess
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import IO, cast
 
-import structlog
+import orjson
 
 from core import errors
-from inference import check
 from inference.bundle import Bundle
+from inference.trial_process import BEGINS, FINE, MOST
 
 #: How long a run may take: inline, the most that COATCHECK_INLINE_TIMEOUT_S may be; as a job, what it is by default.
 INLINE_S, JOB_S = 30.0, 300.0
 #: And beginning and opening the model.
 OPEN_S = 300.0
 OPENING = "opening it"
+#: How often a wish to stop is looked at.
+LOOK_S = 0.1
 
-_SPAWN = multiprocessing.get_context("spawn")
+#: What is not the bundle's fault; whatever else goes wrong is.
+_OURS = {kind.code: kind for kind in (errors.ModelUnavailable, errors.Unavailable)}
 
 
-def run(loaded: Bundle) -> None:
+def _always() -> bool:
+    return True
+
+
+def run(loaded: Bundle, wanted: Callable[[], bool] = _always) -> None:
     """`check.check`; raises BundleInvalid also for what does not end, or ends the process. ModelUnavailable when an
-    extra is not installed."""
-    hears, tells = _SPAWN.Pipe(duplex=False)
-    process = _SPAWN.Process(target=_try, args=(loaded, tells), daemon=True)
-    process.start()
-    tells.close()
-    try:
-        _follow(loaded, hears, process)
-    finally:
-        process.kill()
-        process.join()
-        process.close()
-        hears.close()
-
-
-def _follow(loaded: Bundle, hears: Connection, process: SpawnProcess) -> None:
-    inline, limit_s = loaded.manifest.inline, OPEN_S
-    said: object = OPENING
-    while isinstance(said, str):
-        step = said
-        if not hears.poll(limit_s):
-            also = "say inline: false, or " if inline and step != OPENING else ""
-            raise errors.BundleInvalid(
-                f"{loaded.folder}: {step} did not end within {limit_s:g} s: {also}mend the graph"
-            )
+    extra is not installed, ModelInterrupted as soon as it is not wanted any more, Unavailable where no process can be
+    started."""
+    with tempfile.TemporaryDirectory(prefix="coatcheck-trial-") as scratch:
+        process = _started(loaded.folder, scratch)
         try:
-            said = hears.recv()
+            _follow(loaded, process, wanted)
+        finally:
+            _end(process)
+
+
+def _started(folder: Path, scratch: str) -> subprocess.Popen[bytes]:
+    command = [sys.executable, "-B", "-m", "inference.trial_process", str(os.getpid()), str(folder.absolute())]
+    try:
+        return subprocess.Popen(  # noqa: S603 - it is a program of ours
+            command,
+            stdin=subprocess.DEVNULL,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env={"PYTHONPATH": os.pathsep.join(sys.path), "TMPDIR": scratch, "OPENBLAS_NUM_THREADS": "1"},
+            start_new_session=True,
+            bufsize=0,
+        )
+    except OSError as error:
+        raise errors.Unavailable(f"No process can be started to try a bundle: {error.strerror}") from error
+
+
+def _end(process: subprocess.Popen[bytes]) -> int:
+    """Whatever it has started goes with it; returns how it has ended, also of one that had by itself."""
+    if process.returncode is None:
+        with contextlib.suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        cast("IO[bytes]", process.stdout).close()
+    return process.wait()
+
+
+def _follow(loaded: Bundle, process: subprocess.Popen[bytes], wanted: Callable[[], bool]) -> None:
+    inline, limit_s, step = loaded.manifest.inline, OPEN_S, OPENING
+    hears = _Lines(cast("IO[bytes]", process.stdout).fileno(), wanted)
+    while True:
+        try:
+            kind, text = hears.next(limit_s)
+        except TimeoutError:
+            also = "say inline: false, or " if inline and step != OPENING else ""
+            issue = f"{step} did not end within {limit_s:g} s: {also}mend the graph"
+            raise errors.BundleInvalid(f"{loaded.folder}: {issue}") from None
         except EOFError:
-            process.join()
-            raise errors.BundleInvalid(f"{loaded.folder}: {step} ended the process: {_end(process)}") from None
-        limit_s = INLINE_S if inline else JOB_S
-    if isinstance(said, errors.CoatcheckError):
-        raise said
+            issue = f"{step} ended the process: {_how(_end(process))}"
+            raise errors.BundleInvalid(f"{loaded.folder}: {issue}") from None
+        if kind == FINE:
+            return
+        if kind != BEGINS:
+            raise _OURS.get(kind, errors.BundleInvalid)(text)
+        step, limit_s = text, INLINE_S if inline else JOB_S
 
 
-def _end(process: SpawnProcess) -> str:
-    code = process.exitcode or 0
+class _Lines:
+    """What the process says, each line two texts as JSON."""
+
+    def __init__(self, output: int, wanted: Callable[[], bool]) -> None:
+        self._output, self._wanted = output, wanted
+        self._poll = select.poll()
+        self._poll.register(output, select.POLLIN)
+        self._read = bytearray()
+
+    def next(self, limit_s: float) -> tuple[str, str]:
+        """Raises TimeoutError, EOFError also for what is no such line, ModelInterrupted."""
+        ends_at = time.monotonic() + limit_s
+        while b"\n" not in self._read:
+            if not self._wanted():
+                raise errors.ModelInterrupted
+            if self._poll.poll(LOOK_S * 1000):
+                more = os.read(self._output, MOST)
+                if not more or len(self._read) > MOST:
+                    raise EOFError
+                self._read += more
+            elif time.monotonic() > ends_at:
+                raise TimeoutError
+        line, _, rest = bytes(self._read).partition(b"\n")
+        self._read = bytearray(rest)
+        try:
+            kind, text = orjson.loads(line)
+        except (ValueError, TypeError) as error:
+            raise EOFError from error
+        return str(kind), str(text)
+
+
+def _how(code: int) -> str:
     if code >= 0:
         return f"exit code {code}"
     hint = ""
@@ -71,24 +138,3 @@ def _end(process: SpawnProcess) -> str:
     if -code == signal.SIGKILL:
         hint = "; perhaps for want of memory"
     return f"{signal.Signals(-code).name}, {signal.strsignal(-code)}{hint}"
-
-
-def _try(loaded: Bundle, tells: Connection) -> None:
-    """In the child: says each step before it takes it, then the error, or None."""
-    threading.Thread(target=_end_with_parent, daemon=True).start()
-    # Who presses Ctrl-C ends the parent, which ends us.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # What would be logged is in the error.
-    structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    try:
-        check.check(loaded, tells.send)
-    except errors.CoatcheckError as error:
-        tells.send(error)
-    else:
-        tells.send(None)
-
-
-def _end_with_parent() -> None:
-    if parent := multiprocessing.parent_process():
-        parent.join()
-        os._exit(1)

@@ -37,7 +37,14 @@ def run(decode: Callable[..., Iterator[bytes]], files: int = FILES) -> None:
     """Decode the file that the command line names after the parent's pid; what follows are numbers for `decode`."""
     parent, path, *asked = sys.argv[1:]
     with open(path, "rb") as file:
-        _confine(int(parent), files)
+        confine(
+            int(parent),
+            (resource.RLIMIT_AS, MEMORY_BYTES),
+            (resource.RLIMIT_FSIZE, 0),
+            (resource.RLIMIT_NPROC, 0),
+            (resource.RLIMIT_NOFILE, files),
+        )
+        _limit_time()
         try:
             for piece in decode(file, *map(int, asked)):
                 _tell(PIECE, piece)
@@ -50,7 +57,8 @@ def run(decode: Callable[..., Iterator[bytes]], files: int = FILES) -> None:
             _tell(END, b"")
 
 
-def _confine(parent: int, files: int) -> None:
+def confine(parent: int, *limits: tuple[int, int]) -> None:
+    """Have no more than this of each resource from here on, no privilege to gain, and no life beyond the parent's."""
     if sys.platform == "linux":
         prctl = ctypes.CDLL(None).prctl
         prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0)
@@ -59,15 +67,8 @@ def _confine(parent: int, files: int) -> None:
         Path("/proc/self/oom_score_adj").write_text("1000")
     if os.getppid() != parent:
         os._exit(1)
-    for what, most in (
-        (resource.RLIMIT_AS, MEMORY_BYTES),
-        (resource.RLIMIT_CORE, 0),
-        (resource.RLIMIT_FSIZE, 0),
-        (resource.RLIMIT_NPROC, 0),
-        (resource.RLIMIT_NOFILE, files),
-    ):
+    for what, most in ((resource.RLIMIT_CORE, 0), *limits):
         resource.setrlimit(what, (most, most))
-    _limit_time()
 
 
 def _limit_time() -> None:

@@ -4,8 +4,11 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import subprocess
 import sys
+import tempfile
+import time
 from pathlib import Path
 from typing import Any
 
@@ -40,7 +43,7 @@ def children() -> list[int]:
     for path in Path("/proc").glob("[0-9]*"):
         with contextlib.suppress(OSError):
             if (path / "stat").read_text().rpartition(")")[2].split()[1] == str(os.getpid()):
-                found += [int(path.name)] if b"spawn_main" in (path / "cmdline").read_bytes() else []
+                found += [int(path.name)] if b"inference.trial_process" in (path / "cmdline").read_bytes() else []
     return found
 
 
@@ -120,8 +123,9 @@ def test_nothing_is_left_of_a_trial_whose_parent_is_killed(tmp_path: Path) -> No
     code = f"""
 import pathlib, time
 from inference import bundle, trial
-def follow(loaded, hears, process):
-    print(process.pid, hears.recv(), flush=True)
+def follow(loaded, process, wanted):
+    step = trial._Lines(process.stdout.fileno(), wanted).next(60)[1]
+    print(process.pid, step, flush=True)
     time.sleep(600)
 trial._follow = follow
 trial.run(bundle.load(pathlib.Path({str(folder)!r})))
@@ -164,3 +168,96 @@ def test_a_bundle_that_ends_its_process_while_it_is_opened_is_told_by_how_it_end
     said = tried(tmp_path / "bundle", graphs.graph(graphs.GOOD), kind="ends_itself", inline=inline)
     assert said == f"{tmp_path / 'bundle'}: {says}"
     assert not children()
+
+
+def test_its_process_has_nothing_of_our_environment(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://u:secret@there/d")
+    graphs.plug_in(tmp_path, "looks", WHEN_OPENED.format(does="raise ValueError(sorted(os.environ))"))
+    monkeypatch.syspath_prepend(tmp_path)
+    said = tried(tmp_path / "bundle", graphs.graph(graphs.GOOD), kind="looks")
+    assert said is not None
+    given = set(re.findall("'([A-Z_]+)'", said.partition("ValueError: ")[2]))
+    assert given - {"LC_CTYPE"} == {"PYTHONPATH", "TMPDIR", "OPENBLAS_NUM_THREADS"}
+
+
+#: What is left to itself: a file, and a process that has let go of what its parent reads.
+LEAVES = """subprocess.Popen(["sleep", "600"], stdout=-3, stderr=-3)
+        open(os.path.join(tempfile.gettempdir(), "left"), "w").write("x")
+        os._exit(0)"""
+
+
+def test_what_it_has_started_and_written_goes_with_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path / "scratch"))
+    (tmp_path / "scratch").mkdir()
+    code = WHEN_OPENED.replace("import os", "import subprocess, tempfile, os").format(does=LEAVES)
+    graphs.plug_in(
+        tmp_path, "leaves", code.replace("def __init__(self, bundle): ", "def __init__(self, bundle):\n        ")
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    assert tried(tmp_path / "bundle", graphs.graph(graphs.GOOD), kind="leaves")
+    assert list((tmp_path / "scratch").iterdir()) == []
+    until(lambda: not sleeping())
+
+
+def sleeping() -> list[int]:
+    """Processes that sleep for as long as the one above."""
+    found = []
+    for path in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            found += [int(path.name)] if (path / "cmdline").read_bytes() == b"sleep\x00600\x00" else []
+    return found
+
+
+@pytest.mark.parametrize("rows", [3 * 10**9, 10**12])
+def test_a_graph_that_asks_for_more_memory_than_there_may_be_is_a_sentence(tmp_path: Path, rows: int) -> None:
+    made = graphs.graph(
+        f"shape = Constant <value = int64[2] {{{rows}, 2}}> () big = ConstantOfShape (shape) "
+        "all = ReduceSum <keepdims = 0> (big) nothing = Mul (all, zero) sum = Add (features, nothing) "
+        "probabilities = Softmax <axis = 1> (sum)"
+    )
+    said = tried(tmp_path / "bundle", made)
+    assert said is not None
+    assert f"Failed to allocate memory for requested buffer of size {rows * 8}" in said
+
+
+def test_it_ends_as_soon_as_nobody_wants_it(tmp_path: Path) -> None:
+    loaded = bundle.load(graphs.bundle(tmp_path / "bundle", graphs.graph(graphs.TURNS), golden=ENDLESS))
+    ends_at = time.monotonic() + 3
+    with pytest.raises(errors.ModelInterrupted):
+        trial.run(loaded, lambda: time.monotonic() < ends_at)
+    assert not children()
+
+
+def test_what_it_says_is_not_believed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    babbles = "[os.write(int(fd), b'[1]\\n') for fd in os.listdir('/proc/self/fd') if int(fd) > 2]"
+    graphs.plug_in(
+        tmp_path, "babbles", WHEN_OPENED.format(does=f"\n        try: {babbles}\n        except OSError: time.sleep(9)")
+    )
+    monkeypatch.syspath_prepend(tmp_path)
+    said = tried(tmp_path / "bundle", graphs.graph(graphs.GOOD), kind="babbles")
+    assert said == f"{tmp_path / 'bundle'}: opening it ended the process: SIGKILL, Killed; perhaps for want of memory"
+
+
+@pytest.mark.parametrize(
+    ("location", "says"),
+    [
+        ("../secret", "External data path escapes model directory"),
+        ("inner/../../secret", "External data path escapes model directory"),
+        ("{outside}/secret", "Absolute path not allowed"),
+        ("/proc/self/environ", "Absolute path not allowed"),
+        ("", "location cannot be empty"),
+        ("nowhere", "does not exist"),
+    ],
+)
+def test_a_graph_reads_no_file_that_is_not_the_bundles(tmp_path: Path, location: str, says: str) -> None:
+    (tmp_path / "secret").write_bytes(bytes(8))
+    made = graphs.external(location.format(outside=tmp_path))
+    said = tried(tmp_path / "bundle", made)
+    assert said is not None
+    assert says in said
+
+
+def test_a_graph_may_keep_its_numbers_in_a_file_of_the_bundle(tmp_path: Path) -> None:
+    folder = graphs.bundle(tmp_path / "bundle", graphs.external("numbers"))
+    (folder / "numbers").write_bytes(bytes(8))
+    trial.run(bundle.load(folder))
