@@ -23,7 +23,9 @@ from access.tiers import Tier
 from core import database, errors
 
 PREFIX = "cck"
-SCOPES = frozenset({"jobs", "admin", "metrics"})
+#: Of one that may publish models, beside what every tenant may.
+MODELS = "models:write"
+SCOPES = frozenset({"jobs", "admin", "metrics", MODELS})
 CACHE_S = 5.0
 CACHE_MAX = 10_000
 _FORM = re.compile(rf"{PREFIX}_([0-9a-f]{{12}})_([0-9a-f]{{48}})([0-9a-f]{{8}})")

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 
 import flask
 
+from access import keys
 from access.keys import Caller
 from api import resources
 from api.places import Places
@@ -26,7 +27,7 @@ KEYLESS = frozenset(
     }
 )
 #: Routes that take a key with one of these scopes.
-SCOPES = {"health.metrics": ("metrics", "admin")}
+SCOPES = {"health.metrics": ("metrics", "admin"), "models.publish": (keys.MODELS,)}
 _DEFAULT = ("jobs",)
 #: One host and perhaps a port (RFC 9110 §7.2), without user, list or blanks; names may have underscores, as in compose.
 _HOST = re.compile(r"([A-Za-z0-9._-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?")

@@ -34,6 +34,7 @@ REFUSALS = {
 ANY_REFUSAL = "Refused"
 ONCE = "1 to 255 printable ASCII characters: the same key and request again get the first answer, for 48 hours"
 REPLAYED = {"Idempotent-Replayed": "`true` for a stored answer"}
+TICKET = {"Location": "The job", "Retry-After": "Seconds", **REPLAYED}
 PIN = "The version of the model that is to answer, as `model_version` in the body"
 PREFER = "`respond-async` for a ticket, `wait=N` for how many seconds to wait for a result"
 

@@ -27,16 +27,18 @@ def keys() -> None:
 @click.option("--tier", help="Of a new tenant, free if not given; one that is there keeps its own.")
 @click.option("--name", required=True, help="What the key is for.")
 @click.option("--admin", is_flag=True, help="May read /metrics as well as use /api/v1, as its tenant.")
+@click.option("--models", is_flag=True, help="May publish models as well as use /api/v1, as its tenant.")
 @click.option("--metrics", is_flag=True, help="May read /metrics, and nothing else.")
 @output.as_json
-def create(tenant: str, tier: str | None, name: str, admin: bool, metrics: bool, as_json: bool) -> None:
+def create(tenant: str, tier: str | None, name: str, admin: bool, models: bool, metrics: bool, as_json: bool) -> None:
     """Make a key and print it.
 
     Only its hash is stored, so it cannot be shown again.
     """
-    if admin and metrics:
-        raise click.UsageError("--admin and --metrics exclude each other")
-    scopes = {"metrics"} if metrics else {"jobs", "admin"} if admin else {"jobs"}
+    more = {scope for scope, asked in (("admin", admin), (access_keys.MODELS, models)) if asked}
+    if more and metrics:
+        raise click.UsageError("--metrics excludes --admin and --models")
+    scopes = {"metrics"} if metrics else {"jobs", *more}
     with operators.parts() as parts:
         known = {item.name for item in tenants.listed(parts.engine)}
         try:

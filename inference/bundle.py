@@ -9,6 +9,7 @@ import tarfile
 from collections.abc import Collection
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import IO, Self
 
 from core import errors
 from inference import kinds, promise
@@ -22,6 +23,11 @@ MAX_BYTES = 2 * 2**30
 MAX_FILES = 1000
 #: The longest name of a file, with its folders, in bytes.
 MAX_NAME = 255
+#: What of a tar is read before its files: headers of files, and of what else there is to say about a file or all of
+#: them, such as a long name, which is read whole.
+FILE_TYPES = (tarfile.REGTYPE, tarfile.AREGTYPE)
+ABOUT_TYPES = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME)
+MAX_ABOUT = 4096
 
 
 @dataclass(frozen=True)
@@ -69,24 +75,40 @@ def _check_graph(path: Path, files: Collection[str]) -> None:
 def pack(bundle: Bundle) -> bytes:
     """The bundle as a tar; the same files give the same bytes."""
     buffer = io.BytesIO()
-    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.PAX_FORMAT) as archive:
+    write(bundle, buffer)
+    return buffer.getvalue()
+
+
+def write(bundle: Bundle, sink: IO[bytes]) -> None:
+    """The same, to a file."""
+    with tarfile.open(fileobj=sink, mode="w", format=tarfile.PAX_FORMAT) as archive:
         for path in _files(bundle.folder):
             info = tarfile.TarInfo(path.relative_to(bundle.folder).as_posix())
             info.size = path.stat().st_size
             with path.open("rb") as stream:
                 archive.addfile(info, stream)
-    return buffer.getvalue()
 
 
-def unpack(data: bytes, folder: Path) -> None:
+class _Header(tarfile.TarInfo):
+    @classmethod
+    def frombuf(cls, buf: bytes | bytearray, encoding: str, errors: str) -> Self:
+        """Raises BundleInvalid for what is neither a file nor short."""
+        found = super().frombuf(buf, encoding, errors)
+        if found.type not in FILE_TYPES and (found.type not in ABOUT_TYPES or found.size > MAX_ABOUT):
+            raise _no_plain_file(found)
+        return found
+
+
+def unpack(data: bytes | IO[bytes], folder: Path) -> None:
     """Unpack a tar into a new folder; raises BundleInvalid, also for all that is not a plain file in it."""
     folder.mkdir(parents=True)
+    stream = io.BytesIO(data) if isinstance(data, bytes) else data
     try:
-        with tarfile.open(fileobj=io.BytesIO(data), mode="r:") as archive:
+        with tarfile.open(fileobj=stream, mode="r:", tarinfo=_Header) as archive:
             for name, item in _members(archive).items():
                 _extract(archive, item, folder / name)
     # tarfile itself lets through what it meets in damaged headers.
-    except (tarfile.TarError, ValueError, OverflowError, EOFError) as error:
+    except (tarfile.TarError, ValueError, OverflowError, EOFError, RecursionError) as error:
         raise errors.BundleInvalid(f"The bundle cannot be unpacked: {error}") from error
 
 
@@ -96,8 +118,8 @@ def _members(archive: tarfile.TarFile) -> dict[PurePosixPath, tarfile.TarInfo]:
     size = 0
     for item in archive:
         name = PurePosixPath(item.name)
-        if item.type not in (tarfile.REGTYPE, tarfile.AREGTYPE) or item.size < 0 or item.sparse:
-            raise errors.BundleInvalid(f"The bundle holds something that is not a plain file: {item.name!r}")
+        if item.size < 0 or item.sparse:
+            raise _no_plain_file(item)
         if name.is_absolute() or ".." in name.parts or not name.parts:
             raise errors.BundleInvalid(f"The bundle holds something that is not inside it: {item.name!r}")
         if name in found:
@@ -108,6 +130,10 @@ def _members(archive: tarfile.TarFile) -> dict[PurePosixPath, tarfile.TarInfo]:
     if both := sorted({str(parent) for name in found for parent in name.parents if parent in found}):
         raise errors.BundleInvalid(f"The bundle holds {both[0]!r} as a file and as a folder")
     return found
+
+
+def _no_plain_file(item: tarfile.TarInfo) -> errors.BundleInvalid:
+    return errors.BundleInvalid(f"The bundle holds something that is not a plain file: {item.name!r}")
 
 
 def _extract(archive: tarfile.TarFile, item: tarfile.TarInfo, target: Path) -> None:

@@ -37,11 +37,12 @@ LOOK_S = 0.1
 _OURS = {kind.code: kind for kind in (errors.ModelUnavailable, errors.Unavailable)}
 
 
-def _always() -> bool:
+def always() -> bool:
+    """For who waits to the end."""
     return True
 
 
-def run(loaded: Bundle, wanted: Callable[[], bool] = _always) -> None:
+def run(loaded: Bundle, wanted: Callable[[], bool] = always) -> None:
     """`check.check`; raises BundleInvalid also for what does not end, or ends the process. ModelUnavailable when an
     extra is not installed, ModelInterrupted as soon as it is not wanted any more, Unavailable where no process can be
     started."""

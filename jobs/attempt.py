@@ -13,13 +13,10 @@ import structlog
 from core import database, errors
 from inference.output import Label
 from jobs import kinds, told
-from jobs.job import Claimed
 from jobs.kinds.kind import Tools
 from jobs.lease import Held
 from jobs.outcome import Outcome
 from jobs.result import Part, Rows, Stored
-from registry.catalog import Catalog
-from registry.versions import Resolved
 
 #: A result over this is not kept in the database.
 LARGE_BYTES = 256 * 1024
@@ -34,14 +31,12 @@ log = structlog.get_logger()
 class Attempts:
     """Knows nothing of leases and of how an attempt is written down."""
 
-    catalog: Catalog
     tools: Tools
 
     def run(self, held: Sequence[Held]) -> list[Outcome]:
         """One outcome for each job of a lane; what goes wrong is in them."""
         try:
-            job = held[0].job
-            outcomes = kinds.find(job.kind).run(self.tools, self._version(job), held)
+            outcomes = kinds.find(held[0].job.kind).run(self.tools, held)
             return [self._lightened(outcome) for outcome in outcomes]
         except errors.CoatcheckError as error:
             return [Outcome(item, error=error) for item in held]
@@ -58,14 +53,6 @@ class Attempts:
     def settled(self, outcomes: Sequence[Outcome]) -> set[str]:
         """The pools that have something to do, now that these attempts are written down."""
         return {pool for item in outcomes for pool in kinds.find(item.held.job.kind).settled(self.tools, item)}
-
-    def _version(self, job: Claimed) -> Resolved:
-        """That which the job was accepted for: if it is not there, that is nobody's fault who handed it in. Raises
-        ModelUnavailable."""
-        try:
-            return self.catalog.resolve(job.model, job.version)
-        except (errors.ModelNotFound, errors.VersionNotFound) as error:
-            raise errors.ModelUnavailable(f"{job.model} {job.version} is not listed here") from error
 
     def _lightened(self, outcome: Outcome) -> Outcome:
         """A large result is an object of its own, named by its attempt; a label of a single input never is."""

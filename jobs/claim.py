@@ -27,8 +27,8 @@ WITH running AS MATERIALIZED (
     AND tenant_id NOT IN (SELECT tenant_id FROM at_limit)
   ORDER BY fair_at, id LIMIT 1 FOR UPDATE SKIP LOCKED
 ), size AS MATERIALIZED (
-  SELECT head.*, CASE WHEN lost_count > 0 OR NOT batches THEN 1 ELSE max_batch END AS max_jobs
-  FROM head JOIN model_versions USING (model, version)
+  SELECT head.*, CASE WHEN lost_count > 0 OR NOT batches THEN 1 ELSE coalesce(max_batch, 1) END AS max_jobs
+  FROM head LEFT JOIN model_versions USING (model, version)
 ), candidates AS MATERIALIZED (
   SELECT id, tenant_id, fair_at FROM jobs
   WHERE status = 'pending' AND lane = (SELECT lane FROM size) AND not_before <= now() AND (expires_at > now()) IS TRUE

@@ -76,6 +76,21 @@ class FileOfRows:
 
 
 @dataclass(frozen=True)
+class Bundle:
+    """A bundle as a tar, and whether its version is to answer when nobody asks for another."""
+
+    source: Upload
+    stable: bool
+
+    @classmethod
+    def from_json(cls, kept: Mapping[str, Any]) -> Bundle:
+        return cls(Upload(kept["key"], kept["etag"], kept["sha256"]), kept["stable"])
+
+    def to_json(self) -> dict[str, Any]:
+        return {**self.source.to_json(), "stable": self.stable}
+
+
+@dataclass(frozen=True)
 class FailedRows:
     """The rows of an ended job that have no answer."""
 

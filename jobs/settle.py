@@ -72,6 +72,11 @@ UPDATE jobs SET max_attempts = max_attempts + 1,
 WHERE id = :id AND status = 'processing' AND attempt = :attempt RETURNING id
 """)
 
+_OURS = text("""
+SELECT FROM jobs WHERE id = :id AND status = 'processing' AND attempt = :attempt AND cancel_requested_at IS NULL
+FOR SHARE
+""")
+
 
 @dataclass(frozen=True)
 class Done:
@@ -111,6 +116,11 @@ def put_off(engine: sqlalchemy.Engine, job: Claimed, error: errors.CoatcheckErro
     parameters = {"id": job.id, "attempt": job.attempt, "error": _body(error), "delay_s": delay_s}
     with engine.begin() as connection:
         return connection.execute(_PUT_OFF, parameters).first() is not None
+
+
+def is_ours(connection: sqlalchemy.Connection, job: Claimed) -> bool:
+    """Whether the attempt may still bring something about, which stays true until the end of the transaction."""
+    return connection.execute(_OURS, {"id": job.id, "attempt": job.attempt}).first() is not None
 
 
 def _body(error: errors.CoatcheckError) -> str:

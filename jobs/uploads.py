@@ -27,6 +27,8 @@ ROWS: Mapping[str, str | None] = {
 }
 #: The same where the name of the file says it.
 ENDINGS = {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".tsv": "csv"}
+#: What a bundle is.
+BUNDLE = "application/x-tar"
 #: How long a file may be used after its address expired; what a job uses is kept until the job cannot need it any more.
 UNUSED_S = 86_400
 LIMIT = 100

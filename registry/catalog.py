@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import functools
+import tempfile
 import threading
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 import sqlalchemy
 import structlog
@@ -70,36 +71,59 @@ class Catalog:
     def _resolved(self, known: choice.Known, name: str | None, version: str | None) -> Resolved:
         return choice.resolved(known, name or choice.default(known, self._default), version)
 
-    def publish(self, loaded: bundle.Bundle, *, stable: bool = False) -> bool:
+    def publish(
+        self,
+        loaded: bundle.Bundle,
+        *,
+        stable: bool = False,
+        wanted: Callable[[], bool] = trial.always,
+        fence: Callable[[sqlalchemy.Connection], bool] = lambda _: True,
+    ) -> bool:
         """Check a bundle, store it and list it; False when just this one is already there.
 
-        The first version of a model becomes its stable one. Raises BundleInvalid, also when the version is taken.
+        The first version of a model becomes its stable one. Raises BundleInvalid, also when the version is taken, and
+        ModelInterrupted when it is not `wanted` any more, or `fence`, asked where it is listed, does not let it pass.
         """
         manifest = loaded.manifest
         with self._engine.begin() as connection:
             known = connection.execute(_DIGEST, {"model": manifest.name, "version": manifest.version})
             published = known.scalar_one_or_none()
         # What was published was tried, and is tried again by every process that opens it.
-        if published != loaded.digest:
-            trial.run(loaded)
-        self._store.put(bundle_key(loaded.digest), bundle.pack(loaded))
+        if published is None:
+            trial.run(loaded, wanted)
+        elif published != loaded.digest:
+            raise _taken(manifest, published)
+        with tempfile.TemporaryFile() as file:
+            bundle.write(loaded, file)
+            file.seek(0)
+            self._store.put_file(bundle_key(loaded.digest), file)
+        try:
+            new = self._list(loaded, stable, fence)
+        except errors.BundleInvalid:
+            # Somebody was faster. A digest is of one version, so nobody needs what was stored.
+            self._store.delete_all(bundle_key(loaded.digest))
+            raise
+        self._forget()
+        return new
+
+    def _list(self, loaded: bundle.Bundle, stable: bool, fence: Callable[[sqlalchemy.Connection], bool]) -> bool:
+        """Whether it is new; raises BundleInvalid when its version is taken, and ModelInterrupted."""
+        manifest = loaded.manifest
+        values = {
+            "model": manifest.name,
+            "version": manifest.version,
+            "digest": loaded.digest,
+            "manifest": database.dumps(manifest.to_dict()),
+            "max_batch": manifest.max_batch,
+        }
         with self._engine.begin() as connection:
+            if not fence(connection):
+                raise errors.ModelInterrupted
             connection.execute(_MODEL, {"name": manifest.name, "version": manifest.version, "stable": stable})
-            values = {
-                "model": manifest.name,
-                "version": manifest.version,
-                "digest": loaded.digest,
-                "manifest": database.dumps(manifest.to_dict()),
-                "max_batch": manifest.max_batch,
-            }
             new = connection.execute(_VERSION, values).rowcount == 1
             taken_by = connection.execute(_DIGEST, values).scalar_one()
             if taken_by != loaded.digest:
-                raise errors.BundleInvalid(
-                    f"{manifest.name} {manifest.version} is already published with other contents",
-                    details={"field": "version", "issue": "is taken; raise it", "published_digest": taken_by},
-                )
-        self._forget()
+                raise _taken(manifest, taken_by)
         return new
 
     def make_stable(self, name: str, version: str) -> str:
@@ -168,6 +192,13 @@ class Catalog:
                 row.model, row.version, row.digest, manifest, row.stable
             )
         return known
+
+
+def _taken(manifest: Manifest, digest: str) -> errors.BundleInvalid:
+    return errors.BundleInvalid(
+        f"{manifest.name} {manifest.version} is already published with other contents",
+        details={"field": "version", "issue": "is taken; raise it", "published_digest": digest},
+    )
 
 
 @functools.lru_cache(maxsize=256)

@@ -62,8 +62,8 @@ class Runner(Parts):
     @part
     def attempts(self) -> Attempts:
         limit = self.settings.files.max_unpacked_bytes
-        tools = Tools(self.engine, self.store, self.shelf, self.sources, max_unpacked_bytes=limit)
-        return Attempts(self.catalog, tools)
+        tools = Tools(self.engine, self.store, self.catalog, self.shelf, self.sources, max_unpacked_bytes=limit)
+        return Attempts(tools)
 
     @part
     def drainer(self) -> Drainer:

@@ -49,7 +49,17 @@ NEW_JOB = _examples(
 )
 NEW_UPLOAD = _examples(
     rows=("Rows", {"filename": "rows.jsonl", "content_type": "application/x-ndjson", "size": 77}),
+    bundle=(
+        "A model's bundle, by a key that may publish models",
+        {"filename": "churn.tar", "content_type": "application/x-tar", "size": 30_720},
+    ),
     recording=("A recording", {"filename": "talk.flac", "content_type": "audio/flac", "size": 1_048_576}),
+)
+NEW_VERSION = _examples(
+    one=(
+        "A bundle that you have uploaded",
+        {"model": "churn", "version": "1.0.0", "upload_id": "upl_01a213d5f4b37c4b96a585d42ec9f663"},
+    ),
 )
 NEW_ENDPOINT = _examples(
     ends=("Jobs that ended", {"url": "https://example.com/hook", "events": ["job.completed", "job.failed"]}),

@@ -93,7 +93,10 @@ def _leads_to(found: Job) -> Iterator[str]:
         yield "parts"
     if found.status is Status.COMPLETED:
         yield "result"
-    yield "retry" if found.status.is_terminal else "cancel"
+    if not found.status.is_terminal:
+        yield "cancel"
+    elif kinds.find(found.kind).repeats:
+        yield "retry"
 
 
 def job(found: Job) -> dict[str, Any]:

@@ -11,9 +11,9 @@ from jobs.kinds.file import File
 from jobs.kinds.kind import Kind as Kind
 from jobs.kinds.kind import Tools as Tools
 from jobs.kinds.predict import Predict
+from jobs.kinds.publish import Publish
 from jobs.lease import Held
 from jobs.outcome import Outcome
-from registry.versions import Resolved
 
 
 class _Unknown(Kind):
@@ -21,14 +21,14 @@ class _Unknown(Kind):
 
     name = ""
 
-    def run(self, tools: Tools, resolved: Resolved, held: Sequence[Held]) -> list[Outcome]:
+    def run(self, tools: Tools, held: Sequence[Held]) -> list[Outcome]:
         raise errors.Unavailable(f"Jobs of kind '{held[0].job.kind}' are unknown here")
 
 
-PREDICT, FILE, BULK, CHUNK = Predict(), File(), Bulk(), Chunk()
+PREDICT, FILE, BULK, CHUNK, PUBLISH = Predict(), File(), Bulk(), Chunk(), Publish()
 _UNKNOWN = _Unknown()
 
-KINDS: dict[str, Kind] = {kind.name: kind for kind in (PREDICT, FILE, BULK, CHUNK)}
+KINDS: dict[str, Kind] = {kind.name: kind for kind in (PREDICT, FILE, BULK, CHUNK, PUBLISH)}
 
 
 def find(name: str) -> Kind:

@@ -11,13 +11,13 @@ import structlog
 
 from core import errors
 from core.seal import Purpose
+from inference.manifest import Manifest
 from jobs import payloads
 from jobs.bulk import failed_rows, merge, places, plan, progress
 from jobs.kinds.kind import Kind, Tools
 from jobs.lease import Held
 from jobs.outcome import Outcome, stopped
 from jobs.payloads import FailedRows, FileOfRows
-from registry.versions import Resolved
 
 log = structlog.get_logger()
 
@@ -30,27 +30,27 @@ class Bulk(Kind):
     offset_s = 30.0
     sealed: ClassVar = {"url": Purpose.INPUT_URL, "output_url": Purpose.OUTPUT_URL}
 
-    def run(self, tools: Tools, resolved: Resolved, held: Sequence[Held]) -> list[Outcome]:
+    def run(self, tools: Tools, held: Sequence[Held]) -> list[Outcome]:
         [mine] = held
-        payload = payloads.rows(mine.job.inputs)
+        manifest, payload = tools.version(mine.job).manifest, payloads.rows(mine.job.inputs)
         if chunks := progress.chunks(tools.engine, mine.job.id):
             wanted = payload.output_url if isinstance(payload, FileOfRows) else None
             send = tools.sources.sender(mine.job, wanted)
-            return [merge.merge(tools.store, resolved.manifest, mine, chunks, send)]
+            return [merge.merge(tools.store, manifest, mine, chunks, send)]
         try:
-            made = _plan(tools, resolved, mine, payload)
+            made = _plan(tools, manifest, mine, payload)
         except errors.ModelInterrupted:
             return [stopped(mine)]
         log.info("bulk_planned", chunks=len(made.spans), rows=sum(span.rows for span in made.spans))
-        park = functools.partial(progress.park, job=mine.job, plan=made, units=resolved.manifest.units)
+        park = functools.partial(progress.park, job=mine.job, plan=made, units=manifest.units)
         return [Outcome(mine, hand_over=park)]
 
     def folder(self, job_id: uuid.UUID) -> str:
         return places.folder(job_id)
 
 
-def _plan(tools: Tools, resolved: Resolved, held: Held, payload: FileOfRows | FailedRows) -> plan.Plan:
-    key, manifest = places.copy(held.job.id, held.job.attempt), resolved.manifest
+def _plan(tools: Tools, manifest: Manifest, held: Held, payload: FileOfRows | FailedRows) -> plan.Plan:
+    key = places.copy(held.job.id, held.job.attempt)
     if isinstance(payload, FailedRows):
         earlier = progress.chunks(tools.engine, payload.failed_of)
         header = failed_rows.header(tools.store, earlier)

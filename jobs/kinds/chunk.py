@@ -16,7 +16,6 @@ from jobs.kinds.kind import Kind, Tools, inference
 from jobs.lease import Held
 from jobs.outcome import Outcome, stopped
 from jobs.payloads import Chunk as Payload
-from registry.versions import Resolved
 
 
 class Chunk(Kind):
@@ -26,8 +25,8 @@ class Chunk(Kind):
     hidden = True
     offset_s = 30.0
 
-    def run(self, tools: Tools, resolved: Resolved, held: Sequence[Held]) -> list[Outcome]:
-        model = tools.shelf.predictor(resolved)
+    def run(self, tools: Tools, held: Sequence[Held]) -> list[Outcome]:
+        model = tools.shelf.predictor(tools.version(held[0].job))
         with inference(held):
             return [_answer(tools, model, item) for item in held]
 

@@ -17,7 +17,6 @@ from jobs.kinds.kind import Kind, Tools, inference
 from jobs.lease import Held
 from jobs.outcome import Outcome, stopped
 from jobs.payloads import WholeFile
-from registry.versions import Resolved
 
 
 class File(Kind):
@@ -26,9 +25,9 @@ class File(Kind):
     name = "file"
     sealed: ClassVar = {"url": Purpose.INPUT_URL}
 
-    def run(self, tools: Tools, resolved: Resolved, held: Sequence[Held]) -> list[Outcome]:
+    def run(self, tools: Tools, held: Sequence[Held]) -> list[Outcome]:
         [mine] = held
-        model, payload = tools.shelf.reader(resolved), WholeFile.from_json(mine.job.inputs)
+        model, payload = tools.shelf.reader(tools.version(mine.job)), WholeFile.from_json(mine.job.inputs)
         with inference(held):
             return [_answer(model, mine, payload, tools.sources.open(mine.job, payload.source))]
 

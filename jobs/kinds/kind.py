@@ -12,11 +12,13 @@ from typing import ClassVar
 import sqlalchemy
 import structlog
 
-from core import metrics
+from core import errors, metrics
 from core.seal import Purpose
+from jobs.job import Claimed
 from jobs.lease import Held
 from jobs.outcome import Outcome
 from jobs.source import Sources
+from registry.catalog import Catalog
 from registry.shelf import Shelf
 from registry.versions import Resolved
 from storage.objects import Store
@@ -30,9 +32,18 @@ class Tools:
 
     engine: sqlalchemy.Engine
     store: Store
+    catalog: Catalog
     shelf: Shelf
     sources: Sources
     max_unpacked_bytes: int  #: of one file of rows
+
+    def version(self, job: Claimed) -> Resolved:
+        """That which the job was accepted for: if it is not there, that is nobody's fault who handed it in. Raises
+        ModelUnavailable."""
+        try:
+            return self.catalog.resolve(job.model, job.version)
+        except (errors.ModelNotFound, errors.VersionNotFound) as error:
+            raise errors.ModelUnavailable(f"{job.model} {job.version} is not listed here") from error
 
 
 class Kind(ABC):
@@ -44,6 +55,8 @@ class Kind(ABC):
     batches: ClassVar[bool] = False
     #: Whether it is a part of another job, and shown to nobody.
     hidden: ClassVar[bool] = False
+    #: Whether it may be handed in once more when it has ended.
+    repeats: ClassVar[bool] = True
     #: Whether its work is done by jobs of their own, its parts, while it is parked.
     in_parts: ClassVar[bool] = False
     #: Where a tenant's jobs of this kind stand behind its others of the same moment, in seconds of `fair_at`.
@@ -52,8 +65,8 @@ class Kind(ABC):
     sealed: ClassVar[Mapping[str, Purpose]] = {}
 
     @abstractmethod
-    def run(self, tools: Tools, resolved: Resolved, held: Sequence[Held]) -> list[Outcome]:
-        """One outcome for each job; what is raised ends each of them."""
+    def run(self, tools: Tools, held: Sequence[Held]) -> list[Outcome]:
+        """One outcome for each job, all of one model's version; what is raised ends each of them."""
 
     def settled(self, tools: Tools, outcome: Outcome) -> set[str]:
         """What follows from an attempt that is written down: the pools that have something to do now."""

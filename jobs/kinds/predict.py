@@ -16,7 +16,6 @@ from jobs.kinds.kind import Kind, Tools, inference
 from jobs.lease import Held
 from jobs.outcome import Outcome, stopped
 from jobs.result import Fault, Result, Several
-from registry.versions import Resolved
 
 Row = Mapping[str, Any]
 
@@ -27,8 +26,8 @@ class Predict(Kind):
     name = "predict"
     batches = True
 
-    def run(self, tools: Tools, resolved: Resolved, held: Sequence[Held]) -> list[Outcome]:
-        model = tools.shelf.predictor(resolved)
+    def run(self, tools: Tools, held: Sequence[Held]) -> list[Outcome]:
+        model = tools.shelf.predictor(tools.version(held[0].job))
         with inference(held):
             return run(model, held)
 

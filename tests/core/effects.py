@@ -184,7 +184,7 @@ def secret_key(here: Here) -> None:
 def provider(here: Here) -> None:
     made, _ = here.worker(PROVIDER="cuda")
     with pytest.raises(errors.BundleInvalid):
-        made.attempts.tools.shelf.open(made.attempts.catalog.resolve("sentiment", "1.0.0"))
+        made.attempts.tools.shelf.open(made.attempts.tools.catalog.resolve("sentiment", "1.0.0"))
 
 
 def default_model(here: Here) -> None:

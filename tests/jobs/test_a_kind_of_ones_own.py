@@ -17,7 +17,6 @@ from jobs.drain import Drainer
 from jobs.kinds.kind import Kind, Tools, inference
 from jobs.lease import Held
 from jobs.outcome import Outcome, stopped
-from registry.versions import Resolved
 from tests import factories
 from tests.conftest import Platform
 from tests.hands import status_of, took
@@ -31,7 +30,7 @@ class Count(Kind):
     name = "count"
     offset_s = 7.0
 
-    def run(self, tools: Tools, resolved: Resolved, held: Sequence[Held]) -> list[Outcome]:
+    def run(self, tools: Tools, held: Sequence[Held]) -> list[Outcome]:
         [mine] = held
         most = int(mine.job.inputs["to"])
         with inference(held):

@@ -84,7 +84,7 @@ def test_what_ends_the_process_in_the_middle_of_a_run_is_heard_by_all_and_nothin
 ) -> None:
     mine = new_job()
     with pytest.raises(KeyboardInterrupt):
-        dataclasses.replace(drainer, attempts=Ended(platform.catalog, drainer.attempts.tools)).drain("cpu", "wake")
+        dataclasses.replace(drainer, attempts=Ended(drainer.attempts.tools)).drain("cpu", "wake")
     assert not drainer.leases._held
     assert (status_of(platform, mine), charged(platform)) == ("processing", 0)
 

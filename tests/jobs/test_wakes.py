@@ -152,7 +152,7 @@ def test_a_full_batch_asks_for_company_at_once(
     factories.add(platform, models.ModelVersion, model=model, max_batch=2)
     for _ in range(jobs):
         factories.job(platform, tenant, model=model, lane=f"cpu/predict/{model}/1.0.0")
-    refusing = Refusing(drainer.attempts.catalog, drainer.attempts.tools)
+    refusing = Refusing(drainer.attempts.tools)
     try:
         assert dataclasses.replace(drainer, hints=heard, attempts=refusing).drain("cpu", "wake") == jobs
     finally:

@@ -19,7 +19,6 @@ from serving import retrieve
 blueprint = contract.Blueprint("jobs", __name__, url_prefix="/jobs")
 
 BAD = (401, 403, 422, 429, 500, 503)
-TICKET = {"Location": "The job", "Retry-After": "Seconds", **contract.REPLAYED}
 STREAM = {
     "description": "Each event with its `id`, its name and JSON `data`. The name is a status, `progress`, "
     "`cancel_requested`, or `output`: its `pieces` are of the output, as they were found by its `attempt`",
@@ -32,7 +31,7 @@ SEEN = {"ETag": "Changes with the job", "Retry-After": "Seconds until it is wort
 @blueprint.arguments(into.NewJob(), examples=examples.NEW_JOB)
 @blueprint.no_query
 @contract.headers(Idempotency_Key=contract.ONCE, X_Model_Version=contract.PIN)
-@blueprint.operation("createJob", {202: out.Ticket}, 400, 404, 409, 413, 415, *BAD, headers=TICKET)
+@blueprint.operation("createJob", {202: out.Ticket}, 400, 404, 409, 413, 415, *BAD, headers=contract.TICKET)
 def submit(body: dict[str, Any]) -> flask.Response:
     """Hand in a job.
 
@@ -136,7 +135,7 @@ def cancel(job_id: str) -> flask.Response:
 @blueprint.route("/<job_id>/retry", methods=["POST"])
 @blueprint.arguments(into.RetryQuery(), location="query")
 @contract.headers(Idempotency_Key=contract.ONCE)
-@blueprint.operation("retryJob", {202: out.Ticket}, 404, 409, *BAD, headers=TICKET)
+@blueprint.operation("retryJob", {202: out.Ticket}, 404, 409, *BAD, headers=contract.TICKET)
 def retry(query: dict[str, Any], job_id: str) -> flask.Response:
     """Hand in an ended job once more.
 

@@ -1,4 +1,4 @@
-"""Which models there are, and what they take."""
+"""Which models there are, what they take, and how one is published."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ from typing import Any
 
 import flask
 
-from api import contract, links, resources
-from api.v1 import present
+from api import context, contract, links, once, resources
+from api.v1 import examples, present
 from api.v1.schemas import answers as out
+from api.v1.schemas import jobs as jobs_out
+from api.v1.schemas import requests as into
 from inference import kinds, schema
 from registry.versions import Version
+from serving import publish as serve
+from serving.values import Ask
 
 blueprint = contract.Blueprint("models", __name__, url_prefix="/models")
 
@@ -28,6 +32,21 @@ def list_models() -> flask.Response:
     """
     grouped = groupby(resources.here().catalog.versions(), key=lambda item: item.model)
     return flask.jsonify({"models": [_model(list(items)) for _, items in grouped]})
+
+
+@blueprint.route("", methods=["POST"])
+@blueprint.arguments(into.NewVersion(), examples=examples.NEW_VERSION)
+@blueprint.no_query
+@contract.headers(Idempotency_Key=contract.ONCE)
+@blueprint.operation("publishModel", {202: jobs_out.Ticket}, 400, 404, 409, 413, 415, *BAD, headers=contract.TICKET)
+def publish(body: dict[str, Any]) -> flask.Response:
+    """Publish a version of a model, with a key that may.
+
+    The job that this answers with checks the bundle, tries it with its golden examples, and lists it: see its
+    `result`, or its `error` if the bundle is refused.
+    """
+    ask = Ask(context.caller(), flask.g.request_id, body["model"], body["version"], once.key("models", body))
+    return present.reply(serve.publish(resources.here().serving, ask, body["upload_id"], stable=body["stable"]))
 
 
 @blueprint.route("/<name>", methods=["GET"])

@@ -7,6 +7,7 @@ from typing import Any
 
 import flask
 
+from access import keys
 from api import context, contract, once, resources
 from api.resources import Resources
 from api.v1 import addresses, examples
@@ -33,6 +34,8 @@ def create(body: dict[str, Any]) -> flask.Response:
     """
     here = resources.here()
     limit = min(here.settings.files.max_upload_bytes, context.caller().tier.max_upload_bytes)
+    if body["content_type"] == uploads.BUNDLE:
+        context.caller().require(keys.MODELS)
     if body["size"] > limit:
         raise errors.InvalidInput.field("size", f"must be at most {limit} bytes", received=body["size"])
     made = serve.computed(

@@ -129,6 +129,20 @@ class StoredResult(Schema):
     expires_at = fields.AwareDateTime(required=True, metadata={"description": "Until when the address holds"})
 
 
+class PublishedResult(Schema):
+    """Of a bundle that was published: the version that it is."""
+
+    model = fields.String(required=True, metadata={"description": "The model"})
+    version = fields.String(required=True, metadata={"description": "Its version"})
+    digest = fields.String(required=True, metadata={"description": "Names the bundle by what it holds"})
+    new = fields.Boolean(
+        required=True, metadata={"description": "False where it was there already, with the same contents"}
+    )
+    stable = fields.Boolean(
+        required=True, metadata={"description": "Whether it answers when nobody asks for a version"}
+    )
+
+
 class FileResult(Schema):
     """Of a file that a model takes whole, such as a recording: what the model's card says."""
 
@@ -143,7 +157,7 @@ class Result(fields.Field[Any]):
 RESULT = {"$ref": "#/components/schemas/Result"}
 RESULTS = (
     Answered, AnsweredByNumbers, AnsweredByEmbedding, AnsweredByTags, AnsweredByText, AnsweredByTensors,
-    PredictionsResult, RowsResult, StoredResult, FileResult,
+    PredictionsResult, RowsResult, StoredResult, PublishedResult, FileResult,
 )  # fmt: skip
 
 

@@ -23,6 +23,7 @@ from api.v1.schemas.fields import (
     StrictString,
     Whole,
 )
+from inference.promise import NAME, NAMES, VERSION, VERSIONS
 from jobs import content_types
 from jobs.job import Priority, Status
 from webhooks.events import FOR_JOBS
@@ -175,6 +176,33 @@ class NewJob(Body):
                 raise ValidationError({"options": {"format": ["is for files only"]}})
             if "return_errors" in options and not isinstance(data["inputs"], list):
                 raise ValidationError({"options": {"return_errors": ["is for files and lists of inputs only"]}})
+
+
+class NewVersion(Body):
+    """A model's bundle that was uploaded, to be published."""
+
+    model = StrictString(
+        required=True,
+        validate=Whole(NAME.removesuffix(r"\Z"), error=f"must be {NAMES}"),
+        metadata={"description": "The `name` that its model.yaml says."},
+    )
+    version = StrictString(
+        required=True,
+        validate=Whole(VERSION.removesuffix(r"\Z"), error=f"must be {VERSIONS}"),
+        metadata={"description": "The `version` that its model.yaml says; what is published never changes."},
+    )
+    upload_id = StrictString(
+        required=True,
+        validate=validate.Length(1, 64),
+        metadata={"description": "The bundle: a tar of plain files, uploaded as `application/x-tar`."},
+    )
+    stable = StrictBoolean(
+        load_default=False,
+        metadata={
+            "description": "Whether it answers from now on when nobody asks for a version. A model's first one always "
+            "does."
+        },
+    )
 
 
 class NewUpload(Body):

@@ -1,0 +1,249 @@
+"""Models that are published over HTTP, by a key that may, and by no other."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import flask
+import pytest
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+from inference import bundle
+from jobs.drain import Drainer
+from tests import callers, graphs
+from tests.bulk.conftest import post_file
+from tests.conftest import Platform
+
+TAR = "application/x-tar"
+ROW = {"x": 2, "y": 1}
+
+
+@dataclass(frozen=True)
+class Publisher:
+    """Somebody with a key that may publish, and a worker."""
+
+    client: FlaskClient
+    platform: Platform
+    drainer: Drainer
+    folder: Path
+
+    def tar(self, made: bytes | None = None, **says: Any) -> bytes:
+        folder = graphs.bundle(self.folder / uuid.uuid4().hex, made, **says)
+        return bundle.pack(bundle.load(folder))
+
+    def upload(self, data: bytes) -> str:
+        made = self.client.post("/api/v1/uploads", json={"content_type": TAR, "size": len(data)})
+        assert made.status_code == 201, made.text
+        assert post_file(made.json["url"], made.json["fields"], data, TAR).status < 300
+        return str(made.json["upload_id"])
+
+    def ask(self, data: bytes, name: str, version: str = "1.0.0", **more: Any) -> TestResponse:
+        body = {"model": name, "version": version, "upload_id": self.upload(data), **more}
+        return self.client.post("/api/v1/models", json=body)
+
+    def work(self) -> None:
+        while self.drainer.drain("cpu", "wake"):
+            pass
+
+    def job(self, answer: TestResponse) -> dict[str, Any]:
+        """As it is once nothing is due."""
+        assert answer.status_code == 202, answer.text
+        self.work()
+        return dict(self.client.get(answer.headers["Location"]).json)
+
+    def publish(self, data: bytes, name: str, **more: Any) -> dict[str, Any]:
+        return self.job(self.ask(data, name, **more))
+
+    def stored(self) -> set[str]:
+        """The bundles in the store."""
+        pages = self.platform.store.client.list_objects_v2(Bucket="coatcheck", Prefix="bundles/")
+        return {item["Key"] for item in pages.get("Contents", ())}
+
+
+@pytest.fixture
+def publisher(platform: Platform, app: flask.Flask, drainer: Drainer, tmp_path: Path) -> Iterator[Publisher]:
+    key = callers.key(platform, scopes=("jobs", "models:write"))
+    client = app.test_client()
+    client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {key.token}"
+    before = {str(row[0]) for row in platform.rows("SELECT name FROM models")}
+    yield Publisher(client, platform, drainer, tmp_path)
+    platform.execute("DELETE FROM models WHERE NOT name = ANY (:known)", known=sorted(before))
+
+
+@pytest.fixture
+def name() -> str:
+    return f"m{uuid.uuid4().hex}"
+
+
+def test_what_was_uploaded_answers_and_the_job_says_what_it_is(publisher: Publisher, name: str) -> None:
+    data = publisher.tar(name=name)
+    ticket = publisher.ask(data, name)
+    assert (ticket.json["model"], ticket.json["model_version"], ticket.json["status"]) == (name, "1.0.0", "pending")
+    job = publisher.job(ticket)
+    assert job["status"] == "completed", job
+    digest = job["result"].pop("digest")
+    assert job["result"] == {"model": name, "version": "1.0.0", "new": True, "stable": True}
+    assert publisher.client.get(f"/api/v1/models/{name}/versions/1.0.0").json["digest"] == digest
+    assert f"bundles/{digest}.tar" in publisher.stored()
+    assert [moment["event"] for moment in job["timeline"]] == ["pending", "processing", "completed"]
+    said = publisher.client.post("/api/v1/predict", json={"model": name, "inputs": ROW}).json
+    assert (said["prediction"], said["model_version"]) == ("a", "1.0.0")
+    listed = publisher.client.get(f"/api/v1/jobs?model={name}").json["jobs"]
+    assert [found["job_id"] for found in listed] == [job["job_id"]]
+
+
+def test_the_same_again_is_there_already_and_other_contents_are_refused(publisher: Publisher, name: str) -> None:
+    data = publisher.tar(name=name)
+    assert publisher.publish(data, name)["result"]["new"]
+    assert not publisher.publish(data, name)["result"]["new"]
+    before = publisher.stored()
+    job = publisher.publish(publisher.tar(name=name, summary="Another"), name)
+    assert job["error"]["code"] == "BUNDLE_INVALID"
+    assert job["error"]["message"] == f"{name} 1.0.0 is already published with other contents"
+    assert job["error"]["details"]["published_digest"]
+    assert publisher.stored() == before
+
+
+@pytest.mark.parametrize("stable", [False, True])
+def test_a_later_version_answers_by_default_where_that_was_asked_for(
+    publisher: Publisher, name: str, stable: bool
+) -> None:
+    publisher.publish(publisher.tar(name=name), name)
+    job = publisher.publish(publisher.tar(name=name, version="2.0.0"), name, version="2.0.0", stable=stable)
+    assert job["result"]["stable"] is stable
+    shown = publisher.client.get(f"/api/v1/models/{name}").json
+    assert shown["stable_version"] == ("2.0.0" if stable else "1.0.0")
+
+
+def test_of_two_contents_of_one_version_at_once_one_is_published_and_nothing_is_left_of_the_other(
+    publisher: Publisher, name: str
+) -> None:
+    before = publisher.stored()
+    asked = [publisher.ask(publisher.tar(name=name, summary=f"Number {number}"), name) for number in range(2)]
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda _: publisher.work(), range(2)))
+    jobs = [publisher.job(answer) for answer in asked]
+    assert sorted(job["status"] for job in jobs) == ["completed", "failed"]
+    (digest,) = [job["result"]["digest"] for job in jobs if job["status"] == "completed"]
+    assert publisher.stored() - before == {f"bundles/{digest}.tar"}
+
+
+def test_of_the_same_twice_at_once_one_is_new(publisher: Publisher, name: str) -> None:
+    data = publisher.tar(name=name)
+    asked = [publisher.ask(data, name) for _ in range(2)]
+    with ThreadPoolExecutor(2) as pool:
+        list(pool.map(lambda _: publisher.work(), range(2)))
+    assert sorted(publisher.job(answer)["result"]["new"] for answer in asked) == [False, True]
+
+
+def test_a_key_that_may_not_publish_may_not_even_upload_a_bundle(
+    publisher: Publisher, app: flask.Flask, platform: Platform, name: str
+) -> None:
+    upload_id = publisher.upload(publisher.tar(name=name))
+    other = app.test_client()
+    other.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {callers.key(platform, scopes=('jobs', 'admin')).token}"
+    body = {"model": name, "version": "1.0.0", "upload_id": upload_id}
+    for answer in (
+        other.post("/api/v1/models", json=body),
+        other.post("/api/v1/uploads", json={"content_type": TAR, "size": 1}),
+    ):
+        assert answer.status_code == 403
+        assert answer.json["error"]["message"] == "This API key does not have the scope 'models:write'"
+
+
+def test_anothers_upload_is_not_there(publisher: Publisher, app: flask.Flask, platform: Platform, name: str) -> None:
+    upload_id = publisher.upload(publisher.tar(name=name))
+    other = app.test_client()
+    key = callers.key(platform, scopes=("jobs", "models:write"))
+    other.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {key.token}"
+    answer = other.post("/api/v1/models", json={"model": name, "version": "1.0.0", "upload_id": upload_id})
+    assert (answer.status_code, answer.json["error"]["code"]) == (404, "UPLOAD_NOT_FOUND")
+
+
+def test_an_upload_of_rows_is_no_bundle_and_a_bundle_is_no_rows(publisher: Publisher, name: str) -> None:
+    made = publisher.client.post("/api/v1/uploads", json={"content_type": "text/csv", "size": 2}).json
+    post_file(made["url"], made["fields"], b"x\n", "text/csv")
+    body = {"model": name, "version": "1.0.0", "upload_id": made["upload_id"]}
+    answer = publisher.client.post("/api/v1/models", json=body)
+    assert answer.status_code == 422
+    assert answer.json["error"]["details"] == {
+        "field": "upload_id", "issue": "is text/csv; a bundle is application/x-tar",
+    }  # fmt: skip
+    upload_id = publisher.upload(publisher.tar(name=name))
+    answer = publisher.client.post("/api/v1/jobs", json={"model": "sentiment", "upload_id": upload_id})
+    assert (answer.status_code, answer.json["error"]["details"]["field"]) == (422, "upload_id")
+
+
+def test_a_bundle_that_says_it_is_another_is_not_published(publisher: Publisher, name: str) -> None:
+    job = publisher.publish(publisher.tar(name=name), f"{name}-x")
+    assert job["error"]["message"] == f"model.yaml: name is {name}, but {name}-x was to be published"
+    job = publisher.publish(publisher.tar(name=name), name, version="1.0.1")
+    assert job["error"]["message"] == "model.yaml: version is 1.0.0, but 1.0.1 was to be published"
+    assert publisher.client.get(f"/api/v1/models/{name}").status_code == 404
+
+
+@pytest.mark.parametrize(
+    ("model", "version", "field"),
+    [("Churn", "1.0.0", "model"), ("", "1.0.0", "model"), ("../x", "1.0.0", "model"), ("a\n", "1.0.0", "model"),
+     ("churn", "1.0", "version"), ("churn", "v1.0.0", "version"), ("churn", "1.0.0\n", "version")],
+)  # fmt: skip
+def test_a_name_that_no_model_may_have_is_refused_by_the_field(
+    publisher: Publisher, model: str, version: str, field: str
+) -> None:
+    body = {"model": model, "version": version, "upload_id": "upl_" + "0" * 32}
+    answer = publisher.client.post("/api/v1/models", json=body)
+    assert (answer.status_code, answer.json["error"]["details"]["field"]) == (422, field)
+
+
+def test_a_key_for_once_gets_the_same_job(publisher: Publisher, name: str) -> None:
+    body = {"model": name, "version": "1.0.0", "upload_id": publisher.upload(publisher.tar(name=name))}
+    first, again = (
+        publisher.client.post("/api/v1/models", json=body, headers={"Idempotency-Key": "push"}) for _ in range(2)
+    )
+    assert first.json["job_id"] == again.json["job_id"]
+    assert again.headers["Idempotent-Replayed"] == "true"
+    other = publisher.client.post("/api/v1/models", json={**body, "stable": True}, headers={"Idempotency-Key": "push"})
+    assert (other.status_code, other.json["error"]["code"]) == (422, "IDEMPOTENCY_KEY_REUSED")
+
+
+def test_it_is_not_done_once_more_by_a_key_for_jobs(publisher: Publisher, app: flask.Flask, name: str) -> None:
+    job = publisher.publish(publisher.tar(name=name), name)
+    assert "retry" not in job["links"]
+    answer = publisher.client.post(f"/api/v1/jobs/{job['job_id']}/retry")
+    assert (answer.status_code, answer.json["error"]["code"]) == (409, "JOB_STATE_CONFLICT")
+
+
+def test_what_was_changed_after_it_was_handed_in_is_not_published(publisher: Publisher, name: str) -> None:
+    ticket = publisher.ask(publisher.tar(name=name), name)
+    (key,) = publisher.platform.one(
+        "SELECT inputs ->> 'key' FROM jobs WHERE id = :id", id=uuid.UUID(ticket.json["job_id"].removeprefix("job_"))
+    )
+    publisher.platform.store.put(str(key), publisher.tar(name=name, summary="Another"))
+    assert publisher.job(ticket)["error"]["code"] == "INPUT_CHANGED"
+    assert publisher.client.get(f"/api/v1/models/{name}").status_code == 404
+
+
+def test_a_version_that_is_not_there_yet_is_in_nobodys_way(
+    publisher: Publisher, name: str, new_job: Callable[..., uuid.UUID]
+) -> None:
+    ticket = publisher.ask(publisher.tar(name=name), name)
+    behind = new_job()
+    assert publisher.job(ticket)["status"] == "completed"
+    assert publisher.platform.one("SELECT status FROM jobs WHERE id = :id", id=behind) == ("completed",)
+
+
+def test_who_is_told_of_jobs_is_told_of_it(publisher: Publisher, name: str) -> None:
+    hook = {"url": "https://example.com/hook", "events": ["job.completed"]}
+    assert publisher.client.post("/api/v1/webhooks", json=hook).status_code == 201
+    job = publisher.publish(publisher.tar(name=name), name)
+    (body,) = publisher.platform.one(
+        "SELECT body::json -> 'data' -> 'result' ->> 'version' FROM webhook_deliveries WHERE job_id = :id",
+        id=uuid.UUID(job["job_id"].removeprefix("job_")),
+    )
+    assert body == "1.0.0"
