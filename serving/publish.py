@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import re
+
 from core import errors, ids
+from inference import promise
 from jobs import kinds, submit, uploads
 from jobs.job import Status
 from jobs.payloads import Bundle, Upload
@@ -18,6 +21,8 @@ def publish(serving: Serving, ask: Ask, upload_id: str, *, stable: bool) -> Repl
     """Of the version that `ask` names. Raises InvalidInput, UploadNotFound, and what `Submitter.submit` raises."""
     if done := once.before(serving.engine, ask.key):
         return done
+    _check("model", str(ask.model), promise.NAME, promise.NAMES)
+    _check("version", str(ask.version), promise.VERSION, promise.VERSIONS)
     found = uploads.use(serving.engine, serving.store, ask.caller.tenant_id, ids.parse_upload_id(upload_id))
     if found.content_type != uploads.BUNDLE:
         raise errors.InvalidInput.field("upload_id", f"is {found.content_type}; a bundle is {uploads.BUNDLE}")
@@ -25,6 +30,12 @@ def publish(serving: Serving, ask: Ask, upload_id: str, *, stable: bool) -> Repl
     ticket = Ticket(new.id, Status.PENDING, Served(new.model, new.version, "pinned"), ask.request_id)
     replied = serving.submitter.submit(new, ask.key, replies.kept(ticket) if ask.key else None)
     return once.earlier(replied) or Replied(ticket)
+
+
+def _check(field: str, said: str, pattern: str, form: str) -> None:
+    """Raises InvalidInput for what no bundle may be called."""
+    if not re.match(pattern, said):
+        raise errors.InvalidInput.field(field, f"must be {form}", received=said)
 
 
 def _job(serving: Serving, ask: Ask, bundle: Bundle) -> submit.NewJob:

@@ -27,6 +27,7 @@ BOUNDS: Mapping[str, tuple[float, float | None]] = {
     "createJob timeout_s": (1, None),
     "listJobs model": NAME, "listJobs limit": PAGE, "listJobs cursor": NAME, "getJob wait": (0, None),
     "listJobParts after": (0, None), "listJobParts limit": (1, 1000),
+    "publishModel upload_id": NAME,
     "createUpload filename": (1, 255), "createUpload size": (1, None), "createUpload sha256": (44, 64),
     "createWebhook url": URL, "createWebhook events": (1, None), "createWebhook description": (0, 255),
     "updateWebhook url": URL, "updateWebhook events": (1, None), "updateWebhook description": (0, 255),

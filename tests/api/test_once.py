@@ -23,7 +23,8 @@ ONCE = {"Idempotency-Key": "k"}
 #: The routes that take a key, and their names in the contract.
 KEYED = {
     "predict.predict": "predict", "predict.predict_batch": "predictBatch", "jobs.submit": "createJob",
-    "jobs.retry": "retryJob", "uploads.create": "createUpload", "webhooks.create": "createWebhook",
+    "jobs.retry": "retryJob", "uploads.create": "createUpload", "models.publish": "publishModel",
+    "webhooks.create": "createWebhook",
 }  # fmt: skip
 
 

@@ -21,6 +21,7 @@ from api.v1 import examples
 from core import errors
 from inference.promise import EXPLANATIONS
 from jobs.job import Priority, Status
+from tests import callers
 from tests.conftest import ROOT, Platform
 from webhooks.events import FOR_ENDPOINTS, Event
 from webhooks.trouble import Trouble
@@ -33,7 +34,7 @@ OPERATIONS = {
     *("createWebhook", "listWebhooks", "getWebhook", "updateWebhook", "deleteWebhook", "pingWebhook"),
     *("getWebhookSecret", "rotateWebhookSecret", "getWebhookPublicKeys"),
     *("listDeliveries", "listWebhookDeliveries", "getDelivery", "redeliver", "redeliverWebhook"),
-    *("listModels", "getModel", "getModelVersion"),
+    *("listModels", "publishModel", "getModel", "getModelVersion"),
     *("getHealth", "getReadiness", "getMetrics"),
 }
 
@@ -203,6 +204,7 @@ PATHS = {
     "/api/v1/predict/batch": examples.BATCH,
     "/api/v1/jobs": examples.NEW_JOB,
     "/api/v1/uploads": examples.NEW_UPLOAD,
+    "/api/v1/models": examples.NEW_VERSION,
     "/api/v1/webhooks": examples.NEW_ENDPOINT,
     "/api/v1/webhooks/{endpoint_id}": examples.CHANGED_ENDPOINT,
     "/api/v1/webhooks/{endpoint_id}/rotate": examples.ROTATION,
@@ -212,9 +214,12 @@ PATHS = {
 
 @pytest.mark.parametrize(("path", "name"), [(path, name) for path, shown in PATHS.items() for name in shown])
 def test_an_example_succeeds_as_it_stands(client: FlaskClient, platform: Platform, path: str, name: str) -> None:
+    key = callers.key(platform, scopes=("jobs", "models:write"))
+    client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {key.token}"
     body = dict(PATHS[path][name]["value"])
+    kind = "application/x-tar" if path == "/api/v1/models" else "application/x-ndjson"
     if "upload_id" in body:
-        body["upload_id"] = uploaded(client, platform)
+        body["upload_id"] = uploaded(client, platform, kind)
     if "input_url" in body:
         body["input_url"] = signed(platform)
     made = client.post("/api/v1/webhooks", json=examples.NEW_ENDPOINT["ends"]["value"]).get_json()
@@ -223,9 +228,9 @@ def test_an_example_succeeds_as_it_stands(client: FlaskClient, platform: Platfor
     assert answer.status_code in (200, 201, 202), answer.text
 
 
-def uploaded(client: FlaskClient, platform: Platform) -> str:
+def uploaded(client: FlaskClient, platform: Platform, kind: str) -> str:
     """An upload with a file in its place."""
-    made = client.post("/api/v1/uploads", json={"content_type": "application/x-ndjson", "size": 14}).get_json()
+    made = client.post("/api/v1/uploads", json={"content_type": kind, "size": 14}).get_json()
     platform.store.put(made["fields"]["key"], b'{"text": "hi"}')
     return str(made["upload_id"])
 

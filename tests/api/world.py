@@ -11,6 +11,7 @@ from werkzeug.routing import Rule
 from werkzeug.test import TestResponse
 
 from core import ids
+from jobs import uploads
 from tests import callers
 from tests.callers import Key
 from tests.conftest import Platform
@@ -23,7 +24,8 @@ ONCE = {"Idempotency-Key": "k"}
 
 @dataclass(frozen=True)
 class Asked:
-    """What a route is asked, and what the right key gets; `of` are ids that are not the usual ones."""
+    """What a route is asked, and what the right key gets; `of` are ids that are not the usual ones. An `upload_id` is
+    that of the world."""
 
     status: int
     body: Mapping[str, Any] | None = None
@@ -62,6 +64,7 @@ ASKED: Mapping[str, Asked] = {
     "deliveries.show": Asked(200),
     "deliveries.redeliver": Asked(202, changes=True),
     "deliveries.redeliver_since": Asked(202, {"since": "2020-01-01T00:00:00Z"}, changes=True),
+    "models.publish": Asked(202, {"model": "sentiment", "version": "9.0.0", "upload_id": "{upload_id}"}, changes=True),
     "models.list_models": Asked(200),
     "models.show_model": Asked(200),
     "models.show_version": Asked(200),
@@ -111,7 +114,10 @@ class World:
 
     def ask(self, route: Route, headers: Mapping[str, str], **other_ids: str) -> TestResponse:
         """A good request, with these headers and perhaps other ids; a body that goes on is left."""
-        more: dict[str, Any] = {"json": route.asked.body} if route.asked.body is not None and route.own else {}
+        body = route.asked.body
+        if body is not None and "upload_id" in body:
+            body = {**body, "upload_id": self.ids["upload_id"]}
+        more: dict[str, Any] = {"json": body} if body is not None and route.own else {}
         path = route.path({**self.ids, **other_ids})
         client = self.app.test_client()
         answer = client.open(path, method=route.method, headers={**ONCE, **headers}, buffered=True, **more)
@@ -121,7 +127,7 @@ class World:
 
 def made(platform: Platform, app: flask.Flask) -> World:
     """A tenant that has one of everything. No job of anybody waits but its own."""
-    key = callers.key(platform, scopes=("jobs", "admin"))
+    key = callers.key(platform, scopes=("jobs", "admin", "models:write"))
     client = app.test_client()
     client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {key.token}"
 
@@ -131,7 +137,8 @@ def made(platform: Platform, app: flask.Flask) -> World:
         return dict(answer.get_json())
 
     endpoint = post("webhooks", url=HOOK, events=["job.completed"], signing="v1a")["id"]
-    upload = post("uploads", content_type="text/csv", size=1)["upload_id"]
+    upload = post("uploads", content_type="application/x-tar", size=1)["upload_id"]
+    platform.store.put(uploads.key(ids.parse_upload_id(upload)), b"x")
     # What ends while it is off is a failed delivery.
     assert client.patch(f"/api/v1/webhooks/{endpoint}", json={"enabled": False}).status_code == 200
     ended, running = post("jobs", inputs=GOOD)["job_id"], post("jobs", inputs=GOOD)["job_id"]

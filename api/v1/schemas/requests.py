@@ -23,7 +23,6 @@ from api.v1.schemas.fields import (
     StrictString,
     Whole,
 )
-from inference.promise import NAME, NAMES, VERSION, VERSIONS
 from jobs import content_types
 from jobs.job import Priority, Status
 from webhooks.events import FOR_JOBS
@@ -183,12 +182,10 @@ class NewVersion(Body):
 
     model = StrictString(
         required=True,
-        validate=Whole(NAME.removesuffix(r"\Z"), error=f"must be {NAMES}"),
         metadata={"description": "The `name` that its model.yaml says."},
     )
     version = StrictString(
         required=True,
-        validate=Whole(VERSION.removesuffix(r"\Z"), error=f"must be {VERSIONS}"),
         metadata={"description": "The `version` that its model.yaml says; what is published never changes."},
     )
     upload_id = StrictString(
