@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import functools
 import logging
+from collections.abc import Callable
 from pathlib import Path
 
 import click
 import structlog
 
-from cli import operators, output
+from cli import operators, output, publish
 from inference import bundle, trial
+from inference.bundle import Bundle
 from registry.catalog import Catalog
 from registry.versions import Version
 
@@ -62,26 +65,37 @@ def push(folders: tuple[Path, ...], stable: bool, as_json: bool) -> None:
     Each is tried with its golden examples first.
     The first version of a model is its stable one. A later one answers only those who ask for it, until `--stable` or
     `coatcheck models stable` makes it so.
+    Where DATABASE_URL is set, as for operators, they are tried here. Else they are sent to COATCHECK_URL, with a
+    COATCHECK_API_KEY that `coatcheck keys create --models` has made, and tried there.
     """
     # What would be logged of a model that fails is said on the terminal.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
-    with operators.parts() as parts:
-        catalog = parts.catalog
-        parts.store.ensure_bucket()
-        pushed = [_pushed(catalog, folder, stable=stable, as_json=as_json) for folder in folders]
+    if remote := publish.remote():
+        over_http = functools.partial(publish.publish, remote, stable=stable)
+        pushed = [_pushed(over_http, folder, as_json=as_json) for folder in folders]
+    else:
+        with operators.parts() as parts:
+            parts.store.ensure_bucket()
+            here = functools.partial(_publish, parts.catalog, stable=stable)
+            pushed = [_pushed(here, folder, as_json=as_json) for folder in folders]
     if as_json:
         output.document(pushed)
 
 
-def _pushed(catalog: Catalog, folder: Path, *, stable: bool, as_json: bool) -> dict[str, object]:
+def _publish(catalog: Catalog, loaded: Bundle, *, stable: bool) -> tuple[bool, str]:
+    """Whether it is new, and the version that answers by default; raises BundleInvalid."""
+    new = catalog.publish(loaded, stable=stable)
+    return new, catalog.resolve(loaded.manifest.name, None).version
+
+
+def _pushed(publish: Callable[[Bundle], tuple[bool, str]], folder: Path, *, as_json: bool) -> dict[str, object]:
     """What came of one, said at once; raises BundleInvalid."""
     loaded = bundle.load(folder)
-    new = catalog.publish(loaded, stable=stable)
+    new, answers = publish(loaded)
     name, version = loaded.manifest.name, loaded.manifest.version
     if not as_json:
         state = "published" if new else "already there"
         output.line(f"{name} {version}  {state}  sha256:{loaded.digest[:12]}")
-    answers = catalog.resolve(name, None).version
     if answers != version:
         output.say(
             f"{name} {answers} still answers by default; `coatcheck models stable {name} {version}` changes that"

@@ -7,12 +7,13 @@ from typing import Any
 
 import click
 
-from cli import formats, output, store
+from cli import formats, output
 from cli.answers import Answer, progress_bar, save, watch
 from cli.failures import Failure
 from cli.files import PATH, Source, Target
 from cli.formats import DASH, FORMATS, ROWS, WHOLE
 from cli.remote import Remote
+from cli.upload import upload
 from core import errors
 
 
@@ -118,18 +119,7 @@ def _check_model(remote: Remote, source: Source, model: str | None, version: str
 
 def _upload(remote: Remote, source: Source, progress: Any) -> str:
     with source.opened() as (stream, size, kind):
-        asked = {"filename": source.name, "content_type": kind, "size": size}
-        place = remote.post("/uploads", "upload_id", "url", "fields", body=asked)
-        task = progress.add_task("uploading", total=size, rows="")
-        store.send(
-            place["url"],
-            place["fields"],
-            stream,
-            size,
-            name=str(source.path),
-            sent=lambda count: progress.advance(task, count),
-        )
-    return str(place["upload_id"])
+        return upload(remote, stream, progress, size=size, kind=kind, filename=source.name, shown=str(source.path))
 
 
 def _tell(made: dict[str, Any], *, chosen: bool, no_wait: bool) -> None:

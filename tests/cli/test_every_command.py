@@ -166,7 +166,7 @@ OPTIONS = {
     "models push": f"--stable* {AS_JSON}",
     "models list": AS_JSON,
     "models stable": AS_JSON,
-    "keys create": f"--tenant=default --tier --name! --admin* --metrics* {AS_JSON}",
+    "keys create": f"--tenant=default --tier --name! --admin* --models* --metrics* {AS_JSON}",
     "keys list": f"--tenant --all* {AS_JSON}",
     "keys revoke": AS_JSON,
     "tenants list": AS_JSON,

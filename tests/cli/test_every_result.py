@@ -120,7 +120,14 @@ def test_a_key_that_opens_nothing_is_said_to(here: Here, command: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("option", "scopes"), [((), ["jobs"]), (("--admin",), ["admin", "jobs"]), (("--metrics",), ["metrics"])]
+    ("option", "scopes"),
+    [
+        ((), ["jobs"]),
+        (("--admin",), ["admin", "jobs"]),
+        (("--metrics",), ["metrics"]),
+        (("--models",), ["jobs", "models:write"]),
+        (("--admin", "--models"), ["admin", "jobs", "models:write"]),
+    ],
 )
 def test_a_key_has_the_scopes_that_were_asked_for_and_without_a_word_jobs_alone(
     here: Here, option: tuple[str, ...], scopes: list[str]
@@ -128,8 +135,9 @@ def test_a_key_has_the_scopes_that_were_asked_for_and_without_a_word_jobs_alone(
     key = here("keys", "create", "--tenant", here.key.tenant, "--name", "web", *option).out.strip()
     found = keys.Keyring(here.platform.engine).verify(key)
     assert sorted(found.scopes) == scopes
-    refused = here("keys", "create", "--name", "x", "--admin", "--metrics")
-    assert (refused.code, refused.out, "exclude each other" in refused.err) == (2, "", True)
+    for more in ("--admin", "--models"):
+        refused = here("keys", "create", "--name", "x", more, "--metrics")
+        assert (refused.code, refused.out, "--metrics excludes" in refused.err) == (2, "", True)
 
 
 def stable(here: Here, name: str) -> list[str]:

@@ -1,0 +1,48 @@
+"""Publishing over HTTP, for who has a key and nothing else: a laptop, or CI."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+
+from cli.answers import completed, progress_bar, watch
+from cli.remote import Remote
+from cli.upload import upload
+from core import errors
+from inference import bundle
+from inference.bundle import Bundle
+from jobs import uploads
+
+
+def remote() -> Remote | None:
+    """The platform, where an address and a key of it are set and its database is not; raises UsageError."""
+    there = any(os.environ.get(name) for name in ("COATCHECK_URL", "COATCHECK_API_KEY"))
+    return Remote.from_environment() if there and not os.environ.get("DATABASE_URL") else None
+
+
+def publish(remote: Remote, loaded: Bundle, *, stable: bool) -> tuple[bool, str]:
+    """Whether it is new, and the version that answers by default; raises BundleInvalid, Failure."""
+    name, version = loaded.manifest.name, loaded.manifest.version
+    with progress_bar() as progress, tempfile.TemporaryFile() as file:
+        bundle.write(loaded, file)
+        size = file.tell()
+        file.seek(0)
+        upload_id = upload(
+            remote,
+            file,
+            progress,
+            size=size,
+            kind=uploads.BUNDLE,
+            filename=f"{name}-{version}.tar",
+            shown=str(loaded.folder),
+        )
+        asked = {"model": name, "version": version, "upload_id": upload_id, "stable": stable}
+        job = watch(remote, remote.post("/models", "job_id", body=asked)["job_id"], progress)
+    error = job.get("error") or {}
+    if error.get("code") == errors.BundleInvalid.code:
+        raise errors.BundleInvalid(error["message"], details=error.get("details"))
+    completed(job)
+    found = job["result"]
+    # What answers instead was there before, so that it is known everywhere.
+    answers = version if found["stable"] else remote.get(f"/models/{name}", "stable_version")["stable_version"]
+    return found["new"], answers
