@@ -5,75 +5,28 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import flask
 import pytest
-from flask.testing import FlaskClient
-from werkzeug.test import TestResponse
 
-from inference import bundle
 from jobs.drain import Drainer
-from tests import callers, graphs
+from tests import callers
 from tests.bulk.conftest import post_file
 from tests.conftest import Platform
+from tests.publisher import TAR, Publisher, made
 
-TAR = "application/x-tar"
 ROW = {"x": 2, "y": 1}
-
-
-@dataclass(frozen=True)
-class Publisher:
-    """Somebody with a key that may publish, and a worker."""
-
-    client: FlaskClient
-    platform: Platform
-    drainer: Drainer
-    folder: Path
-
-    def tar(self, made: bytes | None = None, **says: Any) -> bytes:
-        folder = graphs.bundle(self.folder / uuid.uuid4().hex, made, **says)
-        return bundle.pack(bundle.load(folder))
-
-    def upload(self, data: bytes) -> str:
-        made = self.client.post("/api/v1/uploads", json={"content_type": TAR, "size": len(data)})
-        assert made.status_code == 201, made.text
-        assert post_file(made.json["url"], made.json["fields"], data, TAR).status < 300
-        return str(made.json["upload_id"])
-
-    def ask(self, data: bytes, name: str, version: str = "1.0.0", **more: Any) -> TestResponse:
-        body = {"model": name, "version": version, "upload_id": self.upload(data), **more}
-        return self.client.post("/api/v1/models", json=body)
-
-    def work(self) -> None:
-        while self.drainer.drain("cpu", "wake"):
-            pass
-
-    def job(self, answer: TestResponse) -> dict[str, Any]:
-        """As it is once nothing is due."""
-        assert answer.status_code == 202, answer.text
-        self.work()
-        return dict(self.client.get(answer.headers["Location"]).json)
-
-    def publish(self, data: bytes, name: str, **more: Any) -> dict[str, Any]:
-        return self.job(self.ask(data, name, **more))
-
-    def stored(self) -> set[str]:
-        """The bundles in the store."""
-        pages = self.platform.store.client.list_objects_v2(Bucket="coatcheck", Prefix="bundles/")
-        return {item["Key"] for item in pages.get("Contents", ())}
 
 
 @pytest.fixture
 def publisher(platform: Platform, app: flask.Flask, drainer: Drainer, tmp_path: Path) -> Iterator[Publisher]:
-    key = callers.key(platform, scopes=("jobs", "models:write"))
-    client = app.test_client()
-    client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {key.token}"
-    before = {str(row[0]) for row in platform.rows("SELECT name FROM models")}
-    yield Publisher(client, platform, drainer, tmp_path)
-    platform.execute("DELETE FROM models WHERE NOT name = ANY (:known)", known=sorted(before))
+    def work() -> None:
+        while drainer.drain("cpu", "wake"):
+            pass
+
+    with made(platform, app, tmp_path, work) as found:
+        yield found
 
 
 @pytest.fixture
@@ -167,9 +120,9 @@ def test_anothers_upload_is_not_there(publisher: Publisher, app: flask.Flask, pl
 
 
 def test_an_upload_of_rows_is_no_bundle_and_a_bundle_is_no_rows(publisher: Publisher, name: str) -> None:
-    made = publisher.client.post("/api/v1/uploads", json={"content_type": "text/csv", "size": 2}).json
-    post_file(made["url"], made["fields"], b"x\n", "text/csv")
-    body = {"model": name, "version": "1.0.0", "upload_id": made["upload_id"]}
+    place = publisher.client.post("/api/v1/uploads", json={"content_type": "text/csv", "size": 2}).json
+    post_file(place["url"], place["fields"], b"x\n", "text/csv")
+    body = {"model": name, "version": "1.0.0", "upload_id": place["upload_id"]}
     answer = publisher.client.post("/api/v1/models", json=body)
     assert answer.status_code == 422
     assert answer.json["error"]["details"] == {
