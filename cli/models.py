@@ -11,6 +11,7 @@ import click
 import structlog
 
 from cli import operators, output, publish
+from cli.models_init import init
 from inference import bundle, trial
 from inference.bundle import Bundle
 from registry.catalog import Catalog
@@ -19,7 +20,7 @@ from registry.versions import Version
 
 @click.group()
 def models() -> None:
-    """Check, publish and list models, and say which answers.
+    """Draw up, check, publish and list models, and say which answers.
 
     A published version stays: it is never changed, and it cannot be removed yet.
     """
@@ -138,6 +139,9 @@ def stable_(name: str, version: str, as_json: bool) -> None:
         output.line(f"{name} {version} is stable already; nothing was changed")
     else:
         output.line(f"{name} {version} is stable now; it was {before}")
+
+
+models.add_command(init)
 
 
 def _row(item: Version) -> dict[str, object]:

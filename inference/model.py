@@ -87,18 +87,19 @@ def open_model(bundle: Bundle, *, providers: Sequence[str] = (CPU,), threads: in
     options.enable_cpu_mem_arena = kind.arena
     # Whatever it has to say of an error is in the exception.
     options.log_severity_level = 4
-    return kind.opened(bundle, *(_session(path, options, providers) for path in bundle.graphs))
+    return kind.opened(bundle, *(session(path, options, providers) for path in bundle.graphs))
 
 
-def _session(path: Path, options: onnxruntime.SessionOptions, providers: Sequence[str]) -> onnxruntime.InferenceSession:
+def session(path: Path, options: onnxruntime.SessionOptions, providers: Sequence[str]) -> onnxruntime.InferenceSession:
+    """A session of one graph; raises BundleInvalid."""
     try:
-        session = onnxruntime.InferenceSession(str(path), options, providers=list(providers))
+        opened = onnxruntime.InferenceSession(str(path), options, providers=list(providers))
     except Exception as error:
         text = str(error)
         what = "is no ONNX file, or damaged" if "INVALID_PROTOBUF" in text else "cannot be opened"
         fix = "; export it for an older opset" if "opset" in text or "IR version" in text else ""
         raise errors.BundleInvalid(f"{path} {what}{fix}. ONNX Runtime says: {said(error)}") from error
     # ONNX Runtime falls back to the CPU with no more than a warning.
-    if session.get_providers()[0] != providers[0]:
-        raise errors.BundleInvalid(f"{providers[0]} was asked for, but only {session.get_providers()} is there")
-    return session
+    if opened.get_providers()[0] != providers[0]:
+        raise errors.BundleInvalid(f"{providers[0]} was asked for, but only {opened.get_providers()} is there")
+    return opened

@@ -61,7 +61,7 @@ WITHOUT_RESULT = {("up",), ("down",), ("serve",), ("proxy",), ("roles",), ("migr
 #: They act on a checkout, and know no settings.
 OURS = {("up",), ("down",), ("status",)}
 #: They look at files alone.
-ALONE = {("models", "check")}
+ALONE = {("models", "init"), ("models", "check")}
 #: What a command insists on as a whole.
 ALSO: dict[tuple[str, ...], tuple[str, ...]] = {("tiers", "change"): ("--pace", "1")}
 

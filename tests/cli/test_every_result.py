@@ -41,6 +41,10 @@ CASES: Mapping[str, Case] = {
     "result": Case(lambda here: (here.ended(),), ANSWER, lambda _: (JOB,), "JOB_NOT_FOUND"),
     "models check": Case(
         lambda here: (here.model(),), {"model", "version", "digest"}, lambda here: (here.nothing(),), "BUNDLE_INVALID"),
+    "models init": Case(
+        lambda here: (f"{here.model()}/model.onnx", "--out", uuid.uuid4().hex),
+        {"model", "version", "kind", "folder", "issue"},
+        lambda here: (f"{here.model()}/model.onnx", "--out", here.model()), "FOLDER_IN_USE"),
     "models push": Case(
         lambda here: (here.model(),), {"model", "version", "new", "digest"},
         lambda here: (here.nothing(),), "BUNDLE_INVALID"),
