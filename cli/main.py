@@ -34,8 +34,8 @@ with leaving():
 def coatcheck() -> None:
     """Coatcheck: self-hosted asynchronous ML inference.
 
-    Clients use submit, jobs and result, with the settings of `.coatcheck/env`; the other commands are for operators,
-    with those of `.coatcheck/env.admin`.
+    Clients use submit, jobs, result, models show and models try, with the settings of `.coatcheck/env`; the other
+    commands are for operators, with those of `.coatcheck/env.admin`.
 
     Exit codes: 0 done; 1 refused or failed; 2 called wrongly, or a setting is missing or wrong; 3 (status) not all
     runs; 130 stopped by Ctrl-C; 141 the reader of the output has gone.

@@ -12,6 +12,7 @@ import structlog
 
 from cli import operators, output, publish
 from cli.models_init import init
+from cli.models_seen import show, try_
 from inference import bundle, trial
 from inference.bundle import Bundle
 from registry.catalog import Catalog
@@ -141,7 +142,8 @@ def stable_(name: str, version: str, as_json: bool) -> None:
         output.line(f"{name} {version} is stable now; it was {before}")
 
 
-models.add_command(init)
+for command in (init, show, try_):
+    models.add_command(command)
 
 
 def _row(item: Version) -> dict[str, object]:

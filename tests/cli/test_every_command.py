@@ -167,6 +167,8 @@ OPTIONS = {
     "models push": f"--stable* {AS_JSON}",
     "models list": AS_JSON,
     "models stable": AS_JSON,
+    "models show": f"--version {AS_JSON}",
+    "models try": f"--input --inputs --version {AS_JSON}",
     "keys create": f"--tenant=default --tier --name! --admin* --models* --metrics* {AS_JSON}",
     "keys list": f"--tenant --all* {AS_JSON}",
     "keys revoke": AS_JSON,

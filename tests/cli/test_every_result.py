@@ -52,6 +52,12 @@ CASES: Mapping[str, Case] = {
     "models stable": Case(
         lambda _: ("sentiment", "1.0.0"), {"model", "version", "before"},
         lambda _: ("sentiment", "9.9.9"), "MODEL_VERSION_NOT_FOUND"),
+    "models show": Case(
+        lambda _: ("sentiment",), {"model", "version", "versions", "stable_version", "input_schema", "example", "curl"},
+        lambda _: ("nope",), "MODEL_NOT_FOUND"),
+    "models try": Case(
+        lambda _: ("sentiment",), {"model", "model_version", "job_id", "took_ms", "inputs", "answer"},
+        lambda _: ("speech",), "INVALID_INPUT"),
     "keys create": Case(
         lambda here: ("--tenant", here.key.tenant, "--name", "web"), ISSUED | {"key"},
         lambda here: ("--tenant", here.key.tenant, "--name", "web", "--tier", "free"), "TENANT_CONFLICT"),
