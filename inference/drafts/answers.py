@@ -8,7 +8,7 @@ from typing import Any
 
 from core import errors
 from inference import nodes
-from inference.opened import ROUNDED
+from inference.given import ROUNDED
 
 #: From so many on, numbers without labels are a vector.
 VECTOR = 16

@@ -20,7 +20,7 @@ from inference.drafts.convert import Converted
 from inference.kinds.rows import RowKind
 from inference.manifest import Manifest
 from inference.opened import said
-from inference.output import Label, Numbers, Said
+from inference.output import Embedding, Label, Numbers, Said
 
 #: What stands for every number of a row that is made up: the first that the graph has a finite answer to.
 TRIED = (1, 0)
@@ -130,4 +130,4 @@ def _shown(found: Said) -> dict[str, Any]:
     if isinstance(found, Numbers):
         values = dict(found.values)
         return {"prediction": next(iter(values.values())) if len(values) == 1 else values}
-    return {"embedding": list(found.vector[:SHOWN])}
+    return {"embedding": list(cast("Embedding", found).vector[:SHOWN])}

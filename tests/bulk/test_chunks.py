@@ -200,8 +200,7 @@ def test_a_chunk_that_nobody_wants_any_more_is_left_where_it_is_and_stores_nothi
     model.bundle.manifest = platform.catalog.resolve("sentiment", "1.0.0").manifest
     setattr(held, why, when == "before a batch")
     shelf = SimpleNamespace(predictor=lambda _: model)
-    resolved = platform.catalog.resolve("sentiment", "1.0.0")
-    (outcome,) = kinds.CHUNK.run(with_tools(platform.attempts, shelf=shelf).tools, resolved, [held])
+    (outcome,) = kinds.CHUNK.run(with_tools(platform.attempts, shelf=shelf).tools, [held])
     assert (outcome.result, type(outcome.error)) == (None, error or type(None))
     assert platform.store.head(f"{places.part(payload, bulk.attempt)}.jsonl") is None
 

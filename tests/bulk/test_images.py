@@ -30,7 +30,7 @@ Publish = Callable[..., str]
 RED, BLUE = row(plain(255, 0, 0)), row(plain(0, 0, 255))
 SAID_RED, SAID_BLUE = ({"prediction": {"red": red, "green": 0.0, "blue": 1.0 - red}} for red in (1.0, 0.0))
 NONE = row(b"no picture")
-FAULT = {
+FAULT: dict[str, Any] = {
     "code": "INPUT_UNREADABLE",
     "message": "The picture cannot be read as PNG, JPEG or WebP",
     "details": {"field": "image", "issue": "cannot be read as PNG, JPEG or WebP"},

@@ -6,6 +6,7 @@ import json
 import threading
 import time
 import uuid
+from typing import Any
 
 import pytest
 
@@ -20,7 +21,7 @@ FIELDS = [
 ]
 
 
-def published(here: Here, **says: object) -> str:
+def published(here: Here, **says: Any) -> str:
     name = f"m{uuid.uuid4().hex}"
     folder = graphs.bundle(here.folder / name, name=name, **says)
     done = here("models", "push", str(folder))
