@@ -4,30 +4,24 @@ from __future__ import annotations
 
 import dataclasses
 import math
-import shlex
 from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import flask
-import orjson
 
-from api import errors as refused
 from api import links, once
 from api.v1 import addresses
 from core import errors, ids
-from jobs import kinds, told, uploads
+from jobs import kinds, told
 from jobs.bulk.progress import Done
 from jobs.job import Job, Status
 from jobs.result import Fault, Rows, Several, Stored
-from registry.versions import Version
 from serving.retrieve import Detail
 from serving.values import Answer, Answers, Replied, Reply, Served, Ticket
 
 RETRY_AFTER_S = "1"
 #: The longest that a client is told to wait before it asks again.
 MAX_RETRY_AFTER_S = 30
-#: What an error leads to, by how much is known of the model.
-_SEE = (("models", "models.list_models"), ("model", "models.show_model"), ("schema", "models.show_version"))
 
 
 def reply(replied: Replied[Reply]) -> flask.Response:
@@ -147,14 +141,6 @@ def detail(seen: Detail) -> flask.Response:
     return response
 
 
-def refusal(error: errors.CoatcheckError) -> flask.Response:
-    """An error, with the way to what the models take where that helps."""
-    if error.see is None:
-        return refused.ours(error)
-    name, route = _SEE[len(error.see)]
-    return refused.ours(error, links={name: links.to(route, **dict(zip(("name", "version"), error.see, strict=False)))})
-
-
 def outcome(found: Job) -> flask.Response:
     """A completed job's result, or the way to it; raises JobStateConflict while there is none."""
     if found.status is not Status.COMPLETED:
@@ -184,41 +170,3 @@ def result(found: Job) -> dict[str, Any]:
             return addresses.stored(found, found.result)
         case said:
             return told.v1(said, str(found.options.get("explain", "")))
-
-
-def to_try(item: Version, input_schema: Mapping[str, Any], output_schema: Mapping[str, Any]) -> dict[str, Any]:
-    """What it takes and answers, and a request that it answers."""
-    manifest, inputs = item.manifest, item.manifest.golden[0].inputs
-    body: dict[str, Any] = {"model": item.model, "inputs": inputs}
-    found = {"input_schema": input_schema, "output_schema": output_schema}
-    if not manifest.takes_rows:
-        return {**found, "example": {**body, "upload_id": "up_…"}}
-    if manifest.takes_file and not inputs:
-        # Its picture is too large to be shown.
-        return {**found, "example": {"model": item.model, "upload_id": "up_…"}}
-    said = shlex.quote(orjson.dumps(body).decode())
-    head = "-H \"Authorization: Bearer $COATCHECK_API_KEY\" -H 'Content-Type: application/json'"
-    return {**found, "example": body, "curl": f'curl {head} "$COATCHECK_URL{links.to("predict.predict")}" -d {said}'}
-
-
-def version(item: Version, input_schema: Mapping[str, Any], output_schema: Mapping[str, Any]) -> dict[str, Any]:
-    manifest = item.manifest
-    return {
-        "model": item.model,
-        "version": item.version,
-        "stable": item.stable,
-        "digest": item.digest,
-        "kind": manifest.kind,
-        "summary": manifest.summary,
-        "labels": manifest.labels or manifest.tags,
-        "pool": manifest.pool,
-        "inline": manifest.inline,
-        "max_batch": manifest.max_batch,
-        "units": manifest.units,
-        "explanation": manifest.explanation,
-        "licence": manifest.licence,
-        "file_types": uploads.types(manifest),
-        "input_schema": input_schema,
-        "output_schema": output_schema,
-        "example": manifest.golden[0].inputs,
-    }

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from api.v1 import present
+from api.v1 import refusals
 from api.v1.routes import deliveries, jobs, models, predict, uploads, webhook_keys, webhooks
 from core import errors
 
@@ -17,4 +17,4 @@ BLUEPRINTS = (
     webhook_keys.blueprint,
 )
 for blueprint in BLUEPRINTS:
-    blueprint.register_error_handler(errors.CoatcheckError, present.refusal)
+    blueprint.register_error_handler(errors.CoatcheckError, refusals.refusal)

@@ -7,13 +7,11 @@ from typing import Any
 
 import flask
 
-from api import context, contract, links, once, resources
-from api.v1 import examples, present
+from api import context, contract, once, resources
+from api.v1 import examples, present, present_models
 from api.v1.schemas import answers as out
 from api.v1.schemas import jobs as jobs_out
 from api.v1.schemas import requests as into
-from inference import kinds, schema
-from registry.versions import Version
 from serving import publish as serve
 from serving.values import Ask
 
@@ -31,7 +29,7 @@ def list_models() -> flask.Response:
     With their versions, and which of them is stable.
     """
     grouped = groupby(resources.here().catalog.versions(), key=lambda item: item.model)
-    return flask.jsonify({"models": [_model(list(items)) for _, items in grouped]})
+    return flask.jsonify({"models": [present_models.model(list(items)) for _, items in grouped]})
 
 
 @blueprint.route("", methods=["POST"])
@@ -60,8 +58,7 @@ def show_model(name: str) -> flask.Response:
     catalog = resources.here().catalog
     known = catalog.resolve(name, None)
     found = [item for item in catalog.versions() if item.model == known.model]
-    stable = next(item for item in found if item.stable)
-    return flask.jsonify({**_model(found), **present.to_try(stable, *_schemas(stable))})
+    return flask.jsonify(present_models.model_in_full(found))
 
 
 @blueprint.route("/<name>/versions/<version>", methods=["GET"])
@@ -76,22 +73,4 @@ def show_version(name: str, version: str) -> flask.Response:
     here = resources.here()
     resolved = here.catalog.resolve(name, version)
     found = next(item for item in here.catalog.versions() if item.digest == resolved.digest)
-    return flask.jsonify(present.version(found, *_schemas(found)))
-
-
-def _schemas(version: Version) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Of what it takes and of what it answers."""
-    return schema.json_schema(version.manifest), kinds.output_schema(version.manifest)
-
-
-def _model(versions: list[Version]) -> dict[str, Any]:
-    stable = next(item for item in versions if item.stable)
-    itself = links.to("models.show_model", name=stable.model)
-    version = links.to("models.show_version", name=stable.model, version=stable.version)
-    return {
-        "name": stable.model,
-        "stable_version": stable.version,
-        "summary": stable.manifest.summary,
-        "versions": [item.version for item in versions],
-        "links": {"self": itself, "stable_version": version},
-    }
+    return flask.jsonify(present_models.version(found))

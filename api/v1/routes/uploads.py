@@ -7,15 +7,15 @@ from typing import Any
 
 import flask
 
-from access import keys
 from api import context, contract, once, resources
 from api.resources import Resources
 from api.v1 import addresses, examples
 from api.v1.schemas import answers as out
 from api.v1.schemas import requests as into
-from core import errors, ids
+from core import ids
 from jobs import uploads
 from serving import once as serve
+from serving import uploads as allowed
 
 blueprint = contract.Blueprint("uploads", __name__, url_prefix="/uploads")
 
@@ -33,11 +33,7 @@ def create(body: dict[str, Any]) -> flask.Response:
     POST `fields` and then the file, as `file`, to `url` (multipart/form-data) before `expires_at`.
     """
     here = resources.here()
-    limit = min(here.settings.files.max_upload_bytes, context.caller().tier.max_upload_bytes)
-    if body["content_type"] == uploads.BUNDLE:
-        context.caller().require(keys.MODELS)
-    if body["size"] > limit:
-        raise errors.InvalidInput.field("size", f"must be at most {limit} bytes", received=body["size"])
+    allowed.check(here.serving, context.caller(), content_type=body["content_type"], size=body["size"])
     made = serve.computed(
         here.engine, once.key("uploads", body), lambda: _create(here, body), kept=dict, read=serve.of_any_release
     )

@@ -1,0 +1,75 @@
+"""Models and their versions, as v1 shows them."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from typing import Any
+
+import orjson
+
+from api import links
+from inference import kinds, schema
+from jobs import uploads
+from registry.versions import Version
+
+
+def model(versions: Sequence[Version]) -> dict[str, Any]:
+    """A model, by all of its versions."""
+    stable = _stable(versions)
+    itself = links.to("models.show_model", name=stable.model)
+    version = links.to("models.show_version", name=stable.model, version=stable.version)
+    return {
+        "name": stable.model,
+        "stable_version": stable.version,
+        "summary": stable.manifest.summary,
+        "versions": [item.version for item in versions],
+        "links": {"self": itself, "stable_version": version},
+    }
+
+
+def model_in_full(versions: Sequence[Version]) -> dict[str, Any]:
+    """The same, with what its stable version takes and answers, and a request that it answers."""
+    item = _stable(versions)
+    found = {**model(versions), **_schemas(item)}
+    manifest, inputs = item.manifest, item.manifest.golden[0].inputs
+    body: dict[str, Any] = {"model": item.model, "inputs": inputs}
+    if not manifest.takes_rows:
+        return {**found, "example": {**body, "upload_id": "up_…"}}
+    if manifest.takes_file and not inputs:
+        # Its picture is too large to be shown.
+        return {**found, "example": {"model": item.model, "upload_id": "up_…"}}
+    said = shlex.quote(orjson.dumps(body).decode())
+    head = "-H \"Authorization: Bearer $COATCHECK_API_KEY\" -H 'Content-Type: application/json'"
+    return {**found, "example": body, "curl": f'curl {head} "$COATCHECK_URL{links.to("predict.predict")}" -d {said}'}
+
+
+def version(item: Version) -> dict[str, Any]:
+    """All that there is to know of one."""
+    manifest = item.manifest
+    return {
+        "model": item.model,
+        "version": item.version,
+        "stable": item.stable,
+        "digest": item.digest,
+        "kind": manifest.kind,
+        "summary": manifest.summary,
+        "labels": manifest.labels or manifest.tags,
+        "pool": manifest.pool,
+        "inline": manifest.inline,
+        "max_batch": manifest.max_batch,
+        "units": manifest.units,
+        "explanation": manifest.explanation,
+        "licence": manifest.licence,
+        "file_types": uploads.types(manifest),
+        **_schemas(item),
+        "example": manifest.golden[0].inputs,
+    }
+
+
+def _stable(versions: Sequence[Version]) -> Version:
+    return next(item for item in versions if item.stable)
+
+
+def _schemas(item: Version) -> dict[str, Any]:
+    return {"input_schema": schema.json_schema(item.manifest), "output_schema": kinds.output_schema(item.manifest)}
