@@ -11,7 +11,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from weakref import WeakValueDictionary
+from weakref import ref
 
 import structlog
 
@@ -40,7 +40,7 @@ class Kept:
         self._lock = threading.Lock()
         self._kept: dict[str, _Item] = {}
         #: All that are open: also those that are in use and no longer kept.
-        self._open: WeakValueDictionary[str, AnyModel] = WeakValueDictionary()
+        self._open: dict[str, ref[AnyModel]] = {}
         #: Bytes of each that was ever open here, and of those that are being opened.
         self._weights: dict[str, int] = {}
         self._coming: dict[str, int] = {}
@@ -56,7 +56,7 @@ class Kept:
     def get_back(self, digest: str) -> AnyModel | None:
         """The model if it is open; from now on it is kept."""
         with self._lock:
-            found = self._open.get(digest)
+            found = self._alive(digest)
             if found is not None and digest not in self._kept:
                 self._keep(digest, found)
             return found
@@ -77,7 +77,7 @@ class Kept:
         """Keep a model that was opened with `room` for it."""
         with self._lock:
             self._weights[digest] = self._coming.pop(digest)
-            self._open[digest] = model
+            self._open[digest] = ref(model)
             self._keep(digest, model)
 
     def was_open(self, digest: str) -> bool:
@@ -87,7 +87,7 @@ class Kept:
     def all(self) -> list[AnyModel]:
         """Those that are open."""
         with self._lock:
-            return list(self._open.values())
+            return [model for digest in self._open if (model := self._alive(digest)) is not None]
 
     def _keep(self, digest: str, model: AnyModel) -> None:
         self._kept[digest] = _Item(model)
@@ -98,16 +98,19 @@ class Kept:
         budget. What is in use is kept as far as there is room, and else closed when its use ends."""
         in_use: list[tuple[str, _Item]] = []
         for digest in sorted(self._kept, key=lambda digest: self._kept[digest].asked_at):
-            if self._held() <= self._budget or digest == newest:
+            if self._held() <= self._budget:
                 break
+            if digest == newest:
+                continue
             item = self._kept.pop(digest)
             asked_at, manifest = item.asked_at, item.model.bundle.manifest
             del item
             # With the last reference went the model.
-            if digest in self._open:
-                in_use.append((digest, _Item(self._open[digest], asked_at)))
-            else:
+            model = self._alive(digest)
+            if model is None:
                 _tell(manifest)
+            else:
+                in_use.append((digest, _Item(model, asked_at)))
         left = self._budget - sum(self._coming.values()) - sum(self._weights[digest] for digest in self._kept)
         for digest, item in reversed(in_use):
             left -= self._weights[digest]
@@ -117,7 +120,12 @@ class Kept:
                 _tell(item.model.bundle.manifest)
 
     def _held(self) -> int:
-        return sum(self._coming.values()) + sum(self._weights[digest] for digest in self._open)
+        alive = (self._weights[digest] for digest in self._open if self._alive(digest) is not None)
+        return sum(self._coming.values()) + sum(alive)
+
+    def _alive(self, digest: str) -> AnyModel | None:
+        found = self._open.get(digest)
+        return None if found is None else found()
 
 
 def _tell(closed: Manifest) -> None:
