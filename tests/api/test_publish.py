@@ -11,9 +11,11 @@ import flask
 import pytest
 
 from jobs.drain import Drainer
+from jobs.lease import Held
 from tests import callers
 from tests.bulk.conftest import post_file
 from tests.conftest import Platform
+from tests.hands import clean_up, took
 from tests.publisher import TAR, Publisher, made
 
 ROW = {"x": 2, "y": 1}
@@ -189,6 +191,24 @@ def test_a_version_that_is_not_there_yet_is_in_nobodys_way(
     behind = new_job()
     assert publisher.job(ticket)["status"] == "completed"
     assert publisher.platform.one("SELECT status FROM jobs WHERE id = :id", id=behind) == ("completed",)
+
+
+GONE: dict[str, str] = {
+    "canceled": "UPDATE jobs SET cancel_requested_at = now() WHERE id = :id",
+    "taken over": "UPDATE jobs SET lease_expires_at = now() - interval '1 s' WHERE id = :id",
+}
+
+
+@pytest.mark.parametrize("how", GONE)
+def test_an_attempt_that_is_not_wanted_any_more_lists_nothing(publisher: Publisher, name: str, how: str) -> None:
+    publisher.ask(publisher.tar(name=name), name)
+    (job,) = took(publisher.platform)
+    publisher.platform.execute(GONE[how], id=job.id)
+    clean_up(publisher.platform)
+    # It has not heard of it yet.
+    (outcome,) = publisher.platform.attempts.run([Held(job)])
+    assert (outcome.result, outcome.error) == (None, None)
+    assert publisher.client.get(f"/api/v1/models/{name}").status_code == 404
 
 
 def test_who_is_told_of_jobs_is_told_of_it(publisher: Publisher, name: str) -> None:
