@@ -1,6 +1,6 @@
 """Reading documents: lines are found on a page, cut out, and read one by one. Safe to share between threads.
 
-Imported only where a document is opened: its libraries are those of the extra `documents`.
+Imported only where a document is opened.
 """
 
 from __future__ import annotations

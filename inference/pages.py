@@ -1,6 +1,6 @@
 """The pages of a picture or a PDF as RGB images, one at a time; each is decoded in a process of its own.
 
-Imported only where a document is opened: its libraries are those of the extra `documents`.
+Imported only where a document is opened; PDFs need the extra `documents`.
 """
 
 from __future__ import annotations

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -33,11 +34,11 @@ class DocumentKind(files.FileKind):
     golden_keys: ClassVar[Mapping[str, Key]] = {**files.GOLDEN, "lines": keys.listed(keys.text(), required=True)}
 
     def opened(self, bundle: Bundle, *sessions: onnxruntime.InferenceSession) -> FileModel:
-        try:
-            from inference.documents import Reader
-        except ImportError as error:
-            issue = f"Documents need an extra: pip install -r requirements/documents.txt ({error})"
-            raise errors.ModelUnavailable(issue) from error
+        # What reads a PDF is imported by its decoder alone.
+        if importlib.util.find_spec("pypdfium2") is None:
+            raise errors.ModelUnavailable("Documents need an extra: pip install -r requirements/documents.txt")
+        from inference.documents import Reader
+
         return Reader(bundle, *sessions)
 
     def missed(self, golden: Golden, found: Mapping[str, Any]) -> str | None:

@@ -184,7 +184,7 @@ def test_without_the_extra_all_else_works_and_opening_a_document_says_what_to_in
     code = f"""
 import sys
 from pathlib import Path
-sys.modules["PIL"] = sys.modules["pypdfium2"] = None
+sys.modules["pypdfium2"] = None
 import api, cli.main, jobs.attempt
 from core import errors
 from inference import bundle, check, model
