@@ -259,7 +259,7 @@ LONG = "x" * 1000
         ("image", ("fields",), [[{"name": "a", "type": "image"}]], [[{"name": n, "type": "image"} for n in "ab"]],
          "fields must hold one field, the picture, as {name: image, type: image}"),
         ("image", ("inline",), [False], [True], "inline must be false"),
-        ("tabular", ("fields", 0, "type"), ["number"], ["image"], "must be one of string, number, integer, boolean, "),
+        ("tabular", ("fields", 0, "type"), ["number"], ["image"], "must be string or number or integer or boolean, "),
         ("tabular", ("golden", 0, "confidence"), [0, 1, 0.5], [-0.001, 1.001], "must be a number from 0 to 1"),
         ("audio", ("golden", 0, "segments", 0, "start"), [0, 1], [-0.001], "must be a number of at least 0"),
         ("audio", ("golden", 0, "segments", 0, "start"), [1], [1.001], "must be at most its end, 1"),

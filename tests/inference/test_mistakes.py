@@ -33,7 +33,7 @@ TEXT = yaml.safe_dump(graphs.manifest(), sort_keys=False)
         (
             "type: number",
             "type: int",
-            "type of field 1 (x) must be one of string, number, integer, boolean, but is the",
+            "type of field 1 (x) must be one of string, number, integer, boolean, image, tensor, but is the",
         ),
         (
             "type: number",
@@ -84,7 +84,7 @@ TEXT = yaml.safe_dump(graphs.manifest(), sort_keys=False)
         (
             "tabular",
             "tabullar",
-            "kind must be one of tabular, text, tokens, audio, document, but is the text 'tabullar'",
+            "kind must be one of tabular, text, tokens, tensor, image, audio, document, but is the text 'tabullar'",
         ),
         ("kind: tabular\n", "", "kind is missing; it must be one of tabular"),
         ("kind: tabular", "knd: tabular", "knd is unknown; did you mean kind?"),
