@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
-from inference import keys
+from inference import keys, nodes
 from inference.answers.answer import near
 from inference.answers.single import Scores, rounded
 from inference.faults import Fault
@@ -38,6 +38,10 @@ class Numbers(Scores):
     def wanted(self) -> str:
         names = ", ".join(number.name for number in self.manifest.numbers)
         return f"floats [rows, {self.width}], one for each of the numbers of model.yaml ({names})"
+
+    def fits(self, item: Any) -> bool:
+        # skl2onnx says [rows, 1] of every tree and forest, however many numbers it gives.
+        return self.fits_exactly(item) or nodes.is_number(item)
 
     def of(self, rows: Sequence[Mapping[str, Any]], matrix: Floats) -> list[Said]:
         names = [number.name for number in self.manifest.numbers]
