@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import tempfile
+from typing import Any
 
 from cli.answers import completed, progress_bar, watch
+from cli.failures import Failure
 from cli.remote import Remote
 from cli.upload import upload
 from core import errors
@@ -22,6 +24,26 @@ def remote() -> Remote | None:
 
 def publish(remote: Remote, loaded: Bundle, *, stable: bool) -> tuple[bool, str]:
     """Whether it is new, and the version that answers by default; raises BundleInvalid, Failure."""
+    try:
+        job = _handed_in(remote, loaded, stable=stable)
+    except Failure as error:
+        if error.code != errors.Forbidden.code:
+            raise
+        said = f"{error.message}; `coatcheck keys create --models`, an operator's command, makes one that does"
+        raise Failure(said, code=error.code, details=error.details) from error
+    refusal = job.get("error") or {}
+    if refusal.get("code") == errors.BundleInvalid.code:
+        raise errors.BundleInvalid(refusal["message"], details=refusal.get("details"))
+    completed(job)
+    name, found = loaded.manifest.name, job["result"]
+    if found["stable"]:
+        return found["new"], loaded.manifest.version
+    # What answers instead was there before, so that it is known everywhere.
+    return found["new"], remote.get(f"/models/{name}", "stable_version")["stable_version"]
+
+
+def _handed_in(remote: Remote, loaded: Bundle, *, stable: bool) -> dict[str, Any]:
+    """The job, as it ended."""
     name, version = loaded.manifest.name, loaded.manifest.version
     with progress_bar() as progress, tempfile.TemporaryFile() as file:
         bundle.write(loaded, file)
@@ -37,12 +59,4 @@ def publish(remote: Remote, loaded: Bundle, *, stable: bool) -> tuple[bool, str]
             shown=str(loaded.folder),
         )
         asked = {"model": name, "version": version, "upload_id": upload_id, "stable": stable}
-        job = watch(remote, remote.post("/models", "job_id", body=asked)["job_id"], progress)
-    error = job.get("error") or {}
-    if error.get("code") == errors.BundleInvalid.code:
-        raise errors.BundleInvalid(error["message"], details=error.get("details"))
-    completed(job)
-    found = job["result"]
-    # What answers instead was there before, so that it is known everywhere.
-    answers = version if found["stable"] else remote.get(f"/models/{name}", "stable_version")["stable_version"]
-    return found["new"], answers
+        return watch(remote, remote.post("/models", "job_id", body=asked)["job_id"], progress)

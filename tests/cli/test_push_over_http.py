@@ -82,6 +82,7 @@ def test_a_key_that_may_not_is_told_which_scope_it_lacks(here: Here) -> None:
     done = push(here, here.model(), scopes=("jobs",))
     assert (done.code, done.out) == (1, "")
     assert "does not have the scope 'models:write'" in done.err
+    assert "`coatcheck keys create --models`" in done.err
 
 
 def test_with_the_address_alone_it_says_what_is_missing(here: Here) -> None:
