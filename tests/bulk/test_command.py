@@ -7,18 +7,22 @@ import json
 import os
 import subprocess
 import sys
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
+from PIL import Image
 
 from cli import store
 from cli.failures import Failure
+from inference import bundle
 from local import platform_processes
 from local.child import Child
 from local.state import held_port
 from tests.conftest import ROOT, Platform, until
+from tests.inference import drawn
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
 
@@ -174,3 +178,22 @@ def test_an_earlier_run_leaves_no_file_of_failed_rows(command: Command, tmp_path
     assert "1 row, 0 failed: o[/b].jsonl\n" in done.stderr
     assert "removed o[/b].errors.jsonl, of an earlier run\n" in done.stderr
     assert [path.name for path in faults.parent.iterdir()] == ["b].jsonl"]
+
+
+def test_pictures_go_in_as_files_and_in_rows(command: Command, tmp_path: Path, platform: Platform) -> None:
+    name = f"pictures-{uuid.uuid4().hex}"
+    platform.catalog.publish(bundle.load(drawn.bundle(tmp_path / name, name=name)))
+    (tmp_path / "blue.webp").write_bytes(drawn.encoded(Image.new("RGB", (9, 9), (0, 0, 255)), "WEBP", lossless=True))
+    (tmp_path / "rows.jsonl").write_text(json.dumps({"id": "a", **drawn.row(drawn.plain(0, 255, 0))}) + "\n")
+    for file in ("blue.webp", "rows.jsonl"):
+        done = command("submit", file, "--model", name)
+        assert done.returncode == 0, done.stderr
+    whole = json.loads((tmp_path / "blue.webp.out.json").read_text())
+    assert whole["prediction"] == {"red": 0.0, "green": 0.0, "blue": 1.0}
+    [row] = map(json.loads, (tmp_path / "rows.jsonl.out.jsonl").read_text().splitlines())
+    assert (row["id"], row["prediction"]["green"]) == ("a", 1.0)
+    (tmp_path / "talk.wav").write_bytes(b"RIFF\0\0\0\0WAVE")
+    done = command("submit", "talk.wav", "--model", name)
+    assert (done.returncode, "takes rows of a file or a whole file (image/png, " in done.stderr) == (1, True), (
+        done.stderr
+    )

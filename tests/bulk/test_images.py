@@ -9,6 +9,7 @@ import json
 import shlex
 import uuid
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -87,6 +88,16 @@ def test_an_answer_is_the_same_in_a_job_in_a_list_in_files_of_rows_and_as_a_file
     for job_id in files:
         assert show(client, job_id)["result"] == SAID_RED
         assert client.get(f"/api/v1/jobs/{job_id}/result").json == SAID_RED
+
+
+def test_predict_waits_for_a_worker_to_look_at_the_picture(client: Client, work: Run, publish: Publish) -> None:
+    name = publish()
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(client.post, "/api/v1/predict", json={"model": name, "inputs": BLUE})
+        until(lambda: work() or asked.done())
+        said = asked.result()
+    assert said.status_code == 200, said.text
+    assert SAID_BLUE.items() <= said.json.items()
 
 
 def test_a_photograph_is_answered_as_a_file(client: Client, upload: Send, work: Run, publish: Publish) -> None:
