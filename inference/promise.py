@@ -12,6 +12,7 @@ import marshmallow as ma
 from core import errors
 from inference import faults, keys, kinds, model_yaml, rules, tensors
 from inference.faults import Fault
+from inference.keys import Key
 from inference.kinds.kind import Kind
 from inference.kinds.rows import RowKind
 from inference.manifest import Manifest
@@ -49,7 +50,7 @@ def _kind(raw: Mapping[str, Any]) -> Iterator[Fault]:
     known = kinds.names()
     if "kind" not in raw:
         # Under another name, such as `type`, or under one that is nearly right.
-        others = [key for key in raw if key not in {*_COMMON, *RowKind.own_keys, "options", "golden"}]
+        others = [key for key in raw if key not in {*_COMMON, *RowKind.own_keys, "fields", "options", "golden"}]
         near = [key for key in others if raw[key] in known] or difflib.get_close_matches("kind", others, 1)
         if near:
             yield Fault((near[0],), "is unknown; did you mean kind?")
@@ -60,8 +61,6 @@ def _kind(raw: Mapping[str, Any]) -> Iterator[Fault]:
 
 
 _FIELD = {
-    "name": keys.text(required=True),
-    "type": keys.one_of(*rules.FIELD_TYPES, required=True),
     "description": keys.short(),
     "required": keys.flag(),
     "default": keys.anything(),
@@ -80,7 +79,6 @@ _COMMON = {
     "kind": keys.text(),
     "summary": keys.text(required=True),
     "licence": keys.text(required=True),
-    "fields": keys.listed(keys.mapping(_FIELD), least=1, required=True),
     "pool": keys.one_of(*POOLS),
     "inline": keys.flag(),
     "max_batch": keys.whole(1, MAX_BATCH),
@@ -93,4 +91,10 @@ def _schema(kind: Kind, raw: Mapping[str, Any]) -> ma.Schema:
     known = kind.option_keys or {}
     options = keys.mapping(kind.option_keys, required=any(key.required for key in known.values()))
     golden = keys.listed(keys.mapping(kind.keys_of_golden(raw)), least=1, required=True)
-    return keys.Keys.from_dict({**_COMMON, **kind.own_keys, "golden": golden, "options": options})()
+    own = {"fields": _fields(kind), **kind.own_keys, "golden": golden, "options": options}
+    return keys.Keys.from_dict({**_COMMON, **own})()
+
+
+def _fields(kind: Kind) -> Key:
+    named = {"name": keys.text(required=True), "type": keys.one_of(*kind.field_types, required=True)}
+    return keys.listed(keys.mapping({**named, **_FIELD}), least=1, required=True)

@@ -13,7 +13,6 @@ from inference import kinds, schema, tensors
 from inference.faults import Fault
 from inference.manifest import Field, Manifest
 
-FIELD_TYPES = ("string", "number", "integer", "boolean", "image", "tensor")
 NUMBERS = ("number", "integer")
 #: That one run may give, which are written down one by one.
 MOST_NUMBERS = 2**22
@@ -97,9 +96,6 @@ def _together(manifest: Manifest) -> Iterator[Fault]:
         yield Fault(("inline",), "must be false: the API answers rows without files in them, and on its own CPU")
     kind = kinds.find(manifest.kind)
     for place, field in enumerate(manifest.fields):
-        if field.type not in kind.field_types:
-            issue = f"must be {' or '.join(kind.field_types)}, for kind {manifest.kind}"
-            yield Fault(("fields", place, "type"), issue)
         if field.input is not None and not kind.names_inputs:
             yield Fault(("fields", place, "input"), f"is for tabular; {manifest.kind} knows where its fields go")
     yield from _twice("tensors", [tensor.name for tensor in manifest.tensors])

@@ -94,7 +94,8 @@ def test_predict_waits_for_a_worker_to_look_at_the_picture(client: Client, work:
     name = publish()
     with ThreadPoolExecutor(1) as pool:
         asked = pool.submit(client.post, "/api/v1/predict", json={"model": name, "inputs": BLUE})
-        until(lambda: work() or asked.done())
+        while not asked.done():
+            work()
         said = asked.result()
     assert said.status_code == 200, said.text
     assert SAID_BLUE.items() <= said.json.items()

@@ -33,7 +33,7 @@ TEXT = yaml.safe_dump(graphs.manifest(), sort_keys=False)
         (
             "type: number",
             "type: int",
-            "type of field 1 (x) must be one of string, number, integer, boolean, image, tensor, but is the",
+            "type of field 1 (x) must be one of string, number, integer, boolean, but is the",
         ),
         (
             "type: number",

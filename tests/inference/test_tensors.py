@@ -242,7 +242,7 @@ WRONG: Sequence[tuple[Mapping[str, Any], str]] = [
         "must be a number from -3.40282e+38 to 3.40282e",
     ),
     ({"golden": [{**MATRIX["golden"][0], "tensors": {}}]}, "must not be empty: say the first values of y"),
-    ({"fields": [{"name": "x", "type": "number"}]}, "must be tensor, for kind tensor"),
+    ({"fields": [{"name": "x", "type": "number"}]}, "type of field 1 (x) must be one of tensor, but is"),
     ({"fields": [field("x", "float32", [2, None], required=False)]}, "must be true, or the field needs a default"),
     (
         {"fields": [field("x", "float32", [2, None], minimum=0)]},
@@ -253,7 +253,7 @@ WRONG: Sequence[tuple[Mapping[str, Any], str]] = [
         "dtype of field 1 (x) is missing: one of float16, float32, float64",
     ),
     ({"fields": [field("x", "float32", [1] * 33)]}, "shape of field 1 (x) must have at most 32 axes"),
-    ({"kind": "tabular"}, "type of field 1 (x) must be string or number or integer or boolean, for kind tabular"),
+    ({"kind": "tabular"}, "type of field 1 (x) must be one of string, number, integer, boolean, but is"),
     (
         {
             "fields": [
