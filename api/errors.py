@@ -20,6 +20,7 @@ STATUS: dict[type[errors.CoatcheckError], int] = {
     errors.NotFound: 404,
     errors.JobStateConflict: 409,
     errors.TenantConflict: 409,
+    errors.VersionConflict: 409,
     errors.WebhookConflict: 409,
     errors.IdempotencyInProgress: 409,
     errors.BatchTooLarge: 413,

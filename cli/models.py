@@ -11,7 +11,9 @@ import click
 import structlog
 
 from cli import operators, output, publish
+from cli.models_ends import deprecate, remove
 from cli.models_init import init
+from cli.models_pull import pull
 from cli.models_seen import show, try_
 from inference import bundle, trial
 from inference.bundle import Bundle
@@ -23,7 +25,7 @@ from registry.versions import Version
 def models() -> None:
     """Draw up, check, publish and list models, and say which answers.
 
-    A published version stays: it is never changed, and it cannot be removed yet.
+    A published version is never changed, and the number of one that was removed stays taken.
     """
 
 
@@ -84,17 +86,24 @@ def push(folders: tuple[Path, ...], stable: bool, as_json: bool) -> None:
         output.document(pushed)
 
 
-def _publish(catalog: Catalog, loaded: Bundle, *, stable: bool) -> tuple[bool, str]:
-    """Whether it is new, and the version that answers by default; raises BundleInvalid."""
+def _publish(catalog: Catalog, loaded: Bundle, *, stable: bool) -> tuple[bool, str] | None:
+    """Whether it is new, and the version that answers by default; None where it was removed: every start of a platform
+    hands in what ships with it. Raises BundleInvalid."""
+    gone = catalog.removed(loaded.manifest.name, loaded.manifest.version)
+    if gone and gone.digest == loaded.digest:
+        return None
     new = catalog.publish(loaded, stable=stable)
     return new, catalog.resolve(loaded.manifest.name, None).version
 
 
-def _pushed(publish: Callable[[Bundle], tuple[bool, str]], folder: Path, *, as_json: bool) -> dict[str, object]:
+def _pushed(publish: Callable[[Bundle], tuple[bool, str] | None], folder: Path, *, as_json: bool) -> dict[str, object]:
     """What came of one, said at once; raises BundleInvalid."""
     loaded = bundle.load(folder)
-    new, answers = publish(loaded)
     name, version = loaded.manifest.name, loaded.manifest.version
+    if (found := publish(loaded)) is None:
+        output.say(f"{name} {version} was removed, and stays so")
+        return {"model": name, "version": version, "new": False, "digest": loaded.digest}
+    new, answers = found
     if not as_json:
         state = "published" if new else "already there"
         output.line(f"{name} {version}  {state}  sha256:{loaded.digest[:12]}")
@@ -117,7 +126,7 @@ def list_(as_json: bool) -> None:
     if as_json:
         output.document([_row(item) for item in found])
         return
-    columns = ("model", "version", "stable", "kind", "pool", "inline", "digest")
+    columns = ("model", "version", "stable", "deprecated", "kind", "pool", "inline", "digest")
     shown = [{**_row(item), "digest": item.digest[:12]} for item in found]
     output.table(columns, [[row[name] for name in columns] for row in shown])
 
@@ -142,13 +151,14 @@ def stable_(name: str, version: str, as_json: bool) -> None:
         output.line(f"{name} {version} is stable now; it was {before}")
 
 
-for command in (init, show, try_):
+for command in (init, show, try_, deprecate, remove, pull):
     models.add_command(command)
 
 
 def _row(item: Version) -> dict[str, object]:
     manifest = item.manifest
     return {
-        "model": item.model, "version": item.version, "stable": item.stable, "kind": manifest.kind,
-        "pool": manifest.pool, "inline": manifest.inline, "digest": item.digest,
+        "model": item.model, "version": item.version, "stable": item.stable,
+        "deprecated": item.deprecation is not None, "kind": manifest.kind, "pool": manifest.pool,
+        "inline": manifest.inline, "digest": item.digest,
     }  # fmt: skip

@@ -46,6 +46,9 @@ def show(name: str, version: str | None, as_json: bool) -> None:
     stable = "the stable version" if found["stable"] else f"{found['stable_version']} is the stable version"
     also = f"; there are also {', '.join(others)}" if others else ""
     output.line(f"{name} {found['version']}  {stable}{also}")
+    if found["deprecated"]:
+        until = f"; until {found['sunset_at'][:10]}" if "sunset_at" in found else ""
+        output.line(f"deprecated{until}: {found.get('deprecation', 'use another version')}")
     output.line(found["summary"])
     how = "answers at once" if found["inline"] else "answers by a job"
     output.line(f"kind {found['kind']}, {how} on {found['pool']}, licence {found['licence']}")
@@ -114,8 +117,8 @@ def _seen(remote: Remote, name: str, version: str | None) -> dict[str, Any]:
     chosen = version or model["stable_version"]
     found = remote.get(
         f"{path}/versions/{quote(chosen, safe='')}",
-        "version", "stable", "summary", "kind", "inline", "pool", "licence", "example", "input_schema", "output_schema",
-        "file_types",
+        "version", "stable", "deprecated", "summary", "kind", "inline", "pool", "licence",
+        "example", "input_schema", "output_schema", "file_types",
     )  # fmt: skip
     more = {"curl": model["curl"]} if found["stable"] and "curl" in model else {}
     return {**found, "versions": model["versions"], "stable_version": model["stable_version"], **more}

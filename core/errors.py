@@ -15,6 +15,7 @@ CoatcheckError
 │   └── VersionNotFound
 ├── AddressRefused          a receiver is at an address that may not be called
 ├── TenantConflict          the tenant or tier is there already, or is another than was said
+├── VersionConflict         the model version may not end while it is the stable one
 ├── WebhookConflict         the endpoint's or the delivery's state does not allow this
 ├── JobStateConflict        the job is past the point where this is possible
 ├── BundleInvalid           a model bundle that must not be served
@@ -205,6 +206,10 @@ class AddressRefused(CoatcheckError, code="ADDRESS_REFUSED"):
 
 class TenantConflict(CoatcheckError, code="TENANT_CONFLICT"):
     """What is there of this name does not allow this"""
+
+
+class VersionConflict(CoatcheckError, code="MODEL_VERSION_CONFLICT"):
+    """The state of the model does not allow this"""
 
 
 class WebhookConflict(CoatcheckError, code="WEBHOOK_STATE_CONFLICT"):

@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 from core import broker
 from core.chores import Chore
-from jobs import idempotency, presence, rescue, retention, uploads
+from jobs import idempotency, presence, removed, rescue, retention, uploads
 from jobs.bulk import progress
 from jobs.job import Status
 from storage.objects import Store
@@ -46,6 +46,7 @@ def of_jobs(engine: sqlalchemy.Engine, hints: broker.Hints, store: Store, *, max
         Chore("forget jobs", 2, lambda: retention.purge(engine, store)),
         Chore("forget uploads", 2, lambda: uploads.purge(engine, store)),
         Chore("forget keys", 2, lambda: idempotency.purge(engine)),
+        Chore("forget models", 60, lambda: removed.purge(engine, store)),
         Chore("forget workers", 60, lambda: presence.purge(engine)),
     ]
 

@@ -28,3 +28,8 @@ class ModelVersion(Base):
     manifest: Mapped[dict[str, Any]]
     max_batch: Mapped[int]  #: inputs that the model is handed at once; the claim reads it
     created_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
+    deprecated_at: Mapped[dt.datetime | None]  #: since then its answers say so, and
+    deprecation: Mapped[str | None]  #: why, and what to use in its place
+    sunset_at: Mapped[dt.datetime | None]  #: until when it is meant to answer
+    removed_at: Mapped[dt.datetime | None]  #: since then nobody can ask for it; its row keeps the number taken
+    forgotten_at: Mapped[dt.datetime | None]  #: since then its bundle is gone

@@ -17,7 +17,7 @@ from inference import bundle, trial
 from inference.manifest import Manifest
 from registry import choice
 from registry.shelf import bundle_key
-from registry.versions import Resolved, Version
+from registry.versions import Deprecation, Resolved, Version
 from storage.objects import Store
 
 log = structlog.get_logger()
@@ -26,13 +26,15 @@ log = structlog.get_logger()
 CACHE_S = 1.0
 
 _VERSIONS = text("""
-SELECT model, version, digest, manifest, version = stable_version AS stable
-FROM model_versions JOIN models ON name = model ORDER BY model, model_versions.created_at
+SELECT model, version, digest, manifest, version = stable_version AS stable, deprecated_at, deprecation, sunset_at
+FROM model_versions JOIN models ON name = model WHERE removed_at IS NULL ORDER BY model, model_versions.created_at
 """)
 _MODEL = text("""
 INSERT INTO models (name, stable_version) VALUES (:name, :version)
 ON CONFLICT (name) DO UPDATE SET
-  stable_version = CASE WHEN :stable THEN excluded.stable_version ELSE models.stable_version END
+  stable_version = CASE WHEN :stable OR EXISTS (
+    SELECT FROM model_versions WHERE model = models.name AND version = models.stable_version AND removed_at IS NOT NULL
+  ) THEN excluded.stable_version ELSE models.stable_version END
 """)
 _VERSION = text("""
 INSERT INTO model_versions (model, version, digest, manifest, max_batch)
@@ -40,8 +42,12 @@ VALUES (:model, :version, :digest, CAST(:manifest AS json), :max_batch)
 ON CONFLICT (model, version) DO NOTHING
 """)
 _STABLE = text("SELECT stable_version FROM models WHERE name = :name FOR UPDATE")
-_OTHERS = text("SELECT version FROM model_versions WHERE model = :name ORDER BY created_at")
+_OTHERS = text("SELECT version FROM model_versions WHERE model = :name AND removed_at IS NULL ORDER BY created_at")
+_ENDS = text("SELECT deprecated_at FROM model_versions WHERE model = :name AND version = :version")
 _MAKE_STABLE = text("UPDATE models SET stable_version = :version WHERE name = :name")
+_REMOVED = text("""
+SELECT digest, manifest FROM model_versions WHERE model = :model AND version = :version AND removed_at IS NOT NULL
+""")
 _DIGEST = text("SELECT digest FROM model_versions WHERE model = :model AND version = :version")
 
 
@@ -71,6 +77,20 @@ class Catalog:
     def _resolved(self, known: choice.Known, name: str | None, version: str | None) -> Resolved:
         return choice.resolved(known, name or choice.default(known, self._default), version)
 
+    def removed(self, name: str, version: str) -> Resolved | None:
+        """That version, if it was there and was removed: nobody can ask for it, and jobs that were accepted before are
+        done with it. Raises Unavailable."""
+        with database.reading(self._engine) as connection:
+            row = connection.execute(_REMOVED, {"model": name, "version": version}).one_or_none()
+        if row is None:
+            return None
+        return Resolved(name, version, row.digest, _manifest(database.dumps(row.manifest)), "pinned")
+
+    def deprecation(self, name: str, version: str) -> Deprecation | None:
+        """What is to be said with its answers, at most CACHE_S old."""
+        found = self._read().get(name, {}).get(version)
+        return found.deprecation if found else None
+
     def publish(
         self,
         loaded: bundle.Bundle,
@@ -85,6 +105,11 @@ class Catalog:
         ModelInterrupted when it is not `wanted` any more, or `fence`, asked where it is listed, does not let it pass.
         """
         manifest = loaded.manifest
+        if self.removed(manifest.name, manifest.version):
+            raise errors.BundleInvalid(
+                f"{manifest.name} {manifest.version} was removed",
+                details={"field": "version", "issue": "stays taken; raise it"},
+            )
         with self._engine.begin() as connection:
             known = connection.execute(_DIGEST, {"model": manifest.name, "version": manifest.version})
             published = known.scalar_one_or_none()
@@ -119,6 +144,8 @@ class Catalog:
         with self._engine.begin() as connection:
             if not fence(connection):
                 raise errors.ModelInterrupted
+            # Whoever changes a model holds its row.
+            connection.execute(_STABLE, {"name": manifest.name})
             connection.execute(_MODEL, {"name": manifest.name, "version": manifest.version, "stable": stable})
             new = connection.execute(_VERSION, values).rowcount == 1
             taken_by = connection.execute(_DIGEST, values).scalar_one()
@@ -129,7 +156,7 @@ class Catalog:
     def make_stable(self, name: str, version: str) -> str:
         """Answer with this version when nobody asks for another, everywhere within CACHE_S; returns the one before.
 
-        Raises ModelNotFound, VersionNotFound.
+        Raises ModelNotFound, VersionNotFound, and VersionConflict for one that is deprecated.
         """
         with self._engine.begin() as connection:
             before = connection.execute(_STABLE, {"name": name}).scalar()
@@ -139,6 +166,9 @@ class Catalog:
             if version not in versions:
                 issue = f"{name} has: {', '.join(versions)}"
                 raise errors.VersionNotFound(details={"field": "version", "issue": issue})
+            if connection.execute(_ENDS, {"name": name, "version": version}).scalar():
+                fix = f"first say `coatcheck models deprecate {name} {version} --undo`"
+                raise errors.VersionConflict(f"{name} {version} is deprecated: {fix}")
             connection.execute(_MAKE_STABLE, {"name": name, "version": version})
         self._forget()
         return str(before)
@@ -188,8 +218,9 @@ class Catalog:
         known: dict[str, dict[str, Version]] = {}
         for row in rows:
             manifest = _manifest(database.dumps(row.manifest))
+            ends = row.deprecated_at and Deprecation(row.deprecated_at, row.deprecation, row.sunset_at)
             known.setdefault(row.model, {})[row.version] = Version(
-                row.model, row.version, row.digest, manifest, row.stable
+                row.model, row.version, row.digest, manifest, row.stable, ends
             )
         return known
 

@@ -2,9 +2,19 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass
 
 from inference.manifest import Manifest
+
+
+@dataclass(frozen=True)
+class Deprecation:
+    """Since when a version is not to be used any more, why, and until when it is meant to answer."""
+
+    at: dt.datetime
+    message: str | None
+    sunset_at: dt.datetime | None
 
 
 @dataclass(frozen=True)
@@ -16,6 +26,7 @@ class Version:
     digest: str
     manifest: Manifest
     stable: bool
+    deprecation: Deprecation | None = None
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 import flask
+from werkzeug.http import http_date
 
-from api import links, once
+from api import links, once, resources
 from api.v1 import addresses
 from core import errors, ids
 from jobs import kinds, told
@@ -46,6 +47,11 @@ def _served(body: Mapping[str, Any], by: Answer | Answers) -> flask.Response:
 def _by(response: flask.Response, served: Served) -> flask.Response:
     response.headers["X-Model-Version"] = served.version
     response.headers["X-Model-Route"] = served.route
+    if ends := resources.here().catalog.deprecation(served.model, served.version):
+        # RFC 9745 and RFC 8594.
+        response.headers["Deprecation"] = f"@{int(ends.at.timestamp())}"
+        if ends.sunset_at:
+            response.headers["Sunset"] = http_date(ends.sunset_at)
     return response
 
 

@@ -51,6 +51,7 @@ def version(item: Version) -> dict[str, Any]:
         "model": item.model,
         "version": item.version,
         "stable": item.stable,
+        **_ends(item),
         "digest": item.digest,
         "kind": manifest.kind,
         "summary": manifest.summary,
@@ -73,3 +74,12 @@ def _stable(versions: Sequence[Version]) -> Version:
 
 def _schemas(item: Version) -> dict[str, Any]:
     return {"input_schema": schema.json_schema(item.manifest), "output_schema": kinds.output_schema(item.manifest)}
+
+
+def _ends(item: Version) -> dict[str, Any]:
+    """Whether it is deprecated, and what is known of that."""
+    if item.deprecation is None:
+        return {"deprecated": False}
+    at, message, sunset_at = item.deprecation.at, item.deprecation.message, item.deprecation.sunset_at
+    more = {"deprecation": message, "sunset_at": sunset_at}
+    return {"deprecated": True, "deprecated_at": at, **{name: value for name, value in more.items() if value}}

@@ -43,6 +43,8 @@ class Tools:
         try:
             return self.catalog.resolve(job.model, job.version)
         except (errors.ModelNotFound, errors.VersionNotFound) as error:
+            if removed := self.catalog.removed(job.model, job.version):
+                return removed
             raise errors.ModelUnavailable(f"{job.model} {job.version} is not listed here") from error
 
 

@@ -34,6 +34,7 @@ TOLD: Mapping[type[errors.CoatcheckError], Told] = {
     errors.VersionNotFound: Told("MODEL_VERSION_NOT_FOUND", 404, says="No such version of this model"),
     errors.AddressRefused: Told("ADDRESS_REFUSED", 500),
     errors.TenantConflict: Told("TENANT_CONFLICT", 409),
+    errors.VersionConflict: Told("MODEL_VERSION_CONFLICT", 409),
     errors.WebhookConflict: Told("WEBHOOK_STATE_CONFLICT", 409, says="The endpoint is switched off"),
     errors.JobStateConflict: Told("JOB_STATE_CONFLICT", 409, says="A job that is pending"),
     errors.BundleInvalid: Told("BUNDLE_INVALID", 500),
@@ -69,6 +70,7 @@ ELSEWHERE: Mapping[type[errors.CoatcheckError], str] = {
     errors.ModelInterrupted: "jobs/test_recovery.py",  # the job is canceled, timed out or given back
     errors.AddressRefused: "webhooks/test_addresses.py",
     errors.TenantConflict: "cli/test_every_result.py",
+    errors.VersionConflict: "cli/test_every_result.py",
     errors.SettingsInvalid: "core/test_every_setting.py",
     errors.OutputRefused: "bulk/test_input_url.py",
     errors.OutputUnavailable: "bulk/test_hostile_stores.py",

@@ -200,6 +200,13 @@ class Here:
         folder = self.folder / uuid.uuid4().hex
         return str(graphs.bundle(folder, name=name or f"m{uuid.uuid4().hex}", version=version))
 
+    def published(self) -> str:
+        """The name of a model that nobody had, with one version."""
+        name = f"m{uuid.uuid4().hex}"
+        done = self("models", "push", self.model(name))
+        assert done.code == 0, done.err
+        return name
+
     def nothing(self) -> str:
         (self.folder / "nothing").mkdir(exist_ok=True)
         return str(self.folder / "nothing")

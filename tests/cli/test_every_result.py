@@ -48,9 +48,19 @@ CASES: Mapping[str, Case] = {
     "models push": Case(
         lambda here: (here.model(),), {"model", "version", "new", "digest"},
         lambda here: (here.nothing(),), "BUNDLE_INVALID"),
-    "models list": Case(lambda _: (), {"model", "version", "stable", "kind", "pool", "inline", "digest"}),
+    "models list": Case(lambda _: (), {"model", "version", "stable", "deprecated", "kind", "pool", "inline", "digest"}),
     "models stable": Case(
         lambda _: ("sentiment", "1.0.0"), {"model", "version", "before"},
+        lambda _: ("sentiment", "9.9.9"), "MODEL_VERSION_NOT_FOUND"),
+    "models deprecate": Case(
+        lambda here: (here.published(), "1.0.0", "--sunset", "2027-01-31"),
+        {"model", "version", "deprecated", "before", "message", "sunset_at"},
+        lambda here: ("sentiment", "1.0.0"), "MODEL_VERSION_CONFLICT"),
+    "models remove": Case(
+        lambda here: (here.published(), "1.0.0"), {"model", "version"},
+        lambda here: ("sentiment", "1.0.0"), "MODEL_VERSION_CONFLICT"),
+    "models pull": Case(
+        lambda _: ("sentiment", "--out", uuid.uuid4().hex), {"model", "version", "digest", "folder"},
         lambda _: ("sentiment", "9.9.9"), "MODEL_VERSION_NOT_FOUND"),
     "models show": Case(
         lambda _: ("sentiment",), {"model", "version", "versions", "stable_version", "input_schema", "example", "curl"},

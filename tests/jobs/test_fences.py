@@ -129,6 +129,7 @@ ELSEWHERE = {
     "retention._PURGE_PARTS": "test_retention: of what was found to be old",
     "retention._PURGE_ONE": "test_retention: what was found to be old",
     "presence._SILENT": "test_retention",
+    "removed._FORGOTTEN": "tests/cli/test_ends.py: what was removed and is needed by nobody",
     "events._PURGE": "test_retention: of what was found to be old",
     "idempotency._INSERT": "a new row",
     "idempotency._TAKE_OVER": "test_idempotency",

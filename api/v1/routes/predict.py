@@ -18,6 +18,8 @@ blueprint = contract.Blueprint("predict", __name__, url_prefix="/predict")
 SERVED = {
     "X-Model-Version": "The version that answered",
     "X-Model-Route": "Why it did: `pinned` or `stable`",
+    "Deprecation": "Since when the version that answered is deprecated (RFC 9745); only of one that is",
+    "Sunset": "Until when it is meant to answer (RFC 8594); where that is known",
     "Preference-Applied": "What of `Prefer` was honoured",
     **contract.REPLAYED,
 }

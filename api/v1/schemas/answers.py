@@ -208,6 +208,12 @@ class Version(_InAndOut):
     stable = fields.Boolean(
         required=True, metadata={"description": "Whether it answers when nobody asks for another one"}
     )
+    deprecated = fields.Boolean(
+        required=True, metadata={"description": "Whether another version is to be used in its place"}
+    )
+    deprecated_at = fields.AwareDateTime(metadata={"description": "Since when it is"})
+    deprecation = fields.String(metadata={"description": "Why, and what to use"})
+    sunset_at = fields.AwareDateTime(metadata={"description": "Until when it is meant to answer"})
     digest = fields.String(required=True, metadata={"description": "SHA-256 of all that it is made of"})
     kind = fields.String(required=True, metadata={"description": "What it works on, such as `text` or `audio`"})
     summary = fields.String(required=True, metadata={"description": "What it is for"})

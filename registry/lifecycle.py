@@ -1,0 +1,83 @@
+"""How a published version ends: it is deprecated, which is said with its answers, and removed, which ends them."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import sqlalchemy
+from sqlalchemy import text
+
+from core import errors
+
+#: Whoever changes a model holds its row.
+_STABLE = text("SELECT stable_version FROM models WHERE name = :model FOR UPDATE")
+_LISTED = text("""
+SELECT version, deprecated_at FROM model_versions WHERE model = :model AND removed_at IS NULL ORDER BY created_at
+""")
+# What was said before is said no more; since when it is deprecated stays.
+_DEPRECATE = text("""
+UPDATE model_versions SET deprecated_at = coalesce(deprecated_at, now()), deprecation = :message, sunset_at = :sunset_at
+WHERE model = :model AND version = :version AND removed_at IS NULL
+""")
+_UNDO = text("""
+UPDATE model_versions SET deprecated_at = NULL, deprecation = NULL, sunset_at = NULL
+WHERE model = :model AND version = :version AND removed_at IS NULL
+""")
+_REMOVE = text("""
+UPDATE model_versions SET removed_at = now() WHERE model = :model AND version = :version AND removed_at IS NULL
+""")
+
+
+def deprecate(
+    engine: sqlalchemy.Engine, model: str, version: str, *, message: str | None, sunset_at: dt.datetime | None
+) -> bool:
+    """Say with this version's answers that there are better ones; returns whether that was said before.
+
+    Raises ModelNotFound, VersionNotFound, and VersionConflict for the stable version where there are others.
+    """
+    with engine.begin() as connection:
+        before = _ending(connection, model, version, "deprecated")
+        given = {"model": model, "version": version, "message": message, "sunset_at": sunset_at}
+        connection.execute(_DEPRECATE, given)
+    return before
+
+
+def undo(engine: sqlalchemy.Engine, model: str, version: str) -> bool:
+    """Say so no more; returns whether it was said. Raises ModelNotFound, VersionNotFound."""
+    with engine.begin() as connection:
+        _, known = _known(connection, model, version)
+        connection.execute(_UNDO, {"model": model, "version": version})
+    return known[version]
+
+
+def remove(engine: sqlalchemy.Engine, model: str, version: str) -> None:
+    """Let nobody ask for this version any more, for good: jobs that are accepted already are done, and its number stays
+    taken. The last version takes the model with it.
+
+    Raises ModelNotFound, VersionNotFound, and VersionConflict for the stable version where there are others.
+    """
+    with engine.begin() as connection:
+        _ending(connection, model, version, "removed")
+        connection.execute(_REMOVE, {"model": model, "version": version})
+
+
+def _ending(connection: sqlalchemy.Connection, model: str, version: str, what: str) -> bool:
+    """Whether it is deprecated; raises where it may not end."""
+    stable, known = _known(connection, model, version)
+    if version == stable and len(known) > 1:
+        other = next(item for item in known if item != version)
+        fix = f"make another one stable first, as with `coatcheck models stable {model} {other}`"
+        raise errors.VersionConflict(f"{model} {version} is its stable version, and is not {what}: {fix}")
+    return known[version]
+
+
+def _known(connection: sqlalchemy.Connection, model: str, version: str) -> tuple[str, dict[str, bool]]:
+    """The stable version, and all there are, each with whether it is deprecated; raises ModelNotFound,
+    VersionNotFound."""
+    stable = connection.execute(_STABLE, {"model": model}).scalar()
+    known = {row.version: row.deprecated_at is not None for row in connection.execute(_LISTED, {"model": model})}
+    if stable is None or not known:
+        raise errors.ModelNotFound(f"There is no model {model!r}")
+    if version not in known:
+        raise errors.VersionNotFound(details={"field": "version", "issue": f"{model} has: {', '.join(known)}"})
+    return str(stable), known
