@@ -42,8 +42,8 @@ ALLOWED = (
     "X-Request-ID, *"
 )
 EXPOSED = (
-    "ETag, Idempotent-Replayed, Location, Preference-Applied, Retry-After, WWW-Authenticate, X-Model-Route, "
-    "X-Model-Version, X-Request-ID"
+    "Deprecation, ETag, Idempotent-Replayed, Location, Preference-Applied, Retry-After, Sunset, WWW-Authenticate, "
+    "X-Model-Route, X-Model-Version, X-Request-ID"
 )
 #: Those that the proxy lets through to any route; what a route takes of them, the API says.
 METHODS = "DELETE, GET, HEAD, OPTIONS, PATCH, POST"
