@@ -4,16 +4,16 @@ from __future__ import annotations
 
 import dataclasses
 import math
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 import flask
 from werkzeug.http import http_date
 
-from api import links, once, resources
-from api.v1 import addresses
+from api import once, resources
+from api.v1 import addresses, job_links
 from core import errors, ids
-from jobs import kinds, told
+from jobs import told
 from jobs.bulk.progress import Done
 from jobs.job import Job, Status
 from jobs.result import Fault, Rows, Several, Stored
@@ -64,39 +64,22 @@ def parts(found: Job, done: Iterable[Done], more: int | None) -> flask.Response:
 def ticket(of: Ticket) -> flask.Response:
     """The 202."""
     job_id = ids.job_id(of.job_id)
+    leads_to = job_links.to(job_id, "show", "events", "cancel")
     body = {
         "job_id": job_id,
         "status": of.status,
         "model": of.served.model,
         "model_version": of.served.version,
-        "links": _links(job_id, "show", "events", "cancel"),
+        "links": leads_to,
         "request_id": of.request_id,
     }
     response = flask.jsonify(body)
     response.status_code = 202
-    response.headers["Location"] = links.to("jobs.show", job_id=job_id)
+    response.headers["Location"] = leads_to["self"]
     response.headers["Retry-After"] = RETRY_AFTER_S
     if of.applied:
         response.headers["Preference-Applied"] = of.applied
     return _by(response, of.served)
-
-
-def _links(job_id: str, *to: str) -> dict[str, str]:
-    """Where these routes of a job are."""
-    return {"self" if name == "show" else name: links.to(f"jobs.{name}", job_id=job_id) for name in to}
-
-
-def _leads_to(found: Job) -> Iterator[str]:
-    """What there is of a job, and what may be done with it."""
-    yield from ("show", "events")
-    if kinds.find(found.kind).in_parts:
-        yield "parts"
-    if found.status is Status.COMPLETED:
-        yield "result"
-    if not found.status.is_terminal:
-        yield "cancel"
-    elif kinds.find(found.kind).repeats:
-        yield "retry"
 
 
 def job(found: Job) -> dict[str, Any]:
@@ -116,7 +99,7 @@ def job(found: Job) -> dict[str, Any]:
         "started_at": found.started_at,
         "finished_at": found.finished_at,
         "expires_at": found.expires_at,
-        "links": _links(ids.job_id(found.id), *_leads_to(found)),
+        "links": job_links.of(found),
     }
     if found.retry_of is not None:
         answer["retry_of"] = ids.job_id(found.retry_of)
