@@ -11,14 +11,23 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 import flask
+import flask.testing
 import pytest
 
 from inference import bundle
 from local import platform_processes
 from local.child import Child, Program
 from local.state import held_port
-from tests import graphs
+from tests import callers, graphs
 from tests.conftest import ROOT, Platform, until
+
+
+@pytest.fixture
+def client(platform: Platform, app: flask.Flask) -> flask.testing.FlaskClient:
+    """A caller of a tenant of its own, who may use every route of v1."""
+    found = app.test_client()
+    found.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {callers.key(platform, scopes=('jobs', 'models:write')).token}"
+    return found
 
 
 @dataclass(frozen=True)

@@ -55,6 +55,7 @@ BODIES: dict[str, dict[str, Any]] = {
         "options": {"format": "csv", "return_errors": "individual"},
     },
     "/api/v1/uploads": {**UPLOAD, "filename": "a.csv", "sha256": "0" * 64},
+    "/api/v1/models": {"model": "a", "version": "1.0.0", "upload_id": "upl_", "stable": True},
     "/api/v1/webhooks": {"url": "https://a.example/x", "events": ["job.completed"], "description": "d",
                          "signing": "v1"},
     "/api/v1/webhooks/{endpoint_id}": {"url": "https://a.example/x", "events": ["job.completed"], "description": "d",
