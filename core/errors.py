@@ -21,6 +21,7 @@ CoatcheckError
 ├── BundleInvalid           a model bundle that must not be served
 ├── ModelError              the model failed on this input
 │   ├── ModelInterrupted    the run was ended from outside
+│   ├── InputRefused        a class in Python does not take it, and says why
 │   └── OutOfMemory         the model asked for more than there was            (retryable)
 ├── TimedOut                the run took longer than it may
 ├── JobFailed               the job ended without a result, for no fault of its input
@@ -174,6 +175,10 @@ class ModelError(CoatcheckError, code="MODEL_ERROR"):
 
 class ModelInterrupted(ModelError):
     """The run was ended early"""
+
+
+class InputRefused(ModelError, code="INPUT_REFUSED"):
+    """The model does not take this input"""
 
 
 class OutOfMemory(ModelError, retryable=True):

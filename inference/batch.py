@@ -13,6 +13,7 @@ import numpy as np
 
 from core import errors
 from inference import schema, tensors
+from inference.answers.records import same
 from inference.given import Array
 from inference.manifest import Field, Manifest
 from inference.model import Model, Row
@@ -38,15 +39,14 @@ PICTURES = (
 SMALLEST = 1e-6
 #: So much of a row is shown.
 MAX_SHOWN = 200
+#: How the answers to the rows at these places are others than alone, if they are.
+Apart = Callable[[Sequence[int], Any], str]
 SAY = "Say max_batch: 1 in model.yaml, or"
-EXPORT = f"{SAY} export the graph with a first axis of any size"
-MEND = f"{SAY} mend the graph: a Softmax or a mean over the first axis and dynamic quantisation do that"
 
 
 def check(opened: Model, rows: Sequence[Row], begins: Callable[[str], object]) -> None:
     """Raises BundleInvalid when one of these rows, which are all answered alone, is not answered so beside others: the
     next one, and as many as a batch may hold, the same rows again and again. `begins` hears of every run."""
-    [graph] = opened.bundle.graphs
     company = [*rows, *_variants(opened, rows[0], begins)]
     alone = [opened.found([row])[0] for row in company]
     scales = [_scale(opened, same) for same in zip(*alone, strict=True)]
@@ -56,12 +56,12 @@ def check(opened: Model, rows: Sequence[Row], begins: Callable[[str], object]) -
             together = opened.found([company[place] for place in places])
         except errors.ModelError as error:
             issue = f"answers each of {len(places)} rows alone, but not all at once"
-            raise errors.BundleInvalid(f"{graph} {issue}: {why(error)}. {EXPORT}") from error
+            raise errors.BundleInvalid(f"{opened.named} {issue}: {why(error)}. {SAY} {opened.EXPORT}") from error
         pairs = zip((alone[place] for place in places), together, strict=True)
         if (apart := max(_apart(one, other, scales) for one, other in pairs)) > TOLERANCE:
             what, far = ("other scores", f", {apart:.4f} apart") if math.isfinite(apart) else ("another answer", "")
             issue = f"gives a row {what} beside another row than alone{far}, in a batch of {len(places)}"
-            raise errors.BundleInvalid(f"{graph} {issue}. {MEND}")
+            raise errors.BundleInvalid(f"{opened.named} {issue}. {SAY} {opened.MEND}")
 
 
 def _scale(opened: Model, alone: Sequence[Array]) -> Any:
@@ -83,7 +83,7 @@ def _apart(alone: Sequence[Array], together: Sequence[Array], scales: Sequence[A
             return math.inf
         if one.dtype.kind in "fiu":
             far = max(far, float((np.abs(one.astype(float) - other.astype(float)) / scale).max(initial=0)))
-        elif not np.array_equal(one, other):
+        elif not all(same(*pair, TOLERANCE) for pair in zip(one.flat, other.flat, strict=True)):
             return math.inf
     return far
 

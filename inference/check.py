@@ -23,20 +23,19 @@ def check(bundle: Bundle, begins: Callable[[str], object] = _quietly) -> None:
     BundleInvalid saying what it missed, and what to do about it. `begins` hears of every run before it begins."""
     opened = model.open_model(bundle)
     signature.check_names(opened)
+    rows = []
     if isinstance(opened, model.Model):
-        rows = []
         for number, golden in enumerate(bundle.manifest.golden, start=1):
             with _told(f"golden example {number} cannot be encoded", opened):
                 rows.append(_inputs(opened, golden))
+    if isinstance(opened, model.GraphModel):
         with _told("golden example 1 cannot be encoded", opened):
             signature.check_inputs(opened, opened.encode(rows[:1]))
-        check_golden(opened, begins)
-        if bundle.manifest.shares_runs:
-            batch.check(opened, rows, begins)
-        if bundle.manifest.inline:
-            divisions.check(opened, rows, begins)
-    else:
-        check_golden(opened, begins)
+    check_golden(opened, begins)
+    if isinstance(opened, model.Model) and bundle.manifest.shares_runs:
+        batch.check(opened, rows, begins)
+    if isinstance(opened, model.GraphModel) and bundle.manifest.inline:
+        divisions.check(opened, rows, begins)
 
 
 def check_golden(opened: model.Model | FileModel, begins: Callable[[str], object] = _quietly) -> None:

@@ -18,7 +18,7 @@ import onnxruntime
 from core import errors
 from inference import schema, tensors
 from inference.manifest import Field
-from inference.model import CPU, Model, Row, Rows
+from inference.model import CPU, GraphModel, Row, Rows
 from inference.tensors import Dtype
 
 #: Of a node, in ONNX Runtime's own profile, which has a line for each that was run: what it does, the type of what it
@@ -33,7 +33,7 @@ EXTREMES = (-(2**63), 2**63, -1, 0)
 WIDTHS = (None, 63, 31)
 
 
-def check(opened: Model, rows: Rows, begins: Callable[[str], object]) -> None:
+def check(opened: GraphModel, rows: Rows, begins: Callable[[str], object]) -> None:
     """Raises BundleInvalid when two whole numbers are divided for one of these rows that are both made at run time; an
     extreme input may end the process. `begins` hears of every run."""
     [graph] = opened.bundle.graphs
@@ -51,7 +51,7 @@ def check(opened: Model, rows: Rows, begins: Callable[[str], object]) -> None:
             opened.found([row])
 
 
-def _extremes(opened: Model, row: Row) -> Iterator[tuple[int, Row]]:
+def _extremes(opened: GraphModel, row: Row) -> Iterator[tuple[int, Row]]:
     """This row with an extreme, or the nearest that it takes, in each field of numbers."""
     manifest = opened.bundle.manifest
     for value in EXTREMES:
@@ -70,7 +70,7 @@ def _filled(tensor: Any, dtype: Dtype, value: int) -> Any:
     return tensors.changed(tensor, lambda _, __: nearest) if dtype.is_number else tensor
 
 
-def _nearest(opened: Model, row: Row, field: Field, value: int) -> Iterator[Row]:
+def _nearest(opened: GraphModel, row: Row, field: Field, value: int) -> Iterator[Row]:
     """The row with what the field's limits, and the bits of the graph's input, leave of it: the nearest first."""
     for bits in WIDTHS:
         cut = value if bits is None else min(max(value, -(2**bits)), 2**bits - 1)
@@ -84,7 +84,7 @@ def _nearest(opened: Model, row: Row, field: Field, value: int) -> Iterator[Row]
         yield other
 
 
-def _profile(opened: Model, rows: Rows, begins: Callable[[str], object], scratch: Path) -> Path:
+def _profile(opened: GraphModel, rows: Rows, begins: Callable[[str], object], scratch: Path) -> Path:
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     options.enable_profiling = True

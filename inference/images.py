@@ -11,14 +11,14 @@ from inference import pictures
 from inference.given import Array
 from inference.interrupt import Interrupt
 from inference.kinds.image import Tensors
-from inference.model import Model, Row, Rows
+from inference.model import GraphModel, Row, Rows
 from inference.output import Said
 
 #: Of a picture that is a file; one in a row is smaller (`inference.schema`).
 MAX_BYTES = 64 * 2**20
 
 
-class Images(Model):
+class Images(GraphModel):
     """Its encoder takes pixels in place of the client's base64."""
 
     _encoder: Tensors

@@ -12,7 +12,7 @@ from typing import Any
 from core import errors
 
 #: Releases before these keys know none of them.
-NEWER = ("numbers", "embedding", "output", "input", "tags", "at_least", "text", "tensors", "dtype", "shape")
+NEWER = ("numbers", "embedding", "output", "input", "tags", "at_least", "text", "tensors", "dtype", "shape", "record")
 
 
 @dataclass(frozen=True)
@@ -97,6 +97,7 @@ class Manifest:
     at_least: float | None = None  #: and how likely that is
     text: bool = False
     tensors: tuple[Tensor, ...] = ()
+    record: Mapping[str, Any] = dataclasses.field(default_factory=dict)  #: of each value the JSON Schema
     output: str | None = None  #: of the graph, where more than one can be the answer
     pool: str = "cpu"
     inline: bool = False  #: light enough to be answered by the API itself
@@ -130,7 +131,7 @@ class Manifest:
         from inference import kinds
 
         with contextlib.suppress(errors.BundleInvalid):
-            return kinds.find(self.kind).content_types
+            return kinds.find(self.kind).takes(self)
         return ()
 
     @functools.cached_property

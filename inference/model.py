@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 import numpy as np
 import onnxruntime
@@ -25,14 +26,59 @@ Row = Mapping[str, Any]
 Rows = Sequence[Row]
 
 
-class Model(Opened):
+class Model(Opened, ABC):
+    """A model that takes rows, whatever runs them; what it answers is said by `inference.answers`."""
+
+    #: What may be done about rows that cannot be answered beside others, and about those that are answered otherwise.
+    EXPORT: ClassVar[str]
+    MEND: ClassVar[str]
+    #: Whether rows that came together have a run each.
+    apart = False
+
+    def __init__(self, bundle: Bundle, *sessions: onnxruntime.InferenceSession) -> None:
+        super().__init__(bundle, *sessions)
+        self._answer = answers.of(bundle.manifest)(bundle.manifest)
+
+    @property
+    @abstractmethod
+    def named(self) -> str:
+        """What answers, in a sentence for operators."""
+
+    @property
+    def gives_probabilities(self) -> bool:
+        return self._answer.probabilities
+
+    def found(self, rows: Rows) -> list[list[Array]]:
+        """What validated rows that have a run together are answered by: for each of them its part of what that gave,
+        output by output. Raises ModelError."""
+        with self._answering(None):
+            made = self._run(rows, None)
+        return [[array[place : place + 1] for array in made] for place in range(len(rows))]
+
+    def predict(self, rows: Rows, interrupt: Interrupt | None = None) -> list[Said]:
+        """Predict validated rows, at least one; raises ModelInterrupted if that was asked for, else ModelError."""
+        runs = [[row] for row in rows] if self.apart else [rows]
+        with self._answering(interrupt):
+            return self._answer.said(rows, [self._run(run, interrupt) for run in runs])
+
+    def each(self, rows: Rows, interrupt: Interrupt | None = None) -> list[Said | errors.CoatcheckError]:
+        """The same, with its own error in the place of a row that cannot be read."""
+        return [*self.predict(rows, interrupt)]
+
+    @abstractmethod
+    def _run(self, rows: Rows, interrupt: Interrupt | None) -> list[Array]:
+        """What one run gives, as `Answer.said` takes it."""
+
+
+class GraphModel(Model):
     """A bundle with its ONNX session, whose outputs, or some of them, are the answer."""
 
-    OUTPUTS = frozenset()
+    EXPORT = "export the graph with a first axis of any size"
+    MEND = "mend the graph: a Softmax or a mean over the first axis and dynamic quantisation do that"
 
     def __init__(self, bundle: Bundle, *sessions: onnxruntime.InferenceSession, kind: RowKind) -> None:
         super().__init__(bundle, *sessions)
-        self._apart = kind.apart and self.providers[0] == CPU
+        self.apart = kind.apart and self.providers[0] == CPU
         try:
             self._encoder = kind.encoder(bundle, self._session.get_inputs())
         except errors.BundleInvalid:
@@ -41,33 +87,16 @@ class Model(Opened):
             issue = f"kind '{bundle.manifest.kind}' cannot use it: {type(error).__name__}: {said(error)}"
             raise errors.BundleInvalid(f"{bundle.folder}: {issue}") from error
         [graph] = bundle.graphs
-        self._answer = answers.of(bundle.manifest)(bundle.manifest, graph, self._session.get_outputs())
+        self._answer.choose(graph, self._session.get_outputs())
 
     @property
-    def gives_probabilities(self) -> bool:
-        return self._answer.probabilities
+    def named(self) -> str:
+        return str(self.bundle.graphs[0])
 
     def encode(self, rows: Rows) -> dict[str, Array]:
         """What the graph is handed for validated rows; raises ModelError."""
         with self._answering(None):
             return {name: np.asarray(value) for name, value in self._encoder.encode(rows).items()}
-
-    def found(self, rows: Rows) -> list[list[Array]]:
-        """What validated rows that have a run together are answered by: for each of them its part of what the graph
-        gave, output by output. Raises ModelError."""
-        with self._answering(None):
-            made = self._run(rows, None)
-        return [[array[place : place + 1] for array in made] for place in range(len(rows))]
-
-    def predict(self, rows: Rows, interrupt: Interrupt | None = None) -> list[Said]:
-        """Predict validated rows, at least one; raises ModelInterrupted if that was asked for, else ModelError."""
-        runs = [[row] for row in rows] if self._apart else [rows]
-        with self._answering(interrupt):
-            return self._answer.said(rows, [self._run(run, interrupt) for run in runs])
-
-    def each(self, rows: Rows, interrupt: Interrupt | None = None) -> list[Said | errors.CoatcheckError]:
-        """The same, with its own error in the place of a row that cannot be read."""
-        return [*self.predict(rows, interrupt)]
 
     def _run(self, rows: Rows, interrupt: Interrupt | None) -> list[Array]:
         inputs = self._encoder.encode(rows)

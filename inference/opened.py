@@ -1,8 +1,9 @@
-"""What every opened model is: a bundle with its ONNX sessions. Safe to share between threads."""
+"""What every opened model is: a bundle with its ONNX sessions, if it has any. Safe to share between threads."""
 
 from __future__ import annotations
 
 import re
+import traceback
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
@@ -27,12 +28,15 @@ log = structlog.get_logger()
 class Opened:
     """`OUTPUTS` are the names that the graph, or each of them, has to give."""
 
-    OUTPUTS: ClassVar[frozenset[str]]
+    OUTPUTS: ClassVar[frozenset[str]] = frozenset()
 
     def __init__(self, bundle: Bundle, *sessions: onnxruntime.InferenceSession) -> None:
         self.bundle = bundle
         self._sessions = sessions
-        self._session = sessions[0]
+
+    @property
+    def _session(self) -> onnxruntime.InferenceSession:
+        return self._sessions[0]
 
     @property
     def graphs(self) -> list[tuple[Path, onnxruntime.InferenceSession]]:
@@ -114,7 +118,15 @@ def why(error: errors.CoatcheckError) -> str:
     text = f"{error.message}: {issue}" if issue else error.message
     if cause is None:
         return text
-    return f"{text}. {'ONNX Runtime' if _from_ort(cause) else 'Python'} says: {said(cause)}"
+    if _from_ort(cause):
+        return f"{text}. ONNX Runtime says: {said(cause)}"
+    return f"{text}. Python says: {said(cause)}{where(cause)}"
+
+
+def where(error: BaseException) -> str:
+    """The line that raised it, if one did."""
+    frames = traceback.extract_tb(error.__traceback__)
+    return f" ({Path(frames[-1].filename).name}, line {frames[-1].lineno})" if frames else ""
 
 
 def _from_ort(error: BaseException) -> bool:

@@ -32,6 +32,13 @@ class Embedding:
 
 
 @dataclass(frozen=True, slots=True)
+class Object:
+    """What a class in Python gives, by the names of the manifest's `record`; plain values of JSON."""
+
+    value: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Tags:
     """The manifest's `tags` that are likely enough, the likeliest first; `scores` are those of all, as far as they are
     known."""
@@ -56,7 +63,7 @@ class Tensors:
 
 
 #: The answer to a row.
-Said = Label | Tags | Numbers | Embedding | Text | Tensors
+Said = Label | Tags | Numbers | Embedding | Text | Tensors | Object
 
 
 @dataclass(frozen=True, slots=True)

@@ -97,4 +97,5 @@ def _schema(kind: Kind, raw: Mapping[str, Any]) -> ma.Schema:
 
 def _fields(kind: Kind) -> Key:
     named = {"name": keys.text(required=True), "type": keys.one_of(*kind.field_types, required=True)}
-    return keys.listed(keys.mapping({**named, **_FIELD}), least=1, required=True)
+    how: dict[str, Any] = {"least": 1, "required": True} if kind.needs_fields else {"load_default": list}
+    return keys.listed(keys.mapping({**named, **_FIELD}), **how)

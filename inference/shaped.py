@@ -8,13 +8,13 @@ from typing import Any, TypeVar
 from inference import tensors
 from inference.given import Array
 from inference.interrupt import Interrupt
-from inference.model import Model, Rows
+from inference.model import GraphModel, Rows
 from inference.output import Said
 
 T = TypeVar("T")
 
 
-class Shaped(Model):
+class Shaped(GraphModel):
     """Rows of equal shapes share a run; where the graph has no axis for rows, each has its own."""
 
     def found(self, rows: Rows) -> list[list[Array]]:

@@ -10,7 +10,7 @@ import numpy as np
 from core import errors
 from inference import nodes
 from inference.bundle import Bundle
-from inference.model import Model
+from inference.model import GraphModel
 from inference.opened import Opened
 
 
@@ -23,7 +23,7 @@ def check_names(opened: Opened) -> None:
             raise errors.BundleInvalid(f"{path} has no output '{missing[0]}', but {nodes.every(found)}: {fix}")
 
 
-def check_inputs(opened: Model, handed: Mapping[str, np.ndarray[Any, Any]]) -> None:
+def check_inputs(opened: GraphModel, handed: Mapping[str, np.ndarray[Any, Any]]) -> None:
     """Raises BundleInvalid when the graph cannot take this, which is of one row."""
     [(path, session)] = opened.graphs
     takes, manifest = session.get_inputs(), opened.bundle.manifest

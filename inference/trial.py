@@ -87,7 +87,7 @@ def _follow(loaded: Bundle, process: subprocess.Popen[bytes], wanted: Callable[[
             kind, text = hears.next(limit_s)
         except TimeoutError:
             also = "say inline: false, or " if inline and step != OPENING else ""
-            issue = f"{step} did not end within {limit_s:g} s: {also}mend the graph"
+            issue = f"{step} did not end within {limit_s:g} s: {also}mend the model"
             raise errors.BundleInvalid(f"{loaded.folder}: {issue}") from None
         except EOFError:
             issue = f"{step} ended the process: {_how(_end(process))}"

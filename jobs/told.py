@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from core import database
-from inference.output import Embedding, Label, Numbers, Record, Said, Tags, Tensors, Text
+from inference.output import Embedding, Label, Numbers, Object, Record, Said, Tags, Tensors, Text
 from jobs.job import Claimed
 from jobs.result import Fault, Part, Result, Rows, Several, Stored
 
@@ -42,6 +42,8 @@ def _answer(said: Said, explain: str) -> dict[str, Any]:
             return {"prediction": values if len(values) > 1 else next(iter(values.values()))}
         case Embedding():
             return {"embedding": list(said.vector)}
+        case Object():
+            return {"record": dict(said.value)}
         case Text():
             return {"text": said.text}
         case Tensors():

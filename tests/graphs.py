@@ -80,12 +80,13 @@ def bundle(folder: Path, made: bytes | None = None, **says: Any) -> Path:
     return folder
 
 
-def plug_in(folder: Path, name: str, code: str) -> None:
-    """A package whose module of this name brings a kind of this name, once the folder is on the path."""
+def plug_in(folder: Path, name: str, code: str, group: str = "coatcheck.kinds") -> None:
+    """A package whose module of this name brings a kind, or what else there is of that group, of this name, once the
+    folder is on the path."""
     about = folder / f"{name}-1.0.dist-info"
     about.mkdir()
     (about / "METADATA").write_text(f"Metadata-Version: 2.1\nName: {name}\nVersion: 1.0\n")
-    (about / "entry_points.txt").write_text(f"[coatcheck.kinds]\n{name} = {name}:Kind\n")
+    (about / "entry_points.txt").write_text(f"[{group}]\n{name} = {name}:Kind\n")
     (folder / f"{name}.py").write_text(code)
 
 

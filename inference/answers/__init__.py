@@ -8,6 +8,7 @@ from inference.answers.answer import Answer
 from inference.answers.embedding import Embedding
 from inference.answers.labels import Labels
 from inference.answers.numbers import Numbers
+from inference.answers.records import Records
 from inference.answers.tags import Tags
 from inference.answers.tensors import Tensors
 from inference.answers.text import Text
@@ -16,7 +17,7 @@ from inference.manifest import Manifest
 
 #: By the key of model.yaml of which there is one.
 ANSWERS: Mapping[str, type[Answer]] = {
-    answer.key: answer for answer in (Labels, Tags, Numbers, Embedding, Tensors, Text)
+    answer.key: answer for answer in (Labels, Tags, Numbers, Embedding, Tensors, Text, Records)
 }
 OWN_KEYS: Mapping[str, Key] = {name: key for answer in ANSWERS.values() for name, key in answer.own_keys.items()}
 

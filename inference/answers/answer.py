@@ -25,18 +25,24 @@ class Answer(ABC):
     probabilities: ClassVar[bool] = False
     #: What its answers are.
     said_as: ClassVar[type]
-    #: The outputs of the graph that it is made of, by their names.
-    outputs: Sequence[str]
+    #: The outputs of the graph that it is made of, by their names; what a class gives is one.
+    outputs: Sequence[str] = ("predict",)
+
+    def __init__(self, manifest: Manifest) -> None:
+        self.manifest = manifest
 
     @abstractmethod
-    def __init__(self, manifest: Manifest, graph: Path, gives: Sequence[Any]) -> None:
-        """Of a graph with these outputs; raises BundleInvalid where none of them can be it."""
-        self.manifest = manifest
+    def choose(self, graph: Path, gives: Sequence[Any]) -> None:
+        """Find what it is made of among the outputs of a graph; raises BundleInvalid where none of them can be it."""
 
     @abstractmethod
     def read(self, values: Sequence[Any], count: int) -> list[Array]:
         """What one run of so many rows gave as `outputs`, as arrays of which the first axis is the row; raises
         ModelError."""
+
+    @abstractmethod
+    def gathered(self, rows: Sequence[Any]) -> list[Array]:
+        """What a class in Python gave to each of these rows, as `read` takes it of a graph; raises ModelError."""
 
     @abstractmethod
     def said(self, rows: Sequence[Mapping[str, Any]], runs: Sequence[Sequence[Array]]) -> list[Said]:

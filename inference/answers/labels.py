@@ -53,7 +53,12 @@ class Labels(Scores):
         return nodes.MAPS in item.type or super().fits_exactly(item)
 
     def floats(self, value: Any) -> Any:
-        if self.width == 2 and isinstance(value, np.ndarray) and value.shape[1:] in ((), (1,)):
+        if (
+            self.width == 2
+            and isinstance(value, np.ndarray)
+            and value.dtype.kind == "f"
+            and value.shape[1:] in ((), (1,))
+        ):
             second = value.reshape(-1, 1)
             # What is no probability is told as it is.
             return np.concatenate([np.where((second < 0) | (second > 1), second, 1 - second), second], axis=1)
@@ -61,6 +66,14 @@ class Labels(Scores):
             return value
         by_name = [{str(name): score for name, score in row.items()} for row in value]
         return np.array([[row[name] for name in self._names(row)] for row in by_name], np.float32)
+
+    def row(self, value: Any) -> Any:
+        if not isinstance(value, Mapping):
+            return value
+        if value.keys() != set(self.manifest.labels):
+            gave, known = ", ".join(map(str, value)) or "nothing", ", ".join(self.manifest.labels)
+            raise errors.ModelError(f"{self.manifest.name} gave scores for {gave}, but its labels are {known}")
+        return [value[label] for label in self.manifest.labels]
 
     def _names(self, row: Mapping[str, float]) -> list[str]:
         """The keys of a map in the order of the labels: those themselves, or where it knows none of them, such as 0 and

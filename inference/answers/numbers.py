@@ -6,6 +6,9 @@ import math
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
+import numpy as np
+
+from core import errors
 from inference import keys, nodes
 from inference.answers.answer import near
 from inference.answers.single import Scores, rounded
@@ -42,6 +45,15 @@ class Numbers(Scores):
     def fits(self, item: Any) -> bool:
         # skl2onnx says [rows, 1] of every tree and forest, however many numbers it gives.
         return self.fits_exactly(item) or nodes.is_number(item)
+
+    def row(self, value: Any) -> Any:
+        if not isinstance(value, Mapping):
+            return [value] if np.ndim(value) == 0 else value
+        names = [number.name for number in self.manifest.numbers]
+        if value.keys() != set(names):
+            gave, known = ", ".join(map(str, value)) or "nothing", ", ".join(names)
+            raise errors.ModelError(f"{self.manifest.name} gave {gave}, but its numbers are {known}")
+        return [value[name] for name in names]
 
     def of(self, rows: Sequence[Mapping[str, Any]], matrix: Floats) -> list[Said]:
         names = [number.name for number in self.manifest.numbers]

@@ -14,7 +14,6 @@ from core import errors
 from inference import faults, given, nodes
 from inference.answers.answer import Answer
 from inference.given import Array, Floats
-from inference.manifest import Manifest
 from inference.output import Said
 
 #: Which of several outputs is the answer, where more than one can be.
@@ -26,8 +25,7 @@ KEYS = ("labels", "tags", "numbers", "embedding", "tensors", "text")
 class Single(Answer):
     """The one that model.yaml names, or the one that fits."""
 
-    def __init__(self, manifest: Manifest, graph: Path, gives: Sequence[Any]) -> None:
-        super().__init__(manifest, graph, gives)
+    def choose(self, graph: Path, gives: Sequence[Any]) -> None:
         item = self._chosen(graph, gives)
         if not self.fits(item):
             others = faults.either([key for key in KEYS if key != self.key])
@@ -90,6 +88,18 @@ class Scores(Single):
     @abstractmethod
     def of(self, rows: Sequence[Mapping[str, Any]], matrix: Floats) -> list[Said]:
         """The answers, of finite floats [rows, width]."""
+
+    def row(self, value: Any) -> Any:
+        """What a class in Python gave to one row, as so many floats; raises ModelError."""
+        return value
+
+    def gathered(self, rows: Sequence[Any]) -> list[Array]:
+        name = self.manifest.name
+        try:
+            matrix = np.array([self.row(row) for row in rows])
+        except ValueError as error:
+            raise errors.ModelError(f"{name} gave answers that are not of one length") from error
+        return [matrix.astype(float) if matrix.dtype.kind in "iu" else matrix]
 
     def read(self, values: Sequence[Any], count: int) -> list[Array]:
         checked = given.probabilities if self.probabilities else given.floats

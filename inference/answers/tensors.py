@@ -42,12 +42,17 @@ class Tensors(Answer):
     golden_keys: ClassVar[Mapping[str, Key]] = {"tensors": keys.mapping(required=True)}
     said_as = Found
 
-    def __init__(self, manifest: Manifest, graph: Path, gives: Sequence[Any]) -> None:
-        super().__init__(manifest, graph, gives)
+    def __init__(self, manifest: Manifest) -> None:
+        super().__init__(manifest)
+        self.outputs = [tensor.name for tensor in manifest.tensors]
+        self._have_rows = [True] * len(manifest.tensors)
+
+    def choose(self, graph: Path, gives: Sequence[Any]) -> None:
+        manifest = self.manifest
         known = {item.name: item for item in gives}
         only = gives[0].name if len(gives) == len(manifest.tensors) == 1 else None
         self.outputs = [tensor.output or only or tensor.name for tensor in manifest.tensors]
-        self._have_rows: list[bool] = []
+        self._have_rows = []
         for name, tensor in zip(self.outputs, manifest.tensors, strict=True):
             if name not in known:
                 fix = f"say with tensor {tensor.name} which of them it is, as output: {gives[0].name}"
@@ -77,6 +82,26 @@ class Tensors(Answer):
             if size > most:
                 raise errors.ModelError(f"{model} gave {size} elements; there may be {most}")
         return read
+
+    def gathered(self, rows: Sequence[Any]) -> list[Array]:
+        return [self._stacked(tensor, rows) for tensor in self.manifest.tensors]
+
+    def _stacked(self, tensor: Tensor, rows: Sequence[Any]) -> Array:
+        """Raises ModelError."""
+        model = self.manifest.name
+        try:
+            found = np.stack([np.asarray(row[tensor.name]) for row in rows])
+        except (TypeError, KeyError, IndexError, ValueError) as error:
+            fix = "in a mapping for each row, of one shape for all: say max_batch: 1 where they differ"
+            raise errors.ModelError(f"{model} must give {tensor.name} {fix}") from error
+        dtype = np.dtype(object if tensor.dtype == "string" else tensor.dtype)
+        if found.dtype.kind == "U" and tensor.dtype == "string":
+            return found.astype(object)
+        if not np.can_cast(found.dtype, dtype, "same_kind"):
+            raise errors.ModelError(
+                f"{model} gave {tensor.name} as {given.described(found)}, but must give {tensor.dtype}"
+            )
+        return found.astype(dtype)
 
     def said(self, rows: Sequence[Mapping[str, Any]], runs: Sequence[Sequence[Array]]) -> list[Said]:
         return [

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
+import numpy as np
+
 from core import errors
 from inference import given, keys
 from inference.answers.single import Single
@@ -43,6 +45,11 @@ class Text(Single):
         if (longest := max(map(len, texts.flat))) > MOST:
             raise errors.ModelError(f"{model} gave '{output}' with a text of {longest} characters; it may have {MOST}")
         return [texts.reshape(count)]
+
+    def gathered(self, rows: Sequence[Any]) -> list[Array]:
+        if strangers := [row for row in rows if not isinstance(row, str)]:
+            raise errors.ModelError(f"{self.manifest.name} gave a {type(strangers[0]).__name__}, but must give texts")
+        return [np.array(rows, dtype=object)]
 
     def said(self, rows: Sequence[Mapping[str, Any]], runs: Sequence[Sequence[Array]]) -> list[Said]:
         return [Found(text) for [texts] in runs for text in texts]

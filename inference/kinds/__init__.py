@@ -12,6 +12,7 @@ from inference.kinds.audio import AudioKind
 from inference.kinds.document import DocumentKind
 from inference.kinds.image import ImageKind
 from inference.kinds.kind import Kind
+from inference.kinds.python import PythonFileKind, PythonKind
 from inference.kinds.rows import RowKind
 from inference.kinds.tabular import TabularKind
 from inference.kinds.tensor import TensorKind
@@ -28,6 +29,8 @@ SHIPPED: Mapping[str, Kind] = {
     "image": ImageKind(),
     "audio": AudioKind(),
     "document": DocumentKind(),
+    "python": PythonKind(),
+    "python-file": PythonFileKind(),
 }
 
 

@@ -25,10 +25,12 @@ class Kind(ABC):
     #: The bundle's ONNX files, in the order in which `opened` takes their sessions, and the other files that it needs.
     graphs: tuple[str, ...] = ("model.onnx",)
     files: tuple[str, ...] = ()
-    #: What the file may be that its models take; none, where they take rows alone.
+    #: What the file may be that models of the kind take; none, where they take rows alone.
     content_types: tuple[str, ...] = ()
     #: Of what type its fields may be.
     field_types: tuple[str, ...] = ("string", "number", "integer", "boolean")
+    #: Whether a model must have a field.
+    needs_fields: bool = True
     #: Whether a field may say which input of the graph takes it.
     names_inputs: bool = False
     #: Whether a session has one thread, however many there are.
@@ -39,6 +41,10 @@ class Kind(ABC):
     own_keys: ClassVar[Mapping[str, Key]] = {}
     golden_keys: ClassVar[Mapping[str, Key]]
     option_keys: ClassVar[Mapping[str, Key] | None] = None
+
+    def takes(self, manifest: Manifest) -> tuple[str, ...]:
+        """What the file may be that this model takes."""
+        return self.content_types
 
     @property
     def takes_rows(self) -> bool:
@@ -68,6 +74,10 @@ class Kind(ABC):
     def output_schema(self, manifest: Manifest) -> dict[str, Any]:
         """What its models answer in the words of v1, as JSON Schema 2020-12."""
         return {"type": "object"}
+
+    def code(self, manifest: Manifest) -> str | None:
+        """Where the code is that answers, and of which version, where it is not in the bundle; raises BundleInvalid."""
+        return None
 
     @abstractmethod
     def opened(self, bundle: Bundle, *sessions: onnxruntime.InferenceSession) -> Model | FileModel:

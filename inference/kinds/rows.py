@@ -28,21 +28,11 @@ class Encoder(Protocol):
         """Session inputs for a batch; the first axis is the row."""
 
 
-class RowKind(Kind):
-    """A kind by its encoder; as it stands, one of which no more is known."""
+class AnswersKind(Kind):
+    """Kinds that give an answer for each row, whoever makes it."""
 
-    #: Whether rows that came together have a run each, on a CPU.
-    apart: bool = False
-    own_keys: ClassVar[Mapping[str, Key]] = {**answers.OWN_KEYS, "output": keys.text(allow_none=True)}
     #: Where there are none, those that go with what the model answers.
     golden_keys: ClassVar[Mapping[str, Key]] = {}
-
-    def __init__(self, encoder: Callable[[Bundle], Encoder]) -> None:
-        self._encoder = encoder
-
-    def encoder(self, bundle: Bundle, takes: Sequence[Any]) -> Encoder:
-        """For a graph with these inputs; raises BundleInvalid where it can hand in nothing that they take."""
-        return self._encoder(bundle)
 
     def keys_of_golden(self, raw: Mapping[str, Any]) -> Mapping[str, Key]:
         said = next((answer for key, answer in answers.ANSWERS.items() if raw.get(key)), Labels)
@@ -71,11 +61,6 @@ class RowKind(Kind):
     def output_schema(self, manifest: Manifest) -> dict[str, Any]:
         return {"$schema": schema.DIALECT, **answers.of(manifest).json_schema(manifest)}
 
-    def opened(self, bundle: Bundle, *sessions: onnxruntime.InferenceSession) -> Model:
-        from inference.model import Model
-
-        return Model(bundle, *sessions, kind=self)
-
     def missed(self, golden: Golden, found: Any) -> str | None:
         return answers.by(found).missed(golden, found)
 
@@ -83,3 +68,23 @@ class RowKind(Kind):
         rest = iter(answered)
         first = next(rest)
         return answers.by(first[1]).hint(itertools.chain([first], rest))
+
+
+class RowKind(AnswersKind):
+    """A kind by its encoder; as it stands, one of which no more is known."""
+
+    #: Whether rows that came together have a run each, on a CPU.
+    apart: bool = False
+    own_keys: ClassVar[Mapping[str, Key]] = {**answers.OWN_KEYS, "output": keys.text(allow_none=True)}
+
+    def __init__(self, encoder: Callable[[Bundle], Encoder]) -> None:
+        self._encoder = encoder
+
+    def encoder(self, bundle: Bundle, takes: Sequence[Any]) -> Encoder:
+        """For a graph with these inputs; raises BundleInvalid where it can hand in nothing that they take."""
+        return self._encoder(bundle)
+
+    def opened(self, bundle: Bundle, *sessions: onnxruntime.InferenceSession) -> Model:
+        from inference.model import GraphModel
+
+        return GraphModel(bundle, *sessions, kind=self)

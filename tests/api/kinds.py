@@ -40,6 +40,7 @@ TOLD: Mapping[type[errors.CoatcheckError], Told] = {
     errors.BundleInvalid: Told("BUNDLE_INVALID", 500),
     errors.ModelError: Told("MODEL_ERROR", 422),
     errors.ModelInterrupted: Told("MODEL_ERROR", 422),
+    errors.InputRefused: Told("INPUT_REFUSED", 422),
     errors.OutOfMemory: Told("MODEL_ERROR", 422, retryable=True),
     errors.TimedOut: Told("TIMED_OUT", 422),
     errors.JobFailed: Told("JOB_FAILED", 500, says="The job ended as failed: "),
@@ -68,6 +69,7 @@ TOLD: Mapping[type[errors.CoatcheckError], Told] = {
 ELSEWHERE: Mapping[type[errors.CoatcheckError], str] = {
     errors.CoatcheckError: "api/test_every_error.py",  # what nobody foresaw is told in its words, without being one
     errors.ModelInterrupted: "jobs/test_recovery.py",  # the job is canceled, timed out or given back
+    errors.InputRefused: "bulk/test_python_models.py",  # such a model answers by jobs alone
     errors.AddressRefused: "webhooks/test_addresses.py",
     errors.TenantConflict: "cli/test_every_result.py",
     errors.VersionConflict: "cli/test_every_result.py",

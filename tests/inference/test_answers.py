@@ -33,12 +33,12 @@ def zipmap(classes: str, key: str = "string", name: str = "probabilities") -> by
     return bytes(onnx.parser.parse_model(text).SerializeToString())
 
 
-def opened(folder: Path, made: bytes, **says: Any) -> model.Model:
+def opened(folder: Path, made: bytes, **says: Any) -> model.GraphModel:
     """A bundle that keeps its promise."""
     loaded = bundle.load(graphs.bundle(folder / "bundle", made, **says))
     check.check(loaded)
     found = model.open_model(loaded)
-    assert isinstance(found, model.Model)
+    assert isinstance(found, model.GraphModel)
     return found
 
 

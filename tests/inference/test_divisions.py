@@ -15,7 +15,7 @@ from core import errors
 from inference import bundle, check, divisions, model
 from inference.divisions import EXTREMES
 from inference.manifest import Field
-from inference.model import Model
+from inference.model import GraphModel
 from tests import graphs
 
 BUNDLES = Path(__file__).resolve().parents[2] / "bundles"
@@ -115,7 +115,7 @@ def test_an_extreme_input_is_as_near_to_it_as_its_field_allows(
     tmp_path: Path, field: Field, nearest: list[object]
 ) -> None:
     opened = model.open_model(bundle.load(graphs.bundle(tmp_path / "bundle")))
-    assert isinstance(opened, Model)
+    assert isinstance(opened, GraphModel)
     other = Field("y", "number")
     fields = (field, other)
     opened.bundle = dataclasses.replace(

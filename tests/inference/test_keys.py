@@ -42,11 +42,12 @@ OF_ROWS: Mapping[Where, tuple[str, str]] = {
     ("labels",): (LIST, MUST), ("numbers",): (LIST, MAY), ("embedding",): (WHOLE, MAY), **OF_NUMBERS,
     ("tags",): (LIST, MAY), ("at_least",): (NUMBER, MAY_BE_NULL), ("text",): (FLAG, MAY),
     ("tensors",): (LIST, MAY), **OF_TENSORS,
-    ("output",): (TEXT, MAY_BE_NULL),
+    ("record",): (MAPPING, MAY),
     ("threshold_field",): (TEXT, MAY_BE_NULL), ("below_threshold",): (TEXT, MAY_BE_NULL),
     ("golden", 0, "inputs"): (MAPPING, MUST), ("golden", 0, "prediction"): (TEXT, MUST),
     ("golden", 0, "confidence"): (NUMBER, MUST),
 }  # fmt: skip
+OF_GRAPHS: Mapping[Where, tuple[str, str]] = {**OF_ROWS, ("output",): (TEXT, MAY_BE_NULL)}
 OF_FILES: Mapping[Where, tuple[str, str]] = {
     ("golden", 0, "file"): (TEXT, MUST), ("golden", 0, "inputs"): (MAPPING, MAY),
 }  # fmt: skip
@@ -64,12 +65,12 @@ COMMON: Mapping[Where, tuple[str, str]] = {
     ("fields", 0, "dtype"): (TEXT, MAY_BE_NULL), ("fields", 0, "shape"): (LIST, MAY_BE_NULL),
 }  # fmt: skip
 KEYS: Mapping[str, Mapping[Where, tuple[str, str]]] = {
-    "tabular": {**COMMON, **OF_ROWS},
-    "text": {**COMMON, **OF_ROWS, ("options", "field"): (TEXT, MAY)},
-    "tokens": {**COMMON, **OF_ROWS, ("options", "field"): (TEXT, MAY), ("options", "max_tokens"): (WHOLE, MAY)},
-    "tensor": {**COMMON, **OF_ROWS},
+    "tabular": {**COMMON, **OF_GRAPHS},
+    "text": {**COMMON, **OF_GRAPHS, ("options", "field"): (TEXT, MAY)},
+    "tokens": {**COMMON, **OF_GRAPHS, ("options", "field"): (TEXT, MAY), ("options", "max_tokens"): (WHOLE, MAY)},
+    "tensor": {**COMMON, **OF_GRAPHS},
     "image": {
-        **COMMON, **{where: must for where, must in OF_ROWS.items() if where != ("golden", 0, "inputs")},
+        **COMMON, **{where: must for where, must in OF_GRAPHS.items() if where != ("golden", 0, "inputs")},
         ("golden", 0, "file"): (TEXT, MUST), ("options", "size"): (LIST, MAY), ("options", "layout"): (TEXT, MAY),
         ("options", "channels"): (TEXT, MAY), ("options", "scale"): (NUMBER, MAY), ("options", "mean"): (LIST, MAY),
         ("options", "deviation"): (LIST, MAY), ("options", "fit"): (TEXT, MAY), ("options", "background"): (WHOLE, MAY),
@@ -81,6 +82,12 @@ KEYS: Mapping[str, Mapping[Where, tuple[str, str]]] = {
     "document": {
         **COMMON, **OF_FILES, ("golden", 0, "lines"): (LIST, MUST), ("options",): (MAPPING, MUST),
         ("options", "max_pages"): (WHOLE, MUST), ("options", "max_pixels"): (WHOLE, MUST),
+    },
+    "python": {**COMMON, **OF_ROWS, ("options",): (MAPPING, MUST), ("options", "class"): (TEXT, MUST)},
+    "python-file": {
+        **COMMON, **OF_FILES, ("fields",): (LIST, MAY), ("record",): (MAPPING, MAY), ("options",): (MAPPING, MUST),
+        ("options", "class"): (TEXT, MUST), ("options", "takes"): (LIST, MUST),
+        ("golden", 0, "record"): (MAPPING, MUST),
     },
     # No kind, but what a model of one says that gives these.
     "numbers": OF_NUMBERS, "tags": {("golden", 0, "tags"): (MAPPING, MUST)},
@@ -144,7 +151,19 @@ LEAST: Mapping[str, dict[str, Any]] = {
         "document", {"dpi": "integer", "min_confidence": "number"}, {"lines": ["a"]},
         options={"max_pages": 1, "max_pixels": 1},
     ),
+    "python": graphs.manifest(kind="python", inline=None, options={"class": "of_keys"}),
+    "python-file": graphs.manifest(
+        kind="python-file", labels=None, inline=None, fields=None, golden=[{"file": "golden", "record": {"rows": 1}}],
+        options={"class": "of_keys", "takes": ["text/csv"]},
+    ),
 }  # fmt: skip
+
+
+@pytest.fixture(autouse=True)
+def installed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The class that models in Python name here."""
+    graphs.plug_in(tmp_path, "of_keys", "", "coatcheck.models")
+    monkeypatch.syspath_prepend(tmp_path)
 
 
 def parts(keys: Mapping[str, fields.Field[Any]], at: Where = ()) -> Iterator[Where]:

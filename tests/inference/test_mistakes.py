@@ -84,7 +84,7 @@ TEXT = yaml.safe_dump(graphs.manifest(), sort_keys=False)
         (
             "tabular",
             "tabullar",
-            "kind must be one of tabular, text, tokens, tensor, image, audio, document, but is the text 'tabullar'",
+            "kind must be one of tabular, text, tokens, tensor, image, audio, document, python, python-file, but",
         ),
         ("kind: tabular\n", "", "kind is missing; it must be one of tabular"),
         ("kind: tabular", "knd: tabular", "knd is unknown; did you mean kind?"),

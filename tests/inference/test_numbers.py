@@ -12,7 +12,7 @@ from marshmallow import ValidationError
 from core import errors
 from inference import bundle, model, schema
 from inference.manifest import Field
-from inference.model import Model
+from inference.model import GraphModel
 from tests import graphs
 
 FIELDS: list[dict[str, Any]] = [{"name": "x", "type": "number"}, {"name": "y", "type": "number", "required": False}]
@@ -20,13 +20,13 @@ FIELDS: list[dict[str, Any]] = [{"name": "x", "type": "number"}, {"name": "y", "
 AS_IT_IS = "probabilities = Identity(features)"
 
 
-def opened(folder: Path, body: str, **says: Any) -> Model:
+def opened(folder: Path, body: str, **says: Any) -> GraphModel:
     found = model.open_model(bundle.load(graphs.bundle(folder, graphs.graph(body), **says)))
-    assert isinstance(found, Model)
+    assert isinstance(found, GraphModel)
     return found
 
 
-def row(of: Model, **given: Any) -> dict[str, Any]:
+def row(of: GraphModel, **given: Any) -> dict[str, Any]:
     return schema.validate_inputs(of.bundle.manifest, given)
 
 
@@ -43,7 +43,7 @@ def test_a_field_without_a_default_that_is_left_out_reaches_a_tabular_graph_as_n
         takes=takes,
     )
     found = model.open_model(bundle.load(graphs.bundle(tmp_path / "b", made, fields=fields, golden=golden)))
-    assert isinstance(found, Model)
+    assert isinstance(found, GraphModel)
     asked = row(found, x=2, **given)
     assert np.isnan(found.encode([asked])["features"]).tolist() == [[False, True]]
     assert graphs.labels(found, [asked])[0].label == "a"

@@ -51,9 +51,9 @@ def test_a_golden_example_that_never_ends_is_ended(tmp_path: Path, monkeypatch: 
     monkeypatch.setattr(trial, "INLINE_S", 0.5)
     monkeypatch.setattr(trial, "JOB_S", 0.6)
     made = graphs.graph(graphs.TURNS)
-    inline = "golden example 1 did not end within 0.5 s: say inline: false, or mend the graph"
+    inline = "golden example 1 did not end within 0.5 s: say inline: false, or mend the model"
     assert tried(tmp_path / "inline", made, golden=ENDLESS) == f"{tmp_path / 'inline'}: {inline}"
-    job = "golden example 1 did not end within 0.6 s: mend the graph"
+    job = "golden example 1 did not end within 0.6 s: mend the model"
     assert tried(tmp_path / "job", made, golden=ENDLESS, inline=False) == f"{tmp_path / 'job'}: {job}"
     assert not children()
 
@@ -154,7 +154,7 @@ class Kind:
         ("os._exit(0)", "opening it ended the process: exit code 0"),
         ("os.kill(os.getpid(), 9)", "opening it ended the process: SIGKILL, Killed; perhaps for want of memory"),
         ("os.kill(os.getpid(), 11)", "opening it ended the process: SIGSEGV, Segmentation fault"),
-        ("time.sleep(600)", "opening it did not end within 0.5 s: mend the graph"),
+        ("time.sleep(600)", "opening it did not end within 0.5 s: mend the model"),
     ],
 )
 @pytest.mark.parametrize("inline", [True, False])

@@ -8,7 +8,7 @@ import pytest
 
 import models
 from core import errors
-from inference.output import Embedding, Label, Numbers, Record, Tags, Tensors, Text
+from inference.output import Embedding, Label, Numbers, Object, Record, Tags, Tensors, Text
 from jobs import queries, result, told
 from jobs.result import Fault, Part, Result, Rows, Several, Stored
 from tests import factories
@@ -42,6 +42,7 @@ ALL: dict[str, tuple[Result | Fault, Any, Any]] = {
     "a number": (Numbers({"price": 7.5}), {"prediction": 7.5}, {"prediction": 7.5}),
     "numbers": (Numbers({"a": 1, "b": 2}), {"prediction": {"a": 1, "b": 2}}, {"prediction": {"a": 1, "b": 2}}),
     "embedding": (Embedding([0.5, -1]), {"embedding": [0.5, -1]}, {"embedding": [0.5, -1]}),
+    "an object": (Object(ODD), {"record": ODD}, {"record": ODD}),
     "several": (
         Several([GOOD, BAD]),
         {"predictions": [SHOWN, {"error": BAD.error}]},
@@ -80,7 +81,7 @@ def test_what_an_earlier_release_stored_is_read(stored: dict[str, Any], found: R
 
 
 @pytest.mark.parametrize("explain", ["", "simple"])
-@pytest.mark.parametrize("name", ALL.keys() - {"several", "record", "rows without", "rows", "part", "stored"})
+@pytest.mark.parametrize("name", sorted(ALL.keys() - {"several", "record", "rows without", "rows", "part", "stored"}))
 def test_a_list_that_was_stored_as_it_was_told_is_told_so_again(name: str, explain: str) -> None:
     stored = {"predictions": [ALL[name][2 if explain else 1], {"error": BAD.error}]}
     assert told.v1(result.load(stored), explain) == stored

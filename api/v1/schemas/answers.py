@@ -95,6 +95,14 @@ class AnsweredByTensors(Schema):
     )
 
 
+class AnsweredByRecord(Schema):
+    """A model's answer to one input, where it gives values of its own."""
+
+    record = fields.Dict(
+        keys=fields.String(), required=True, metadata={"description": "The values, by the names in `output_schema`"}
+    )
+
+
 class _By(Schema):
     """Who gave an answer."""
 
@@ -127,10 +135,15 @@ class PredictionOfTensors(AnsweredByTensors, _By):
     """One answer of tensors, and who gave it."""
 
 
+class PredictionOfRecord(AnsweredByRecord, _By):
+    """One answer of values of its own, and who gave it."""
+
+
 #: What comes of one input.
 PREDICTION = {
     "anyOf": [
         Prediction, PredictionOfNumbers, PredictionOfEmbedding, PredictionOfTags, PredictionOfText, PredictionOfTensors,
+        PredictionOfRecord,
     ]
 }  # fmt: skip
 
@@ -152,6 +165,7 @@ class BatchItem(Schema):
         values=fields.Nested(Tensor),
         metadata={"description": "By the names that the model gives them, where it gives tensors"},
     )
+    record = fields.Dict(keys=fields.String(), metadata={"description": "The values, where the model gives its own"})
     confidence = fields.Float(validate=validate.Range(0, 1), metadata={"description": "Its probability, from 0 to 1"})
     explanation = fields.Nested(Explanation, metadata={"description": "If it was asked for"})
     error = fields.Nested(ItemFault, metadata={"description": "Instead of the others"})

@@ -11,6 +11,7 @@ from api.v1.schemas.answers import (
     Answered,
     AnsweredByEmbedding,
     AnsweredByNumbers,
+    AnsweredByRecord,
     AnsweredByTags,
     AnsweredByTensors,
     AnsweredByText,
@@ -157,7 +158,7 @@ class Result(fields.Field[Any]):
 RESULT = {"$ref": "#/components/schemas/Result"}
 RESULTS = (
     Answered, AnsweredByNumbers, AnsweredByEmbedding, AnsweredByTags, AnsweredByText, AnsweredByTensors,
-    PredictionsResult, RowsResult, StoredResult, PublishedResult, FileResult,
+    AnsweredByRecord, PredictionsResult, RowsResult, StoredResult, PublishedResult, FileResult,
 )  # fmt: skip
 
 
