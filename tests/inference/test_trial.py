@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tempfile
 import time
+import uuid
 from pathlib import Path
 from typing import Any
 
@@ -261,3 +262,33 @@ def test_a_graph_may_keep_its_numbers_in_a_file_of_the_bundle(tmp_path: Path) ->
     folder = graphs.bundle(tmp_path / "bundle", graphs.external("numbers"))
     (folder / "numbers").write_bytes(bytes(8))
     trial.run(bundle.load(folder))
+#: A class that does this when it is asked.
+WHEN_ASKED = """
+import os, time
+class Kind:
+    def load(self, folder): pass
+    def predict(self, rows): {does}
+"""
+
+
+@pytest.mark.parametrize(
+    ("does", "says"),
+    [
+        ("os._exit(3)", "golden example 1 ended the process: exit code 3"),
+        ("time.sleep(600)", "golden example 1 did not end within 0.5 s: mend the model"),
+        (
+            "raise SystemExit",
+            "golden example 1 cannot be run: small failed: RuntimeError. Python says: it asked to exit",
+        ),
+    ],
+)
+def test_a_class_that_hangs_or_ends_its_process_is_a_sentence(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, does: str, says: str
+) -> None:
+    monkeypatch.setattr(trial, "JOB_S", 0.5)
+    name = f"asked_{uuid.uuid4().hex}"
+    graphs.plug_in(tmp_path, name, WHEN_ASKED.format(does=does), "coatcheck.models")
+    monkeypatch.syspath_prepend(tmp_path)
+    said = tried(tmp_path / "bundle", graphs.graph(graphs.GOOD), kind="python", inline=False, options={"class": name})
+    assert str(said).startswith(f"{tmp_path / 'bundle'}: {says}")
+    assert not children()
