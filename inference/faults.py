@@ -32,6 +32,7 @@ INSTEAD = {
     **dict.fromkeys(("str", "text", "varchar", "category", "enum"), "; write string"),
     "bool": "; write boolean",
     **dict.fromkeys(("classification", "classifier", "table", "csv"), "; write tabular, or text for one text a row"),
+    **dict.fromkeys(("sklearn", "scikit-learn", "pytorch", "torch", "joblib", "pickle"), "; write python"),
     **dict.fromkeys(("regression", "regressor"), "; write tabular, and numbers in place of labels"),
 }
 _NOTHING = object()

@@ -19,7 +19,10 @@ def find(name: str) -> EntryPoint:
     found: list[EntryPoint] = [*entry_points(group=GROUP, name=name)]
     if not found:
         there = ", ".join(names()) or "none"
-        raise errors.BundleInvalid(f"class '{name}' is not installed; of the group {GROUP} there are: {there}")
+        raise errors.BundleInvalid(
+            f"class '{name}' is not installed; install the package whose entry points name it: of the group {GROUP} "
+            f"there are here: {there}"
+        )
     if len(found) > 1:
         raise errors.BundleInvalid(f"class '{name}' is brought twice: as {' and as '.join(map(told, found))}")
     return found[0]

@@ -65,6 +65,7 @@ def test_a_value_is_shown_where_it_has_to_be_another_with_what_usually_helps(
         (("str", "text", "varchar", "category", "enum"), "; write string"),
         (("bool",), "; write boolean"),
         (("classification", "classifier", "table", "csv"), "; write tabular, or text for one text a row"),
+        (("sklearn", "scikit-learn", "pytorch", "torch", "joblib", "pickle"), "; write python"),
         (("regression", "regressor"),
          "; write tabular, and numbers in place of labels"),
     ],

@@ -229,7 +229,7 @@ def test_what_keeps_its_promise_is_taken_and_the_package_that_answers_is_named(b
     [
         ({"inline": True}, "inline must be false: a class in Python cannot be ended when its time is over"),
         ({"options": {"class": "nobody"}},
-         "class of options cannot be found: class 'nobody' is not installed; of the group "),
+         "class of options cannot be found: class 'nobody' is not installed; install the package"),
         ({"options": {}}, "class of options is missing"), ({"output": "x"}, "output is unknown"),
         ({"fields": [{**field, "input": "x"} for field in graphs.FIELDS]}, "python knows where its fields go"),
         ({"numbers": [{"name": "x"}]}, "numbers is what comes out, and so is labels: say one of them"),
@@ -295,7 +295,7 @@ def test_where_its_package_is_not_installed_a_model_is_listed_and_not_opened(
     monkeypatch.undo()
     listed = Manifest.from_dict(loaded.manifest.to_dict())
     assert (listed.takes_file, kinds.output_schema(listed)["required"]) == (False, ["prediction", "confidence"])
-    with pytest.raises(errors.BundleInvalid, match=r"is not installed; of the group coatcheck.models there are: none"):
+    with pytest.raises(errors.BundleInvalid, match=r"of the group coatcheck.models there are here: none$"):
         model.open_model(loaded)
 
 
