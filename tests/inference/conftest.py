@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 from inference import bundle, model, schema
 from inference.interrupt import Interrupt
 from inference.opened import FileModel
+from tests import graphs
 from tests.inference.paper import DOCUMENTS, Read
 
 
@@ -34,3 +36,21 @@ def read(reader: FileModel, tmp_path: Path) -> Read:
         return reader.answer(tmp_path / "file", checked, progress=progress, interrupt=interrupt or Interrupt())
 
     return run
+
+
+@pytest.fixture
+def bring(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path]:
+    """The bundle of a class that is installed, by the body of its `predict`."""
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def go(body: str, kind: str = "python", load: str = "pass", **says: Any) -> Path:
+        name = f"c{uuid.uuid4().hex}"
+        takes = "rows" if kind == "python" else "path, parameters, run"
+        code = f"import numpy as np\nclass Kind:\n def load(self, folder): {load}\n def predict(self, {takes}):"
+        graphs.plug_in(tmp_path, name, f"{code} {body}\n", "coatcheck.models")
+        options = {"class": name, **says.pop("options", {})}
+        folder = graphs.bundle(tmp_path / "bundles" / name, b"", kind=kind, inline=None, options=options, **says)
+        (folder / "model.onnx").unlink()
+        return folder
+
+    return go
