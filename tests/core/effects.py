@@ -188,7 +188,6 @@ def provider(here: Here) -> None:
 
 
 def default_model(here: Here) -> None:
-    """Of the model that is not named the inputs are judged."""
     answer = here.client(default_model="tumor").post(PREDICT, json={"inputs": GOOD})
     assert answer.get_json()["error"]["links"] == {"schema": "/api/v1/models/tumor/versions/1.0.0"}
 
