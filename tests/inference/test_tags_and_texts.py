@@ -28,6 +28,7 @@ def tagger(body: str = SIGMOID, gives: str = "float[N, 2] likely") -> bytes:
 def test_tags_are_those_that_are_likely_enough_the_likeliest_first(tmp_path: Path) -> None:
     found = opened(tmp_path, tagger(), **SAYS)
     assert answer(found, x=1, y=2) == Tags(["loud", "warm"], {"warm": ONE, "loud": TWO})
+    assert answer(found, x=2, y=1) == Tags(["warm", "loud"], {"warm": TWO, "loud": ONE})
     assert answer(found, x=-1, y=0) == Tags(["loud"], {"warm": 0.268941, "loud": 0.5})
     assert answer(found, x=-1, y=-1).tags == []  # type: ignore[union-attr]
 
@@ -92,6 +93,14 @@ def test_a_text_is_answered_as_it_is(tmp_path: Path, takes: str, gives: str) -> 
     assert answer(found, word="") == Text("")
     rows = [{"word": word} for word in ("a", 'say "ä"\n', "a\0b")]
     assert found.predict(rows) == [Text(row["word"]) for row in rows]
+
+
+def test_a_text_that_is_too_long_is_no_answer(tmp_path: Path) -> None:
+    found = opened(tmp_path, writer(), **says("a", "a"))
+    longest = 1 << 20
+    assert found.predict([{"word": "x" * longest}]) == [Text("x" * longest)]
+    with pytest.raises(errors.ModelError, match="gave 'text' with a text of 1048577 characters; it may have 1048576"):
+        found.predict([{"word": "x" * (longest + 1)}])
 
 
 def test_a_text_is_found_among_other_outputs(tmp_path: Path) -> None:

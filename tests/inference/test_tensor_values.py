@@ -1,0 +1,59 @@
+"""What the values of a tensor may be, and where in it they are not."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import jsonschema
+import pytest
+
+from core import errors
+from inference import schema
+from inference.manifest import Manifest
+from tests.inference.test_tensors import Sizes, field
+
+#: What a tensor may not be, with where in it and how that is told.
+BAD: Sequence[tuple[str, Sizes, Any, str, str]] = [
+    ("int8", [1, None], [[0, 0, 0, 128]], "x[0][3]", "must be a whole number from -128 to 127"),
+    ("int8", [2], [0, 1.0], "x[1]", "must be a whole number from -128 to 127"),
+    ("uint64", [], -1, "x", "must be a whole number from 0 to 18446744073709551615"),
+    ("uint64", [], 2**64, "x", "must be a whole number from 0 to 18446744073709551615"),
+    ("int64", [1], [True], "x[0]", "must be a whole number from -9223372036854775808 to 9223372036854775807"),
+    ("float16", [1], [65505], "x[0]", "must be a number from -65504 to 65504, the range of a float16"),
+    ("float64", [1], [10**400], "x[0]", "must be a number from -1.79769e+308 to 1.79769e+308, the range of a float64"),
+    (
+        "float32",
+        [2],
+        [0, float("nan")],
+        "x[1]",
+        "must be a number from -3.40282e+38 to 3.40282e+38, the range of a flo",
+    ),
+    ("float32", [1], [None], "x[0]", "must be a number from"),
+    ("float32", [], "1", "x", "must be a number from"),
+    ("bool", [1], [1], "x[0]", "must be true or false"),
+    ("string", [1], [1], "x[0]", "must be a text"),
+    ("string", [1], ["\ud800"], "x[0]", "must be a text"),
+    ("float32", [2], [1], "x", "must have 2 elements, but has 1"),
+    ("float32", [2], [1, 2, 3], "x", "must have 2 elements, but has 3"),
+    ("float32", [None, None], [[1, 2], [3]], "x[1]", "must have 2 elements, but has 1"),
+    ("float32", [None, 2], [[1, 2], 3], "x[1]", "must be a list, 1 deep"),
+    ("float32", [2], {"0": 1}, "x", "must be a list, 1 deep"),
+    ("float32", [1], [[1]], "x[0]", "must be a number from"),
+    ("float32", [], None, "x", "must not be null"),
+    ("bool", [None, None], [[True] * 1025] * 1024, "x", "has 1049600 elements; it may have 1048576"),
+]
+
+
+@pytest.mark.parametrize(("dtype", "shape", "value", "place", "issue"), BAD, ids=range(len(BAD)))
+def test_what_does_not_fit_is_told_with_its_place(dtype: str, shape: Sizes, value: Any, place: str, issue: str) -> None:
+    raw = {"name": "n", "version": "1.0.0", "kind": "tensor", "summary": "", "licence": "", "golden": []}
+    manifest = Manifest.from_dict({**raw, "fields": [field("x", dtype, shape)]})
+    with pytest.raises(errors.InvalidInput) as caught:
+        schema.validate_inputs(manifest, {"x": value}, name="inputs.3")
+    [fault] = caught.value.errors
+    assert fault["field"] == f"inputs.3.{place}"
+    assert fault["issue"].startswith(issue)
+    if value is not None and "elements; it" not in issue and not isinstance(value, list | str):
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate({"x": value}, schema.json_schema(manifest))
