@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
@@ -39,6 +40,15 @@ class Dtype:
         if self.is_number:
             return bool(self.least <= value <= self.most)
         return not isinstance(value, str) or _is_text(value)
+
+    def allows_all(self, values: Sequence[Any]) -> bool:
+        """The same of many, by what Python does for all of them in one call."""
+        if not self.types.issuperset(map(type, values)):
+            return False
+        if not self.is_number or not values:
+            return all(map(self.allows, values))
+        # Of a NaN no comparison is true.
+        return bool(self.least <= min(values) and max(values) <= self.most) and not any(map(math.isnan, values))
 
 
 def _is_text(value: str) -> bool:
@@ -98,7 +108,7 @@ def _look(value: object, sizes: list[int | None], dtype: Dtype, axis: int, place
         size = sizes[axis] = len(value)
     if len(value) != size:
         raise Misfit(place, f"must have {size} elements, but has {len(value)}")
-    if axis + 1 == len(sizes) and all(map(dtype.allows, value)):
+    if axis + 1 == len(sizes) and dtype.allows_all(value):
         return
     for number, inner in enumerate(value):
         _look(inner, sizes, dtype, axis + 1, f"{place}[{number}]")

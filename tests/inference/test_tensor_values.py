@@ -29,6 +29,8 @@ BAD: Sequence[tuple[str, Sizes, Any, str, str]] = [
         "x[1]",
         "must be a number from -3.40282e+38 to 3.40282e+38, the range of a flo",
     ),
+    ("float64", [2], [float("nan"), 10**400], "x[0]", "must be a number from"),
+    ("float64", [2], [10**400, float("nan")], "x[0]", "must be a number from"),
     ("float32", [1], [None], "x[0]", "must be a number from"),
     ("float32", [], "1", "x", "must be a number from"),
     ("bool", [1], [1], "x[0]", "must be true or false"),
