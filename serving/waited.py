@@ -16,7 +16,9 @@ from serving.serving import Serving
 from serving.values import Ask, Patience, Preference, Replied, Reply, Served, Ticket
 
 #: How a job may end for its input's sake; any other failure is ours.
-_INPUTS_FAULT = {errors.ModelError.code: errors.ModelError, errors.TimedOut.code: errors.TimedOut}
+_INPUTS_FAULT: dict[str, type[errors.CoatcheckError]] = {
+    kind.code: kind for kind in (errors.ModelError, errors.TimedOut, errors.InputUnreadable, errors.InputTooLarge)
+}
 
 
 @dataclass(frozen=True)
@@ -53,9 +55,10 @@ class Waited:
             return self._ticket(job_id, found.status, wait_s)
         if found.status is not Status.COMPLETED:
             error = found.error or {}
+            where = {name: value for name, value in error.get("details", {}).items() if name in ("field", "issue")}
             raise _INPUTS_FAULT.get(error.get("code", ""), errors.JobFailed)(
                 f"The job ended as {found.status}: {error.get('message', '')}",
-                details={"job_id": ids.job_id(job_id), "status": found.status, "code": error.get("code")},
+                details={**where, "job_id": ids.job_id(job_id), "status": found.status, "code": error.get("code")},
             )
         return self.answer(retrieve.loaded(self.serving, found).result)
 

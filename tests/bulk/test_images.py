@@ -92,13 +92,20 @@ def test_an_answer_is_the_same_in_a_job_in_a_list_in_files_of_rows_and_as_a_file
 
 def test_predict_waits_for_a_worker_to_look_at_the_picture(client: Client, work: Run, publish: Publish) -> None:
     name = publish()
-    with ThreadPoolExecutor(1) as pool:
-        asked = pool.submit(client.post, "/api/v1/predict", json={"model": name, "inputs": BLUE})
-        while not asked.done():
-            work()
-        said = asked.result()
-    assert said.status_code == 200, said.text
-    assert SAID_BLUE.items() <= said.json.items()
+
+    def said(inputs: object, batch: str = "") -> Any:
+        with ThreadPoolExecutor(1) as pool:
+            asked = pool.submit(client.post, f"/api/v1/predict{batch}", json={"model": name, "inputs": inputs})
+            while not asked.done():
+                work()
+            return asked.result()
+
+    blue, none, one_of_two = said(BLUE), said(NONE), said([BLUE, NONE], "/batch")
+    assert blue.status_code == 200, blue.text
+    assert SAID_BLUE.items() <= blue.json.items()
+    for answer, field in ((none, "image"), (one_of_two, "inputs.1.image")):
+        error = answer.json["error"]
+        assert (answer.status_code, error["code"], error["details"]["field"]) == (422, "INPUT_UNREADABLE", field)
 
 
 def test_a_photograph_is_answered_as_a_file(client: Client, upload: Send, work: Run, publish: Publish) -> None:
