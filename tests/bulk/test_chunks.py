@@ -192,7 +192,7 @@ def test_a_chunk_that_nobody_wants_any_more_is_left_where_it_is_and_stores_nothi
     held = Held(dataclasses.replace(bulk, inputs=payload.to_json()))
 
     class Interrupted(Echo):
-        def predict(self, rows: Sequence[dict[str, int]], interrupt: Interrupt) -> list[Label]:
+        def each(self, rows: Sequence[dict[str, int]], interrupt: Interrupt) -> list[Label]:
             setattr(held, why, True)
             raise errors.ModelInterrupted
 
@@ -213,7 +213,7 @@ class Echo:
     def __init__(self) -> None:
         self.bundle = SimpleNamespace(manifest=SimpleNamespace(max_batch=self.max_batch))
 
-    def predict(self, rows: Sequence[dict[str, int]], interrupt: Interrupt) -> list[Label]:
+    def each(self, rows: Sequence[dict[str, int]], interrupt: Interrupt) -> list[Label]:
         return [Label(str(row["x"]), 1.0, {}) for row in rows]
 
 

@@ -114,7 +114,7 @@ class Slow:
     def __init__(self, bundle: Bundle) -> None:
         self.bundle = bundle
 
-    def predict(self, rows: list[dict[str, float]], interrupt: object) -> list[Label]:
+    def each(self, rows: list[dict[str, float]], interrupt: object) -> list[Label]:
         ends_at = time.monotonic() + sum(row["takes_s"] for row in rows)
         while time.monotonic() < ends_at:
             if interrupt.is_set:  # type: ignore[attr-defined]
