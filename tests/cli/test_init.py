@@ -13,6 +13,8 @@ import joblib
 import numpy as np
 import pytest
 import yaml
+from skl2onnx import to_onnx
+from skl2onnx.common.data_types import FloatTensorType
 from sklearn.compose import ColumnTransformer
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression, Ridge
@@ -142,6 +144,15 @@ def test_the_names_of_columns_are_those_that_the_model_was_trained_with(run: Run
     says = yaml.safe_load(text)
     assert (says["name"], [field["name"] for field in says["fields"]]) == ("dear", ["age", "on: sale"])
     assert says["golden"][0]["prediction"] == pytest.approx(answers, abs=1e-4)
+
+
+def test_a_graph_that_gives_a_map_for_each_row_has_the_labels_of_the_map(run: Run, tmp_path: Path) -> None:
+    model = LogisticRegression().fit(np.eye(4, 2), ["no", "yes", "no", "yes"])
+    made = to_onnx(model, initial_types=[("rows", FloatTensorType([None, 2]))])
+    (tmp_path / "mine.onnx").write_bytes(made.SerializeToString())
+    found, text = begun(run, tmp_path, "mine.onnx")
+    says = yaml.safe_load(text)
+    assert (found["issue"], says["labels"], says["output"]) == (None, ["no", "yes"], "output_probability")
 
 
 def test_a_model_of_texts_takes_a_text(run: Run, tmp_path: Path) -> None:

@@ -39,7 +39,11 @@ def against(run: Run) -> Callable[..., Done]:
     return go
 
 
-@pytest.mark.parametrize("words", [("jobs",), ("result", JOB), ("submit", "rows.jsonl", "--model", "m")], ids=" ".join)
+@pytest.mark.parametrize(
+    "words",
+    [("jobs",), ("result", JOB), ("submit", "rows.jsonl", "--model", "m"), ("models", "try", "m")],
+    ids=" ".join,
+)
 @pytest.mark.parametrize(
     ("answer", "told"),
     [
