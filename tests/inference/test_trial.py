@@ -262,6 +262,8 @@ def test_a_graph_may_keep_its_numbers_in_a_file_of_the_bundle(tmp_path: Path) ->
     folder = graphs.bundle(tmp_path / "bundle", graphs.external("numbers"))
     (folder / "numbers").write_bytes(bytes(8))
     trial.run(bundle.load(folder))
+
+
 #: A class that does this when it is asked.
 WHEN_ASKED = """
 import os, time
