@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from importlib.metadata import EntryPoint, entry_points
 
 from core import errors
+from inference import keys
+from inference.faults import Fault
+from inference.keys import Key
+from inference.manifest import Manifest
 
 GROUP = "coatcheck.models"
+#: Of model.yaml's options, that which names one.
+OPTION: Mapping[str, Key] = {"class": keys.text(required=True)}
 
 
 def names() -> list[str]:
@@ -32,3 +39,16 @@ def told(entry: EntryPoint) -> str:
     """Where a class is, and of which version of which package."""
     package = f" of {entry.dist.name} {entry.dist.version}" if entry.dist else ""
     return f"{entry.value}{package}"
+
+
+def code(manifest: Manifest) -> str:
+    """The same of the class that a manifest names; raises BundleInvalid."""
+    return told(find(str(manifest.options["class"])))
+
+
+def broken(manifest: Manifest) -> Iterator[Fault]:
+    """Whether it is there."""
+    try:
+        code(manifest)
+    except errors.BundleInvalid as error:
+        yield Fault(("options", "class"), f"cannot be found: {error.message}")

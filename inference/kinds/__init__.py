@@ -12,7 +12,8 @@ from inference.kinds.audio import AudioKind
 from inference.kinds.document import DocumentKind
 from inference.kinds.image import ImageKind
 from inference.kinds.kind import Kind
-from inference.kinds.python import PythonFileKind, PythonKind
+from inference.kinds.python import PythonKind
+from inference.kinds.python_file import PythonFileKind
 from inference.kinds.rows import RowKind
 from inference.kinds.tabular import TabularKind
 from inference.kinds.tensor import TensorKind
