@@ -144,6 +144,16 @@ class Manifest:
         return True
 
     @property
+    def output_schema(self) -> dict[str, Any]:
+        """What it answers in the words of v1, as JSON Schema 2020-12; of a kind that is not installed here nobody knows
+        more than that it is an object."""
+        from inference import kinds
+
+        with contextlib.suppress(errors.BundleInvalid):
+            return kinds.find(self.kind).output_schema(self)
+        return {"type": "object"}
+
+    @property
     def takes_file(self) -> bool:
         return bool(self.file_types)
 

@@ -9,7 +9,7 @@ from typing import Any
 import orjson
 
 from api import links
-from inference import kinds, schema
+from inference import schema
 from jobs import uploads
 from registry.versions import Version
 
@@ -73,7 +73,7 @@ def _stable(versions: Sequence[Version]) -> Version:
 
 
 def _schemas(item: Version) -> dict[str, Any]:
-    return {"input_schema": schema.json_schema(item.manifest), "output_schema": kinds.output_schema(item.manifest)}
+    return {"input_schema": schema.json_schema(item.manifest), "output_schema": item.manifest.output_schema}
 
 
 def _ends(item: Version) -> dict[str, Any]:

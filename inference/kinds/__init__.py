@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Mapping
 from importlib.metadata import entry_points
-from typing import Any
 
 from core import errors
 from inference.kinds.audio import AudioKind
@@ -19,7 +17,6 @@ from inference.kinds.tabular import TabularKind
 from inference.kinds.tensor import TensorKind
 from inference.kinds.text import TextKind
 from inference.kinds.tokens import TokensKind
-from inference.manifest import Manifest
 
 ENTRY_POINTS = "coatcheck.kinds"
 SHIPPED: Mapping[str, Kind] = {
@@ -38,14 +35,6 @@ SHIPPED: Mapping[str, Kind] = {
 def names() -> list[str]:
     """Of the kinds that are installed."""
     return [*SHIPPED, *sorted(entry_points(group=ENTRY_POINTS).names)]
-
-
-def output_schema(manifest: Manifest) -> dict[str, Any]:
-    """What the models of the kind answer in the words of v1, as JSON Schema 2020-12; of one that is not installed here
-    nobody knows more than that it is an object."""
-    with contextlib.suppress(errors.BundleInvalid):
-        return find(manifest.kind).output_schema(manifest)
-    return {"type": "object"}
 
 
 def find(name: str) -> Kind:

@@ -108,7 +108,7 @@ def test_where_its_package_is_not_installed_a_model_is_listed_and_not_opened(
     loaded = bundle.load(bring(GIVES))
     monkeypatch.undo()
     listed = Manifest.from_dict(loaded.manifest.to_dict())
-    assert (listed.takes_file, kinds.output_schema(listed)["required"]) == (False, ["prediction", "confidence"])
+    assert (listed.takes_file, listed.output_schema["required"]) == (False, ["prediction", "confidence"])
     with pytest.raises(errors.BundleInvalid, match=r"of the group coatcheck.models there are here: none$"):
         model.open_model(loaded)
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from core import errors
-from inference import answers, bundle, divisions, kinds, model, schema, tensors
+from inference import answers, bundle, divisions, model, schema, tensors
 from inference.answers import single
 from inference.given import Array
 from inference.interrupt import Interrupt
@@ -103,7 +103,7 @@ def test_an_axis_of_no_elements_keeps_the_sizes_behind_it(tmp_path: Path) -> Non
 
 def test_what_goes_in_and_comes_out_has_its_json_schema(matrix: Model) -> None:
     manifest = matrix.bundle.manifest
-    takes, tells = schema.json_schema(manifest), kinds.output_schema(manifest)
+    takes, tells = schema.json_schema(manifest), manifest.output_schema
     jsonschema.validate({"x": [[1, 2], [3, 4]]}, takes)
     for wrong in ([[1, 2]], [1, 2], [["a"], ["b"]]):
         with pytest.raises(jsonschema.ValidationError):
