@@ -85,7 +85,9 @@ def line() -> tuple[dict[str, bytes], dict[str, Any], list[dict[str, Any]]]:
     return {"weights.json": b"[1, 0.5]"}, {**NUMBER, "golden": golden}, [{"prediction": 2.5}, {"prediction": 2.0}]
 
 
-@pytest.mark.parametrize(("of", "make"), [("Forest", forest), ("Line", line), ("Net", net)], ids=["Forest", "Line", "Net"])
+@pytest.mark.parametrize(
+    ("of", "make"), [("Forest", forest), ("Line", line), ("Net", net)], ids=["Forest", "Line", "Net"]
+)
 def test_an_answer_is_the_same_by_a_job_in_a_list_and_in_files(
     client: Client, upload: Send, work: Run, publish: Publish, of: str, make: Callable[[], Any]
 ) -> None:

@@ -11,19 +11,23 @@ import os
 import shutil
 import subprocess
 import sys
+import tempfile
 import urllib.error
 import urllib.request
 from pathlib import Path
+
+from tests import graphs
+from tests.inference import drawn
 
 HERE = Path(__file__).resolve().parent
 FOLDER = HERE.parent.parent / ".coatcheck" / "contract"
 PYTHON = ("openapi-python-client==0.29.1", "standardwebhooks==1.1.0")
 PORT = os.environ.get("COATCHECK_WEBHOOK_LOOPBACK", "9000")
 START = f"""\
-Start the platform so that it may call this machine, and say where it is:
+Start the platform so that it may call this machine, and say where it is, and where models are published:
 
 COATCHECK_WEBHOOK_LOOPBACK={PORT} ./run up --detach
-. .coatcheck/env"""
+. .coatcheck/env; . .coatcheck/env.admin"""
 
 
 def main() -> int:
@@ -38,12 +42,37 @@ def main() -> int:
     for file in HERE.iterdir():
         if file.suffix in (".json", ".yaml", ".mjs", ".ts", ".py") and file.name != "__main__.py":
             shutil.copy(file, FOLDER)
+    (FOLDER / "orange.png").write_bytes(drawn.plain(255, 102, 0))
+    if code := publish(url):
+        return code
     for name, command in steps(node()):
         print(f"--- {name}", flush=True)
         if code := subprocess.run(command, cwd=FOLDER, env=environment(), check=False).returncode:
             print(f"{name} ended with code {code}")
             return code
     return 0
+
+
+def publish(url: str) -> int:
+    """Let there be a model that gives a number, one that gives a vector and one that takes pictures; returns the exit
+    code."""
+    golden = {"inputs": {"x": 2, "y": 1}}
+    with tempfile.TemporaryDirectory() as name:
+        folders = [
+            graphs.bundle(
+                Path(name) / "price", graphs.graph("y = ReduceSum (features, across)", gives="float[N, 1] y"),
+                name="clients-price", labels=None, numbers=[{"name": "price"}], golden=[{**golden, "prediction": 3}],
+            ),
+            graphs.bundle(
+                Path(name) / "vector", graphs.graph("y = Identity (features)", gives="float[N, 2] y"),
+                name="clients-vector", labels=None, embedding=2, golden=[{**golden, "embedding": [2, 1]}],
+            ),
+            drawn.bundle(Path(name) / "picture", name="clients-picture"),
+        ]  # fmt: skip
+        push = [sys.executable, "-m", "cli.main", "models", "push", *map(str, folders)]
+        if code := subprocess.run(push, cwd=HERE.parent.parent, check=False).returncode:
+            print(f"{START}\n\n(at {url} nothing can be published)")
+        return code
 
 
 def node() -> Path:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import base64
 import os
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -71,6 +73,16 @@ def called() -> str:
 one = the.PredictInputs.from_dict({"text": "great"})
 now = good(predict.sync(client=api, body=the.Predict(one, model="sentiment")))
 print("predict", now.prediction, now.confidence)
+
+
+def asked(model: str, **inputs: Any) -> Any:
+    return good(predict.sync(client=api, body=the.Predict(the.PredictInputs.from_dict(inputs), model=model)))
+
+
+orange = base64.b64encode(Path("orange.png").read_bytes()).decode()
+print("a number", asked("clients-price", x=2, y=1).prediction)
+print("a vector", asked("clients-vector", x=2, y=1).embedding)
+print("a picture", asked("clients-picture", image=orange).prediction.to_dict())
 
 two = [the.NewJobInputsType1Item.from_dict({"text": text}) for text in ("great", "awful")]
 job = ended(good(create_job.sync(client=api, body=the.NewJob(model="sentiment", inputs=two))).job_id)

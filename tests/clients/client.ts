@@ -1,4 +1,5 @@
 // A client in TypeScript: types from openapi-typescript, calls by openapi-fetch.
+import { readFile } from "node:fs/promises";
 import { createServer } from "node:http";
 import createClient from "openapi-fetch";
 import { Webhook } from "standardwebhooks";
@@ -68,6 +69,18 @@ async function called(): Promise<string> {
 const now = good(await api.POST("/api/v1/predict", { body: { model: "sentiment", inputs: { text: "great" } } }));
 if (!("prediction" in now)) throw new Error("a ticket");
 console.log("predict", now.prediction, now.confidence);
+
+async function asked(model: string, inputs: Record<string, unknown>) {
+  return good(await api.POST("/api/v1/predict", { body: { model, inputs } }));
+}
+const orange = (await readFile("orange.png")).toString("base64");
+const [price, vector, picture] = await Promise.all([
+  asked("clients-price", { x: 2, y: 1 }),
+  asked("clients-vector", { x: 2, y: 1 }),
+  asked("clients-picture", { image: orange }),
+]);
+if (!("prediction" in price && "embedding" in vector && "prediction" in picture)) throw new Error("a ticket");
+console.log("a number", price.prediction, "a vector", vector.embedding, "a picture", JSON.stringify(picture.prediction));
 
 const ticket = good(await api.POST("/api/v1/jobs", { body: { model: "sentiment", inputs: [{ text: "great" }, { text: "awful" }] } }));
 const job = await ended(ticket.job_id);
