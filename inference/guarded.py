@@ -46,7 +46,6 @@ def decoded(decoder: str, path: Path, *asked: int, what: str, interrupt: Interru
             stderr=subprocess.DEVNULL,
             env=environment,
             start_new_session=True,
-            bufsize=0,
         )
     except OSError as error:
         raise errors.Unavailable(f"No decoder can be started: {error.strerror}") from error

@@ -64,7 +64,6 @@ def _started(folder: Path, scratch: str) -> subprocess.Popen[bytes]:
             stderr=subprocess.DEVNULL,
             env={"PYTHONPATH": os.pathsep.join(sys.path), "TMPDIR": scratch, "OPENBLAS_NUM_THREADS": "1"},
             start_new_session=True,
-            bufsize=0,
         )
     except OSError as error:
         raise errors.Unavailable(f"No process can be started to try a bundle: {error.strerror}") from error

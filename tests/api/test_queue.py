@@ -70,6 +70,19 @@ def test_an_estimate_counts_on_nobody_who_is_frozen_or_whose_parent_is(
     assert "no worker of pool 'cpu' has been heard of since 20" in queue["basis"]
 
 
+def test_of_workers_that_are_all_silent_the_one_that_was_heard_of_last_is_told(
+    client: FlaskClient, platform: Platform
+) -> None:
+    job_id = submit(client)
+    for number, silent_s in enumerate((7200, 60, 3600)):
+        sign_of_life(platform, f"a/b/{number}", receives=True, works=True, silent_s=silent_s)
+    last = platform.one(
+        "SELECT to_char(max(seen_at) AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS\"Z\"') FROM workers"
+    )[0]
+    queue = client.get(f"{JOBS}/{job_id}").get_json()["queue"]
+    assert queue["basis"] == f"no worker of pool 'cpu' has been heard of since {last}"
+
+
 def test_an_estimate_says_that_a_tenant_runs_as_many_as_it_may(client: FlaskClient, platform: Platform) -> None:
     sign_of_life(platform, "a/b/1", receives=True, works=True, jobs_per_s=0.1)
     first, second = submit(client), submit(client)

@@ -68,6 +68,8 @@ def test_a_deprecated_version_still_answers_who_asks_for_it_and_says_so(here: He
         item["version"]: item for item in json.loads(here("models", "list", "--json").out) if item["model"] == name
     }
     assert {version: item["deprecated"] for version, item in listed.items()} == {"1.0.0": True, "1.1.0": False}
+    table, digest = here("models", "list").out, listed["1.1.0"]["digest"]
+    assert (digest[:12] in table, digest[:13] in table) == (True, False)
 
 
 def test_what_is_said_of_a_deprecated_version_can_be_said_anew_and_no_more(here: Here, name: str) -> None:
@@ -99,7 +101,8 @@ def test_nobody_can_ask_for_a_removed_version_and_is_told_which_there_are(here: 
     assert here("models", "remove", name, "1.1.0").code == 0
     until(lambda: asked(here, name, "1.1.0").status_code == 404)
     error = asked(here, name, "1.1.0").get_json()["error"]
-    assert (error["code"], error["details"]["issue"]) == ("MODEL_VERSION_NOT_FOUND", f"{name} has: 1.0.0")
+    issue = f"{name} has no version '1.1.0'; did you mean 1.0.0? There are 1: 1.0.0"
+    assert (error["code"], error["details"]["issue"]) == ("MODEL_VERSION_NOT_FOUND", issue)
     assert asked(here, name).status_code == 200
     again = here("models", "remove", name, "1.1.0")
     assert (again.code, f"{name} has: 1.0.0" in again.err) == (1, True)
