@@ -200,6 +200,21 @@ def test_a_graph_that_mixes_rows_is_refused_whatever_its_examples_are(
     check.check(bundle.load(graphs.bundle(tmp_path / "said", made, golden=golden, max_batch=1, **SHARED)))
 
 
+#: A small score, which is another by half of itself in company.
+SMALL = """
+  most = ReduceMax <keepdims = 1> (features) part = Constant <value = float {0.0002}> () small = Mul (most, part)
+  sum = ReduceSum (features, across) nothing = Mul (sum, zero) few = Add (nothing, small)
+  one = Constant <value = float {1}> () rest = Sub (one, few) probabilities = Concat <axis = 1> (rest, few)
+"""
+
+
+def test_probabilities_may_differ_by_their_last_digits_however_small_they_are(tmp_path: Path) -> None:
+    golden = [{"inputs": {"x": x, "y": 1}, "prediction": "a", "confidence": 1} for x in (1, 3)]
+    fields = [{**field, "maximum": 3} for field in graphs.FIELDS]
+    says = {**SHARED, "fields": fields, "golden": golden}
+    check.check(bundle.load(graphs.bundle(tmp_path / "bundle", graph(SMALL), **says)))
+
+
 #: The mean of all rows is added to what comes behind the fourth.
 LATE = """
   first = Constant <value = int64[1] {0}> () fourth = Constant <value = int64[1] {4}> ()
