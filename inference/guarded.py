@@ -23,9 +23,22 @@ from inference.interrupt import Interrupt
 LOOK_S = 0.1
 #: A decoder that neither uses up its time nor says anything is given up after so long.
 SILENT_S = 5 * confined.CPU_S
+#: Where our packages are.
+ROOT = Path(__file__).resolve().parent.parent
 #: The longest sentence that is passed on.
 MAX_SENTENCE = 500
 REFUSED = {confined.TOO_LARGE: errors.InputTooLarge, confined.UNREADABLE: errors.InputUnreadable}
+
+
+def command(module: str, *arguments: object) -> list[str]:
+    """How a program of ours is called that runs what others bring: nothing is imported from the folder that it is
+    started in."""
+    return [sys.executable, "-P", "-B", "-m", module, *map(str, arguments)]
+
+
+def environment(**more: str) -> dict[str, str]:
+    """All that it is told of ours. A library that would start threads for every core may not."""
+    return {"PYTHONPATH": os.pathsep.join([str(ROOT), *filter(None, sys.path)]), "OPENBLAS_NUM_THREADS": "1", **more}
 
 
 def decoded(decoder: str, path: Path, *asked: int, what: str, interrupt: Interrupt) -> Generator[bytes]:
@@ -34,17 +47,13 @@ def decoded(decoder: str, path: Path, *asked: int, what: str, interrupt: Interru
     Raises InputUnreadable, InputTooLarge, ModelInterrupted within LOOK_S of the wish, and Unavailable where no process
     can be started.
     """
-    arguments = (os.getpid(), path, *asked)
-    command = [sys.executable, "-B", "-m", f"inference.decoders.{decoder}", *map(str, arguments)]
-    # A library that would start threads for every core has no use for them here, and may not.
-    environment = {"PYTHONPATH": os.pathsep.join(sys.path), "OPENBLAS_NUM_THREADS": "1"}
     try:
         process = subprocess.Popen(  # noqa: S603 - it is a program of ours
-            command,
+            command(f"inference.decoders.{decoder}", os.getpid(), path, *asked),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env=environment,
+            env=environment(),
             start_new_session=True,
         )
     except OSError as error:

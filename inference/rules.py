@@ -77,7 +77,9 @@ def _fits(field: Field, value: object, path: tuple[str | int, ...]) -> Iterator[
     try:
         schema.rule(field).deserialize(value)
     except ma.ValidationError as error:
-        yield Fault(path, str(error.messages[0]))
+        found = error.messages
+        where, [issue] = next(iter(found.items())) if isinstance(found, dict) else ("", found[:1])
+        yield Fault(path, f"{issue}{f' at {where}' if where else ''}")
 
 
 def _twice(name: str, values: Sequence[object], at: tuple[str | int, ...] = ()) -> Iterator[Fault]:

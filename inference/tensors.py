@@ -6,6 +6,7 @@ import math
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import chain
 from typing import Any
 
 import numpy as np
@@ -31,6 +32,10 @@ class Dtype:
     most: float = 0
 
     @property
+    def is_float(self) -> bool:
+        return float in self.types
+
+    @property
     def is_number(self) -> bool:
         return self.most > 0
 
@@ -39,7 +44,7 @@ class Dtype:
             return False
         if self.is_number:
             return bool(self.least <= value <= self.most)
-        return not isinstance(value, str) or _is_text(value)
+        return not isinstance(value, str) or is_text(value)
 
     def allows_all(self, values: Sequence[Any]) -> bool:
         """The same of many, by what Python does for all of them in one call."""
@@ -51,7 +56,7 @@ class Dtype:
         return bool(self.least <= min(values) and max(values) <= self.most) and not any(map(math.isnan, values))
 
 
-def _is_text(value: str) -> bool:
+def is_text(value: str) -> bool:
     """Whether it has no lone surrogate, which is no character."""
     return value.isascii() or not any("\ud800" <= character <= "\udfff" for character in value)
 
@@ -88,30 +93,30 @@ class Misfit(ValueError):
 
 def check(value: object, dtype: str, shape: Shape) -> None:
     """Raises Misfit where these are not lists in each other of this shape, None for any size, or hold something that
-    is not of the type."""
-    sizes = list(shape)
-    _look(value, sizes, DTYPES[dtype], 0, "")
-    if (count := int(np.prod([size or 0 for size in sizes], dtype=float))) > MOST:
-        raise Misfit("", f"has {count} elements; it may have {MOST}")
+    is not of the type. Axis by axis, by what Python does for all lists of one in one call."""
+    level: list[Any] = [value]
+    sizes: list[int] = []
+    for axis, said in enumerate(shape):
+        if set(map(type, level)) - {list}:
+            place = next(number for number, inner in enumerate(level) if type(inner) is not list)
+            raise Misfit(_place(place, sizes), f"must be a list, {len(shape) - axis} deep")
+        size = said if said is not None else len(level[0]) if level else 0
+        if set(map(len, level)) - {size}:
+            place = next(number for number, inner in enumerate(level) if len(inner) != size)
+            raise Misfit(_place(place, sizes), f"must have {size} elements, but has {len(level[place])}")
+        level = list(chain.from_iterable(level))
+        sizes.append(size)
+        if len(level) > MOST:
+            raise Misfit("", f"has {len(level)} elements; it may have {MOST}")
+    kind = DTYPES[dtype]
+    if not kind.allows_all(level):
+        place = next(number for number, inner in enumerate(level) if not kind.allows(inner))
+        raise Misfit(_place(place, sizes), f"must be {kind.wanted}")
 
 
-def _look(value: object, sizes: list[int | None], dtype: Dtype, axis: int, place: str) -> None:
-    """What is not said of the sizes is as it is found first."""
-    if axis == len(sizes):
-        if not dtype.allows(value):
-            raise Misfit(place, f"must be {dtype.wanted}")
-        return
-    if not isinstance(value, list):
-        raise Misfit(place, f"must be a list, {len(sizes) - axis} deep")
-    size = sizes[axis]
-    if size is None:
-        size = sizes[axis] = len(value)
-    if len(value) != size:
-        raise Misfit(place, f"must have {size} elements, but has {len(value)}")
-    if axis + 1 == len(sizes) and dtype.allows_all(value):
-        return
-    for number, inner in enumerate(value):
-        _look(inner, sizes, dtype, axis + 1, f"{place}[{number}]")
+def _place(number: int, sizes: Sequence[int]) -> str:
+    """Of the list or the element that is so far behind the first, of lists of these sizes in each other."""
+    return "".join(f"[{place}]" for place in np.unravel_index(number, sizes)) if sizes else ""
 
 
 def array(value: Any, dtype: str, shape: Shape) -> Array:

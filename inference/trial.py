@@ -12,7 +12,6 @@ import os
 import select
 import signal
 import subprocess
-import sys
 import tempfile
 import time
 from collections.abc import Callable
@@ -22,6 +21,7 @@ from typing import IO, cast
 import orjson
 
 from core import errors
+from inference import guarded
 from inference.bundle import Bundle
 from inference.trial_process import BEGINS, FINE, MOST
 
@@ -55,14 +55,14 @@ def run(loaded: Bundle, wanted: Callable[[], bool] = always) -> None:
 
 
 def _started(folder: Path, scratch: str) -> subprocess.Popen[bytes]:
-    command = [sys.executable, "-B", "-m", "inference.trial_process", str(os.getpid()), str(folder.absolute())]
     try:
         return subprocess.Popen(  # noqa: S603 - it is a program of ours
-            command,
+            guarded.command("inference.trial_process", os.getpid(), folder.absolute()),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
-            env={"PYTHONPATH": os.pathsep.join(sys.path), "TMPDIR": scratch, "OPENBLAS_NUM_THREADS": "1"},
+            env=guarded.environment(TMPDIR=scratch),
+            cwd=scratch,
             start_new_session=True,
         )
     except OSError as error:

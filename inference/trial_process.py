@@ -14,6 +14,7 @@ import structlog
 from core import errors
 from inference import bundle, check
 from inference.decoders import confined
+from inference.opened import said
 
 #: All that it may have of memory, enough to open the largest bundle; what one file in its own folder may take, such as
 #: a profile; and how many files it may have open.
@@ -49,6 +50,11 @@ def main() -> None:
         check.check(bundle.load(Path(folder)), lambda step: tell(BEGINS, step))
     except errors.CoatcheckError as error:
         tell(error.code, error.message)
+    except OSError as error:
+        tell(errors.Unavailable.code, f"The machine could not try it: {error.strerror or type(error).__name__}")
+    # Nobody sees its stack trace.
+    except Exception as error:  # noqa: BLE001 - it is told
+        tell(errors.BundleInvalid.code, f"{folder}: {type(error).__name__}: {said(error)}")
     else:
         tell(FINE, "")
 

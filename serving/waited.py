@@ -17,7 +17,8 @@ from serving.values import Ask, Patience, Preference, Replied, Reply, Served, Ti
 
 #: How a job may end for its input's sake; any other failure is ours.
 _INPUTS_FAULT: dict[str, type[errors.CoatcheckError]] = {
-    kind.code: kind for kind in (errors.ModelError, errors.TimedOut, errors.InputUnreadable, errors.InputTooLarge)
+    kind.code: kind
+    for kind in (errors.ModelError, errors.InputRefused, errors.TimedOut, errors.InputUnreadable, errors.InputTooLarge)
 }
 
 

@@ -58,7 +58,7 @@ class Records(Answer):
         for name, about in manifest.record.items():
             if not isinstance(about, dict):
                 yield Fault(("record", name), "must be a mapping: its JSON Schema, such as {type: string}")
-            elif strangers := [type_ for type_ in _types(about) if type_ not in TYPES]:
+            elif strangers := [type_ for type_ in _types(about) if not isinstance(type_, str) or type_ not in TYPES]:
                 yield Fault(("record", name, "type"), f"must be one of {', '.join(TYPES)}, and not {strangers[0]}")
 
     @classmethod

@@ -24,6 +24,8 @@ from inference.output import Tensors as Found
 TOLERANCE = 0.01
 #: Elements that one run may give.
 MOST_AT_ONCE = 1 << 22
+#: Of the kinds of NumPy's types, those that may be handed over as one.
+KINDS = {"f": "fiu", "i": "iu", "u": "iu", "b": "b", "O": "O"}
 _TENSOR = {
     "name": keys.text(required=True),
     "description": keys.short(),
@@ -94,14 +96,15 @@ class Tensors(Answer):
         except (TypeError, KeyError, IndexError, ValueError) as error:
             fix = "in a mapping for each row, of one shape for all: say max_batch: 1 where they differ"
             raise errors.ModelError(f"{model} must give {tensor.name} {fix}") from error
-        dtype = np.dtype(object if tensor.dtype == "string" else tensor.dtype)
-        if found.dtype.kind == "U" and tensor.dtype == "string":
-            return found.astype(object)
-        if not np.can_cast(found.dtype, dtype, "same_kind"):
-            raise errors.ModelError(
-                f"{model} gave {tensor.name} as {given.described(found)}, but must give {tensor.dtype}"
-            )
-        return found.astype(dtype)
+        dtype = tensors.DTYPES[tensor.dtype]
+        if found.dtype.kind == "U":
+            found = found.astype(object)
+        if found.dtype.kind not in KINDS[dtype.numpy.kind]:
+            issue = f"as {given.described(found)}, but must give {tensor.dtype}"
+            raise errors.ModelError(f"{model} gave {tensor.name} {issue}")
+        if not dtype.is_float and not dtype.allows_all(found.ravel().tolist()):
+            raise errors.ModelError(f"{model} gave {tensor.name} with what is not {dtype.wanted}")
+        return found.astype(dtype.numpy)
 
     def said(self, rows: Sequence[Mapping[str, Any]], runs: Sequence[Sequence[Array]]) -> list[Said]:
         return [

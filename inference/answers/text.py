@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from core import errors
-from inference import given, keys
+from inference import given, keys, tensors
 from inference.answers.single import Single
 from inference.given import Array
 from inference.keys import Key
@@ -47,8 +47,10 @@ class Text(Single):
         return [texts.reshape(count)]
 
     def gathered(self, rows: Sequence[Any]) -> list[Array]:
-        if strangers := [row for row in rows if not isinstance(row, str)]:
-            raise errors.ModelError(f"{self.manifest.name} gave a {type(strangers[0]).__name__}, but must give texts")
+        for row in rows:
+            if not isinstance(row, str) or not tensors.is_text(row):
+                what = "a lone surrogate, which is no character" if isinstance(row, str) else f"a {type(row).__name__}"
+                raise errors.ModelError(f"{self.manifest.name} gave {what}, but must give texts")
         return [np.array(rows, dtype=object)]
 
     def said(self, rows: Sequence[Mapping[str, Any]], runs: Sequence[Sequence[Array]]) -> list[Said]:

@@ -69,7 +69,7 @@ TOLD: Mapping[type[errors.CoatcheckError], Told] = {
 ELSEWHERE: Mapping[type[errors.CoatcheckError], str] = {
     errors.CoatcheckError: "api/test_every_error.py",  # what nobody foresaw is told in its words, without being one
     errors.ModelInterrupted: "jobs/test_recovery.py",  # the job is canceled, timed out or given back
-    errors.InputRefused: "bulk/test_python_models.py",  # such a model answers by jobs alone
+    errors.InputRefused: "bulk/test_python_models.py",  # of a model in Python
     errors.AddressRefused: "webhooks/test_addresses.py",
     errors.TenantConflict: "cli/test_every_result.py",
     errors.VersionConflict: "cli/test_every_result.py",

@@ -116,7 +116,11 @@ def test_values_of_its_own_are_told_as_its_schema_says_and_a_refusal_is_its_rows
     ticket = client.post("/api/v1/jobs", json=body)
     alone = client.post("/api/v1/jobs", json={"model": name, "inputs": texts[1]})
     file = submit(client, upload(lines(texts)), model=name)
+    asked, once = {"model": name, "inputs": texts[1]}, {"Idempotency-Key": name}
+    assert client.post("/api/v1/predict", json=asked, headers={**once, "Prefer": "wait=0"}).status_code == 202
     work()
+    now = client.post("/api/v1/predict", json=asked, headers=once)
+    assert (now.status_code, now.json["error"]["code"]) == (422, "INPUT_REFUSED")
     answers = show(client, ticket.json["job_id"])["result"]["predictions"]
     assert answers[0] == {"record": {"words": 3, "most": "one", "each": {"one": 1, "two": 1}}}
     jsonschema.validate(answers[0], version["output_schema"])

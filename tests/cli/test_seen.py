@@ -93,7 +93,11 @@ def test_a_field_is_changed_and_all_of_them_are_read_from_a_file(here: Here) -> 
         (("--input", "x=true"), 1, ": x must be a number (INVALID_INPUT)"),
         (("--inputs", "bad.json"), 1, "bad.json is no JSON"),
         (("--inputs", "list.json"), 1, "list.json must be a JSON object"),
-        (("--version", "9.9.9"), 1, "has: 1.0.0 (MODEL_VERSION_NOT_FOUND)"),
+        (
+            ("--version", "9.9.9"),
+            1,
+            "There are 1: 1.0.0 (MODEL_VERSION_NOT_FOUND)",
+        ),
     ],
 )
 def test_what_cannot_be_asked_is_one_sentence(here: Here, words: tuple[str, ...], code: int, told: str) -> None:

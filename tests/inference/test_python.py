@@ -19,6 +19,7 @@ from inference.output import Embedding, Label, Numbers, Object, Said
 Bring = Callable[..., Path]
 
 LABELS: dict[str, Any] = {}
+TEXT = {"labels": None, "text": True, "golden": [{"inputs": {"x": 2, "y": 1}, "text": "3"}]}
 NUMBER = {"labels": None, "numbers": [{"name": "sum"}], "golden": [{"inputs": {"x": 2, "y": 1}, "prediction": 3}]}
 NUMBERS = {
     "labels": None, "numbers": [{"name": "low"}, {"name": "high"}],
@@ -29,6 +30,12 @@ RECORD: dict[str, Any] = {
     "labels": None, "record": {"sum": {"type": "number"}, "words": {"type": ["array", "null"]}, "more": {}},
     "golden": [{"inputs": {"x": 2, "y": 1}, "record": {"sum": 3}}],
 }  # fmt: skip
+
+
+def tensor(dtype: str) -> dict[str, Any]:
+    """What model.yaml says where one tensor of one axis comes out."""
+    golden = [{"inputs": {"x": 2, "y": 1}, "tensors": {"t": []}}]
+    return {"labels": None, "tensors": [{"name": "t", "dtype": dtype, "shape": [None]}], "golden": golden}
 
 
 def rows(folder: Path) -> model.Model:
@@ -106,6 +113,15 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     (RECORD, each("dict(sum=1, words=[], more=b'x')"), "its answer.more is a bytes, for which JSON has no form"),
     (RECORD, each("dict(sum=1, words=[], more='x' * (1 << 20))"), "bytes as JSON; it may have 1048576"),
     (RECORD, "a = []; a.append(a); return [dict(sum=1, words=a, more=1)]", "is nested deeper than 64"),
+    (TEXT, each("'\\ud800'"), "gave a lone surrogate, which is no character, but must give texts"),
+    (TEXT, each("b'x'"), "gave a bytes, but must give texts"),
+    (tensor("int8"), each("dict(t=[300, -300])"), "gave t with what is not a whole number from -128 to 127"),
+    (tensor("int8"), each("dict(t=[0.5])"), "gave t as float64 [1, 1], but must give int8"),
+    (tensor("bool"), each("dict(t=[1])"), "gave t as int64 [1, 1], but must give bool"),
+    (tensor("float32"), each("dict(t=[True])"), "gave t as bool [1, 1], but must give float32"),
+    (tensor("string"), each("dict(t=['a', None])"), "gave t with what is not a text"),
+    (tensor("string"), each("dict(t=['\\ud800'])"), "gave t with what is not a text"),
+    (tensor("int8"), each("[1]"), "must give t in a mapping for each row, of one shape for all"),
     (LABELS, "raise ValueError('secret')", "failed: ValueError"),
     (LABELS, "raise SystemExit(3)", "failed: RuntimeError"),
     (LABELS, "raise MemoryError", "has not enough memory for this input"),

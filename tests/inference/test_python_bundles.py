@@ -47,6 +47,8 @@ def test_what_keeps_its_promise_is_taken_and_the_package_that_answers_is_named(b
         ({"options": {}}, "class of options is missing"), ({"output": "x"}, "output is unknown"),
         ({"fields": [{**field, "input": "x"} for field in graphs.FIELDS]}, "python knows where its fields go"),
         ({"numbers": [{"name": "x"}]}, "numbers is what comes out, and so is labels: say one of them"),
+        ({**RECORD, "record": {"sum": {"type": {"b": 1}}}}, "must be one of string, number, integer"),
+        ({**RECORD, "record": {"sum": {"type": [[]]}}}, "must be one of string, number, integer"),
         ({**RECORD, "record": {"sum": "number"}}, "sum of record must be a mapping: its JSON Schema, such as"),
         ({**RECORD, "record": {"sum": {"type": "float"}}}, "must be one of string, number, integer"),
         ({**RECORD, "golden": [{"inputs": {"x": 2, "y": 1}, "record": {"total": 3}}]},

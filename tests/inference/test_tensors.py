@@ -227,6 +227,23 @@ def test_tensors_that_the_graph_does_not_have_are_refused(tmp_path: Path, other:
     assert told in caught.value.message
 
 
+def test_a_default_that_does_not_fit_is_a_sentence_that_names_the_element(tmp_path: Path) -> None:
+    made = {"name": "x", "type": "tensor", "dtype": "int8", "shape": [2], "required": False, "default": [1, 400]}
+    with pytest.raises(errors.BundleInvalid, match=r"must be a whole number from -128 to 127 at \[1\]"):
+        opened(
+            tmp_path,
+            graph(SAME, "int8[N, 2] x", "int8[N, 2] y"),
+            **{**says("int8", [2], [1, 2], [1]), "fields": [made]},
+        )
+
+
+@pytest.mark.parametrize("value", [[[]] * (tensors.MOST + 1), [[1]] * (tensors.MOST + 1)], ids=["empty", "short"])
+def test_lists_count_as_the_elements_do(value: list[Any]) -> None:
+    with pytest.raises(tensors.Misfit, match="has 1048577 elements; it may have 1048576"):
+        tensors.check(value, "float32", (None, None))
+    tensors.check(value[1:], "float32", (None, None))
+
+
 @pytest.mark.parametrize("value", ["nan", "inf"])
 def test_a_tensor_with_a_number_that_is_not_finite_is_no_answer(tmp_path: Path, value: str) -> None:
     body = "zero2 = Sub (x, x) y = Div (zero2, zero2)" if value == "nan" else "zero2 = Sub (x, x) y = Div (x, zero2)"

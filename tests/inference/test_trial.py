@@ -181,6 +181,19 @@ def test_its_process_has_nothing_of_our_environment(tmp_path: Path, monkeypatch:
     assert given - {"LC_CTYPE"} == {"PYTHONPATH", "TMPDIR", "OPENBLAS_NUM_THREADS"}
 
 
+@pytest.mark.parametrize("name", ["logging.py", "inference/__init__.py", "sitecustomize.py"])
+def test_what_lies_in_a_bundle_is_not_run_wherever_it_is_tried_from(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    folder = graphs.bundle(tmp_path / "bundle")
+    (folder / name).parent.mkdir(exist_ok=True)
+    (folder / name).write_text(f"open({str(tmp_path / 'ran')!r}, 'w').close()")
+    monkeypatch.chdir(folder)
+    monkeypatch.setattr(sys, "path", ["", *sys.path])
+    trial.run(bundle.load(Path()))
+    assert not (tmp_path / "ran").exists()
+
+
 #: What is left to itself: a file, and a process that has let go of what its parent reads.
 LEAVES = """subprocess.Popen(["sleep", "600"], stdout=-3, stderr=-3)
         open(os.path.join(tempfile.gettempdir(), "left"), "w").write("x")
