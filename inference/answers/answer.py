@@ -13,6 +13,9 @@ from inference.keys import Key
 from inference.manifest import Golden, Manifest
 from inference.output import Said
 
+#: So many of the first numbers say which vector it is.
+FIRST = 4
+
 
 class Answer(ABC):
     """Made for each opened bundle, used by many threads."""
@@ -62,6 +65,11 @@ class Answer(ABC):
     @abstractmethod
     def missed(cls, golden: Golden, found: Any) -> str | None:
         """What the model had to answer to an example and what it `found` instead, if it did."""
+
+    @classmethod
+    @abstractmethod
+    def golden(cls, found: Any) -> dict[str, Any]:
+        """What was `found`, as a golden example says it, which it does not miss."""
 
     @classmethod
     def hint(cls, answered: Iterable[tuple[Golden, Any]]) -> str:  # noqa: ARG003 - the same

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, ClassVar
 
 from inference import keys
-from inference.answers.answer import near
+from inference.answers.answer import FIRST, near
 from inference.answers.single import Scores, rounded
 from inference.faults import Fault
 from inference.given import Floats
@@ -51,6 +51,10 @@ class Embedding(Scores):
             if not near(one, other, TOLERANCE):
                 return f"must give {one} as number {place} of its embedding, but gives {other}"
         return None
+
+    @classmethod
+    def golden(cls, found: Found) -> dict[str, Any]:
+        return {"embedding": list(found.vector[:FIRST])}
 
     @classmethod
     def json_schema(cls, manifest: Manifest) -> dict[str, Any]:

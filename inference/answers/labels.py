@@ -128,6 +128,10 @@ class Labels(Scores):
         return f"must give {label} {confidence}, but gives {found.label} {found.confidence}"
 
     @classmethod
+    def golden(cls, found: Label) -> dict[str, Any]:
+        return {"prediction": found.label, "confidence": found.confidence}
+
+    @classmethod
     def hint(cls, answered: Iterable[tuple[Golden, Label]]) -> str:
         """What to do where every example is answered as surely as it should be, but some by another label."""
         wanted: dict[str, str] = {}

@@ -83,6 +83,11 @@ class Numbers(Scores):
         return f"must give {off[0]} {wanted[off[0]]}, but gives {found.values[off[0]]}"
 
     @classmethod
+    def golden(cls, found: Found) -> dict[str, Any]:
+        values = dict(found.values)
+        return {"prediction": next(iter(values.values())) if len(values) == 1 else values}
+
+    @classmethod
     def json_schema(cls, manifest: Manifest) -> dict[str, Any]:
         each = {
             number.name: {"type": "number", **_facts(unit=number.unit, description=number.description)}

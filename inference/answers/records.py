@@ -72,6 +72,10 @@ class Records(Answer):
         return missed(golden.answer["record"], found.value)
 
     @classmethod
+    def golden(cls, found: Object) -> dict[str, Any]:
+        return {"record": dict(found.value)}
+
+    @classmethod
     def json_schema(cls, manifest: Manifest) -> dict[str, Any]:
         return {"type": "object", "properties": {"record": json_schema(manifest)}, "required": ["record"]}
 

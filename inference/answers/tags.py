@@ -72,6 +72,10 @@ class Tags(Scores):
         return f"must not give {others[0]}, but gives it {found.scores[others[0]]}" if others else None
 
     @classmethod
+    def golden(cls, found: Found) -> dict[str, Any]:
+        return {"tags": {tag: found.scores[tag] for tag in found.tags}}
+
+    @classmethod
     def json_schema(cls, manifest: Manifest) -> dict[str, Any]:
         each = {
             "type": "object",

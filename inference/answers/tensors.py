@@ -10,7 +10,7 @@ import numpy as np
 
 from core import errors
 from inference import axes, given, keys, nodes, tensors
-from inference.answers.answer import Answer, near
+from inference.answers.answer import FIRST, Answer, near
 from inference.answers.single import rounded
 from inference.faults import Fault
 from inference.given import Array
@@ -142,6 +142,10 @@ class Tensors(Answer):
                 if not (near(one, other, TOLERANCE) if isinstance(other, float) else one == other):
                     return f"must give {one} as value {place} of {name}, but gives {other}"
         return None
+
+    @classmethod
+    def golden(cls, found: Found) -> dict[str, Any]:
+        return {"tensors": {name: list(value["data"][:FIRST]) for name, value in found.tensors.items()}}
 
     @classmethod
     def json_schema(cls, manifest: Manifest) -> dict[str, Any]:

@@ -67,5 +67,9 @@ class Text(Single):
         return f"must give the text {wanted[part]!r}, but gives {gives[part]!r}, different from character {at + 1} on"
 
     @classmethod
+    def golden(cls, found: Found) -> dict[str, Any]:
+        return {"text": found.text}
+
+    @classmethod
     def json_schema(cls, manifest: Manifest) -> dict[str, Any]:  # noqa: ARG003 - all texts are alike
         return {"type": "object", "properties": {"text": {"type": "string"}}, "required": ["text"]}

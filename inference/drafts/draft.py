@@ -14,19 +14,17 @@ import onnxruntime
 
 from core import errors
 from inference import kinds, model, schema
+from inference.answers import by
 from inference.bundle import Bundle
 from inference.drafts import answers, fields
 from inference.drafts.convert import Converted
 from inference.kinds.rows import RowKind
 from inference.manifest import Manifest
 from inference.opened import said
-from inference.output import Embedding, Label, Numbers, Said
 
 #: What stands for every number of a row that is made up: the first that the graph has a finite answer to.
 TRIED = (1, 0)
 TEXT = "an example"
-#: So much of a vector says which one it is.
-SHOWN = 4
 #: So quick a row is no job of its own.
 INLINE_S = 0.05
 SUMMARY = "Say in one sentence what it answers: people see it in lists"
@@ -121,13 +119,4 @@ def _golden(folder: Path, says: Mapping[str, Any], row: Mapping[str, Any]) -> di
     """What the model really answers, as a golden example says it."""
     opened = cast("model.Model", model.open_model(Bundle(folder, Manifest.from_dict(says), "")))
     [found] = opened.predict([schema.validate_inputs(opened.bundle.manifest, dict(row))])
-    return _shown(found)
-
-
-def _shown(found: Said) -> dict[str, Any]:
-    if isinstance(found, Label):
-        return {"prediction": found.label, "confidence": found.confidence}
-    if isinstance(found, Numbers):
-        values = dict(found.values)
-        return {"prediction": next(iter(values.values())) if len(values) == 1 else values}
-    return {"embedding": list(cast("Embedding", found).vector[:SHOWN])}
+    return by(found).golden(found)
