@@ -14,7 +14,7 @@ from cli import output
 from cli.failures import Failure
 from core import errors
 from inference import bundle, model_yaml, promise, trial
-from inference.drafts import convert, draft, written
+from inference.drafts import convert, guarded, written
 from inference.drafts.convert import Converted
 from inference.drafts.draft import Draft
 from inference.kinds.tokens import TOKENIZER
@@ -57,7 +57,7 @@ def init(source: Path, name: str | None, out: Path | None, as_json: bool) -> Non
         raise Failure(f"{folder} has something in it already: say another --out", code="FOLDER_IN_USE")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".coatcheck-") as scratch:
-        made = Path(scratch) / "bundle"
+        made = Path(scratch).absolute() / "bundle"
         made.mkdir()
         drawn, issue = _settled(made, _drawn(source, made, named), source)
         made.rename(folder)
@@ -71,12 +71,13 @@ def _name_of(source: Path) -> str:
 
 
 def _drawn(source: Path, folder: Path, name: str) -> Draft:
-    """Raises BundleInvalid, which says SOURCE where it means the graph."""
+    """Raises BundleInvalid, which says SOURCE where it means the graph or the folder that it is in for now."""
     brought = _put(source, folder)
     try:
-        return draft.draw(folder, name, brought)
+        return guarded.draw(folder, name, brought)
     except errors.BundleInvalid as error:
-        raise errors.BundleInvalid(error.message.replace(str(folder / GRAPH), str(source))) from error
+        told = error.message.replace(str(folder / GRAPH), str(source)).replace(str(folder), str(source))
+        raise errors.BundleInvalid(told) from error
 
 
 def _put(source: Path, folder: Path) -> Converted:

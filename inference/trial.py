@@ -14,7 +14,7 @@ import signal
 import subprocess
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import IO, cast
 
@@ -46,18 +46,25 @@ def run(loaded: Bundle, wanted: Callable[[], bool] = always) -> None:
     """`check.check`; raises BundleInvalid also for what does not end, or ends the process. ModelUnavailable when an
     extra is not installed, ModelInterrupted as soon as it is not wanted any more, Unavailable where no process can be
     started."""
+    inline = loaded.manifest.inline
+    within(loaded.folder, "inference.trial_process", inline=inline, wanted=wanted)
+
+
+def within(folder: Path, module: str, *paths: Path, inline: bool = False, wanted: Callable[[], bool] = always) -> None:
+    """What a module does by `trial_process.within` with the bundle in a folder, and with these paths; raises the
+    same."""
     with tempfile.TemporaryDirectory(prefix="coatcheck-trial-") as scratch:
-        process = _started(loaded.folder, scratch)
+        process = _started(module, (folder, *paths), scratch)
         try:
-            _follow(loaded, process, wanted)
+            _follow(folder, process, wanted, inline=inline)
         finally:
             _end(process)
 
 
-def _started(folder: Path, scratch: str) -> subprocess.Popen[bytes]:
+def _started(module: str, paths: Sequence[Path], scratch: str) -> subprocess.Popen[bytes]:
     try:
         return subprocess.Popen(  # noqa: S603 - it is a program of ours
-            guarded.command("inference.trial_process", os.getpid(), folder.absolute()),
+            guarded.command(module, os.getpid(), *(path.absolute() for path in paths)),
             stdin=subprocess.DEVNULL,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -78,8 +85,8 @@ def _end(process: subprocess.Popen[bytes]) -> int:
     return process.wait()
 
 
-def _follow(loaded: Bundle, process: subprocess.Popen[bytes], wanted: Callable[[], bool]) -> None:
-    inline, limit_s, step = loaded.manifest.inline, OPEN_S, OPENING
+def _follow(folder: Path, process: subprocess.Popen[bytes], wanted: Callable[[], bool], *, inline: bool) -> None:
+    limit_s, step = OPEN_S, OPENING
     hears = _Lines(cast("IO[bytes]", process.stdout).fileno(), wanted)
     while True:
         try:
@@ -87,10 +94,10 @@ def _follow(loaded: Bundle, process: subprocess.Popen[bytes], wanted: Callable[[
         except TimeoutError:
             also = "say inline: false, or " if inline and step != OPENING else ""
             issue = f"{step} did not end within {limit_s:g} s: {also}mend the model"
-            raise errors.BundleInvalid(f"{loaded.folder}: {issue}") from None
+            raise errors.BundleInvalid(f"{folder}: {issue}") from None
         except EOFError:
             issue = f"{step} ended the process: {_how(_end(process))}"
-            raise errors.BundleInvalid(f"{loaded.folder}: {issue}") from None
+            raise errors.BundleInvalid(f"{folder}: {issue}") from None
         if kind == FINE:
             return
         if kind != BEGINS:

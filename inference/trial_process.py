@@ -6,6 +6,7 @@ import logging
 import os
 import resource
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import orjson
@@ -26,10 +27,16 @@ BEGINS, FINE = "begins", "fine"
 #: The longest line.
 MOST = 2**16
 
+Begins = Callable[[str], None]
+
 
 def main() -> None:
-    """Say each step before it is taken, then the error, or that there is none."""
     parent, folder = sys.argv[1:]
+    within(int(parent), lambda begins: check.check(bundle.load(Path(folder)), begins))
+
+
+def within(parent: int, work: Callable[[Begins], None]) -> None:
+    """Do what may hang or end this process: say each step before it is taken, then the error, or that there is none."""
     # Whatever prints does so to nobody.
     output, nowhere = os.dup(1), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 1)
@@ -38,7 +45,7 @@ def main() -> None:
         os.write(output, orjson.dumps([kind, text[: errors.MAX_MESSAGE]]) + b"\n")
 
     confined.confine(
-        int(parent),
+        parent,
         # What is its own alone: for each thread, an allocator sets addresses aside that it may never use.
         (resource.RLIMIT_DATA, MEMORY_BYTES),
         (resource.RLIMIT_FSIZE, FILE_BYTES),
@@ -47,7 +54,7 @@ def main() -> None:
     # What would be logged is in the error.
     structlog.configure(wrapper_class=structlog.make_filtering_bound_logger(logging.CRITICAL))
     try:
-        check.check(bundle.load(Path(folder)), lambda step: tell(BEGINS, step))
+        work(lambda step: tell(BEGINS, step))
     except errors.CoatcheckError as error:
         tell(error.code, error.message)
     except OSError as error:

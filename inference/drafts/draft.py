@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, cast
@@ -13,28 +13,27 @@ import numpy as np
 import onnxruntime
 
 from core import errors
-from inference import kinds, model, schema
-from inference.answers import by
+from inference import answers, kinds, model, schema
 from inference.bundle import Bundle
-from inference.drafts import answers, fields
+from inference.drafts import examples, fields
+from inference.drafts.answers import answer, has_rows
 from inference.drafts.convert import Converted
 from inference.kinds.rows import RowKind
-from inference.manifest import Manifest
-from inference.opened import said
+from inference.manifest import Golden, Manifest
+from inference.opened import said, why
 
-#: What stands for every number of a row that is made up: the first that the graph has a finite answer to.
-TRIED = (1, 0)
-TEXT = "an example"
 #: So quick a row is no job of its own.
 INLINE_S = 0.05
 SUMMARY = "Say in one sentence what it answers: people see it in lists"
 LICENCE = "Say its licence, such as Apache-2.0 or MIT: clients see it"
 GOLDEN = "Put a real row here, and what it is to be answered: this one is made up, and clients are shown it"
+PICTURES = "Pictures are decoded by workers: each request is a job"
 
 
 @dataclass(frozen=True)
 class Draft:
-    """What model.yaml is to say, in its order, and the sentences for a person: by key, and for each field."""
+    """What model.yaml is to say, in its order, and the sentences for a person: by key, those of options as
+    `options.size`, and for each field."""
 
     says: Mapping[str, Any]
     notes: Mapping[str, str]
@@ -45,60 +44,79 @@ class Draft:
         return dataclasses.replace(self, says={**self.says, **other})
 
 
-def draw(folder: Path, name: str, known: Converted) -> Draft:
-    """For the `model.onnx` in a folder; raises BundleInvalid saying why there can be none."""
+def head(name: str, kind: str) -> dict[str, Any]:
+    """What every model.yaml begins with."""
+    return {"name": name, "version": "1.0.0", "kind": kind, "summary": f"What {name} answers", "licence": "unknown"}
+
+
+def draw(folder: Path, name: str, known: Converted, begins: Callable[[str], object]) -> Draft:
+    """For the `model.onnx` in a folder, where a golden picture is put as well; `begins` hears of every run before it
+    begins. Raises BundleInvalid saying why there can be none."""
     path = folder / "model.onnx"
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     graph = model.session(path, options, (model.CPU,))
-    takes = graph.get_inputs()
-    kind = fields.kind_of(path, takes)
-    made, of_fields = fields.fields_of(path, kind, takes, known)
-    says: dict[str, Any] = {
-        "name": name, "version": "1.0.0", "kind": kind, "summary": f"What {name} answers", "licence": "unknown",
-        "fields": made, "golden": [],
-    }  # fmt: skip
-    row, given, took_s = _answered(Bundle(folder, Manifest.from_dict(says), ""), graph)
-    answer, note = answers.answer(path, graph.get_outputs(), given, known.labels)
-    one = takes[0].shape[:1] == [1]
-    says |= {**answer, "inline": took_s < INLINE_S, "max_batch": 1 if one else 32}
-    golden = {"inputs": row, **_golden(folder, says, row)}
-    says = {key: value for key, value in says.items() if key not in ("fields", "golden")}
+    takes = fields.taken(path, graph.get_inputs(), known)
+    says = {**head(name, takes.kind), "max_batch": takes.max_batch}
+    if takes.options:
+        says["options"] = takes.options
+    shown, given, took_s = _answered(_bundle(folder, says, takes.fields), graph, begins)
+    gives, pictures = graph.get_outputs(), takes.kind == "image"
+    any_size = any(None in field.get("shape", ()) for field in takes.fields)
+    whole = takes.kind in ("image", "tensor")
+    answered, note = answer(path, gives, given, known.labels, whole=whole, any_size=any_size)
+    if "tensors" in answered and not all(map(has_rows, gives, map(np.asarray, given))):
+        says["max_batch"] = 1
+    says = {**says, **answered, "inline": not pictures and took_s < INLINE_S}
+    says["golden"] = [{**shown, **golden(_bundle(folder, says, takes.fields), shown)}]
     notes = {
-        "summary": SUMMARY, "licence": LICENCE, next(iter(answer)): note, "golden": GOLDEN,
-        "inline": f"A row took {1000 * took_s:.1f} ms here: true is answered at once by /predict, false is a job",
+        "summary": SUMMARY, "licence": LICENCE, next(iter(answered)): note, "golden": GOLDEN,
+        "inline": PICTURES if pictures
+        else f"A row took {1000 * took_s:.1f} ms here: true is answered at once by /predict, false is a job",
+        **takes.notes,
     }  # fmt: skip
-    if kind == "text":
-        notes["kind"] = "One free text a row; where it is a category, write tabular"
-    return Draft({**says, "fields": made, "golden": [golden]}, notes, of_fields)
+    order = [*head(name, ""), *answered, "inline", "max_batch", *(["options"] if takes.options else ())]
+    says = {**{key: says[key] for key in order}, "fields": takes.fields, "golden": says["golden"]}
+    return Draft(says, notes, takes.of_fields)
 
 
-def _answered(bundle: Bundle, graph: onnxruntime.InferenceSession) -> tuple[dict[str, Any], list[Any], float]:
-    """A row, what the graph gave to it and how many seconds that took; raises BundleInvalid where it answers none."""
+def _bundle(folder: Path, says: Mapping[str, Any], made: Sequence[Mapping[str, Any]]) -> Bundle:
+    return Bundle(folder, Manifest.from_dict({"golden": (), **says, "fields": made}), "")
+
+
+def _answered(
+    bundle: Bundle, graph: onnxruntime.InferenceSession, begins: Callable[[str], object]
+) -> tuple[dict[str, Any], list[Any], float]:
+    """What an example says of its inputs, what the graph gave to them and how many seconds that took; raises
+    BundleInvalid where it answers none."""
     kind = cast("RowKind", kinds.find(bundle.manifest.kind))
     [path] = bundle.graphs
     if missing := [name for name in kind.files if not (bundle.folder / name).exists()]:
         raise errors.BundleInvalid(f"{path} is for {bundle.manifest.kind}, which need {missing[0]}: put it beside")
     try:
         encoder = kind.encoder(bundle, graph.get_inputs())
+    except errors.BundleInvalid:
+        raise
     # What reads a tokenizer raises nothing better.
     except Exception as error:
         raise errors.BundleInvalid(f"{path} cannot be handed rows: {said(error)}") from error
-    why = "It gives a number that is not finite"
-    for number in TRIED:
-        row = {field.name: _value(field.type, field.enum, number) for field in bundle.manifest.fields}
-        inputs = encoder.encode([schema.validate_inputs(bundle.manifest, row)])
+    issue = ""
+    for shown, row in examples.made(bundle, encoder):
+        inputs = encoder.encode([row])
+        begins("a row that is made up")
         try:
             _run(graph, inputs)
             began = time.perf_counter()
             given = _run(graph, inputs)
         except errors.ModelError as error:
-            why = f"ONNX Runtime says: {error.message}"
+            issue = f"ONNX Runtime says: {error.message}"
             continue
         took_s = time.perf_counter() - began
         if all(np.isfinite(value).all() for value in given if getattr(value, "dtype", np.dtype(str)).kind == "f"):
-            return row, given, took_s
-    raise errors.BundleInvalid(f"{path} has no answer to a row of ones, nor to one of zeros. {why}")
+            return shown, given, took_s
+        issue = issue or "It gives a number that is not finite"
+    tried = "a picture" if kind.content_types else "a row of ones, nor to one of zeros"
+    raise errors.BundleInvalid(f"{path} has no answer to {tried}. {issue}")
 
 
 def _run(graph: onnxruntime.InferenceSession, inputs: Mapping[str, Any]) -> list[Any]:
@@ -109,14 +127,13 @@ def _run(graph: onnxruntime.InferenceSession, inputs: Mapping[str, Any]) -> list
         raise errors.ModelError(said(error)) from error
 
 
-def _value(type_: str, enum: Sequence[Any], number: int) -> Any:
-    if enum:
-        return enum[0]
-    return {"string": TEXT, "boolean": bool(number)}.get(type_, number)
-
-
-def _golden(folder: Path, says: Mapping[str, Any], row: Mapping[str, Any]) -> dict[str, Any]:
-    """What the model really answers, as a golden example says it."""
-    opened = cast("model.Model", model.open_model(Bundle(folder, Manifest.from_dict(says), "")))
-    [found] = opened.predict([schema.validate_inputs(opened.bundle.manifest, dict(row))])
-    return by(found).golden(found)
+def golden(bundle: Bundle, shown: Mapping[str, Any]) -> dict[str, Any]:
+    """What the model really answers to inputs, as a golden example says both; raises BundleInvalid."""
+    manifest = bundle.manifest
+    given = kinds.find(manifest.kind).inputs(bundle.folder, manifest, Golden.from_dict(shown))
+    opened = cast("model.Model", model.open_model(bundle))
+    try:
+        [found] = opened.predict([schema.validate_inputs(manifest, given)])
+    except (errors.InvalidInput, errors.ModelError) as error:
+        raise errors.BundleInvalid(f"{bundle.folder} cannot answer a row: {why(error)}") from error
+    return answers.by(found).golden(found)

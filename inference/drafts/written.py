@@ -32,10 +32,14 @@ def _lines(draft: Draft, source: str) -> Iterator[str]:
     yield HEAD.format(source=_plain(source))
     for key, value in draft.says.items():
         note = draft.notes.get(key, "")
-        if key not in ("fields", "golden"):
+        if key not in ("options", "fields", "golden"):
             yield _noted(f"{key}: {_flow(value)}", note)
             continue
         yield _noted(f"{key}:", note)
+        if key == "options":
+            for name, said in value.items():
+                yield _noted(f"  {name}: {_flow(said)}", draft.notes.get(f"options.{name}", ""))
+            continue
         if key == "fields":
             for field, about in zip(value, draft.of_fields, strict=True):
                 yield _noted(f"  - {_flow(field)}", about)

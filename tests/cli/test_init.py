@@ -179,17 +179,17 @@ def refused(run: Run, source: Path, *words: str) -> str:
 
 #: Of a graph that no draft can be written for, and what is said.
 NO_DRAFT = {
-    "an image": (
-        graphs.graph("flat = Flatten (pixels)", "float[N, 3, 8, 8] pixels", "float[N, 192] flat"),
-        "takes 'pixels' (float [*, 3, 8, 8]), which "),
-    "some tensor": (
-        graphs.graph("flat = Flatten (cube)", "float[N, 3, 8] cube", "float[N, 24] flat"),
-        "takes 'cube' (float [*, 3, 8]), which "),
-    "columns without a number": (
-        graphs.graph(graphs.GOOD, "float[N, M] features"), "how many columns that is cannot be seen"),
-    "no answer": (
-        graphs.graph("cube = Unsqueeze (features, across)", gives="float[A, B, C] cube"),
-        "none of which is floats [rows, n]"),
+    "nothing that goes in": (
+        graphs.graph("probabilities = Constant <value = float[1, 2] {0, 1}> ()", ""), "takes nothing: export it with"),
+    "a tensor for which an example has no room": (
+        graphs.graph("flat = Flatten (cube)", "float[N, 5, 400, 400] cube", "float[N, 800000] flat"),
+        "takes 'cube' of more than 300000 elements, for which a golden example has no room"),
+    "a type that no kind takes": (
+        graphs.graph("y = Identity (x)", "bfloat16[N, 2] x", "bfloat16[N, 2] y"),
+        "takes 'x' (bfloat16 [*, 2]), which no kind takes: export it with one of float16, "),
+    "no tensor that comes out": (
+        graphs.graph("y = SequenceConstruct (features)", gives="seq(float[N, 2]) y"),
+        "gives 'y' (seq(tensor(float))), none of which can be an answer"),
     "nothing finite": (
         graphs.graph("nothing = Sub (features, features) odd = Div (nothing, nothing)", gives="float[N, 2] odd"),
         "gives a number that is not finite"),

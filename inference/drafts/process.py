@@ -1,0 +1,30 @@
+"""The process that a draft is made in: `python -m inference.drafts.process PARENT FOLDER ASKED DRAWN`."""
+
+from __future__ import annotations
+
+import dataclasses
+import sys
+from pathlib import Path
+
+import orjson
+
+from inference import trial_process
+from inference.drafts import draft
+from inference.drafts.convert import Converted
+
+
+def main() -> None:
+    parent, *paths = sys.argv[1:]
+    folder, asked, drawn = map(Path, paths)
+    trial_process.within(int(parent), lambda begins: _draw(folder, asked, drawn, begins))
+
+
+def _draw(folder: Path, asked: Path, drawn: Path, begins: trial_process.Begins) -> None:
+    """By what `inference.drafts.guarded` asks; raises BundleInvalid."""
+    asks = orjson.loads(asked.read_bytes())
+    made = draft.draw(folder, asks["name"], Converted(**asks["known"]), begins)
+    drawn.write_bytes(orjson.dumps(dataclasses.asdict(made)))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,170 @@
+"""`coatcheck models init` for graphs of pictures, of tensors and of answers that are no numbers, and for those that
+hang or end their process."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import onnxruntime
+import pytest
+import yaml
+from PIL import Image
+
+from inference import model, trial
+from inference.drafts import fields
+from inference.drafts.convert import Converted
+from tests import graphs
+from tests.cli.conftest import Run
+from tests.cli.test_init import begun, refused
+from tests.inference import drawn
+from tests.inference.test_images import takes
+from tests.inference.test_tensors import field, gives
+
+IMAGE = {"kind": "image", "fields": [{"name": "image", "type": "image"}], "inline": False, "max_batch": 32}
+FLOATS = {"scale": 1 / 255, "mean": [0, 0, 0], "deviation": [1, 1, 1]}
+#: What a graph of pictures takes, and what of it is then in model.yaml.
+PICTURES: dict[str, tuple[bytes, dict[str, Any]]] = {
+    "colours": (
+        drawn.means(),
+        {"options": {"size": [4, 5], "layout": "NCHW", "channels": "RGB", **FLOATS},
+         "numbers": [{"name": "mean_0"}, {"name": "mean_1"}, {"name": "mean_2"}]}),
+    "the channels behind": (
+        takes(shape="N, 4, 5, 3"), {"options": {"size": [4, 5], "layout": "NHWC", "channels": "RGB", **FLOATS}}),
+    "gray": (
+        takes("double", "N, 1, 4, 5"),
+        {"options": {"size": [4, 5], "layout": "NCHW", "channels": "L", "scale": 1 / 255, "mean": [0],
+                     "deviation": [1]}}),
+    "pixels as they are": (
+        takes("uint8", "N, 4, 5, 1"), {"options": {"size": [4, 5], "layout": "NHWC", "channels": "L"}}),
+    "any size": (
+        takes("float16", "N, 3, H, 5"), {"options": {"size": [224, 5], "layout": "NCHW", "channels": "RGB", **FLOATS}}),
+    "one at a time": (takes(shape="1, 3, 4, 5"), {"max_batch": 1}),
+    "a map of scores": (
+        graphs.graph("heat = Sigmoid (img)", "float[N, 3, 4, 5] img", "float[N, 3, 4, 5] heat"),
+        {"tensors": [gives("heat", "float32", [3, 4, 5])]}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", PICTURES)
+def test_a_graph_of_pictures_is_written_with_a_picture_and_passes_check_as_it_is(
+    run: Run, tmp_path: Path, case: str
+) -> None:
+    made, wanted = PICTURES[case]
+    (tmp_path / "mine.onnx").write_bytes(made)
+    found, text = begun(run, tmp_path, "mine.onnx")
+    says = yaml.safe_load(text)
+    assert found["issue"] is None
+    assert {key: says[key] for key in {**IMAGE, **wanted}} == {**IMAGE, **wanted}
+    [golden] = says["golden"]
+    with Image.open(tmp_path / "mine" / golden["file"]) as picture:
+        assert [picture.height, picture.width] == says["options"]["size"]
+        assert picture.getextrema()
+
+
+def test_no_more_pictures_share_a_run_than_may(tmp_path: Path) -> None:
+    path = tmp_path / "mine.onnx"
+    path.write_bytes(takes(shape="N, 3, 4000, 4000"))
+    graph = model.session(path, onnxruntime.SessionOptions(), (model.CPU,))
+    assert fields.taken(path, graph.get_inputs(), Converted()).max_batch == 5
+
+
+def test_how_a_network_of_pictures_was_trained_is_asked_of_a_person(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "mine.onnx").write_bytes(takes(shape="N, 3, H, W"))
+    _, text = begun(run, tmp_path, "mine.onnx")
+    notes = {line.split(":")[0].strip(" -{"): line.partition("  # ")[2] for line in text.splitlines() if "  # " in line}
+    assert notes["scale"].startswith("No graph says how it was trained")
+    assert notes["mean"] == "ImageNet's is [0.485, 0.456, 0.406]"
+    assert notes["size"] == "The graph takes any size: say the one that it was trained with"
+
+
+SAME = "y = Identity (x)"
+#: Of a graph that nothing else fits what is in model.yaml.
+TENSORS: dict[str, tuple[bytes, dict[str, Any]]] = {
+    "three axes": (
+        graphs.graph(SAME, "float[N, 2, 8] x", "float[N, 2, 8] y"),
+        {"fields": [field("x", "float32", [2, 8])], "tensors": [gives("y", "float32", [2, 8])], "max_batch": 32,
+         "golden": [{"inputs": {"x": [[1] * 8] * 2}, "tensors": {"y": [1.0] * 4}}]}),
+    "columns of any number": (
+        graphs.graph(graphs.GOOD, "float[N, M] features", "float[N, M] probabilities"),
+        {"fields": [field("features", "float32", [None])], "tensors": [gives("probabilities", "float32", [None])]}),
+    "a size that was not said truly": (
+        graphs.graph(graphs.GOOD, "float[N, M] features"), {"tensors": [gives("probabilities", "float32", [None])]}),
+    "a size that only some are": (
+        graphs.graph("y = MaxPool <kernel_shape = [64]> (x)", "float[N, 2, W] x", "float[N, 2, V] y"),
+        {"golden": [{"inputs": {"x": [[1] * 64] * 2}, "tensors": {"y": [1.0, 1.0]}}]}),
+    "no axis for rows": (
+        graphs.graph(SAME, "int64[2, 3] x", "int64[2, 3] y"),
+        {"fields": [field("x", "int64", [2, 3])], "tensors": [gives("y", "int64", [2, 3])], "max_batch": 1}),
+    "a single value": (
+        graphs.graph(SAME, "bool x", "bool y"),
+        {"fields": [field("x", "bool", [])], "tensors": [gives("y", "bool", [])], "max_batch": 1}),
+    "rows in the second axis": (
+        graphs.graph("y = Transpose (x)", "float[H, W] x", "float[W, H] y"),
+        {"tensors": [gives("y", "float32", [None, None])], "max_batch": 1}),
+    "several of several types": (
+        graphs.graph("a = Identity (x) b = Identity (t)", "float16[N, 2] x, string[N, 2, 2] t",
+                     "float16[N, 2] a, string[N, 2, 2] b"),
+        {"fields": [field("x", "float16", [2]), field("t", "string", [2, 2])],
+         "tensors": [gives("a", "float16", [2]), gives("b", "string", [2, 2])]}),
+    "scores of tensors": (
+        graphs.graph("flat = Flatten (x) y = Softmax (flat)", "float[N, 2, 2] x", "float[N, 4] y"),
+        {"labels": [f"label_{place}" for place in range(4)]}),
+    "numbers beside a map": (
+        graphs.graph("flat = Flatten (x) y = Identity (x)", "float[N, 2, 2] x", "float[N, 4] flat, float[N, 2, 2] y"),
+        {"tensors": [gives("flat", "float32", [4]), gives("y", "float32", [2, 2])]}),
+    "a class alone": (
+        graphs.graph("best = ArgMax <axis = 1, keepdims = 0> (features)", gives="int64[N] best"),
+        {"kind": "tabular", "tensors": [gives("best", "int64", [])]}),
+    "a text": (
+        graphs.graph("said = Identity (name)", "string[N, 1] name", "string[N, 1] said"),
+        {"kind": "text", "text": True, "golden": [{"inputs": {"text": "an example"}, "text": "an example"}]}),
+    "a vector that no embedding holds": (
+        graphs.graph("y = Flatten (x)", "float[N, 7, 10000] x", "float[N, 70000] y"),
+        {"tensors": [gives("y", "float32", [70000])]}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", TENSORS)
+def test_what_nothing_else_fits_is_written_as_tensors_and_passes_check_as_it_is(
+    run: Run, tmp_path: Path, case: str
+) -> None:
+    made, wanted = TENSORS[case]
+    (tmp_path / "mine.onnx").write_bytes(made)
+    found, text = begun(run, tmp_path, "mine.onnx")
+    says = yaml.safe_load(text)
+    assert found["issue"] is None
+    wanted = {"kind": "tensor", **wanted}
+    assert {key: says[key] for key in wanted} == wanted
+
+
+def test_scores_that_may_be_tags_are_said_to_be(run: Run, tmp_path: Path) -> None:
+    (tmp_path / "mine.onnx").write_bytes(graphs.graph("each = Sigmoid (features)", gives="float[N, 2] each"))
+    _, text = begun(run, tmp_path, "mine.onnx")
+    [line] = [line for line in text.splitlines() if line.startswith("numbers")]
+    assert line.endswith("if each is a probability by itself, say tags in their place")
+
+
+TURNS = """
+  most = Constant <value = int64 {1000000000000}> () go = Constant <value = bool {1}> ()
+  end = Loop (most, go, features) <body = b (int64 turn, bool on, float[N, 2] x) => (bool again, float[N, 2] y) {
+    again = Identity (on) nothing = Mul (x, zero) y = Add (x, nothing)
+  }>
+  probabilities = Softmax <axis = 1> (end)
+"""
+DIES = (
+    f"low = Constant <value = int64[1] {{{-(2**63)}}}> () whole = Cast <to = 7> (features) minus = Neg (whole) "
+    "quotient = Div (low, minus) back = Cast <to = 1> (quotient) probabilities = Softmax (back)"
+)
+
+
+def test_a_graph_that_hangs_or_ends_its_process_is_a_sentence(
+    run: Run, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trial, "JOB_S", 0.5)
+    for body, told in (
+        (TURNS, "a row that is made up did not end within 0.5 s: mend the model"),
+        (DIES, "a row that is made up ended the process: SIGFPE"),
+    ):
+        (tmp_path / "mine.onnx").write_bytes(graphs.graph(body))
+        assert refused(run, tmp_path / "mine.onnx").startswith(f"Error: {tmp_path / 'mine.onnx'}: {told}")
