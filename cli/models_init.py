@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +15,12 @@ import click
 from cli import output
 from cli.failures import Failure
 from core import errors
-from inference import bundle, model_yaml, promise, trial
-from inference.drafts import convert, guarded, written
+from inference import bundle, installed, model_yaml, promise, trial
+from inference.drafts import convert, guarded, python, written
 from inference.drafts.convert import Converted
 from inference.drafts.draft import Draft
 from inference.kinds.tokens import TOKENIZER
+from inference.plain import plain
 
 GRAPH = "model.onnx"
 #: What a first draft may have to give up: an API that answers by itself, and rows that share a run.
@@ -30,48 +33,103 @@ def _named(_context: click.Context, _parameter: click.Parameter, name: str | Non
     return name
 
 
+def _row(_context: click.Context, _parameter: click.Parameter, text: str | None) -> dict[str, Any] | None:
+    if text is None:
+        return None
+    try:
+        found = plain(json.loads(text), model_yaml.MAX_BYTES, "row")
+    except ValueError as error:
+        raise click.BadParameter(f"must be a row as JSON: {error}") from None
+    if not isinstance(found, dict) or not found:
+        raise click.BadParameter('must be a JSON object, such as {"age": 61}')
+    if odd := [name for name, value in found.items() if type(value) not in python.TYPES]:
+        raise click.BadParameter(f"{odd[0]} must be a text, a number, true or false")
+    return found
+
+
 @click.command()
-@click.argument("source", type=click.Path(exists=True, dir_okay=False, path_type=Path))
-@click.option("--name", callback=_named, help="What the model is called; SOURCE's name if not given.")
+@click.argument("source", required=False, type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option("--python", "class_", metavar="CLASS", help="In place of SOURCE: a class of an installed package.")
+@click.option("--row", metavar="JSON", callback=_row, help='A row that CLASS answers, such as {"age": 61}.')
+@click.option("--name", callback=_named, help="What the model is called; SOURCE's or CLASS's name if not given.")
 @click.option(
     "--out",
     type=click.Path(file_okay=False, path_type=Path),
-    help="The new folder; of the model's name if not given.",
+    help="The new folder, or that of CLASS's data; of the model's name if not given.",
 )
 @output.as_json
-def init(source: Path, name: str | None, out: Path | None, as_json: bool) -> None:
+def init(
+    source: Path | None,
+    class_: str | None,
+    row: dict[str, Any] | None,
+    name: str | None,
+    out: Path | None,
+    as_json: bool,
+) -> None:
     """Write a bundle for SOURCE, a first draft.
 
     SOURCE is a graph (.onnx), or a trained object of scikit-learn, LightGBM or XGBoost (.joblib, .pkl), which is
     converted. To load such an object runs whatever code is in its file: hand in only what you would run.
 
-    In the new folder, model.yaml says what can be seen, with a golden example that the model was run for, and a comment
+    CLASS is the name of an entry point of the group coatcheck.models; it is asked for --row, whose values say what the
+    fields are. Where --out has its data already, model.yaml is put beside them.
+
+    In the folder, model.yaml says what can be seen, with a golden example that the model was run for, and a comment
     beside each line that wants a person. It needs no settings and no platform.
     """
-    if source.suffix != ".onnx" and source.suffix not in convert.READERS:
-        known = ", ".join((".onnx", *convert.READERS))
-        raise click.BadParameter(f"must end in one of {known}", param_hint="SOURCE")
-    named = name or _name_of(source)
+    if source is None and (class_ is None or row is None):
+        raise click.UsageError('say SOURCE, or --python CLASS with a --row that it answers, such as {"age": 61}')
+    if source is not None and (class_ is not None or row is not None):
+        raise click.UsageError("--python and --row go together, without SOURCE")
+    stem = _stem(source) if source else str(class_)
+    named = name or re.sub(r"[^a-z0-9_-]+", "-", stem.lower()).lstrip("-_0123456789")[:63] or "model"
     folder = out or Path(named)
-    if folder.is_dir() and any(folder.iterdir()):
+    drawn, issue = _made(source, (str(class_), row or {}), folder, named)
+    _tell(folder, drawn, issue, as_json=as_json)
+
+
+def _made(source: Path | None, asked: tuple[str, Mapping[str, Any]], folder: Path, name: str) -> tuple[Draft, str]:
+    """The folder, for SOURCE or else a class and its row, whole or not at all; what is in its model.yaml, and why it
+    does not pass `check`. Raises Failure, BundleInvalid."""
+    if folder.is_dir() and (any(folder.iterdir()) if source else (folder / model_yaml.NAME).exists()):
         raise Failure(f"{folder} has something in it already: say another --out", code="FOLDER_IN_USE")
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".coatcheck-") as scratch:
         made = Path(scratch).absolute() / "bundle"
-        made.mkdir()
-        drawn, issue = _settled(made, _drawn(source, made, named), source)
-        made.rename(folder)
-    _tell(folder, drawn, issue.replace(str(made), str(folder)), as_json=as_json)
+        drawn = _drawn(source, made, name) if source else _of_class(*asked, folder, made, name)
+        drawn, issue = _settled(made, drawn, source.name if source else asked[0])
+        if folder.is_dir() and any(folder.iterdir()):
+            (made / model_yaml.NAME).rename(folder / model_yaml.NAME)
+        else:
+            made.rename(folder)
+    return drawn, issue.replace(str(made), str(folder))
 
 
-def _name_of(source: Path) -> str:
-    """As a model may be called: that of the file, or of its folder where the file's says nothing."""
-    stem = source.absolute().parent.name if source.stem == "model" else source.stem
-    return re.sub(r"[^a-z0-9_-]+", "-", stem.lower()).lstrip("-_0123456789")[:63] or "model"
+def _stem(source: Path) -> str:
+    """As a model may be called: as the file, or as its folder where the file's name says nothing. Raises
+    BadParameter."""
+    if source.suffix != ".onnx" and source.suffix not in convert.READERS:
+        known = ", ".join((".onnx", *convert.READERS))
+        raise click.BadParameter(f"must end in one of {known}", param_hint="SOURCE")
+    return source.absolute().parent.name if source.stem == "model" else source.stem
+
+
+def _of_class(class_: str, row: Mapping[str, Any], data: Path, folder: Path, name: str) -> Draft:
+    """Raises BundleInvalid."""
+    installed.find(class_)
+    if data.is_dir():
+        shutil.copytree(data, folder, symlinks=True)
+    else:
+        folder.mkdir()
+    try:
+        return guarded.draw_class(folder, name, class_, row)
+    except errors.BundleInvalid as error:
+        raise errors.BundleInvalid(error.message.replace(str(folder), str(data))) from error
 
 
 def _drawn(source: Path, folder: Path, name: str) -> Draft:
     """Raises BundleInvalid, which says SOURCE where it means the graph or the folder that it is in for now."""
+    folder.mkdir()
     brought = _put(source, folder)
     try:
         return guarded.draw(folder, name, brought)
@@ -95,19 +153,19 @@ def _put(source: Path, folder: Path) -> Converted:
     return Converted()
 
 
-def _settled(folder: Path, drawn: Draft, source: Path) -> tuple[Draft, str]:
+def _settled(folder: Path, drawn: Draft, source: str) -> tuple[Draft, str]:
     """Written as it passes `check`; or as it is, and why it does not."""
     issues = []
     for less in LESS:
         tried = drawn.saying(**less)
-        (folder / model_yaml.NAME).write_text(written.text(tried, source.name), encoding="utf-8")
+        (folder / model_yaml.NAME).write_text(written.text(tried, source), encoding="utf-8")
         try:
             trial.run(bundle.load(folder))
         except errors.BundleInvalid as error:
             issues.append(error.message)
         else:
             return tried, ""
-    (folder / model_yaml.NAME).write_text(written.text(drawn, source.name), encoding="utf-8")
+    (folder / model_yaml.NAME).write_text(written.text(drawn, source), encoding="utf-8")
     return drawn, issues[0]
 
 

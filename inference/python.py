@@ -75,10 +75,11 @@ class PythonModel(Model):
     def named(self) -> str:
         return f"{self.bundle.folder}: {self._class.where}"
 
-    def _run(self, rows: Rows, interrupt: Interrupt | None) -> list[Array]:
-        """Of copies, which the class may change."""
+    def given(self, rows: Rows, interrupt: Interrupt | None = None) -> list[Any]:
+        """What the class gives to copies of the rows, which it may change, whatever that is; raises ModelInterrupted if
+        that was asked for, else ModelError."""
         name = self.bundle.manifest.name
-        with self._class.alone(interrupt) as made:
+        with self._answering(interrupt), self._class.alone(interrupt) as made:
             model: AnswersRows = made
             given: object = model.predict([dict(row) for row in rows])
             if isinstance(given, (str, bytes, Mapping)) or not hasattr(given, "__iter__"):
@@ -87,7 +88,10 @@ class PythonModel(Model):
             found = list(given)
         if len(found) != len(rows):
             raise errors.ModelError(f"{name} gave {len(found)} answers, but must give one for each of {len(rows)} rows")
-        return self._answer.read(self._answer.gathered(found), len(rows))
+        return found
+
+    def _run(self, rows: Rows, interrupt: Interrupt | None) -> list[Array]:
+        return self._answer.read(self._answer.gathered(self.given(rows, interrupt)), len(rows))
 
 
 class PythonFile(FileModel):

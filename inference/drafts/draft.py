@@ -60,7 +60,7 @@ def draw(folder: Path, name: str, known: Converted, begins: Callable[[str], obje
     says = {**head(name, takes.kind), "max_batch": takes.max_batch}
     if takes.options:
         says["options"] = takes.options
-    shown, given, took_s = _answered(_bundle(folder, says, takes.fields), graph, begins)
+    shown, given, took_s = _answered(bundle(folder, says, takes.fields), graph, begins)
     gives, pictures = graph.get_outputs(), takes.kind == "image"
     any_size = any(None in field.get("shape", ()) for field in takes.fields)
     whole = takes.kind in ("image", "tensor")
@@ -68,7 +68,7 @@ def draw(folder: Path, name: str, known: Converted, begins: Callable[[str], obje
     if "tensors" in answered and not all(map(has_rows, gives, map(np.asarray, given))):
         says["max_batch"] = 1
     says = {**says, **answered, "inline": not pictures and took_s < INLINE_S}
-    says["golden"] = [{**shown, **golden(_bundle(folder, says, takes.fields), shown)}]
+    says["golden"] = [{**shown, **golden(bundle(folder, says, takes.fields), shown)}]
     notes = {
         "summary": SUMMARY, "licence": LICENCE, next(iter(answered)): note, "golden": GOLDEN,
         "inline": PICTURES if pictures
@@ -80,7 +80,8 @@ def draw(folder: Path, name: str, known: Converted, begins: Callable[[str], obje
     return Draft(says, notes, takes.of_fields)
 
 
-def _bundle(folder: Path, says: Mapping[str, Any], made: Sequence[Mapping[str, Any]]) -> Bundle:
+def bundle(folder: Path, says: Mapping[str, Any], made: Sequence[Mapping[str, Any]]) -> Bundle:
+    """What the folder would be with these keys and fields."""
     return Bundle(folder, Manifest.from_dict({"golden": (), **says, "fields": made}), "")
 
 

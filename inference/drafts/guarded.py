@@ -23,6 +23,11 @@ def draw(folder: Path, name: str, known: Converted) -> Draft:
     return _asked(folder, {"name": name, "known": about})
 
 
+def draw_class(folder: Path, name: str, class_: str, row: Mapping[str, Any]) -> Draft:
+    """`python.draw`; raises the same."""
+    return _asked(folder, {"name": name, "class": class_, "row": row})
+
+
 def _asked(folder: Path, asks: Mapping[str, Any]) -> Draft:
     with tempfile.TemporaryDirectory(prefix="coatcheck-draft-") as kept:
         asked, drawn = Path(kept) / "asked.json", Path(kept) / "drawn.json"

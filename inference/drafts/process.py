@@ -9,7 +9,7 @@ from pathlib import Path
 import orjson
 
 from inference import trial_process
-from inference.drafts import draft
+from inference.drafts import draft, python
 from inference.drafts.convert import Converted
 
 
@@ -22,7 +22,10 @@ def main() -> None:
 def _draw(folder: Path, asked: Path, drawn: Path, begins: trial_process.Begins) -> None:
     """By what `inference.drafts.guarded` asks; raises BundleInvalid."""
     asks = orjson.loads(asked.read_bytes())
-    made = draft.draw(folder, asks["name"], Converted(**asks["known"]), begins)
+    if "class" in asks:
+        made = python.draw(folder, asks["name"], asks["class"], asks["row"], begins)
+    else:
+        made = draft.draw(folder, asks["name"], Converted(**asks["known"]), begins)
     drawn.write_bytes(orjson.dumps(dataclasses.asdict(made)))
 
 

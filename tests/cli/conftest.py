@@ -63,7 +63,10 @@ OURS = {("up",), ("down",), ("status",)}
 #: They look at files alone.
 ALONE = {("models", "init"), ("models", "check")}
 #: What a command insists on as a whole.
-ALSO: dict[tuple[str, ...], tuple[str, ...]] = {("tiers", "change"): ("--pace", "1")}
+ALSO: dict[tuple[str, ...], tuple[str, ...]] = {
+    ("tiers", "change"): ("--pace", "1"),
+    ("models", "init"): ("--python", "x", "--row", '{"x": 1}'),
+}
 
 
 def called(path: tuple[str, ...], folder: Path) -> list[str]:

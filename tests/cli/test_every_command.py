@@ -162,7 +162,7 @@ OPTIONS = {
     "result": f"-o/--output {AS_JSON}",
     "roles": "",
     "migrate": "",
-    "models init": f"--name --out {AS_JSON}",
+    "models init": f"--python --row --name --out {AS_JSON}",
     "models check": AS_JSON,
     "models push": f"--stable* {AS_JSON}",
     "models list": AS_JSON,
