@@ -27,6 +27,7 @@ WHOLE = {"int32": (-(2**31), 2**31 - 1)}
 SIZE = "What the graph takes; say also fit: crop or pad, unless pictures of another shape are to be stretched"
 OPEN = "The graph takes any size: say the one that it was trained with"
 ORDER = "Or BGR, if it was trained on what OpenCV reads"
+PICTURE = "Put a real picture there, and what it is to be answered: this one is made up, and clients are shown it"
 TRAINED = (
     "No graph says how it was trained: scale is what pixels from 0 to 255 are multiplied by, mean what is taken from "
     "that, deviation what it is divided by; as they stand here, pixels are from 0 to 1"
@@ -112,7 +113,7 @@ def _image(_graph: Path, takes: Sequence[Any], _known: Converted) -> Taken:
     height, width = [side if isinstance(side, int) else SIDE for side in said]
     count: int = by_axis["C"]
     options: dict[str, Any] = {"size": [height, width], "layout": layout, "channels": ORDERS[count]}
-    notes = {"options.size": SIZE if said == [height, width] else OPEN}
+    notes = {"golden": PICTURE, "options.size": SIZE if said == [height, width] else OPEN}
     if count > 1:
         notes["options.channels"] = ORDER
     if nodes.kind(item) != "uint8":
