@@ -61,7 +61,7 @@ def within(parent: int, work: Callable[[Begins], None]) -> None:
         tell(errors.Unavailable.code, f"The machine could not try it: {error.strerror or type(error).__name__}")
     # Nobody sees its stack trace.
     except Exception as error:  # noqa: BLE001 - it is told
-        tell(errors.BundleInvalid.code, f"{folder}: {type(error).__name__}: {said(error)}")
+        tell(errors.BundleInvalid.code, f"{type(error).__name__}: {said(error)}")
     else:
         tell(FINE, "")
 
