@@ -67,7 +67,7 @@ class Single(Answer):
 
 
 class Scores(Single):
-    """So many floats for each row, [rows, width], or [rows] of one."""
+    """So many floats for each row, [rows, width], or [rows] of one; where a row has its own run, [width] as well."""
 
     @property
     @abstractmethod
@@ -75,7 +75,8 @@ class Scores(Single):
         """How many there are for each row."""
 
     def fits_exactly(self, item: Any) -> bool:
-        return item.type in nodes.FLOATS and (not item.shape or nodes.agree(item.shape, (None, self.width)))
+        shapes = [(None, self.width), *([] if self.manifest.shares_runs else [(self.width,)])]
+        return item.type in nodes.FLOATS and (not item.shape or any(nodes.agree(item.shape, one) for one in shapes))
 
     def fits(self, item: Any) -> bool:
         return self.fits_exactly(item) or (self.width == 1 and nodes.is_number(item))
@@ -102,8 +103,10 @@ class Scores(Single):
         return [matrix.astype(float) if matrix.dtype.kind in "iu" else matrix]
 
     def read(self, values: Sequence[Any], count: int) -> list[Array]:
-        checked = given.probabilities if self.probabilities else given.floats
-        return [checked(self.manifest.name, self.outputs[0], self.floats(values[0]), count, self.width)]
+        checked, [value] = given.probabilities if self.probabilities else given.floats, values
+        if not self.manifest.shares_runs and getattr(value, "shape", None) == (self.width,):
+            value = value[np.newaxis]
+        return [checked(self.manifest.name, self.outputs[0], self.floats(value), count, self.width)]
 
     def said(self, rows: Sequence[Mapping[str, Any]], runs: Sequence[Sequence[Array]]) -> list[Said]:
         return self.of(rows, np.concatenate([matrix for [matrix] in runs]))

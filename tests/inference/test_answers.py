@@ -74,6 +74,39 @@ def test_a_classifier_is_taken_as_it_is_exported(tmp_path: Path, made: bytes) ->
     assert said.scores == pytest.approx({"a": CONFIDENCE, "b": 1 - CONFIDENCE})
 
 
+FLAT = "place = Constant <value = int64[1] {0}> () flat = Squeeze (features, place)"
+ROWED = graph("p = Identity (features)", gives="float[N, 2] p")
+SAME = {"x": 0.25, "y": 0.75}
+
+
+@pytest.mark.parametrize("size", ["2", "M"])
+@pytest.mark.parametrize(
+    ("says", "golden"),
+    [
+        ({"labels": ["a", "b"]}, {"prediction": "b", "confidence": 0.75}),
+        ({"tags": ["a", "b"]}, {"tags": {"b": 0.75}}),
+        ({"numbers": [{"name": "a"}, {"name": "b"}]}, {"prediction": {"a": 0.25, "b": 0.75}}),
+        ({"embedding": 2}, {"embedding": [0.25, 0.75]}),
+    ],
+)
+def test_a_graph_that_takes_one_row_may_answer_without_an_axis_for_rows(
+    tmp_path: Path, says: dict[str, Any], golden: dict[str, Any], size: str
+) -> None:
+    made = graph(FLAT, "float[1, 2] features", f"float[{size}] flat")
+    full = {"labels": None, **says, "golden": [{"inputs": SAME, **golden}]}
+    found = opened(tmp_path / "one", made, max_batch=1, **full)
+    assert answer(found, **SAME) == answer(opened(tmp_path / "two", ROWED, **full), **SAME)
+    with pytest.raises(errors.BundleInvalid, match=r"\[rows, 2\]|neither more nor fewer rows at once"):
+        opened(tmp_path / "many", made, **full)
+
+
+def test_an_answer_without_an_axis_for_rows_has_its_whole_width(tmp_path: Path) -> None:
+    made = graph(FLAT, "float[1, 2] features", "float[M] flat")
+    golden = [{"inputs": SAME, "embedding": [0.25]}]
+    with pytest.raises(errors.BundleInvalid, match=r"gives 'flat' \(float \[2\]\), but must give floats \[rows, 3\]"):
+        opened(tmp_path, made, max_batch=1, labels=None, embedding=3, golden=golden)
+
+
 def test_maps_are_read_by_their_labels_whatever_the_order_in_model_yaml(tmp_path: Path) -> None:
     found = opened(tmp_path, zipmap('classlabels_strings = ["a", "b"]'), labels=["b", "a"])
     assert answer(found, x=2, y=1) == Label("a", CONFIDENCE, {"b": 0.268941, "a": CONFIDENCE})
