@@ -19,6 +19,7 @@ ONE = {
     "labels": "label",
     "tags": "tag",
     "tensors": "tensor",
+    "boxes": "box",
     "numbers": "number",
     "golden": "golden example",
     "segments": "segment",

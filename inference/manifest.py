@@ -12,7 +12,10 @@ from typing import Any
 from core import errors
 
 #: Releases before these keys know none of them.
-NEWER = ("numbers", "embedding", "output", "input", "tags", "at_least", "text", "tensors", "dtype", "shape", "record")
+NEWER = (
+    "numbers", "embedding", "output", "input", "tags", "at_least", "text", "tensors", "dtype", "shape", "record",
+    "boxes",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -60,6 +63,22 @@ class Tensor:
 
 
 @dataclass(frozen=True)
+class Boxes:
+    """Boxes that a model gives, and from which outputs of its graph: one with six columns, or one beside `scores` and
+    `classes`."""
+
+    labels: tuple[str, ...]  #: of the classes, from `first_class` on
+    boxes: str | None = None
+    scores: str | None = None
+    classes: str | None = None
+    count: str | None = None  #: how many boxes of a row there are; the others fill up
+    format: str = "xyxy"
+    units: str = "pixels"
+    first_class: int = 0
+    at_least: float = 0.5
+
+
+@dataclass(frozen=True)
 class Golden:
     """An input, or a file of the bundle with its parameters, and the answer that the model must give, checked at push
     and at load; how an answer is written is its kind's matter."""
@@ -97,6 +116,7 @@ class Manifest:
     at_least: float | None = None  #: and how likely that is
     text: bool = False
     tensors: tuple[Tensor, ...] = ()
+    boxes: Boxes | None = None
     record: Mapping[str, Any] = dataclasses.field(default_factory=dict)  #: of each value the JSON Schema
     output: str | None = None  #: of the graph, where more than one can be the answer
     pool: str = "cpu"
@@ -111,6 +131,7 @@ class Manifest:
     @classmethod
     def from_dict(cls, checked: Mapping[str, Any]) -> Manifest:
         """Of what `promise.read` has let through, now or when it was published."""
+        boxes = checked.get("boxes")
         return cls(
             **{
                 **checked,
@@ -120,6 +141,7 @@ class Manifest:
                 "numbers": tuple(Number(**raw) for raw in checked.get("numbers", ())),
                 "tags": tuple(checked.get("tags", ())),
                 "tensors": tuple(Tensor(**{**raw, "shape": tuple(raw["shape"])}) for raw in checked.get("tensors", ())),
+                "boxes": None if boxes is None else Boxes(**{**boxes, "labels": tuple(boxes["labels"])}),
                 "explanation": tuple(checked.get("explanation", ())),
             }
         )

@@ -62,8 +62,16 @@ class Tensors:
     tensors: Mapping[str, Mapping[str, Any]]
 
 
+@dataclass(frozen=True, slots=True)
+class Boxes:
+    """What was found, the surest first: of each the `label`, the `confidence`, and as `box` its left, top, right and
+    bottom."""
+
+    boxes: Sequence[Mapping[str, Any]]
+
+
 #: The answer to a row.
-Said = Label | Tags | Numbers | Embedding | Text | Tensors | Object
+Said = Label | Tags | Numbers | Embedding | Text | Tensors | Boxes | Object
 
 
 @dataclass(frozen=True, slots=True)

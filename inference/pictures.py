@@ -14,12 +14,12 @@ import numpy as np
 from core import errors
 from inference import guarded
 from inference.decoders import pixels
+from inference.given import Floats
 from inference.interrupt import Interrupt
 
 WHAT = "The picture"
 
 Pixels = np.ndarray[Any, np.dtype[np.uint8]]
-Read = Pixels | errors.InputUnreadable | errors.InputTooLarge
 
 
 @dataclass(frozen=True)
@@ -35,6 +35,41 @@ class Form:
     @property
     def shape(self) -> tuple[int, int, int]:
         return self.height, self.width, self.channels
+
+    def shows(self, width: int, height: int) -> tuple[float, float, float, float]:
+        """The part of a picture of this size that it holds, in the picture's pixels: left, top, width and height. What
+        it is padded by is beyond the edges."""
+        if self.fit == "crop":
+            scale = min(width / self.width, height / self.height)
+            across, down = self.width * scale, self.height * scale
+            return (width - across) / 2, (height - down) / 2, across, down
+        if self.fit == "pad":
+            # In whole pixels, as Pillow does it.
+            wide = width / height > self.width / self.height
+            x = width / (self.width if wide else round(width / height * self.height))
+            y = height / (round(height / width * self.width) if wide else self.height)
+            left, top = round((self.width - width / x) / 2), round((self.height - height / y) / 2)
+            return -left * x, -top * y, self.width * x, self.height * y
+        return 0, 0, width, height
+
+
+@dataclass(frozen=True, eq=False)
+class Picture:
+    """A client's, upright, of this size; and what it was brought to."""
+
+    width: int
+    height: int
+    form: Form
+    pixels: Pixels
+
+    def own(self, boxes: Floats) -> Floats:
+        """Boxes in pixels of the form, [boxes, 4], in those of the picture, cut off at its edges."""
+        left, top, across, down = self.form.shows(self.width, self.height)
+        scale = [across / self.form.width, down / self.form.height] * 2
+        return np.clip(boxes * scale + [left, top] * 2, 0, [self.width, self.height] * 2)
+
+
+Read = Picture | errors.InputUnreadable | errors.InputTooLarge
 
 
 def read(pictures: Sequence[bytes], form: Form, interrupt: Interrupt) -> list[Read]:
@@ -84,9 +119,11 @@ def _next(pieces: Generator[bytes], form: Form) -> Read:
             return errors.InputTooLarge(said)
         case pixels.UNREADABLE:
             return errors.InputUnreadable(said)
+    found = first[:1] == pixels.FOUND and len(first) == 1 + pixels.SIZE.size
+    width, height = pixels.SIZE.unpack(first[1:]) if found else (0, 0)
     whole, size = bytearray(), form.height * form.width * form.channels
-    while first == pixels.FOUND and len(whole) < size and (piece := next(pieces, b"")):
+    while width and height and len(whole) < size and (piece := next(pieces, b"")):
         whole += piece
-    if first != pixels.FOUND or len(whole) != size:
+    if len(whole) != size:
         raise errors.InputUnreadable(f"{WHAT} cannot be decoded")
-    return np.frombuffer(whole, np.uint8).reshape(form.shape)
+    return Picture(width, height, form, np.frombuffer(whole, np.uint8).reshape(form.shape))

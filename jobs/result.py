@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from core import errors
-from inference.output import Embedding, Label, Numbers, Object, Record, Said, Tags, Tensors, Text
+from inference.output import Boxes, Embedding, Label, Numbers, Object, Record, Said, Tags, Tensors, Text
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,12 +64,12 @@ Result = Said | Record | Several | Rows | Part | Stored
 
 _FORMS: Mapping[str, type[Any]] = {
     "label": Label, "tags": Tags, "numbers": Numbers, "embedding": Embedding, "text": Text, "tensors": Tensors,
-    "object": Object, "record": Record, "fault": Fault, "several": Several, "rows": Rows, "part": Part,
+    "boxes": Boxes, "object": Object, "record": Record, "fault": Fault, "several": Several, "rows": Rows, "part": Part,
     "stored": Stored,
 }  # fmt: skip
 #: By the only key of what is told of them.
 _ALONE: Mapping[str, Callable[[Any], Result | Fault]] = {
-    "embedding": Embedding, "text": Text, "tensors": Tensors, "record": Object, "error": Fault,
+    "embedding": Embedding, "text": Text, "tensors": Tensors, "boxes": Boxes, "record": Object, "error": Fault,
 }  # fmt: skip
 _NAMES = {form: name for name, form in _FORMS.items()}
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from core import database
-from inference.output import Embedding, Label, Numbers, Object, Record, Said, Tags, Tensors, Text
+from inference.output import Boxes, Embedding, Label, Numbers, Object, Record, Said, Tags, Tensors, Text
 from jobs.job import Claimed
 from jobs.result import Fault, Part, Result, Rows, Several, Stored
 
@@ -48,6 +48,8 @@ def _answer(said: Said, explain: str) -> dict[str, Any]:
             return {"text": said.text}
         case Tensors():
             return {"tensors": dict(said.tensors)}
+        case Boxes():
+            return {"boxes": [dict(box) for box in said.boxes]}
 
 
 def _explained(found: Label | Tags, explain: str) -> dict[str, Any]:

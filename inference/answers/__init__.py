@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from inference.answers.answer import Answer
+from inference.answers.boxes import Boxes
 from inference.answers.embedding import Embedding
 from inference.answers.labels import Labels
 from inference.answers.numbers import Numbers
@@ -17,7 +18,7 @@ from inference.manifest import Manifest
 
 #: By the key of model.yaml of which there is one.
 ANSWERS: Mapping[str, type[Answer]] = {
-    answer.key: answer for answer in (Labels, Tags, Numbers, Embedding, Tensors, Text, Records)
+    answer.key: answer for answer in (Labels, Tags, Numbers, Embedding, Tensors, Text, Boxes, Records)
 }
 OWN_KEYS: Mapping[str, Key] = {name: key for answer in ANSWERS.values() for name, key in answer.own_keys.items()}
 

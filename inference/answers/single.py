@@ -19,7 +19,7 @@ from inference.output import Said
 #: Which of several outputs is the answer, where more than one can be.
 LIKELY = "probabilities"
 #: What else a graph may be meant to give.
-KEYS = ("labels", "tags", "numbers", "embedding", "tensors", "text")
+KEYS = ("labels", "tags", "numbers", "embedding", "tensors", "text", "boxes")
 
 
 class Single(Answer):

@@ -30,18 +30,18 @@ def decode(file: IO[bytes], height: int, width: int, channels: int, fit: int, ba
     while head := file.read(pixels.LENGTH.size):
         data = file.read(*pixels.LENGTH.unpack(head))
         try:
-            found = _pixels(data, (width, height), pixels.MODES[channels], pixels.FITS[fit], background)
+            size, found = _pixels(data, (width, height), pixels.MODES[channels], pixels.FITS[fit], background)
         except errors.InputTooLarge as error:
             yield pixels.TOO_LARGE + error.message.encode()
         except errors.InputUnreadable as error:
             yield pixels.UNREADABLE + error.message.encode()
         else:
-            yield pixels.FOUND
+            yield pixels.FOUND + pixels.SIZE.pack(*size)
             yield from (found[start : start + confined.MOST] for start in range(0, len(found), confined.MOST))
 
 
-def _pixels(data: bytes, size: tuple[int, int], mode: str, fit: str, background: int) -> bytes:
-    """Raises InputUnreadable, InputTooLarge."""
+def _pixels(data: bytes, size: tuple[int, int], mode: str, fit: str, background: int) -> tuple[tuple[int, int], bytes]:
+    """With the size of the whole; raises InputUnreadable, InputTooLarge."""
     with picture.decoding("The picture", "PNG, JPEG or WebP"):
         stream = io.BytesIO(data)
         picture.check_scans(stream)
@@ -49,7 +49,7 @@ def _pixels(data: bytes, size: tuple[int, int], mode: str, fit: str, background:
             _check(image)
             # Loads it, and lets go of what it was loaded from.
             ImageOps.exif_transpose(image, in_place=True)
-            return _fitted(_plain(image, mode, background), size, fit, background).tobytes()
+            return image.size, _fitted(_plain(image, mode, background), size, fit, background).tobytes()
 
 
 def _check(image: Image.Image) -> None:

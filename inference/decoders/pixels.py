@@ -1,14 +1,15 @@
 """How the pictures of a batch go to a decoder, and what comes back for each of them, in their order.
 
-To it go the lengths and the bytes, in one file. From it comes first FOUND, with as many bytes of pixels behind it as
-were asked for, row by row; or what it may not be, with a sentence of which "The picture" is the beginning.
+To it go the lengths and the bytes, in one file. From it comes first FOUND with the width and height of the picture as
+it stands upright, and behind it as many bytes of pixels as were asked for, row by row; or what it may not be, with a
+sentence of which "The picture" is the beginning.
 """
 
 from __future__ import annotations
 
 import struct
 
-LENGTH = struct.Struct(">I")
+LENGTH, SIZE = struct.Struct(">I"), struct.Struct(">II")
 FOUND, TOO_LARGE, UNREADABLE = b"f", b"l", b"u"
 #: How a picture of another shape is brought to the one that is asked for, by its place here.
 FITS = ("stretch", "crop", "pad")

@@ -63,7 +63,7 @@ class Tensors:
         self._table = _table(graph, item, options, CHANNELS[order])
 
     def encode(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray[Any, Any]]:
-        pixels = np.stack([row[self.field] for row in rows])
+        pixels = np.stack([row[self.field].pixels for row in rows])
         if self._backwards:
             pixels = pixels[..., ::-1]
         if self._table is not None:

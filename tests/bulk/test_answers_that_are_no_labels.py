@@ -94,6 +94,25 @@ MODELS: dict[str, tuple[bytes, dict[str, Any], list[dict[str, Any]], list[dict[s
             }},
         ],
     ),
+    "boxes": (
+        graphs.graph("found = Identity (b)", "float[N, K, 6] b", "float[N, K, 6] found"),
+        {
+            "labels": None, "kind": "tensor", "boxes": {"labels": ["cat", "dog"]},
+            "fields": [{"name": "b", "type": "tensor", "dtype": "float32", "shape": [None, 6]}],
+            "golden": [{
+                "inputs": {"b": [[1, 2, 3, 4.5, 0.75, 1]]},
+                "boxes": [{"label": "dog", "confidence": 0.75, "box": [1, 2, 3, 4.5]}],
+            }],
+        },
+        [{"b": [[1, 2, 3, 4.5, 0.75, 1], [0, 0, 1, 1, 1, 0]]}, {"b": [[0, 0, 1, 1, 0.25, 0]]}],
+        [
+            {"boxes": [
+                {"label": "cat", "confidence": 1.0, "box": [0.0, 0.0, 1.0, 1.0]},
+                {"label": "dog", "confidence": 0.75, "box": [1.0, 2.0, 3.0, 4.5]},
+            ]},
+            {"boxes": []},
+        ],
+    ),
     "a text": (
         graphs.graph("text = Identity (word)", "string[N] word", "string[N] text"),
         {

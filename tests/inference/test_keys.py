@@ -38,10 +38,17 @@ OF_TENSORS: Mapping[Where, tuple[str, str]] = {
     ("tensors", 0, "output"): (TEXT, MAY_BE_NULL), ("tensors", 0, "dtype"): (TEXT, MUST),
     ("tensors", 0, "shape"): (LIST, MUST),
 }  # fmt: skip
+OF_BOXES: Mapping[Where, tuple[str, str]] = {
+    ("boxes", "labels"): (LIST, MUST), ("boxes", "at_least"): (NUMBER, MAY), ("boxes", "first_class"): (WHOLE, MAY),
+    ("boxes", "boxes"): (TEXT, MAY_BE_NULL), ("boxes", "scores"): (TEXT, MAY_BE_NULL),
+    ("boxes", "classes"): (TEXT, MAY_BE_NULL), ("boxes", "count"): (TEXT, MAY_BE_NULL),
+    ("boxes", "format"): (TEXT, MAY), ("boxes", "units"): (TEXT, MAY),
+}  # fmt: skip
 OF_ROWS: Mapping[Where, tuple[str, str]] = {
     ("labels",): (LIST, MUST), ("numbers",): (LIST, MAY), ("embedding",): (WHOLE, MAY), **OF_NUMBERS,
     ("tags",): (LIST, MAY), ("at_least",): (NUMBER, MAY_BE_NULL), ("text",): (FLAG, MAY),
     ("tensors",): (LIST, MAY), **OF_TENSORS,
+    ("boxes",): (MAPPING, MAY), **OF_BOXES,
     ("record",): (MAPPING, MAY),
     ("threshold_field",): (TEXT, MAY_BE_NULL), ("below_threshold",): (TEXT, MAY_BE_NULL),
     ("golden", 0, "inputs"): (MAPPING, MUST), ("golden", 0, "prediction"): (TEXT, MUST),
@@ -93,6 +100,10 @@ KEYS: Mapping[str, Mapping[Where, tuple[str, str]]] = {
     "numbers": OF_NUMBERS, "tags": {("golden", 0, "tags"): (MAPPING, MUST)},
     "a text": {("golden", 0, "text"): (TEXT, MUST)},
     "tensors": {**OF_TENSORS, ("golden", 0, "tensors"): (MAPPING, MUST)},
+    "boxes": {
+        **OF_BOXES, ("golden", 0, "boxes"): (LIST, MUST), ("golden", 0, "boxes", 0, "label"): (TEXT, MUST),
+        ("golden", 0, "boxes", 0, "confidence"): (NUMBER, MUST), ("golden", 0, "boxes", 0, "box"): (LIST, MUST),
+    },
 }  # fmt: skip
 #: What all kinds have is tried with one of them.
 EACH = [
@@ -100,7 +111,7 @@ EACH = [
     for kind, known in KEYS.items()
     for where in known
     if (kind == "tabular" or where not in COMMON)
-    and (kind in ("numbers", "tensors") or where not in {**OF_NUMBERS, **OF_TENSORS})
+    and (kind in ("numbers", "tensors", "boxes") or where not in {**OF_NUMBERS, **OF_TENSORS, **OF_BOXES})
 ]
 
 
@@ -131,6 +142,10 @@ LEAST: Mapping[str, dict[str, Any]] = {
     "tensors": graphs.manifest(
         labels=None, tensors=[{"name": "t", "dtype": "bool", "shape": [None]}],
         golden=[{"inputs": {"x": 2, "y": 1}, "tensors": {"t": []}}],
+    ),
+    "boxes": graphs.manifest(
+        labels=None, boxes={"labels": ["a"]},
+        golden=[{"inputs": {"x": 2, "y": 1}, "boxes": [{"label": "a", "confidence": 1, "box": [0, 0, 1, 1]}]}],
     ),
     "tensor": graphs.manifest(
         kind="tensor", inline=None, fields=[{"name": "x", "type": "tensor", "dtype": "bool", "shape": [1]}],
@@ -300,6 +315,17 @@ LONG = "x" * 1000
         ("tensors", ("tensors", 0, "dtype"), ["int8"], ["int7", "float"], "must be one of float16, float32, float"),
         ("tensor", ("fields", 0, "shape"), [[1], [None]], [[-1], [2**31 + 1]], "number from 0 to 2147483648"),
         ("tensor", ("fields", 0, "dtype"), ["bool"], ["bfloat16"], "must be one of float16, float32, float64"),
+        ("boxes", ("boxes", "labels"), [["a", "a"]], [[]], "labels of boxes must not be empty"),
+        ("boxes", ("boxes", "format"), ["xyxy", "xywh", "cxcywh", "yxyx"], ["xxyy"], "must be one of xyxy, yxyx, xywh"),
+        ("boxes", ("boxes", "units"), ["pixels", "fractions"], ["metres"], "must be one of pixels, fractions"),
+        ("boxes", ("boxes", "first_class"), [0, 1], [-1, 2], "must be a whole number from 0 to 1"),
+        ("boxes", ("boxes", "at_least"), [0, 1], [-0.001, 1.001], "must be a number from 0 to 1"),
+        ("boxes", ("boxes", "boxes"), [LONG], [f"{LONG}x", ""], "must "),
+        ("boxes", ("golden", 0, "boxes"), [[]], [], ""),
+        ("boxes", ("golden", 0, "boxes", 0, "label"), [], ["b"], "label of box 1 of golden example 1 must be one of a"),
+        ("boxes", ("golden", 0, "boxes", 0, "confidence"), [0.5], [0.499], "must be a number from 0.5 to 1"),
+        ("boxes", ("golden", 0, "boxes", 0, "box"), [[-1, 0.5, 9, 1e9]], [[0, 0, 1]], "must have at least 4 entries"),
+        ("boxes", ("golden", 0, "boxes", 0, "box"), [], [[0, 0, 1, 1, 1]], "must be four numbers: left, top, right an"),
         ("tags", ("tags",), [["a"], ["a", "b"]], [[]], "tags must not be empty"),
         ("tags", ("tags",), [], [["a", "b", "b"]], "tag 3 is the same as number 2: b"),
         ("tags", ("at_least",), [0, 0.9], [-0.001, 1.001], "at_least must be a number from 0 to 1"),

@@ -18,7 +18,7 @@ from core import errors
 from inference import pictures
 from inference.decoders import fitted, pixels
 from inference.interrupt import Interrupt
-from inference.pictures import Form
+from inference.pictures import Form, Picture
 from tests.conftest import until
 from tests.inference import hostile
 from tests.inference.drawn import Pixels, encoded, noise, plain
@@ -33,8 +33,8 @@ def read(*data: bytes, form: Form = SMALL) -> list[pictures.Read]:
 
 def one(data: bytes, form: Form = SMALL) -> Pixels:
     [found] = read(data, form=form)
-    assert isinstance(found, np.ndarray), found
-    return found
+    assert isinstance(found, Picture), found
+    return found.pixels
 
 
 def of(height: int, width: int, channels: int = 3, fit: str = "stretch", background: int = 255) -> Form:
@@ -213,9 +213,9 @@ def test_what_is_wrong_with_one_spoils_no_other() -> None:
     too_large = hostile.jpeg(200)
     found = read(good[0], b"no", good[1], too_large, good[2], b"", good[3])
     assert [type(item).__name__ for item in found] == [
-        "ndarray", "InputUnreadable", "ndarray", "InputTooLarge", "ndarray", "InputUnreadable", "ndarray",
+        "Picture", "InputUnreadable", "Picture", "InputTooLarge", "Picture", "InputUnreadable", "Picture",
     ]  # fmt: skip
-    assert [int(item[0, 0, 0]) for item in found if isinstance(item, np.ndarray)] == [0, 1, 2, 3]
+    assert [int(item.pixels[0, 0, 0]) for item in found if isinstance(item, Picture)] == [0, 1, 2, 3]
 
 
 def test_a_decoder_that_is_killed_by_one_of_them_reads_the_others() -> None:
@@ -227,7 +227,7 @@ def test_a_decoder_that_is_killed_by_one_of_them_reads_the_others() -> None:
         found = reading.result()
     assert isinstance(found[0], errors.InputUnreadable)
     assert "cannot be decoded, or not within 1024 MiB and 60 s" in found[0].message
-    assert isinstance(found[1], np.ndarray)
+    assert isinstance(found[1], Picture)
 
 
 def test_who_wants_no_answer_any_more_waits_for_no_decoder() -> None:
@@ -241,17 +241,25 @@ def test_who_wants_no_answer_any_more_waits_for_no_decoder() -> None:
     until(lambda: not decoders(os.getpid()))
 
 
+#: That a picture of this size was found.
+SIX_BY_EIGHT = b"f" + pixels.SIZE.pack(6, 8)
+
+
 @pytest.mark.parametrize(
     "said",
     [
         [],
         [b""],
         [b"x"],
-        [b"f"],
-        [b"f", bytes(143)],
-        [b"f", bytes(145)],
-        [b"fmore", bytes(144)],
-        [b"f", b""],
+        [b"f", bytes(144)],
+        [SIX_BY_EIGHT],
+        [SIX_BY_EIGHT, bytes(143)],
+        [SIX_BY_EIGHT, bytes(145)],
+        [SIX_BY_EIGHT + b"more", bytes(144)],
+        [SIX_BY_EIGHT[:-1], bytes(144)],
+        [SIX_BY_EIGHT, b""],
+        [b"f" + pixels.SIZE.pack(6, 0), bytes(144)],
+        [b"f" + pixels.SIZE.pack(0, 8), bytes(144)],
     ],
     ids=str,
 )

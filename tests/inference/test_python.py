@@ -14,7 +14,7 @@ import pytest
 from core import errors
 from inference import bundle, check, model
 from inference.interrupt import Interrupt
-from inference.output import Embedding, Label, Numbers, Object, Said
+from inference.output import Boxes, Embedding, Label, Numbers, Object, Said
 
 Bring = Callable[..., Path]
 
@@ -30,6 +30,12 @@ RECORD: dict[str, Any] = {
     "labels": None, "record": {"sum": {"type": "number"}, "words": {"type": ["array", "null"]}, "more": {}},
     "golden": [{"inputs": {"x": 2, "y": 1}, "record": {"sum": 3}}],
 }  # fmt: skip
+#: TorchVision's names.
+BOXES: dict[str, Any] = {
+    "labels": None, "boxes": {"labels": ["a", "b"], "boxes": "boxes", "scores": "scores", "classes": "labels"},
+    "golden": [{"inputs": {"x": 2, "y": 1}, "boxes": []}],
+}  # fmt: skip
+COLUMNS = {**BOXES, "boxes": {"labels": ["a", "b"]}}
 
 
 def tensor(dtype: str) -> dict[str, Any]:
@@ -49,6 +55,7 @@ def each(what: str) -> str:
 
 
 HALF = Label("a", 0.75, {"a": 0.75, "b": 0.25})
+ONE_BOX = Boxes([{"label": "b", "confidence": 0.75, "box": [0.0, 1.0, 2.0, 3.0]}])
 
 
 @pytest.mark.parametrize(
@@ -65,6 +72,11 @@ HALF = Label("a", 0.75, {"a": 0.75, "b": 0.25})
         (NUMBERS, each("{'high': 2, 'low': 0.1}"), Numbers({"low": 0.1, "high": 2.0})),
         (NUMBERS, each("np.array([0.1, 2], np.float32)"), Numbers({"low": 0.1, "high": 2.0})),
         (VECTOR, each("[row['x'], row['y']]"), Embedding([2.0, 1.0])),
+        (BOXES, each("dict(boxes=np.array([[0, 1, 2, 3]], np.float32), scores=np.array([0.75]), labels=np.array([1]))"),
+         ONE_BOX),
+        (BOXES, each("dict(boxes=[[0, 1, 2, 3]], scores=[0.75], labels=[1])"), ONE_BOX),
+        (BOXES, each("dict(boxes=[], scores=[], labels=[])"), Boxes([])),
+        (COLUMNS, each("[[0, 1, 2, 3, 0.75, 1], [0, 1, 2, 3, 0.25, 0]]"), ONE_BOX), (COLUMNS, each("[]"), Boxes([])),
         (RECORD, each("dict(sum=np.float64(3), words=None, more={'deep': [np.array([1, 2]), 'x']})"),
          Object({"sum": 3.0, "words": None, "more": {"deep": [[1, 2], "x"]}})),
         (RECORD, each("dict(sum=3, words=(), more=True)"), Object({"sum": 3, "words": [], "more": True})),
@@ -122,6 +134,13 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     (tensor("string"), each("dict(t=['a', None])"), "gave t with what is not a text"),
     (tensor("string"), each("dict(t=['\\ud800'])"), "gave t with what is not a text"),
     (tensor("int8"), each("[1]"), "must give t in a mapping for each row, of one shape for all"),
+    (BOXES, each("[[0, 1, 2, 3, 0.75, 1]]"), "must give a mapping with boxes, scores, labels for each row"),
+    (BOXES, each("dict(boxes=[[0, 1, 2, 3]], scores=[0.75])"), "must give a mapping with boxes, scores, labels for"),
+    (BOXES, each("dict(boxes=[[0, 1, 2, 3]], scores=[], labels=[])"), "gave 'scores' as float64 [0], but must give fl"),
+    (COLUMNS, each("[[0, 1, 2, 3]]"), "as float64 [1, 4] for a row, but must give floats [boxes, 6]"),
+    (COLUMNS, each("[[0, 1], [2]]"), "must give numbers [boxes, 6] for each row"),
+    (COLUMNS, each("'boxes'"), "as text [] for a row, but must give floats [boxes, 6]"),
+    (COLUMNS, each("None"), "as text [] for a row, but must give floats [boxes, 6]"),
     (LABELS, "raise ValueError('secret')", "failed: ValueError"),
     (LABELS, "raise SystemExit(3)", "failed: RuntimeError"),
     (LABELS, "raise MemoryError", "has not enough memory for this input"),

@@ -8,7 +8,7 @@ import pytest
 
 import models
 from core import errors
-from inference.output import Embedding, Label, Numbers, Object, Record, Tags, Tensors, Text
+from inference.output import Boxes, Embedding, Label, Numbers, Object, Record, Tags, Tensors, Text
 from jobs import queries, result, told
 from jobs.result import Fault, Part, Result, Rows, Several, Stored
 from tests import factories
@@ -37,6 +37,12 @@ ALL: dict[str, tuple[Result | Fault, Any, Any]] = {
         {"tensors": {"y": {"dtype": "int8", "shape": [1, 2], "data": [1, 2]}}},
         {"tensors": {"y": {"dtype": "int8", "shape": [1, 2], "data": [1, 2]}}},
     ),
+    "boxes": (
+        Boxes([{"label": "cat", "confidence": 0.9, "box": [1, 2, 3.5, 4]}]),
+        {"boxes": [{"label": "cat", "confidence": 0.9, "box": [1, 2, 3.5, 4]}]},
+        {"boxes": [{"label": "cat", "confidence": 0.9, "box": [1, 2, 3.5, 4]}]},
+    ),
+    "no boxes": (Boxes([]), {"boxes": []}, {"boxes": []}),
     "text": (Text("Grüezi"), {"text": "Grüezi"}, {"text": "Grüezi"}),
     "fault": (BAD, {"error": BAD.error}, {"error": BAD.error}),
     "a number": (Numbers({"price": 7.5}), {"prediction": 7.5}, {"prediction": 7.5}),

@@ -95,6 +95,27 @@ class AnsweredByTensors(Schema):
     )
 
 
+class Box(Schema):
+    """One of the things that a model has found, and where."""
+
+    label = fields.String(required=True, metadata={"description": "What it is"})
+    confidence = fields.Float(
+        required=True, validate=validate.Range(0, 1), metadata={"description": "How sure that is, from 0 to 1"}
+    )
+    box = fields.List(
+        fields.Float(),
+        required=True,
+        validate=validate.Length(equal=4),
+        metadata={"description": "Its left, top, right and bottom, in the units that `output_schema` says"},
+    )
+
+
+class AnsweredByBoxes(Schema):
+    """A model's answer to one input, where it finds things in a picture."""
+
+    boxes = fields.List(fields.Nested(Box), required=True, metadata={"description": "The surest first"})
+
+
 class AnsweredByRecord(Schema):
     """A model's answer to one input, where it gives values of its own."""
 
@@ -135,6 +156,10 @@ class PredictionOfTensors(AnsweredByTensors, _By):
     """One answer of tensors, and who gave it."""
 
 
+class PredictionOfBoxes(AnsweredByBoxes, _By):
+    """One answer of boxes, and who gave it."""
+
+
 class PredictionOfRecord(AnsweredByRecord, _By):
     """One answer of values of its own, and who gave it."""
 
@@ -143,7 +168,7 @@ class PredictionOfRecord(AnsweredByRecord, _By):
 PREDICTION = {
     "anyOf": [
         Prediction, PredictionOfNumbers, PredictionOfEmbedding, PredictionOfTags, PredictionOfText, PredictionOfTensors,
-        PredictionOfRecord,
+        PredictionOfBoxes, PredictionOfRecord,
     ]
 }  # fmt: skip
 
@@ -165,6 +190,7 @@ class BatchItem(Schema):
         values=fields.Nested(Tensor),
         metadata={"description": "By the names that the model gives them, where it gives tensors"},
     )
+    boxes = fields.List(fields.Nested(Box), metadata={"description": "The surest first, where the model gives boxes"})
     record = fields.Dict(keys=fields.String(), metadata={"description": "The values, where the model gives its own"})
     confidence = fields.Float(validate=validate.Range(0, 1), metadata={"description": "Its probability, from 0 to 1"})
     explanation = fields.Nested(Explanation, metadata={"description": "If it was asked for"})

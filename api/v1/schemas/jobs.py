@@ -9,6 +9,7 @@ from marshmallow import Schema, fields, validate
 
 from api.v1.schemas.answers import (
     Answered,
+    AnsweredByBoxes,
     AnsweredByEmbedding,
     AnsweredByNumbers,
     AnsweredByRecord,
@@ -158,7 +159,7 @@ class Result(fields.Field[Any]):
 RESULT = {"$ref": "#/components/schemas/Result"}
 RESULTS = (
     Answered, AnsweredByNumbers, AnsweredByEmbedding, AnsweredByTags, AnsweredByText, AnsweredByTensors,
-    AnsweredByRecord, PredictionsResult, RowsResult, StoredResult, PublishedResult, FileResult,
+    AnsweredByBoxes, AnsweredByRecord, PredictionsResult, RowsResult, StoredResult, PublishedResult, FileResult,
 )  # fmt: skip
 
 
