@@ -305,11 +305,31 @@ def test_boxes_are_those_of_the_picture_upright(tmp_path: Path) -> None:
     assert told(found.predict([drawn.row(data)])[0])[0]["box"] == pytest.approx([240, 20, 320, 60], abs=0.001)
 
 
-def test_pictures_of_a_batch_have_their_own_sizes(tmp_path: Path) -> None:
-    first, second = with_light((400, 80), (80, 20, 160, 60)), with_light((50, 40), (10, 10, 20, 30))
-    found = finder(tmp_path, first, (80, 20, 160, 60))
-    said = [found.predict([drawn.row(data)])[0] for data in (second, first)]
-    assert [told(one)[0]["box"] for one in said] == [[10, 10, 20, 30], [80, 20, 160, 60]]
+WHOLE = """
+  rows = Shape <start = 0, end = 1> (img) ends = Constant <value = int64[2] {1, 6}> ()
+  row = Constant <value = float[1, 1, 6] {0, 0, 50, 40, 0.875, 0}> ()
+  sizes = Concat <axis = 0> (rows, ends) found = Expand (row, sizes)
+"""
+
+
+def test_each_picture_of_a_batch_has_its_own_size(tmp_path: Path) -> None:
+    golden = [{"file": "golden.png", "boxes": [{"label": "cat", "confidence": 0.875, "box": [0, 0, 5, 4]}]}]
+    made = graph(WHOLE, "float[N, 3, 40, 50] img", "float[N, K, 6] found")
+    loaded = bundle.load(
+        drawn.bundle(tmp_path / "bundle", made, numbers=None, boxes={"labels": ["cat"]}, golden=golden)
+    )
+    check.check(loaded)
+    found = model.open_model(loaded)
+    assert isinstance(found, images.Images)
+    sizes = [(5, 4), (70, 30), (50, 40), (3, 90)]
+    rows = [drawn.row(drawn.plain(1, 2, 3, size)) for size in sizes]
+    assert [told(said)[0]["box"] for said in found.predict(rows)] == [[0, 0, *size] for size in sizes]
+    broken = [*found.each([rows[1], drawn.row(b"no picture"), rows[3]])]
+    assert isinstance(broken[1], errors.InputUnreadable)
+    first, last = broken[0], broken[2]
+    assert isinstance(first, Boxes)
+    assert isinstance(last, Boxes)
+    assert [told(said)[0]["box"] for said in (first, last)] == [[0, 0, 70, 30], [0, 0, 3, 90]]
 
 
 @pytest.mark.parametrize("fit", ["stretch", "crop", "pad"])
