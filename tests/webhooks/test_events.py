@@ -5,12 +5,16 @@ from __future__ import annotations
 import datetime as dt
 import uuid
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
 from core import ids
-from tests import factories
-from tests.conftest import Platform
+from inference import bundle
+from jobs.drain import Drainer
+from tests import factories, graphs
+from tests.bulk.test_answers_that_are_no_labels import MODELS
+from tests.conftest import Platform, until
 from tests.hands import clean_up, complete, lose, took, work
 from tests.webhooks.conftest import Receiver, Tenant
 
@@ -36,6 +40,29 @@ def test_a_completed_job_is_told_of_with_its_result(
     for name in ("created_at", "started_at", "finished_at"):
         assert dt.datetime.fromisoformat(data[name]) == dt.datetime.fromisoformat(shown[name]), name
     assert data["error"] is None
+
+
+@pytest.mark.parametrize("what", MODELS)
+def test_every_answer_is_told_as_the_api_shows_it(
+    tenant: Tenant,
+    receiver: Receiver,
+    platform: Platform,
+    drainer: Drainer,
+    deliver: Deliver,
+    tmp_path: Path,
+    what: str,
+) -> None:
+    made, says, inputs, wanted = MODELS[what]
+    name = f"told-{uuid.uuid4().hex}"
+    assert platform.catalog.publish(bundle.load(graphs.bundle(tmp_path / name, made, name=name, **says)))
+    until(lambda: tenant.http.get(f"/api/v1/models/{name}").status_code == 200)
+    tenant.endpoint(receiver.url)
+    one, several = tenant.job(model=name, inputs=inputs[0]), tenant.job(model=name, inputs=inputs)
+    while drainer.drain("cpu", "wake"):
+        pass
+    deliver()
+    told = {got.event["data"]["job_id"]: got.event["data"]["result"] for got in receiver.got(2)}
+    assert told == {one: wanted[0], several: {"predictions": wanted}}
 
 
 @pytest.mark.parametrize(
