@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import csv
+import io
 import json
 import shlex
 import uuid
@@ -164,6 +166,23 @@ def test_an_answer_is_the_same_at_once_by_a_job_in_a_list_and_in_a_file(
     assert show(client, one)["result"] == wanted[0]
     assert show(client, several)["result"] == {"predictions": wanted}
     assert [{key: row[key] for key in wanted[0]} for row in output(show(client, file))] == wanted
+
+
+@pytest.mark.parametrize("what", ["tensors", "boxes"])
+def test_a_csv_holds_tensors_as_json_in_its_cells(
+    client: Client, upload: Send, work: Run, publish: Publish, what: str
+) -> None:
+    made, says, inputs, wanted = MODELS[what]
+    name, file = publish(made, **says), io.StringIO()
+    until(lambda: client.get(f"/api/v1/models/{name}").status_code == 200)
+    [column] = inputs[0]
+    cells = [[column], *([json.dumps(row[column], indent=1)] for row in inputs), ["[[1"]]
+    csv.writer(file).writerows(cells)
+    job_id = submit(client, upload(file.getvalue().encode(), "text/csv"), model=name)
+    work()
+    *rows, bad = output(show(client, job_id))
+    assert [{key: row[key] for key in wanted[0]} for row in rows] == wanted
+    assert bad["error"]["details"]["field"] == column
 
 
 @pytest.mark.parametrize("what", MODELS)
