@@ -10,8 +10,8 @@ import flask
 from api import context, contract, once, resources
 from api.resources import Resources
 from api.v1 import addresses, examples
-from api.v1.schemas import answers as out
 from api.v1.schemas import requests as into
+from api.v1.schemas import uploads as out
 from core import ids
 from jobs import uploads
 from serving import once as serve
