@@ -198,6 +198,10 @@ class Boxes(Answer):
                 yield Fault(("boxes", place, "box"), "must be four numbers: left, top, right and bottom")
 
     @classmethod
+    def golden(cls, found: Found) -> dict[str, Any]:
+        return {"boxes": [dict(box) for box in found.boxes]}
+
+    @classmethod
     def missed(cls, golden: Golden, found: Found) -> str | None:
         left = [*found.boxes]
         for wanted in golden.answer["boxes"]:

@@ -28,6 +28,10 @@ SAID: Mapping[str, tuple[Any, Said]] = {
             }
         ),
     ),
+    "boxes": (
+        {"labels": ["cat", "dog"]},
+        output.Boxes([{"label": "dog", "confidence": 0.9, "box": [1.5, 2.0, 30.0, 40.0]}]),
+    ),
     "text": (True, output.Text("No: 12:30\n")),
     "record": ({"words": {}, "found": {}}, output.Object({"words": 3, "found": [None, {"at": 0.5}]})),
 }
