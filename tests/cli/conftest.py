@@ -20,6 +20,7 @@ import pytest
 from werkzeug.serving import WSGIRequestHandler, make_server
 
 from cli import main
+from jobs.drain import Drainer
 from tests import callers, graphs
 from tests.callers import Key
 from tests.conftest import ROOT, Platform
@@ -226,3 +227,19 @@ def here(platform: Platform, app: flask.Flask, run: Run, tmp_path: Path) -> Iter
     # What other tests list is as it was.
     for table, column in (("model_versions", "model"), ("models", "name")):
         platform.execute(f"DELETE FROM {table} WHERE NOT {column} = ANY (:known)", known=sorted(before))
+
+
+@pytest.fixture
+def worker(drainer: Drainer) -> Iterator[None]:
+    """Somebody who takes what is due."""
+    stop = threading.Event()
+
+    def work() -> None:
+        while not stop.wait(0.05):
+            drainer.drain("cpu", "wake")
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    yield
+    stop.set()
+    thread.join()

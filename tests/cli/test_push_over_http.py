@@ -3,32 +3,13 @@
 from __future__ import annotations
 
 import json
-import threading
 import uuid
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from jobs.drain import Drainer
 from tests import callers, graphs
 from tests.cli.conftest import OPERATOR, Done, Here
-
-
-@pytest.fixture
-def worker(drainer: Drainer) -> Iterator[None]:
-    """Somebody who takes what is due."""
-    stop = threading.Event()
-
-    def work() -> None:
-        while not stop.wait(0.05):
-            drainer.drain("cpu", "wake")
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    yield
-    stop.set()
-    thread.join()
 
 
 def push(here: Here, *words: str, scopes: tuple[str, ...] = ("jobs", "models:write")) -> Done:
