@@ -21,6 +21,7 @@ MAX_BYTES = 1 << 20
 #: What YAML's reader says, and what usually helps.
 FIXES = {
     "mapping values are not allowed": "put a text with a colon in quotes",
+    "but got '?'": "between braces, put a text with a question mark in quotes",
     "cannot start any token": "put it in quotes, and indent with spaces",
     "could not find expected ':'": "is there a space behind each colon?",
 }

@@ -75,6 +75,7 @@ TEXT = yaml.safe_dump(graphs.manifest(), sort_keys=False)
         ("Which is larger?", "2026-01-01", "summary must be a text, but is the date 2026-01-01; put it in quotes"),
         ("Which is larger?", "2026-99-99", "'2026-99-99' looks like a date or a number, but is none"),
         ("Which is larger?", "this: that", "line 4: mapping values are not allowed here: put a text with a colon in"),
+        ("Which is larger?", "{text: Which?}", "line 4: expected ',' or '}', but got '?': between braces, put a text"),
         ("Which is larger?", "' '", "summary must not be blank"),
         ("summary:", "\tsummary:", "indent with spaces"),
         ("name: small", "name: My Model", "name must be 1 to 63 of a-z, 0-9, _ and -, beginning with a letter, but is"),
