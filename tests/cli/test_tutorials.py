@@ -71,7 +71,7 @@ def test_whoever_does_as_the_page_says_sees_what_it_shows(
     kept = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
     env = {**kept, **pip, "LANG": "C.UTF-8", "PYTHONPATH": os.pathsep.join((str(ROOT), str(installed)))}
     done = subprocess.run(
-        ["bash", "-c", script], cwd=tmp_path, env=env, capture_output=True, text=True, check=False, timeout=300
+        ["bash", "-c", script], cwd=tmp_path, env=env, capture_output=True, text=True, check=False, timeout=600
     )
     assert done.returncode == 0, done.stdout + done.stderr
     for said, expected in zip(done.stdout.split(f"{END}\n"), told, strict=False):
