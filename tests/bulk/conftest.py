@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import uuid
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import flask.testing
 import pytest
 import urllib3
 
+from inference import bundle
 from jobs.drain import Drainer
+from tests import classes
+from tests.conftest import Platform, until
 
+Publish = Callable[..., str]
 Send = Callable[..., str]
 Run = Callable[[], None]
 
@@ -44,6 +50,23 @@ def work(drainer: Drainer) -> Run:
             pass
 
     return run
+
+
+@pytest.fixture
+def publish(
+    platform: Platform, client: flask.testing.FlaskClient, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Publish:
+    """The name under which a class of tests/classes.py answers."""
+    monkeypatch.syspath_prepend(tmp_path)
+
+    def go(of: str, files: dict[str, bytes] | None = None, **says: Any) -> str:
+        name = f"p{uuid.uuid4().hex}"
+        assert platform.catalog.publish(bundle.load(classes.install(tmp_path, name, of, files, **says)))
+        until(lambda: client.get(f"/api/v1/models/{name}").status_code == 200)
+        until(lambda: name in {item.model for item in platform.catalog.versions()})
+        return name
+
+    return go
 
 
 def download(url: str) -> bytes:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import io
 import json
 import threading
-import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,16 +17,14 @@ import pytest
 from sklearn.ensemble import RandomForestClassifier
 
 from core import errors
-from inference import bundle
 from jobs.drain import Drainer
 from local.child import Child
 from tests import classes
-from tests.bulk.conftest import Run, Send
+from tests.bulk.conftest import Publish, Run, Send
 from tests.bulk.test_life import lines, output, show, submit
 from tests.conftest import Platform, until
 
 Client = flask.testing.FlaskClient
-Publish = Callable[..., str]
 
 BOTH = [{"x": 2, "y": 1}, {"x": 1, "y": 2}]
 NUMBER = {"labels": None, "numbers": [{"name": "sum"}]}
@@ -40,21 +37,6 @@ WORDS: dict[str, Any] = {
     "record": {"words": {"type": "integer"}, "most": {"type": "string"}, "each": {"type": "object"}},
     "golden": [{"inputs": {"text": "one two one"}, "record": {"words": 3, "most": "one"}}],
 }  # fmt: skip
-
-
-@pytest.fixture
-def publish(platform: Platform, client: Client, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Publish:
-    """The name under which a class of tests/classes.py answers."""
-    monkeypatch.syspath_prepend(tmp_path)
-
-    def go(of: str, files: dict[str, bytes] | None = None, **says: Any) -> str:
-        name = f"p{uuid.uuid4().hex}"
-        assert platform.catalog.publish(bundle.load(classes.install(tmp_path, name, of, files, **says)))
-        until(lambda: client.get(f"/api/v1/models/{name}").status_code == 200)
-        until(lambda: name in {item.model for item in platform.catalog.versions()})
-        return name
-
-    return go
 
 
 def forest() -> tuple[dict[str, bytes], dict[str, Any], list[dict[str, Any]]]:
