@@ -108,8 +108,11 @@ def save(job: Mapping[str, Any], target: Target) -> Answer:
 
 
 def whole(found: Mapping[str, Any]) -> Any:
-    """What a model made of one input; a large result lies in the store."""
-    return store.fetch(found["url"]) if {"url", "bytes"} <= found.keys() else found
+    """What a model made of one input, and where the files are that it gave; a large result lies in the store."""
+    if not {"url", "bytes"} <= found.keys():
+        return found
+    given = {"files": found["files"], "expires_at": found["expires_at"]} if "files" in found else {}
+    return {**store.fetch(found["url"]), **given}
 
 
 def completed(job: Mapping[str, Any]) -> None:

@@ -34,16 +34,28 @@ class AnswersFile(Protocol):
 
 
 class Run:
-    """The job that a file is answered for. Either call raises ModelInterrupted when nobody wants the answer any more:
+    """The job that a file is answered for. Each call raises ModelInterrupted when nobody wants the answer any more:
     so call one of them often, and let it through."""
 
-    def __init__(self, emit: Callable[[Any], None], progress: Callable[[float], None], interrupt: Interrupt) -> None:
-        self._emit, self._progress, self._interrupt = emit, progress, interrupt
+    def __init__(
+        self,
+        emit: Callable[[Any], None],
+        file: Callable[[str, bytes | Path, str], None],
+        progress: Callable[[float], None],
+        interrupt: Interrupt,
+    ) -> None:
+        self._emit, self._file, self._progress, self._interrupt = emit, file, progress, interrupt
 
     def emit(self, piece: Mapping[str, Any]) -> None:
         """Tell whoever follows the job what was found, before its end."""
         self._look()
         self._emit(piece)
+
+    def file(self, name: str, data: bytes | Path, content_type: str) -> None:
+        """Give a file beside the answer, such as `plot.png`, of the type `image/png`. A Path is read at once; its own
+        name is not told."""
+        self._look()
+        self._file(name, data, content_type)
 
     def progress(self, done: float) -> None:
         """How much of the work is done, from 0 to 1."""

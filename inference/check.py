@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any
 
@@ -12,6 +12,7 @@ from inference.bundle import Bundle
 from inference.interrupt import Interrupt
 from inference.manifest import Golden
 from inference.opened import FileModel, why
+from inference.output import Attachment
 
 
 def _quietly(_: str) -> None:
@@ -66,9 +67,16 @@ def _inputs(opened: model.Model | FileModel, golden: Golden) -> dict[str, Any]:
 
 
 def _answer(opened: model.Model | FileModel, golden: Golden) -> Any:
-    """Raises InvalidInput, and what the model raises."""
+    """With the names of the files beside it, if there are any; raises InvalidInput, and what the model raises."""
     inputs = _inputs(opened, golden)
     if isinstance(opened, model.Model):
         return opened.predict([inputs])[0]
     path = opened.bundle.folder / str(golden.file)
-    return opened.answer(path, inputs, progress=lambda _: None, interrupt=Interrupt())
+    names: list[str] = []
+
+    def hear(piece: Mapping[str, Any] | Attachment) -> None:
+        if isinstance(piece, Attachment):
+            names.append(piece.name)
+
+    found = opened.answer(path, inputs, progress=lambda _: None, emit=hear, interrupt=Interrupt())
+    return {**found, "files": names} if names else found

@@ -16,6 +16,7 @@ import structlog
 from core import errors
 from inference.bundle import Bundle
 from inference.interrupt import Interrupt
+from inference.output import Attachment
 
 #: What ONNX Runtime says may quote the whole graph.
 MAX_SAID = 500
@@ -66,10 +67,10 @@ class Opened:
             raise errors.ModelError(f"{name} failed: {type(error).__name__}") from error
 
 
-Emit = Callable[[Mapping[str, Any]], None]
+Emit = Callable[[Mapping[str, Any] | Attachment], None]
 
 
-def _to_nobody(_: Mapping[str, Any]) -> None:
+def _to_nobody(_: Mapping[str, Any] | Attachment) -> None:
     """Where only the whole answer is wanted."""
 
 
@@ -87,7 +88,8 @@ class FileModel(Opened, ABC):
     ) -> dict[str, Any]:
         """What is in the file, under validated parameters, in bounded memory.
 
-        `progress` hears fractions up to 1.0, `emit` pieces of the answer as they are found. Raises InputUnreadable,
+        `progress` hears fractions up to 1.0, `emit` pieces of the answer as they are found, and
+        files beside it. Raises InputUnreadable,
         InputTooLarge, Unavailable, ModelError, and ModelInterrupted if that was asked for.
         """
         with self._answering(interrupt):

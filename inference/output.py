@@ -79,3 +79,12 @@ class Record:
     """What was found in a whole file, by names of the model's kind: segments, or pages with their lines."""
 
     found: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
+class Attachment:
+    """What a model gives as a file beside what it found."""
+
+    name: str
+    content_type: str
+    data: bytes

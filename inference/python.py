@@ -13,6 +13,7 @@ import structlog
 from core import errors
 from inference import installed
 from inference.answers import records
+from inference.attachments import Attachments
 from inference.author import AnswersFile, AnswersRows, Run
 from inference.bundle import Bundle
 from inference.given import Array
@@ -23,6 +24,9 @@ from inference.plain import NotPlain, plain
 
 #: The largest answer to a file, and the largest piece of one, in bytes of JSON.
 MOST_BYTES, MOST_OF_PIECE = 16 << 20, 64 << 10
+
+#: What a result has beside an answer with files.
+BESIDE = ("files", "expires_at")
 
 log = structlog.get_logger()
 
@@ -120,7 +124,11 @@ class PythonFile(FileModel):
                 raise errors.ModelError(f"{name} told a {type(piece).__name__}, but must tell mappings")
             emit(found)
 
+        attached = Attachments(name, emit)
         with self._class.alone(interrupt) as made:
             model: AnswersFile = made
-            given = model.predict(path, dict(inputs), Run(told, progress, interrupt))
-        return records.checked(self.bundle.manifest, given, MOST_BYTES)
+            given = model.predict(path, dict(inputs), Run(told, attached.add, progress, interrupt))
+        found = records.checked(self.bundle.manifest, given, MOST_BYTES)
+        if attached.names and (taken := [key for key in BESIDE if key in found]):
+            raise errors.ModelError(f"{name} gave files, beside which its answer may have no {' and no '.join(taken)}")
+        return found

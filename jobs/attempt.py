@@ -11,12 +11,12 @@ import orjson
 import structlog
 
 from core import database, errors
-from inference.output import Label
+from inference.output import Label, Record
 from jobs import kinds, told
 from jobs.kinds.kind import Tools
 from jobs.lease import Held
 from jobs.outcome import Outcome
-from jobs.result import Part, Rows, Stored
+from jobs.result import Part, Rows, Stored, WithFiles
 
 #: A result over this is not kept in the database.
 LARGE_BYTES = 256 * 1024
@@ -57,6 +57,10 @@ class Attempts:
     def _lightened(self, outcome: Outcome) -> Outcome:
         """A large result is an object of its own, named by its attempt; a label of a single input never is."""
         job = outcome.held.job
+        if isinstance(outcome.result, WithFiles):
+            light = self._lightened(dataclasses.replace(outcome, result=outcome.result.answer))
+            kept = isinstance(light.result, Record | Stored) and WithFiles(light.result, outcome.result.files)
+            return dataclasses.replace(light, result=kept or None)
         if outcome.result is None or isinstance(outcome.result, Label | Rows | Part | Stored):
             return outcome
         try:

@@ -60,12 +60,30 @@ class Stored:
     bytes: int
 
 
-Result = Said | Record | Several | Rows | Part | Stored
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A file that a model gave, at `key` in our store."""
+
+    name: str
+    content_type: str
+    bytes: int
+    key: str
+
+
+@dataclass(frozen=True, slots=True)
+class WithFiles:
+    """What was found in a whole file, and the files that were given beside it."""
+
+    answer: Record | Stored
+    files: Sequence[Kept]
+
+
+Result = Said | Record | Several | Rows | Part | Stored | WithFiles
 
 _FORMS: Mapping[str, type[Any]] = {
     "label": Label, "tags": Tags, "numbers": Numbers, "embedding": Embedding, "text": Text, "tensors": Tensors,
     "boxes": Boxes, "object": Object, "record": Record, "fault": Fault, "several": Several, "rows": Rows, "part": Part,
-    "stored": Stored,
+    "stored": Stored, "with_files": WithFiles,
 }  # fmt: skip
 #: By the only key of what is told of them.
 _ALONE: Mapping[str, Callable[[Any], Result | Fault]] = {
@@ -78,6 +96,9 @@ def dump(result: Result | Fault) -> dict[str, Any]:
     """As JSON: `form` says which it is; what has no value is left out."""
     if isinstance(result, Several):
         return {"form": _NAMES[Several], "items": [dump(item) for item in result.items]}
+    if isinstance(result, WithFiles):
+        files = [dataclasses.asdict(file) for file in result.files]
+        return {"form": _NAMES[WithFiles], "answer": dump(result.answer), "files": files}
     values = {field.name: getattr(result, field.name) for field in dataclasses.fields(result)}
     return {"form": _NAMES[type(result)], **{name: value for name, value in values.items() if value is not None}}
 
@@ -95,6 +116,8 @@ def load(stored: Mapping[str, Any]) -> Any:
         raise errors.Unavailable(f"Results of form '{name}' are unknown here: a later release wrote them")
     if name == _NAMES[Several]:
         return Several([load(item) for item in values["items"]])
+    if name == _NAMES[WithFiles]:
+        return WithFiles(load(values["answer"]), [Kept(**file) for file in values["files"]])
     return _FORMS[name](**values)
 
 

@@ -24,9 +24,10 @@ _OLD = """
 """
 _OLD_JOBS = text(_OLD.format(kinds="<> ALL"))
 # As text, by how `jobs.result` writes it, and releases before 0011 did: JSON's operators refuse what holds \u0000.
-_STORED = text(r"""
-SELECT jobs.id, kind FROM jobs JOIN job_results ON job_id = jobs.id
-WHERE jobs.id = ANY (:ids) AND CAST(body AS text) ~ '^{\s*("form"\:\s*"stored"|"stored_key")'
+_WITH_FILES = text(r"""
+SELECT jobs.id, kind FROM jobs LEFT JOIN job_results ON job_id = jobs.id
+WHERE jobs.id = ANY (:ids)
+  AND (kind = ANY (:leaving) OR CAST(body AS text) ~ '^{\s*("form"\:\s*"stored"|"stored_key")')
 """)
 _PURGE = text("DELETE FROM jobs WHERE id = ANY (:ids)")
 _OLD_IN_PARTS = text(_OLD.format(kinds="= ANY"))
@@ -48,8 +49,9 @@ def _purge_jobs(engine: sqlalchemy.Engine, store: Store) -> int:
     # Files go first, and while no transaction is open: a store takes as long as it likes. Who has ended stays so.
     with engine.connect() as connection:
         gone = [row.id for row in connection.execute(_OLD_JOBS, {"limit": LIMIT, "in_parts": _in_parts()})]
-        stored = connection.execute(_STORED, {"ids": gone}).all()
-    for row in stored:
+        leaving = [kind.name for kind in kinds.KINDS.values() if kind.leaves_files]
+        with_files = connection.execute(_WITH_FILES, {"ids": gone, "leaving": leaving}).all()
+    for row in with_files:
         store.delete_all(kinds.find(row.kind).folder(row.id))
     with engine.begin() as connection:
         connection.execute(_PURGE, {"ids": gone})

@@ -7,7 +7,7 @@ from typing import Any
 from core import database
 from inference.output import Boxes, Embedding, Label, Numbers, Object, Record, Said, Tags, Tensors, Text
 from jobs.job import Claimed
-from jobs.result import Fault, Part, Result, Rows, Several, Stored
+from jobs.result import Fault, Part, Result, Rows, Several, Stored, WithFiles
 
 #: A webhook carries a result up to this size; the receiver asks for a larger one.
 MOST_BYTES = 8192
@@ -26,6 +26,11 @@ def v1(result: Result | Fault, explain: str) -> dict[str, Any]:
             return {"rows": result.rows, "failed": result.failed}
         case Stored():
             return {"bytes": result.bytes}
+        case WithFiles():
+            files = [
+                {"name": kept.name, "content_type": kept.content_type, "bytes": kept.bytes} for kept in result.files
+            ]
+            return {**v1(result.answer, explain), "files": files}
         case said:
             return _answer(said, explain)
 
@@ -59,7 +64,7 @@ def _explained(found: Label | Tags, explain: str) -> dict[str, Any]:
 def to_receivers(job: Claimed, result: Result) -> str | None:
     """As JSON what receivers of its end are told, None where they have to ask; raises orjson.JSONEncodeError. Also for
     a job that has none yet: one may be registered before it ends."""
-    if isinstance(result, Stored):
+    if isinstance(result.answer if isinstance(result, WithFiles) else result, Stored):
         return None
     said = database.dumps(v1(result, explain_of(job)))
     return said if len(said.encode()) <= MOST_BYTES else None

@@ -144,12 +144,13 @@ class Store:
             self._bucket, key, Fields=fields, Conditions=conditions, ExpiresIn=expires_s
         )
 
-    def presign_get(self, key: str, *, filename: str, expires_s: int) -> str:
-        """An address that gives the object to whoever has it, for a while."""
+    def presign_get(self, key: str, *, filename: str, expires_s: int, content_type: str | None = None) -> str:
+        """An address that gives the object to whoever has it, for a while, as this type."""
         wanted = {
             "Bucket": self._bucket,
             "Key": key,
             "ResponseContentDisposition": f'attachment; filename="{filename}"',
+            **({} if content_type is None else {"ResponseContentType": content_type}),
         }
         return self._signer.generate_presigned_url("get_object", Params=wanted, ExpiresIn=expires_s)
 

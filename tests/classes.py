@@ -103,6 +103,29 @@ class Does:
         return [1.0 for row in rows]
 
 
+class Draws:
+    """Gives the files that each line of its own says as JSON: a name, a content type, its text and how often that
+    stands in it; then waits, and has a record of so many bytes."""
+
+    calls = 0
+
+    def load(self, folder: Path) -> None:
+        """It needs nothing."""
+
+    def predict(self, path: Path, parameters: dict[str, Any], run: Run) -> dict[str, Any]:
+        Draws.calls += 1
+        for line in filter(None, path.read_text().splitlines()):
+            name, content_type, text, often = json.loads(line)
+            data = (text.replace("CALL", str(self.calls)) * often).encode()
+            if parameters["by_path"]:
+                path.write_bytes(data)
+            run.file(name, path if parameters["by_path"] else data, content_type)
+        for _ in range(round(parameters["pause_s"] / 0.05)):
+            time.sleep(0.05)
+            run.progress(0.5)
+        return {"says": "x" * parameters["size"]}
+
+
 class Lines:
     """A file, line by line."""
 

@@ -12,7 +12,7 @@ from core import errors, ids
 from jobs import told
 from jobs.bulk.progress import Done
 from jobs.job import Job
-from jobs.result import Rows, Stored
+from jobs.result import Rows, Stored, WithFiles
 from storage.objects import SKEW_S
 
 
@@ -46,11 +46,21 @@ def stored(found: Job, kept: Stored) -> dict[str, Any]:
     return {**told.v1(kept, ""), "url": url, "expires_at": expires_at()}
 
 
-def address(key: str, filename: str) -> str:
-    """Where a client gets the object for a while; raises Unavailable."""
+def with_files(found: Job, kept: WithFiles) -> dict[str, Any]:
+    """What a model found, and the files that it gave beside it."""
+    answer = stored(found, kept.answer) if isinstance(kept.answer, Stored) else {}
+    shown = told.v1(kept, "")
+    for file, about in zip(kept.files, shown["files"], strict=True):
+        about["url"] = address(file.key, file.name, file.content_type)
+    return {**answer, **shown, "expires_at": expires_at()}
+
+
+def address(key: str, filename: str, content_type: str | None = None) -> str:
+    """Where a client gets the object for a while, as this type; raises Unavailable."""
     here = resources.here()
     check_signing(here)
-    return here.store.presign_get(key, filename=filename, expires_s=here.settings.files.download_s)
+    expires_s = here.settings.files.download_s
+    return here.store.presign_get(key, filename=filename, expires_s=expires_s, content_type=content_type)
 
 
 def check_signing(here: Resources) -> None:

@@ -16,7 +16,7 @@ from core import errors, ids
 from jobs import told
 from jobs.bulk.progress import Done
 from jobs.job import Job, Status
-from jobs.result import Fault, Rows, Several, Stored
+from jobs.result import Fault, Rows, Several, Stored, WithFiles
 from serving.retrieve import Detail
 from serving.values import Answer, Answers, Replied, Reply, Served, Ticket
 
@@ -157,5 +157,7 @@ def result(found: Job) -> dict[str, Any]:
             return addresses.output(found, found.result)
         case Stored():
             return addresses.stored(found, found.result)
+        case WithFiles():
+            return addresses.with_files(found, found.result)
         case said:
             return told.v1(said, str(found.options.get("explain", "")))

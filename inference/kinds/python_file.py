@@ -21,6 +21,21 @@ if TYPE_CHECKING:
     from inference.opened import FileModel
 
 
+_FILE = {"name": "string", "content_type": "string", "bytes": "integer", "url": "string"}
+#: What a result has beside the record, where the class gave files.
+_BESIDE: Mapping[str, Any] = {
+    "files": {
+        "type": "array",
+        "items": {
+            "type": "object",
+            "properties": {name: {"type": type_} for name, type_ in _FILE.items()},
+            "required": [*_FILE],
+        },
+    },
+    "expires_at": {"type": "string", "format": "date-time"},
+}
+
+
 class PythonFileKind(Kind):
     """Whole files, of the types that `options.takes` names; a golden example says a `record`, or a part of it."""
 
@@ -35,7 +50,9 @@ class PythonFileKind(Kind):
         **installed.OPTION,
         "takes": keys.listed(keys.one_of(*content_types), least=1, required=True),
     }
-    golden_keys: ClassVar[Mapping[str, Key]] = {**files.GOLDEN, **Records.golden_keys}
+    golden_keys: ClassVar[Mapping[str, Key]] = {
+        **files.GOLDEN, **Records.golden_keys, "files": keys.listed(keys.text()),
+    }  # fmt: skip
 
     def takes(self, manifest: Manifest) -> tuple[str, ...]:
         return tuple(manifest.options["takes"])
@@ -48,7 +65,8 @@ class PythonFileKind(Kind):
         yield from Records.broken_golden(manifest, golden)
 
     def output_schema(self, manifest: Manifest) -> dict[str, Any]:
-        return {"$schema": schema.DIALECT, **records.json_schema(manifest)}
+        found = records.json_schema(manifest)
+        return {"$schema": schema.DIALECT, **found, "properties": {**_BESIDE, **found.get("properties", {})}}
 
     def code(self, manifest: Manifest) -> str:
         return installed.code(manifest)
@@ -59,4 +77,7 @@ class PythonFileKind(Kind):
         return PythonFile(bundle)
 
     def missed(self, golden: Golden, found: Mapping[str, Any]) -> str | None:
+        given = found.get("files", [])
+        if given != golden.answer.get("files", given):
+            return f"must give the files {golden.answer['files']}, but gives {given}"
         return records.missed(golden.answer["record"], found)

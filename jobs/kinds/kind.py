@@ -63,6 +63,8 @@ class Kind(ABC):
     in_parts: ClassVar[bool] = False
     #: Where a tenant's jobs of this kind stand behind its others of the same moment, in seconds of `fair_at`.
     offset_s: ClassVar[float] = 0.0
+    #: Whether an attempt may leave files in our store, whatever comes of it.
+    leaves_files: ClassVar[bool] = False
     #: What of its payload is sealed, and for what.
     sealed: ClassVar[Mapping[str, Purpose]] = {}
 

@@ -174,6 +174,23 @@ def test_a_result_lies_in_the_store_where_it_says_its_address_and_size(run: Run,
     assert not any(KEY in item for item in asked[1:])
 
 
+@pytest.mark.parametrize("stored", [False, True])
+def test_files_that_a_model_gave_are_told_with_their_addresses_wherever_the_rest_lies(run: Run, stored: bool) -> None:
+    given = {"files": [{"name": "a.png", "url": "http://there.example/a"}], "expires_at": "2026-11-27T00:00:00Z"}
+
+    def answer(path: str) -> Answer:
+        if path == "/stored":
+            return 200, {}, b'{"from": "the store"}'
+        rest = {"url": f"{at[0]}/stored", "bytes": 21} if stored else {"from": "the store"}
+        return ended("completed", result={**rest, **given})
+
+    at: list[str] = []
+    with serving(answer) as (url, _):
+        at.append(url)
+        found = json.loads(run("result", JOB, COATCHECK_URL=url, COATCHECK_API_KEY=KEY).out)
+    assert found == {"from": "the store", **given}
+
+
 def refusal(call: Callable[[], object]) -> str | None:
     try:
         call()

@@ -94,7 +94,7 @@ KEYS: Mapping[str, Mapping[Where, tuple[str, str]]] = {
     "python-file": {
         **COMMON, **OF_FILES, ("fields",): (LIST, MAY), ("record",): (MAPPING, MAY), ("options",): (MAPPING, MUST),
         ("options", "class"): (TEXT, MUST), ("options", "takes"): (LIST, MUST),
-        ("golden", 0, "record"): (MAPPING, MUST),
+        ("golden", 0, "record"): (MAPPING, MUST), ("golden", 0, "files"): (LIST, MAY),
     },
     # No kind, but what a model of one says that gives these.
     "numbers": OF_NUMBERS, "tags": {("golden", 0, "tags"): (MAPPING, MUST)},

@@ -62,7 +62,8 @@ GIVEN: Mapping[str, str] = {
     **dict.fromkeys(("error", "inputs", "manifest", "metadata", "options", "reply"), OBJECT),
     **dict.fromkeys(("bodies", "labels", "outputs"), OBJECTS),
     **dict.fromkeys(
-        ("attempts", "before", "costs", "delays", "endings", "errors", "events", "failures", "in_parts", "kinds", "ms",
+        ("attempts", "before", "costs", "delays", "endings", "errors", "events", "failures", "in_parts", "kinds",
+         "leaving", "ms",
          "names", "pools", "priorities", "progress", "responses", "run_ms", "scopes", "statuses", "targets", "times",
          "told", "units", "values", "webhook_events", "wishes"),
         NUMBERS,

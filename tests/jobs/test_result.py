@@ -10,7 +10,7 @@ import models
 from core import errors
 from inference.output import Boxes, Embedding, Label, Numbers, Object, Record, Tags, Tensors, Text
 from jobs import queries, result, told
-from jobs.result import Fault, Part, Result, Rows, Several, Stored
+from jobs.result import Fault, Kept, Part, Result, Rows, Several, Stored, WithFiles
 from tests import factories
 from tests.conftest import Platform
 
@@ -21,6 +21,8 @@ EXPLAINED = {**SHOWN, "explanation": {"method": "scores", "scores": dict(GOOD.sc
 COUNTED = {"rows": 3, "failed": 1}
 #: Its names are its own, whatever they mean elsewhere.
 ODD = {"rows": 1, "failed": 2, "form": "x"}
+FILE, TOLD = Kept("a.png", "image/png", 3, "k"), {"name": "a.png", "content_type": "image/png", "bytes": 3}
+LARGE = {"bytes": 9, "files": [TOLD]}
 #: Each with what is shown of it, without an explanation and with one.
 ALL: dict[str, tuple[Result | Fault, Any, Any]] = {
     "label": (GOOD, SHOWN, EXPLAINED),
@@ -59,6 +61,8 @@ ALL: dict[str, tuple[Result | Fault, Any, Any]] = {
     "rows without": (Rows(3, 1), COUNTED, COUNTED),
     "part": (Part("k", 3, 1, "e"), COUNTED, COUNTED),
     "stored": (Stored("k", 9), {"bytes": 9}, {"bytes": 9}),
+    "with files": (WithFiles(Record(ODD), [FILE]), {**ODD, "files": [TOLD]}, {**ODD, "files": [TOLD]}),
+    "stored with files": (WithFiles(Stored("k", 9), [FILE]), LARGE, LARGE),
 }
 
 
@@ -86,8 +90,13 @@ def test_what_an_earlier_release_stored_is_read(stored: dict[str, Any], found: R
     assert result.load(stored) == found
 
 
+OF_AN_INPUT = {
+    name for name in ALL if not isinstance(ALL[name][0], Several | Record | Rows | Part | Stored | WithFiles)
+}
+
+
 @pytest.mark.parametrize("explain", ["", "simple"])
-@pytest.mark.parametrize("name", sorted(ALL.keys() - {"several", "record", "rows without", "rows", "part", "stored"}))
+@pytest.mark.parametrize("name", sorted(OF_AN_INPUT))
 def test_a_list_that_was_stored_as_it_was_told_is_told_so_again(name: str, explain: str) -> None:
     stored = {"predictions": [ALL[name][2 if explain else 1], {"error": BAD.error}]}
     assert told.v1(result.load(stored), explain) == stored

@@ -145,6 +145,25 @@ class PublishedResult(Schema):
     )
 
 
+class GivenFile(Schema):
+    """A file that a model gave beside its answer."""
+
+    name = fields.String(required=True, metadata={"description": "Its name, no two alike in one result"})
+    content_type = fields.String(required=True, metadata={"description": "What it holds, such as `image/png`"})
+    bytes = fields.Integer(required=True, metadata={"description": "Its size"})
+    url = fields.String(required=True, metadata={"description": "Where it is; signed, needs no key"})
+
+
+class WithFiles(Schema):
+    """Of a file that a model takes whole, where the model gave files: beside what else there is."""
+
+    class Meta:
+        unknown = ma.INCLUDE
+
+    files = fields.List(fields.Nested(GivenFile), required=True, metadata={"description": "In the order as given"})
+    expires_at = fields.AwareDateTime(required=True, metadata={"description": "Until when the addresses hold"})
+
+
 class FileResult(Schema):
     """Of a file that a model takes whole, such as a recording: what the model's card says."""
 
@@ -159,7 +178,8 @@ class Result(fields.Field[Any]):
 RESULT = {"$ref": "#/components/schemas/Result"}
 RESULTS = (
     Answered, AnsweredByNumbers, AnsweredByEmbedding, AnsweredByTags, AnsweredByText, AnsweredByTensors,
-    AnsweredByBoxes, AnsweredByRecord, PredictionsResult, RowsResult, StoredResult, PublishedResult, FileResult,
+    AnsweredByBoxes, AnsweredByRecord, PredictionsResult, RowsResult, StoredResult, PublishedResult, WithFiles,
+    FileResult,
 )  # fmt: skip
 
 
