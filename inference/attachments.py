@@ -23,11 +23,20 @@ class Attachments:
 
     def __init__(self, model: str, give: Callable[[Attachment], None]) -> None:
         self.names: list[str] = []
+        #: What the first one that was not taken came to, which the class may have caught.
+        self.failed: errors.CoatcheckError | None = None
         self._model, self._give = model, give
         self._bytes = 0
 
     def add(self, name: object, data: object, content_type: object) -> None:
         """One more; raises ModelError for what may be none, and what `give` raises."""
+        try:
+            self._add(name, data, content_type)
+        except errors.CoatcheckError as error:
+            self.failed = self.failed or error
+            raise
+
+    def _add(self, name: object, data: object, content_type: object) -> None:
         if not isinstance(name, str) or not _NAME.fullmatch(name):
             must = "must have 1 to 100 letters, digits, spaces, '.', '_' and '-', a letter or a digit first"
             raise self._refused(f"named {_quoted(name)}: a name {must}")

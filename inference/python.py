@@ -128,6 +128,8 @@ class PythonFile(FileModel):
         with self._class.alone(interrupt) as made:
             model: AnswersFile = made
             given = model.predict(path, dict(inputs), Run(told, attached.add, progress, interrupt))
+        if attached.failed:
+            raise attached.failed
         found = records.checked(self.bundle.manifest, given, MOST_BYTES)
         if attached.names and (taken := [key for key in BESIDE if key in found]):
             raise errors.ModelError(f"{name} gave files, beside which its answer may have no {' and no '.join(taken)}")

@@ -120,6 +120,11 @@ def test_a_golden_example_may_say_which_files_there_are(bring: Bring, files: lis
         ({"files": []}, f"{GIVES}{{'lines': 2}}", "golden example 1 must give the files [], but gives ['a.txt']"),
         ({"files": ["b.txt"]}, f"{GIVES}{{'lines': 2}}", "must give the files ['b.txt'], but gives ['a.txt']"),
         ({"files": ["a.txt"]}, "return {'lines': 2}", "must give the files ['a.txt'], but gives []"),
+        (
+            {},
+            "\n  try: run.file('..', b'', 'text/plain')\n  except Exception: pass\n  return {'lines': 2}",
+            "cannot be run: small gave a file named '..': a name must have",
+        ),
         ({}, "run.file('../a', b'', 'text/plain')", "cannot be run: small gave a file named '../a': a name must have"),
     ],
 )
