@@ -17,6 +17,7 @@ from cli.models_pull import pull
 from cli.models_seen import show, try_
 from inference import bundle, kinds, trial
 from inference.bundle import Bundle
+from registry import lifecycle
 from registry.catalog import Catalog
 from registry.versions import Version
 
@@ -144,7 +145,7 @@ def stable_(name: str, version: str, as_json: bool) -> None:
     that are accepted already keep their version.
     """
     with operators.parts() as parts:
-        before = parts.catalog.make_stable(name, version)
+        before = lifecycle.make_stable(parts.engine, name, version)
     if as_json:
         output.document({"model": name, "version": version, "before": before})
     elif before == version:

@@ -7,6 +7,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Mapping
+from typing import TypeVar
 
 import sqlalchemy
 import structlog
@@ -15,12 +16,14 @@ from sqlalchemy import text
 from core import database, errors
 from inference import bundle, trial
 from inference.manifest import Manifest
-from registry import choice
+from registry import choice, lifecycle
 from registry.shelf import bundle_key
 from registry.versions import Deprecation, Resolved, Version
 from storage.objects import Store
 
 log = structlog.get_logger()
+
+T = TypeVar("T")
 
 #: How long a process may believe what it read: the bound on how fast a change reaches everyone.
 CACHE_S = 1.0
@@ -42,13 +45,12 @@ VALUES (:model, :version, :digest, CAST(:manifest AS json), :max_batch)
 ON CONFLICT (model, version) DO NOTHING
 """)
 _STABLE = text("SELECT stable_version FROM models WHERE name = :name FOR UPDATE")
-_OTHERS = text("SELECT version FROM model_versions WHERE model = :name AND removed_at IS NULL ORDER BY created_at")
-_ENDS = text("SELECT deprecated_at FROM model_versions WHERE model = :name AND version = :version")
-_MAKE_STABLE = text("UPDATE models SET stable_version = :version WHERE name = :name")
 _REMOVED = text("""
 SELECT digest, manifest FROM model_versions WHERE model = :model AND version = :version AND removed_at IS NOT NULL
 """)
-_DIGEST = text("SELECT digest FROM model_versions WHERE model = :model AND version = :version")
+_STANDS = text("""
+SELECT digest, deprecated_at, removed_at FROM model_versions WHERE model = :model AND version = :version
+""")
 
 
 class Catalog:
@@ -68,14 +70,27 @@ class Catalog:
     def resolve(self, name: str | None, version: str | None) -> Resolved:
         """The version that answers for a model; raises ModelNotFound, VersionNotFound, Unavailable, and InvalidInput
         where none is named and none is the default."""
+
+        def look(known: choice.Known) -> Resolved:
+            return choice.resolved(known, name or choice.default(known, self._default), version)
+
+        return self._found(look)
+
+    def model(self, name: str) -> list[Version]:
+        """Its versions, one of which is stable; raises ModelNotFound, Unavailable."""
+        return self._found(lambda known: list(choice.versions(known, name).values()))
+
+    def version(self, name: str, version: str) -> Version:
+        """Raises ModelNotFound, VersionNotFound, Unavailable."""
+        return self._found(lambda known: choice.version(known, name, version))
+
+    def _found(self, look: Callable[[choice.Known], T]) -> T:
+        """What is seen in all that is known, read once."""
         try:
-            return self._resolved(self._read(), name, version)
+            return look(self._read())
         except (errors.ModelNotFound, errors.VersionNotFound, errors.InvalidInput):
             # It may have been published since: that something is not there, only the database knows.
-            return self._resolved(self._read_now(), name, version)
-
-    def _resolved(self, known: choice.Known, name: str | None, version: str | None) -> Resolved:
-        return choice.resolved(known, name or choice.default(known, self._default), version)
+            return look(self._read_now())
 
     def removed(self, name: str, version: str) -> Resolved | None:
         """That version, if it was there and was removed: nobody can ask for it, and jobs that were accepted before are
@@ -101,8 +116,9 @@ class Catalog:
     ) -> bool:
         """Check a bundle, store it and list it; False when just this one is already there.
 
-        The first version of a model becomes its stable one. Raises BundleInvalid, also when the version is taken, and
-        ModelInterrupted when it is not `wanted` any more, or `fence`, asked where it is listed, does not let it pass.
+        The first version of a model becomes its stable one. Raises BundleInvalid, also when the version is taken,
+        VersionConflict when it is to be stable and is deprecated, and ModelInterrupted when it is not `wanted` any
+        more, or `fence`, asked where it is listed, does not let it pass.
         """
         manifest = loaded.manifest
         if self.removed(manifest.name, manifest.version):
@@ -111,7 +127,7 @@ class Catalog:
                 details={"field": "version", "issue": "stays taken; raise it"},
             )
         with self._engine.begin() as connection:
-            known = connection.execute(_DIGEST, {"model": manifest.name, "version": manifest.version})
+            known = connection.execute(_STANDS, {"model": manifest.name, "version": manifest.version})
             published = known.scalar_one_or_none()
         # What was published was tried, and is tried again by every process that opens it.
         if published is None:
@@ -132,7 +148,7 @@ class Catalog:
         return new
 
     def _list(self, loaded: bundle.Bundle, stable: bool, fence: Callable[[sqlalchemy.Connection], bool]) -> bool:
-        """Whether it is new; raises BundleInvalid when its version is taken, and ModelInterrupted."""
+        """Whether it is new; raises BundleInvalid when its version is taken, VersionConflict, and ModelInterrupted."""
         manifest = loaded.manifest
         values = {
             "model": manifest.name,
@@ -148,30 +164,15 @@ class Catalog:
             connection.execute(_STABLE, {"name": manifest.name})
             connection.execute(_MODEL, {"name": manifest.name, "version": manifest.version, "stable": stable})
             new = connection.execute(_VERSION, values).rowcount == 1
-            taken_by = connection.execute(_DIGEST, values).scalar_one()
-            if taken_by != loaded.digest:
-                raise _taken(manifest, taken_by)
+            stands = connection.execute(_STANDS, values).one()
+            if stands.digest != loaded.digest:
+                raise _taken(manifest, stands.digest)
+            # Whoever ends a version holds the model's row as well: as it stands now, it is when this is committed.
+            if stands.removed_at:
+                raise errors.VersionConflict(f"{manifest.name} {manifest.version} was removed meanwhile")
+            if stable and stands.deprecated_at:
+                raise lifecycle.is_deprecated(manifest.name, manifest.version)
         return new
-
-    def make_stable(self, name: str, version: str) -> str:
-        """Answer with this version when nobody asks for another, everywhere within CACHE_S; returns the one before.
-
-        Raises ModelNotFound, VersionNotFound, and VersionConflict for one that is deprecated.
-        """
-        with self._engine.begin() as connection:
-            before = connection.execute(_STABLE, {"name": name}).scalar()
-            if before is None:
-                raise errors.ModelNotFound(f"There is no model {name!r}")
-            versions = list(connection.execute(_OTHERS, {"name": name}).scalars())
-            if version not in versions:
-                issue = f"{name} has: {', '.join(versions)}"
-                raise errors.VersionNotFound(details={"field": "version", "issue": issue})
-            if connection.execute(_ENDS, {"name": name, "version": version}).scalar():
-                fix = f"first say `coatcheck models deprecate {name} {version} --undo`"
-                raise errors.VersionConflict(f"{name} {version} is deprecated: {fix}")
-            connection.execute(_MAKE_STABLE, {"name": name, "version": version})
-        self._forget()
-        return str(before)
 
     def _forget(self) -> None:
         """Read again what was just written here."""

@@ -27,21 +27,43 @@ def default(known: Known, chosen: str) -> str:
     raise _leading(errors.InvalidInput.field("model", issue))
 
 
-def resolved(known: Known, name: str, version: str | None) -> Resolved:
+def resolved(known: Known, name: str, asked: str | None) -> Resolved:
     """The version that was asked for, else the stable one. Raises ModelNotFound, VersionNotFound."""
-    versions = known.get(name)
-    if versions is None:
+    found = _stable(known, name) if asked is None else version(known, name, asked)
+    route = "stable" if asked is None else "pinned"
+    return Resolved(found.model, found.version, found.digest, found.manifest, route)
+
+
+def versions(known: Known, name: str) -> Mapping[str, Version]:
+    """All of a model; raises ModelNotFound."""
+    found = known.get(name)
+    if found is None:
         issue = f"'{name}' is not published{_meant(name, known)} There are {_listed(known)}"
         raise _leading(errors.ModelNotFound(details={"field": "model", "issue": issue}))
-    if version is None:
-        found: Version | None = next(item for item in versions.values() if item.stable)
-    else:
-        found = versions.get(version) or versions.get(version.removeprefix("v"))
+    return found
+
+
+def version(known: Known, name: str, asked: str) -> Version:
+    """Raises ModelNotFound, VersionNotFound."""
+    there = versions(known, name)
+    found = there.get(asked) or there.get(asked.removeprefix("v"))
     if found is None:
-        issue = f"{name} has no version '{version}'{_meant(str(version), versions)} There are {_listed(versions)}"
-        raise _leading(errors.VersionNotFound(details={"field": "model_version", "issue": issue}), name)
-    route = "stable" if version is None else "pinned"
-    return Resolved(found.model, found.version, found.digest, found.manifest, route)
+        issue = f"{name} has no version '{asked}'{_meant(asked, there)} There are {_listed(there)}"
+        raise _no_version(name, issue)
+    return found
+
+
+def _stable(known: Known, name: str) -> Version:
+    """Raises ModelNotFound, VersionNotFound."""
+    there = versions(known, name)
+    found = next((item for item in there.values() if item.stable), None)
+    if found is None:
+        raise _no_version(name, f"{name} has no stable version. There are {_listed(there)}")
+    return found
+
+
+def _no_version(name: str, issue: str) -> errors.CoatcheckError:
+    return _leading(errors.VersionNotFound(details={"field": "model_version", "issue": issue}), name)
 
 
 def _leading(error: errors.CoatcheckError, *see: str) -> errors.CoatcheckError:

@@ -1,4 +1,5 @@
-"""How a published version ends: it is deprecated, which is said with its answers, and removed, which ends them."""
+"""Which published version answers by default, and how one ends: it is deprecated, which is said with its answers, and
+removed, which ends them."""
 
 from __future__ import annotations
 
@@ -14,6 +15,7 @@ _STABLE = text("SELECT stable_version FROM models WHERE name = :model FOR UPDATE
 _LISTED = text("""
 SELECT version, deprecated_at FROM model_versions WHERE model = :model AND removed_at IS NULL ORDER BY created_at
 """)
+_MAKE_STABLE = text("UPDATE models SET stable_version = :version WHERE name = :model")
 # What was said before is said no more; since when it is deprecated stays.
 _DEPRECATE = text("""
 UPDATE model_versions SET deprecated_at = coalesce(deprecated_at, now()), deprecation = :message, sunset_at = :sunset_at
@@ -26,6 +28,26 @@ WHERE model = :model AND version = :version AND removed_at IS NULL
 _REMOVE = text("""
 UPDATE model_versions SET removed_at = now() WHERE model = :model AND version = :version AND removed_at IS NULL
 """)
+
+
+def make_stable(engine: sqlalchemy.Engine, model: str, version: str) -> str:
+    """Answer with this version when nobody asks for another, everywhere within `catalog.CACHE_S`; returns the one
+    before.
+
+    Raises ModelNotFound, VersionNotFound, and VersionConflict for one that is deprecated.
+    """
+    with engine.begin() as connection:
+        before, known = _known(connection, model, version)
+        if known[version]:
+            raise is_deprecated(model, version)
+        connection.execute(_MAKE_STABLE, {"model": model, "version": version})
+    return before
+
+
+def is_deprecated(model: str, version: str) -> errors.VersionConflict:
+    """Why it cannot be the stable version."""
+    fix = f"first say `coatcheck models deprecate {model} {version} --undo`"
+    return errors.VersionConflict(f"{model} {version} is deprecated, and cannot be its stable version: {fix}")
 
 
 def deprecate(

@@ -69,6 +69,7 @@ def version(item: Version) -> dict[str, Any]:
 
 
 def _stable(versions: Sequence[Version]) -> Version:
+    """There always is one: `registry.lifecycle` ends it last of all, and `Catalog.publish` makes none of an ended."""
     return next(item for item in versions if item.stable)
 
 

@@ -51,7 +51,7 @@ def _published(tools: Tools, held: Held, folder: Path) -> dict[str, Any]:
             wanted=lambda: held.wanted,
             fence=functools.partial(settle.is_ours, job=job),
         )
-    except (errors.BundleInvalid, errors.ModelUnavailable) as error:
+    except (errors.BundleInvalid, errors.VersionConflict, errors.ModelUnavailable) as error:
         # Where it lay is nobody's business. That an extra is not installed here will be so the next time.
         said = error.message.replace(f"{folder}/", "").replace(str(folder), folder.name)
         raise errors.BundleInvalid(said, details=error.details) from error

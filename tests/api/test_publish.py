@@ -6,12 +6,15 @@ import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import flask
 import pytest
+import sqlalchemy
 
 from jobs.drain import Drainer
 from jobs.lease import Held
+from registry import lifecycle
 from tests import callers
 from tests.bulk.conftest import post_file
 from tests.conftest import Platform
@@ -191,6 +194,43 @@ def test_a_version_that_is_not_there_yet_is_in_nobodys_way(
     behind = new_job()
     assert publisher.job(ticket)["status"] == "completed"
     assert publisher.platform.one("SELECT status FROM jobs WHERE id = :id", id=behind) == ("completed",)
+
+
+def test_a_deprecated_version_that_is_published_again_does_not_become_the_stable_one(
+    publisher: Publisher, name: str
+) -> None:
+    data, engine = publisher.tar(name=name), publisher.platform.engine
+    publisher.publish(data, name)
+    publisher.publish(publisher.tar(name=name, version="2.0.0"), name, version="2.0.0", stable=True)
+    lifecycle.deprecate(engine, name, "1.0.0", message=None, sunset_at=None)
+    error = publisher.publish(data, name, stable=True)["error"]
+    assert (error["code"], "is deprecated, and cannot be its stable version" in error["message"]) == (
+        "BUNDLE_INVALID", True,
+    )  # fmt: skip
+    assert publisher.client.get(f"/api/v1/models/{name}").json["stable_version"] == "2.0.0"
+
+
+@pytest.mark.parametrize("path", ["", "/versions/1.0.0"])
+def test_a_model_that_is_removed_while_it_is_being_shown_is_shown_or_is_not_there(
+    publisher: Publisher, name: str, path: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    publisher.publish(publisher.tar(name=name), name)
+    # Whatever is read, is read anew.
+    monkeypatch.setattr("registry.catalog.CACHE_S", -1.0)
+    engine = publisher.client.application.extensions["coatcheck"].engine
+    seen: list[str] = []
+
+    def removed(_: Any, __: Any, statement: str, *___: Any) -> None:
+        if "FROM model_versions JOIN models" in statement and not seen:
+            seen.append(statement)
+            lifecycle.remove(publisher.platform.engine, name, "1.0.0")
+
+    sqlalchemy.event.listen(engine, "after_cursor_execute", removed)
+    try:
+        answers = [publisher.client.get(f"/api/v1/models/{name}{path}").status_code for _ in range(2)]
+    finally:
+        sqlalchemy.event.remove(engine, "after_cursor_execute", removed)
+    assert answers == [200, 404]
 
 
 GONE: dict[str, str] = {

@@ -14,7 +14,7 @@ from api import cached, resources
 from core import clock as database_clock
 from core import errors
 from jobs import backlog
-from registry import catalog
+from registry import catalog, lifecycle
 from registry.catalog import Catalog
 from tests import callers
 from tests.conftest import Platform
@@ -53,7 +53,12 @@ def test_what_is_promised_in_the_documents_is_what_is_set() -> None:
 def again(platform: Platform) -> Iterator[None]:
     """The version that answers by default is what it was."""
     yield
-    platform.catalog.make_stable("sentiment", "1.0.0")
+    make_stable(platform, "1.0.0")
+
+
+def make_stable(platform: Platform, version: str) -> None:
+    lifecycle.make_stable(platform.engine, "sentiment", version)
+    platform.catalog._forget()
 
 
 def test_another_stable_version_answers_everywhere_within_a_second(
@@ -61,7 +66,7 @@ def test_another_stable_version_answers_everywhere_within_a_second(
 ) -> None:
     other = Catalog(platform.engine, platform.store)
     assert other.resolve("sentiment", None).version == "1.0.0"
-    platform.catalog.make_stable("sentiment", "2.1.0")
+    make_stable(platform, "2.1.0")
     assert platform.catalog.resolve("sentiment", None).version == "2.1.0"
     clock.now_s += 1.0
     assert other.resolve("sentiment", None).version == "2.1.0"

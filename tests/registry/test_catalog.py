@@ -10,6 +10,7 @@ import pytest
 
 from core import database, errors
 from inference import bundle
+from registry import lifecycle
 from registry.catalog import CACHE_S, Catalog
 from registry.shelf import Shelf, bundle_key
 from tests.conftest import Platform, until
@@ -102,7 +103,7 @@ def test_a_running_process_hears_of_a_new_version_and_of_a_new_stable_one(
     catalog.publish(second)
     until(lambda: len([item for item in running.versions() if item.model == name]) == 2)
     assert running.resolve(name, None).version == "1.0.0"
-    assert catalog.make_stable(name, "2.0.0") == "1.0.0"
+    assert lifecycle.make_stable(platform.engine, name, "2.0.0") == "1.0.0"
     until(lambda: running.resolve(name, None).version == "2.0.0")
 
 
@@ -139,16 +140,54 @@ def test_the_first_version_of_a_model_answers_until_another_is_said_to(
     assert (pinned.version, pinned.route) == ("2.0.0", "pinned")
 
 
-def test_what_there_is_not_is_told_with_what_there_is(catalog: Catalog, make_bundle: MakeBundle) -> None:
+def test_a_deprecated_version_that_is_handed_in_again_does_not_become_the_stable_one(
+    platform: Platform, catalog: Catalog, make_bundle: MakeBundle
+) -> None:
+    first, second = make_bundle("1.0.0"), make_bundle("2.0.0")
+    name = first.manifest.name
+    catalog.publish(first)
+    catalog.publish(second, stable=True)
+    lifecycle.deprecate(platform.engine, name, "1.0.0", message=None, sunset_at=None)
+    with pytest.raises(errors.VersionConflict, match=f"`coatcheck models deprecate {name} 1.0.0 --undo`"):
+        catalog.publish(first, stable=True)
+    assert not catalog.publish(first)
+    assert catalog.resolve(name, None).version == "2.0.0"
+    assert platform.store.head(bundle_key(first.digest))
+
+
+def test_a_version_that_is_removed_while_it_is_handed_in_again_stays_so_and_another_answers(
+    platform: Platform, catalog: Catalog, make_bundle: MakeBundle
+) -> None:
+    first, second = make_bundle("1.0.0"), make_bundle("2.0.0")
+    name = first.manifest.name
+    catalog.publish(second)
+    catalog.publish(first)
+
+    def removed(_: object) -> bool:
+        lifecycle.remove(platform.engine, name, "1.0.0")
+        return True
+
+    with pytest.raises(errors.VersionConflict, match=r"1\.0\.0 was removed meanwhile"):
+        catalog.publish(first, stable=True, fence=removed)
+    catalog._forget()
+    assert catalog.resolve(name, None).version == "2.0.0"
+
+
+def test_what_there_is_not_is_told_with_what_there_is(
+    platform: Platform, catalog: Catalog, make_bundle: MakeBundle
+) -> None:
     made = make_bundle()
     catalog.publish(made)
     with pytest.raises(errors.VersionNotFound) as refused:
         catalog.resolve(made.manifest.name, "9.9.9")
     assert "1.0.0" in str(refused.value.details)
     with pytest.raises(errors.VersionNotFound):
-        catalog.make_stable(made.manifest.name, "9.9.9")
+        lifecycle.make_stable(platform.engine, made.manifest.name, "9.9.9")
     assert catalog.resolve(made.manifest.name, None).version == "1.0.0"
-    for asks in (lambda: catalog.resolve("nothing", None), lambda: catalog.make_stable("nothing", "1.0.0")):
+    for asks in (
+        lambda: catalog.resolve("nothing", None),
+        lambda: lifecycle.make_stable(platform.engine, "nothing", "1.0.0"),
+    ):
         with pytest.raises(errors.ModelNotFound):
             asks()
 

@@ -55,10 +55,7 @@ def show_model(name: str) -> flask.Response:
 
     With what its stable version takes and answers, and something to try.
     """
-    catalog = resources.here().catalog
-    known = catalog.resolve(name, None)
-    found = [item for item in catalog.versions() if item.model == known.model]
-    return flask.jsonify(present_models.model_in_full(found))
+    return flask.jsonify(present_models.model_in_full(resources.here().catalog.model(name)))
 
 
 @blueprint.route("/<name>/versions/<version>", methods=["GET"])
@@ -70,7 +67,4 @@ def show_version(name: str, version: str) -> flask.Response:
     `input_schema` is the JSON Schema of what it takes, `output_schema` that of what it answers, and `example` is
     something to try.
     """
-    here = resources.here()
-    resolved = here.catalog.resolve(name, version)
-    found = next(item for item in here.catalog.versions() if item.digest == resolved.digest)
-    return flask.jsonify(present_models.version(found))
+    return flask.jsonify(present_models.version(resources.here().catalog.version(name, version)))
