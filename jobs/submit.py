@@ -98,7 +98,7 @@ class Submitter:
                     # What it is told with has to be there when it ends.
                     signing_keys.ensure(connection, self._seal, (new.tenant_id, None))
                 connection.execute(_INSERT, values)
-        self._committed(new.model, new.pool)
+        self._committed(new.kind, new.model, new.pool)
         return None
 
     def again(
@@ -130,7 +130,7 @@ class Submitter:
                     return found
                 if connection.execute(_AGAIN, values).first() is None:
                     raise old.conflict("retried")
-        self._committed(old.model, old.pool)
+        self._committed(place.kind, old.model, old.pool)
         return None
 
     @property
@@ -156,8 +156,8 @@ class Submitter:
             self._fairness.start_afresh(place.tenant_id, place.pool)
         return self._fairness.offset_s(place)
 
-    def _committed(self, model: str, pool: str) -> None:
-        metrics.ACCEPTED.labels(model).inc()
+    def _committed(self, kind: kinds.Kind, model: str, pool: str) -> None:
+        metrics.ACCEPTED.labels(kind.counted_as(model)).inc()
         self._hints.send(pool)
 
 

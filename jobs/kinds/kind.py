@@ -76,6 +76,10 @@ class Kind(ABC):
         """What follows from an attempt that is written down: the pools that have something to do now."""
         return set()
 
+    def counted_as(self, model: str) -> str:
+        """What metrics call the model of its jobs: a word of which there are only so many."""
+        return model
+
     def folder(self, job_id: uuid.UUID) -> str:
         """The prefix of everything in our store that was made for the job; it goes when the job is forgotten."""
         return f"results/{job_id.hex}/"

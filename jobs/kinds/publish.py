@@ -18,6 +18,9 @@ from jobs.lease import Held
 from jobs.outcome import Outcome, stopped
 from jobs.payloads import Upload
 
+#: No model may be called so.
+COUNTED_AS = "(publish)"
+
 
 class Publish(Kind):
     """The payload is a `payloads.Bundle`; model and version of the job are what it has to say of itself."""
@@ -25,6 +28,9 @@ class Publish(Kind):
     name = "publish"
     # Who may not publish may not have it done again either.
     repeats = False
+
+    def counted_as(self, model: str) -> str:
+        return COUNTED_AS
 
     def run(self, tools: Tools, held: Sequence[Held]) -> list[Outcome]:
         [mine] = held

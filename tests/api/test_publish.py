@@ -12,6 +12,7 @@ import flask
 import pytest
 import sqlalchemy
 
+from core import metrics
 from jobs.drain import Drainer
 from jobs.lease import Held
 from registry import lifecycle
@@ -249,6 +250,21 @@ def test_an_attempt_that_is_not_wanted_any_more_lists_nothing(publisher: Publish
     (outcome,) = publisher.platform.attempts.run([Held(job)])
     assert (outcome.result, outcome.error) == (None, None)
     assert publisher.client.get(f"/api/v1/models/{name}").status_code == 404
+
+
+def test_whatever_a_client_calls_a_model_that_it_publishes_is_counted_under_one_word(
+    publisher: Publisher, name: str
+) -> None:
+    assert publisher.publish(publisher.tar(name=name), f"{name}-x")["status"] == "failed"
+    counted = [
+        sample.labels
+        for counter in (metrics.ACCEPTED, metrics.ATTEMPTS)
+        for family in counter.collect()
+        for sample in family.samples
+    ]
+    assert {"model": "(publish)"} in counted
+    assert {"model": "(publish)", "result": "BUNDLE_INVALID"} in counted
+    assert f"{name}-x" not in {labels["model"] for labels in counted}
 
 
 def test_who_is_told_of_jobs_is_told_of_it(publisher: Publisher, name: str) -> None:
