@@ -13,6 +13,7 @@ from core.chores import Chore
 from jobs import idempotency, presence, removed, rescue, retention, uploads
 from jobs.bulk import progress
 from jobs.job import Status
+from registry import unlisted
 from storage.objects import Store
 
 LIMIT = 500
@@ -47,6 +48,7 @@ def of_jobs(engine: sqlalchemy.Engine, hints: broker.Hints, store: Store, *, max
         Chore("forget uploads", 2, lambda: uploads.purge(engine, store)),
         Chore("forget keys", 2, lambda: idempotency.purge(engine)),
         Chore("forget models", 60, lambda: removed.purge(engine, store)),
+        Chore("forget bundles", 600, lambda: unlisted.purge(engine, store)),
         Chore("forget workers", 60, lambda: presence.purge(engine)),
     ]
 

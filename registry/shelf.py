@@ -24,6 +24,8 @@ log = structlog.get_logger()
 PROVIDERS = {"cpu": ("CPUExecutionProvider",), "cuda": ("CUDAExecutionProvider",)}
 #: So many models may be opened at a time: each takes several times its memory meanwhile, and a core.
 OPENINGS = 4
+#: All bundles lie under it in the store.
+BUNDLES = "bundles/"
 
 
 class Shelf:
@@ -151,4 +153,4 @@ def _is_whole(folder: Path, digest: str) -> bool:
 
 def bundle_key(digest: str) -> str:
     """Where a bundle lies in the store."""
-    return f"bundles/{digest}.tar"
+    return f"{BUNDLES}{digest}.tar"

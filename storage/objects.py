@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import email.utils
 import os
 import threading
@@ -130,6 +131,16 @@ class Store:
                     self.client.delete_objects(Bucket=self._bucket, Delete={"Objects": found, "Quiet": True})  # type: ignore[typeddict-item]
         except OUTAGES as error:
             raise _unavailable("did not delete", prefix, error) from error
+
+    def old(self, prefix: str, age_s: float) -> Iterator[str]:
+        """What has lain under a prefix for so long, by this machine's clock, which is the store's but for SKEW_S;
+        raises Unavailable."""
+        before = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=age_s)
+        try:
+            for page in self.client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix):
+                yield from (item["Key"] for item in page.get("Contents", ()) if item["LastModified"] < before)
+        except OUTAGES as error:
+            raise _unavailable("did not list", prefix, error) from error
 
     def presign_post(self, key: str, *, content_type: str, size: int, sha256: str | None, expires_s: int) -> Any:
         """Address and form fields for one upload of exactly `size` bytes (S3 POST policy)."""

@@ -36,6 +36,7 @@ from core import alive, broker, database, errors, settings
 from jobs import rescue
 from webhooks import outbox
 from wiring.base import Base, Limits
+from workers import scratch
 
 log = structlog.get_logger()
 
@@ -133,6 +134,7 @@ def _child_begins(**_: Any) -> None:
     """A thread of its own: a long run holds up nothing here, but what stops the whole process does."""
     if file := os.environ.get(ALIVE_FILE):
         threading.Thread(target=_beat_always, args=(f"{file}.{os.getpid()}",), daemon=True).start()
+    scratch.begin()
 
 
 def _beat_always(file: str) -> None:

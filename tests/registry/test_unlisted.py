@@ -1,0 +1,53 @@
+"""Bundles in the store that nothing lists."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+
+from core import errors
+from registry import lifecycle, unlisted
+from registry.catalog import Catalog
+from registry.shelf import bundle_key
+from tests.conftest import Platform
+from tests.registry.conftest import MakeBundle
+
+
+@pytest.fixture(autouse=True)
+def others(platform: Platform) -> None:
+    """Gone: what earlier tests left."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(unlisted, "AFTER_S", -60)
+        while unlisted.purge(platform.engine, platform.store):
+            pass
+
+
+def test_what_a_canceled_publishing_left_goes_after_a_day_and_what_is_listed_or_still_needed_stays(
+    platform: Platform, catalog: Catalog, make_bundle: MakeBundle, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    listed, removed, canceled = (make_bundle(f"{number}.0.0") for number in (1, 2, 3))
+    catalog.publish(listed)
+    catalog.publish(removed)
+    lifecycle.remove(platform.engine, removed.manifest.name, "2.0.0")
+    with pytest.raises(errors.ModelInterrupted):
+        catalog.publish(canceled, fence=lambda _: False)
+    assert platform.store.head(bundle_key(canceled.digest))
+    assert unlisted.purge(platform.engine, platform.store) == 0
+    monkeypatch.setattr(unlisted, "AFTER_S", -60)  # the clocks of this machine and of the store's
+    assert unlisted.purge(platform.engine, platform.store) == 1
+    assert platform.store.head(bundle_key(canceled.digest)) is None
+    for needed in (listed, removed):
+        assert platform.store.head(bundle_key(needed.digest))
+    # Once it is not needed any more, what is stored of it again is nobody's.
+    platform.execute("UPDATE model_versions SET forgotten_at = now() WHERE digest = :digest", digest=removed.digest)
+    assert unlisted.purge(platform.engine, platform.store) == 1
+    assert platform.store.head(bundle_key(removed.digest)) is None
+
+
+def test_however_many_there_are_only_so_many_go_at_a_time(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(unlisted, "AFTER_S", -60)
+    monkeypatch.setattr(unlisted, "LIMIT", 2)
+    for _ in range(3):
+        platform.store.put(bundle_key(uuid.uuid4().hex), b"x")
+    assert [unlisted.purge(platform.engine, platform.store) for _ in range(3)] == [2, 1, 0]
