@@ -35,10 +35,10 @@ def model_in_full(versions: Sequence[Version]) -> dict[str, Any]:
     manifest, inputs = item.manifest, item.manifest.golden[0].inputs
     body: dict[str, Any] = {"model": item.model, "inputs": inputs}
     if not manifest.takes_rows:
-        return {**found, "example": {**body, "upload_id": "up_…"}}
+        return {**found, "example": {**body, "upload_id": "upl_…"}}
     if manifest.takes_file and not inputs:
         # Its picture is too large to be shown.
-        return {**found, "example": {"model": item.model, "upload_id": "up_…"}}
+        return {**found, "example": {"model": item.model, "upload_id": "upl_…"}}
     said = shlex.quote(orjson.dumps(body).decode())
     head = "-H \"Authorization: Bearer $COATCHECK_API_KEY\" -H 'Content-Type: application/json'"
     return {**found, "example": body, "curl": f'curl {head} "$COATCHECK_URL{links.to("predict.predict")}" -d {said}'}

@@ -68,12 +68,7 @@ class Labels(Scores):
         return np.array([[row[name] for name in self._names(row)] for row in by_name], np.float32)
 
     def row(self, value: Any) -> Any:
-        if not isinstance(value, Mapping):
-            return value
-        if value.keys() != set(self.manifest.labels):
-            gave, known = ", ".join(map(str, value)) or "nothing", ", ".join(self.manifest.labels)
-            raise errors.ModelError(f"{self.manifest.name} gave scores for {gave}, but its labels are {known}")
-        return [value[label] for label in self.manifest.labels]
+        return self.by_name(value, self.manifest.labels)
 
     def _names(self, row: Mapping[str, float]) -> list[str]:
         """The keys of a map in the order of the labels: those themselves, or where it knows none of them, such as 0 and

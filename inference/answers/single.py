@@ -94,6 +94,16 @@ class Scores(Single):
         """What a class in Python gave to one row, as so many floats; raises ModelError."""
         return value
 
+    def by_name(self, value: Any, names: Sequence[str]) -> Any:
+        """The scores of a mapping with just these names, in their order; whatever is none, as it is. Raises
+        ModelError."""
+        if not isinstance(value, Mapping):
+            return value
+        if value.keys() != set(names):
+            gave, known = ", ".join(map(str, value)) or "nothing", ", ".join(names)
+            raise errors.ModelError(f"{self.manifest.name} gave scores for {gave}, but its {self.key} are {known}")
+        return [value[name] for name in names]
+
     def gathered(self, rows: Sequence[Any]) -> list[Array]:
         name = self.manifest.name
         try:

@@ -45,6 +45,9 @@ class Tags(Scores):
     def wanted(self) -> str:
         return f"floats [rows, {self.width}], one for each of the tags of model.yaml ({', '.join(self.manifest.tags)})"
 
+    def row(self, value: Any) -> Any:
+        return self.by_name(value, self.manifest.tags)
+
     def of(self, rows: Sequence[Mapping[str, Any]], matrix: Floats) -> list[Said]:
         least, found = _at_least(self.manifest), list[Said]()
         for values in np.round(matrix.astype(float), 6).tolist():

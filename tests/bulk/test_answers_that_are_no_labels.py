@@ -234,5 +234,5 @@ def test_a_model_can_be_tried_by_what_it_says_of_itself(client: Client, publish:
 def test_a_model_for_files_says_what_goes_with_an_upload(client: Client) -> None:
     model = client.get("/api/v1/models/speech").json
     assert "curl" not in model
-    assert model["example"] == {"model": "speech", "upload_id": "up_…", "inputs": {}}
+    assert model["example"] == {"model": "speech", "upload_id": "upl_…", "inputs": {}}
     assert model["output_schema"] == {"type": "object"}

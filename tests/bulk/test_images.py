@@ -228,5 +228,5 @@ def test_an_example_that_is_too_large_to_be_shown_is_one_by_file(client: Client,
         {"file": "golden.png", "prediction": {"red": 0.5, "green": 0.5, "blue": 0.5}},
     ], numbers=drawn.NUMBERS, options={"scale": 1e-9, "mean": [-0.5] * 3})  # fmt: skip
     model = client.get(f"/api/v1/models/{name}").json
-    assert model["example"] == {"model": name, "upload_id": "up_…"}
+    assert model["example"] == {"model": name, "upload_id": "upl_…"}
     assert "curl" not in model

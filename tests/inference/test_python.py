@@ -14,7 +14,7 @@ import pytest
 from core import errors
 from inference import bundle, check, model
 from inference.interrupt import Interrupt
-from inference.output import Boxes, Embedding, Label, Numbers, Object, Said
+from inference.output import Boxes, Embedding, Label, Numbers, Object, Said, Tags
 
 Bring = Callable[..., Path]
 
@@ -25,6 +25,7 @@ NUMBERS = {
     "labels": None, "numbers": [{"name": "low"}, {"name": "high"}],
     "golden": [{"inputs": {"x": 2, "y": 1}, "prediction": {"low": 1, "high": 2}}],
 }  # fmt: skip
+TAGS = {"labels": None, "tags": ["warm", "loud"], "golden": [{"inputs": {"x": 2, "y": 1}, "tags": {"loud": 0.75}}]}
 VECTOR = {"labels": None, "embedding": 2, "golden": [{"inputs": {"x": 2, "y": 1}, "embedding": [2, 1]}]}
 RECORD: dict[str, Any] = {
     "labels": None, "record": {"sum": {"type": "number"}, "words": {"type": ["array", "null"]}, "more": {}},
@@ -56,12 +57,14 @@ def each(what: str) -> str:
 
 HALF = Label("a", 0.75, {"a": 0.75, "b": 0.25})
 ONE_BOX = Boxes([{"label": "b", "confidence": 0.75, "box": [0.0, 1.0, 2.0, 3.0]}])
+LOUD = Tags(["loud"], {"warm": 0.25, "loud": 0.75})
 
 
 @pytest.mark.parametrize(
     ("says", "body", "said"),
     [
         (LABELS, each("{'b': 0.25, 'a': 0.75}"), HALF), (LABELS, each("[0.75, 0.25]"), HALF),
+        (TAGS, each("{'loud': 0.75, 'warm': 0.25}"), LOUD), (TAGS, each("[0.25, 0.75]"), LOUD),
         (LABELS, each("(np.float32(0.75), np.float64(0.25))"), HALF),
         (LABELS, "return np.array([[0.75, 0.25]] * len(rows), np.float32)", HALF),
         (LABELS, "return ([0.75, 0.25] for row in rows)", HALF),
@@ -96,6 +99,7 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     (LABELS, "return []", "gave 0 answers, but must give one for each of 1 rows"),
     (LABELS, "return [[0.5, 0.5]] * 3", "gave 3 answers, but must give one for each of 1 rows"),
     (LABELS, each("{'a': 0.5, 'c': 0.5}"), "gave scores for a, c, but its labels are a, b"),
+    (TAGS, each("{'warm': 0.5}"), "gave scores for warm, but its tags are warm, loud"),
     (LABELS, each("{}"), "gave scores for nothing, but its labels are a, b"),
     (LABELS, each("'a'"), "gave 'predict' as text [1], but must give floats [1, 2]"),
     (LABELS, each("['0.5', '0.5']"), "gave 'predict' as text [1, 2], but must give floats [1, 2]"),
