@@ -29,6 +29,7 @@ class Source:
 
     path: Path
     ending: str  #: of what is inside, such as .csv
+    not_as_rows: bool = False  #: whether the model takes it whole all the same
 
     @classmethod
     def named(cls, path: Path, form: str | None) -> Source:
@@ -51,7 +52,8 @@ class Source:
 
     @property
     def whole(self) -> bool:
-        return self.ending in WHOLE
+        """Whether it is answered as one: what no model reads as rows, and rows for one that does not."""
+        return self.ending in WHOLE or self.not_as_rows
 
     @property
     def kind(self) -> str:

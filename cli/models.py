@@ -30,6 +30,8 @@ def models() -> None:
     """
 
 
+#: What comes with the platform.
+SHIPPED = Path(__file__).resolve().parent.parent / "bundles"
 FOLDERS = click.argument(
     "folders", nargs=-1, required=True, type=click.Path(exists=True, file_okay=False, path_type=Path)
 )
@@ -90,10 +92,10 @@ def push(folders: tuple[Path, ...], stable: bool, as_json: bool) -> None:
 
 
 def _publish(catalog: Catalog, loaded: Bundle, *, stable: bool) -> tuple[bool, str] | None:
-    """Whether it is new, and the version that answers by default; None where it was removed: every start of a platform
-    hands in what ships with it. Raises BundleInvalid."""
+    """Whether it is new, and the version that answers by default; None where it ships with the platform, whose every
+    start hands it in, and was removed. Raises BundleInvalid."""
     gone = catalog.removed(loaded.manifest.name, loaded.manifest.version)
-    if gone and gone.digest == loaded.digest:
+    if gone and gone.digest == loaded.digest and loaded.folder.resolve().is_relative_to(SHIPPED):
         return None
     new = catalog.publish(loaded, stable=stable)
     return new, catalog.resolve(loaded.manifest.name, None).version
@@ -105,7 +107,7 @@ def _pushed(publish: Callable[[Bundle], tuple[bool, str] | None], folder: Path, 
     name, version = loaded.manifest.name, loaded.manifest.version
     if (found := publish(loaded)) is None:
         output.say(f"{name} {version} was removed, and stays so")
-        return {"model": name, "version": version, "new": False, "digest": loaded.digest}
+        return {"model": name, "version": version, "new": False, "removed": True, "digest": loaded.digest}
     new, answers = found
     if not as_json:
         state = "published" if new else "already there"

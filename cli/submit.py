@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from cli import formats, output
 from cli.answers import Answer, progress_bar, save, watch
 from cli.failures import Failure
 from cli.files import PATH, Source, Target
-from cli.formats import DASH, FORMATS, ROWS, WHOLE
+from cli.formats import DASH, FORMATS, GZIP, ROWS, WHOLE
 from cli.remote import Remote
 from cli.upload import upload
 from core import errors
@@ -54,12 +55,12 @@ def submit(
     fails, that file of an earlier run is removed.
     """
     remote, source = Remote.from_environment(), Source.named(file, form)
+    if not no_wait:
+        _check(source, Target(out or _beside(source)), as_json=as_json)
+    source = _taken(remote, source, model, model_version)
     if source.whole and fail_fast:
         raise click.UsageError("--fail-fast is for rows; this file is answered whole")
     target = Target(out or _beside(source))
-    if not no_wait:
-        _check(source, target, as_json=as_json)
-    _check_model(remote, source, model, model_version)
     asked = {"model": model, "model_version": model_version, "priority": priority}
     body = {name: value for name, value in asked.items() if value} | {"options": _options(source, form, fail_fast)}
     with progress_bar() as progress:
@@ -96,10 +97,11 @@ def _check(source: Source, target: Target, *, as_json: bool) -> None:
         place.check(source.path)
 
 
-def _check_model(remote: Remote, source: Source, model: str | None, version: str | None) -> None:
-    """The same, of what is asked for; without a model the platform decides."""
+def _taken(remote: Remote, source: Source, model: str | None, version: str | None) -> Source:
+    """The file as the model that is asked for takes it; without one the platform decides. Raises Failure where it does
+    not."""
     if model is None:
-        return
+        return source
     known = {item["name"]: item for item in remote.get("/models", "models")["models"]}
     if model not in known:
         said = f"There is no model {model!r}; there are: {', '.join(known)}"
@@ -115,6 +117,8 @@ def _check_model(remote: Remote, source: Source, model: str | None, version: str
         what = " or ".join(form for form, kinds in forms.items() if {*takes} & {*kinds.values()})
         said = f"{model} takes {what} ({', '.join(takes)}), and {formats.shown(source.path)} is {source.kind}"
         raise Failure(said, code=errors.InvalidInput.code, details={"file_types": takes, "received": source.kind})
+    # Who reads rows reads them in every form.
+    return dataclasses.replace(source, not_as_rows=not {*ROWS.values(), GZIP} <= {*takes})
 
 
 def _upload(remote: Remote, source: Source, progress: Any) -> str:

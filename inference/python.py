@@ -42,10 +42,10 @@ class _Class:
         try:
             self._made = entry.load()()
             self._made.load(bundle.folder)
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
             issue = f"{type(error).__name__}: {said(error)}{where(error)}"
             raise errors.BundleInvalid(f"{bundle.folder}: {self.where} cannot be loaded: {issue}") from error
-        self._lock = threading.Lock()
+        self._lock, self._name = threading.Lock(), manifest.name
         log.info("class_loaded", model=manifest.name, version=manifest.version, code=self.where)
 
     @contextmanager
@@ -56,8 +56,11 @@ class _Class:
             _look(interrupt)
             try:
                 yield self._made
-            except SystemExit as error:
-                raise RuntimeError(f"it asked to exit with {error.code}") from error
+            except Exception:
+                raise
+            # It may not end the process, whatever it asks for.
+            except BaseException as error:
+                raise errors.ModelError(f"{self._name} failed: {type(error).__name__}") from error
             _look(interrupt)
 
 

@@ -63,13 +63,13 @@ def is_text(value: str) -> bool:
 
 def _whole(name: str) -> Dtype:
     least, most = int(np.iinfo(name).min), int(np.iinfo(name).max)
-    json = {"type": "integer", "minimum": least, "maximum": most}
+    json = {"type": "integer", "format": name, "minimum": least, "maximum": most}
     return Dtype(name, np.dtype(name), frozenset({int}), json, f"a whole number from {least} to {most}", least, most)
 
 
 def _float(name: str, onnx: str, most: float) -> Dtype:
     wanted = f"a number from {-most:g} to {most:g}, the range of a {name}"
-    return Dtype(onnx, np.dtype(name), frozenset({int, float}), {"type": "number"}, wanted, -most, most)
+    return Dtype(onnx, np.dtype(name), frozenset({int, float}), {"type": "number", "format": name}, wanted, -most, most)
 
 
 #: By their names in model.yaml, which are NumPy's.

@@ -1,0 +1,35 @@
+"""`coatcheck submit` of rows to a model that takes the file whole."""
+
+from __future__ import annotations
+
+import json
+import uuid
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests import classes
+from tests.cli.conftest import Here
+
+FILE: dict[str, Any] = {
+    "kind": "python-file", "labels": None, "options": {"takes": ["text/csv"]},
+    "fields": [{"name": "pause_s", "type": "number", "required": False, "default": 0, "maximum": 1}],
+    "record": {"lines": {"type": "integer"}}, "golden": [{"file": "golden.csv", "record": {"lines": 2}}],
+}  # fmt: skip
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_table_is_answered_whole_by_a_model_that_reads_no_rows(
+    here: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = f"p{uuid.uuid4().hex}"
+    monkeypatch.syspath_prepend(tmp_path)
+    folder = classes.install(tmp_path, name, "Lines", {"golden.csv": b"a\nb\n"}, **FILE)
+    assert here("models", "push", str(folder)).code == 0
+    table = tmp_path / "table.csv"
+    table.write_text("one\ntwo\nthree\n")
+    assert here("submit", str(table), "--model", name).code == 0
+    assert json.loads((tmp_path / "table.csv.out.json").read_text()) == {"lines": 3}
+    refused = here("submit", str(table), "--model", name, "--fail-fast")
+    assert (refused.code, "--fail-fast is for rows" in refused.err) == (2, True)
