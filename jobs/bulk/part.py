@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import contextlib
+import tempfile
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import IO
 
 from core import errors
 from jobs import told
@@ -17,30 +21,39 @@ from storage.objects import Store
 
 @dataclass
 class Writing:
-    """What is written of it so far."""
+    """What is written of it so far: in files, as a chunk's answers may be larger than memory."""
 
     explain: str
-    lines: list[bytes] = field(default_factory=list)
-    faults: list[bytes] = field(default_factory=list)
+    lines: IO[bytes]
+    faults: IO[bytes]
+    rows: int = 0
+    failed: int = 0
 
     @classmethod
-    def of(cls, job: Claimed) -> Writing:
+    @contextlib.contextmanager
+    def of(cls, job: Claimed) -> Iterator[Writing]:
         """Of a chunk, which is explained as its file's job asks."""
-        return cls(told.explain_of(job))
+        with tempfile.TemporaryFile() as lines, tempfile.TemporaryFile() as faults:
+            yield cls(told.explain_of(job), lines, faults)
 
     def add(self, row: Row, said: Said) -> None:
+        """Raises OSError where the disk is full."""
         if isinstance(said, errors.CoatcheckError):
             line = rows.refusal(row, said)
-            self.faults.append(line)
+            self.faults.write(line)
+            self.failed += 1
         else:
             line = rows.answer(row, **told.v1(said, self.explain))
-        self.lines.append(line)
+        self.lines.write(line)
+        self.rows += 1
 
     def store(self, store: Store, chunk: Chunk, attempt: int) -> Part:
-        """Store it under this attempt's own name; raises Unavailable."""
+        """Store it under this attempt's own name; raises Unavailable, and OSError where the disk is full."""
         name = places.part(chunk, attempt)
-        key, errors_key = f"{name}.jsonl", f"{name}.errors.jsonl" if self.faults else None
-        store.put(key, b"".join(self.lines))
+        key, errors_key = f"{name}.jsonl", f"{name}.errors.jsonl" if self.failed else None
+        self.lines.seek(0)
+        store.put_file(key, self.lines)
         if errors_key is not None:
-            store.put(errors_key, b"".join(self.faults))
-        return Part(key, rows=len(self.lines), failed=len(self.faults), errors_key=errors_key)
+            self.faults.seek(0)
+            store.put_file(errors_key, self.faults)
+        return Part(key, rows=self.rows, failed=self.failed, errors_key=errors_key)

@@ -42,16 +42,17 @@ def _answer(tools: Tools, model: Model, held: Held) -> Outcome:
     """Answer a chunk and store its part; raises InputChanged, Unavailable."""
     job, chunk, manifest = held.job, Payload.from_json(held.job.inputs), model.bundle.manifest
     found = rows.read(tools.store, manifest, chunk)
-    part, started = Writing.of(job), time.perf_counter()
-    try:
-        for row, said in answering.answers(model, held, found):
-            if isinstance(said, errors.CoatcheckError) and job.options["return_errors"] == ReturnErrors.FAIL_FAST:
-                return Outcome(held, error=_located(said, row))
-            part.add(row, said)
-            held.advance(len(part.lines) / chunk.rows)
-    except errors.ModelInterrupted:
-        return stopped(held)
-    stored = part.store(tools.store, chunk, job.attempt)
+    started = time.perf_counter()
+    with Writing.of(job) as part:
+        try:
+            for row, said in answering.answers(model, held, found):
+                if isinstance(said, errors.CoatcheckError) and job.options["return_errors"] == ReturnErrors.FAIL_FAST:
+                    return Outcome(held, error=_located(said, row))
+                part.add(row, said)
+                held.advance(part.rows / chunk.rows)
+        except errors.ModelInterrupted:
+            return stopped(held)
+        stored = part.store(tools.store, chunk, job.attempt)
     return Outcome(held, stored, units=manifest.units * stored.rows, run_s=time.perf_counter() - started)
 
 

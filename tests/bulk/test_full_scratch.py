@@ -39,19 +39,26 @@ def test_a_file_job_waits_until_its_worker_has_room_and_is_charged_nothing(
     one_batch = dataclasses.replace(drainer, slice_s=0.0)
     job_id = submit(client, upload(lines(ROWS)))
 
-    def refused_for_long(words: str) -> None:
+    def refused_for_long(kind: str, words: str) -> None:
         with full(disk):
             for _ in range(40):  # all of its chunks, and more attempts than it has
                 one_batch.drain("cpu", "wake")
                 platform.execute("UPDATE jobs SET not_before = now() WHERE status = 'pending'")
             found = platform.one(
-                "SELECT status <> 'failed', error ->> 'message', lost_count FROM jobs WHERE kind = 'bulk'"
+                "SELECT bool_and(status <> 'failed'), max(error ->> 'message'), max(lost_count) FROM jobs "
+                "WHERE kind = :kind",
+                kind=kind,
             )
             assert found == (True, words, 0)
 
-    refused_for_long("The worker's disk is full")  # it is cut
+    no_space = "The worker's machine could not do it: No space left on device"
+    refused_for_long("bulk", "The worker's disk is full")  # it is cut
     one_batch.drain("cpu", "wake")
-    refused_for_long("The worker's machine could not do it: No space left on device")  # it is put together
+    refused_for_long("chunk", no_space)  # it is answered
+    while platform.one("SELECT count(*) FROM jobs WHERE kind = 'chunk' AND status <> 'completed'")[0]:
+        platform.execute("UPDATE jobs SET not_before = now() WHERE status = 'pending'")
+        one_batch.drain("cpu", "wake")
+    refused_for_long("bulk", no_space)  # it is put together
     while drainer.drain("cpu", "wake"):
         pass
     assert show(client, job_id)["status"] == "completed"
