@@ -145,6 +145,11 @@ def test_a_store_that_drips_a_file_is_left_in_time(hostile: Callable[..., tuple[
     in_time(stream, *hostile(SLOW_BODIES[what]), errors.InputUnavailable)
 
 
+def test_a_file_whose_length_is_not_said_is_read_to_its_end(hostile: Callable[..., tuple[Fetcher, str]]) -> None:
+    fetcher, url = hostile(once(CHUNKED + b"2\r\nab\r\n1\r\nc\r\n0\r\n\r\n"))
+    assert b"".join(fetcher.stream(url, None)) == b"abc"
+
+
 @pytest.mark.usefixtures("impatient")
 @pytest.mark.parametrize("ask", ["probe", "stream"])
 def test_a_store_that_drips_its_refusal_has_refused(hostile: Callable[..., tuple[Fetcher, str]], ask: str) -> None:

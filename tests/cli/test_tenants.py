@@ -57,6 +57,8 @@ def test_a_tenant_is_made_listed_and_given_another_tier(operator: Operator, tena
     key = operator("keys", "create", "--tenant", tenant, "--name", "web").out.strip()
     (listed,) = [item for item in operator.json("tenants", "list") if item["name"] == tenant]
     assert (listed["tier"], listed["keys"]) == ("free", 1)
+    head, *_ = operator("tenants", "list").out.splitlines()
+    assert head.split() == ["tenant", "tier", "keys", "created"]
     assert operator("tenants", "change", tenant, "--tier", "pro").out == f"{tenant} is pro now, and was free\n"
     assert access_keys.Keyring(platform.engine).verify(key).tier.name == "pro"
     assert (

@@ -68,6 +68,12 @@ def test_a_tenant_is_given_no_more_than_what_is_left_of_its_max_running(
     assert claimed(platform) == waiting[:taken]
 
 
+def test_a_job_that_lost_a_worker_runs_alone(platform: Platform, make: Make) -> None:
+    tenant = factories.tenant(platform)
+    lost, *others = make(tenant, lost_count=1), make(tenant), make(tenant)
+    assert [claimed(platform), claimed(platform)] == [[lost], others]
+
+
 @pytest.mark.parametrize("ends", ["completed", "given back", "failed", "canceled", "rescued", "parked"])
 def test_a_place_of_max_running_is_given_back_however_a_job_leaves_it(
     platform: Platform, make: Make, ends: str

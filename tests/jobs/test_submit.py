@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+from prometheus_client import REGISTRY
 from sqlalchemy import text
 
 from core import broker
@@ -31,6 +32,15 @@ def test_a_hint_goes_out_only_when_the_job_can_be_seen(platform: Platform) -> No
         )
     )
     assert seen == [1]
+
+
+def test_what_is_accepted_is_counted_by_its_model(platform: Platform) -> None:
+    caller, _ = platform.new_tenant()
+    ours = (caller.tenant_id, caller.tier, "cpu", "sentiment", "1.0.0", {}, {}, {}, "req", 60, 60)
+    before = REGISTRY.get_sample_value("infer_jobs_accepted_total", {"model": "sentiment"}) or 0
+    for _ in range(2):
+        platform.submitter.submit(submit.NewJob(*ours, max_attempts=1))
+    assert REGISTRY.get_sample_value("infer_jobs_accepted_total", {"model": "sentiment"}) == before + 2
 
 
 def test_what_must_survive_a_crash_is_on_disk_before_it_is_promised(platform: Platform) -> None:
