@@ -36,10 +36,13 @@ def test_a_hint_goes_out_only_when_the_job_can_be_seen(platform: Platform) -> No
 
 def test_what_is_accepted_is_counted_by_its_model(platform: Platform) -> None:
     caller, _ = platform.new_tenant()
-    ours = (caller.tenant_id, caller.tier, "cpu", "sentiment", "1.0.0", {}, {}, {}, "req", 60, 60)
     before = REGISTRY.get_sample_value("infer_jobs_accepted_total", {"model": "sentiment"}) or 0
     for _ in range(2):
-        platform.submitter.submit(submit.NewJob(*ours, max_attempts=1))
+        platform.submitter.submit(
+            submit.NewJob(
+                caller.tenant_id, caller.tier, "cpu", "sentiment", "1.0.0", {}, {}, {}, "req", 60, 60, max_attempts=1
+            )
+        )
     assert REGISTRY.get_sample_value("infer_jobs_accepted_total", {"model": "sentiment"}) == before + 2
 
 
