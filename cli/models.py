@@ -15,7 +15,7 @@ from cli.models_ends import deprecate, remove
 from cli.models_init import init
 from cli.models_pull import pull
 from cli.models_seen import show, try_
-from inference import bundle, kinds, trial
+from inference import bundle, trial
 from inference.bundle import Bundle
 from registry import lifecycle
 from registry.catalog import Catalog
@@ -58,7 +58,7 @@ def _checked(folder: Path, *, as_json: bool) -> dict[str, object]:
     if not as_json:
         count = len(manifest.golden)
         kept = f"answers its {count} examples" if count > 1 else "answers its example"
-        code = kinds.find(manifest.kind).code(manifest)
+        code = loaded.code
         by = f"  by {code}" if code else ""
         output.line(f"{manifest.name} {manifest.version}  {kept}  sha256:{loaded.digest[:12]}{by}")
     return {"model": manifest.name, "version": manifest.version, "digest": loaded.digest}

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,17 +13,10 @@ import click
 
 from cli import output
 from cli.failures import Failure
-from core import errors
-from inference import bundle, installed, model_yaml, promise, trial
-from inference.drafts import convert, guarded, python, written
-from inference.drafts.convert import Converted
+from inference import model_yaml, promise
+from inference.drafts import convert, folders, python
 from inference.drafts.draft import Draft
-from inference.kinds.tokens import TOKENIZER
 from inference.plain import plain
-
-GRAPH = "model.onnx"
-#: What a first draft may have to give up: an API that answers by itself, and rows that share a run.
-LESS: tuple[dict[str, Any], ...] = ({}, {"inline": False}, {"inline": False, "max_batch": 1})
 
 
 def _named(_context: click.Context, _parameter: click.Parameter, name: str | None) -> str | None:
@@ -96,8 +88,8 @@ def _made(source: Path | None, asked: tuple[str, Mapping[str, Any]], folder: Pat
     folder.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".coatcheck-") as scratch:
         made = Path(scratch).absolute() / "bundle"
-        drawn = _drawn(source, made, name) if source else _of_class(*asked, folder, made, name)
-        drawn, issue = _settled(made, drawn, source.name if source else asked[0])
+        drawn = folders.of_source(source, made, name) if source else folders.of_class(*asked, folder, made, name)
+        drawn, issue = folders.settled(made, drawn, source.name if source else asked[0])
         if folder.is_dir() and any(folder.iterdir()):
             (made / model_yaml.NAME).rename(folder / model_yaml.NAME)
         else:
@@ -112,61 +104,6 @@ def _stem(source: Path) -> str:
         known = ", ".join((".onnx", *convert.READERS))
         raise click.BadParameter(f"must end in one of {known}", param_hint="SOURCE")
     return source.absolute().parent.name if source.stem == "model" else source.stem
-
-
-def _of_class(class_: str, row: Mapping[str, Any], data: Path, folder: Path, name: str) -> Draft:
-    """Raises BundleInvalid."""
-    installed.find(class_)
-    if data.is_dir():
-        shutil.copytree(data, folder, symlinks=True)
-    else:
-        folder.mkdir()
-    try:
-        return guarded.draw_class(folder, name, class_, row)
-    except errors.BundleInvalid as error:
-        raise errors.BundleInvalid(error.message.replace(str(folder), str(data))) from error
-
-
-def _drawn(source: Path, folder: Path, name: str) -> Draft:
-    """Raises BundleInvalid, which says SOURCE where it means the graph or the folder that it is in for now."""
-    folder.mkdir()
-    brought = _put(source, folder)
-    try:
-        return guarded.draw(folder, name, brought)
-    except errors.BundleInvalid as error:
-        told = error.message.replace(str(folder / GRAPH), str(source)).replace(str(folder), str(source))
-        raise errors.BundleInvalid(told) from error
-
-
-def _put(source: Path, folder: Path) -> Converted:
-    """The graph, and what belongs to it, in the folder; what else is known of it."""
-    if source.suffix != ".onnx":
-        known = convert.convert(source)
-        (folder / GRAPH).write_bytes(known.graph)
-        return known
-    shutil.copyfile(source, folder / GRAPH)
-    beside = [path for path in source.parent.iterdir() if path.is_file() and path != source]
-    for path in beside:
-        # Weights that do not fit into one file are found by their name.
-        if path.name == TOKENIZER or path.name.startswith((f"{source.name}.", f"{source.name}_")):
-            shutil.copyfile(path, folder / path.name)
-    return Converted()
-
-
-def _settled(folder: Path, drawn: Draft, source: str) -> tuple[Draft, str]:
-    """Written as it passes `check`; or as it is, and why it does not."""
-    issues = []
-    for less in LESS:
-        tried = drawn.saying(**less)
-        (folder / model_yaml.NAME).write_text(written.text(tried, source), encoding="utf-8")
-        try:
-            trial.run(bundle.load(folder))
-        except errors.BundleInvalid as error:
-            issues.append(error.message)
-        else:
-            return tried, ""
-    (folder / model_yaml.NAME).write_text(written.text(drawn, source), encoding="utf-8")
-    return drawn, issues[0]
 
 
 def _tell(folder: Path, drawn: Draft, issue: str, *, as_json: bool) -> None:

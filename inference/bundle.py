@@ -39,6 +39,11 @@ class Bundle:
     digest: str
 
     @property
+    def code(self) -> str | None:
+        """Where the code is that answers, and of which version, where it is not in the bundle; raises BundleInvalid."""
+        return kinds.find(self.manifest.kind).code(self.manifest)
+
+    @property
     def graphs(self) -> tuple[Path, ...]:
         """The ONNX files, in the order in which its kind takes their sessions."""
         return tuple(self.folder / name for name in kinds.find(self.manifest.kind).graphs)

@@ -10,9 +10,10 @@ from dataclasses import dataclass
 import orjson
 import structlog
 
-from core import database, errors
+from core import database, errors, metrics
 from inference.output import Label, Record
 from jobs import kinds, told
+from jobs.job import Claimed
 from jobs.kinds.kind import Tools
 from jobs.lease import Held
 from jobs.outcome import Outcome
@@ -53,6 +54,10 @@ class Attempts:
     def settled(self, outcomes: Sequence[Outcome]) -> set[str]:
         """The pools that have something to do, now that these attempts are written down."""
         return {pool for item in outcomes for pool in kinds.find(item.held.job.kind).settled(self.tools, item)}
+
+    def count(self, job: Claimed, result: str) -> None:
+        """One more attempt, by what it came to."""
+        metrics.ATTEMPTS.labels(kinds.find(job.kind).counted_as(job.model), result).inc()
 
     def _lightened(self, outcome: Outcome) -> Outcome:
         """A large result is an object of its own, named by its attempt; a label of a single input never is."""

@@ -16,7 +16,7 @@ from sqlalchemy import exc
 
 from core import broker, database, errors, metrics
 from core.board import Board
-from jobs import kinds, lease, settle, shown
+from jobs import lease, settle, shown
 from jobs.attempt import Attempts
 from jobs.job import Claimed
 from jobs.outcome import Outcome
@@ -64,7 +64,7 @@ class Finisher:
                 fenced.append(outcome.held.job.id)
             settled += write is not None
             job = outcome.held.job
-            metrics.ATTEMPTS.labels(kinds.find(job.kind).counted_as(job.model), result).inc()
+            self.attempts.count(job, result)
         for pool in self._insist(functools.partial(self.attempts.settled, outcomes)):
             self.hints.send(pool)
         if any(outcome.held.job.notifies for outcome in outcomes):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,12 +14,11 @@ import onnxruntime
 from core import errors
 from inference import answers, kinds, model, schema
 from inference.bundle import Bundle
-from inference.drafts import examples, fields
+from inference.drafts import asked, fields
 from inference.drafts.answers import answer, has_rows
 from inference.drafts.convert import Converted
-from inference.kinds.rows import RowKind
 from inference.manifest import Golden, Manifest
-from inference.opened import said, why
+from inference.opened import why
 
 #: So quick a row is no job of its own.
 INLINE_S = 0.05
@@ -60,7 +58,7 @@ def draw(folder: Path, name: str, known: Converted, begins: Callable[[str], obje
     says = {**head(name, takes.kind), "max_batch": takes.max_batch}
     if takes.options:
         says["options"] = takes.options
-    shown, given, took_s = _answered(bundle(folder, says, takes.fields), graph, begins)
+    shown, given, took_s = asked.answered(bundle(folder, says, takes.fields), graph, begins)
     gives, pictures = graph.get_outputs(), takes.kind == "image"
     any_size = any(None in field.get("shape", ()) for field in takes.fields)
     whole = takes.kind in ("image", "tensor")
@@ -83,49 +81,6 @@ def draw(folder: Path, name: str, known: Converted, begins: Callable[[str], obje
 def bundle(folder: Path, says: Mapping[str, Any], made: Sequence[Mapping[str, Any]]) -> Bundle:
     """What the folder would be with these keys and fields."""
     return Bundle(folder, Manifest.from_dict({"golden": (), **says, "fields": made}), "")
-
-
-def _answered(
-    bundle: Bundle, graph: onnxruntime.InferenceSession, begins: Callable[[str], object]
-) -> tuple[dict[str, Any], list[Any], float]:
-    """What an example says of its inputs, what the graph gave to them and how many seconds that took; raises
-    BundleInvalid where it answers none."""
-    kind = cast("RowKind", kinds.find(bundle.manifest.kind))
-    [path] = bundle.graphs
-    if missing := [name for name in kind.files if not (bundle.folder / name).exists()]:
-        raise errors.BundleInvalid(f"{path} is for {bundle.manifest.kind}, which need {missing[0]}: put it beside")
-    try:
-        encoder = kind.encoder(bundle, graph.get_inputs())
-    except errors.BundleInvalid:
-        raise
-    # What reads a tokenizer raises nothing better.
-    except Exception as error:
-        raise errors.BundleInvalid(f"{path} cannot be handed rows: {said(error)}") from error
-    issue = ""
-    for shown, row in examples.made(bundle, encoder):
-        inputs = encoder.encode([row])
-        begins("a row that is made up")
-        try:
-            _run(graph, inputs)
-            began = time.perf_counter()
-            given = _run(graph, inputs)
-        except errors.ModelError as error:
-            issue = f"ONNX Runtime says: {error.message}"
-            continue
-        took_s = time.perf_counter() - began
-        if all(np.isfinite(value).all() for value in given if getattr(value, "dtype", np.dtype(str)).kind == "f"):
-            return shown, given, took_s
-        issue = issue or "It gives a number that is not finite"
-    tried = "a picture" if kind.content_types else "a row of ones, nor to one of zeros"
-    raise errors.BundleInvalid(f"{path} has no answer to {tried}. {issue}")
-
-
-def _run(graph: onnxruntime.InferenceSession, inputs: Mapping[str, Any]) -> list[Any]:
-    """All that it gives; raises ModelError with what ONNX Runtime says."""
-    try:
-        return list(graph.run(None, dict(inputs)))
-    except Exception as error:
-        raise errors.ModelError(said(error)) from error
 
 
 def golden(bundle: Bundle, shown: Mapping[str, Any]) -> dict[str, Any]:
