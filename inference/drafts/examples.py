@@ -15,6 +15,7 @@ from inference.given import Array
 from inference.kinds.image import Tensors as Pictures
 from inference.kinds.rows import Encoder
 from inference.manifest import Field
+from inference.pictures import Picture
 
 PICTURE = "golden.png"
 TEXT = "an example"
@@ -32,9 +33,10 @@ Example = tuple[dict[str, Any], Mapping[str, Any]]
 def made(bundle: Bundle, encoder: Encoder) -> Iterator[Example]:
     """Raises BundleInvalid where one has no room in model.yaml."""
     if isinstance(encoder, Pictures):
-        pixels = gradient(*encoder.form.shape)
+        form = encoder.form
+        pixels = gradient(*form.shape)
         Image.fromarray(pixels.squeeze()).save(bundle.folder / PICTURE)
-        yield {"file": PICTURE}, {encoder.field: pixels}
+        yield {"file": PICTURE}, {encoder.field: Picture(form.width, form.height, form, pixels)}
         return
     fields = bundle.manifest.fields
     for size in SIZES if any(None in (field.shape or ()) for field in fields) else SIZES[:1]:

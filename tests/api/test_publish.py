@@ -18,7 +18,7 @@ from jobs.lease import Held
 from registry import lifecycle
 from tests import callers
 from tests.bulk.conftest import post_file
-from tests.conftest import Platform
+from tests.conftest import Platform, until
 from tests.hands import clean_up, took
 from tests.publisher import TAR, Publisher, made
 
@@ -76,8 +76,8 @@ def test_a_later_version_answers_by_default_where_that_was_asked_for(
     publisher.publish(publisher.tar(name=name), name)
     job = publisher.publish(publisher.tar(name=name, version="2.0.0"), name, version="2.0.0", stable=stable)
     assert job["result"]["stable"] is stable
-    shown = publisher.client.get(f"/api/v1/models/{name}").json
-    assert shown["stable_version"] == ("2.0.0" if stable else "1.0.0")
+    wanted = "2.0.0" if stable else "1.0.0"
+    until(lambda: publisher.client.get(f"/api/v1/models/{name}").json["stable_version"] == wanted)
 
 
 def test_of_two_contents_of_one_version_at_once_one_is_published_and_nothing_is_left_of_the_other(
@@ -208,7 +208,7 @@ def test_a_deprecated_version_that_is_published_again_does_not_become_the_stable
     assert (error["code"], "is deprecated, and cannot be its stable version" in error["message"]) == (
         "BUNDLE_INVALID", True,
     )  # fmt: skip
-    assert publisher.client.get(f"/api/v1/models/{name}").json["stable_version"] == "2.0.0"
+    until(lambda: publisher.client.get(f"/api/v1/models/{name}").json["stable_version"] == "2.0.0")
 
 
 @pytest.mark.parametrize("path", ["", "/versions/1.0.0"])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import tempfile
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -16,11 +17,13 @@ import pytest
 import soundfile
 import yaml
 
+import models
 from core import errors
 from inference import bundle
 from inference.manifest import Manifest
 from jobs.drain import Drainer
-from tests import graphs
+from registry.shelf import bundle_key
+from tests import factories, graphs
 from tests.bulk.conftest import Run, Send
 from tests.bulk.test_audio import GOLDEN
 from tests.bulk.test_life import lines, output, show
@@ -170,8 +173,14 @@ def test_a_version_that_was_published_by_older_rules_is_served_by_them(
     (folder / "model.yaml").write_text(yaml.safe_dump({**says, "name": name}))
     with pytest.raises(errors.BundleInvalid, match="threshold_field must name a number that is required"):
         bundle.load(folder)
-    old = Manifest.from_dict({**says, "name": name})
-    platform.catalog.publish(bundle.Bundle(folder, old, bundle.digest(folder)))
+    old = bundle.Bundle(folder, Manifest.from_dict({**says, "name": name}), bundle.digest(folder))
+    with tempfile.TemporaryFile() as file:
+        bundle.write(old, file)
+        file.seek(0)
+        platform.store.put_file(bundle_key(old.digest), file)
+    factories.add(platform, models.Model, name=name)
+    kept = {"digest": old.digest, "manifest": old.manifest.to_dict(), "max_batch": old.manifest.max_batch}
+    factories.add(platform, models.ModelVersion, model=name, version=old.manifest.version, **kept)
     until(lambda: client.get(f"/api/v1/models/{name}").status_code == 200)
     until(lambda: name in {item.model for item in platform.catalog.versions()})
     good, bad = {"text": "great", "confidence_threshold": 0.1}, {"text": "great"}

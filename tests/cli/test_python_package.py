@@ -20,7 +20,7 @@ from tests import graphs
 from tests.conftest import ROOT, Platform, until
 
 SECTION = (ROOT / "docs/models.md").read_text().split("## A model in Python")[1].split("\n## ")[0]
-CLASS, PACKAGE, TRAINING, MANIFEST, COMMANDS, FILE_CLASS, FILE_MANIFEST = re.findall(
+CLASS, PACKAGE, TRAINING, MANIFEST, COMMANDS, FILE_CLASS, FILE_MANIFEST, _FILES = re.findall(
     r"```\w*\n(.*?)```", SECTION, re.DOTALL
 )
 

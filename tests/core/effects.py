@@ -40,7 +40,7 @@ from tests.conftest import ROOT, Platform, until
 from tests.hands import took, with_tools, work
 from webhooks.courier import Courier
 from webhooks.receivers import Receivers
-from wiring import worker as parts
+from wiring import runner as parts
 from wiring.worker import Worker
 from workers.upkeep import Upkeep
 

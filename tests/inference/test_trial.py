@@ -124,7 +124,7 @@ def test_nothing_is_left_of_a_trial_whose_parent_is_killed(tmp_path: Path) -> No
     code = f"""
 import pathlib, time
 from inference import bundle, trial
-def follow(loaded, process, wanted):
+def follow(folder, process, wanted, *, inline):
     step = trial._Lines(process.stdout.fileno(), wanted).next(60)[1]
     print(process.pid, step, flush=True)
     time.sleep(600)
@@ -293,7 +293,7 @@ class Kind:
         ("time.sleep(600)", "golden example 1 did not end within 0.5 s: mend the model"),
         (
             "raise SystemExit",
-            "golden example 1 cannot be run: small failed: RuntimeError. Python says: it asked to exit",
+            "golden example 1 cannot be run: small failed: SystemExit. Python says: SystemExit",
         ),
     ],
 )

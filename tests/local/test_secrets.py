@@ -29,14 +29,18 @@ SERVICES = {
 }
 
 
+#: An address that clients see, and a name that they ask for.
+OPEN = {"S3_PUBLIC_URL", "COATCHECK_DEFAULT_MODEL"}
+
+
 def test_each_container_gets_the_secrets_it_needs() -> None:
     services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
     known = environments.SECRETS | {"POSTGRES_PASSWORD", "REDIS_PASSWORD"}
     for name, needed in SERVICES.items():
         environment = services[name].get("environment", {})
         assert environment.keys() & known == needed, name
-        # Whatever it is called: what comes from .env is secret, but for this address.
-        secret = {key for key, value in environment.items() if "${" in str(value) and key != "S3_PUBLIC_URL"}
+        # Whatever it is called: what comes from .env is secret, but for these.
+        secret = {key for key, value in environment.items() if "${" in str(value) and key not in OPEN}
         assert secret <= known, name
     assert "env_file" not in (ROOT / "docker-compose.yml").read_text()
 

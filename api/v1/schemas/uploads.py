@@ -10,7 +10,7 @@ from jobs.content_types import TYPES
 class Upload(Schema):
     """A place for one file, and how to send it there."""
 
-    upload_id = fields.String(required=True, metadata={"description": "To make a job of the file: `up_…`"})
+    upload_id = fields.String(required=True, metadata={"description": "To make a job of the file: `upl_…`"})
     content_type = fields.String(
         required=True,
         validate=validate.OneOf(TYPES),
