@@ -67,7 +67,7 @@ async function called(): Promise<string> {
 }
 
 const now = good(await api.POST("/api/v1/predict", { body: { model: "sentiment", inputs: { text: "great" } } }));
-if (!("prediction" in now)) throw new Error("a ticket");
+if (!("confidence" in now)) throw new Error("a ticket");
 console.log("predict", now.prediction, now.confidence);
 
 async function asked(model: string, inputs: Record<string, unknown>) {

@@ -78,7 +78,7 @@ class Tensor(Schema):
     )
     shape = fields.List(fields.Integer(), required=True, metadata={"description": "The sizes of its axes"})
     data = fields.List(
-        fields.Raw(metadata={"type": ["number", "boolean", "string"]}),
+        fields.Raw(metadata={"anyOf": [{"type": "number"}, {"type": "boolean"}, {"type": "string"}]}),
         required=True,
         metadata={"description": "Its elements in one list, those of the last axis beside each other"},
     )
