@@ -12,7 +12,6 @@ import uuid
 import zlib
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import sqlalchemy
 from cachetools import TTLCache, cached
@@ -34,8 +33,7 @@ _INSERT = text("""
 INSERT INTO api_keys (id, tenant_id, name, secret_sha256, scopes) VALUES (:id, :tenant_id, :name, :hash, :scopes)
 """)
 _SELECT = text("""
-SELECT tenant_id, secret_sha256, scopes, tier, pace, priorities, max_running, max_pending, max_ttl_s, max_uploads,
-  max_upload_bytes
+SELECT tenant_id, secret_sha256, scopes, tier, tiers.*
 FROM api_keys JOIN tenants ON tenants.id = tenant_id JOIN tiers ON tiers.name = tier
 WHERE api_keys.id = :id AND revoked_at IS NULL
 """)
@@ -58,6 +56,13 @@ class Caller:
     tier: Tier
     key_id: str
     scopes: frozenset[str]
+    #: The network that a request without a key came from; None for one with a key.
+    network: str | None = None
+
+    @property
+    def party(self) -> str:
+        """Whom the limits of a tier are shared with: all keys of a tenant, or all of a network without one."""
+        return self.network or self.tenant_id.hex
 
     def require(self, *scopes: str) -> None:
         """One of them; raises Forbidden."""
@@ -147,12 +152,7 @@ class Keyring:
         stored = bytes(row.secret_sha256) if row is not None else bytes(32)
         if not hmac.compare_digest(stored, _hash(secret)) or row is None:
             raise errors.Unauthorized
-        return Caller(row.tenant_id, _tier(row), key_id, frozenset(row.scopes))
-
-
-def _tier(row: sqlalchemy.Row[Any]) -> Tier:
-    limits = (row.max_running, row.max_pending, row.max_ttl_s, row.max_uploads, row.max_upload_bytes)
-    return Tier(row.tier, row.pace, tuple(row.priorities), *limits)
+        return Caller(row.tenant_id, Tier.of(row), key_id, frozenset(row.scopes))
 
 
 def _hash(secret: str) -> bytes:

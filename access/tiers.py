@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from decimal import Decimal
 from typing import Any
 
 import sqlalchemy
@@ -30,6 +32,21 @@ class Tier:
     max_ttl_s: int
     max_uploads: int
     max_upload_bytes: int
+    requests_per_minute: int
+    requests_burst: int
+    units_per_minute: int
+    units_burst: int
+    monthly_units: int
+    allowance_percent: int
+    past_allowance: str
+    unit_price: Decimal
+    max_run_s: int
+
+    @classmethod
+    def of(cls, row: Any) -> Tier:
+        """From a row that has its columns, of which `tier` is the name."""
+        values = {field.name: getattr(row, field.name) for field in dataclasses.fields(cls)[1:]}
+        return cls(row.tier, **{**values, "priorities": tuple(row.priorities)})
 
     def check(self, *, priority: str, ttl_s: float) -> None:
         """Raises InvalidInput for what a job of this tier may not have."""
@@ -58,8 +75,18 @@ LIMITS: Mapping[str, Limit] = {
     "keep_s": Limit("How long an ended job is kept, in seconds.", 1, _INTEGER),
     "max_uploads": Limit("Uploads open at once.", 0, _INTEGER),
     "max_upload_bytes": Limit("Bytes of uploads kept in all.", 0, 2**50),
+    "max_run_s": Limit("The largest `timeout_s` of a job, in seconds.", 1, _INTEGER),
+    "requests_per_minute": Limit("Requests in a minute, for as long as one likes.", 1, _INTEGER),
+    "requests_burst": Limit("Requests at once, after a rest.", 1, _INTEGER),
+    "units_per_minute": Limit("Units in a minute, for as long as one likes.", 1, _INTEGER),
+    "units_burst": Limit("Units at once, after a rest.", 1, _INTEGER),
+    "monthly_units": Limit("Units in a calendar month; 0 for no such limit.", 0, 2**53),
+    "allowance_percent": Limit("Of the monthly units, how much more may be used, in percent.", 0, 1000),
+    "unit_price": Limit("What a unit costs.", 0, 1_000_000),
 }
-COLUMNS = ("name", "pace", "priorities", *list(LIMITS)[1:])
+#: What happens to who has used the allowance as well.
+PAST = ("refuse", "pay")
+COLUMNS = ("name", "pace", "priorities", *list(LIMITS)[1:], "past_allowance")
 
 _ALL = ", ".join(COLUMNS)
 _SELECT = f"SELECT {_ALL} FROM tiers"  # noqa: S608 - names of columns alone
@@ -120,6 +147,8 @@ def _check(given: Mapping[str, Any]) -> None:
         value = given.get(name)
         if value is not None and not (math.isfinite(value) and limit.least <= value <= limit.most):
             raise errors.InvalidInput.field(name, f"must be between {limit.least:,} and {limit.most:,}", received=value)
+    if (past := given.get("past_allowance", PAST[0])) not in PAST:
+        raise errors.InvalidInput.field("past_allowance", f"must be one of {', '.join(PAST)}", received=past)
     priorities: Sequence[str] | None = given.get("priorities")
     if priorities is not None and (
         "normal" not in priorities or set(priorities) - set(PRIORITIES) or len(set(priorities)) < len(priorities)

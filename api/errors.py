@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import math
 from typing import Any
 
 import flask
@@ -35,6 +36,9 @@ STATUS: dict[type[errors.CoatcheckError], int] = {
     errors.InputTooLarge: 422,
     errors.IdempotencyMismatch: 422,
     errors.BacklogFull: 429,
+    errors.RateLimited: 429,
+    errors.QuotaExceeded: 429,
+    errors.RequestTooCostly: 413,
     errors.TooManyRequests: 429,
     errors.UploadQuota: 429,
     errors.ModelUnavailable: 503,
@@ -111,7 +115,7 @@ def ours(error: errors.CoatcheckError, **more: Any) -> flask.Response:
     if code == 401:
         headers["WWW-Authenticate"] = "Bearer"
     if code in (409, 429, 503) and error.retryable:
-        headers["Retry-After"] = str(RETRY_AFTER_S)
+        headers["Retry-After"] = str(math.ceil(getattr(error, "retry_after_s", RETRY_AFTER_S)))
     if code >= 500:
         log.error("request_failed", code=error.code, error=str(error), request_id=flask.g.get("request_id"))
     return envelope({**errors.body(error), **more}, code, headers)

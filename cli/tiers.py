@@ -21,9 +21,11 @@ def tiers() -> None:
 def _limits(function: F) -> F:
     """An option for each thing that a tier limits."""
     for name, limit in reversed(list(access_tiers.LIMITS.items())):
-        kind = float if name == "pace" else int
+        kind = float if name in ("pace", "unit_price") else int
         function = click.option(f"--{name.replace('_', '-')}", type=kind, help=limit.meaning)(function)
     told = f"Which priorities jobs may have, by commas: {', '.join(access_tiers.PRIORITIES)}."
+    past = "What happens to who has used the monthly units and the allowance."
+    function = click.option("--past-allowance", type=click.Choice(access_tiers.PAST), help=past)(function)
     return click.option("--priorities", help=told)(function)
 
 

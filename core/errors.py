@@ -38,6 +38,10 @@ CoatcheckError
 ├── IdempotencyMismatch     the key was used for something else
 ├── IdempotencyInProgress   the key's first request has not ended yet       (retryable)
 ├── BacklogFull             the tenant has too many jobs waiting            (retryable)
+├── RateLimited             the caller's rate is used up for the moment     (retryable)
+│   └── Blocked             the caller is held back for what it did         (retryable)
+├── RequestTooCostly        one request costs more than its limit ever holds
+├── QuotaExceeded           the month's units are used up
 ├── UploadQuota             the tenant has too many places, or bytes in them (retryable)
 ├── ModelUnavailable        the model cannot be fetched or opened now       (retryable)
 ├── Unavailable             an engine does not answer                       (retryable)
@@ -271,6 +275,28 @@ class IdempotencyInProgress(CoatcheckError, code="IDEMPOTENCY_IN_PROGRESS", retr
 
 class BacklogFull(CoatcheckError, code="BACKLOG_FULL", retryable=True):
     """Too many jobs are waiting already"""
+
+
+class RateLimited(CoatcheckError, code="RATE_LIMITED", retryable=True):
+    """Too much in too short a time; `retry_after_s` says when there is room for it"""
+
+    def __init__(
+        self, message: str = "", *, retry_after_s: float = 1.0, details: Mapping[str, Any] | None = None
+    ) -> None:
+        super().__init__(message, details=details)
+        self.retry_after_s = retry_after_s
+
+
+class Blocked(RateLimited, code="BLOCKED"):
+    """Held back for repeated errors"""
+
+
+class RequestTooCostly(CoatcheckError, code="REQUEST_TOO_COSTLY"):
+    """The request costs more units than may ever be used at once"""
+
+
+class QuotaExceeded(CoatcheckError, code="QUOTA_EXCEEDED"):
+    """The units of this month are used up"""
 
 
 class UploadQuota(CoatcheckError, code="UPLOAD_QUOTA", retryable=True):

@@ -25,12 +25,13 @@ WITH done AS (
   FROM unnest(CAST(:ids AS uuid[]), CAST(:attempts AS int[]), CAST(:bodies AS text[]), CAST(:told AS text[]),
               CAST(:units AS int[]), CAST(:run_ms AS int[])) AS mine (id, attempt, body, told, units, run_ms)
   WHERE jobs.id = mine.id AND jobs.status = 'processing' AND jobs.attempt = mine.attempt
-  RETURNING jobs.id, mine.attempt, tenant_id, model, body, told, units
+  RETURNING jobs.id, mine.attempt, tenant_id, key_id, kind, model, version, unit_price, body, told, units
 ), stored AS (
   INSERT INTO job_results (job_id, attempt, body, told)
   SELECT id, attempt, CAST(body AS json), CAST(told AS json) FROM done
 ), charged AS (
-  INSERT INTO usage (job_id, tenant_id, model, units) SELECT id, tenant_id, model, units FROM done
+  INSERT INTO usage (job_id, tenant_id, key_id, model, version, kind, units, price)
+  SELECT id, tenant_id, coalesce(key_id, ''), model, version, kind, units, units * coalesce(unit_price, 0) FROM done
 )
 SELECT id FROM done
 """)

@@ -12,7 +12,7 @@ from typing import Any
 import sqlalchemy
 from sqlalchemy import text
 
-from access.tiers import Tier
+from access.keys import Caller
 from core import broker, database, ids, metrics
 from core.seal import Seal
 from jobs import idempotency, kinds
@@ -23,19 +23,21 @@ from webhooks import signing_keys
 
 _INSERT = text("""
 INSERT INTO jobs (id, tenant_id, kind, batches, pool, model, version, lane, priority, fair_at, expires_at, max_attempts,
-                  timeout_s, cost, inputs, options, metadata, request_id, webhook_url, webhook_events)
+                  timeout_s, key_id, unit_price, cost, inputs, options, metadata, request_id, webhook_url,
+                  webhook_events)
 VALUES (:id, :tenant_id, :kind, :batches, :pool, :model, :version, :lane, :priority,
         now() + make_interval(secs => :offset_s), now() + make_interval(secs => :ttl_s), :max_attempts, :timeout_s,
-        :cost, CAST(:inputs AS json), CAST(:options AS json), CAST(:metadata AS json), :request_id, :webhook_url,
-        CAST(:webhook_events AS text[]))
+        :key_id, :unit_price, :cost, CAST(:inputs AS json), CAST(:options AS json), CAST(:metadata AS json),
+        :request_id, :webhook_url, CAST(:webhook_events AS text[]))
 """)
 
 _AGAIN = text("""
 INSERT INTO jobs (id, tenant_id, kind, batches, pool, model, version, lane, priority, fair_at, expires_at, max_attempts,
-                  timeout_s, cost, inputs, options, metadata, request_id, webhook_url, webhook_events, retry_of)
+                  timeout_s, key_id, unit_price, cost, inputs, options, metadata, request_id, webhook_url,
+                  webhook_events, retry_of)
 SELECT :id, tenant_id, kind, :batches, pool, model, version, lane, priority, now() + make_interval(secs => :offset_s),
-       now() + (expires_at - created_at), :max_attempts, timeout_s, cost, coalesce(CAST(:inputs AS json), inputs),
-       options, metadata, :request_id, webhook_url, webhook_events, jobs.id
+       now() + (expires_at - created_at), :max_attempts, timeout_s, :key_id, :unit_price, cost,
+       coalesce(CAST(:inputs AS json), inputs), options, metadata, :request_id, webhook_url, webhook_events, jobs.id
 FROM jobs WHERE jobs.id = :old AND tenant_id = :tenant_id AND finished_at IS NOT NULL RETURNING id
 """)
 
@@ -48,8 +50,7 @@ NO_ROOM_S = 20.0
 class NewJob:
     """What a tenant hands in, already validated; `inputs` is one input object or a list of them."""
 
-    tenant_id: uuid.UUID
-    tier: Tier
+    caller: Caller
     pool: str
     model: str
     version: str
@@ -89,14 +90,14 @@ class Submitter:
         Unavailable when the database cannot say that it committed: nothing was promised then.
         """
         with self._storing():
-            place = Place(new.tenant_id, new.tier, new.pool, new.kind, new.priority, cost=new.units)
+            place = Place(new.caller.tenant_id, new.caller.tier, new.pool, new.kind, new.priority, cost=new.units)
             values = _values(new, self._offset_s(place))
             with self._engine.begin() as connection:
                 if key is not None and (found := idempotency.claim(connection, key, job_id=new.id, reply=reply)):
                     return found
                 if new.webhook_url is not None:
                     # What it is told with has to be there when it ends.
-                    signing_keys.ensure(connection, self._seal, (new.tenant_id, None))
+                    signing_keys.ensure(connection, self._seal, (new.caller.tenant_id, None))
                 connection.execute(_INSERT, values)
         self._committed(new.kind, new.model, new.pool)
         return None
@@ -106,8 +107,7 @@ class Submitter:
         old: Job,
         new_id: uuid.UUID,
         *,
-        tenant_id: uuid.UUID,
-        tier: Tier,
+        caller: Caller,
         request_id: str,
         max_attempts: int,
         inputs: Mapping[str, Any] | None = None,
@@ -118,11 +118,12 @@ class Submitter:
 
         Raises as `submit`, InvalidInput where the tier does not offer any more what the job has, and JobStateConflict.
         """
-        tier.check(priority=old.priority, ttl_s=(old.expires_at - old.created_at).total_seconds())
+        caller.tier.check(priority=old.priority, ttl_s=(old.expires_at - old.created_at).total_seconds())
         with self._storing():
-            place = Place(tenant_id, tier, old.pool, kinds.find(old.kind), old.priority, cost=old.cost)
-            values = {"id": new_id, "old": old.id, "tenant_id": tenant_id, "offset_s": self._offset_s(place)}
+            place = Place(caller.tenant_id, caller.tier, old.pool, kinds.find(old.kind), old.priority, cost=old.cost)
+            values = {"id": new_id, "old": old.id, "offset_s": self._offset_s(place)}
             values["batches"] = place.kind.batches
+            values |= _charged(caller)
             values |= {"max_attempts": max_attempts, "request_id": request_id}
             values["inputs"] = database.dumps(inputs) if inputs else None
             with self._engine.begin() as connection:
@@ -164,7 +165,7 @@ class Submitter:
 def _values(new: NewJob, offset_s: float) -> dict[str, Any]:
     return {
         "id": new.id,
-        "tenant_id": new.tenant_id,
+        **_charged(new.caller),
         "kind": new.kind.name,
         "batches": new.kind.batches,
         "pool": new.pool,
@@ -184,3 +185,8 @@ def _values(new: NewJob, offset_s: float) -> dict[str, Any]:
         "webhook_url": new.webhook_url,
         "webhook_events": None if new.webhook_events is None else list(new.webhook_events),
     }
+
+
+def _charged(caller: Caller) -> dict[str, Any]:
+    """Whose the job is, and at which price."""
+    return {"tenant_id": caller.tenant_id, "key_id": caller.key_id, "unit_price": caller.tier.unit_price}

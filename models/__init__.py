@@ -1,15 +1,19 @@
 """SQLAlchemy tables, nothing else."""
 
-from models.access import ApiKey, Tenant, Tier
+from models.access import ApiKey, Audit, Block, Tenant, Tier
 from models.base import Base
 from models.files import Upload
-from models.jobs import Chore, Count, IdempotencyKey, Job, JobEvent, JobResult, Usage, Worker
+from models.jobs import Chore, Count, IdempotencyKey, Job, JobEvent, JobResult, Worker
 from models.registry import Model, ModelVersion
+from models.usage import Adjustment, QuotaNotice, Usage, UsageDay, UsageMark
 from models.webhooks import WebhookAttempt, WebhookDelivery, WebhookEndpoint, WebhookSecret, WebhookTrouble
 
 __all__ = [
+    "Adjustment",
     "ApiKey",
+    "Audit",
     "Base",
+    "Block",
     "Chore",
     "Count",
     "IdempotencyKey",
@@ -18,10 +22,13 @@ __all__ = [
     "JobResult",
     "Model",
     "ModelVersion",
+    "QuotaNotice",
     "Tenant",
     "Tier",
     "Upload",
     "Usage",
+    "UsageDay",
+    "UsageMark",
     "WebhookAttempt",
     "WebhookDelivery",
     "WebhookEndpoint",

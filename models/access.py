@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
+from decimal import Decimal
+from typing import Any
 
-from sqlalchemy import BigInteger, ForeignKey, Text, func
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index, Numeric, SmallInteger, Text, func, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -26,6 +28,17 @@ class Tier(Base):
     keep_s: Mapped[int]  #: how long ended jobs and their results are kept
     max_uploads: Mapped[int] = mapped_column(server_default="10")  #: places open at once
     max_upload_bytes: Mapped[int] = mapped_column(BigInteger, server_default=str(5 << 30))  #: in all that are kept
+    requests_per_minute: Mapped[int] = mapped_column(server_default="600000")  #: for as long as one likes
+    requests_burst: Mapped[int] = mapped_column(server_default="20000")  #: at once, after a rest
+    units_per_minute: Mapped[int] = mapped_column(server_default="6000000")
+    units_burst: Mapped[int] = mapped_column(server_default="1000000")
+    monthly_units: Mapped[int] = mapped_column(BigInteger, server_default="0")  #: 0: as many as one likes
+    allowance_percent: Mapped[int] = mapped_column(server_default="10")  #: of the monthly units, beyond them
+    past_allowance: Mapped[str] = mapped_column(server_default="refuse")  #: then: `refuse`, or `pay` and go on
+    unit_price: Mapped[Decimal] = mapped_column(Numeric(18, 9), server_default="0")
+    max_run_s: Mapped[int] = mapped_column(server_default="3600")  #: the largest `timeout_s`
+
+    __table_args__ = (CheckConstraint("past_allowance IN ('refuse', 'pay')", name="past_allowance"),)
 
 
 class Tenant(Base):
@@ -47,3 +60,41 @@ class ApiKey(Base):
     scopes: Mapped[list[str]] = mapped_column(ARRAY(Text))
     created_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
     revoked_at: Mapped[dt.datetime | None]
+    expires_at: Mapped[dt.datetime | None]
+    models: Mapped[list[str] | None] = mapped_column(ARRAY(Text))  #: None: all of them
+    networks: Mapped[list[str] | None] = mapped_column(ARRAY(Text))  #: from which it is taken; None: from everywhere
+    last_used_at: Mapped[dt.datetime | None]  #: to the minute
+    rotated_to: Mapped[str | None]  #: the key that takes its place
+
+
+class Audit(Base):
+    """What was changed by whom; a trigger refuses that any of it is."""
+
+    __tablename__ = "audit"
+
+    id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
+    at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
+    actor: Mapped[str]  #: `key:<id>`, or `cli:<user>`
+    address: Mapped[str | None]  #: where the request came from
+    tenant_id: Mapped[uuid.UUID | None]  #: whose it is, if it is a tenant's
+    action: Mapped[str]
+    object: Mapped[str]
+    before: Mapped[dict[str, Any] | None]
+    after: Mapped[dict[str, Any] | None]
+
+    __table_args__ = (Index("ix_audit_tenant", "tenant_id", text("id DESC")),)
+
+
+class Block(Base):
+    """Somebody who is held back; it decays by itself after `until`."""
+
+    __tablename__ = "blocks"
+
+    subject: Mapped[str] = mapped_column(primary_key=True)  #: `key:<id>`, or `address:<network>`
+    tenant_id: Mapped[uuid.UUID | None]  #: of a key
+    level: Mapped[int] = mapped_column(SmallInteger)  #: 1 warned, 2 slowed, 3 blocked
+    reason: Mapped[str]
+    since: Mapped[dt.datetime] = mapped_column(server_default=func.now())
+    until: Mapped[dt.datetime]
+
+    __table_args__ = (CheckConstraint("level BETWEEN 1 AND 3", name="level"),)

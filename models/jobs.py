@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
+from decimal import Decimal
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index, SmallInteger, Text, func, text
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index, Numeric, SmallInteger, Text, func, text
 from sqlalchemy.dialects.postgresql import ARRAY
 from sqlalchemy.orm import Mapped, mapped_column
 
@@ -38,6 +39,8 @@ class Job(Base):
     max_attempts: Mapped[int] = mapped_column(SmallInteger)
     lost_count: Mapped[int] = mapped_column(SmallInteger, server_default="0")
     timeout_s: Mapped[int]  #: how long one attempt may run
+    key_id: Mapped[str | None]  #: of the API key that handed it in
+    unit_price: Mapped[Decimal | None] = mapped_column(Numeric(18, 9))  #: what its tier paid for a unit then
     cost: Mapped[int] = mapped_column(server_default="1")  #: of its inputs, in units, as its model says
     worker: Mapped[str | None]  #: node/incarnation/pid
     wake_id: Mapped[str | None]  #: the wake-up whose process holds the lease
@@ -165,15 +168,3 @@ class JobResult(Base):
     attempt: Mapped[int]  #: the attempt that won
     body: Mapped[dict[str, Any]]  #: as `jobs.result` writes it
     told: Mapped[dict[str, Any] | None]  #: what receivers of its end are told; null: they have to ask
-
-
-class Usage(Base):
-    __tablename__ = "usage"
-
-    job_id: Mapped[uuid.UUID] = mapped_column(primary_key=True)
-    tenant_id: Mapped[uuid.UUID]
-    model: Mapped[str]
-    units: Mapped[int]
-    created_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
-
-    __table_args__ = (Index("ix_usage_tenant", "tenant_id", "created_at"),)

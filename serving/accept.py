@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 from typing import Any
 
+from access.tiers import Tier
 from core import errors, ids
 from jobs import kinds, submit
 from jobs.job import Priority, ReturnErrors
@@ -61,8 +62,7 @@ def new(
     tier.check(priority=order.priority, ttl_s=ttl_s)
     count = len(kept) if isinstance(kept, list) else 1
     return submit.NewJob(
-        tenant_id=ask.caller.tenant_id,
-        tier=tier,
+        caller=ask.caller,
         pool=resolved.manifest.pool,
         model=resolved.model,
         version=resolved.version,
@@ -71,7 +71,7 @@ def new(
         metadata=order.metadata,
         request_id=ask.request_id,
         ttl_s=ttl_s,
-        timeout_s=_timeout_s(serving, order),
+        timeout_s=_timeout_s(serving, tier, order),
         max_attempts=jobs.max_attempts,
         units=resolved.manifest.units * count,
         priority=Priority(order.priority),
@@ -82,10 +82,10 @@ def new(
     )
 
 
-def _timeout_s(serving: Serving, order: Order) -> int:
+def _timeout_s(serving: Serving, tier: Tier, order: Order) -> int:
     """What was asked for, or the default; raises InvalidInput above the limit."""
-    asked_s = order.timeout_s or serving.settings.jobs.run_timeout_s
-    most = serving.settings.queue.max_run_timeout_s
+    most = min(serving.settings.queue.max_run_timeout_s, tier.max_run_s)
+    asked_s = order.timeout_s or min(serving.settings.jobs.run_timeout_s, most)
     if asked_s > most:
         raise errors.InvalidInput.field("timeout_s", f"must be at most {most}", received=asked_s)
     return asked_s

@@ -51,8 +51,7 @@ def again(serving: Serving, ask: Ask, job_id: uuid.UUID, *, failed_rows: bool = 
     found = serving.submitter.again(
         old,
         new_id,
-        tenant_id=tenant_id,
-        tier=ask.caller.tier,
+        caller=ask.caller,
         request_id=ask.request_id,
         max_attempts=serving.settings.jobs.max_attempts,
         inputs=inputs,

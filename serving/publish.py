@@ -41,8 +41,7 @@ def _check(field: str, said: str, pattern: str, form: str) -> None:
 def _job(serving: Serving, ask: Ask, bundle: Bundle) -> submit.NewJob:
     settings, tier = serving.settings, ask.caller.tier
     return submit.NewJob(
-        tenant_id=ask.caller.tenant_id,
-        tier=tier,
+        caller=ask.caller,
         pool=POOL,
         model=str(ask.model),
         version=str(ask.version),

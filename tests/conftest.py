@@ -132,7 +132,7 @@ def new_job(platform: Platform) -> Callable[..., uuid.UUID]:
 
     def make(*, kind: str = "predict", **overrides: object) -> uuid.UUID:
         fields: dict[str, object] = {
-            "tenant_id": caller.tenant_id, "tier": caller.tier, "timeout_s": 300, "pool": "cpu", "model":
+            "caller": caller, "timeout_s": 300, "pool": "cpu", "model":
             "sentiment", "version": "1.0.0",
             "inputs": {"text": "Lovely", "language": "en", "confidence_threshold": 0.0},
             "options": {}, "metadata": {}, "request_id": "req_test", "ttl_s": 3600, "max_attempts": 4,

@@ -5,8 +5,10 @@ No trigger runs: what a test wants to see of those it brings about by the produc
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 from collections.abc import Callable, Mapping
+from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -14,6 +16,8 @@ import sqlalchemy
 from sqlalchemy import func, text
 
 import models
+from access.keys import SCOPES, Caller
+from access.tiers import Tier
 from core import ids
 from jobs.payloads import Chunk
 from models.base import Base
@@ -80,7 +84,16 @@ DEFAULTS: Mapping[type[Base], Callable[[Row], dict[str, Any]]] = {
         "attempt": 1, "body": {"form": "label", "label": "positive", "confidence": 1.0, "scores": {}},
     },
     models.JobEvent: lambda _: {"type": "processing", "progress": 0, "attempt": 1},
-    models.Usage: lambda _: {"model": "sentiment", "units": 1},
+    models.Usage: lambda _: {"id": next(_number), "model": "sentiment", "units": 1},
+    models.UsageDay: lambda _: {
+        "day": func.current_date(), "model": "sentiment", "version": "1.0.0", "kind": "predict", "key_id": "key",
+        "calls": 1, "units": 1, "price": 0,
+    },
+    models.UsageMark: lambda _: {"xact": 0},
+    models.Adjustment: lambda _: {"id": uuid4(), "month": func.current_date(), "units": 1, "reason": "made"},
+    models.QuotaNotice: lambda _: {"month": func.current_date(), "event": "quota.reached"},
+    models.Audit: lambda _: {"actor": "cli:made", "action": "made", "object": unique("object")},
+    models.Block: lambda _: {"subject": unique("key:"), "level": 1, "reason": "made", "until": SOON},
     models.IdempotencyKey: lambda _: {"route": "jobs", "key": unique("key"), "fingerprint": b"f"},
     models.Worker: lambda _: {
         "name": unique("node/a"), "node": "node/a", "pools": ["cpu"], "receives": False, "works": True,
@@ -131,6 +144,20 @@ def tenant(platform: Platform, **limits: Any) -> UUID:
     """A tenant; with limits, of a tier of its own that has them."""
     tier = add(platform, models.Tier, **limits)["name"] if limits else "pro"
     return UUID(str(add(platform, models.Tenant, tier=tier)["id"]))
+
+
+#: With limits that no test meets by accident.
+TIER = Tier(
+    "pro", pace=1000.0, priorities=("high", "normal", "low"), max_running=4096, max_pending=1_000_000,
+    max_ttl_s=604_800, max_uploads=10, max_upload_bytes=5 << 30, requests_per_minute=600_000, requests_burst=20_000,
+    units_per_minute=6_000_000, units_burst=1_000_000, monthly_units=0, allowance_percent=10, past_allowance="refuse",
+    unit_price=Decimal(0), max_run_s=3600,
+)  # fmt: skip
+
+
+def caller(tenant_id: UUID, **limits: Any) -> Caller:
+    """Somebody of a tenant, with a key that opens everything, whose tier has these limits."""
+    return Caller(tenant_id, dataclasses.replace(TIER, **limits), "0" * 12, SCOPES)
 
 
 def job(platform: Platform, tenant_id: UUID, **given: Any) -> Row:

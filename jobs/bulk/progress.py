@@ -31,11 +31,12 @@ WITH mine AS (
   WHERE id = :id AND status = 'processing' AND attempt = :attempt AND worker IS NOT NULL RETURNING *
 ), cut AS (
   INSERT INTO jobs (id, parent_id, tenant_id, kind, batches, pool, model, version, lane, priority, fair_at, expires_at,
-                    max_attempts, timeout_s, cost, inputs, options, metadata, request_id)
+                    max_attempts, timeout_s, key_id, unit_price, cost, inputs, options, metadata, request_id)
   SELECT chunk.id, mine.id, tenant_id, CAST(:kind AS text), false, pool, model, version,
          concat_ws('/', pool, CAST(:kind AS text), model, version), priority,
          greatest(fair_at, now()) + make_interval(secs => before / pace), expires_at,
-         max_attempts, timeout_s, chunk.cost, CAST(chunk.inputs AS json), options, '{}', request_id
+         max_attempts, timeout_s, key_id, mine.unit_price, chunk.cost, CAST(chunk.inputs AS json), options,
+         '{}', request_id
   FROM mine JOIN tenants ON tenants.id = tenant_id JOIN tiers ON tiers.name = tier,
        unnest(CAST(:ids AS uuid[]), CAST(:before AS float[]), CAST(:costs AS int[]), CAST(:inputs AS text[]))
          AS chunk (id, before, cost, inputs)

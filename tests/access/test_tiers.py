@@ -24,10 +24,13 @@ EVERY = pytest.mark.parametrize("name", LIMITS)
 BOUNDS = {
     "pace": (0.001, 1_000_000), "max_running": (1, 2_147_483_647), "max_pending": (1, 2_147_483_647),
     "max_ttl_s": (1, 2_147_483_647), "keep_s": (1, 2_147_483_647), "max_uploads": (0, 2_147_483_647),
-    "max_upload_bytes": (0, 1_125_899_906_842_624),
+    "max_upload_bytes": (0, 1_125_899_906_842_624), "max_run_s": (1, 2_147_483_647),
+    "requests_per_minute": (1, 2_147_483_647), "requests_burst": (1, 2_147_483_647),
+    "units_per_minute": (1, 2_147_483_647), "units_burst": (1, 2_147_483_647),
+    "monthly_units": (0, 9_007_199_254_740_992), "allowance_percent": (0, 1000), "unit_price": (0, 1_000_000),
 }  # fmt: skip
 #: Between what may be set and the next number there is.
-STEP = {"pace": 0.0001}
+STEP = {"pace": 0.0001, "unit_price": 0.01}
 
 
 def row(platform: Platform, name: str) -> dict[str, Any]:
@@ -35,7 +38,9 @@ def row(platform: Platform, name: str) -> dict[str, Any]:
 
 
 def test_every_column_is_a_limit_that_an_operator_can_set() -> None:
-    assert set(tiers.COLUMNS) == set(Table.__table__.columns.keys()) == {"name", "priorities", *LIMITS}
+    assert (
+        set(tiers.COLUMNS) == set(Table.__table__.columns.keys()) == {"name", "priorities", "past_allowance", *LIMITS}
+    )
     # What a request is held to is read with its key; how long things are kept is the sweep's alone.
     assert {field.name for field in dataclasses.fields(Tier)} == set(tiers.COLUMNS) - {"keep_s"}
 
@@ -111,7 +116,7 @@ def test_a_tier_is_a_copy_of_the_one_that_is_named_and_a_taken_name_stays_what_i
         tiers.create(platform.engine, callers.name("t"), like="gold", given={})
     details = caught.value.details
     assert (details["field"], details["received"]) == ("tier", "gold")
-    assert details["issue"].startswith("must be one of free, ")
+    assert details["issue"].startswith("must be one of anonymous, ")
     with pytest.raises(errors.NotFound, match="There is no tier 'gold'"):
         tiers.change(platform.engine, "gold", {"pace": 1})
     assert digest(platform) == before

@@ -47,7 +47,7 @@ def test_the_queue_is_told_by_pool_and_tier_with_zeros_where_nobody_waits(
 ) -> None:
     first, _ = new_job(), new_job()
     free, _ = platform.new_tenant("free")
-    new_job(tenant_id=free.tenant_id, pool="gpu")
+    new_job(caller=free, pool="gpu")
     platform.execute("UPDATE jobs SET created_at = now() - interval '1 hour' WHERE id = :id", id=first)
     found = told()
     cpu, gpu = {"pool": "cpu", "tier": "pro"}, {"pool": "gpu", "tier": "free"}

@@ -149,7 +149,11 @@ def test_without_a_command_the_help_is_shown(run: Run) -> None:
 
 #: Every option with its value if none is given; a flag is marked with a star, what is insisted on with a !.
 AS_JSON = "--json*"
-LIMITS = "--priorities --pace --max-running --max-pending --max-ttl-s --keep-s --max-uploads --max-upload-bytes"
+LIMITS = (
+    "--priorities --past-allowance --pace --max-running --max-pending --max-ttl-s --keep-s --max-uploads"
+    " --max-upload-bytes --max-run-s --requests-per-minute --requests-burst --units-per-minute --units-burst"
+    " --monthly-units --allowance-percent --unit-price"
+)
 OPTIONS = {
     "up": "--detach* --quiet*",
     "down": "",

@@ -78,7 +78,7 @@ def with_urls(platform: Platform, new_job: NewJob, seal: Seal, **more: Any) -> u
     contexts = [Context(purpose, caller.tenant_id, job_id) for purpose in (Purpose.INPUT_URL, Purpose.OUTPUT_URL)]
     urls = [seal.seal(f"https://{context.purpose}", context) for context in contexts]
     inputs = {"url": urls[0], "etag": "e", "sha256": None, "output_url": urls[1], "format": "jsonl", **more}
-    return new_job(id=job_id, tenant_id=caller.tenant_id, kind="bulk", inputs=inputs)
+    return new_job(id=job_id, caller=caller, kind="bulk", inputs=inputs)
 
 
 def unbound(secret: str) -> str:

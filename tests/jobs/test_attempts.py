@@ -12,7 +12,6 @@ import pytest
 from sqlalchemy import text
 
 import models
-from access import tiers
 from core import errors, ids, metrics
 from inference.output import Label, Record
 from jobs import queries
@@ -209,14 +208,14 @@ def test_a_result_is_kept_in_the_database_up_to_its_limit(
 
 def test_a_job_that_is_handed_in_again_costs_as_much_as_the_first_time(platform: Platform, new_job: NewJob) -> None:
     tenant = factories.tenant(platform, pace=1.0)
-    tier = tiers.Tier("slow", 1.0, ("normal",), 9, 9, 9999, 9, 9)
+    slow = factories.caller(tenant, pace=1.0)
     old = factories.job(platform, tenant, cost=50, status="failed")["id"]
     again = ids.uuid7()
     platform.submitter.again(
         queries.get(platform.engine, tenant, old), again,
-        tenant_id=tenant, tier=tier, request_id="req_again", max_attempts=3,
+        caller=slow, request_id="req_again", max_attempts=3,
     )  # fmt: skip
-    behind = new_job(tenant_id=tenant, tier=tier)
+    behind = new_job(caller=slow)
     apart = platform.one(
         "SELECT extract(epoch FROM b.fair_at - a.fair_at)::float, a.cost FROM jobs a, jobs b"
         " WHERE (a.id, b.id) = (:a, :b)",
@@ -234,9 +233,7 @@ def test_an_ended_job_that_is_retried_has_its_whole_time_again(platform: Platfor
         platform.engine, caller.tenant_id, factories.job(platform, caller.tenant_id, **given)["id"]
     )  # fmt: skip
     new = ids.uuid7()
-    platform.submitter.again(
-        old, new, tenant_id=caller.tenant_id, tier=caller.tier, request_id="req_again", max_attempts=3
-    )
+    platform.submitter.again(old, new, caller=caller, request_id="req_again", max_attempts=3)
     found = platform.one(
         "SELECT status, attempt, max_attempts, lost_count, progress, error, retry_of, expires_at - created_at ="
         " interval '2 h', expires_at > now() FROM jobs WHERE id = :id",
@@ -253,7 +250,5 @@ def test_whether_a_job_that_is_handed_in_again_may_share_a_claim_is_its_kinds_to
     # As an upgrade may have left it.
     old_id = factories.job(platform, caller.tenant_id, kind=kind, batches=not batches, status="failed")["id"]
     old, new = queries.get(platform.engine, caller.tenant_id, old_id), ids.uuid7()
-    platform.submitter.again(
-        old, new, tenant_id=caller.tenant_id, tier=caller.tier, request_id="req_again", max_attempts=3
-    )
+    platform.submitter.again(old, new, caller=caller, request_id="req_again", max_attempts=3)
     assert platform.one("SELECT batches FROM jobs WHERE id = :id", id=new) == (batches,)

@@ -24,7 +24,7 @@ def test_a_flood_of_one_tenant_stands_behind_the_first_job_of_another(platform: 
         new_job()
     complete(platform, took(platform))
     other, _ = platform.new_tenant()
-    late = new_job(tenant_id=other.tenant_id, tier=other.tier)
+    late = new_job(caller=other)
     assert late in {job.id for job in took(platform)}
 
 
@@ -43,7 +43,7 @@ def test_however_old_the_queue_a_newcomer_stands_at_its_head(platform: Platform,
     platform.execute("UPDATE jobs SET fair_at = fair_at - interval '5 min'")
     time.sleep(fairness.LOOK_S)
     other, _ = platform.new_tenant()
-    late = new_job(tenant_id=other.tenant_id, tier=other.tier)
+    late = new_job(caller=other)
     assert late in {job.id for job in took(platform)}
 
 
@@ -63,7 +63,7 @@ def test_however_many_wait_no_question_before_a_job_is_stored_is_answered_with_m
 
     sqlalchemy.event.listen(platform.engine, "after_cursor_execute", note)
     try:
-        new_job(tenant_id=caller.tenant_id, tier=caller.tier)
+        new_job(caller=caller)
     finally:
         sqlalchemy.event.remove(platform.engine, "after_cursor_execute", note)
     assert len([statement for statement in answered if "ORDER BY" in statement]) == 2
@@ -74,7 +74,7 @@ def test_tenants_with_a_backlog_take_turns(platform: Platform, new_job: NewJob) 
     callers = [platform.new_tenant()[0] for _ in range(2)]
     for caller in callers:
         for _ in range(300):
-            new_job(tenant_id=caller.tenant_id, tier=caller.tier)
+            new_job(caller=caller)
         time.sleep(fairness.LOOK_S)
     took(platform)
     shares = platform.rows("SELECT count(*) FROM jobs WHERE status = 'processing' GROUP BY tenant_id")
@@ -85,9 +85,9 @@ def test_urgent_jobs_do_not_drag_everybodys_place_forward(platform: Platform, ne
     first = new_job(priority="low")
     for _ in range(3):
         time.sleep(fairness.LOOK_S)
-        new_job(priority="high", tenant_id=platform.new_tenant()[0].tenant_id)
+        new_job(priority="high", caller=platform.new_tenant()[0])
     time.sleep(fairness.LOOK_S)
-    new_job(tenant_id=platform.new_tenant()[0].tenant_id)
+    new_job(caller=platform.new_tenant()[0])
     spread = "SELECT extract(epoch FROM max(fair_at) - min(fair_at)) < 66 FROM jobs"
     assert platform.one(spread) == (True,)
     assert [job.id for job in took(platform)][-1] == first
@@ -106,7 +106,7 @@ def test_a_faster_tier_stands_closer(platform: Platform, new_job: NewJob) -> Non
     free, pro = platform.new_tenant("free")[0], platform.new_tenant("pro")[0]
     for caller in (free, pro):
         for _ in range(40):
-            new_job(tenant_id=caller.tenant_id, tier=caller.tier)
+            new_job(caller=caller)
     lead = "SELECT max(fair_at) - min(fair_at) FROM jobs WHERE tenant_id = :id"
     assert platform.one(lead, id=free.tenant_id)[0] > platform.one(lead, id=pro.tenant_id)[0]
 
@@ -115,7 +115,7 @@ def test_nobody_new_passes_what_has_waited_for_long(platform: Platform, new_job:
     old = [new_job() for _ in range(20)]
     platform.execute("UPDATE jobs SET fair_at = fair_at - make_interval(secs => :s)", s=fairness.AGE_S + 60)
     time.sleep(fairness.LOOK_S)
-    late = new_job(tenant_id=platform.new_tenant()[0].tenant_id)
+    late = new_job(caller=platform.new_tenant()[0])
     found = [job.id for job in took(platform)]
     assert (set(found[:-1]), found[-1]) == (set(old), late)
 
@@ -152,7 +152,7 @@ def test_a_newcomer_stands_behind_nobody_elses_last_job_and_behind_no_own_one_th
     caller, _ = platform.new_tenant()
     factories.job(platform, factories.tenant(platform), fair_at=factories.SOON)
     factories.job(platform, caller.tenant_id, fair_at=factories.SOON, **given)
-    late = new_job(tenant_id=caller.tenant_id, tier=caller.tier)
+    late = new_job(caller=caller)
     found = platform.one("SELECT fair_at < now() + interval '30 min' FROM jobs WHERE id = :id", id=late)
     assert found == (True,)
 
@@ -162,7 +162,7 @@ def test_without_redis_a_newcomer_stands_at_the_head(platform: Platform, new_job
         new_job()
     platform.engines.stop("valkey")
     try:
-        late = new_job(tenant_id=platform.new_tenant()[0].tenant_id)
+        late = new_job(caller=platform.new_tenant()[0])
         assert late in {job.id for job in took(platform)}
     finally:
         platform.engines.start("valkey")
@@ -171,7 +171,7 @@ def test_without_redis_a_newcomer_stands_at_the_head(platform: Platform, new_job
 def test_a_tenant_runs_no_more_jobs_at_once_than_its_tier_allows(platform: Platform, new_job: NewJob) -> None:
     caller, _ = platform.new_tenant("free")
     for _ in range(caller.tier.max_running + 20):
-        new_job(tenant_id=caller.tenant_id, tier=caller.tier)
+        new_job(caller=caller)
     first = took(platform)
     assert len(first) == caller.tier.max_running
     assert take(platform) is None
@@ -188,7 +188,7 @@ def test_a_tenant_may_have_no_more_waiting_than_its_tier_allows(
     monkeypatch.setattr(backlog, "COUNT_S", 600.0)
     caller, _ = platform.new_tenant()
     for _ in range(3):
-        new_job(tenant_id=caller.tenant_id, tier=caller.tier)
+        new_job(caller=caller)
     counted = Backlog(platform.engine)
     for _ in range(2):
         counted.admit(caller.tenant_id, 5)

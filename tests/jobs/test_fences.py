@@ -16,7 +16,6 @@ from sqlalchemy import TextClause, text
 
 import jobs
 import models
-from access.tiers import Tier
 from core import errors, ids
 from jobs import chores, claim, pieces, queries, rescue, settle, uploads
 from jobs.bulk import progress
@@ -79,10 +78,9 @@ def cancel(scene: Scene) -> None:
 
 def again(scene: Scene) -> None:
     old = queries.get(scene.platform.engine, scene.held.tenant_id, scene.row["id"])
-    tier = Tier("pro", 1000, ("normal",), 9, 9, 999_999, 9, 9)
     with contextlib.suppress(errors.JobStateConflict):
         scene.platform.submitter.again(
-            old, ids.uuid7(), tenant_id=scene.asks, tier=tier, request_id="req", max_attempts=4
+            old, ids.uuid7(), caller=factories.caller(scene.asks), request_id="req", max_attempts=4
         )
 
 

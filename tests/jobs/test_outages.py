@@ -164,6 +164,6 @@ def test_without_postgres_a_submit_promises_nothing(platform: Platform, nowhere:
     submitter = submit.Submitter(
         nowhere, broker.Line(platform.settings.queue.redis_url), platform.hints, Seal(platform.settings.sealing)
     )
-    new = submit.NewJob(caller.tenant_id, caller.tier, "cpu", "sentiment", "1.0.0", {}, {}, {}, "req", 60, 60, 1)
+    new = submit.NewJob(caller, "cpu", "sentiment", "1.0.0", {}, {}, {}, "req", 60, 60, 1)
     with pytest.raises(errors.Unavailable):
         submitter.submit(new)

@@ -38,8 +38,7 @@ def test_ended_jobs_go_with_result_and_events_when_their_tiers_time_is_over(
 ) -> None:
     free, pro = platform.new_tenant("free")[0], platform.new_tenant("pro")[0]
     old_free, old_pro, new_free = (
-        new_job(id=born(days), tenant_id=caller.tenant_id, tier=caller.tier)
-        for caller, days in ((free, 8), (pro, 8), (free, 6))
+        new_job(id=born(days), caller=caller) for caller, days in ((free, 8), (pro, 8), (free, 6))
     )
     work(platform)
     for job in (old_free, old_pro):

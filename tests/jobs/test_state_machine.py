@@ -34,9 +34,7 @@ def machine(platform: Platform) -> type[RuleBasedStateMachine]:
 
         @rule(target=jobs, max_attempts=st.integers(1, 3))
         def accept(self, max_attempts: int) -> UUID:
-            new = submit.NewJob(
-                caller.tenant_id, caller.tier, "cpu", "sentiment", "1.0.0", {}, {}, {}, "req", 3600, 60, max_attempts
-            )
+            new = submit.NewJob(caller, "cpu", "sentiment", "1.0.0", {}, {}, {}, "req", 3600, 60, max_attempts)
             platform.submitter.submit(new)
             return new.id
 
@@ -109,7 +107,8 @@ def machine(platform: Platform) -> type[RuleBasedStateMachine]:
         @invariant()
         def results_and_charges_belong_to_completed_jobs_and_their_last_attempt(self) -> None:
             odd = (
-                "SELECT id FROM jobs LEFT JOIN job_results r ON r.job_id = id LEFT JOIN usage u ON u.job_id = id"
+                "SELECT jobs.id FROM jobs LEFT JOIN job_results r ON r.job_id = jobs.id"
+                " LEFT JOIN usage u ON u.job_id = jobs.id"
                 " WHERE (status = 'completed') <> (r.job_id IS NOT NULL AND u.job_id IS NOT NULL)"
                 " OR r.attempt <> jobs.attempt OR jobs.attempt > max_attempts OR lost_count > 3"
             )

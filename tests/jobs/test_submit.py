@@ -26,11 +26,7 @@ def test_a_hint_goes_out_only_when_the_job_can_be_seen(platform: Platform) -> No
         platform.engine, line, Looking(platform.settings.queue.redis_url, line), Seal(platform.settings.sealing)
     )
     caller, _ = platform.new_tenant()
-    submitter.submit(
-        submit.NewJob(
-            caller.tenant_id, caller.tier, "cpu", "sentiment", "1.0.0", {}, {}, {}, "req", 60, 60, max_attempts=1
-        )
-    )
+    submitter.submit(submit.NewJob(caller, "cpu", "sentiment", "1.0.0", {}, {}, {}, "req", 60, 60, max_attempts=1))
     assert seen == [1]
 
 
@@ -39,9 +35,7 @@ def test_what_is_accepted_is_counted_by_its_model(platform: Platform) -> None:
     before = REGISTRY.get_sample_value("infer_jobs_accepted_total", {"model": "sentiment"}) or 0
     for _ in range(2):
         platform.submitter.submit(
-            submit.NewJob(
-                caller.tenant_id, caller.tier, "cpu", "sentiment", "1.0.0", {}, {}, {}, "req", 60, 60, max_attempts=1
-            )
+            submit.NewJob(caller, "cpu", "sentiment", "1.0.0", {}, {}, {}, "req", 60, 60, max_attempts=1)
         )
     assert REGISTRY.get_sample_value("infer_jobs_accepted_total", {"model": "sentiment"}) == before + 2
 

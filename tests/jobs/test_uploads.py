@@ -9,7 +9,6 @@ import pytest
 from sqlalchemy import text
 
 import models
-from access import tiers
 from core import errors
 from jobs import content_types, uploads
 from tests import factories
@@ -23,7 +22,7 @@ def nothing_else(platform: Platform) -> None:
 
 
 def upload(platform: Platform, tenant: UUID, size: int = 1) -> None:
-    tier = tiers.Tier("t", 1, ("normal",), 1, 1, 1, max_uploads=2, max_upload_bytes=10)
+    tier = factories.caller(tenant, max_uploads=2, max_upload_bytes=10).tier
     about = {"filename": None, "content_type": "text/csv", "sha256": None, "expires_s": 600}
     uploads.create(platform.engine, tenant, tier, size=size, **about)  # type: ignore[arg-type]
 

@@ -136,7 +136,7 @@ def test_a_database_without_room_says_so_keeps_what_it_has_and_takes_jobs_again_
 
     def hand_in() -> None:
         new = submit.NewJob(
-            tenant_id=caller.tenant_id, tier=caller.tier, timeout_s=300, pool="nobody", model="m", version="1.0.0",
+            caller=caller, timeout_s=300, pool="nobody", model="m", version="1.0.0",
             inputs={"text": os.urandom(30_000).hex()}, options={}, metadata={}, request_id="r", ttl_s=3600,
             max_attempts=4,
         )  # fmt: skip

@@ -217,3 +217,10 @@ def test_jobs_tell_progress_is_silent_of_chunks_of_ends_and_to_who_did_not_ask(d
     assert tell(db, chunk, 10) == 0
     run(db, "UPDATE jobs SET status = 'failed', progress = 20 WHERE id = :id", id=mine)
     assert deliveries(db) == {}
+
+
+@pytest.mark.parametrize("change", ["UPDATE audit SET actor = 'somebody else'", "DELETE FROM audit"])
+def test_audit_stays_refuses_every_change_of_what_was_written_down(db: Db, change: str) -> None:
+    factories.put(db, models.Audit)
+    with pytest.raises(sqlalchemy.exc.IntegrityError, match="only added to"):
+        run(db, change)

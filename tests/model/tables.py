@@ -157,7 +157,7 @@ class Tables:
     def new_job(self, name: str) -> submit.NewJob:
         columns = self._constant(name)
         return submit.NewJob(
-            self.caller.tenant_id, self.caller.tier, "cpu", "sentiment", "1.0.0", columns["inputs"], columns["options"],
+            self.caller, "cpu", "sentiment", "1.0.0", columns["inputs"], columns["options"],
             {}, name, ttl_s=86400, timeout_s=60, max_attempts=self.world.max_attempts, kind=kinds.find(columns["kind"]),
             webhook_url=columns["hook"], webhook_events=columns["wanted"], id=columns["id"],
         )  # fmt: skip
