@@ -96,7 +96,7 @@ def test_a_key_of_another_tier_is_not_made_and_the_command_that_changes_it_is_na
         done = operator("keys", "create", "--tenant", tenant, "--name", "night", *more)
         assert (done.code, done.err) == (0, "")
     unknown = operator("keys", "create", "--tenant", "never", "--name", "x", "--tier", "gold")
-    assert unknown.err.startswith("Error: Input validation failed: tier must be one of free, ")
+    assert unknown.err.startswith("Error: Input validation failed: tier must be one of anonymous, ")
     assert unknown.err.endswith(" (received: gold)\n")
     assert platform.rows("SELECT FROM tenants WHERE name = 'never'") == []
 
