@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -12,6 +13,7 @@ from typing import Any
 import sqlalchemy
 from sqlalchemy import text
 
+from access.rates import Policy
 from core import errors
 
 DEFAULT = "free"
@@ -41,6 +43,14 @@ class Tier:
     past_allowance: str
     unit_price: Decimal
     max_run_s: int
+
+    @functools.cached_property
+    def requests(self) -> Policy:
+        return Policy("requests", self.requests_per_minute, self.requests_burst)
+
+    @functools.cached_property
+    def units(self) -> Policy:
+        return Policy("units", self.units_per_minute, self.units_burst)
 
     @classmethod
     def of(cls, row: Any) -> Tier:

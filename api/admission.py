@@ -9,7 +9,7 @@ import flask
 
 from access import keys
 from access.keys import Caller
-from api import resources
+from api import limits, resources
 from api.places import Places
 from core import errors
 
@@ -39,7 +39,7 @@ def register(app: flask.Flask) -> None:
 
 
 def _admit() -> None:
-    """Raises MalformedRequest, Unauthorized, Forbidden, TooManyRequests, Busy."""
+    """Raises MalformedRequest, Unauthorized, Forbidden, RateLimited, TooManyRequests, Busy."""
     request = flask.request
     environ, endpoint = request.environ, request.endpoint
     _check_host(environ)
@@ -50,6 +50,8 @@ def _admit() -> None:
     caller = keyring.verify(token)
     caller.require(*scopes)
     flask.g.caller, flask.g.admitted = caller, (keyring, token, scopes)
+    environ[limits.KEY] = caller
+    here.gate.enter(caller)
     flask.g.leave = here.requests.take(caller.tenant_id)
 
 

@@ -13,7 +13,10 @@ import flask
 import structlog
 from prometheus_client import Counter, Histogram
 
+from access.gate import Gate
 from access.keys import Caller
+from api import limits
+from api.resources import Resources
 from core import errors, metrics
 from core.http import SAFE_HEADERS
 
@@ -27,7 +30,8 @@ _PAIRS = list(SAFE_HEADERS.items())
 
 
 def register(app: flask.Flask) -> None:
-    app.wsgi_app = _WithHeaders(app.wsgi_app)  # type: ignore[method-assign]
+    here: Resources = app.extensions["coatcheck"]
+    app.wsgi_app = _WithHeaders(app.wsgi_app, lambda: here.gate)  # type: ignore[method-assign]
     app.before_request(_begin)
     app.after_request(_end)
 
@@ -58,19 +62,23 @@ def _counters(route: str, method: str, status: int) -> tuple[Counter, Histogram]
 
 
 class _WithHeaders:
-    """A WSGI app whose every answer has SAFE_HEADERS, unless it says otherwise under the very same names.
+    """A WSGI app whose every answer has SAFE_HEADERS, unless it says otherwise under the very same names, and says how
+    its caller stands.
 
     Here, where an answer's own are read once: to look each of them up in werkzeug's would be a twentieth of a
     prediction.
     """
 
-    def __init__(self, app: WSGIApplication) -> None:
-        self._app = app
+    def __init__(self, app: WSGIApplication, gate: Callable[[], Gate]) -> None:
+        self._app, self._gate = app, gate
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         def start(status: str, headers: list[tuple[str, str]], *failed: Any) -> Callable[[bytes], object]:
             said = [name for name, _ in headers]
             more = [item for item in _PAIRS if item[0] not in said]
+            caller = environ.get(limits.KEY)
+            if caller is not None:
+                more += limits.headers(self._gate(), caller)
             return start_response(status, headers + more, *failed)
 
         return self._app(environ, start)

@@ -4,7 +4,9 @@ be lost."""
 from __future__ import annotations
 
 import contextvars
+import threading
 import time
+import weakref
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -22,8 +24,8 @@ WEBHOOKS = "webhooks"
 #: A hint says "look"; a second one while the first is unread adds nothing. The flag dies by itself, with or without
 #: a worker.
 HINT_TTL_MS = 2000
-#: After a failed call, do not try again for this long: requests must not queue up behind a dead Redis.
-PAUSE_S = 5.0
+#: After a failed call Redis is asked again so often, by nobody who is waited for.
+PAUSE_S = 1.0
 KEY_PREFIX = "coatcheck:"
 
 LOST = (redis.RedisError, OperationalError, OSError)
@@ -33,23 +35,24 @@ T = TypeVar("T")
 
 class Line:
     """A Redis that may be away: no call waits longer than half a second, none fails, and after one that did Redis is
-    left alone for a while."""
+    left alone until it answers again, which a thread looks for."""
 
     def __init__(self, redis_url: str) -> None:
         self.redis = redis.Redis.from_url(
             redis_url, socket_timeout=0.5, socket_connect_timeout=0.5, retry=None, health_check_interval=15
         )
-        self._silent_until = 0.0
+        self.away = False
 
     def call(self, do: Callable[[], T], otherwise: T) -> T:
         """What `do` gives, or `otherwise` while Redis is away."""
-        if time.monotonic() < self._silent_until:
+        if self.away:
             return otherwise
         try:
             return do()
         except LOST:
-            self._silent_until = time.monotonic() + PAUSE_S
             metrics.REDIS_FAILURES.inc()
+            self.away = True
+            threading.Thread(target=_look, args=(weakref.ref(self),), name="redis", daemon=True).start()
             return otherwise
 
     def ping(self) -> bool:
@@ -57,6 +60,16 @@ class Line:
             return bool(self.redis.ping())
         except LOST:
             return False
+
+
+def _look(watched: weakref.ref[Line]) -> None:
+    """Until it answers, or nobody uses it any more."""
+    while (line := watched()) is not None:
+        if line.ping():
+            line.away = False
+            return
+        del line
+        time.sleep(PAUSE_S)
 
 
 def producer(url: str) -> celery.Celery:

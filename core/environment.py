@@ -67,5 +67,11 @@ def _value(env: environs.Env, item: dataclasses.Field[Any], kind: Any) -> Any:
         return tuple(map(typing.get_args(kind)[0], listed or ()))
     if kind == Path | None:
         return rules.path(env.str(variable, default, validate=rule))
-    readers: Mapping[object, Callable[..., Any]] = {str: env.str, int: env.int, float: env.float, Path: env.path}
+    readers: Mapping[object, Callable[..., Any]] = {
+        str: env.str,
+        int: env.int,
+        float: env.float,
+        bool: env.bool,
+        Path: env.path,
+    }
     return readers[kind](variable, default, validate=rule)

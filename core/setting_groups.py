@@ -145,6 +145,11 @@ class Http:
 class Api:
     """How requests are answered."""
 
+    limits: bool = setting(
+        "COATCHECK_LIMITS",
+        True,
+        "`false`: the rates and the monthly units of tiers hold nobody back; what is used is written down all the same",
+    )
     max_batch_items: int = setting("COATCHECK_MAX_BATCH_ITEMS", 1000, "inputs in one request", validate.Range(1))
     inline_timeout_s: float = setting(
         "COATCHECK_INLINE_TIMEOUT_S",

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
 from typing import Any
 
 from access.tiers import Tier
 from core import errors, ids
-from jobs import kinds, submit
+from jobs import idempotency, kinds, submit
 from jobs.job import Priority, ReturnErrors
 from registry.versions import Resolved
 from serving import files, inputs
@@ -80,6 +81,17 @@ def new(
         webhook_events=(order.webhook_events or ENDS) if order.webhook_url else None,
         id=job_id or ids.uuid7(serving.clock.now_s()),
     )
+
+
+def store(
+    serving: Serving, new: submit.NewJob, key: idempotency.Key | None, reply: Mapping[str, Any] | None
+) -> idempotency.Earlier | None:
+    """What `Submitter.submit` gives, for its cost: nothing where the key stands for a job already. Raises as that, and
+    RateLimited, RequestTooCostly."""
+    with serving.gate.spending(new.caller, new.units) as bill:
+        found = serving.submitter.submit(new, key, reply)
+        bill.units = 0 if found else new.units
+    return found
 
 
 def _timeout_s(serving: Serving, tier: Tier, order: Order) -> int:

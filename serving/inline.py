@@ -11,6 +11,7 @@ from typing import Any
 import structlog
 from prometheus_client import Counter, Histogram
 
+from access.keys import Caller
 from core import errors, metrics
 from inference.model import Model
 from inference.output import Said
@@ -23,24 +24,28 @@ log = structlog.get_logger()
 Row = Mapping[str, Any]
 
 
-def one(serving: Serving, resolved: Resolved, row: Row) -> Said:
-    """One prediction; raises ModelError, TimedOut, and what opening the model raises."""
-    model = serving.shelf.predictor(resolved)
-    return _predict(serving, model, [row], _end(serving))[0]
+def one(serving: Serving, caller: Caller, resolved: Resolved, row: Row) -> Said:
+    """One prediction; raises RateLimited, RequestTooCostly, ModelError, TimedOut, and what opening the model raises."""
+    with serving.gate.spending(caller, resolved.manifest.units):
+        model = serving.shelf.predictor(resolved)
+        return _predict(serving, model, [row], _end(serving))[0]
 
 
 def several(
-    serving: Serving, resolved: Resolved, rows: Sequence[Row], size: int, *, individual: bool
+    serving: Serving, caller: Caller, resolved: Resolved, rows: Sequence[Row], size: int, *, individual: bool
 ) -> list[Said | Fault]:
     """The answers to a batch, so many rows in one run at most; raises as `one`, unless each row has its own error."""
     if not rows:
         return []
-    model, ends_at = serving.shelf.predictor(resolved), _end(serving)
-    size = min(size, resolved.manifest.max_batch)
-    if individual:
-        return _each(serving, model, rows, size, ends_at)
-    slices = (rows[start : start + size] for start in range(0, len(rows), size))
-    return [made for slice_ in slices for made in _predict(serving, model, slice_, ends_at)]
+    units, size = resolved.manifest.units, min(size, resolved.manifest.max_batch)
+    with serving.gate.spending(caller, units * len(rows)) as bill:
+        model, ends_at = serving.shelf.predictor(resolved), _end(serving)
+        if not individual:
+            slices = (rows[start : start + size] for start in range(0, len(rows), size))
+            return [made for slice_ in slices for made in _predict(serving, model, slice_, ends_at)]
+        said = _each(serving, model, rows, size, ends_at)
+        bill.units = units * sum(not isinstance(item, Fault) for item in said)
+        return said
 
 
 def _each(serving: Serving, model: Model, rows: Sequence[Row], size: int, ends_at: float) -> list[Said | Fault]:

@@ -27,7 +27,7 @@ def submit(serving: Serving, ask: Ask, order: Order) -> Replied[Reply]:
         serving.receivers.parse(order.webhook_url, "webhook_url")
     new, resolved = accept.job(serving, ask, order)
     ticket = Ticket(new.id, Status.PENDING, Served.by(resolved), ask.request_id)
-    found = serving.submitter.submit(new, ask.key, once.kept(ask.key, ticket))
+    found = accept.store(serving, new, ask.key, once.kept(ask.key, ticket))
     return once.earlier(found) or Replied(ticket)
 
 
@@ -48,16 +48,18 @@ def again(serving: Serving, ask: Ask, job_id: uuid.UUID, *, failed_rows: bool = 
     inputs = inputs or reseal.copied(serving.engine, serving.seal, old, new_id, tenant_id=tenant_id)
     served = Served.by(serving.catalog.resolve(old.model, old.version))
     ticket = Ticket(new_id, Status.PENDING, served, ask.request_id)
-    found = serving.submitter.again(
-        old,
-        new_id,
-        caller=ask.caller,
-        request_id=ask.request_id,
-        max_attempts=serving.settings.jobs.max_attempts,
-        inputs=inputs,
-        key=ask.key,
-        reply=once.kept(ask.key, ticket),
-    )
+    with serving.gate.spending(ask.caller, old.cost) as bill:
+        found = serving.submitter.again(
+            old,
+            new_id,
+            caller=ask.caller,
+            request_id=ask.request_id,
+            max_attempts=serving.settings.jobs.max_attempts,
+            inputs=inputs,
+            key=ask.key,
+            reply=once.kept(ask.key, ticket),
+        )
+        bill.units = 0 if found else old.cost
     return once.earlier(found) or Replied(ticket)
 
 

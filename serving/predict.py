@@ -33,7 +33,7 @@ def one(
         return Answer(said, level, Served.by(resolved), ask.request_id)
 
     if manifest.inline and not wants.respond_async:
-        return once.replied(serving.engine, ask.key, lambda: answer(inline.one(serving, resolved, row)))
+        return once.replied(serving.engine, ask.key, lambda: answer(inline.one(serving, ask.caller, resolved, row)))
     new = accept.new(serving, ask, Order(), resolved, row, {"explain": level})
     by_job = Waited(serving, ask, resolved, wants, patience, lambda said: answer(cast(Said, said)))
     return by_job.reply(new)
@@ -59,7 +59,7 @@ def several(
 
     def at_once() -> Answers:
         individual = return_errors == ReturnErrors.INDIVIDUAL
-        made = inline.several(serving, resolved, rows, batch_size, individual=individual)
+        made = inline.several(serving, ask.caller, resolved, rows, batch_size, individual=individual)
         return answers(in_place(made, refused))
 
     if not rows or (resolved.manifest.inline and not wants.respond_async):

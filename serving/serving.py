@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import sqlalchemy
 
+from access.gate import Gate
 from core.broker import Hints
 from core.clock import Clock
 from core.seal import Seal
@@ -34,4 +35,5 @@ class Serving:
     seal: Seal
     receivers: Receivers
     clock: Clock
+    gate: Gate
     watch: Watch = field(default_factory=Watch)  #: over inline runs

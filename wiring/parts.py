@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from access.gate import Gate
 from access.keys import Keyring
+from access.rates import Rates
 from core.clock import Clock
 from core.seal import Seal
 from jobs.source import Sources
@@ -62,6 +64,10 @@ class Parts(Base):
         return Keyring(self.engine)
 
     @part
+    def gate(self) -> Gate:
+        return Gate(Rates(self.line), limits=self.settings.api.limits)
+
+    @part
     def receivers(self) -> Receivers:
         return Receivers(self.settings)
 
@@ -79,6 +85,7 @@ class Parts(Base):
             self.seal,
             self.receivers,
             self.clock,
+            self.gate,
         )
 
     @part

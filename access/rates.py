@@ -1,0 +1,190 @@
+"""Rates, by token buckets in Redis from which each process takes ahead.
+
+A bucket holds `burst` tokens and gets `per_minute / 60` a second. What a process has taken (its lease) it spends
+without asking: most requests touch nothing but memory. Since tokens are taken before they are spent, processes together
+never go over; what a lease has left when it is old goes back. The bucket is one number, the moment at which it will be
+full (GCRA, ATM Forum TM 4.1 §4.4.2), on Redis's own clock.
+
+While Redis is away what is in hand is spent, and then each process has its even share.
+"""
+
+from __future__ import annotations
+
+import threading
+import time
+import uuid
+from dataclasses import dataclass, field
+
+from core import errors
+from core.broker import KEY_PREFIX, Line
+
+#: So long a lease is good for, and so much of a minute's tokens it holds at most.
+LEASE_S, LEASE_PART = 6.0, 0.01
+#: Of so many leases those that are old are forgotten.
+MOST_LEASES = 50_000
+#: For so long at least a refusal is not asked for again: what comes free meanwhile is there for the next one.
+PAUSE_S = 0.05
+#: Nobody is told to wait for longer because of others.
+LONGEST_TURN_S = 60.0
+#: A process that took nothing for so long shares no more.
+PROCESS_S = 15
+
+# Takes what is needed, and of what is wanted besides a part such that the processes together leave half; else says how
+# long until there is enough.
+_TAKE = """
+local need, want, rate = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local burst, back = tonumber(ARGV[4]), tonumber(ARGV[5])
+local time = redis.call('TIME')
+local now = time[1] + time[2] / 1e6
+redis.call('ZADD', KEYS[2], now, ARGV[6])
+redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now - ARGV[7])
+local processes = redis.call('ZCARD', KEYS[2])
+local full = math.max(now, tonumber(redis.call('GET', KEYS[1]) or now) - back / rate)
+local free = burst - (full - now) * rate
+local taken, wait = 0, 0
+if free >= need then
+  taken = math.max(need, math.min(want, math.floor(free / (2 * processes))))
+  full = full + taken / rate
+else
+  wait = (need - free) / rate
+end
+redis.call('SET', KEYS[1], string.format('%.6f', full), 'EX', math.ceil(full - now) + 1)
+return {taken, string.format('%.6f', free - taken), string.format('%.6f', wait), processes}
+"""
+
+
+@dataclass(frozen=True)
+class Policy:
+    """A bucket: `burst` at once, and then so many a minute."""
+
+    name: str
+    per_minute: int
+    burst: int
+
+    @property
+    def rate_s(self) -> float:
+        return self.per_minute / 60
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How a bucket stands: what is left of it, and in how many seconds it is full."""
+
+    policy: Policy
+    remaining: int
+    full_in_s: float
+
+
+@dataclass
+class _Lease:
+    """What one process has in hand of one party's bucket, and what it last heard of the rest."""
+
+    policy: Policy
+    lock: threading.Lock = field(default_factory=threading.Lock)
+    tokens: int = 0
+    ends_at: float = 0.0
+    free: float = 0.0  #: in the bucket, at `heard_at`
+    heard_at: float = 0.0
+    refused: int = 0  #: the smallest cost for which there was not enough
+    refused_until: float = 0.0
+    turn_at: float = 0.0  #: of the last who was sent away
+    full_at: float = 0.0  #: of this process's own share, while Redis is away
+
+
+class Rates:
+    """One process's leases; may be shared by threads."""
+
+    def __init__(self, line: Line) -> None:
+        self._line = line
+        self._script = line.redis.register_script(_TAKE)
+        self._leases: dict[tuple[str, str], _Lease] = {}
+        self._me = uuid.uuid4().hex
+        self._processes = 1
+
+    def take(self, policy: Policy, party: str, cost: int = 1) -> None:
+        """Raises RateLimited, whose `retry_after_s` is when there will be enough, and RequestTooCostly for what there
+        never will be."""
+        lease = self._leases.get((policy.name, party))
+        if lease is None or (lease.policy is not policy and lease.policy != policy):
+            lease = self._begin(policy, party)
+        with lease.lock:
+            now = time.monotonic()
+            if lease.tokens >= cost and now < lease.ends_at:
+                lease.tokens -= cost
+                return
+            if cost > policy.burst:
+                raise errors.RequestTooCostly(
+                    f"This costs {cost} units, and there are never more than {policy.burst} at once: hand in less",
+                    details={"limit": policy.burst, "policy": policy.name, "cost": cost},
+                )
+            if cost < lease.refused or now >= lease.refused_until:
+                wait_s = self._ask(lease, party, cost, now)
+                if wait_s is None:
+                    return
+                lease.refused, lease.refused_until = cost, now + max(wait_s, PAUSE_S)
+            raise self._refusal(lease, cost, now)
+
+    def give_back(self, policy: Policy, party: str, cost: int) -> None:
+        """What was taken for something that then was not done."""
+        lease = self._leases.get((policy.name, party))
+        if lease is not None:
+            with lease.lock:
+                lease.tokens += cost
+
+    def standing(self, policy: Policy, party: str) -> Standing:
+        """As this process knows it, without asking."""
+        lease = self._leases.get((policy.name, party))
+        if lease is None:
+            return Standing(policy, policy.burst, 0.0)
+        free = lease.free + (time.monotonic() - lease.heard_at) * policy.rate_s
+        left = max(0, min(policy.burst, int(free) + lease.tokens))
+        return Standing(policy, left, (policy.burst - left) / policy.rate_s)
+
+    def _begin(self, policy: Policy, party: str) -> _Lease:
+        """A lease of nothing yet, in the place of one by another policy."""
+        if len(self._leases) >= MOST_LEASES:
+            old = time.monotonic() - LEASE_S
+            self._leases = {key: lease for key, lease in list(self._leases.items()) if lease.heard_at > old}
+        lease = self._leases[policy.name, party] = _Lease(policy)
+        return lease
+
+    def _ask(self, lease: _Lease, party: str, cost: int, now: float) -> float | None:
+        """Spend it from a new lease; or else in how many seconds there will be enough."""
+        policy = lease.policy
+        keys = [f"{KEY_PREFIX}rate:{policy.name}:{party}", f"{KEY_PREFIX}rates"]
+        want = max(cost, int(policy.per_minute * LEASE_PART))
+        arguments: list[float | str] = [cost, want, policy.rate_s, policy.burst, lease.tokens, self._me, PROCESS_S]
+        found = self._line.call(lambda: self._script(keys=keys, args=arguments), None)
+        if found is None:
+            return self._own_share(lease, cost, now)
+        taken, free, wait_s, self._processes = int(found[0]), float(found[1]), float(found[2]), int(found[3])
+        lease.free, lease.heard_at, lease.tokens = free, now, 0
+        if taken == 0:
+            return wait_s
+        lease.tokens, lease.ends_at = taken - cost, now + LEASE_S
+        return None
+
+    def _own_share(self, lease: _Lease, cost: int, now: float) -> float | None:
+        """The same of what this process has in hand, and then of its part of the bucket."""
+        if lease.tokens >= cost:
+            lease.tokens -= cost
+            return None
+        rate_s = lease.policy.rate_s / self._processes
+        full_at = max(now, lease.full_at)
+        free = max(cost, lease.policy.burst / self._processes) - (full_at - now) * rate_s
+        lease.free, lease.heard_at = free, now
+        if free < cost:
+            return (cost - free) / rate_s
+        lease.full_at = full_at + cost / rate_s
+        return None
+
+    def _refusal(self, lease: _Lease, cost: int, now: float) -> errors.RateLimited:
+        """Who is sent away has a turn, behind all who were before: or all would come back at once."""
+        policy = lease.policy
+        turn_at = max(lease.refused_until, lease.turn_at + cost * self._processes / policy.rate_s)
+        lease.turn_at = min(turn_at, now + max(LONGEST_TURN_S, lease.refused_until - now))
+        return errors.RateLimited(
+            f"More {policy.name} than your tier allows: {policy.per_minute} a minute, and {policy.burst} at once",
+            retry_after_s=lease.turn_at - now,
+            details={"policy": policy.name, "limit": policy.burst, "per_minute": policy.per_minute},
+        )
