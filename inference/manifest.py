@@ -65,12 +65,13 @@ class Tensor:
 @dataclass(frozen=True)
 class Boxes:
     """Boxes that a model gives, and from which outputs of its graph: one with six columns, or one beside `scores` and
-    `classes`."""
+    `classes`, or beside the scores of all classes and what was `selected` of them."""
 
     labels: tuple[str, ...]  #: of the classes, from `first_class` on
     boxes: str | None = None
     scores: str | None = None
     classes: str | None = None
+    selected: str | None = None  #: as ONNX's NonMaxSuppression gives it
     count: str | None = None  #: how many boxes of a row there are; the others fill up
     format: str = "xyxy"
     units: str = "pixels"

@@ -36,11 +36,14 @@ FORMATS: Mapping[str, Callable[..., Sequence[Floats]]] = {
 UNITS = ("pixels", "fractions")
 #: How many that are not wanted are shown.
 SHOWN = 3
+#: What to do about a network's last layer.
+RAW = "; raw boxes need non-maximum suppression first: export it with that, as Ultralytics' nms=True does"
 _BOXES = {
     "labels": keys.listed(keys.text(), least=1, required=True),
     "boxes": keys.text(allow_none=True),
     "scores": keys.text(allow_none=True),
     "classes": keys.text(allow_none=True),
+    "selected": keys.text(allow_none=True),
     "count": keys.text(allow_none=True),
     "format": keys.one_of(*FORMATS),
     "units": keys.one_of(*UNITS),
@@ -56,8 +59,9 @@ _GOLDEN = {
 
 class Boxes(Answer):
     """Floats [rows, boxes, 4] with scores and classes [rows, boxes] from outputs of their own, or [rows, boxes, 6] with
-    them in the last two columns; all without rows where a row has a run of its own. An answer has those of at least
-    `at_least`. A golden example says all of these, in any order."""
+    them in the last two columns; all without rows where a row has a run of its own. In place of classes, beside scores
+    [rows, classes, boxes], whole numbers [selected, 3] may say the row, class and box of each. An answer has those of
+    at least `at_least`. A golden example says all of these, in any order."""
 
     key = "boxes"
     own_keys: ClassVar[Mapping[str, Key]] = {"boxes": keys.mapping(_BOXES)}
@@ -72,7 +76,8 @@ class Boxes(Answer):
 
     def _outputs(self, first: str) -> list[str]:
         says = self._says
-        return [says.boxes or first, *(name for name in (says.scores, says.classes, says.count) if name is not None)]
+        others = (says.scores, says.classes, says.count, says.selected)
+        return [says.boxes or first, *(name for name in others if name is not None)]
 
     def choose(self, graph: Path, gives: Sequence[Any]) -> None:
         known = {item.name: item for item in gives}
@@ -89,21 +94,51 @@ class Boxes(Answer):
         if item.type not in nodes.FLOATS or (item.shape and not any(nodes.agree(item.shape, one) for one in shapes)):
             fix = "; of one row at a time say max_batch: 1" if shared and len(item.shape) == 2 else ""
             must = "score and class in their columns" if self._width == 6 else "scores and classes beside them"
+            fix = RAW if self._width == 6 and len(item.shape) == 3 else fix
             wanted = f"floats [rows, boxes, {self._width}], with {must}"
             raise errors.BundleInvalid(f"{graph} gives {nodes.one(item)}, but must give {wanted}{fix}")
 
     def read(self, values: Sequence[Any], count: int) -> list[Array]:
         made = [np.asarray(value) for value in values]
+        selected = None if self._says.selected is None else self._checked(made.pop(), count)
         if made[0].ndim == 2 and not self.manifest.shares_runs:
             made = [value[np.newaxis] for value in made]
-        for name, value in zip(self.outputs, made, strict=True):
+        for name, value in zip(self.outputs, made, strict=False):
             if value.shape[:1] != (count,):
                 issue = f"gave '{name}' as {given.described(value)}, but must give it for {count} rows"
                 raise errors.ModelError(f"{self.manifest.name} {issue}")
         found = np.empty(count, dtype=object)
-        for place, row in enumerate(zip(*made, strict=True)):
-            found[place] = self._row(*row)
+        for place, (boxes, *others) in enumerate(zip(*made, strict=True)):
+            if selected is None:
+                found[place] = self._row(boxes, *others)
+            else:
+                found[place] = self._row(*self._picked(boxes, others[0], selected[selected[:, 0] == place]))
         return [found]
+
+    def _checked(self, selected: Array, count: int) -> Array:
+        """The row, class and box of each box that was selected, of so many rows; raises ModelError."""
+        model, name = self.manifest.name, self._says.selected
+        if selected.dtype.kind not in "iu" or not given.fits(selected.shape, (None, 3)):
+            issue = f"gave '{name}' as {given.described(selected)}, but must give whole numbers [selected, 3]"
+            raise errors.ModelError(f"{model} {issue}: row, class and box")
+        self._within("row", selected[:, 0], count)
+        return selected
+
+    def _within(self, what: str, places: Array, count: int) -> None:
+        """Raises ModelError."""
+        if (beyond := places[(places < 0) | (places >= count)]).size:
+            issue = f"gave '{self._says.selected}' with {what} {beyond[0]}, but there are 0 to {count - 1}"
+            raise errors.ModelError(f"{self.manifest.name} {issue}")
+
+    def _picked(self, boxes: Array, scores: Array, selected: Array) -> tuple[Array, Array, Array]:
+        """What was selected of one row's boxes, with its scores and classes; raises ModelError."""
+        if scores.ndim != 2 or scores.shape[1:] != boxes.shape[:1]:
+            issue = f"gave '{self._says.scores}' as {given.described(scores)} for boxes {list(boxes.shape)} of a row"
+            raise errors.ModelError(f"{self.manifest.name} {issue}, but must give floats [classes, boxes]")
+        _, classes, places = selected.T
+        self._within("class", classes, len(scores))
+        self._within("box", places, len(boxes))
+        return boxes[places], scores[classes, places], classes
 
     def gathered(self, rows: Sequence[Any]) -> list[Array]:
         """An array [boxes, 6] for each row, or a mapping with what the names of `boxes` in model.yaml say."""
@@ -126,7 +161,8 @@ class Boxes(Answer):
         model, says, [name, *names] = self.manifest.name, self._says, self.outputs
         if boxes.dtype.kind != "f" or not given.fits(boxes.shape, (None, self._width)):
             issue = f"gave '{name}' as {given.described(boxes)} for a row"
-            raise errors.ModelError(f"{model} {issue}, but must give floats [boxes, {self._width}]")
+            fix = RAW if self._width == 6 and boxes.ndim == 2 else ""
+            raise errors.ModelError(f"{model} {issue}, but must give floats [boxes, {self._width}]{fix}")
         if says.scores is None:
             names, others = [name, name, *names], (boxes[:, 4], boxes[:, 5], *others)
         there = len(boxes) if says.count is None else self._count(names[2], others[2], len(boxes))
@@ -178,10 +214,13 @@ class Boxes(Answer):
     @classmethod
     def broken(cls, manifest: Manifest) -> Iterator[Fault]:
         says = _says(manifest)
-        if (says.scores is None) != (says.classes is None):
+        if says.selected and (says.classes or says.count):
+            other = "classes" if says.classes else "count"
+            yield Fault(("boxes", other), "goes without selected, which says which boxes there are, and of which class")
+        if (says.scores is None) != (says.classes is None and says.selected is None):
             missing = "scores" if says.scores is None else "classes"
             yield Fault(("boxes", missing), "is missing: scores and classes go together, or are columns of the boxes")
-        if says.boxes is None and (says.scores or says.classes or says.count):
+        if says.boxes is None and (says.scores or says.classes or says.selected or says.count):
             yield Fault(("boxes", "boxes"), "is missing: the output that holds the boxes themselves")
         if manifest.output is not None:
             yield Fault(("output",), "is not for boxes: say boxes: NAME within boxes")

@@ -14,8 +14,8 @@ import onnxruntime
 from core import errors
 from inference import answers, kinds, model, schema
 from inference.bundle import Bundle
-from inference.drafts import asked, fields
-from inference.drafts.answers import answer, has_rows
+from inference.drafts import asked, boxes, fields
+from inference.drafts.answers import Answer, answer, has_rows
 from inference.drafts.convert import Converted
 from inference.manifest import Golden, Manifest
 from inference.opened import why
@@ -60,10 +60,8 @@ def draw(folder: Path, name: str, known: Converted, begins: Callable[[str], obje
         says["options"] = takes.options
     shown, given, took_s = asked.answered(bundle(folder, says, takes.fields), graph, begins)
     gives, pictures = graph.get_outputs(), takes.kind == "image"
-    any_size = any(None in field.get("shape", ()) for field in takes.fields)
-    whole = takes.kind in ("image", "tensor")
-    answered, note = answer(path, gives, given, known.labels, whole=whole, any_size=any_size)
-    if "tensors" in answered and not all(map(has_rows, gives, map(np.asarray, given))):
+    answered, note = _answer(path, graph, given, takes, known)
+    if not _have_rows(gives, given, answered):
         says["max_batch"] = 1
     says = {**says, **answered, "inline": not pictures and took_s < INLINE_S}
     says["golden"] = [{**shown, **golden(bundle(folder, says, takes.fields), shown)}]
@@ -76,6 +74,27 @@ def draw(folder: Path, name: str, known: Converted, begins: Callable[[str], obje
     order = [*head(name, ""), *answered, "inline", "max_batch", *(["options"] if takes.options else ())]
     says = {**{key: says[key] for key in order}, "fields": takes.fields, "golden": says["golden"]}
     return Draft(says, notes, takes.of_fields)
+
+
+def _answer(
+    path: Path, graph: onnxruntime.InferenceSession, given: Sequence[Any], takes: fields.Taken, known: Converted
+) -> Answer:
+    """The keys of model.yaml that say what was given to a row, and the sentence beside them; raises BundleInvalid."""
+    gives, pictures = graph.get_outputs(), takes.kind == "image"
+    names = boxes.labels(graph.get_modelmeta().custom_metadata_map.get("names", ""))
+    if pictures and (found := boxes.boxes(gives, given, names)):
+        return found
+    any_size = any(None in field.get("shape", ()) for field in takes.fields)
+    whole = pictures or takes.kind == "tensor"
+    answered, note = answer(path, gives, given, known.labels, whole=whole, any_size=any_size)
+    return answered, f"{note}. {boxes.RAW}" if pictures and "tensors" in answered else note
+
+
+def _have_rows(gives: Sequence[Any], given: Sequence[Any], answered: Mapping[str, Any]) -> bool:
+    """Whether what is answered may have an axis for rows."""
+    if "boxes" in answered:
+        return boxes.have_rows(gives, given, answered["boxes"])
+    return "tensors" not in answered or all(map(has_rows, gives, map(np.asarray, given)))
 
 
 def bundle(folder: Path, says: Mapping[str, Any], made: Sequence[Mapping[str, Any]]) -> Bundle:

@@ -68,16 +68,19 @@ def _looks_tokens(takes: Sequence[Any]) -> bool:
 
 def _looks_image(takes: Sequence[Any]) -> bool:
     item = takes[0]
-    if len(takes) > 1 or len(item.shape) != 4 or nodes.kind(item) not in image.TYPES or not _has_rows(item):
+    axes = _axes(item)
+    if len(takes) > 1 or axes is None or nodes.kind(item) not in image.TYPES:
         return False
-    layout = _layout(item)
-    sides = [size for axis, size in zip(layout or "", item.shape, strict=False) if axis in "HW"]
-    return layout is not None and all(not isinstance(side, int) or 1 < side <= image.MAX_SIDE for side in sides)
+    sides = [size for axis, size in zip(axes, item.shape, strict=True) if axis in "HW"]
+    return all(not isinstance(side, int) or 1 < side <= image.MAX_SIDE for side in sides)
 
 
-def _layout(item: Any) -> str | None:
-    """Where the three channels of colours, or the one of gray, are."""
-    return next((layout for layout in image.LAYOUTS if item.shape[layout.index("C")] in ORDERS), None)
+def _axes(item: Any) -> str | None:
+    """By where three channels of colours, or one of gray, are; without rows of colours alone, as TorchVision has it."""
+    if len(item.shape) == len("CHW") and item.shape[0] == image.CHANNELS["RGB"]:
+        return "CHW"
+    four = len(item.shape) == len("NCHW") and _has_rows(item)
+    return next((axes for axes in image.LAYOUTS if four and item.shape[axes.index("C")] in ORDERS), None)
 
 
 def _looks_text(takes: Sequence[Any]) -> bool:
@@ -107,11 +110,12 @@ def _text(_graph: Path, takes: Sequence[Any], _known: Converted) -> Taken:
 
 def _image(_graph: Path, takes: Sequence[Any], _known: Converted) -> Taken:
     [item] = takes
-    layout = str(_layout(item))
-    by_axis = dict(zip(layout, item.shape, strict=True))
+    axes = str(_axes(item))
+    by_axis = dict(zip(axes, item.shape, strict=True))
     said = [by_axis["H"], by_axis["W"]]
     height, width = [side if isinstance(side, int) else SIDE for side in said]
     count: int = by_axis["C"]
+    layout = axes if "N" in axes else f"N{axes}"
     options: dict[str, Any] = {"size": [height, width], "layout": layout, "channels": ORDERS[count]}
     notes = {"golden": PICTURE, "options.size": SIZE if said == [height, width] else OPEN}
     if count > 1:

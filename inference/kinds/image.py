@@ -40,7 +40,8 @@ MOST_SHOWN = 4096
 
 
 class Tensors:
-    """[N, channels, height, width] or [N, height, width, channels] of pixels, for the graph's only input."""
+    """[N, channels, height, width] or [N, height, width, channels] of pixels, for the graph's only input; without N
+    where it has three axes."""
 
     def __init__(self, bundle: Bundle, takes: Sequence[Any]) -> None:
         [graph], [field], options = bundle.graphs, bundle.manifest.fields, bundle.manifest.options
@@ -53,13 +54,19 @@ class Tensors:
         self.field = field.name
         self._input = str(item.name)
         order = str(options.get("channels", "RGB"))
-        height, width = _size(graph, item, options, CHANNELS[order])
+        layout = str(options.get("layout", "NCHW"))
+        self._alone = len(item.shape) == len("CHW")
+        if self._alone and bundle.manifest.shares_runs:
+            fix = "say max_batch: 1 in model.yaml, or export it with a first axis of any size"
+            raise errors.BundleInvalid(f"{graph} takes {nodes.one(item)}, with no axis for rows: {fix}")
+        axes = layout.removeprefix("N") if self._alone else layout
+        height, width = _size(graph, item, axes, options.get("size"), CHANNELS[order])
         fit, background = options.get("fit", "stretch"), options.get("background", 255)
         self.form = Form(height, width, CHANNELS[order], fit, background)
         if (most := MOST_NUMBERS // (height * width * CHANNELS[order])) < bundle.manifest.max_batch:
             raise errors.BundleInvalid(f"{bundle.folder}: max_batch must be at most {most} for pictures of that size")
         self._backwards = order == "BGR"
-        self._axes = LAYOUTS[options.get("layout", "NCHW")]
+        self._axes = LAYOUTS[layout]
         self._table = _table(graph, item, options, CHANNELS[order])
 
     def encode(self, rows: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray[Any, Any]]:
@@ -68,23 +75,23 @@ class Tensors:
             pixels = pixels[..., ::-1]
         if self._table is not None:
             pixels = self._table[pixels, np.arange(pixels.shape[-1])]
-        return {self._input: np.ascontiguousarray(pixels.transpose(self._axes))}
+        handed = np.ascontiguousarray(pixels.transpose(self._axes))
+        return {self._input: handed[0] if self._alone else handed}
 
 
-def _size(graph: Path, item: Any, options: Mapping[str, Any], channels: int) -> tuple[int, int]:
+def _size(graph: Path, item: Any, axes: str, said: Sequence[int] | None, channels: int) -> tuple[int, int]:
     """The height and width of pictures, by model.yaml or the graph; raises BundleInvalid where neither says it, or they
     do not agree."""
-    layout = str(options.get("layout", "NCHW"))
-    by_graph = dict(zip(layout, item.shape, strict=False))
-    height, width = options.get("size") or (by_graph.get("H"), by_graph.get("W"))
+    by_graph = dict(zip(axes, item.shape, strict=False))
+    height, width = said or (by_graph.get("H"), by_graph.get("W"))
     if not isinstance(height, int) or not isinstance(width, int):
         issue = "which does not say how large pictures are: say options.size, as [height, width]"
         raise errors.BundleInvalid(f"{graph} takes {nodes.one(item)}, {issue}")
     if max(height, width) > MAX_SIDE:
         raise errors.BundleInvalid(f"{graph} takes {nodes.one(item)}; a side of pictures may have {MAX_SIDE}")
     made = {"N": None, "C": channels, "H": height, "W": width}
-    if item.shape and not nodes.agree(item.shape, [made[axis] for axis in layout]):
-        shape = nodes.shape(["rows", *(made[axis] for axis in layout[1:])])
+    if item.shape and not nodes.agree(item.shape, [made[axis] for axis in axes]):
+        shape = nodes.shape(["rows" if axis == "N" else made[axis] for axis in axes])
         issue = f"but options of model.yaml make {shape}: say layout, channels and size as the graph has them"
         raise errors.BundleInvalid(f"{graph} takes {nodes.one(item)}, {issue}")
     return height, width

@@ -28,6 +28,8 @@ class PythonKind(AnswersKind):
     def broken(self, manifest: Manifest) -> Iterator[Fault]:
         yield from super().broken(manifest)
         yield from installed.broken(manifest)
+        if manifest.boxes and manifest.boxes.selected:
+            yield Fault(("boxes", "selected"), "is for graphs: give scores and classes of the boxes that were selected")
         if manifest.inline:
             yield Fault(("inline",), "must be false: a class in Python cannot be ended when its time is over")
 

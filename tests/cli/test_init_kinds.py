@@ -6,6 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import onnx
 import onnxruntime
 import pytest
 import yaml
@@ -44,6 +45,95 @@ PICTURES: dict[str, tuple[bytes, dict[str, Any]]] = {
         graphs.graph("heat = Sigmoid (img)", "float[N, 3, 4, 5] img", "float[N, 3, 4, 5] heat"),
         {"tensors": [gives("heat", "float32", [3, 4, 5])]}),
 }  # fmt: skip
+
+
+CORNERS = "corners = Constant <value = float[2, 4] {1, 2, 3, 4, 0, 0, 5, 4}> ()"
+SURE = "sure = Constant <value = float[2] {0.75, 0.875}> () which = Constant <value = int64[2] {2, 1}> ()"
+ROWS = "at = Constant <value = int64[1] {0}> ()"
+#: Of detectors' graphs, as exporters write them, what is then in model.yaml.
+DETECTORS: dict[str, tuple[bytes, dict[str, Any]]] = {
+    "as TorchVision's are written": (
+        graphs.graph(f"{CORNERS} {SURE}", "float[3, 4, 5] img", "float[K, 4] corners, int64[K] which, float[K] sure"),
+        {"options": {"size": [4, 5], "layout": "NCHW", "channels": "RGB", **FLOATS}, "max_batch": 1,
+         "boxes": {"labels": ["label_0", "label_1", "label_2"], "boxes": "corners", "scores": "sure",
+                   "classes": "which"}}),
+    "as TensorFlow's are written": (
+        graphs.graph(
+            f"{CORNERS.replace('corners', 'c')} {SURE.replace('sure', 's').replace('which', 'w')} {ROWS} "
+            "detection_boxes = Unsqueeze (c, at) detection_scores = Unsqueeze (s, at) v = Cast <to = 1> (w) "
+            "detection_classes = Unsqueeze (v, at) num_detections = Constant <value = float[1] {1}> ()",
+            "uint8[1, 4, 5, 3] img",
+            "float[1, K, 4] detection_boxes, float[1, K] detection_classes, float[1, K] detection_scores, "
+            "float[1] num_detections"),
+        {"boxes": {"labels": ["label_0", "label_1", "label_2"], "boxes": "detection_boxes",
+                   "scores": "detection_scores", "classes": "detection_classes", "count": "num_detections",
+                   "format": "yxyx", "units": "fractions", "first_class": 1}}),
+    "as YOLO's are written with their end": (
+        graphs.graph("found = Constant <value = float[1, 2, 6] {1, 2, 3, 4, 0.75, 1, 0, 0, 0, 0, 0, 0}> ()",
+                     "float[1, 3, 4, 5] images", "float[1, 2, 6] found"),
+        {"max_batch": 1, "boxes": {"labels": ["label_0", "label_1"]},
+         "golden": [{"file": "golden.png",
+                     "boxes": [{"label": "label_1", "confidence": 0.75, "box": [1.0, 2.0, 3.0, 4.0]}]}]}),
+    "with what ONNX selected": (
+        graphs.graph(
+            f"{ROWS} c = Constant <value = float[1, 2, 4] {{3, 3, 2, 2, 1, 1, 2, 2}}> () "
+            "s = Constant <value = float[1, 3, 2] {0, 0, 0.75, 0, 0, 0.875}> () "
+            "rows = Shape <start = 0, end = 1> (img) shape = Constant <value = int64[2] {2, 4}> () "
+            "to = Concat <axis = 0> (rows, shape) "
+            "boxes = Expand (c, to) "
+            "size = Constant <value = int64[2] {3, 2}> () by = Concat <axis = 0> (rows, size) scores = Expand (s, by) "
+            "most = Constant <value = int64 {9}> () half = Constant <value = float {0.5}> () "
+            "selected = NonMaxSuppression <center_point_box = 1> (boxes, scores, most, half, half)",
+            "float[N, 3, 4, 5] img", "float[N, 2, 4] boxes, float[N, 3, 2] scores, int64[M, 3] selected"),
+        {"max_batch": 32, "boxes": {"labels": ["label_0", "label_1", "label_2"], "boxes": "boxes", "scores": "scores",
+                                    "selected": "selected", "format": "cxcywh"}}),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("case", DETECTORS)
+def test_a_detector_is_written_with_its_boxes_and_passes_check_as_it_is(run: Run, tmp_path: Path, case: str) -> None:
+    made, wanted = DETECTORS[case]
+    (tmp_path / "mine.onnx").write_bytes(made)
+    found, text = begun(run, tmp_path, "mine.onnx")
+    says = yaml.safe_load(text)
+    assert (found["kind"], found["issue"]) == ("image", None)
+    assert {key: says[key] for key in wanted} == wanted
+
+
+@pytest.mark.parametrize(
+    ("names", "wanted"),
+    [
+        ("{0: 'cat', 1: 'dog', 2: 'cow'}", ["cat", "dog", "cow"]),
+        ("{0: 'cat'}", ["label_0", "label_1"]),
+        ("{1: 'cat', 2: 'dog'}", ["label_0", "label_1"]),
+        ("[__import__('os')]", ["label_0", "label_1"]),
+    ],
+)
+def test_the_names_of_classes_that_an_exporter_has_written_into_a_graph_are_taken(
+    run: Run, tmp_path: Path, names: str, wanted: list[str]
+) -> None:
+    made = onnx.load_from_string(DETECTORS["as YOLO's are written with their end"][0])
+    onnx.helper.set_model_props(made, {"names": names})
+    onnx.save(made, tmp_path / "mine.onnx")
+    _, text = begun(run, tmp_path, "mine.onnx")
+    assert yaml.safe_load(text)["boxes"]["labels"] == wanted
+
+
+@pytest.mark.parametrize(
+    ("body", "gives", "key"),
+    [
+        ("six = Constant <value = float[1, 6] {1, 2, 3, 4, 0.5, 1}> ()", "float[1, 6] six", "numbers"),
+        ("raw = Constant <value = float[1, 2, 6] {1, 2, 3, 4, 9, 1, 1, 2, 3, 4, 9, 1}> ()", "float[1, 2, 6] raw",
+         "tensors"),
+        ("raw = Constant <value = float[1, 2, 6] {1, 2, 3, 4, 0.5, 0.5, 1, 2, 3, 4, 0.5, 0}> ()", "float[1, 2, 6] raw",
+         "tensors"),
+    ],
+)  # fmt: skip
+def test_what_are_no_boxes_is_not_taken_for_them(run: Run, tmp_path: Path, body: str, gives: str, key: str) -> None:
+    (tmp_path / "mine.onnx").write_bytes(graphs.graph(body, "float[1, 3, 4, 5] img", gives))
+    _, text = begun(run, tmp_path, "mine.onnx")
+    assert key in yaml.safe_load(text)
+    assert ("Of a detector, export it with non-maximum suppression" in text) == (key == "tensors")
 
 
 @pytest.mark.parametrize("case", PICTURES)

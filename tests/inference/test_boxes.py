@@ -98,6 +98,80 @@ def test_scores_and_classes_may_be_columns_of_the_boxes(tmp_path: Path) -> None:
     assert [told(said) for said in found.predict([{"b": SIX}, {"b": SIX[:1]}])] == [[CAT, DOG], [DOG]]
 
 
+NMS = """
+  most = Constant <value = int64 {9}> () half = Constant <value = float {0.5}> ()
+  chosen = NonMaxSuppression (b, s, most, half, half) corners = Identity (b) sure = Identity (s)
+"""
+SELECTED = {**LABELS, "boxes": "corners", "scores": "sure", "selected": "chosen"}
+#: The third overlaps the first, which is the surer dog.
+ALL = {"b": [*CORNERS[:2], [10, 20, 30, 59]], "s": [[0.125, 0.875, 0], [0.75, 0, 0.625]]}
+
+
+def selecting(body: str = NMS, selected: str = "int64[M, 3]") -> bytes:
+    gives = f"float[N, K, 4] corners, float[N, C, K] sure, {selected} chosen"
+    return graph(body, "float[N, K, 4] b, float[N, C, K] s", gives)
+
+
+def of_selected(**more: Any) -> dict[str, Any]:
+    fields = [field("b", "float32", [None, 4]), field("s", "float32", [None, None])]
+    golden = [{"inputs": ALL, "boxes": [CAT, DOG]}, {"inputs": {**ALL, "s": [[0] * 3] * 2}, "boxes": []}]
+    return says(more.pop("boxes", SELECTED), fields=fields, golden=golden, **more)
+
+
+def test_what_onnx_selects_of_all_boxes_is_taken_with_the_scores_of_all_classes(tmp_path: Path) -> None:
+    found = opened(tmp_path / "any", selecting(), **of_selected())
+    check.check(found.bundle)
+    assert told(answer(found, **ALL)) == [CAT, DOG]
+    cats = {**ALL, "s": [[0.75, 0, 0.875], [0, 0, 0]]}
+    rows: list[Any] = [cats, ALL, {**ALL, "s": [[0] * 3] * 2}, cats]
+    one = {"label": "cat", "confidence": 0.875, "box": [10, 20, 30, 59]}
+    assert [told(said) for said in found.predict(rows)] == [[one], [CAT, DOG], [], [one]]
+    check.check(opened(tmp_path / "one", selecting(), **of_selected(max_batch=1)).bundle)
+
+
+@pytest.mark.parametrize(
+    ("kind", "shape", "values", "issue"),
+    [
+        ("int64", "2, 3", "0, 0, 0, 1, 0, 0", "gave 'chosen' with row 1, but there are 0 to 0"),
+        ("int64", "1, 3", "-1, 0, 0", "gave 'chosen' with row -1, but there are 0 to 0"),
+        ("int64", "1, 3", "0, 2, 0", "gave 'chosen' with class 2, but there are 0 to 1"),
+        ("int64", "1, 3", "0, 0, 3", "gave 'chosen' with box 3, but there are 0 to 2"),
+        ("int64", "1, 3", "0, 0, -1", "gave 'chosen' with box -1, but there are 0 to 2"),
+        ("int64", "3", "0, 0, 0", "gave 'chosen' as int64 [3], but must give whole numbers [selected, 3]: row, class"),
+        ("float", "1, 3", "0, 0, 0", "gave 'chosen' as float32 [1, 3], but must give whole numbers [selected, 3]"),
+    ],
+)
+def test_what_was_selected_that_is_not_there_is_the_models_error(
+    tmp_path: Path, kind: str, shape: str, values: str, issue: str
+) -> None:
+    chosen = f"{kind}[{shape}]"
+    body = f"chosen = Constant <value = {chosen} {{{values}}}> () corners = Identity (b) sure = Identity (s)"
+    with pytest.raises(errors.BundleInvalid) as caught:
+        opened(tmp_path, selecting(body, chosen), **of_selected(max_batch=1))
+    assert issue in caught.value.message
+
+
+def test_scores_of_what_is_selected_from_are_those_of_all_classes(tmp_path: Path) -> None:
+    body = NMS.replace("sure = Identity (s)", "sure = ReduceMax <axes = [1], keepdims = 0> (s)")
+    made = graph(
+        body, "float[N, K, 4] b, float[N, C, K] s", "float[N, K, 4] corners, float[N, K] sure, int64[M, 3] chosen"
+    )
+    with pytest.raises(errors.BundleInvalid) as caught:
+        opened(tmp_path, made, **of_selected())
+    told = "gave 'sure' as float32 [3] for boxes [3, 4] of a row, but must give floats [classes, boxes]"
+    assert told in caught.value.message
+
+
+def test_what_a_network_gives_before_non_maximum_suppression_is_told_to_be_so(tmp_path: Path) -> None:
+    for name, shape in (("fixed", "1, 6, 84"), ("open", "N, 6, K")):
+        made = graph("raw = Transpose <perm = [0, 2, 1]> (b)", "float[N, 84, 6] b", f"float[{shape}] raw")
+        golden = [{"inputs": {"b": [[0] * 6] * 84}, "boxes": []}]
+        full = says(LABELS, fields=[field("b", "float32", [84, 6])], golden=golden, max_batch=1)
+        with pytest.raises(errors.BundleInvalid) as caught:
+            opened(tmp_path / name, made, **full)
+        assert "raw boxes need non-maximum suppression first: export it with that" in caught.value.message
+
+
 @pytest.mark.parametrize(
     ("form", "box"),
     [("xyxy", [10, 20, 30, 60]), ("yxyx", [20, 10, 60, 30]), ("xywh", [10, 20, 20, 40]), ("cxcywh", [20, 40, 20, 40])],
@@ -184,6 +258,10 @@ def test_what_are_no_boxes_is_the_models_error_in_a_sentence(tmp_path: Path, row
         ({"boxes": {**LABELS, "boxes": "corners"}}, "but must give floats [rows, boxes, 6], with score and class in"),
         ({"boxes": {**APART, "classes": None}}, "classes of boxes is missing: scores and classes go together"),
         ({"boxes": {**APART, "boxes": None}}, "boxes of boxes is missing: the output that holds the boxes themselves"),
+        ({"boxes": {**APART, "selected": "which"}}, "classes of boxes goes without selected, which says which boxes"),
+        ({"boxes": {**SELECTED, "count": "sure"}}, "count of boxes goes without selected, which says which boxes"),
+        ({"boxes": {**LABELS, "boxes": "corners", "selected": "which"}}, "scores of boxes is missing: scores and"),
+        ({"boxes": {**SELECTED, "boxes": None}}, "boxes of boxes is missing: the output that holds the boxes themsel"),
         ({"output": "corners"}, "output is not for boxes: say boxes: NAME within boxes"),
         ({"tags": ["a"], "golden": [{"inputs": ROW, "tags": {}}]}, "boxes is what comes out, and so is tags: say one"),
         ({"golden": [{"inputs": ROW, "boxes": [CAT]}]}, "must not give dog 0.75 in [10.0, 20.0, 30.0, 60.0], but"),
@@ -231,7 +309,8 @@ def test_an_answer_is_as_its_schema_says_and_nothing_else_is(tmp_path: Path) -> 
 
 
 def test_what_is_said_of_boxes_is_kept(tmp_path: Path) -> None:
-    whole = {**APART, "format": "xyxy", "units": "pixels", "first_class": 0, "at_least": 0.25, "count": None}
+    whole = {**APART, "format": "xyxy", "units": "pixels", "first_class": 0, "at_least": 0.25, "count": None,
+             "selected": None}  # fmt: skip
     golden = [{"inputs": {**ROW, "s": [0, 0, 0]}, "boxes": []}]
     manifest = opened(tmp_path, detector(), **says(whole, golden=golden)).bundle.manifest
     stored = json.loads(json.dumps(manifest.to_dict()))

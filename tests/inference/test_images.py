@@ -113,6 +113,31 @@ def test_the_graph_is_handed_what_the_options_say(
     check.check(model.bundle)
 
 
+@pytest.mark.parametrize(
+    ("shape", "options", "wanted"),
+    [
+        ("3, 4, 5", {}, PLANES[0] / 255),
+        ("3, H, W", {"size": [4, 5]}, PLANES[0] / 255),
+        ("4, 5, 3", {"layout": "NHWC"}, PICTURE / 255),
+    ],
+)
+def test_a_graph_of_one_picture_is_handed_it_without_an_axis_for_rows(
+    tmp_path: Path, shape: str, options: dict[str, Any], wanted: np.ndarray[Any, Any]
+) -> None:
+    made = graphs.graph(
+        "one = ReduceMean <axes = [0, 1, 2], keepdims = 0> (img) three = Constant <value = int64[1] {3}> () "
+        "mean = Expand (one, three)",
+        f"float[{shape}] img",
+        "float[3] mean",
+    )
+    mean = float(np.mean(PICTURE / 255))
+    golden = [{"file": "golden.png", "prediction": {"red": mean, "green": mean, "blue": mean}}]
+    says = {"options": options, "golden": golden, "max_batch": 1}
+    model = opened(tmp_path / "bundle", made, picture=encoded(PICTURE), **says)
+    assert (handed(model) == wanted.astype(np.float32)).all()
+    check.check(model.bundle)
+
+
 def test_a_gray_model_is_handed_one_channel(tmp_path: Path) -> None:
     options = {"channels": "L", "mean": [0.1], "deviation": [0.3]}
     model = opened(tmp_path / "bundle", takes(shape="N, 1, 4, 5"), options=options, golden=ZEROS)
@@ -136,8 +161,9 @@ def test_a_picture_of_another_shape_is_fitted_as_the_options_say(tmp_path: Path,
         ("float", "N, 3, 4, 5", {"size": [4, 6]}, "but options of model.yaml make [rows, 3, 4, 6]"),
         ("float", "N, 3, 4, 5", {"layout": "NHWC"}, "but options of model.yaml make [rows, 3, 4, 3]"),
         ("float", "N, 3, 4, 5", {"channels": "L"}, "but options of model.yaml make [rows, 1, 4, 5]"),
-        ("float", "N, 4, 5", {}, "which does not say how large pictures are: say options.size"),
-        ("float", "N, 4, 5", {"size": [4, 5]}, "but options of model.yaml make [rows, 3, 4, 5]: say layout, channels"),
+        ("float", "3, 4, 5", {}, "with no axis for rows: say max_batch: 1 in model.yaml, or export it with a"),
+        ("float", "4, 5", {}, "which does not say how large pictures are: say options.size"),
+        ("float", "4, 5", {"size": [4, 5]}, "but options of model.yaml make [rows, 3, 4, 5]: say layout, channels"),
         ("float", "N, 3, H, W", {}, "which does not say how large pictures are: say options.size, as [height, width]"),
         ("float", "N, 3, 4, W", {}, "which does not say how large pictures are"),
         ("float", "N, 3, 4097, 5", {}, "a side of pictures may have 4096"),

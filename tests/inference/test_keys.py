@@ -41,7 +41,8 @@ OF_TENSORS: Mapping[Where, tuple[str, str]] = {
 OF_BOXES: Mapping[Where, tuple[str, str]] = {
     ("boxes", "labels"): (LIST, MUST), ("boxes", "at_least"): (NUMBER, MAY), ("boxes", "first_class"): (WHOLE, MAY),
     ("boxes", "boxes"): (TEXT, MAY_BE_NULL), ("boxes", "scores"): (TEXT, MAY_BE_NULL),
-    ("boxes", "classes"): (TEXT, MAY_BE_NULL), ("boxes", "count"): (TEXT, MAY_BE_NULL),
+    ("boxes", "classes"): (TEXT, MAY_BE_NULL), ("boxes", "selected"): (TEXT, MAY_BE_NULL),
+    ("boxes", "count"): (TEXT, MAY_BE_NULL),
     ("boxes", "format"): (TEXT, MAY), ("boxes", "units"): (TEXT, MAY),
 }  # fmt: skip
 OF_ROWS: Mapping[Where, tuple[str, str]] = {

@@ -47,6 +47,8 @@ def test_what_keeps_its_promise_is_taken_and_the_package_that_answers_is_named(b
         ({"options": {}}, "class of options is missing"), ({"output": "x"}, "output is unknown"),
         ({"fields": [{**field, "input": "x"} for field in graphs.FIELDS]}, "python knows where its fields go"),
         ({"numbers": [{"name": "x"}]}, "numbers is what comes out, and so is labels: say one of them"),
+        ({"boxes": {"labels": ["a"], "boxes": "b", "scores": "s", "selected": "i"},
+          "golden": [{"inputs": {"x": 2, "y": 1}, "boxes": []}]}, "selected of boxes is for graphs: give scores"),
         ({**RECORD, "record": {"sum": {"type": {"b": 1}}}}, "must be one of string, number, integer"),
         ({**RECORD, "record": {"sum": {"type": [[]]}}}, "must be one of string, number, integer"),
         ({**RECORD, "record": {"sum": "number"}}, "sum of record must be a mapping: its JSON Schema, such as"),
@@ -56,7 +58,7 @@ def test_what_keeps_its_promise_is_taken_and_the_package_that_answers_is_named(b
     ],
 )  # fmt: skip
 def test_a_mistake_in_model_yaml_is_a_sentence(bring: Bring, says: dict[str, Any], issue: str) -> None:
-    folder = bring(GIVES, **{"labels": None} if "record" in says else {})
+    folder = bring(GIVES, **{"labels": None} if {"record", "boxes"} & {*says} else {})
     assert issue in refused(changed(folder, **{key: value for key, value in says.items() if value is not None}))
 
 
