@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib
 import pickle
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,8 +22,10 @@ _ADDED: Mapping[str, tuple[str, str]] = {
     "XGBClassifier": ("XGBoostXGBClassifier", "xgboost.operator_converters.XGBoost:convert_xgboost"),
     "XGBRegressor": ("XGBoostXGBRegressor", "xgboost.operator_converters.XGBoost:convert_xgboost"),
 }
-#: The newest operators of trees that onnxmltools writes.
-_TREES = 3
+#: The newest operators of trees that converters write.
+TREES = 3
+#: What skl2onnx 1.20 needs where it writes booleans as whole numbers, as for HistGradientBoostingClassifier.
+OLDER = "Install an older protobuf: pip install 'protobuf<7'"
 #: The one input where all columns are numbers, or where a text is the whole row.
 MATRIX, TEXT = "features", "text"
 
@@ -42,31 +45,54 @@ def convert(path: Path) -> Converted:
     """Load the object in a file, which runs whatever code is in it, and convert it; raises BundleInvalid saying what is
     missing or what the converter refused."""
     model = _loaded(path)
-    if not hasattr(model, "predict") and not hasattr(model, "transform"):
-        issue = "which is no trained model of scikit-learn, LightGBM or XGBoost with `predict`"
-        raise errors.BundleInvalid(f"{path} holds a {type(model).__name__}, {issue}")
-    skl2onnx = _module("skl2onnx", "scikit-learn skl2onnx")
     parts = list(_parts(model))
-    opset = {"": skl2onnx.get_latest_tested_opset_version()}
+    _check(f"{path} holds a {type(model).__name__}", model, parts)
+    skl2onnx = _module("skl2onnx", "scikit-learn skl2onnx")
+    opset = {"": skl2onnx.get_latest_tested_opset_version(), "ai.onnx.ml": TREES}
     for part in parts:
         if type(part).__name__ in _ADDED and type(part).__module__.split(".")[0] in ("lightgbm", "xgboost"):
             _add(skl2onnx, part)
-            opset["ai.onnx.ml"] = _TREES
     columns = list(map(str, getattr(model, "feature_names_in_", ())))
     names = columns or [f"f{place}" for place in range(getattr(model, "n_features_in_", 0))]
     categories = {name: values for part in parts for name, values in _categories(part, names)}
     classes = getattr(model, "classes_", ())
-    # Without a map for each row, which is slower to make and to read.
-    options = {id(model): {"zipmap": False}} if hasattr(model, "predict_proba") else None
     try:
-        takes = _takes(model, parts, names, categories)
-        made = skl2onnx.to_onnx(model, initial_types=takes, options=options, target_opset=opset)
+        made = _made(skl2onnx, model, initial_types=_takes(model, parts, names, categories), target_opset=opset)
     # Whatever the makers of models and converters raise.
     except Exception as error:
+        first = _first(error)
+        fix = f" {OLDER}" if "AttributeProto" in str(first) else ""
         raise errors.BundleInvalid(
-            f"{path} cannot be converted to ONNX. The converter says: {type(error).__name__}: {said(error)}"
+            f"{path} cannot be converted to ONNX. The converter says: {type(first).__name__}: {said(first)}{fix}"
         ) from error
     return Converted(made.SerializeToString(), columns, [str(label) for label in classes], categories)
+
+
+def _check(what: str, model: Any, parts: Sequence[Any]) -> None:
+    """Raises BundleInvalid for what is no trained model, or one whose scores of labels are no probabilities."""
+    answers = hasattr(model, "predict") or hasattr(model, "transform")
+    if isinstance(model, type) or not hasattr(model, "fit") or not answers:
+        issue = "which is no trained model of scikit-learn, LightGBM or XGBoost with `fit` and `predict`"
+        raise errors.BundleInvalid(f"{what}, {issue}, such as LGBMRegressor")
+    if not hasattr(model, "n_features_in_") and not any(hasattr(part, "vocabulary_") for part in parts):
+        raise errors.BundleInvalid(f"{what} that is not trained, or takes no rows: call its `fit` before it is saved")
+    if hasattr(model, "classes_") and hasattr(model, "decision_function") and not hasattr(model, "predict_proba"):
+        fix = "train CalibratedClassifierCV around it"
+        raise errors.BundleInvalid(f"{what}, whose scores of labels are no probabilities: {fix}")
+
+
+def _made(skl2onnx: Any, model: Any, **how: Any) -> Any:
+    """Without a map for each row, which is slower to make and to read, where there is a choice."""
+    if hasattr(model, "predict_proba"):
+        # So skl2onnx says that the converter has no such option.
+        with contextlib.suppress(NameError):
+            return skl2onnx.to_onnx(model, options={id(model): {"zipmap": False}}, **how)
+    return skl2onnx.to_onnx(model, **how)
+
+
+def _first(error: BaseException) -> BaseException:
+    """What others were raised from: those quote all numbers of a model."""
+    return error if error.__cause__ is None else _first(error.__cause__)
 
 
 def _loaded(path: Path) -> Any:

@@ -258,7 +258,7 @@ def test_what_is_missing_is_said_with_how_it_is_installed(
 
 def test_what_is_no_trained_model_is_one_sentence(run: Run, tmp_path: Path) -> None:
     assert "price.joblib holds a dict, which is no trained model" in refused(run, saved(tmp_path, "price.joblib", {}))
-    assert "The converter says: " in refused(run, saved(tmp_path, "price.joblib", Ridge()))
+    assert "holds a Ridge that is not trained" in refused(run, saved(tmp_path, "price.joblib", Ridge()))
     done = run("models", "init", str(tmp_path / "price.joblib"), "--name", "Dear Me")
     assert (done.code, "must be 1 to 63 of a-z" in done.err) == (2, True)
     (tmp_path / "price.h5").write_bytes(b"1")
