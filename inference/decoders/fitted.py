@@ -17,6 +17,8 @@ FORMATS = ("PNG", "JPEG", "WEBP")
 ANIMATED = ("PNG", "WEBP")
 #: In all, and on one side: what a decoder holds at once fits its memory.
 MAX_PIXELS, MAX_SIDE = 36_000_000, 16_384
+#: A PNG's last chunk, which has nothing in it: Pillow misses neither it nor the last bytes of the chunk before it.
+PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 #: The widths of what is averaged grow with the picture, so that nothing of a large one is skipped.
 FILTER = Image.Resampling.BILINEAR
 
@@ -45,8 +47,13 @@ def _pixels(data: bytes, size: tuple[int, int], mode: str, fit: str, background:
     with picture.decoding("The picture", "PNG, JPEG or WebP"):
         stream = io.BytesIO(data)
         picture.check_scans(stream)
+        if data[:4] == b"RIFF" and data[8:12] == b"WEBP":
+            # Pillow makes room for all pixels as soon as it opens one.
+            _check_size(*_webp_size(data))
         with Image.open(stream, formats=FORMATS) as image:
             _check(image)
+            if image.format == "PNG" and PNG_END not in data:
+                raise errors.InputUnreadable("The picture is damaged or cut short: it has no end")
             # Loads it, and lets go of what it was loaded from.
             ImageOps.exif_transpose(image, in_place=True)
             return image.size, _fitted(_plain(image, mode, background), size, fit, background).tobytes()
@@ -54,12 +61,32 @@ def _pixels(data: bytes, size: tuple[int, int], mode: str, fit: str, background:
 
 def _check(image: Image.Image) -> None:
     """Before a pixel of it is decoded."""
-    width, height = image.size
+    _check_size(*image.size)
+    if image.format in ANIMATED and getattr(image, "is_animated", False):
+        raise errors.InputUnreadable("The picture is animated: hand in one of its frames")
+
+
+def _check_size(width: int, height: int) -> None:
     if width * height > MAX_PIXELS or max(width, height) > MAX_SIDE:
         limits = f"it may have {MAX_PIXELS} in all, and {MAX_SIDE} on a side"
         raise errors.InputTooLarge(f"The picture has {width} by {height} pixels; {limits}")
-    if image.format in ANIMATED and getattr(image, "is_animated", False):
-        raise errors.InputUnreadable("The picture is animated: hand in one of its frames")
+
+
+def _webp_size(data: bytes) -> tuple[int, int]:
+    """As RFC 9649 has it: of the canvas, or of what there is alone, without or with loss; nothing of what is else."""
+    match data[12:16]:
+        case b"VP8X":
+            return _little(data[24:27]) + 1, _little(data[27:30]) + 1
+        case b"VP8L":
+            sides = _little(data[21:25])
+            return (sides & 0x3FFF) + 1, (sides >> 14 & 0x3FFF) + 1
+        case b"VP8 ":
+            return _little(data[26:28]) & 0x3FFF, _little(data[28:30]) & 0x3FFF
+    return 0, 0
+
+
+def _little(data: bytes) -> int:
+    return int.from_bytes(data, "little")
 
 
 def _plain(image: Image.Image, mode: str, background: int) -> Image.Image:

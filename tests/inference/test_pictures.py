@@ -9,6 +9,7 @@ import threading
 import time
 import zlib
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
@@ -148,7 +149,7 @@ def test_a_camera_that_was_turned_makes_no_difference(form: str, orientation: in
 
 
 def garbled(data: bytes) -> bytes:
-    return data[: len(data) // 2] + b"\x13" * (len(data) // 2)
+    return data[: len(data) // 2] + b"\x13" * (len(data) // 2) + data[-12:]
 
 
 NOISE = noise(64, 64)
@@ -163,7 +164,11 @@ NOISE = noise(64, 64)
         (b"%PDF-1.7", "The picture cannot be read as PNG, JPEG or WebP"),
         *((encoded(NOISE, form), "The picture cannot be read as PNG, JPEG or WebP")
           for form in ("GIF", "TIFF", "BMP", "PPM", "JPEG2000", "ICO")),
-        *((encoded(NOISE, form)[:-600], "The picture cannot be ") for form in ("PNG", "JPEG", "WEBP")),
+        *((encoded(NOISE, form)[:-600], "The picture cannot be ") for form in ("JPEG", "WEBP")),
+        (encoded(NOISE)[:-1], "The picture is damaged or cut short: it has no end"),
+        (encoded(NOISE)[:-600], "The picture is damaged or cut short: it has no end"),
+        (encoded(NOISE)[:-20], "The picture is damaged or cut short: it has no end"),
+        *((encoded(NOISE, form)[:-1], "The picture cannot be ") for form in ("JPEG", "WEBP")),
         *((garbled(encoded(NOISE, form)), "The picture cannot be ") for form in ("PNG",)),
         *((encoded(Image.fromarray(NOISE), form, save_all=True, append_images=[Image.fromarray(NOISE[::-1])]),
            "The picture is animated: hand in one of its frames") for form in ("PNG", "WEBP")),
@@ -202,6 +207,26 @@ def test_a_picture_with_more_is_refused_before_one_is_decoded(width: int, height
     started = time.monotonic()
     assert refused(data, errors.InputTooLarge) == f"The picture has {width} by {height} pixels; {limits}"
     assert time.monotonic() - started < 20
+
+
+#: What a WebP of 16,383 by 16,383, or of a canvas of 16,385 by 1, has in its head, and where.
+SIDES = {
+    "VP8 ": (26, (16_383 | 16_383 << 16).to_bytes(4, "little")),
+    "VP8L": (21, (16_382 | 16_382 << 14).to_bytes(4, "little")),
+    "VP8X": (24, (16_384).to_bytes(6, "little")),
+}
+
+
+HOW: dict[str, dict[str, Any]] = {"VP8 ": {}, "VP8L": {"lossless": True}, "VP8X": {"exif": b"x"}}
+
+
+@pytest.mark.parametrize("form", SIDES)
+def test_nor_is_room_made_for_the_pixels_of_a_webp(form: str) -> None:
+    data, (place, sides) = encoded(Image.new("RGB", (4, 3)), "WEBP", **HOW[form]), SIDES[form]
+    assert data[12:16] == form.encode()
+    width, height = (16_385, 1) if form == "VP8X" else (16_383, 16_383)
+    told = f"The picture has {width} by {height} pixels; it may have 36000000 in all, and 16384 on a side"
+    assert refused(data[:place] + sides + data[place + len(sides) :], errors.InputTooLarge) == told
 
 
 def test_a_jpeg_that_is_decoded_again_and_again_is_refused() -> None:
