@@ -10,10 +10,13 @@ While Redis is away what is in hand is spent, and then each process has its even
 
 from __future__ import annotations
 
+import functools
+import math
 import threading
 import time
 import uuid
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from core import errors
 from core.broker import KEY_PREFIX, Line
@@ -40,6 +43,7 @@ redis.call('ZADD', KEYS[2], now, ARGV[6])
 redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now - ARGV[7])
 local processes = redis.call('ZCARD', KEYS[2])
 local full = math.max(now, tonumber(redis.call('GET', KEYS[1]) or now) - back / rate)
+full = math.min(full, now + burst / rate)
 local free = burst - (full - now) * rate
 local taken, wait = 0, 0
 if free >= need then
@@ -61,13 +65,22 @@ class Policy:
     per_minute: int
     burst: int
 
-    @property
+    @functools.cached_property
     def rate_s(self) -> float:
         return self.per_minute / 60
 
+    @functools.cached_property
+    def window_s(self) -> int:
+        """In how many seconds an empty bucket is full."""
+        return math.ceil(self.burst / self.rate_s)
 
-@dataclass(frozen=True)
-class Standing:
+    @functools.cached_property
+    def next_s(self) -> int:
+        """In how many seconds there is one token more."""
+        return math.ceil(1 / self.rate_s)
+
+
+class Standing(NamedTuple):
     """How a bucket stands: what is left of it, and in how many seconds it is full."""
 
     policy: Policy
@@ -136,8 +149,8 @@ class Rates:
         lease = self._leases.get((policy.name, party))
         if lease is None:
             return Standing(policy, policy.burst, 0.0)
-        free = lease.free + (time.monotonic() - lease.heard_at) * policy.rate_s
-        left = max(0, min(policy.burst, int(free) + lease.tokens))
+        left = int(lease.free + (time.monotonic() - lease.heard_at) * policy.rate_s) + lease.tokens
+        left = 0 if left < 0 else policy.burst if left > policy.burst else left
         return Standing(policy, left, (policy.burst - left) / policy.rate_s)
 
     def _begin(self, policy: Policy, party: str) -> _Lease:

@@ -36,7 +36,7 @@ def _headers(found: Sequence[Standing]) -> Headers:
         ("X-RateLimit-Limit", str(tightest.policy.burst)),
         ("X-RateLimit-Remaining", str(tightest.remaining)),
         ("X-RateLimit-Reset", str(math.ceil(time.time() + tightest.full_in_s))),
-        ("RateLimit-Policy", _policies(tuple(standing.policy for standing in found))),
+        ("RateLimit-Policy", _policies(*[standing.policy for standing in found])),
         ("RateLimit", ", ".join([_left(standing) for standing in found])),
     ]
 
@@ -46,15 +46,10 @@ def _part(standing: Standing) -> float:
 
 
 @functools.lru_cache(1024)
-def _policies(policies: tuple[Policy, ...]) -> str:
-    return ", ".join(f'"{policy.name}";q={policy.burst};w={window_s(policy)}' for policy in policies)
-
-
-def window_s(policy: Policy) -> int:
-    """In how many seconds an empty bucket is full."""
-    return math.ceil(policy.burst / policy.rate_s)
+def _policies(*policies: Policy) -> str:
+    return ", ".join(f'"{policy.name}";q={policy.burst};w={policy.window_s}' for policy in policies)
 
 
 def _left(standing: Standing) -> str:
-    more_in_s = math.ceil(1 / standing.policy.rate_s) if standing.full_in_s > 0 else 0
-    return f'"{standing.policy.name}";r={standing.remaining};t={more_in_s}'
+    policy, remaining, full_in_s = standing
+    return f'"{policy.name}";r={remaining};t={policy.next_s if full_in_s > 0 else 0}'

@@ -10,7 +10,7 @@ import sqlalchemy
 from cachetools import TTLCache, cached
 from sqlalchemy import text
 
-from core import errors
+from core import database, errors
 
 #: How long a count is good for. Between two counts every admission is subtracted; other processes' are not seen, so a
 #: tenant can be over its limit by what it hands in to them within this time.
@@ -23,6 +23,26 @@ SELECT count(*) FROM (
   SELECT FROM jobs WHERE tenant_id = :tenant_id AND status = 'pending' AND parent_id IS NULL LIMIT :most
 ) AS waiting
 """)
+
+
+_COUNT = text("""
+SELECT (SELECT count(*) FROM jobs WHERE tenant_id = :tenant_id AND status = 'pending' AND parent_id IS NULL) AS waiting,
+  (SELECT count(*) FROM jobs WHERE tenant_id = :tenant_id AND status = 'processing' AND worker IS NOT NULL) AS running
+""")
+
+
+@dataclass(frozen=True)
+class Count:
+    """A tenant's jobs: those that wait, and those that workers run."""
+
+    waiting: int
+    running: int
+
+
+def count(engine: sqlalchemy.Engine, tenant_id: uuid.UUID) -> Count:
+    """Raises Unavailable."""
+    with database.reading(engine) as connection:
+        return Count(**connection.execute(_COUNT, {"tenant_id": tenant_id}).mappings().one())
 
 
 @dataclass

@@ -100,6 +100,16 @@ def backlog(at: At) -> TestResponse:
     return small.post("jobs", {"inputs": GOOD})
 
 
+def hurried(at: At) -> TestResponse:
+    slow = at.of(requests_per_minute=1, requests_burst=1)
+    assert slow.get("jobs").status_code == 200
+    return slow.get("jobs")
+
+
+def costly(at: At) -> TestResponse:
+    return at.of(units_burst=2).post("predict/batch", {"inputs": [GOOD] * 3})
+
+
 def quota(at: At) -> TestResponse:
     small = at.of(max_uploads=1)
     file = {"content_type": "text/csv", "size": 1}
@@ -201,6 +211,8 @@ REACHED: dict[type[errors.CoatcheckError], Reach] = {
     errors.IdempotencyMismatch: mismatch,
     errors.IdempotencyInProgress: in_progress,
     errors.BacklogFull: backlog,
+    errors.RateLimited: hurried,
+    errors.RequestTooCostly: costly,
     errors.UploadQuota: quota,
     errors.Unavailable: nowhere,
     errors.Busy: stream,

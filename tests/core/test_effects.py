@@ -112,6 +112,7 @@ EFFECTS: Mapping[str, Callable[[Here], object]] = {
     "default_model": effects.default_model,
     "onnx_threads": effects.onnx_threads,
     "model_memory_mb": effects.model_memory_mb,
+    "limits": effects.limits,
     "max_batch_items": batch,
     "max_upload_bytes": largest_file,
     "max_unpacked_bytes": effects.max_unpacked_bytes,
