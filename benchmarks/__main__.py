@@ -1,10 +1,10 @@
-"""`./run bench [inline|drain|webhooks|bulk|history|hostile|recovery|shelf]`: measure on throw-away engines."""
+"""`./run bench [inline|drain|webhooks|bulk|history|hostile|rates|recovery|shelf]`: measure on throw-away engines."""
 
 from __future__ import annotations
 
 import sys
 
-from benchmarks import bulk, drain, history, hostile, inline, recovery, shelf, webhooks
+from benchmarks import bulk, drain, history, hostile, inline, rates, recovery, shelf, webhooks
 
 EVERY = {"inline": inline.run, "drain": drain.run}
 #: Only when asked for: it takes minutes and several GB of disk.
@@ -12,6 +12,7 @@ LONG = {
     "bulk": bulk.run,
     "history": history.run,
     "hostile": hostile.run,
+    "rates": rates.run,
     "recovery": recovery.run,
     "shelf": shelf.run,
     "webhooks": webhooks.run,
