@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import pwd
 import uuid
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -24,6 +26,15 @@ class Actor:
 
     name: str
     address: str | None = None
+
+
+def operator() -> Actor:
+    """Who runs this program."""
+    try:
+        name = pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:  # in a container, as a user that it does not know
+        name = str(os.getuid())
+    return Actor(f"cli:{name}")
 
 
 def record(

@@ -14,38 +14,56 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy
-from cachetools import TTLCache, cached
+from cachetools import TLRUCache, cached
 from sqlalchemy import text
 
-from access import tenants
+from access import audit, tenants
+from access.audit import Actor
+from access.bounds import UNBOUND, Bounds
 from access.tiers import Tier
+from access.used import Used
 from core import database, errors
 
 PREFIX = "cck"
 #: Of one that may publish models, beside what every tenant may.
 MODELS = "models:write"
-SCOPES = frozenset({"jobs", "admin", "metrics", MODELS})
+#: What a client's key may, if nothing else is said.
+CLIENT = frozenset({"predict", "jobs", "files", "webhooks", "models:read", "usage:read", "keys"})
+SCOPES = CLIENT | {"admin", "metrics", MODELS}
 CACHE_S = 5.0
 CACHE_MAX = 10_000
 _FORM = re.compile(rf"{PREFIX}_([0-9a-f]{{12}})_([0-9a-f]{{48}})([0-9a-f]{{8}})")
 
+#: The condition that a key has neither been revoked nor come to its end.
+OPENS = "revoked_at IS NULL AND (expires_at > now()) IS NOT FALSE"
 _INSERT = text("""
-INSERT INTO api_keys (id, tenant_id, name, secret_sha256, scopes) VALUES (:id, :tenant_id, :name, :hash, :scopes)
+INSERT INTO api_keys (id, tenant_id, name, secret_sha256, scopes, models, networks, expires_at)
+VALUES (:id, :tenant_id, :name, :hash, :scopes, :models, :networks, :expires_at)
 """)
-_SELECT = text("""
-SELECT tenant_id, secret_sha256, scopes, tier, tiers.*
+_SELECT = text(f"""
+SELECT tenant_id, secret_sha256, scopes, models, networks, expires_at, tier, tiers.*, now() AS at,
+  extract(epoch FROM expires_at - now())::float AS left_s
 FROM api_keys JOIN tenants ON tenants.id = tenant_id JOIN tiers ON tiers.name = tier
-WHERE api_keys.id = :id AND revoked_at IS NULL
-""")
-_LIST = text("""
-SELECT api_keys.id, tenants.name AS tenant, tier, api_keys.name, scopes, api_keys.created_at, revoked_at
+WHERE api_keys.id = :id AND {OPENS}
+""")  # noqa: S608 - a constant
+_LIST = text(f"""
+SELECT api_keys.id, tenants.name AS tenant, tier, api_keys.name, scopes, models, networks, api_keys.created_at,
+  expires_at, last_used_at, rotated_to, revoked_at
 FROM api_keys JOIN tenants ON tenants.id = tenant_id
-WHERE (CAST(:tenant AS text) IS NULL OR tenants.name = :tenant) AND (:revoked OR revoked_at IS NULL)
+WHERE (CAST(:tenant AS text) IS NULL OR tenants.name = :tenant)
+  AND (CAST(:tenant_id AS uuid) IS NULL OR tenant_id = :tenant_id) AND (:all OR ({OPENS}))
 ORDER BY revoked_at DESC NULLS FIRST, tenants.name, api_keys.created_at
-""")
+""")  # noqa: S608 - a constant
 _KNOWN_TENANT = text("SELECT FROM tenants WHERE name = :tenant")
-_REVOKE = text("UPDATE api_keys SET revoked_at = now() WHERE id = :id AND revoked_at IS NULL RETURNING revoked_at")
-_REVOKED = text("SELECT revoked_at FROM api_keys WHERE id = :id")
+_REVOKE = text("""
+UPDATE api_keys SET revoked_at = now()
+WHERE id = :id AND (CAST(:tenant_id AS uuid) IS NULL OR tenant_id = :tenant_id) AND revoked_at IS NULL
+RETURNING tenant_id
+""")
+_REVOKED = text("""
+SELECT revoked_at FROM api_keys
+WHERE id = :id AND (CAST(:tenant_id AS uuid) IS NULL OR tenant_id = :tenant_id)
+""")
 
 
 @dataclass(frozen=True)
@@ -58,6 +76,7 @@ class Caller:
     scopes: frozenset[str]
     #: The network that a request without a key came from; None for one with a key.
     network: str | None = None
+    bounds: Bounds = UNBOUND
 
     @property
     def party(self) -> str:
@@ -80,68 +99,109 @@ class Issued:
     tier: str
     name: str
     scopes: Sequence[str]
+    models: Sequence[str] | None
+    networks: Sequence[str] | None
     created_at: dt.datetime
+    expires_at: dt.datetime | None
+    last_used_at: dt.datetime | None
+    rotated_to: str | None
     revoked_at: dt.datetime | None
 
 
 def create(
-    engine: sqlalchemy.Engine, *, tenant: str, name: str, scopes: Collection[str], tier: str | None = None
+    engine: sqlalchemy.Engine,
+    *,
+    tenant: str,
+    name: str,
+    scopes: Collection[str],
+    tier: str | None = None,
+    bounds: Bounds = UNBOUND,
+    by: Actor | None = None,
 ) -> str:
-    """Make a key for a tenant and return it; it cannot be read again.
+    """Make a key for a tenant and return it; it cannot be read again. Without a word, whoever runs the program did.
 
     A new tenant is made too, of this tier or `free`. Raises InvalidInput, and TenantConflict when a tier is given and
     the tenant has another one.
     """
+    with engine.begin() as connection:
+        tenant_id = tenants.ensure(connection, tenant, tier)
+        return insert(connection, tenant_id, name, scopes, bounds, by or audit.operator())
+
+
+def insert(
+    connection: sqlalchemy.Connection,
+    tenant_id: uuid.UUID,
+    name: str,
+    scopes: Collection[str],
+    bounds: Bounds,
+    by: Actor,
+) -> str:
+    """A new key of a tenant that is there; raises InvalidInput."""
     tenants.check_name("name", name)
     if unknown := set(scopes) - SCOPES:
         raise errors.InvalidInput.field(
             "scopes", f"must be among {', '.join(sorted(SCOPES))}", received=sorted(unknown)
         )
     key_id, secret = secrets.token_hex(6), secrets.token_hex(24)
-    with engine.begin() as connection:
-        tenant_id = tenants.ensure(connection, tenant, tier)
-        values = {"id": key_id, "tenant_id": tenant_id, "name": name, "hash": _hash(secret), "scopes": sorted(scopes)}
-        connection.execute(_INSERT, values)
+    told = {"name": name, "scopes": sorted(scopes), **bounds.columns}
+    connection.execute(_INSERT, {"id": key_id, "tenant_id": tenant_id, "hash": _hash(secret), **told})
+    audit.record(connection, by, "key.create", f"key:{key_id}", tenant_id=tenant_id, after=told)
     return f"{PREFIX}_{key_id}_{secret}{_checksum(key_id, secret)}"
 
 
-def issued(engine: sqlalchemy.Engine, *, tenant: str | None = None, revoked: bool = False) -> list[Issued]:
-    """The keys that open something, by tenant and age, and then, if asked for, the revoked ones, the latest first;
-    raises NotFound for a tenant that is not there."""
+def issued(
+    engine: sqlalchemy.Engine,
+    *,
+    tenant: str | None = None,
+    tenant_id: uuid.UUID | None = None,
+    revoked: bool = False,
+) -> list[Issued]:
+    """The keys that open something, by tenant and age, and with them, if asked for, those that have expired and then
+    the revoked ones, the latest first; raises NotFound for a tenant that is not there."""
     with engine.connect() as connection:
         if tenant is not None and connection.execute(_KNOWN_TENANT, {"tenant": tenant}).first() is None:
             raise errors.NotFound(f"There is no tenant {tenant!r}")
-        found = connection.execute(_LIST, {"tenant": tenant, "revoked": revoked})
+        found = connection.execute(_LIST, {"tenant": tenant, "tenant_id": tenant_id, "all": revoked})
         return [Issued(**row) for row in found.mappings()]
 
 
-def revoke(engine: sqlalchemy.Engine, key_id: str) -> dt.datetime | None:
-    """End a key, for good: every process forgets it within CACHE_S.
+def revoke(
+    engine: sqlalchemy.Engine, key_id: str, *, tenant_id: uuid.UUID | None = None, by: Actor | None = None
+) -> dt.datetime | None:
+    """End a key, one of this tenant if one is named, for good: every process forgets it within CACHE_S.
 
-    Returns since when it has been revoked, None if it was not until now; raises NotFound.
+    Returns since when it has been revoked, None if it was not until now; raises KeyNotFound.
     """
+    which = {"id": key_id, "tenant_id": tenant_id}
     with engine.begin() as connection:
-        if connection.execute(_REVOKE, {"id": key_id}).first() is not None:
+        if (ended := connection.execute(_REVOKE, which).first()) is not None:
+            audit.record(connection, by or audit.operator(), "key.revoke", f"key:{key_id}", tenant_id=ended.tenant_id)
             return None
-        found = connection.execute(_REVOKED, {"id": key_id}).first()
+        found = connection.execute(_REVOKED, which).first()
     if found is None:
-        raise errors.NotFound(f"There is no key {key_id}")
+        raise errors.KeyNotFound
     since: dt.datetime = found.revoked_at
     return since
 
 
 class Keyring:
-    """Verifies keys, remembering each for a few seconds; a revoked one dies within that time."""
+    """Verifies keys, remembering each for a few seconds; a revoked one dies within that time, and none outlives its
+    end. When they were used is noted where `used` says."""
 
-    def __init__(self, engine: sqlalchemy.Engine) -> None:
+    def __init__(self, engine: sqlalchemy.Engine, used: Used | None = None) -> None:
         self._engine = engine
-        self._caller = cached(TTLCache(CACHE_MAX, CACHE_S), lock=threading.Lock())(self._look_up)
+        self._used = used
+        self._known = cached(TLRUCache(CACHE_MAX, _good_until), lock=threading.Lock())(self._look_up)
 
-    def verify(self, token: str | None) -> Caller:
-        """Raises Unauthorized, in the same words for a missing, malformed, unknown and revoked key; Unavailable."""
-        return self._caller(token or "")
+    def verify(self, token: str | None, address: str | None = None) -> Caller:
+        """Raises Unauthorized, in the same words for a missing, malformed, unknown, expired and revoked key; Forbidden
+        where a good one may not come from this address; Unavailable."""
+        caller, _ = self._known(token or "")
+        caller.bounds.check_address(address)
+        return caller
 
-    def _look_up(self, token: str) -> Caller:
+    def _look_up(self, token: str) -> tuple[Caller, float]:
+        """And for how many seconds that is so at most."""
         match = _FORM.fullmatch(token)
         if match is None or _checksum(match[1], match[2]) != match[3]:
             raise errors.Unauthorized
@@ -152,7 +212,19 @@ class Keyring:
         stored = bytes(row.secret_sha256) if row is not None else bytes(32)
         if not hmac.compare_digest(stored, _hash(secret)) or row is None:
             raise errors.Unauthorized
-        return Caller(row.tenant_id, Tier.of(row), key_id, frozenset(row.scopes))
+        if self._used is not None:
+            self._used.note(key_id, row.at)
+        caller = Caller(row.tenant_id, Tier.of(row), key_id, frozenset(row.scopes), bounds=Bounds.of(row))
+        return caller, CACHE_S if row.left_s is None else min(CACHE_S, row.left_s)
+
+
+def _good_until(_: str, known: tuple[Caller, float], now_s: float) -> float:
+    return now_s + known[1]
+
+
+def id_of(token: str) -> str:
+    """The public part of a key."""
+    return token.split("_")[1]
 
 
 def _hash(secret: str) -> bytes:

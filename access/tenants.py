@@ -16,7 +16,8 @@ MAX_NAME = 100
 
 _LIST = text("""
 SELECT name, tier, created_at,
-  (SELECT count(*) FROM api_keys WHERE tenant_id = tenants.id AND revoked_at IS NULL) AS keys
+  (SELECT count(*) FROM api_keys WHERE tenant_id = tenants.id AND revoked_at IS NULL
+     AND (expires_at > now()) IS NOT FALSE) AS keys
 FROM tenants ORDER BY name
 """)
 _INSERT = text("INSERT INTO tenants (id, name, tier) VALUES (:id, :name, :tier) ON CONFLICT (name) DO NOTHING")

@@ -13,7 +13,7 @@ from api import limits, resources
 from api.places import Places
 from core import errors
 
-#: Open to everybody. What is named neither here nor below takes a key with the scope `jobs`.
+#: Open to everybody.
 KEYLESS = frozenset(
     {
         "root",
@@ -26,9 +26,43 @@ KEYLESS = frozenset(
         "webhook_keys.keys",
     }
 )
-#: Routes that take a key with one of these scopes.
-SCOPES = {"health.metrics": ("metrics", "admin"), "models.publish": (keys.MODELS,)}
-_DEFAULT = ("jobs",)
+#: Every other route, with the scopes of which a key needs one.
+SCOPES: Mapping[str, tuple[str, ...]] = {
+    "predict.predict": ("predict",),
+    "predict.predict_batch": ("predict",),
+    "jobs.submit": ("jobs",),
+    "jobs.list_jobs": ("jobs",),
+    "jobs.show": ("jobs",),
+    "jobs.result": ("jobs",),
+    "jobs.parts": ("jobs",),
+    "jobs.events": ("jobs",),
+    "jobs.cancel": ("jobs",),
+    "jobs.retry": ("jobs",),
+    "uploads.create": ("files",),
+    "webhooks.create": ("webhooks",),
+    "webhooks.list_endpoints": ("webhooks",),
+    "webhooks.show": ("webhooks",),
+    "webhooks.change": ("webhooks",),
+    "webhooks.delete": ("webhooks",),
+    "webhooks.test": ("webhooks",),
+    "webhook_keys.secret": ("webhooks",),
+    "webhook_keys.rotate": ("webhooks",),
+    "deliveries.list_all": ("webhooks",),
+    "deliveries.list_of_endpoint": ("webhooks",),
+    "deliveries.show": ("webhooks",),
+    "deliveries.redeliver": ("webhooks",),
+    "deliveries.redeliver_since": ("webhooks",),
+    "models.list_models": ("models:read",),
+    "models.show_model": ("models:read",),
+    "models.show_version": ("models:read",),
+    "limits.show": ("predict", "jobs", "usage:read"),
+    "keys.list_keys": ("keys",),
+    "keys.create": ("keys",),
+    "keys.rotate": ("keys",),
+    "keys.revoke": ("keys",),
+    "models.publish": (keys.MODELS,),
+    "health.metrics": ("metrics", "admin"),
+}
 #: One host and perhaps a port (RFC 9110 §7.2), without user, list or blanks; names may have underscores, as in compose.
 _HOST = re.compile(r"([A-Za-z0-9._-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?")
 
@@ -45,11 +79,12 @@ def _admit() -> None:
     _check_host(environ)
     if endpoint is None or endpoint in KEYLESS:  # None: there is no such route, and that is the answer
         return
-    here, scopes = resources.here(), SCOPES.get(endpoint, _DEFAULT)
+    here, scopes = resources.here(), SCOPES[endpoint]
     keyring, token = here.keyring, _token(environ)
-    caller = keyring.verify(token)
+    address = flask.g.address = environ.get("REMOTE_ADDR")
+    caller = keyring.verify(token, address)
     caller.require(*scopes)
-    flask.g.caller, flask.g.admitted = caller, (keyring, token, scopes)
+    flask.g.caller, flask.g.admitted = caller, (keyring, token, address, scopes)
     environ[limits.KEY] = caller
     here.gate.enter(caller)
     flask.g.leave = here.requests.take(caller.tenant_id)
@@ -100,10 +135,10 @@ def keep_place() -> Callable[[], None]:
 def verifier() -> Callable[[], Caller]:
     """What looks again whether the key still opens this route, and may be called after the request; raises
     Unauthorized, Forbidden, Unavailable."""
-    keyring, token, scopes = flask.g.admitted
+    keyring, token, address, scopes = flask.g.admitted
 
     def verify() -> Caller:
-        found: Caller = keyring.verify(token)
+        found: Caller = keyring.verify(token, address)
         found.require(*scopes)
         return found
 

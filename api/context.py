@@ -13,6 +13,7 @@ import flask
 import structlog
 from prometheus_client import Counter, Histogram
 
+from access.audit import Actor
 from access.gate import Gate
 from access.keys import Caller
 from api import limits
@@ -93,3 +94,8 @@ def nothing_in_body() -> None:
 def caller() -> Caller:
     found: Caller = flask.g.caller
     return found
+
+
+def actor() -> Actor:
+    """The caller, as who makes a change."""
+    return Actor(f"key:{caller().key_id}", flask.g.address)

@@ -20,7 +20,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 REFUSALS = {
     400: ("MalformedRequest", "The request or its body cannot be read"),
     401: ("Unauthorized", "No API key, or one that opens nothing"),
-    403: ("Forbidden", "A key without the scope for this"),
+    403: ("Forbidden", "A key that may not do this, or not from here"),
     404: ("NotFound", "There is no such thing, or it is another tenant's"),
     409: ("Conflict", "Its state does not allow this now"),
     413: ("TooLarge", "The body is too large, or has too many items"),

@@ -23,6 +23,7 @@ STATUS: dict[type[errors.CoatcheckError], int] = {
     errors.TenantConflict: 409,
     errors.VersionConflict: 409,
     errors.WebhookConflict: 409,
+    errors.KeyConflict: 409,
     errors.IdempotencyInProgress: 409,
     errors.BatchTooLarge: 413,
     errors.InvalidInput: 422,

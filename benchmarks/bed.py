@@ -44,7 +44,7 @@ class Bed:
 
     def key(self) -> str:
         """Of a tenant that may do a lot."""
-        return keys.create(self.parts.engine, tenant="bench", name="bench", scopes={"jobs"}, tier="pro")
+        return keys.create(self.parts.engine, tenant="bench", name="bench", scopes=keys.CLIENT, tier="pro")
 
     def start(self, program: Program) -> Child:
         self.children.append(Child(program, self.folder / f"{program.name}.log", ROOT))

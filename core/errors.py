@@ -5,18 +5,20 @@ CoatcheckError
 │   ├── MalformedRequest    the body cannot be read at all
 │   └── BatchTooLarge       more items than one call may carry
 ├── Unauthorized            no key, or one that opens nothing
-├── Forbidden               a key without the scope
+├── Forbidden               a key that may not do this: its scopes, models or networks
 ├── NotFound
 │   ├── JobNotFound
 │   ├── UploadNotFound      no such upload, or not of this tenant
 │   ├── WebhookNotFound     no such endpoint, or not of this tenant
 │   ├── DeliveryNotFound    no such delivery, or not of this tenant
+│   ├── KeyNotFound         no such API key, or not of this tenant
 │   ├── ModelNotFound
 │   └── VersionNotFound
 ├── AddressRefused          a receiver is at an address that may not be called
 ├── TenantConflict          the tenant or tier is there already, or is another than was said
 ├── VersionConflict         the model version may not end while it is the stable one
 ├── WebhookConflict         the endpoint's or the delivery's state does not allow this
+├── KeyConflict             the API key's state, or how many there are, does not allow this
 ├── JobStateConflict        the job is past the point where this is possible
 ├── BundleInvalid           a model bundle that must not be served
 ├── ModelError              the model failed on this input
@@ -209,6 +211,10 @@ class DeliveryNotFound(NotFound, code="DELIVERY_NOT_FOUND"):
     """No such webhook delivery"""
 
 
+class KeyNotFound(NotFound, code="KEY_NOT_FOUND"):
+    """No such API key"""
+
+
 class AddressRefused(CoatcheckError, code="ADDRESS_REFUSED"):
     """The receiver's address is not one that may be called"""
 
@@ -223,6 +229,10 @@ class VersionConflict(CoatcheckError, code="MODEL_VERSION_CONFLICT"):
 
 class WebhookConflict(CoatcheckError, code="WEBHOOK_STATE_CONFLICT"):
     """The state of the webhook does not allow this"""
+
+
+class KeyConflict(CoatcheckError, code="KEY_STATE_CONFLICT"):
+    """The API key's state does not allow this"""
 
 
 class SecretLost(CoatcheckError, code="SECRET_LOST"):

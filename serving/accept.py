@@ -18,8 +18,8 @@ from webhooks.events import ENDS
 
 
 def job(serving: Serving, ask: Ask, order: Order) -> tuple[submit.NewJob, Resolved]:
-    """What is to be stored, and the version that will answer. Raises ModelNotFound, VersionNotFound, InvalidInput,
-    BatchTooLarge, UploadNotFound, and all that looking at a signed URL can raise."""
+    """What is to be stored, and the version that will answer. Raises ModelNotFound, VersionNotFound, Forbidden,
+    InvalidInput, BatchTooLarge, UploadNotFound, and all that looking at a signed URL can raise."""
     resolved, job_id = inputs.resolve(serving, ask), ids.uuid7(serving.clock.now_s())
     with inputs.judged_by(resolved):
         kind, kept, options = _made_of(serving, ask, order, resolved, job_id)

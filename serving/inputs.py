@@ -19,8 +19,11 @@ BEST = "best"
 
 
 def resolve(serving: Serving, ask: Ask) -> Resolved:
-    """The version that answers; raises ModelNotFound, VersionNotFound, Unavailable."""
-    return serving.catalog.resolve(ask.model, ask.version)
+    """The version that answers; raises ModelNotFound, VersionNotFound, Forbidden for a model that the key is not for,
+    Unavailable."""
+    resolved = serving.catalog.resolve(ask.model, ask.version)
+    ask.caller.bounds.check_model(resolved.model)
+    return resolved
 
 
 @contextmanager

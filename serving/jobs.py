@@ -18,7 +18,7 @@ from serving.values import Ask, Order, Replied, Reply, Served, Ticket
 def submit(serving: Serving, ask: Ask, order: Order) -> Replied[Reply]:
     """The ticket of a job that is stored, or what the key already stands for.
 
-    Raises InvalidInput, BatchTooLarge, UploadNotFound, all that looking at a signed URL can raise, and what
+    Raises InvalidInput, Forbidden, BatchTooLarge, UploadNotFound, all that looking at a signed URL can raise, and what
     `Submitter.submit` raises.
     """
     if done := once.before(serving.engine, ask.key):
@@ -35,12 +35,13 @@ def again(serving: Serving, ask: Ask, job_id: uuid.UUID, *, failed_rows: bool = 
     """The ticket of an ended job's successor, with the same inputs and the same version; of a file all rows, or only
     those that failed.
 
-    Raises JobNotFound, JobStateConflict, InvalidInput, BacklogFull.
+    Raises JobNotFound, Forbidden, JobStateConflict, InvalidInput, BacklogFull.
     """
     if done := once.before(serving.engine, ask.key):
         return done
     tenant_id = ask.caller.tenant_id
     old = queries.get(serving.engine, tenant_id, job_id)
+    ask.caller.bounds.check_model(old.model)
     if not kinds.find(old.kind).repeats:
         raise errors.JobStateConflict("What was to be published is published anew, by POST /api/v1/models")
     new_id = ids.uuid7(serving.clock.now_s())

@@ -21,7 +21,8 @@ def one(
     """The answer to one input, or the ticket of its job if that is preferred or takes too long. `explain` is what was
     asked for in each place where it can be.
 
-    Raises InvalidInput, ModelNotFound, VersionNotFound, ModelError, TimedOut, JobFailed, BacklogFull, Unavailable.
+    Raises InvalidInput, Forbidden, ModelNotFound, VersionNotFound, ModelError, TimedOut, JobFailed, BacklogFull,
+    Unavailable.
     """
     resolved = inputs.resolve(serving, ask)
     with inputs.judged_by(resolved):

@@ -18,11 +18,13 @@ POOL = "cpu"
 
 
 def publish(serving: Serving, ask: Ask, upload_id: str, *, stable: bool) -> Replied[Reply]:
-    """Of the version that `ask` names. Raises InvalidInput, UploadNotFound, and what `Submitter.submit` raises."""
+    """Of the version that `ask` names. Raises InvalidInput, Forbidden, UploadNotFound, and what `Submitter.submit`
+    raises."""
     if done := once.before(serving.engine, ask.key):
         return done
     _check("model", str(ask.model), promise.NAME, promise.NAMES)
     _check("version", str(ask.version), promise.VERSION, promise.VERSIONS)
+    ask.caller.bounds.check_model(str(ask.model))
     found = uploads.use(serving.engine, serving.store, ask.caller.tenant_id, ids.parse_upload_id(upload_id))
     if found.content_type != uploads.BUNDLE:
         raise errors.InvalidInput.field("upload_id", f"is {found.content_type}; a bundle is {uploads.BUNDLE}")

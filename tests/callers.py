@@ -45,7 +45,11 @@ def tier(platform: Platform, **limits: Any) -> str:
 
 
 def key(
-    platform: Platform, *, tenant: str | None = None, tier: str | None = None, scopes: Collection[str] = ("jobs",)
+    platform: Platform,
+    *,
+    tenant: str | None = None,
+    tier: str | None = None,
+    scopes: Collection[str] = keys.CLIENT,
 ) -> Key:
     """A new key; without a tenant, of a new one, which is `pro` unless it is said otherwise."""
     owner = tenant or name("tenant")

@@ -53,7 +53,7 @@ class Platform(Worker):
         return database.create_engine(self.engines.superuser_url)
 
     def new_tenant(self, tier: str = "pro") -> tuple[keys.Caller, str]:
-        key = keys.create(self.engine, tenant=f"t-{uuid.uuid4()}", name="test", scopes={"jobs"}, tier=tier)
+        key = keys.create(self.engine, tenant=f"t-{uuid.uuid4()}", name="test", scopes=keys.CLIENT, tier=tier)
         return keys.Keyring(self.engine).verify(key), key
 
     def one(self, sql: str, **parameters: object) -> sqlalchemy.Row[*tuple[Any, ...]]:

@@ -16,7 +16,7 @@ import sqlalchemy
 from sqlalchemy import func, text
 
 import models
-from access.keys import SCOPES, Caller
+from access.keys import CLIENT, SCOPES, Caller
 from access.tiers import Tier
 from core import ids
 from jobs.payloads import Chunk
@@ -76,7 +76,9 @@ DEFAULTS: Mapping[type[Base], Callable[[Row], dict[str, Any]]] = {
         "max_pending": 1_000_000, "max_ttl_s": 604_800, "keep_s": 604_800,
     },
     models.Tenant: lambda _: {"id": uuid4(), "name": unique("tenant"), "tier": "pro"},
-    models.ApiKey: lambda _: {"id": unique("key"), "name": "made", "secret_sha256": b"0" * 32, "scopes": ["jobs"]},
+    models.ApiKey: lambda _: {
+        "id": unique("key"), "name": "made", "secret_sha256": b"0" * 32, "scopes": sorted(CLIENT),
+    },
     models.Model: lambda _: {"name": unique("model"), "stable_version": "1.0.0"},
     models.ModelVersion: lambda _: {"version": "1.0.0", "digest": unique("digest"), "manifest": {}, "max_batch": 1},
     models.Job: _job,

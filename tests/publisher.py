@@ -13,6 +13,7 @@ import flask
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from access import keys
 from inference import bundle
 from tests import callers, graphs
 from tests.bulk.conftest import post_file
@@ -62,7 +63,7 @@ class Publisher:
 @contextlib.contextmanager
 def made(platform: Platform, app: flask.Flask, folder: Path, work: Callable[[], None]) -> Iterator[Publisher]:
     """One of a tenant of its own; what was published is gone afterwards."""
-    key = callers.key(platform, scopes=("jobs", "models:write"))
+    key = callers.key(platform, scopes=keys.CLIENT | {keys.MODELS})
     client = app.test_client()
     client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {key.token}"
     before = {str(row[0]) for row in platform.rows("SELECT name FROM models")}

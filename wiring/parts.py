@@ -5,6 +5,7 @@ from __future__ import annotations
 from access.gate import Gate
 from access.keys import Keyring
 from access.rates import Rates
+from access.used import Used
 from core.clock import Clock
 from core.seal import Seal
 from jobs.source import Sources
@@ -61,7 +62,7 @@ class Parts(Base):
 
     @part
     def keyring(self) -> Keyring:
-        return Keyring(self.engine)
+        return Keyring(self.engine, Used(self.engine))
 
     @part
     def gate(self) -> Gate:

@@ -19,7 +19,8 @@ SECTIONS = {
     "Webhooks": "Be called when a job ends",
     "Webhook deliveries": "What was called, and again",
     "Models": "What there is, and what it takes",
-    "Access": "What you may use, and what you did",
+    "Limits and usage": "What you may use, and what you used",
+    "API keys": "Your own: made, rotated and ended",
     "Health and metrics": "For probes and scrapers",
 }
 TITLES = {
@@ -30,7 +31,8 @@ TITLES = {
     "webhook_keys": "Webhooks",
     "deliveries": "Webhook deliveries",
     "models": "Models",
-    "limits": "Access",
+    "limits": "Limits and usage",
+    "keys": "API keys",
     "health": "Health and metrics",
 }
 #: What is in an address, by the name that stands there in braces.
@@ -38,6 +40,7 @@ IN_PATH = {
     "job_id": "The id of a job: `job_…`",
     "endpoint_id": "The id of a webhook endpoint: `ep_…`; `jobs` where keys are asked for or changed",
     "delivery_id": "The id of a delivery, as the receiver saw it in `webhook-id`",
+    "key_id": "The id of an API key: the 12 digits after `cck_`",
     "name": "The name of a model",
     "version": "A version of the model, such as `1.0.0`",
 }

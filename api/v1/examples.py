@@ -72,6 +72,20 @@ CHANGED_ENDPOINT = _examples(
     off=("Switch it off", {"enabled": False}),
     events=("Be called for something else", {"events": ["job.completed"]}),
 )
+NEW_KEY = _examples(
+    client=("What a client needs", {"name": "web"}),
+    narrow=(
+        "For one model, from one network, for a month",
+        {
+            "name": "kiosk",
+            "scopes": ["predict"],
+            "models": ["sentiment"],
+            "networks": ["192.0.2.0/24"],
+            "expires_in_s": 2_592_000,
+        },
+    ),
+)
+ROTATED_KEY = _examples(day=("The old key is good for a day", {"overlap_s": 86_400}))
 ROTATION = _examples(day=("The old key is good for a day", {"overlap_s": 86_400}))
 WINDOW = _examples(
     failed=("What failed", {"since": "2026-11-24T00:00:00Z"}),

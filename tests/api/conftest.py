@@ -14,6 +14,7 @@ import flask
 import flask.testing
 import pytest
 
+from access import keys
 from inference import bundle
 from local import platform_processes
 from local.child import Child, Program
@@ -26,7 +27,8 @@ from tests.conftest import ROOT, Platform, until
 def client(platform: Platform, app: flask.Flask) -> flask.testing.FlaskClient:
     """A caller of a tenant of its own, who may use every route of v1."""
     found = app.test_client()
-    found.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {callers.key(platform, scopes=('jobs', 'models:write')).token}"
+    key = callers.key(platform, scopes=keys.CLIENT | {keys.MODELS})
+    found.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {key.token}"
     return found
 
 

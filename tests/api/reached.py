@@ -176,6 +176,12 @@ def soon(at: At) -> TestResponse:
     return at.post("jobs", {"input_url": url, "options": {"format": "csv"}})
 
 
+def rotated(at: At) -> TestResponse:
+    address = f"keys/{at.owner.ids['key_id']}/rotate"
+    assert at.post(address, {}).status_code == 201
+    return at.post(address, {})
+
+
 REACHED: dict[type[errors.CoatcheckError], Reach] = {
     errors.InvalidInput: lambda at: at.post("predict", {}),
     errors.MalformedRequest: lambda at: at.app.test_client().post(
@@ -191,9 +197,11 @@ REACHED: dict[type[errors.CoatcheckError], Reach] = {
     errors.UploadNotFound: lambda at: at.post("jobs", {"upload_id": f"upl_{NOBODY}"}),
     errors.WebhookNotFound: lambda at: at.get(f"webhooks/ep_{NOBODY}"),
     errors.DeliveryNotFound: lambda at: at.get(f"webhooks/deliveries/msg_{NOBODY}"),
+    errors.KeyNotFound: lambda at: at.post(f"keys/{'0' * 12}/rotate", {}),
     errors.ModelNotFound: lambda at: at.post("predict", {"inputs": GOOD, "model": "nope"}),
     errors.VersionNotFound: lambda at: at.post("predict", {"inputs": GOOD, "model_version": "9.9.9"}),
     errors.WebhookConflict: off,
+    errors.KeyConflict: rotated,
     errors.JobStateConflict: lambda at: at.post(f"jobs/{at.owner.ids['waiting']}/retry"),
     errors.BundleInvalid: lambda at: stored_bundle(at, b"something else"),
     errors.ModelUnavailable: lambda at: stored_bundle(at, None),

@@ -9,7 +9,7 @@ from typing import Any
 import flask
 import pytest
 
-from access import keys
+from access import derived, keys
 from api import admission
 from tests import callers
 from tests.api import world
@@ -21,9 +21,9 @@ pytestmark = pytest.mark.usefixtures("quiet")
 #: What is answered for an id that is nobody's, by the name of the argument.
 MISSING = {
     "job_id": "JOB_NOT_FOUND", "endpoint_id": "WEBHOOK_NOT_FOUND", "delivery_id": "DELIVERY_NOT_FOUND",
-    "name": "MODEL_NOT_FOUND", "version": "MODEL_VERSION_NOT_FOUND",
+    "key_id": "KEY_NOT_FOUND", "name": "MODEL_NOT_FOUND", "version": "MODEL_VERSION_NOT_FOUND",
 }  # fmt: skip
-PREFIX = {"job_id": "job_", "endpoint_id": "ep_", "delivery_id": "msg_"}
+PREFIX = {"job_id": "job_", "endpoint_id": "ep_", "delivery_id": "msg_", "key_id": ""}
 
 
 @pytest.fixture
@@ -34,12 +34,24 @@ def owner(platform: Platform, app: flask.Flask, quiet: None) -> World:
 @pytest.fixture
 def stranger(platform: Platform) -> dict[str, str]:
     """The headers of a tenant that has nothing."""
-    return callers.key(platform, scopes=("jobs", "models:write")).headers
+    return callers.key(platform, scopes=keys.CLIENT | {keys.MODELS}).headers
 
 
 def revoked(platform: Platform, owner: World) -> dict[str, str]:
-    key = callers.key(platform, tenant=owner.key.tenant, scopes=("jobs", "admin"))
+    key = callers.key(platform, tenant=owner.key.tenant, scopes=keys.SCOPES)
     keys.revoke(platform.engine, key.id)
+    return key.headers
+
+
+def expired(platform: Platform, owner: World) -> dict[str, str]:
+    key = callers.key(platform, tenant=owner.key.tenant, scopes=keys.SCOPES)
+    platform.execute("UPDATE api_keys SET expires_at = now() WHERE id = :id", id=key.id)
+    return key.headers
+
+
+def rotated(platform: Platform, owner: World) -> dict[str, str]:
+    key = callers.key(platform, tenant=owner.key.tenant, scopes=keys.SCOPES)
+    derived.rotate(platform.engine, key.id, overlap_s=0)
     return key.headers
 
 
@@ -56,6 +68,8 @@ NO_KEY: Mapping[str, Callable[[Platform, World], dict[str, str]]] = {
     "an unknown id": lambda _, owner: bearer(callers.written(secrets.token_hex(6), owner.key.secret)),
     "a wrong secret": lambda _, owner: bearer(callers.written(owner.key.id, secrets.token_hex(24))),
     "a revoked one": revoked,
+    "an expired one": expired,
+    "a rotated one after its overlap": rotated,
 }
 
 
@@ -99,28 +113,42 @@ def test_without_a_key_that_opens_nothing_is_answered_and_nothing_has_changed(
         assert digest(platform) == before, route
 
 
+#: What a key needs for the routes of a blueprint.
+WANTED = {
+    "predict": "predict", "jobs": "jobs", "uploads": "files", "webhooks": "webhooks", "webhook_keys": "webhooks",
+    "deliveries": "webhooks", "models": "models:read", "keys": "keys",
+}  # fmt: skip
+
+
+def wanted(route: Route) -> tuple[str, ...]:
+    if route.rule.endpoint == "health.metrics":
+        return ("metrics", "admin")
+    # OPTIONS are of the address, which is that of the list as well.
+    if route.rule.endpoint == "models.publish" and route.own:
+        return ("models:write",)
+    return (WANTED[route.rule.endpoint.partition(".")[0]],)
+
+
 @pytest.mark.parametrize(
-    "scopes", [("metrics",), ("admin",), ("admin", "metrics"), ("models:write",), ("jobs",), ()], ids=" ".join
+    "without", [keys.SCOPES, {"metrics", "admin"}, *({scope} for scope in sorted(keys.SCOPES))], ids=" ".join
 )
 def test_without_the_scope_it_is_named_and_nothing_has_changed(
-    platform: Platform, app: flask.Flask, owner: World, scopes: tuple[str, ...]
+    platform: Platform, app: flask.Flask, owner: World, without: set[str]
 ) -> None:
+    scopes = keys.SCOPES - without
     headers = callers.key(platform, tenant=owner.key.tenant, scopes=scopes).headers
     before = digest(platform)
     for route in world.routes(app):
         if route.rule.endpoint in admission.KEYLESS:
             continue
-        wanted = ("metrics", "admin") if route.rule.endpoint == "health.metrics" else ("jobs",)
-        # OPTIONS are of the address, which is that of the list as well.
-        wanted = ("models:write",) if route.rule.endpoint == "models.publish" and route.own else wanted
-        if set(scopes) & set(wanted):
+        if scopes & set(wanted(route)):
             continue
         answer = owner.ask(route, headers)
         assert answer.status_code == 403, route
         if route.method != "HEAD":
             error = answer.get_json()["error"]
-            assert (error["code"], error["details"]) == ("FORBIDDEN", {"scope": wanted[0]}), route
-            assert f"'{wanted[0]}'" in error["message"]
+            assert (error["code"], error["details"]) == ("FORBIDDEN", {"scope": wanted(route)[0]}), route
+            assert f"'{wanted(route)[0]}'" in error["message"]
         assert digest(platform) == before, route
 
 

@@ -28,6 +28,8 @@ BOUNDS: Mapping[str, tuple[float, float | None]] = {
     "listJobs model": NAME, "listJobs limit": PAGE, "listJobs cursor": NAME, "getJob wait": (0, None),
     "listJobParts after": (0, None), "listJobParts limit": (1, 1000),
     "publishModel upload_id": NAME,
+    "createKey name": (1, 100), "createKey scopes": (1, 10), "createKey models": (1, 50),
+    "createKey networks": (1, 50), "createKey expires_in_s": (1, 315_360_000), "rotateKey overlap_s": (0, 604_800),
     "createUpload filename": (1, 255), "createUpload size": (1, None), "createUpload sha256": (44, 64),
     "createWebhook url": URL, "createWebhook events": (1, None), "createWebhook description": (0, 255),
     "updateWebhook url": URL, "updateWebhook events": (1, None), "updateWebhook description": (0, 255),
@@ -106,6 +108,12 @@ def sized(bound: str, size: float) -> Any:
     field = bound.rpartition(" ")[2].rpartition(".")[2]
     if field in ("inputs", "events", "webhook_events"):
         return [GOOD if field == "inputs" else "job.completed"] * int(size)
+    if field in ("models", "networks", "scopes"):
+        return {
+            "models": [f"m{number}" for number in range(int(size))],
+            "networks": [f"192.0.2.{number}" for number in range(int(size))],
+            "scopes": ["predict"] * int(size),
+        }[field]
     if field in ("before",) or bound == "redeliverWebhook after":
         return "1" * int(size)
     numbers = ("limit", "after", "batch_size", "expires_in_s", "timeout_s", "size", "overlap_s", "wait")

@@ -33,7 +33,8 @@ OPERATIONS = {
     *("createWebhook", "listWebhooks", "getWebhook", "updateWebhook", "deleteWebhook", "pingWebhook"),
     *("getWebhookSecret", "rotateWebhookSecret", "getWebhookPublicKeys"),
     *("listDeliveries", "listWebhookDeliveries", "getDelivery", "redeliver", "redeliverWebhook"),
-    *("listModels", "publishModel", "getModel", "getLimits", "getModelVersion"),
+    *("listModels", "publishModel", "getModel", "getModelVersion"),
+    *("listKeys", "createKey", "rotateKey", "revokeKey", "getLimits"),
     *("getHealth", "getReadiness", "getMetrics"),
 }
 

@@ -12,6 +12,7 @@ import flask
 import pytest
 import sqlalchemy
 
+from access import keys
 from core import metrics
 from jobs.drain import Drainer
 from jobs.lease import Held
@@ -106,7 +107,8 @@ def test_a_key_that_may_not_publish_may_not_even_upload_a_bundle(
 ) -> None:
     upload_id = publisher.upload(publisher.tar(name=name))
     other = app.test_client()
-    other.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {callers.key(platform, scopes=('jobs', 'admin')).token}"
+    key = callers.key(platform, scopes=keys.SCOPES - {keys.MODELS})
+    other.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {key.token}"
     body = {"model": name, "version": "1.0.0", "upload_id": upload_id}
     for answer in (
         other.post("/api/v1/models", json=body),
@@ -119,7 +121,7 @@ def test_a_key_that_may_not_publish_may_not_even_upload_a_bundle(
 def test_anothers_upload_is_not_there(publisher: Publisher, app: flask.Flask, platform: Platform, name: str) -> None:
     upload_id = publisher.upload(publisher.tar(name=name))
     other = app.test_client()
-    key = callers.key(platform, scopes=("jobs", "models:write"))
+    key = callers.key(platform, scopes=keys.CLIENT | {keys.MODELS})
     other.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {key.token}"
     answer = other.post("/api/v1/models", json={"model": name, "version": "1.0.0", "upload_id": upload_id})
     assert (answer.status_code, answer.json["error"]["code"]) == (404, "UPLOAD_NOT_FOUND")

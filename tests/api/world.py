@@ -10,6 +10,7 @@ import flask
 from werkzeug.routing import Rule
 from werkzeug.test import TestResponse
 
+from access import keys
 from core import ids
 from jobs import uploads
 from tests import callers
@@ -64,6 +65,10 @@ ASKED: Mapping[str, Asked] = {
     "deliveries.show": Asked(200),
     "deliveries.redeliver": Asked(202, changes=True),
     "deliveries.redeliver_since": Asked(202, {"since": "2020-01-01T00:00:00Z"}, changes=True),
+    "keys.list_keys": Asked(200),
+    "keys.create": Asked(201, {"name": "web"}, changes=True),
+    "keys.rotate": Asked(201, {}, changes=True),
+    "keys.revoke": Asked(204, changes=True),
     "models.publish": Asked(202, {"model": "sentiment", "version": "9.0.0", "upload_id": "{upload_id}"}, changes=True),
     "models.list_models": Asked(200),
     "models.show_model": Asked(200),
@@ -128,7 +133,7 @@ class World:
 
 def made(platform: Platform, app: flask.Flask) -> World:
     """A tenant that has one of everything. No job of anybody waits but its own."""
-    key = callers.key(platform, scopes=("jobs", "admin", "models:write"))
+    key = callers.key(platform, scopes=keys.SCOPES - {"metrics"})
     client = app.test_client()
     client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {key.token}"
 
@@ -147,6 +152,8 @@ def made(platform: Platform, app: flask.Flask) -> World:
         complete(platform, [job for job in batch.jobs if ids.job_id(job.id) != running])
     assert client.patch(f"/api/v1/webhooks/{endpoint}", json={"enabled": True}).status_code == 200
     (delivery,) = client.get("/api/v1/webhooks/deliveries").get_json()["deliveries"]
+    # One whose id is another one in capitals.
+    other = next(key for key in iter(lambda: post("keys", name="other")["id"], "") if not key.isdigit())
     waiting, chunk = post("jobs", inputs=GOOD)["job_id"], post("jobs", inputs=GOOD)["job_id"]
     platform.execute(
         "UPDATE jobs SET parent_id = :parent WHERE id = :id",
@@ -156,6 +163,6 @@ def made(platform: Platform, app: flask.Flask) -> World:
     found = {
         "job_id": ended, "running": running, "waiting": waiting, "chunk": chunk, "endpoint_id": endpoint,
         "delivery_id": delivery["id"], "upload_id": upload, "name": "sentiment", "version": "1.0.0",
-        "asset": "page.css",
+        "asset": "page.css", "key_id": other,
     }  # fmt: skip
     return World(app, key, found)

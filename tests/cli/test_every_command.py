@@ -176,9 +176,11 @@ OPTIONS = {
     "models pull": f"--out {AS_JSON}",
     "models show": f"--version {AS_JSON}",
     "models try": f"--input --inputs --version {AS_JSON}",
-    "keys create": f"--tenant=default --tier --name! --admin* --models* --metrics* {AS_JSON}",
+    "keys create": f"--tenant=default --tier --name! --scope --admin* --models* --metrics* --model --network "
+    f"--expires-in {AS_JSON}",
     "keys list": f"--tenant --all* {AS_JSON}",
     "keys revoke": AS_JSON,
+    "keys rotate": f"--overlap=1d {AS_JSON}",
     "tenants list": AS_JSON,
     "tenants create": f"--tier=free {AS_JSON}",
     "tenants change": f"--tier! {AS_JSON}",
@@ -227,6 +229,14 @@ VALUES: list[tuple[tuple[str, ...], str, tuple[str, ...], tuple[str, ...]]] = [
     ),
     (("submit", "rows.jsonl"), "--output", ("o.jsonl", "-"), (".",)),
     (("result", JOB), "--output", ("o.jsonl", "-"), (".",)),
+    (
+        ("keys", "create", "--name", "x"),
+        "--expires-in",
+        ("1s", "3650d", "90m", "12h"),
+        ("0s", "3651d", "-1d", "90", "d", "1w", "1.5h"),
+    ),
+    (("keys", "create", "--name", "x"), "--scope", ("predict", "usage:read"), ("root", "")),
+    (("keys", "rotate", "0" * 12), "--overlap", ("0s", "7d"), ("8d", "-1s", "7")),
     (("proxy", "--folder"), "", ("nginx",), ("rows.jsonl",)),
 ]
 

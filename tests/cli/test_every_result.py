@@ -30,7 +30,20 @@ class Case:
 
 
 ANSWER = {"job_id", "status", "model", "model_version", "rows", "failed", "output", "errors_output", "result"}
-ISSUED = {"id", "tenant", "tier", "name", "scopes", "created_at", "revoked_at"}
+ISSUED = {
+    "id",
+    "tenant",
+    "tier",
+    "name",
+    "scopes",
+    "models",
+    "networks",
+    "created_at",
+    "expires_at",
+    "last_used_at",
+    "rotated_to",
+    "revoked_at",
+}
 CASES: Mapping[str, Case] = {
     "submit": Case(
         lambda _: ("rows.jsonl", "--model", "sentiment", "--no-wait"), ANSWER,
@@ -72,9 +85,11 @@ CASES: Mapping[str, Case] = {
         lambda here: ("--tenant", here.key.tenant, "--name", "web"), ISSUED | {"key"},
         lambda here: ("--tenant", here.key.tenant, "--name", "web", "--tier", "free"), "TENANT_CONFLICT"),
     "keys list": Case(lambda _: (), ISSUED, lambda _: ("--tenant", "nobody"), "NOT_FOUND"),
+    "keys rotate": Case(
+        lambda here: (callers.key(here.platform).id,), ISSUED | {"key"}, lambda _: ("0" * 12,), "KEY_NOT_FOUND"),
     "keys revoke": Case(
         lambda here: (callers.key(here.platform).id,), ISSUED | {"was_revoked"},
-        lambda _: ("0" * 12,), "NOT_FOUND"),
+        lambda _: ("0" * 12,), "KEY_NOT_FOUND"),
     "tenants list": Case(lambda _: (), {"name", "tier", "keys", "created_at"}),
     "tenants create": Case(
         lambda _: (callers.name("tenant"),), {"name", "tier"}, lambda here: (here.key.tenant,), "TENANT_CONFLICT"),
@@ -142,21 +157,23 @@ def test_a_key_that_opens_nothing_is_said_to(here: Here, command: str) -> None:
 @pytest.mark.parametrize(
     ("option", "scopes"),
     [
-        ((), ["jobs"]),
-        (("--admin",), ["admin", "jobs"]),
-        (("--metrics",), ["metrics"]),
-        (("--models",), ["jobs", "models:write"]),
-        (("--admin", "--models"), ["admin", "jobs", "models:write"]),
+        ((), keys.CLIENT),
+        (("--admin",), keys.CLIENT | {"admin"}),
+        (("--metrics",), {"metrics"}),
+        (("--scope", "predict", "--scope", "models:read"), {"predict", "models:read"}),
+        (("--scope", "files", "--models"), {"files", "models:write"}),
+        (("--models",), keys.CLIENT | {"models:write"}),
+        (("--admin", "--models"), keys.CLIENT | {"admin", "models:write"}),
     ],
 )
-def test_a_key_has_the_scopes_that_were_asked_for_and_without_a_word_jobs_alone(
-    here: Here, option: tuple[str, ...], scopes: list[str]
+def test_a_key_has_the_scopes_that_were_asked_for_and_without_a_word_a_clients(
+    here: Here, option: tuple[str, ...], scopes: set[str]
 ) -> None:
     key = here("keys", "create", "--tenant", here.key.tenant, "--name", "web", *option).out.strip()
     found = keys.Keyring(here.platform.engine).verify(key)
-    assert sorted(found.scopes) == scopes
-    for more in ("--admin", "--models"):
-        refused = here("keys", "create", "--name", "x", more, "--metrics")
+    assert found.scopes == scopes
+    for more in (("--admin",), ("--models",), ("--scope", "jobs")):
+        refused = here("keys", "create", "--name", "x", *more, "--metrics")
         assert (refused.code, refused.out, "--metrics excludes" in refused.err) == (2, "", True)
 
 

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 import json
 import uuid
+from collections.abc import Collection
 from pathlib import Path
 
 import pytest
 
+from access import keys
 from tests import callers, graphs
 from tests.cli.conftest import OPERATOR, Done, Here
 
 
-def push(here: Here, *words: str, scopes: tuple[str, ...] = ("jobs", "models:write")) -> Done:
+def push(here: Here, *words: str, scopes: Collection[str] = keys.CLIENT | {keys.MODELS}) -> Done:
     env = {name: value for name, value in here.env.items() if name not in OPERATOR}
     key = callers.key(here.platform, scopes=scopes).token
     return here.run("models", "push", *words, **{**env, "COATCHECK_API_KEY": key})
@@ -60,7 +62,7 @@ def test_mistakes_in_a_manifest_are_found_before_anything_is_sent(here: Here, tm
 
 
 def test_a_key_that_may_not_is_told_which_scope_it_lacks(here: Here) -> None:
-    done = push(here, here.model(), scopes=("jobs",))
+    done = push(here, here.model(), scopes=keys.CLIENT)
     assert (done.code, done.out) == (1, "")
     assert "does not have the scope 'models:write'" in done.err
     assert "`coatcheck keys create --models`" in done.err

@@ -58,19 +58,22 @@ MOMENT, OBJECT, IDS, NUMBERS, OBJECTS = "2026-01-31", "{}", f"{{{ID}}}", "{1}", 
 GIVEN: Mapping[str, str] = {
     **dict.fromkeys(("id", "job_id", "tenant_id", "endpoint_id", "old"), ID),
     **dict.fromkeys(("ids", "jobs", "tenants"), IDS),
-    **dict.fromkeys(("fair_at", "since", "sunset_at", "until"), MOMENT),
+    **dict.fromkeys(("expires_at", "fair_at", "since", "sunset_at", "until"), MOMENT),
     **dict.fromkeys(("error", "inputs", "manifest", "metadata", "options", "reply"), OBJECT),
     **dict.fromkeys(("bodies", "labels", "outputs"), OBJECTS),
     **dict.fromkeys(
         ("attempts", "before", "costs", "delays", "endings", "errors", "events", "failures", "in_parts", "kinds",
-         "leaving", "ms",
-         "names", "pools", "priorities", "progress", "responses", "run_ms", "scopes", "statuses", "targets", "times",
+         "leaving", "models", "ms",
+         "names", "networks", "pools", "priorities", "progress", "responses", "run_ms", "scopes", "statuses", "targets",
+         "times",
          "told", "units", "values", "webhook_events", "wishes"),
         NUMBERS,
     ),
 }  # fmt: skip
 #: Where a name means something else.
 ELSE: Mapping[str, Mapping[str, str]] = {
+    "access.audit._INSERT": {"before": OBJECT, "after": OBJECT},
+    "access.used._WRITE": {"times": f"{{{MOMENT}}}"},
     "jobs.bulk.progress._PARK": {"inputs": OBJECTS},
     "jobs.events._KNOWS": {"id": "1"},
     "jobs.events._NEW": {"after": NUMBERS},

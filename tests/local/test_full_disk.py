@@ -127,7 +127,7 @@ def own(disk: Path, platform: Platform) -> Iterator[sqlalchemy.Engine]:
 def test_a_database_without_room_says_so_keeps_what_it_has_and_takes_jobs_again_at_once(
     disk: Path, own: sqlalchemy.Engine, platform: Platform
 ) -> None:
-    key = keys.create(own, tenant="t", name="n", scopes={"jobs"}, tier="pro")
+    key = keys.create(own, tenant="t", name="n", scopes=keys.CLIENT, tier="pro")
     caller = keys.Keyring(own).verify(key)
     submitter = submit.Submitter(
         own, broker.Line(platform.settings.queue.redis_url), platform.hints, Seal(platform.settings.sealing)

@@ -34,7 +34,7 @@ def front(platform: Platform, throwaway: Engines) -> Iterator[Front]:
     programs = platform_processes.door(made, {**throwaway.env, "FLOWER_BASIC_AUTH": "a:b"})
     children = [Child(program, throwaway.folder / f"front-{program.name}.log", ROOT) for program in programs]
     alice, bob = (
-        keys.create(platform.engine, tenant=name, name="t", scopes={"jobs"}, tier="pro") for name in ("alice", "bob")
+        keys.create(platform.engine, tenant=name, name="t", scopes=keys.CLIENT, tier="pro") for name in ("alice", "bob")
     )
     until(lambda: platform_processes.answers(f"http://127.0.0.1:{port}/ready"))
     yield Front(port, alice, bob)

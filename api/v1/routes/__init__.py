@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from api.v1 import refusals
-from api.v1.routes import deliveries, jobs, limits, models, predict, uploads, webhook_keys, webhooks
+from api.v1.routes import deliveries, jobs, keys, limits, models, predict, uploads, webhook_keys, webhooks
 from core import errors
 
 #: In the order of the contract.
@@ -15,6 +15,7 @@ BLUEPRINTS = (
     deliveries.blueprint,
     models.blueprint,
     limits.blueprint,
+    keys.blueprint,
     webhook_keys.blueprint,
 )
 for blueprint in BLUEPRINTS:

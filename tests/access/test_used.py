@@ -1,0 +1,71 @@
+"""When a key was used last: told to the minute, and never paid for by a request."""
+
+from __future__ import annotations
+
+import datetime as dt
+
+import pytest
+
+from access import used
+from access.keys import Keyring
+from access.used import Used
+from core import database
+from tests import callers, statements
+from tests.conftest import Platform, until
+
+AT = dt.datetime(2026, 1, 31, 12, 34, 56, tzinfo=dt.UTC)
+MINUTE = AT.replace(second=0)
+
+
+def last(platform: Platform, key_id: str) -> dt.datetime | None:
+    found: dt.datetime | None = platform.one("SELECT last_used_at FROM api_keys WHERE id = :id", id=key_id)[0]
+    return found
+
+
+def test_a_key_that_is_used_shows_the_minute_a_while_later_without_a_statement_of_its_own_request(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(used, "WRITE_S", 0.3)
+    key = callers.key(platform)
+    ring = Keyring(platform.engine, Used(platform.engine))
+    ring.verify(key.token)
+    with statements.issued(platform.engine) as issued:
+        ring.verify(key.token)
+        assert issued == []
+    until(lambda: last(platform, key.id))
+    assert platform.one("SELECT now() - last_used_at < interval '2 min' FROM api_keys WHERE id = :id", id=key.id)[0]
+
+
+def test_many_are_written_at_once_each_with_its_own_minute_and_none_goes_back(platform: Platform) -> None:
+    first, second, other = (callers.key(platform) for _ in range(3))
+    noted = Used(platform.engine)
+    noted.note(first.id, AT)
+    noted.note(second.id, AT + dt.timedelta(hours=1))
+    with statements.issued(platform.engine) as issued:
+        noted.write()
+    assert len(issued) == 1
+    assert (last(platform, first.id), last(platform, second.id)) == (MINUTE, MINUTE + dt.timedelta(hours=1))
+    assert last(platform, other.id) is None
+    noted.note(first.id, AT - dt.timedelta(hours=1))
+    noted.write()
+    assert last(platform, first.id) == MINUTE
+
+
+def test_while_the_database_is_away_it_stays_noted(platform: Platform) -> None:
+    key = callers.key(platform)
+    noted = Used(database.create_engine("postgresql://a:b@127.0.0.1:1/d"))
+    noted.note(key.id, AT)
+    noted.write()
+    noted._engine = platform.engine
+    noted.write()
+    assert last(platform, key.id) == MINUTE
+
+
+def test_a_wrong_secret_is_no_use_of_the_key(platform: Platform) -> None:
+    key = callers.key(platform)
+    noted = Used(platform.engine)
+    forged = callers.written(key.id, "0" * 48)
+    with pytest.raises(Exception, match="A valid API key"):
+        Keyring(platform.engine, noted).verify(forged)
+    noted.write()
+    assert last(platform, key.id) is None
