@@ -110,38 +110,6 @@ class Models:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Http:
-    """How requests come in: all that `coatcheck proxy` reads."""
-
-    max_body_bytes: int = setting(
-        "COATCHECK_MAX_BODY_BYTES", 4 * 2**20, "larger request bodies are 413", validate.Range(1024)
-    )
-    max_wait_s: float = setting("COATCHECK_MAX_WAIT_S", 30.0, "the longest `wait` a client may ask for", rules.POSITIVE)
-    max_connections: int = setting(
-        "COATCHECK_MAX_CONNECTIONS",
-        256,
-        "requests of one key that are open at once, or of one network without a key; a network (an IPv4 address, an "
-        "IPv6 /64) has four times as many; more are 429",
-        validate.Range(8, 4096),
-    )
-    tls_certificate: Path | None = setting(
-        "COATCHECK_TLS_CERTIFICATE",
-        None,
-        "a PEM file; with it and its key the proxy speaks TLS 1.2 and 1.3, and nothing else",
-    )
-    tls_key: Path | None = setting("COATCHECK_TLS_KEY", None, "a PEM file: the certificate's key")
-    cors_origins: tuple[str, ...] = setting(
-        "COATCHECK_CORS_ORIGINS",
-        (),
-        "origins whose pages may call the API and read its answers, by commas, as browsers send them: "
-        "`https://app.example.com,http://localhost:5173`; or `*` alone, for everybody's. See "
-        "[requests.md](requests.md#from-a-browser)",
-        rules.origins,
-        items=str.strip,
-    )
-
-
-@dataclass(frozen=True, kw_only=True)
 class Api:
     """How requests are answered."""
 

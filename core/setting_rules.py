@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ipaddress
 import itertools
 import math
 import re
@@ -82,6 +83,18 @@ def origins(given: list[str]) -> None:
             raise ValidationError(
                 f"must have ports up to 65535, but not the scheme's own, which browsers leave out: {item}"
             )
+
+
+def networks(given: list[str]) -> None:
+    for item in given:
+        try:
+            found = ipaddress.ip_network(item)
+        except ValueError as error:
+            raise ValidationError(
+                f"must be networks, by commas, such as 10.0.0.0/8 or 2001:db8::/32, but not {item}"
+            ) from error
+        if found.prefixlen == 0:
+            raise ValidationError(f"must not be everybody: {item}")
 
 
 def path(given: str | None) -> Path | None:

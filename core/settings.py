@@ -15,7 +15,8 @@ from marshmallow import validate
 from core import errors, hosts
 from core import setting_rules as rules
 from core.environment import read, setting, settings_of
-from core.setting_groups import Api, Files, Http, Jobs, Models, Queue, Sealing, Storage, Webhooks
+from core.setting_doors import Http
+from core.setting_groups import Api, Files, Jobs, Models, Queue, Sealing, Storage, Webhooks
 
 ENVIRONMENTS = ("development", "production")
 LOG_LEVELS = ("DEBUG", "INFO", "WARNING", "ERROR")

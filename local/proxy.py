@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from core.http import SAFE_HEADERS
-from core.setting_groups import Http
+from core.setting_doors import Http
 from local.child import Program
 from local.engines import package
 from local.state import write_private
@@ -133,12 +133,22 @@ def configuration(doors: Doors, http: Http) -> str:
         per_network=http.max_connections * KEYS_PER_NETWORK,
         resolver=f"    resolver {doors.resolver} valid=5s;" if doors.resolver else "",
         store=_STORE.substitute(facts) if doors.store_listen else "",
+        trusted=_trusted(http.trusted_proxies),
         origins=_origins(http.cors_origins),
         allowed=ALLOWED,
         exposed=EXPOSED,
         vary="Origin" if http.cors_origins not in ((), ("*",)) else "",
         errors=_errors(max_body_bytes=http.max_body_bytes, per_key=http.max_connections),
     )
+
+
+def _trusted(networks: tuple[str, ...]) -> str:
+    """What makes an address that they hand on the client's own; the nearest one that is not theirs is taken."""
+    if not networks:
+        return ""
+    lines = [f"set_real_ip_from {item};" for item in networks]
+    lines += ["real_ip_header X-Forwarded-For;", "real_ip_recursive on;"]
+    return "\n".join(f"    {line}" for line in lines)
 
 
 def _origins(listed: tuple[str, ...]) -> str:

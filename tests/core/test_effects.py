@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from api import client
 from core import broker
 from core.environment import settings_of
 from core.settings import Settings
@@ -84,6 +85,16 @@ def leases(here: Here) -> None:
     assert drainer.lease_s == 33.0
 
 
+def proxies(here: Here) -> None:
+    environ = {"REMOTE_ADDR": "10.0.0.1", "HTTP_X_FORWARDED_FOR": "8.8.8.8"}
+    found = []
+    for given in ((), ("10.0.0.0/8",)):
+        with here.client(trusted_proxies=given).application.app_context():
+            found.append(client.address(environ))
+    assert found == ["10.0.0.1", "8.8.8.8"]
+    assert "set_real_ip_from 10.0.0.0/8;" in here.nginx(trusted_proxies=("10.0.0.0/8",))
+
+
 EFFECTS: Mapping[str, Callable[[Here], object]] = {
     "redis_url": redis,
     "log_level": effects.log_level,
@@ -103,6 +114,7 @@ EFFECTS: Mapping[str, Callable[[Here], object]] = {
     "tls_key": tls,
     "cors_origins": lambda here: same(
         '"https://a.example"' in str(here.nginx(cors_origins=("https://a.example",))), True),
+    "trusted_proxies": proxies,
     "database_url": lambda here: same(
         code(here.client(database_url=f"postgresql://a:b@{DEAD}/d").get(JOBS)), "UNAVAILABLE"),
     "environment": effects.environment,

@@ -14,7 +14,7 @@ import pytest
 
 from core import errors, settings
 from core.environment import settings_of
-from core.setting_groups import Http
+from core.setting_doors import Http
 from core.settings import Settings
 from tests.changed import changed, name_of
 from tests.conftest import ROOT
@@ -47,6 +47,7 @@ READ: Mapping[str, tuple[str, Any]] = {
     "tls_certificate": ("/tls/cert.pem", Path("/tls/cert.pem")),
     "tls_key": ("/tls/key.pem", Path("/tls/key.pem")),
     "cors_origins": ("https://a.example, http://localhost:5173", ("https://a.example", "http://localhost:5173")),
+    "trusted_proxies": ("10.0.0.0/8, 2001:db8::7", ("10.0.0.0/8", "2001:db8::7")),
     "database_url": ("postgresql+psycopg://other:b@h/d", "postgresql+psycopg://other:b@h/d"),
     "environment": ("production", "production"),
     "secret_key": (SECRET, SECRET),
@@ -99,6 +100,7 @@ REFUSED: Mapping[str, tuple[str, ...]] = {
     "max_connections": (*WHOLE, "7", "4097"),
     "cors_origins": ("*,https://a.example", "https://a.example/", "a.example", "http://a.example:80",
                      "https://a.example:443", "https://a.example:65536"),
+    "trusted_proxies": ("proxy", "10.0.0.1/8", "10.0.0.0/33", "0.0.0.0/0", "::/0", "10.0.0.1:80", "*"),
     "database_url": ("mysql://h", "postgresql://a:b@h:port/d", ""),
     "environment": ("prod", "Production", ""),
     "secret_key": ("x" * 31, ""),

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from core.setting_groups import Http
+from core.setting_doors import Http
 from local import proxy
 from local.child import Child
 from local.state import held_port

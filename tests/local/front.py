@@ -9,7 +9,7 @@ import threading
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from core.setting_groups import Http
+from core.setting_doors import Http
 
 GET = ("GET /api/v1/jobs HTTP/1.1", "Host: localhost")
 ONE, OTHER = (f"cck_{name * 12}_{name * 56}" for name in "ab")

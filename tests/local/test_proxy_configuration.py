@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from core.http import SAFE_HEADERS
-from core.setting_groups import Http
+from core.setting_doors import Http
 from local import proxy
 from tests.local.front import LIMITS
 
@@ -103,6 +103,15 @@ def test_pages_of_the_origins_that_are_listed_are_told_so_and_no_others(
     at = found.index("map $http_origin $cors {") + 1
     assert found[at : found.index("}", at)] == told
     assert found[found.index("map $http_origin $cors_vary {") + 1] == vary
+
+
+def test_only_proxies_that_are_listed_may_say_whom_they_speak_for() -> None:
+    assert not [line for line in lines() if "real_ip" in line]
+    found = lines(dataclasses.replace(LIMITS, trusted_proxies=("10.0.0.0/8", "2001:db8::7")))
+    assert beginning("set_real_ip_from", found) == ["10.0.0.0/8;", "2001:db8::7;"]
+    assert (beginning("real_ip_header", found), beginning("real_ip_recursive", found)) == (
+        ["X-Forwarded-For;"], ["on;"],
+    )  # fmt: skip
 
 
 REFUSALS: dict[int, tuple[str, str, dict[str, str]]] = {

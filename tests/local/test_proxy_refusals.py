@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Callable
 
@@ -77,6 +78,23 @@ def test_what_only_a_proxy_may_say_is_never_taken_from_a_client(opened: Callable
     assert b"x-forwarded-proto: http\r\n" in head
     assert b"6.6.6.6" not in head
     assert b"evil" not in head
+
+
+@pytest.mark.parametrize(
+    ("said", "told"),
+    [
+        ("8.8.8.8", "8.8.8.8"),
+        ("6.6.6.6, 8.8.8.8, 127.0.0.2", "8.8.8.8"),  # who speaks for a client may not say for whom that one speaks
+        ("6.6.6.6, unknown", "127.0.0.1"),
+        ("2001:db8::7", "2001:db8::7"),
+    ],
+)
+def test_a_load_balancer_that_is_trusted_is_believed_the_client_next_to_it(
+    opened: Callable[..., Door], said: str, told: str
+) -> None:
+    door = opened(dataclasses.replace(LIMITS, trusted_proxies=("127.0.0.0/8",)))
+    door.ask(*GET, f"X-Forwarded-For: {said}")
+    assert f"x-forwarded-for: {told}\r\n".encode() in door.behind.seen[-1].lower()
 
 
 @pytest.mark.parametrize("chunked", [False, True])

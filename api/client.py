@@ -1,0 +1,58 @@
+"""Where a request comes from, as far as those are believed who say so."""
+
+from __future__ import annotations
+
+import functools
+import ipaddress
+from collections.abc import Mapping
+from typing import Any
+
+from api import resources
+
+#: Of who asks by a Unix socket and says nothing of anybody else.
+HERE = "unix"
+_LONGEST = 64  #: characters of an address, and more than any has
+#: What one client has of IPv6.
+_IPV6_PREFIX = 64
+
+
+def network(environ: Mapping[str, Any]) -> str:
+    """What counts as one client without a key: an IPv4 address, or an IPv6 /64."""
+    return _network(address(environ))
+
+
+def address(environ: Mapping[str, Any]) -> str:
+    """The client's own: of who is connected, or of whom that one speaks for, if it is a proxy of ours.
+
+    Read from the nearest proxy to the farthest, as long as each is trusted: what a client writes into X-Forwarded-For
+    stands before what a proxy adds, and is never reached. A Unix socket is as private as its folder.
+    """
+    trusted = resources.here().settings.http.trusted_proxies
+    found = _read(environ.get("REMOTE_ADDR", "")) or HERE
+    for said in reversed(environ.get("HTTP_X_FORWARDED_FOR", "").split(",")):
+        nearer = _read(said[:_LONGEST]) if found == HERE or _within(found, trusted) else None
+        if nearer is None:
+            break
+        found = nearer
+    return found
+
+
+@functools.lru_cache(4096)
+def _read(said: str) -> str | None:
+    """In the one way in which it is written everywhere; None for what is no address."""
+    try:
+        found = ipaddress.ip_address(said.strip().partition("%")[0])
+    except ValueError:
+        return None
+    return str(getattr(found, "ipv4_mapped", None) or found)
+
+
+@functools.lru_cache(4096)
+def _within(found: str, networks: tuple[str, ...]) -> bool:
+    read = ipaddress.ip_address(found)
+    return any(read in ipaddress.ip_network(item) for item in networks)
+
+
+@functools.lru_cache(4096)
+def _network(found: str) -> str:
+    return str(ipaddress.ip_network((found, _IPV6_PREFIX), strict=False)) if ":" in found else found

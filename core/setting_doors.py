@@ -1,0 +1,52 @@
+"""The settings of who comes in, and how."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+from marshmallow import validate
+
+from core import setting_rules as rules
+from core.environment import setting
+
+
+@dataclass(frozen=True, kw_only=True)
+class Http:
+    """How requests come in: all that `coatcheck proxy` reads."""
+
+    max_body_bytes: int = setting(
+        "COATCHECK_MAX_BODY_BYTES", 4 * 2**20, "larger request bodies are 413", validate.Range(1024)
+    )
+    max_wait_s: float = setting("COATCHECK_MAX_WAIT_S", 30.0, "the longest `wait` a client may ask for", rules.POSITIVE)
+    max_connections: int = setting(
+        "COATCHECK_MAX_CONNECTIONS",
+        256,
+        "requests of one key that are open at once, or of one network without a key; a network (an IPv4 address, an "
+        "IPv6 /64) has four times as many; more are 429",
+        validate.Range(8, 4096),
+    )
+    tls_certificate: Path | None = setting(
+        "COATCHECK_TLS_CERTIFICATE",
+        None,
+        "a PEM file; with it and its key the proxy speaks TLS 1.2 and 1.3, and nothing else",
+    )
+    tls_key: Path | None = setting("COATCHECK_TLS_KEY", None, "a PEM file: the certificate's key")
+    cors_origins: tuple[str, ...] = setting(
+        "COATCHECK_CORS_ORIGINS",
+        (),
+        "origins whose pages may call the API and read its answers, by commas, as browsers send them: "
+        "`https://app.example.com,http://localhost:5173`; or `*` alone, for everybody's. See "
+        "[requests.md](requests.md#from-a-browser)",
+        rules.origins,
+        items=str.strip,
+    )
+    trusted_proxies: tuple[str, ...] = setting(
+        "COATCHECK_TRUSTED_PROXIES",
+        (),
+        "networks of proxies, by commas, that are believed when they say in `X-Forwarded-For` whom they speak for: "
+        "`10.0.0.0/8,2001:db8::7`. Of the proxy: your load balancer's; of the API: the proxy's, where that does not "
+        "come by a Unix socket. Everybody else's `X-Forwarded-For` is ignored",
+        rules.networks,
+        items=str.strip,
+    )
