@@ -84,8 +84,10 @@ class Caller:
         return self.network or self.tenant_id.hex
 
     def require(self, *scopes: str) -> None:
-        """One of them; raises Forbidden."""
+        """One of them; raises Forbidden, and Unauthorized where a key is missing."""
         if self.scopes.isdisjoint(scopes):
+            if self.network is not None:
+                raise errors.Unauthorized
             wanted = " or ".join(f"'{scope}'" for scope in scopes)
             raise errors.Forbidden(f"This API key does not have the scope {wanted}", details={"scope": scopes[0]})
 

@@ -10,7 +10,7 @@ import sqlalchemy
 from sqlalchemy import text
 
 from access import tiers
-from core import errors, ids
+from core import database, errors, ids
 
 MAX_NAME = 100
 
@@ -22,6 +22,7 @@ FROM tenants ORDER BY name
 """)
 _INSERT = text("INSERT INTO tenants (id, name, tier) VALUES (:id, :name, :tier) ON CONFLICT (name) DO NOTHING")
 _SELECT = text("SELECT id, tier FROM tenants WHERE name = :name FOR UPDATE")
+_SEEN = text("SELECT id, tier, tiers.* FROM tenants JOIN tiers ON tiers.name = tier WHERE tenants.name = :name")
 _CHANGE = text("UPDATE tenants SET tier = :tier WHERE name = :name")
 
 
@@ -61,6 +62,20 @@ def ensure(connection: sqlalchemy.Connection, name: str, tier: str | None) -> uu
         )
     tenant_id: uuid.UUID = found.id
     return tenant_id
+
+
+def at_sight(engine: sqlalchemy.Engine, name: str, tier: str) -> tuple[uuid.UUID, tiers.Tier]:
+    """A tenant's id and the tier that it has; it is made, of this tier, where there is none.
+
+    Raises InvalidInput for a tenant that cannot be made so, Unavailable.
+    """
+    with database.reading(engine) as connection:
+        found = connection.execute(_SEEN, {"name": name}).first()
+    if found is None:
+        with database.writing(engine) as connection:
+            _insert(connection, name, tier)
+            found = connection.execute(_SEEN, {"name": name}).one()
+    return found.id, tiers.Tier.of(found)
 
 
 def change(engine: sqlalchemy.Engine, name: str, *, tier: str) -> str:

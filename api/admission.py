@@ -9,7 +9,7 @@ import flask
 
 from access import keys
 from access.keys import Caller
-from api import limits, resources
+from api import client, limits, resources
 from api.places import Places
 from core import errors
 
@@ -80,11 +80,10 @@ def _admit() -> None:
     if endpoint is None or endpoint in KEYLESS:  # None: there is no such route, and that is the answer
         return
     here, scopes = resources.here(), SCOPES[endpoint]
-    keyring, token = here.keyring, _token(environ)
-    address = flask.g.address = environ.get("REMOTE_ADDR")
-    caller = keyring.verify(token, address)
+    shown = _token(environ), client.address(environ)
+    caller = here.callers.verify(*shown)
     caller.require(*scopes)
-    flask.g.caller, flask.g.admitted = caller, (keyring, token, address, scopes)
+    flask.g.caller, flask.g.address, flask.g.admitted = caller, shown[1], (here.callers, shown, scopes)
     environ[limits.KEY] = caller
     here.gate.enter(caller)
     flask.g.leave = here.requests.take(caller.tenant_id)
@@ -135,10 +134,10 @@ def keep_place() -> Callable[[], None]:
 def verifier() -> Callable[[], Caller]:
     """What looks again whether the key still opens this route, and may be called after the request; raises
     Unauthorized, Forbidden, Unavailable."""
-    keyring, token, address, scopes = flask.g.admitted
+    callers, shown, scopes = flask.g.admitted
 
     def verify() -> Caller:
-        found: Caller = keyring.verify(token, address)
+        found: Caller = callers.verify(*shown)
         found.require(*scopes)
         return found
 

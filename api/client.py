@@ -7,18 +7,17 @@ import ipaddress
 from collections.abc import Mapping
 from typing import Any
 
+from access import networks
 from api import resources
 
 #: Of who asks by a Unix socket and says nothing of anybody else.
 HERE = "unix"
 _LONGEST = 64  #: characters of an address, and more than any has
-#: What one client has of IPv6.
-_IPV6_PREFIX = 64
 
 
 def network(environ: Mapping[str, Any]) -> str:
     """What counts as one client without a key: an IPv4 address, or an IPv6 /64."""
-    return _network(address(environ))
+    return networks.of(address(environ))
 
 
 def address(environ: Mapping[str, Any]) -> str:
@@ -51,8 +50,3 @@ def _read(said: str) -> str | None:
 def _within(found: str, networks: tuple[str, ...]) -> bool:
     read = ipaddress.ip_address(found)
     return any(read in ipaddress.ip_network(item) for item in networks)
-
-
-@functools.lru_cache(4096)
-def _network(found: str) -> str:
-    return str(ipaddress.ip_network((found, _IPV6_PREFIX), strict=False)) if ":" in found else found

@@ -18,7 +18,8 @@ MAX_LENGTH = 255
 
 
 def key(route: str, asked: Mapping[str, Any]) -> idempotency.Key | None:
-    """The caller's key for this route and this request; None if there is none. Raises InvalidInput."""
+    """The caller's key for this route and this request; None if there is none. Raises InvalidInput, and Unauthorized of
+    a stranger: another one's might be the same."""
     # A server that was sent two of them has joined them by a comma (RFC 3875 §4.1.18).
     given = flask.request.headers.get("Idempotency-Key")
     if given is None:
@@ -28,8 +29,11 @@ def key(route: str, asked: Mapping[str, Any]) -> idempotency.Key | None:
         raise errors.InvalidInput.field(
             "Idempotency-Key", f"must be one value of 1 to {MAX_LENGTH} printable ASCII characters"
         )
+    caller = context.caller()
+    if caller.network is not None:
+        raise errors.Unauthorized("An Idempotency-Key needs an API key")
     fingerprint = idempotency.fingerprint({**asked, "version": flask.request.headers.get("X-Model-Version")})
-    return idempotency.Key(context.caller().tenant_id, route, match[1] or match[2], fingerprint)
+    return idempotency.Key(caller.tenant_id, route, match[1] or match[2], fingerprint)
 
 
 def replayed(response: flask.Response) -> flask.Response:

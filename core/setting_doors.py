@@ -41,6 +41,12 @@ class Http:
         rules.origins,
         items=str.strip,
     )
+    anonymous: bool = setting(
+        "COATCHECK_ANONYMOUS",
+        False,
+        "`true`: who has no key may read which models there are, and predict with those that answer inline, within the "
+        "tier `anonymous` for each network (an IPv4 address, an IPv6 /64). See [access.md](access.md#strangers)",
+    )
     trusted_proxies: tuple[str, ...] = setting(
         "COATCHECK_TRUSTED_PROXIES",
         (),

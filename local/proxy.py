@@ -133,6 +133,7 @@ def configuration(doors: Doors, http: Http) -> str:
         per_network=http.max_connections * KEYS_PER_NETWORK,
         resolver=f"    resolver {doors.resolver} valid=5s;" if doors.resolver else "",
         store=_STORE.substitute(facts) if doors.store_listen else "",
+        stranger=0 if http.anonymous else 1,
         trusted=_trusted(http.trusted_proxies),
         origins=_origins(http.cors_origins),
         allowed=ALLOWED,

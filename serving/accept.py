@@ -57,7 +57,9 @@ def new(
     job_id: uuid.UUID | None = None,
 ) -> submit.NewJob:
     """A job for the caller, with what was ordered within what the tier allows, and an id of its own unless it has one;
-    raises InvalidInput."""
+    raises InvalidInput, and Unauthorized for a stranger, who could never come back for it."""
+    if ask.caller.network is not None:
+        raise errors.Unauthorized("A prediction that takes a job needs an API key")
     jobs, tier = serving.settings.jobs, ask.caller.tier
     ttl_s = order.expires_in_s or min(jobs.ttl_s, tier.max_ttl_s)
     tier.check(priority=order.priority, ttl_s=ttl_s)

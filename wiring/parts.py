@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from access.callers import Callers
 from access.gate import Gate
 from access.keys import Keyring
 from access.rates import Rates
+from access.strangers import Strangers
 from access.used import Used
 from core.clock import Clock
 from core.seal import Seal
@@ -67,6 +69,10 @@ class Parts(Base):
     @part
     def gate(self) -> Gate:
         return Gate(Rates(self.line), limits=self.settings.api.limits)
+
+    @part
+    def callers(self) -> Callers:
+        return Callers(self.keyring, Strangers(self.engine) if self.settings.http.anonymous else None)
 
     @part
     def receivers(self) -> Receivers:

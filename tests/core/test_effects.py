@@ -95,6 +95,16 @@ def proxies(here: Here) -> None:
     assert "set_real_ip_from 10.0.0.0/8;" in here.nginx(trusted_proxies=("10.0.0.0/8",))
 
 
+def strangers(here: Here) -> None:
+    found = []
+    for given in (False, True):
+        stranger = here.client(anonymous=given)
+        del stranger.environ_base["HTTP_AUTHORIZATION"]
+        found.append(code(stranger.post(PREDICT, json={"inputs": GOOD})))
+    assert found == ["UNAUTHORIZED", 200]
+    assert '"~^:"                        0;' in here.nginx(anonymous=True)
+
+
 EFFECTS: Mapping[str, Callable[[Here], object]] = {
     "redis_url": redis,
     "log_level": effects.log_level,
@@ -114,6 +124,7 @@ EFFECTS: Mapping[str, Callable[[Here], object]] = {
     "tls_key": tls,
     "cors_origins": lambda here: same(
         '"https://a.example"' in str(here.nginx(cors_origins=("https://a.example",))), True),
+    "anonymous": strangers,
     "trusted_proxies": proxies,
     "database_url": lambda here: same(
         code(here.client(database_url=f"postgresql://a:b@{DEAD}/d").get(JOBS)), "UNAVAILABLE"),

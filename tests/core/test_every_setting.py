@@ -47,6 +47,7 @@ READ: Mapping[str, tuple[str, Any]] = {
     "tls_certificate": ("/tls/cert.pem", Path("/tls/cert.pem")),
     "tls_key": ("/tls/key.pem", Path("/tls/key.pem")),
     "cors_origins": ("https://a.example, http://localhost:5173", ("https://a.example", "http://localhost:5173")),
+    "anonymous": ("true", True),
     "trusted_proxies": ("10.0.0.0/8, 2001:db8::7", ("10.0.0.0/8", "2001:db8::7")),
     "database_url": ("postgresql+psycopg://other:b@h/d", "postgresql+psycopg://other:b@h/d"),
     "environment": ("production", "production"),
@@ -100,6 +101,7 @@ REFUSED: Mapping[str, tuple[str, ...]] = {
     "max_connections": (*WHOLE, "7", "4097"),
     "cors_origins": ("*,https://a.example", "https://a.example/", "a.example", "http://a.example:80",
                      "https://a.example:443", "https://a.example:65536"),
+    "anonymous": ("maybe", "2", ""),
     "trusted_proxies": ("proxy", "10.0.0.1/8", "10.0.0.0/33", "0.0.0.0/0", "::/0", "10.0.0.1:80", "*"),
     "database_url": ("mysql://h", "postgresql://a:b@h:port/d", ""),
     "environment": ("prod", "Production", ""),
@@ -220,6 +222,7 @@ def default(item: dataclasses.Field[Any]) -> str:
         return "required"
     values = value if isinstance(value, tuple) else (value,)
     said = ",".join(f"{one:g}" if isinstance(one, float) else str(one) for one in values)
+    said = said.lower() if isinstance(value, bool) else said
     return f"`{said}`" if value not in ("", None, ()) else ""
 
 

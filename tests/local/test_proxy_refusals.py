@@ -26,6 +26,15 @@ def test_nobody_waits_for_what_comes_without_a_key(
     assert door.behind.seen == []
 
 
+def test_a_strangers_request_is_waited_for_and_handed_on_where_strangers_may_predict(
+    opened: Callable[..., Door],
+) -> None:
+    door = opened(dataclasses.replace(LIMITS, anonymous=True))
+    assert door.ask("POST /api/v1/predict HTTP/1.1", "Host: a", "Content-Length: 3", body=b"abc")[0] == 200
+    assert door.behind.seen[-1].endswith(b"\r\n\r\nabc")
+    assert door.ask("POST /api/v1/predict HTTP/1.1", "Host: a", "Content-Length: 100001")[0] == 413
+
+
 @pytest.mark.parametrize("name", ["X-Model-Version", "Idempotency-Key", "Prefer", "Last-Event-ID"])
 def test_what_would_be_dropped_on_the_way_is_refused(opened: Callable[..., Door], name: str) -> None:
     door = opened()
