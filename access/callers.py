@@ -1,23 +1,25 @@
-"""Who comes in: one with a key, or a stranger."""
+"""Who comes in: one with a key, one with a token of the issuer, or a stranger."""
 
 from __future__ import annotations
 
 from access.keys import Caller, Keyring
 from access.strangers import Strangers
+from access.tokens import Tokens
 
 
 class Callers:
-    """Tells who it is by what they show; whom nobody is there for, a stranger where strangers are refused, is
-    refused."""
+    """Tells who it is by what they show: a token where an issuer is configured, nothing where strangers are let in."""
 
-    def __init__(self, keyring: Keyring, strangers: Strangers | None) -> None:
-        self._keyring, self._strangers = keyring, strangers
+    def __init__(self, keyring: Keyring, tokens: Tokens | None, strangers: Strangers | None) -> None:
+        self._keyring, self._tokens, self._strangers = keyring, tokens, strangers
 
     def verify(self, token: str | None, address: str) -> Caller:
         """Who shows this and comes from there. A token that opens nothing makes nobody a stranger.
 
-        Raises Unauthorized, in the same words whatever is wrong, and Unavailable.
+        Raises Unauthorized, in the same words whatever is wrong, Forbidden and Unavailable.
         """
         if token is None and self._strangers is not None:
             return self._strangers.caller(address)
+        if token is not None and "." in token and self._tokens is not None:  # which no key has
+            return self._tokens.verify(token)
         return self._keyring.verify(token, address)

@@ -69,6 +69,7 @@ def at_sight(engine: sqlalchemy.Engine, name: str, tier: str) -> tuple[uuid.UUID
 
     Raises InvalidInput for a tenant that cannot be made so, Unavailable.
     """
+    check_name("tenant", name)
     with database.reading(engine) as connection:
         found = connection.execute(_SEEN, {"name": name}).first()
     if found is None:

@@ -56,3 +56,38 @@ class Http:
         rules.networks,
         items=str.strip,
     )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Oidc:
+    """Tokens of an issuer of yours, in the place of API keys."""
+
+    issuer: str = setting(
+        "COATCHECK_OIDC_ISSUER",
+        "",
+        "the issuer (OpenID Connect) whose tokens are taken, exactly as their `iss` says it: `https://login.example/`. "
+        "Without it none are. See [access.md](access.md#tokens)",
+        rules.ISSUER,
+    )
+    audience: str = setting(
+        "COATCHECK_OIDC_AUDIENCE", "coatcheck", "what `aud` of a token must say, or have among others", rules.SAID
+    )
+    tenant_claim: str = setting(
+        "COATCHECK_OIDC_TENANT_CLAIM",
+        "sub",
+        "the claim that names the tenant, which is made when it is first seen: `org_id`",
+        rules.SAID,
+    )
+    tier_claim: str = setting(
+        "COATCHECK_OIDC_TIER_CLAIM",
+        "",
+        "the claim that names the tier of a tenant that is made so; without it, or where a token does not have it, "
+        "that is `free`",
+    )
+    scope_claim: str = setting(
+        "COATCHECK_OIDC_SCOPE_CLAIM",
+        "scope",
+        "the claim with the scopes, by spaces or as a list; those that are none of ours, or an operator's, are not "
+        "looked at",
+        rules.SAID,
+    )

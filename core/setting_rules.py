@@ -21,6 +21,10 @@ POSITIVE = validate.Range(min=0, min_inclusive=False)
 _DATABASE_URL = validate.Regexp(r"postgresql(\+psycopg)?://", error="must begin with postgresql://")
 REDIS_URL = validate.Regexp(r"(rediss?|unix|redis\+socket)://", error="must begin with redis:// or rediss://")
 MODEL = validate.Regexp(r"([a-z][a-z0-9_-]{0,62})?\Z", error="must be the name of a model")
+ISSUER = validate.Regexp(
+    r"(https?://[^\s?#]+)?\Z", error="must be a URL without ? and #, such as https://login.example/"
+)
+SAID = validate.Length(1, error="must not be empty")
 S3_URL = validate.Regexp(r"https?://", error="must begin with https:// or http://")
 _BUCKET = validate.Regexp(
     r"https?://[a-z0-9.-]+(:[0-9]{1,5})?/[a-z0-9._-]+\Z",

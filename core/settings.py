@@ -15,7 +15,7 @@ from marshmallow import validate
 from core import errors, hosts
 from core import setting_rules as rules
 from core.environment import read, setting, settings_of
-from core.setting_doors import Http
+from core.setting_doors import Http, Oidc
 from core.setting_groups import Api, Files, Jobs, Models, Queue, Sealing, Storage, Webhooks
 
 ENVIRONMENTS = ("development", "production")
@@ -46,6 +46,7 @@ class Settings(CelerySettings):
     sealing: Sealing
     models: Models
     http: Http
+    oidc: Oidc
     api: Api
     files: Files
     jobs: Jobs
@@ -86,6 +87,11 @@ def load() -> Settings:
             "COATCHECK_SECRET_KEY is too easy to guess for COATCHECK_ENVIRONMENT=production; make one with "
             "`openssl rand -base64 32`, and if this one is in use, keep it in COATCHECK_OLD_SECRET_KEYS until "
             "`coatcheck reseal` is done"
+        )
+    if settings.environment == "production" and settings.oidc.issuer.startswith("http:"):
+        raise errors.SettingsInvalid(
+            "COATCHECK_OIDC_ISSUER is without TLS: who stands between could sign tokens; give it as https://, or set "
+            "COATCHECK_ENVIRONMENT=development"
         )
     _check_what_tenants_reach(settings)
     return settings

@@ -7,6 +7,7 @@ from access.gate import Gate
 from access.keys import Keyring
 from access.rates import Rates
 from access.strangers import Strangers
+from access.tokens import Tokens
 from access.used import Used
 from core.clock import Clock
 from core.seal import Seal
@@ -72,7 +73,12 @@ class Parts(Base):
 
     @part
     def callers(self) -> Callers:
-        return Callers(self.keyring, Strangers(self.engine) if self.settings.http.anonymous else None)
+        oidc, anonymous = self.settings.oidc, self.settings.http.anonymous
+        return Callers(
+            self.keyring,
+            Tokens(self.engine, oidc) if oidc.issuer else None,
+            Strangers(self.engine) if anonymous else None,
+        )
 
     @part
     def receivers(self) -> Receivers:

@@ -20,6 +20,7 @@ from tests.changed import name_of
 from tests.conftest import Platform
 from tests.core import effects
 from tests.core.effects import DEAD, JOBS, PREDICT, UPLOADS, Here, NewJob, address, code, courier
+from tests.issuer import Issuer
 
 pytestmark = pytest.mark.usefixtures("quiet")
 
@@ -105,6 +106,28 @@ def strangers(here: Here) -> None:
     assert '"~^:"                        0;' in here.nginx(anonymous=True)
 
 
+OIDC = ("oidc_issuer", "oidc_audience", "oidc_tenant_claim", "oidc_scope_claim", "oidc_tier_claim")
+
+
+def tokens(here: Here) -> None:
+    """Of an issuer that is set; each other setting makes one token more that opens something."""
+    issuer = Issuer()
+    here.stack.callback(issuer.stop)
+    org = callers.name("org")
+    token = issuer.token(aud="api", org=org, plan="pro", sub="\n", scope=None, scp=["jobs"])
+    shown, found = {"Authorization": f"Bearer {token}"}, []
+    values = (issuer.url, "api", "org", "scp", "plan")
+    for count in range(len(OIDC) + 1):
+        client = here.client(**dict(zip(OIDC[:count], values[:count], strict=True)))
+        client.environ_base.clear()
+        found.append(code(client.get(JOBS, headers=shown)))
+        tiers = here.platform.rows("DELETE FROM tenants WHERE name = :name RETURNING tier", name=org)
+        found += [tier for (tier,) in tiers]
+    assert found == [
+        "UNAUTHORIZED", "UNAUTHORIZED", "FORBIDDEN", "FORBIDDEN", "free", 200, "free", 200, "pro",
+    ]  # fmt: skip
+
+
 EFFECTS: Mapping[str, Callable[[Here], object]] = {
     "redis_url": redis,
     "log_level": effects.log_level,
@@ -125,6 +148,7 @@ EFFECTS: Mapping[str, Callable[[Here], object]] = {
     "cors_origins": lambda here: same(
         '"https://a.example"' in str(here.nginx(cors_origins=("https://a.example",))), True),
     "anonymous": strangers,
+    **dict.fromkeys(OIDC, tokens),
     "trusted_proxies": proxies,
     "database_url": lambda here: same(
         code(here.client(database_url=f"postgresql://a:b@{DEAD}/d").get(JOBS)), "UNAVAILABLE"),

@@ -48,6 +48,11 @@ READ: Mapping[str, tuple[str, Any]] = {
     "tls_key": ("/tls/key.pem", Path("/tls/key.pem")),
     "cors_origins": ("https://a.example, http://localhost:5173", ("https://a.example", "http://localhost:5173")),
     "anonymous": ("true", True),
+    "oidc_issuer": ("https://login.example/", "https://login.example/"),
+    "oidc_audience": ("api", "api"),
+    "oidc_tenant_claim": ("org_id", "org_id"),
+    "oidc_tier_claim": ("plan", "plan"),
+    "oidc_scope_claim": ("scp", "scp"),
     "trusted_proxies": ("10.0.0.0/8, 2001:db8::7", ("10.0.0.0/8", "2001:db8::7")),
     "database_url": ("postgresql+psycopg://other:b@h/d", "postgresql+psycopg://other:b@h/d"),
     "environment": ("production", "production"),
@@ -86,7 +91,16 @@ READ: Mapping[str, tuple[str, Any]] = {
 }
 
 #: Any text is one.
-ANY = {"s3_access_key", "s3_secret_key", "s3_bucket", "s3_region", "model_cache", "tls_certificate", "tls_key"}
+ANY = {
+    "s3_access_key",
+    "s3_secret_key",
+    "s3_bucket",
+    "s3_region",
+    "model_cache",
+    "tls_certificate",
+    "tls_key",
+    "oidc_tier_claim",
+}
 WHOLE, NUMBER = ("soon", "1.5", "1e3", "0x10", ""), ("soon", "nan", "", "-1")
 #: What each of the others may not be: beside its bounds, and what is no such thing at all.
 REFUSED: Mapping[str, tuple[str, ...]] = {
@@ -102,6 +116,10 @@ REFUSED: Mapping[str, tuple[str, ...]] = {
     "cors_origins": ("*,https://a.example", "https://a.example/", "a.example", "http://a.example:80",
                      "https://a.example:443", "https://a.example:65536"),
     "anonymous": ("maybe", "2", ""),
+    "oidc_issuer": ("login.example", "https://login.example/?a", "https://login.example/#a", "https://a b"),
+    "oidc_audience": ("",),
+    "oidc_tenant_claim": ("",),
+    "oidc_scope_claim": ("",),
     "trusted_proxies": ("proxy", "10.0.0.1/8", "10.0.0.0/33", "0.0.0.0/0", "::/0", "10.0.0.1:80", "*"),
     "database_url": ("mysql://h", "postgresql://a:b@h:port/d", ""),
     "environment": ("prod", "Production", ""),

@@ -78,6 +78,28 @@ def test_a_key_has_so_many_requests_at_once_and_other_keys_have_theirs(opened: C
             sock.close()
 
 
+def test_a_token_is_waited_for_and_counted_as_a_key_is(opened: Callable[..., Door]) -> None:
+    door = opened()
+    door.behind.go.clear()
+    mine, other = (f"eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJhIn0.{'x' * 300}{name * 40}" for name in "ab")
+    held = [door.connect() for _ in range(LIMITS.max_connections)]
+    post = ("POST /api/v1/predict HTTP/1.1", "Host: localhost", "Content-Length: 3")
+    try:
+        for sock in held:
+            sock.sendall("\r\n".join((*post, f"Authorization: Bearer {mine}", "", "abc")).encode())
+        until(lambda: len(door.behind.seen) == LIMITS.max_connections)
+        for same in (f"authorization: bearer   {mine}", f"X-API-Key: {mine}"):
+            assert door.ask(*GET, same)[0] == 429
+        door.behind.go.set()
+        assert door.ask(*GET, f"Authorization: Bearer {other}")[0] == 200
+        # What is no token is a stranger's.
+        for strange in ("eyJ.eyJ", "eyJhbGciOiJFUzI1NiJ9.eyJzdWIiOiJhIn0.", f"x{other}", f"{other}."):
+            assert door.ask(*post, f"Authorization: Bearer {strange}")[0] == 401
+    finally:
+        for sock in held:
+            sock.close()
+
+
 def test_a_full_door_is_no_other_door_and_no_other_network(opened: Callable[..., Door]) -> None:
     door = opened()
     door.behind.go.clear()
