@@ -123,6 +123,8 @@ WANTED = {
 def wanted(route: Route) -> tuple[str, ...]:
     if route.rule.endpoint == "health.metrics":
         return ("metrics", "admin")
+    if route.rule.endpoint == "limits.show":
+        return ("predict", "jobs", "usage:read")
     # OPTIONS are of the address, which is that of the list as well.
     if route.rule.endpoint == "models.publish" and route.own:
         return ("models:write",)
@@ -130,7 +132,9 @@ def wanted(route: Route) -> tuple[str, ...]:
 
 
 @pytest.mark.parametrize(
-    "without", [keys.SCOPES, {"metrics", "admin"}, *({scope} for scope in sorted(keys.SCOPES))], ids=" ".join
+    "without",
+    [keys.SCOPES, {"metrics", "admin"}, *({scope} for scope in sorted(keys.SCOPES))],
+    ids=lambda lacks: " ".join(sorted(lacks)),
 )
 def test_without_the_scope_it_is_named_and_nothing_has_changed(
     platform: Platform, app: flask.Flask, owner: World, without: set[str]

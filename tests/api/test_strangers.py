@@ -21,7 +21,14 @@ from tests.conftest import Platform
 PREDICT = "/api/v1/predict"
 SLOW = {"X-Model-Version": "2.1.0"}  # of sentiment, which is not inline
 #: What a stranger may ask.
-OPEN = {"predict.predict", "predict.predict_batch", "models.list_models", "models.show_model", "models.show_version"}
+OPEN = {
+    "predict.predict",
+    "predict.predict_batch",
+    "models.list_models",
+    "models.show_model",
+    "models.show_version",
+    "limits.show",
+}
 
 
 @pytest.fixture
@@ -96,7 +103,7 @@ def test_strangers_share_a_tenant_and_each_network_is_a_party_of_its_own(
     lets_in: flask.Flask, platform: Platform
 ) -> None:
     here = lets_in.extensions["coatcheck"]
-    a, b = (here.callers.verify(None, network) for network in ("8.8.8.8", "2001:db8::/64"))
+    a, b = (here.callers.verify(None, network) for network in ("8.8.8.8", "2001:db8::7"))
     assert (a.tenant_id, a.tier.name) == (b.tenant_id, "anonymous")
     assert (a.party, b.party) == ("8.8.8.8", "2001:db8::/64")
     token = callers.key(platform).token
