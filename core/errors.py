@@ -215,6 +215,10 @@ class KeyNotFound(NotFound, code="KEY_NOT_FOUND"):
     """No such API key"""
 
 
+class BlockNotFound(NotFound, code="BLOCK_NOT_FOUND"):
+    """Nobody of that name is held back"""
+
+
 class AddressRefused(CoatcheckError, code="ADDRESS_REFUSED"):
     """The receiver's address is not one that may be called"""
 

@@ -86,15 +86,17 @@ class Audit(Base):
 
 
 class Block(Base):
-    """Somebody who is held back; it decays by itself after `until`."""
+    """Somebody who is held back, one level lower each time that `until` and its like have passed."""
 
     __tablename__ = "blocks"
 
     subject: Mapped[str] = mapped_column(primary_key=True)  #: `key:<id>`, or `address:<network>`
     tenant_id: Mapped[uuid.UUID | None]  #: of a key
     level: Mapped[int] = mapped_column(SmallInteger)  #: 1 warned, 2 slowed, 3 blocked
+    steps: Mapped[int] = mapped_column(server_default="1")  #: up, since it was last let go
     reason: Mapped[str]
     since: Mapped[dt.datetime] = mapped_column(server_default=func.now())
-    until: Mapped[dt.datetime]
+    until: Mapped[dt.datetime]  #: of this level
+    gone_at: Mapped[dt.datetime]  #: of the lowest one: nothing is held against it any more
 
     __table_args__ = (CheckConstraint("level BETWEEN 1 AND 3", name="level"),)

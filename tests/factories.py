@@ -95,7 +95,7 @@ DEFAULTS: Mapping[type[Base], Callable[[Row], dict[str, Any]]] = {
     models.Adjustment: lambda _: {"id": uuid4(), "month": func.current_date(), "units": 1, "reason": "made"},
     models.QuotaNotice: lambda _: {"month": func.current_date(), "event": "quota.reached"},
     models.Audit: lambda _: {"actor": "cli:made", "action": "made", "object": unique("object")},
-    models.Block: lambda _: {"subject": unique("key:"), "level": 1, "reason": "made", "until": SOON},
+    models.Block: lambda _: {"subject": unique("key:"), "level": 1, "reason": "made", "until": SOON, "gone_at": SOON},
     models.IdempotencyKey: lambda _: {"route": "jobs", "key": unique("key"), "fingerprint": b"f"},
     models.Worker: lambda _: {
         "name": unique("node/a"), "node": "node/a", "pools": ["cpu"], "receives": False, "works": True,

@@ -48,6 +48,21 @@ END $$;
 CREATE TRIGGER audit_stays BEFORE UPDATE OR DELETE ON audit FOR EACH ROW EXECUTE FUNCTION audit_stays();
 """
 
+#: Whoever writes a step, the endpoints that operators made for it are told in the same transaction.
+TOLD = """
+CREATE FUNCTION blocks_tell() RETURNS trigger LANGUAGE plpgsql SET timezone = 'UTC' AS $$
+DECLARE said text := 'access.' || (ARRAY['warned', 'slowed', 'blocked'])[NEW.level];
+BEGIN
+  INSERT INTO webhook_deliveries (id, tenant_id, endpoint_id, target, event, body)
+  SELECT gen_random_uuid(), tenant_id, id, id::text, said, json_build_object('type', said, 'timestamp', NEW.since,
+    'data', json_build_object('subject', NEW.subject, 'tenant', (SELECT name FROM tenants WHERE id = NEW.tenant_id),
+      'level', substring(said FROM 8), 'reason', NEW.reason, 'since', NEW.since, 'until', NEW.until))::text
+  FROM webhook_endpoints WHERE enabled AND said = ANY (events);
+  RETURN NULL;
+END $$;
+CREATE TRIGGER blocks_tell AFTER INSERT OR UPDATE ON blocks FOR EACH ROW EXECUTE FUNCTION blocks_tell();
+"""
+
 #: What every key with `jobs` could do until now.
 OPENED = "'{predict,jobs,files,webhooks,models:read,usage:read,keys}'::text[]"
 
@@ -162,18 +177,22 @@ def _conduct() -> None:
         sa.Column("subject", sa.Text(), nullable=False),
         sa.Column("tenant_id", sa.Uuid(), nullable=True),
         sa.Column("level", sa.SmallInteger(), nullable=False),
+        sa.Column("steps", sa.Integer(), server_default="1", nullable=False),
         sa.Column("reason", sa.Text(), nullable=False),
         sa.Column("since", MOMENT, server_default=NOW, nullable=False),
         sa.Column("until", MOMENT, nullable=False),
+        sa.Column("gone_at", MOMENT, nullable=False),
         sa.PrimaryKeyConstraint("subject", name=op.f("pk_blocks")),
         sa.CheckConstraint("level BETWEEN 1 AND 3", name=op.f("ck_blocks_level")),
     )
+    op.execute(TOLD)
 
 
 def downgrade() -> None:
     for table in ("blocks", "quota_notices", "adjustments", "usage_mark", "usage_days", "audit"):
         op.drop_table(table)
     op.execute("DROP FUNCTION audit_stays")
+    op.execute("DROP FUNCTION blocks_tell")
     op.execute("DELETE FROM usage WHERE job_id IS NULL")
     op.drop_index("ix_usage_xact", "usage")
     op.drop_constraint(op.f("pk_usage"), "usage", type_="primary")

@@ -224,3 +224,34 @@ def test_audit_stays_refuses_every_change_of_what_was_written_down(db: Db, chang
     factories.put(db, models.Audit)
     with pytest.raises(sqlalchemy.exc.IntegrityError, match="only added to"):
         run(db, change)
+
+
+@pytest.mark.parametrize(("level", "said"), [(1, "access.warned"), (2, "access.slowed"), (3, "access.blocked")])
+def test_blocks_tell_tells_of_every_step_to_whoever_asked_for_it_of_whatever_tenant(
+    db: Db, tenant: UUID, level: int, said: str
+) -> None:
+    asked = endpoint(db, factories.put(db, models.Tenant)["id"], said, "job.completed")
+    endpoint(db, tenant, *({"access.warned", "access.slowed", "access.blocked"} - {said}))
+    endpoint(db, tenant, said, enabled=False, disabled_code="BY_TENANT")
+    put = (
+        "INSERT INTO blocks (subject, tenant_id, level, reason, until, gone_at) "
+        "VALUES ('key:0', :tenant, :level, 'errors', now() + interval '30 s', now() + interval '30 s')"
+    )
+    run(db, f"{put} ON CONFLICT (subject) DO NOTHING", tenant=tenant, level=level)
+    assert deliveries(db) == {asked: (said, "pending", None)}
+    # Another process saw the same.
+    run(db, f"{put} ON CONFLICT (subject) DO NOTHING", tenant=tenant, level=level)
+    assert len(deliveries(db)) == 1
+    (row,) = db.execute(text("SELECT body::json AS body FROM webhook_deliveries"))
+    made = db.execute(text("SELECT * FROM blocks")).one()
+    moments = [row.body["timestamp"], *(row.body["data"].pop(name) for name in ("since", "until"))]
+    assert [dt.datetime.fromisoformat(moment) for moment in moments] == [made.since, made.since, made.until]
+    name = db.execute(text("SELECT name FROM tenants WHERE id = :id"), {"id": tenant}).scalar_one()
+    data = {"subject": "key:0", "tenant": name, "level": said.removeprefix("access."), "reason": "errors"}
+    assert (row.body["type"], row.body["data"]) == (said, data)
+    run(db, "DELETE FROM webhook_deliveries")
+    run(db, "UPDATE blocks SET steps = 2")
+    assert deliveries(db) == {asked: (said, "pending", None)}
+    run(db, "DELETE FROM webhook_deliveries")
+    run(db, "DELETE FROM blocks")
+    assert deliveries(db) == {}

@@ -1,0 +1,253 @@
+"""Who makes errors again and again is held back, by every process, and nobody else is."""
+
+from __future__ import annotations
+
+import uuid
+
+import pytest
+
+import models
+from access import blocks
+from access.audit import Actor
+from access.conduct import MAX_RETRY_S, SLOWED, Conduct
+from access.ladder import Ladder, Level
+from core import database, errors
+from tests import callers, factories
+from tests.conftest import Platform, until
+from tests.statements import issued
+
+#: Five errors, of which none is forgotten while a test runs; a step holds as long as the default one.
+LADDER = Ladder(errors=5, refill_s=1e9)
+BY = Actor("cli:test")
+
+
+@pytest.fixture
+def subject() -> str:
+    return f"key:{uuid.uuid4().hex[:12]}"
+
+
+@pytest.fixture
+def conduct(platform: Platform) -> Conduct:
+    return Conduct(platform.engine, LADDER)
+
+
+def fail(conduct: Conduct, subject: str, times: int, **more: str) -> None:
+    for _ in range(times):
+        conduct.failed(subject, None, 1.0, **more)
+
+
+def step(conduct: Conduct, subject: str, level: Level) -> None:
+    """As many errors as are one too many, and what they lead to."""
+    fail(conduct, subject, 6)
+    until(lambda: (found := seen(conduct, subject)) and found == level)
+
+
+def seen(conduct: Conduct, subject: str) -> Level | None:
+    """Where somebody is, by a process that answers requests of somebody else."""
+    conduct.enter("key:other")
+    found = conduct.standing(subject)
+    return found.level if found else None
+
+
+def row(platform: Platform, subject: str) -> tuple[object, ...]:
+    sql = (
+        "SELECT level, steps, reason, round(extract(epoch FROM until - since))::int AS span_s, "
+        "round(extract(epoch FROM gone_at - until))::int AS below_s FROM blocks WHERE subject = :subject"
+    )
+    return tuple(platform.one(sql, subject=subject))
+
+
+def test_as_many_errors_as_are_borne_lead_nowhere_and_one_more_is_a_warning(
+    platform: Platform, conduct: Conduct, subject: str
+) -> None:
+    fail(conduct, subject, 5)
+    assert subject not in conduct._steps
+    fail(conduct, subject, 1)
+    until(lambda: seen(conduct, subject) == Level.WARNED)
+    assert row(platform, subject) == (1, 1, "errors", 30, 0)
+
+
+def test_each_step_is_higher_and_holds_longer_and_the_last_one_refuses(
+    platform: Platform, conduct: Conduct, subject: str
+) -> None:
+    for level, said in ((1, (1, 1, 30, 0)), (2, (2, 2, 120, 30)), (3, (3, 3, 600, 150))):
+        conduct.enter(subject)
+        step(conduct, subject, Level(level))
+        found, steps, _, *spans = row(platform, subject)
+        assert (found, steps, *spans) == said
+    with pytest.raises(errors.Blocked) as refused:
+        conduct.enter(subject)
+    assert 590 < refused.value.retry_after_s <= 600
+    assert refused.value.details == {"level": "blocked", "reason": "errors"}
+    fail(conduct, subject, 6)
+    until(lambda: row(platform, subject)[1] == 4)
+    assert row(platform, subject) == (3, 4, "errors", 1800, 150)
+
+
+def test_another_process_knows_within_seconds_and_other_keys_go_on(
+    platform: Platform, conduct: Conduct, subject: str
+) -> None:
+    other = Conduct(platform.engine, LADDER)
+    assert seen(other, subject) is None
+    for level in Level:
+        step(conduct, subject, level)
+    until(lambda: seen(other, subject) == Level.BLOCKED)
+    with pytest.raises(errors.Blocked):
+        other.enter(subject)
+    other.enter("key:another of the tenant")
+    assert other.share("key:another of the tenant") == 1.0
+
+
+def test_the_errors_of_one_moment_at_several_processes_are_one_step(platform: Platform, subject: str) -> None:
+    several = [Conduct(platform.engine, LADDER) for _ in range(3)]
+    for conduct in several:
+        # Nobody looks before all have seen it.
+        conduct._looking.acquire()
+        fail(conduct, subject, 6)
+    for conduct in several:
+        conduct._look()
+    assert row(platform, subject) == (1, 1, "errors", 30, 0)
+    # What was left of the others' patience is forgotten, and the next step takes as many errors as ever.
+    fail(several[1], subject, 5)
+    assert several[1]._steps == {}
+    fail(several[1], subject, 1)
+    until(lambda: row(platform, subject)[:2] == (2, 2))
+
+
+def test_who_is_slowed_has_a_part_of_its_rates_and_who_is_warned_all(
+    platform: Platform, conduct: Conduct, subject: str
+) -> None:
+    assert conduct.share(subject) == 1.0
+    step(conduct, subject, Level.WARNED)
+    assert conduct.share(subject) == 1.0
+    step(conduct, subject, Level.SLOWED)
+    assert conduct.share(subject) == SLOWED == 0.25
+
+
+def test_the_wait_that_is_told_doubles_with_each_error_of_who_is_warned(conduct: Conduct, subject: str) -> None:
+    patient = Conduct(conduct._engine, Ladder(errors=100, refill_s=1e9))
+    assert patient.failed(subject, None, 1.0) == 0
+    step(conduct, subject, Level.WARNED)
+    until(lambda: seen(patient, subject) == Level.WARNED)
+    assert [patient.failed(subject, None, 1.0) for _ in range(7)] == [2, 4, 8, 16, 32, MAX_RETRY_S, MAX_RETRY_S]
+
+
+def test_errors_are_forgotten_with_time(platform: Platform, subject: str) -> None:
+    quick = Conduct(platform.engine, Ladder(errors=5, refill_s=1e-9))
+    fail(quick, subject, 100)
+    assert quick._steps == {}
+
+
+def test_who_succeeds_four_times_as_often_as_not_is_never_held_back(conduct: Conduct, subject: str) -> None:
+    for _ in range(50):
+        fail(conduct, subject, 1)
+        for _ in range(4):
+            conduct.went_well(subject)
+    assert conduct._steps == {}
+    assert seen(conduct, subject) is None
+
+
+def test_bad_keys_that_are_all_different_are_scanning_and_count_twice(platform: Platform, subject: str) -> None:
+    conduct = Conduct(platform.engine, Ladder(errors=9, refill_s=1e9))
+    for number in range(4):
+        fail(conduct, subject, 1, tried=f"cck_{number}")
+    assert conduct._steps == {}
+    fail(conduct, subject, 1, tried="cck_4")
+    until(lambda: seen(conduct, subject))
+    assert row(platform, subject)[2] == "scanning"
+
+
+def test_one_bad_key_that_is_tried_again_and_again_is_no_scanning(platform: Platform, subject: str) -> None:
+    conduct = Conduct(platform.engine, Ladder(errors=9, refill_s=1e9))
+    fail(conduct, subject, 8, tried="cck_1")
+    assert conduct._steps == {}
+    fail(conduct, subject, 1, tried="cck_1")
+    until(lambda: seen(conduct, subject))
+    assert row(platform, subject)[2] == "errors"
+
+
+def test_a_block_that_has_passed_begins_again_at_the_first_step(
+    platform: Platform, conduct: Conduct, subject: str
+) -> None:
+    gone = {"until": factories.PAST, "gone_at": factories.PAST}
+    factories.add(platform, models.Block, subject=subject, level=3, steps=9, **gone)
+    assert seen(conduct, subject) is None
+    step(conduct, subject, Level.WARNED)
+    assert row(platform, subject) == (1, 1, "errors", 30, 0)
+    # Nobody else's is removed with those that have passed.
+    factories.add(platform, models.Block, **gone)
+    assert blocks.purge(platform.engine) >= 1
+    assert row(platform, subject)[0] == 1
+
+
+def test_what_is_lifted_is_forgotten_by_every_process_and_written_down(
+    platform: Platform, conduct: Conduct, subject: str
+) -> None:
+    other = Conduct(platform.engine, LADDER)
+    for level in Level:
+        step(conduct, subject, level)
+    fail(conduct, subject, 4)
+    until(lambda: seen(other, subject) == Level.BLOCKED)
+    blocks.lift(platform.engine, subject, BY)
+    until(lambda: seen(conduct, subject) is None and seen(other, subject) is None)
+    conduct.enter(subject)
+    # The errors from before are forgiven as well.
+    fail(conduct, subject, 5)
+    assert conduct._steps == {}
+    assert platform.rows("SELECT actor, action, before FROM audit WHERE object = :of", of=subject) == [
+        ("cli:test", "block.lifted", {"level": "blocked", "reason": "errors"})
+    ]
+
+
+def test_nobody_of_that_name_is_held_back_and_nothing_is_written_down(platform: Platform, subject: str) -> None:
+    with pytest.raises(errors.BlockNotFound):
+        blocks.lift(platform.engine, subject, BY)
+    factories.add(platform, models.Block, subject=subject, until=factories.PAST, gone_at=factories.PAST)
+    with pytest.raises(errors.BlockNotFound):
+        blocks.lift(platform.engine, subject, BY)
+    assert platform.rows("SELECT FROM audit WHERE object = :of", of=subject) == []
+
+
+def test_operators_see_who_is_held_back_as_it_is_by_now(platform: Platform, subject: str) -> None:
+    tenant = callers.key(platform).tenant
+    tenant_id = platform.one("SELECT id FROM tenants WHERE name = :name", name=tenant).id
+    # Blocked until an hour ago, and slowed until an hour from now.
+    ladder = Ladder(spans_s=(30, 7200, 7200))
+    factories.add(
+        platform, models.Block, subject=subject, tenant_id=tenant_id, level=3, until=factories.PAST,
+        gone_at=factories.SOON,
+    )  # fmt: skip
+    (found,) = [item for item in blocks.listed(platform.engine, ladder) if item.subject == subject]
+    assert (found.tenant, found.level, found.reason) == (tenant, "slowed", "made")
+    assert 3500 < (found.until - found.since).total_seconds() < 3700
+
+
+def test_while_the_database_is_away_nobody_waits_and_the_step_is_taken_later(
+    platform: Platform, conduct: Conduct, subject: str
+) -> None:
+    deaf = Conduct(database.create_engine("postgresql://a:b@127.0.0.1:1/d"), LADDER)
+    fail(deaf, subject, 6)
+    until(lambda: not deaf._looking.locked())
+    deaf.enter(subject)
+    deaf._engine = platform.engine
+    until(lambda: seen(deaf, subject) == Level.WARNED)
+    assert row(platform, subject)[:2] == (1, 1)
+
+
+def test_with_no_limit_nothing_is_counted_and_nobody_asks_the_database(platform: Platform, subject: str) -> None:
+    off = Conduct(platform.engine, Ladder(errors=0))
+    factories.add(platform, models.Block, subject=subject, level=3)
+    with issued(platform.engine) as asked:
+        fail(off, subject, 100)
+        off.enter(subject)
+    assert (asked, off._errors) == ([], {})
+
+
+def test_no_more_callers_are_remembered_than_there_is_room_for(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("access.conduct.MOST", 3)
+    conduct = Conduct(platform.engine, LADDER)
+    for name in ("a", "b", "a", "c", "d"):
+        fail(conduct, name, 1)
+    assert list(conduct._errors) == ["a", "c", "d"]
