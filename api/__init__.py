@@ -7,7 +7,7 @@ from typing import Any
 
 import flask
 
-from api import admission, context, docs, errors, health, parsing, resources, v1
+from api import admission, conduct, context, docs, errors, health, parsing, resources, v1
 from api.v1 import routes
 from core import logging
 from core import settings as all_settings
@@ -35,6 +35,7 @@ def create_app(settings: Settings | None = None) -> flask.Flask:
     app.config["MAX_CONTENT_LENGTH"] = values.http.max_body_bytes
     app.extensions["coatcheck"] = resources.Resources(values)
     context.register(app)
+    conduct.register(app)
     admission.register(app)
     errors.register(app)
     api = docs.configure(app)

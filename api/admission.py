@@ -9,7 +9,7 @@ import flask
 
 from access import keys
 from access.keys import Caller
-from api import client, limits, resources
+from api import client, conduct, limits, resources
 from api.places import Places
 from core import errors
 
@@ -61,6 +61,8 @@ SCOPES: Mapping[str, tuple[str, ...]] = {
     "keys.rotate": ("keys",),
     "keys.revoke": ("keys",),
     "models.publish": (keys.MODELS,),
+    "blocks.list_blocks": ("admin",),
+    "blocks.lift": ("admin",),
     "health.metrics": ("metrics", "admin"),
 }
 #: One host and perhaps a port (RFC 9110 §7.2), without user, list or blanks; names may have underscores, as in compose.
@@ -73,17 +75,19 @@ def register(app: flask.Flask) -> None:
 
 
 def _admit() -> None:
-    """Raises MalformedRequest, Unauthorized, Forbidden, RateLimited, TooManyRequests, Busy."""
+    """Raises MalformedRequest, Blocked, Unauthorized, Forbidden, RateLimited, TooManyRequests, Busy."""
     request = flask.request
     environ, endpoint = request.environ, request.endpoint
     _check_host(environ)
     if endpoint is None or endpoint in KEYLESS:  # None: there is no such route, and that is the answer
         return
+    conduct.enter_network(environ)
     here, scopes = resources.here(), SCOPES[endpoint]
     shown = _token(environ), client.address(environ)
-    caller = here.callers.verify(*shown)
+    flask.g.caller = caller = here.callers.verify(*shown)
+    conduct.enter(caller)
     caller.require(*scopes)
-    flask.g.caller, flask.g.address, flask.g.admitted = caller, shown[1], (here.callers, shown, scopes)
+    flask.g.address, flask.g.admitted = shown[1], (here.callers, shown, scopes)
     environ[limits.KEY] = caller
     here.gate.enter(caller)
     flask.g.leave = here.requests.take(caller.tenant_id)

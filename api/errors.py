@@ -111,6 +111,7 @@ def envelope(content: dict[str, Any], code: int, headers: dict[str, str] | None 
 
 def ours(error: errors.CoatcheckError, **more: Any) -> flask.Response:
     """The answer to a failure, with what a version of the API says of it besides."""
+    flask.g.error = error
     code = status(error)
     headers = {}
     if code == 401:

@@ -148,6 +148,14 @@ class Api:
         "429 or 503. A process has as many threads as these three together, and four for probes",
         validate.Range(1, 1024),
     )
+    max_errors: int = setting(
+        "COATCHECK_MAX_ERRORS",
+        20,
+        "errors that a key, or a network without one, may make at once (one more every 3 s) before it is held back: "
+        "warned, then slowed, then blocked, each time for longer; 0 = as many as it likes. See "
+        "[access.md](access.md#when-errors-repeat)",
+        validate.Range(0, 10_000),
+    )
 
     @property
     def threads(self) -> int:

@@ -43,7 +43,7 @@ ALLOWED = (
 )
 EXPOSED = (
     "Deprecation, ETag, Idempotent-Replayed, Location, Preference-Applied, Retry-After, Sunset, WWW-Authenticate, "
-    "X-Model-Route, X-Model-Version, X-Request-ID"
+    "X-Conduct, X-Model-Route, X-Model-Version, X-Request-ID"
 )
 #: Those that the proxy lets through to any route; what a route takes of them, the API says.
 METHODS = "DELETE, GET, HEAD, OPTIONS, PATCH, POST"

@@ -83,6 +83,8 @@ def _laid_out(folder: Path) -> Engines:
     receivers = [state.held_port() for _ in range(RECEIVERS)]
     ours = {
         "COATCHECK_SECRET_KEY": "k" * 32,
+        # All tests come from one address, and are wrong on purpose.
+        "COATCHECK_MAX_ERRORS": "0",
         "COATCHECK_DEFAULT_MODEL": "sentiment",
         "COATCHECK_INPUT_PRIVATE_BUCKETS": f"{made.urls({})['S3_ENDPOINT_URL']}/inbox",
         "COATCHECK_WEBHOOK_LOOPBACK": ",".join(map(str, receivers)),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from access.chores import of_access
 from core.chores import Chore
 from jobs.chores import of_jobs
 from jobs.shown import Rest
@@ -33,6 +34,7 @@ class Worker(Runner):
         rest = Rest(self.board, self.presence.name)
         return [
             *of_jobs(self.engine, self.hints, self.store, max_losses=self.settings.jobs.max_losses),
+            *of_access(self.engine, max_errors=self.settings.api.max_errors),
             *of_webhooks(self.engine, self.hints, self.settings.webhooks.schedule),
             Chore("show jobs", 2, lambda: rest.tell(self.engine)),
         ]

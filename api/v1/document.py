@@ -21,6 +21,7 @@ SECTIONS = {
     "Models": "What there is, and what it takes",
     "Limits and usage": "What you may use, and what you used",
     "API keys": "Your own: made, rotated and ended",
+    "Blocks": "Who is held back for repeated errors, for operators",
     "Health and metrics": "For probes and scrapers",
 }
 TITLES = {
@@ -33,6 +34,7 @@ TITLES = {
     "models": "Models",
     "limits": "Limits and usage",
     "keys": "API keys",
+    "blocks": "Blocks",
     "health": "Health and metrics",
 }
 #: What is in an address, by the name that stands there in braces.
@@ -41,6 +43,7 @@ IN_PATH = {
     "endpoint_id": "The id of a webhook endpoint: `ep_…`; `jobs` where keys are asked for or changed",
     "delivery_id": "The id of a delivery, as the receiver saw it in `webhook-id`",
     "key_id": "The id of an API key: the 12 digits after `cck_`",
+    "subject": "Who is held back: `key:<id>`, or `address:<network>`",
     "name": "The name of a model",
     "version": "A version of the model, such as `1.0.0`",
 }

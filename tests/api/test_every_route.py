@@ -22,6 +22,7 @@ pytestmark = pytest.mark.usefixtures("quiet")
 MISSING = {
     "job_id": "JOB_NOT_FOUND", "endpoint_id": "WEBHOOK_NOT_FOUND", "delivery_id": "DELIVERY_NOT_FOUND",
     "key_id": "KEY_NOT_FOUND", "name": "MODEL_NOT_FOUND", "version": "MODEL_VERSION_NOT_FOUND",
+    "subject": "BLOCK_NOT_FOUND",
 }  # fmt: skip
 PREFIX = {"job_id": "job_", "endpoint_id": "ep_", "delivery_id": "msg_", "key_id": ""}
 

@@ -35,6 +35,7 @@ OPERATIONS = {
     *("listDeliveries", "listWebhookDeliveries", "getDelivery", "redeliver", "redeliverWebhook"),
     *("listModels", "publishModel", "getModel", "getModelVersion"),
     *("listKeys", "createKey", "rotateKey", "revokeKey", "getLimits"),
+    *("listBlocks", "liftBlock"),
     *("getHealth", "getReadiness", "getMetrics"),
 }
 

@@ -10,10 +10,11 @@ import flask
 from werkzeug.routing import Rule
 from werkzeug.test import TestResponse
 
+import models
 from access import keys
 from core import ids
 from jobs import uploads
-from tests import callers
+from tests import callers, factories
 from tests.callers import Key
 from tests.conftest import Platform
 from tests.hands import complete, take
@@ -69,6 +70,8 @@ ASKED: Mapping[str, Asked] = {
     "keys.create": Asked(201, {"name": "web"}, changes=True),
     "keys.rotate": Asked(201, {}, changes=True),
     "keys.revoke": Asked(204, changes=True),
+    "blocks.list_blocks": Asked(200),
+    "blocks.lift": Asked(204, changes=True),
     "models.publish": Asked(202, {"model": "sentiment", "version": "9.0.0", "upload_id": "{upload_id}"}, changes=True),
     "models.list_models": Asked(200),
     "models.show_model": Asked(200),
@@ -163,6 +166,6 @@ def made(platform: Platform, app: flask.Flask) -> World:
     found = {
         "job_id": ended, "running": running, "waiting": waiting, "chunk": chunk, "endpoint_id": endpoint,
         "delivery_id": delivery["id"], "upload_id": upload, "name": "sentiment", "version": "1.0.0",
-        "asset": "page.css", "key_id": other,
+        "asset": "page.css", "key_id": other, "subject": str(factories.add(platform, models.Block)["subject"]),
     }  # fmt: skip
     return World(app, key, found)

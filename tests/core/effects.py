@@ -290,6 +290,14 @@ def places(here: Here, setting: str, name: str) -> None:
         made.take(UUID(int=2))
 
 
+def max_errors(here: Here) -> None:
+    strict, kind = here.client(max_errors=1), here.client(max_errors=0)
+    for client in (strict, kind):
+        assert [client.get(f"{JOBS}?x=1").status_code for _ in range(2)] == [422, 422]
+    until(lambda: strict.get(JOBS).headers.get("X-Conduct"))
+    assert "X-Conduct" not in kind.get(JOBS).headers
+
+
 def max_losses(here: Here) -> None:
     here.new_job()
     took(here.platform)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from api.v1 import refusals
-from api.v1.routes import deliveries, jobs, keys, limits, models, predict, uploads, webhook_keys, webhooks
+from api.v1.routes import blocks, deliveries, jobs, keys, limits, models, predict, uploads, webhook_keys, webhooks
 from core import errors
 
 #: In the order of the contract.
@@ -17,6 +17,7 @@ BLUEPRINTS = (
     limits.blueprint,
     keys.blueprint,
     webhook_keys.blueprint,
+    blocks.blueprint,
 )
 for blueprint in BLUEPRINTS:
     blueprint.register_error_handler(errors.CoatcheckError, refusals.refusal)

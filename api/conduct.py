@@ -1,0 +1,82 @@
+"""What errors of all routes lead to for who makes them again and again, and what is told of it in each answer."""
+
+from __future__ import annotations
+
+import datetime as dt
+import re
+from collections.abc import Mapping
+
+import flask
+
+from access.keys import Caller
+from access.ladder import Standing
+from api import client, resources
+from core import errors
+
+#: What an error weighs, by its status. A caller at a limit is told when to come back, and some come too soon.
+WEIGHTS = {
+    400: 1.0, 401: 1.0, 403: 1.0, 404: 0.5, 405: 1.0, 413: 1.0, 414: 1.0, 415: 1.0, 422: 1.0, 429: 0.25,
+}  # fmt: skip
+#: What the caller may not be to blame for, and what a refusal of ours leads to by itself.
+BLAMELESS = (errors.ModelError, errors.TimedOut, errors.TooManyRequests, errors.Blocked)
+_KEY_ID = re.compile(r"cck_[0-9a-f]{12}")
+
+
+def register(app: flask.Flask) -> None:
+    app.after_request(_answered)
+
+
+def enter_network(environ: Mapping[str, str]) -> None:
+    """Raises Blocked for a network that is, whatever key comes with it."""
+    resources.here().conduct.enter(_of_network(environ))
+
+
+def enter(caller: Caller) -> None:
+    """Raises Blocked."""
+    flask.g.subject = subject = of(caller)
+    resources.here().conduct.enter(subject)
+
+
+def of(caller: Caller) -> str:
+    """Who is held back for what a caller does: its key, or its network where it has none."""
+    return f"address:{caller.network}" if caller.network else f"key:{caller.key_id}"
+
+
+def _of_network(environ: Mapping[str, str]) -> str:
+    return f"address:{client.network(environ)}"
+
+
+def _answered(response: flask.Response) -> flask.Response:
+    conduct, g = resources.here().conduct, flask.g
+    subject: str | None = g.get("subject")
+    if response.status_code >= 400:
+        subject = subject or _of_network(flask.request.environ)
+        _failed(subject, response)
+    elif subject is not None:
+        conduct.went_well(subject)
+    if subject is not None and (found := conduct.standing(subject)) is not None:
+        response.headers["X-Conduct"] = _told(found)
+    return response
+
+
+def _failed(subject: str, response: flask.Response) -> None:
+    weight = WEIGHTS.get(response.status_code, 0.0)
+    if not weight or isinstance(flask.g.get("error"), BLAMELESS):
+        return
+    caller: Caller | None = flask.g.get("caller")
+    tried = _tried(flask.request.environ) if response.status_code == 401 else ""
+    tenant_id = caller.tenant_id if caller else None
+    wait_s = resources.here().conduct.failed(subject, tenant_id, weight, tried=tried)
+    if wait_s > response.headers.get("Retry-After", 0, type=int):
+        response.headers["Retry-After"] = str(wait_s)
+
+
+def _tried(environ: Mapping[str, str]) -> str:
+    """The id of the key that came; empty for what is none."""
+    found = _KEY_ID.search(f"{environ.get('HTTP_AUTHORIZATION')} {environ.get('HTTP_X_API_KEY')}")
+    return found[0] if found else ""
+
+
+def _told(found: Standing) -> str:
+    until = dt.datetime.fromtimestamp(found.until_s, dt.UTC)
+    return f"{found.level.word}; until={until:%Y-%m-%dT%H:%M:%SZ}; reason={found.reason}"

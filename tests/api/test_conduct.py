@@ -1,0 +1,224 @@
+"""Whoever makes errors again and again is told so, waits longer, and is refused in the end; nobody else is."""
+
+from __future__ import annotations
+
+import datetime as dt
+import secrets
+import uuid
+from collections.abc import Iterator, Mapping
+
+import flask
+import pytest
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+import api
+import models
+from access.conduct import Conduct
+from access.ladder import Ladder
+from api import client as clients
+from core import errors
+from tests import callers, factories
+from tests.callers import Key
+from tests.changed import changed
+from tests.conftest import Platform, until
+
+PREDICT, JOBS = "/api/v1/predict", "/api/v1/jobs"
+BAD: Mapping[str, object] = {"inputs": {"text": ""}}
+
+
+@pytest.fixture(scope="module")
+def strict(platform: Platform) -> Iterator[flask.Flask]:
+    """An API that bears five errors, and forgets none while a test runs."""
+    app = api.create_app(changed(platform.settings, max_errors=5))
+    here = app.extensions["coatcheck"]
+    vars(here)["conduct"] = Conduct(here.engine, Ladder(errors=5, refill_s=1e9))
+    yield app
+    here.close()
+
+
+@pytest.fixture
+def key(platform: Platform) -> Key:
+    return callers.key(platform)
+
+
+@pytest.fixture
+def at(strict: flask.Flask) -> FlaskClient:
+    """From a network of its own."""
+    made = strict.test_client()
+    made.environ_base["REMOTE_ADDR"] = f"2001:db8:{secrets.token_hex(2)}:{secrets.token_hex(2)}::7"
+    return made
+
+
+def subject_of(at: FlaskClient) -> str:
+    return f"address:{clients.network(at.environ_base)}"
+
+
+def held(platform: Platform, subject: str, level: int, **more: object) -> None:
+    """Put somebody on the ladder by hand, for an hour."""
+    factories.add(platform, models.Block, subject=subject, level=level, **more)
+
+
+def told(at: FlaskClient, key: Key) -> str | None:
+    return at.get(JOBS, headers=key.headers).headers.get("X-Conduct")
+
+
+def test_errors_of_a_key_lead_up_the_ladder_and_each_answer_says_so(
+    platform: Platform, at: FlaskClient, key: Key
+) -> None:
+    answers = [at.post(PREDICT, json=BAD, headers=key.headers) for _ in range(6)]
+    assert {answer.status_code for answer in answers} == {422}
+    assert [answer.headers.get("X-Conduct") for answer in answers[:5]] == [None] * 5
+    assert [answer.headers.get("Retry-After") for answer in answers[:5]] == [None] * 5
+    said = until(lambda: told(at, key))
+    level, moment, reason = said.split("; ")
+    assert (level, reason) == ("warned", "reason=errors")
+    left = dt.datetime.fromisoformat(moment.removeprefix("until=")) - dt.datetime.now(dt.UTC)
+    assert 0 < left.total_seconds() <= 31
+    waits = [at.post(PREDICT, json=BAD, headers=key.headers).headers["Retry-After"] for _ in range(3)]
+    assert waits == ["2", "4", "8"]
+    tenant = platform.one("SELECT tenant_id FROM api_keys WHERE id = :id", id=key.id).tenant_id
+    row = platform.one("SELECT * FROM blocks WHERE subject = :subject", subject=f"key:{key.id}")
+    assert (row.tenant_id, row.level) == (tenant, 1)
+
+
+def test_a_blocked_key_is_refused_everywhere_and_its_tenants_other_keys_go_on(
+    platform: Platform, at: FlaskClient, key: Key
+) -> None:
+    held(platform, f"key:{key.id}", 3)
+    answer = until(lambda: (found := at.get(JOBS, headers=key.headers)).status_code == 429 and found)
+    error = answer.get_json()["error"]
+    assert error["code"] == "BLOCKED"
+    assert error["message"].startswith("Held back until ")
+    assert error["details"] == {"level": "blocked", "reason": "made"}
+    assert 3500 < int(answer.headers["Retry-After"]) <= 3600
+    assert answer.headers["X-Conduct"].startswith("blocked; until=")
+    assert at.post(PREDICT, json={"inputs": {"text": "a"}}, headers=key.headers).status_code == 429
+    other = callers.key(platform, tenant=key.tenant)
+    answer = at.get(JOBS, headers=other.headers)
+    assert (answer.status_code, answer.headers.get("X-Conduct")) == (200, None)
+    # Neither does it reach what everybody may see.
+    assert at.get("/healthz", headers=key.headers).status_code == 200
+
+
+def test_what_is_refused_to_who_is_blocked_is_not_held_against_it(
+    platform: Platform, strict: flask.Flask, at: FlaskClient, key: Key
+) -> None:
+    held(platform, f"key:{key.id}", 3)
+    until(lambda: at.get(JOBS, headers=key.headers).status_code == 429)
+    for _ in range(30):
+        assert at.get(JOBS, headers=key.headers).status_code == 429
+    conduct = strict.extensions["coatcheck"].conduct
+    assert f"key:{key.id}" not in conduct._errors
+    assert platform.one("SELECT steps FROM blocks WHERE subject = :subject", subject=f"key:{key.id}").steps == 1
+
+
+def test_a_blocked_network_is_refused_before_its_key_is_looked_at_and_others_are_not(
+    platform: Platform, strict: flask.Flask, at: FlaskClient, key: Key
+) -> None:
+    held(platform, subject_of(at), 3)
+    until(lambda: at.get(JOBS).status_code == 429)
+    assert at.get(JOBS, headers=key.headers).get_json()["error"]["code"] == "BLOCKED"
+    elsewhere = strict.test_client()
+    elsewhere.environ_base["REMOTE_ADDR"] = "192.0.2.1"
+    assert elsewhere.get(JOBS, headers=key.headers).status_code == 200
+
+
+def test_bad_keys_are_held_against_the_network_and_not_against_the_keys_that_work_there(
+    platform: Platform, at: FlaskClient, key: Key
+) -> None:
+    def scan() -> TestResponse:
+        return at.get(JOBS, headers={"X-API-Key": callers.written(secrets.token_hex(6), secrets.token_hex(24))})
+
+    for _ in range(3):
+        assert scan().status_code == 401
+    until(lambda: scan().headers.get("X-Conduct"))
+    rows = platform.rows("SELECT tenant_id, level FROM blocks WHERE subject = :subject", subject=subject_of(at))
+    assert rows == [(None, 1)]
+    assert told(at, key) is None
+    assert at.get(JOBS).headers["Retry-After"] in {"2", "4", "8"}
+
+
+@pytest.mark.parametrize(
+    ("path", "more", "counts"),
+    [
+        ("/api/v1/jobs/job_" + "0" * 32, {}, 0.5),
+        ("/api/v1/models?x=1", {}, 1),
+        ("/api/v1/models", {}, 0),
+        ("/api/v1/admin/blocks", {}, 1),
+        ("/api/v1/odd", {}, None),
+    ],
+)
+def test_what_is_wrong_counts_and_what_goes_well_does_not(
+    strict: flask.Flask, at: FlaskClient, key: Key, path: str, more: Mapping[str, object], counts: float | None
+) -> None:
+    at.get(path, headers=key.headers)
+    conduct = strict.extensions["coatcheck"].conduct
+    mine, theirs = (conduct._errors.get(subject) for subject in (f"key:{key.id}", subject_of(at)))
+    if counts is None:
+        # No such route: nobody has looked whose key it is.
+        assert (mine, theirs.left) == (None, 4.5)
+    else:
+        assert theirs is None
+        assert (mine.left if mine else 5) == 5 - counts
+
+
+@pytest.mark.parametrize(
+    ("kind", "counts"),
+    [
+        (errors.InvalidInput, 1), (errors.ModelError, 0), (errors.InputRefused, 0), (errors.TimedOut, 0),
+        (errors.TooManyRequests, 0), (errors.Unavailable, 0), (errors.JobStateConflict, 0), (errors.RateLimited, 0.25),
+        (errors.CoatcheckError, 0),
+    ],
+)  # fmt: skip
+def test_only_what_the_caller_is_to_blame_for_counts(
+    strict: flask.Flask,
+    at: FlaskClient,
+    key: Key,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: type[errors.CoatcheckError],
+    counts: float,
+) -> None:
+    def fail() -> flask.Response:
+        raise kind
+
+    monkeypatch.setitem(strict.view_functions, "models.list_models", fail)
+    at.get("/api/v1/models", headers=key.headers)
+    found = strict.extensions["coatcheck"].conduct._errors.get(f"key:{key.id}")
+    assert (found.left if found else 5) == 5 - counts
+
+
+def test_answers_that_go_well_make_up_for_errors(strict: flask.Flask, at: FlaskClient, key: Key) -> None:
+    at.get("/api/v1/models?x=1", headers=key.headers)
+    for _ in range(3):
+        at.get("/api/v1/models", headers=key.headers)
+    assert strict.extensions["coatcheck"].conduct._errors[f"key:{key.id}"].left == 4.75
+
+
+@pytest.mark.parametrize(
+    ("peer", "said", "network"),
+    [
+        ("192.0.2.7", "10.0.0.1", "192.0.2.7"),
+        ("", "192.0.2.7", "192.0.2.7"),
+        ("", "2001:db8:1:2:3:4:5:6", "2001:db8:1:2::/64"),
+        ("2001:db8:1:2::9", "192.0.2.7", "2001:db8:1:2::/64"),
+        ("::ffff:192.0.2.7", "", "192.0.2.7"),
+    ],
+)
+def test_a_client_is_known_by_its_network_and_never_by_what_it_says(peer: str, said: str, network: str) -> None:
+    assert clients.network({"REMOTE_ADDR": peer, "HTTP_X_FORWARDED_FOR": said}) == network
+
+
+def test_operators_list_who_is_held_back_and_let_them_go(platform: Platform, at: FlaskClient, key: Key) -> None:
+    admin = callers.key(platform, scopes=("jobs", "admin"))
+    subject = f"address:2001:db8:{uuid.uuid4().hex[:4]}::/64"
+    held(platform, subject, 3)
+    listed = at.get("/api/v1/admin/blocks", headers=admin.headers).get_json()["blocks"]
+    (found,) = [item for item in listed if item["subject"] == subject]
+    assert (found["level"], found["reason"], found["tenant"]) == ("blocked", "made", None)
+    assert at.delete(f"/api/v1/admin/blocks/{subject}", headers=key.headers).status_code == 403
+    assert at.delete(f"/api/v1/admin/blocks/{subject}", headers=admin.headers).status_code == 204
+    again = at.delete(f"/api/v1/admin/blocks/{subject}", headers=admin.headers)
+    assert (again.status_code, again.get_json()["error"]["code"]) == (404, "BLOCK_NOT_FOUND")
+    (row,) = platform.rows("SELECT actor, address FROM audit WHERE object = :subject", subject=subject)
+    assert tuple(row) == (f"key:{admin.id}", clients.network(at.environ_base))
