@@ -15,6 +15,7 @@ with leaving():
     import click
 
     from cli import failures
+    from cli.blocks import blocks
     from cli.database import migrate, roles
     from cli.jobs import jobs, result
     from cli.keys import keys
@@ -43,7 +44,7 @@ def coatcheck() -> None:
 
 
 for command in (
-    up, down, status, serve, proxy, submit, jobs, result, roles, migrate, models, keys, tenants, tiers, reseal
+    up, down, status, serve, proxy, submit, jobs, result, roles, migrate, models, keys, tenants, tiers, blocks, reseal
 ):  # fmt: skip
     coatcheck.add_command(command)
 

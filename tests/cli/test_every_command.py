@@ -187,6 +187,8 @@ OPTIONS = {
     "tiers list": AS_JSON,
     "tiers create": f"--like=free {LIMITS} {AS_JSON}",
     "tiers change": f"{LIMITS} {AS_JSON}",
+    "blocks list": AS_JSON,
+    "blocks lift": AS_JSON,
     "reseal": AS_JSON,
 }
 

@@ -11,9 +11,10 @@ from typing import Any
 import flask
 import pytest
 
+import models
 from access import keys, tiers
 from core import ids
-from tests import callers
+from tests import callers, factories
 from tests.cli.conftest import COMMANDS, JOB, Here, served
 
 pytestmark = pytest.mark.usefixtures("quiet")
@@ -44,6 +45,12 @@ ISSUED = {
     "rotated_to",
     "revoked_at",
 }
+
+
+def held(here: Here) -> str:
+    return str(factories.add(here.platform, models.Block)["subject"])
+
+
 CASES: Mapping[str, Case] = {
     "submit": Case(
         lambda _: ("rows.jsonl", "--model", "sentiment", "--no-wait"), ANSWER,
@@ -90,6 +97,8 @@ CASES: Mapping[str, Case] = {
     "keys revoke": Case(
         lambda here: (callers.key(here.platform).id,), ISSUED | {"was_revoked"},
         lambda _: ("0" * 12,), "KEY_NOT_FOUND"),
+    "blocks list": Case(lambda here: (held(here),)[1:], {"subject", "tenant", "level", "reason", "since", "until"}),
+    "blocks lift": Case(lambda here: (held(here),), {"subject"}, lambda _: ("key:nobody",), "BLOCK_NOT_FOUND"),
     "tenants list": Case(lambda _: (), {"name", "tier", "keys", "created_at"}),
     "tenants create": Case(
         lambda _: (callers.name("tenant"),), {"name", "tier"}, lambda here: (here.key.tenant,), "TENANT_CONFLICT"),
