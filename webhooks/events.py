@@ -17,13 +17,18 @@ class Event(enum.StrEnum):
     EXPIRED = "job.expired"
     PROGRESS = "job.progress"  #: best effort: at most every five seconds, tried once
     DISABLED = "webhook.disabled"  #: the platform has switched off another endpoint of the tenant
+    WARNED = "access.warned"  #: a caller, of whatever tenant, makes errors again and again
+    SLOWED = "access.slowed"
+    BLOCKED = "access.blocked"
     TEST = "webhook.test"  #: only when it is asked for
 
 
 #: What a receiver is told if it does not say.
 ENDS = (Event.COMPLETED, Event.FAILED, Event.CANCELED, Event.EXPIRED)
+#: What only an operator's endpoint may ask for, as it is of all tenants; written by the database (migration 0013).
+FOR_OPERATORS = (Event.WARNED, Event.SLOWED, Event.BLOCKED)
 #: What an endpoint may ask for, and what a job may.
-FOR_ENDPOINTS = (*ENDS, Event.PROGRESS, Event.DISABLED)
+FOR_ENDPOINTS = (*ENDS, Event.PROGRESS, Event.DISABLED, *FOR_OPERATORS)
 FOR_JOBS = (*ENDS, Event.PROGRESS)
 
 

@@ -6,6 +6,7 @@ from typing import Any
 
 import apispec
 
+from api.v1.schemas.admin import Block
 from api.v1.schemas.webhooks import EndpointData, JobData
 from webhooks.events import FOR_ENDPOINTS, Event
 
@@ -22,19 +23,24 @@ SUMMARIES = {
     Event.EXPIRED: "A job was not done in time",
     Event.PROGRESS: "A job moves: at most every five seconds, tried once",
     Event.DISABLED: "Another endpoint was switched off by the platform",
+    Event.WARNED: "A caller makes errors again and again, and was warned",
+    Event.SLOWED: "It goes on, and has a part of its rates",
+    Event.BLOCKED: "It goes on, and is refused",
     Event.TEST: "You asked for it",
 }
+#: What each kind of events is about, by how its name begins.
+ABOUT = {"job": JobData, "webhook": EndpointData, "access": Block}
 
 
 def document(spec: apispec.APISpec) -> None:
     """One operation for each event, and a schema for each kind of them."""
-    for schema in (JobData, EndpointData):
+    for schema in ABOUT.values():
         spec.components.schema(schema.__name__, schema=schema)
     spec.options["webhooks"] = {str(event): {"post": _operation(event)} for event in (*FOR_ENDPOINTS, Event.TEST)}
 
 
 def _operation(event: Event) -> dict[str, Any]:
-    data = "JobData" if event.startswith("job.") else "EndpointData"
+    data = ABOUT[event.partition(".")[0]].__name__
     body = {
         "type": "object",
         "required": ["type", "timestamp", "data"],

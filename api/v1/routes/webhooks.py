@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import flask
@@ -17,6 +17,7 @@ from core import ids
 from serving import once as serve
 from webhooks import deliveries, endpoints
 from webhooks.endpoints import Endpoint
+from webhooks.events import FOR_OPERATORS
 
 blueprint = contract.Blueprint("webhooks", __name__, url_prefix="/webhooks")
 
@@ -33,9 +34,10 @@ BAD = (401, 403, 422, 429, 500, 503)
 def create(body: dict[str, Any]) -> flask.Response:
     """Register an endpoint.
 
-    The answer has what its calls are signed with.
+    The answer has what its calls are signed with. For `access.…` it takes a key with the scope `admin`.
     """
     here = resources.here()
+    _check_events(body["events"])
     here.receivers.parse(body["url"])
     made = serve.computed(
         here.engine, once.key("webhooks", body), lambda: _create(here, body), kept=dict, read=serve.of_any_release
@@ -46,6 +48,12 @@ def create(body: dict[str, Any]) -> flask.Response:
     response = flask.jsonify({**made.value, **keys})
     response.status_code = 201
     return once.replayed(response) if made.again else response
+
+
+def _check_events(events: Sequence[str]) -> None:
+    """Raises Forbidden where one is for operators, and the caller is none."""
+    if not set(events).isdisjoint(FOR_OPERATORS):
+        context.caller().require("admin")
 
 
 def _create(here: Resources, body: dict[str, Any]) -> Mapping[str, Any]:
@@ -85,6 +93,8 @@ def change(body: dict[str, Any], endpoint_id: str) -> flask.Response:
     While it is off, what happens is kept as failed, and can be redelivered.
     """
     here = resources.here()
+    # Who may not ask for some events may not have them sent elsewhere either.
+    _check_events([*find_endpoint(endpoint_id).events, *body.get("events", ())])
     if "url" in body:
         here.receivers.parse(body["url"])
     tenant_id = context.caller().tenant_id
