@@ -81,11 +81,11 @@ def _admit() -> None:
     _check_host(environ)
     if endpoint is None or endpoint in KEYLESS:  # None: there is no such route, and that is the answer
         return
-    conduct.enter_network(environ)
     here, scopes = resources.here(), SCOPES[endpoint]
+    conduct.enter_network(here.conduct, environ)
     shown = _token(environ), client.address(environ)
     flask.g.caller = caller = here.callers.verify(*shown)
-    conduct.enter(caller)
+    conduct.enter(here.conduct, caller)
     caller.require(*scopes)
     flask.g.address, flask.g.admitted = shown[1], (here.callers, shown, scopes)
     environ[limits.KEY] = caller

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 import flask
 
+from access.conduct import Conduct
 from access.keys import Caller
 from access.ladder import Standing
 from api import client, resources
@@ -26,15 +27,15 @@ def register(app: flask.Flask) -> None:
     app.after_request(_answered)
 
 
-def enter_network(environ: Mapping[str, str]) -> None:
+def enter_network(conduct: Conduct, environ: Mapping[str, str]) -> None:
     """Raises Blocked for a network that is, whatever key comes with it."""
-    resources.here().conduct.enter(_of_network(environ))
+    conduct.enter(_of_network(environ))
 
 
-def enter(caller: Caller) -> None:
+def enter(conduct: Conduct, caller: Caller) -> None:
     """Raises Blocked."""
     flask.g.subject = subject = of(caller)
-    resources.here().conduct.enter(subject)
+    conduct.enter(subject)
 
 
 def of(caller: Caller) -> str:
@@ -51,7 +52,7 @@ def _answered(response: flask.Response) -> flask.Response:
     subject: str | None = g.get("subject")
     if response.status_code >= 400:
         subject = subject or _of_network(flask.request.environ)
-        _failed(subject, response)
+        _failed(conduct, subject, response)
     elif subject is not None:
         conduct.went_well(subject)
     if subject is not None and (found := conduct.standing(subject)) is not None:
@@ -59,14 +60,14 @@ def _answered(response: flask.Response) -> flask.Response:
     return response
 
 
-def _failed(subject: str, response: flask.Response) -> None:
+def _failed(conduct: Conduct, subject: str, response: flask.Response) -> None:
     weight = WEIGHTS.get(response.status_code, 0.0)
     if not weight or isinstance(flask.g.get("error"), BLAMELESS):
         return
     caller: Caller | None = flask.g.get("caller")
     tried = _tried(flask.request.environ) if response.status_code == 401 else ""
     tenant_id = caller.tenant_id if caller else None
-    wait_s = resources.here().conduct.failed(subject, tenant_id, weight, tried=tried)
+    wait_s = conduct.failed(subject, tenant_id, weight, tried=tried)
     if wait_s > response.headers.get("Retry-After", 0, type=int):
         response.headers["Retry-After"] = str(wait_s)
 
