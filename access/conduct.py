@@ -109,6 +109,11 @@ class Conduct:
         self._attend()
         return 0 if self.standing(subject) is None else min(2 ** min(mine.count, 10), MAX_RETRY_S)
 
+    def close(self) -> None:
+        """Wait for what is being written and read."""
+        with self._looking:
+            pass
+
     def _known(self, subject: str, now_s: float) -> _Errors:
         found = self._errors.setdefault(subject, _Errors(self._ladder.errors, now_s))
         self._errors.move_to_end(subject)

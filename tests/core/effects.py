@@ -295,6 +295,7 @@ def max_errors(here: Here) -> None:
     for client in (strict, kind):
         assert [client.get(f"{JOBS}?x=1").status_code for _ in range(2)] == [422, 422]
     until(lambda: strict.get(JOBS).headers.get("X-Conduct"))
+    strict.application.extensions["coatcheck"].conduct.close()
     assert "X-Conduct" not in kind.get(JOBS).headers
 
 
