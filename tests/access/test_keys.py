@@ -14,7 +14,7 @@ from access.keys import Keyring
 from core import database, errors
 from tests import callers
 from tests.conftest import Platform
-from tests.statements import digest
+from tests.statements import digest, issued
 
 
 class Clock:
@@ -118,6 +118,34 @@ def test_a_revoked_key_is_refused_within_five_seconds_also_by_one_who_knew_it(
     assert not opens(ring, key.token)
 
 
+def test_a_key_is_refused_from_its_end_on_also_by_one_who_knew_it(
+    platform: Platform, ring: Keyring, clock: Clock
+) -> None:
+    key = callers.key(platform)
+    platform.execute("UPDATE api_keys SET expires_at = now() + interval '2 s' WHERE id = :id", id=key.id)
+    assert opens(ring, key.token)
+    clock.now_s += 1.0
+    assert opens(ring, key.token)
+    platform.execute("UPDATE api_keys SET expires_at = now() WHERE id = :id", id=key.id)
+    assert opens(ring, key.token)
+    clock.now_s += 1.0
+    assert not opens(ring, key.token)
+
+
+def test_a_known_key_is_good_without_a_question_to_the_database_but_only_from_its_networks(
+    platform: Platform, ring: Keyring
+) -> None:
+    key = callers.key(platform)
+    platform.execute("UPDATE api_keys SET networks = '{192.0.2.0/24}' WHERE id = :id", id=key.id)
+    ring.verify(key.token, "192.0.2.1")
+    with issued(platform.engine) as statements:
+        ring.verify(key.token, "192.0.2.2")
+        for address in ("192.0.3.1", None):
+            with pytest.raises(errors.Forbidden, match="may not be used from this address"):
+                ring.verify(key.token, address)
+    assert statements == []
+
+
 def test_a_key_that_is_used_all_the_time_is_looked_up_all_the_same(
     platform: Platform, ring: Keyring, clock: Clock
 ) -> None:
@@ -214,13 +242,18 @@ def test_a_scope_that_is_none_makes_no_key_and_is_told(platform: Platform) -> No
     assert digest(platform) == before
 
 
-def test_keys_are_listed_by_tenant_and_age_and_revoked_ones_only_when_asked_for(platform: Platform) -> None:
+def test_keys_are_listed_by_tenant_and_age_and_ended_ones_only_when_asked_for(platform: Platform) -> None:
     first = callers.key(platform)
     second, third = (callers.key(platform, tenant=first.tenant) for _ in range(2))
     callers.key(platform)
     keys.revoke(platform.engine, second.id)
     listed = keys.issued(platform.engine, tenant=first.tenant)
     assert [item.id for item in listed] == [first.id, third.id]
+    everything = keys.issued(platform.engine, tenant=first.tenant, revoked=True)
+    assert [item.id for item in everything] == [first.id, third.id, second.id]
+    platform.execute("UPDATE api_keys SET expires_at = now() WHERE id = :id", id=third.id)
+    assert [item.id for item in keys.issued(platform.engine, tenant=first.tenant)] == [first.id]
+    assert [item.keys for item in tenants.listed(platform.engine) if item.name == first.tenant] == [1]
     everything = keys.issued(platform.engine, tenant=first.tenant, revoked=True)
     assert [item.id for item in everything] == [first.id, third.id, second.id]
     assert {item.tenant for item in everything} == {first.tenant}

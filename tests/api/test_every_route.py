@@ -157,6 +157,46 @@ def test_without_the_scope_it_is_named_and_nothing_has_changed(
         assert digest(platform) == before, route
 
 
+def test_from_another_network_no_route_answers_and_nothing_has_changed(
+    platform: Platform, app: flask.Flask, owner: World
+) -> None:
+    key = callers.key(platform, tenant=owner.key.tenant, scopes=keys.SCOPES)
+    platform.execute("UPDATE api_keys SET networks = '{192.0.2.0/24}' WHERE id = :id", id=key.id)
+    before = digest(platform)
+    for route in world.routes(app):
+        if route.rule.endpoint in admission.KEYLESS:
+            continue
+        answer = owner.ask(route, key.headers)
+        assert answer.status_code == 403, route
+        if route.method != "HEAD":
+            error = answer.get_json()["error"]
+            assert (error["code"], error["details"]) == ("FORBIDDEN", {"received": "127.0.0.1"}), route
+        assert digest(platform) == before, route
+
+
+#: What asks a model for work.
+WORK = {"predict.predict", "predict.predict_batch", "jobs.submit", "jobs.retry", "models.publish"}
+
+
+def test_for_another_model_no_route_makes_work_and_no_other_route_is_closed(
+    platform: Platform, app: flask.Flask, owner: World
+) -> None:
+    key = callers.key(platform, tenant=owner.key.tenant, scopes=keys.SCOPES)
+    platform.execute("UPDATE api_keys SET models = '{another}' WHERE id = :id", id=key.id)
+    jobs = platform.one("SELECT count(*) FROM jobs")
+    for route in filter(lambda route: route.own, world.routes(app)):
+        before = digest(platform)
+        answer = owner.ask(route, key.headers)
+        assert platform.one("SELECT count(*) FROM jobs") == jobs, route
+        if route.rule.endpoint in WORK:
+            error = answer.get_json()["error"]
+            assert (answer.status_code, error["code"]) == (403, "FORBIDDEN"), route
+            assert error["details"] == {"field": "model", "received": "sentiment"}, route
+            assert digest(platform) == before, route
+        elif route.rule.endpoint != "keys.rotate":  # of a key that is for every model
+            assert answer.status_code != 403, route
+
+
 def with_ids(app: flask.Flask) -> list[tuple[Route, str]]:
     """Every route with an id of something in its address, and the name of each."""
     return [

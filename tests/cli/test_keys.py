@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 import json
 import os
 import subprocess
@@ -73,11 +74,12 @@ def test_ending_a_key_twice_says_since_when_and_changes_nothing(keys: Command, t
     assert platform.rows("SELECT FROM api_keys WHERE id = :id AND revoked_at = '2026-01-02 03:04:05+00'", id=key_id)
 
 
+@pytest.mark.parametrize("command", ["revoke", "rotate"])
 @pytest.mark.parametrize(
     "given", [KEY, KEY.removeprefix("cck_"), f"{KEY[4:16]}\n", KEY[4:15], KEY[4:16].upper(), "", "%"]
 )
-def test_what_is_no_id_is_refused_and_a_whole_key_is_never_repeated(given: str) -> None:
-    done = CliRunner().invoke(coatcheck, ["keys", "revoke", given])
+def test_what_is_no_id_is_refused_and_a_whole_key_is_never_repeated(given: str, command: str) -> None:
+    done = CliRunner().invoke(coatcheck, ["keys", command, given])
     assert (done.exit_code, done.stdout) == (2, "")
     assert "must be a key's id alone, the 12 hex digits after cck_" in " ".join(done.stderr.split())
     assert KEY[17:] not in done.stderr
@@ -90,3 +92,37 @@ def test_what_is_not_there_is_said_in_a_sentence(keys: Command) -> None:
     ):
         done = keys(*arguments)
         assert (done.returncode, done.stdout, done.stderr) == (1, "", f"Error: {said}\n")
+
+
+def test_a_key_is_narrowed_by_the_words_of_its_command_and_listed_with_them(keys: Command, tenant: str) -> None:
+    narrow = ("--model", "sentiment", "--model", "tumor", "--network", "192.0.2.0/24", "--network", "2001:db8::1")
+    create = ("create", "--tenant", tenant, "--name", "kiosk")
+    made = json.loads(keys(*create, *narrow, "--expires-in", "90d", "--json").stdout)
+    assert (made["models"], made["networks"]) == (["sentiment", "tumor"], ["192.0.2.0/24", "2001:db8::1/128"])
+    ends = dt.datetime.fromisoformat(made["expires_at"])
+    assert abs(ends - dt.datetime.now(dt.UTC) - dt.timedelta(days=90)) < dt.timedelta(minutes=5)
+    line = keys("list", "--tenant", tenant).stdout.splitlines()[1]
+    assert f"  kiosk  client  sentiment tumor 192.0.2.0/24 2001:db8::1/128  {dt.datetime.now(dt.UTC):%Y-}" in line
+    assert line.endswith(f"{ends:%Y-%m-%d %H:%M}")
+    refused = keys(*create, "--network", "example.com")
+    assert (refused.returncode, refused.stdout) == (1, "")
+    assert "networks must each be an address or a network in CIDR notation" in refused.stderr
+
+
+def test_a_rotated_key_is_printed_alone_and_the_old_one_ends_after_the_overlap(
+    keys: Command, tenant: str, platform: Platform
+) -> None:
+    old = keys("create", "--tenant", tenant, "--name", "web", "--scope", "predict").stdout.strip()
+    done = keys("rotate", access_keys.id_of(old), "--overlap", "0s")
+    assert (done.returncode, done.stderr) == (0, "")
+    new = Keyring(platform.engine).verify(done.stdout.strip())
+    assert new.scopes == {"predict"}
+    with pytest.raises(errors.Unauthorized):
+        Keyring(platform.engine).verify(old)
+    again = keys("rotate", access_keys.id_of(old))
+    assert (again.returncode, again.stdout) == (1, "")
+    assert again.stderr == "Error: This key opens nothing any more, and cannot be rotated\n"
+    (listed,) = json.loads(keys("list", "--tenant", tenant, "--json").stdout)
+    assert (listed["id"], listed["name"], listed["rotated_to"]) == (new.key_id, "web", None)
+    every = json.loads(keys("list", "--tenant", tenant, "--all", "--json").stdout)
+    assert [item["rotated_to"] for item in every] == [new.key_id, None]
