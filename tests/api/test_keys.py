@@ -16,6 +16,7 @@ from access.bounds import Bounds
 from access.keys import Keyring
 from core import errors
 from tests import callers
+from tests.api.conftest import Server
 from tests.api.world import GOOD
 from tests.conftest import Platform
 from tests.statements import digest
@@ -264,3 +265,13 @@ def test_a_key_of_a_network_is_refused_from_elsewhere_on_every_route(platform: P
             assert told.status_code == status, (address, path)
     error = ask(own, "GET", "jobs", address="192.0.3.1").get_json()["error"]
     assert (error["code"], error["details"]) == ("FORBIDDEN", {"received": "192.0.3.1"})
+
+
+def test_the_server_that_is_run_knows_where_a_key_comes_from(platform: Platform, server: Server) -> None:
+    tenant = callers.name("tenant")
+    for networks, status in ((["127.0.0.0/8"], b" 200 "), (["192.0.2.0/24"], b" 403 ")):
+        token = made(platform, tenant, networks=networks)
+        head = f"GET /api/v1/jobs HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer {token}\r\n"
+        answer = server.ask(head)
+        assert status in answer.splitlines()[0]
+        assert (b'"127.0.0.1"' in answer) == (b" 403 " in status)

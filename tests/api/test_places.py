@@ -146,9 +146,10 @@ def test_a_stream_that_nobody_begins_to_read_gives_its_place_back(client: FlaskC
         stream.close()
 
 
+@pytest.mark.parametrize("end", ["revoked_at", "expires_at"])
 @pytest.mark.parametrize("asked", ["{job}/events", "{job}?wait=25"])
-def test_what_a_key_opened_ends_when_the_key_is_revoked(
-    server: Server, platform: Platform, quiet: None, asked: str
+def test_what_a_key_opened_ends_when_the_key_does(
+    server: Server, platform: Platform, quiet: None, asked: str, end: str
 ) -> None:
     caller, key = platform.new_tenant()
     job = submitted(server, key)
@@ -157,7 +158,7 @@ def test_what_a_key_opened_ends_when_the_key_is_revoked(
             assert status(connection) == 200
         else:
             until(lambda: counted(server, platform, "http_waiters") == 1)
-        platform.execute("UPDATE api_keys SET revoked_at = now() WHERE id = :id", id=caller.key_id)
+        platform.execute(f"UPDATE api_keys SET {end} = now() WHERE id = :id", id=caller.key_id)
         began = time.monotonic()
         connection.settimeout(20)
         answer = b"".join(iter(lambda: connection.recv(65_536), b""))
