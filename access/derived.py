@@ -19,6 +19,7 @@ MAX_OVERLAP_S = 7 * 86_400
 MAX_LIFE_S = 10 * 365 * 86_400
 
 _ALONE = text("SELECT FROM tenants WHERE id = :tenant_id FOR NO KEY UPDATE")
+_OWN = text(f"SELECT ({OPENS}) AS opens FROM api_keys WHERE id = :id FOR SHARE")  # noqa: S608 - a constant
 _COUNT = text(f"SELECT count(*) FROM api_keys WHERE tenant_id = :tenant_id AND {OPENS}")  # noqa: S608 - a constant
 _OLD = text(f"""
 SELECT tenant_id, name, scopes, models, networks, expires_at, rotated_to, ({OPENS}) AS opens FROM api_keys
@@ -35,14 +36,14 @@ def create(
 ) -> str:
     """A new key of the caller's tenant; what is not said is as in the caller's own, of scopes those of a client.
 
-    Raises InvalidInput, Forbidden for more than its own, and KeyConflict when there are MOST.
+    Raises Unauthorized, InvalidInput, Forbidden for more than its own, and KeyConflict when there are MOST.
     """
     asked = keys.CLIENT & own.scopes if scopes is None else scopes
     _check_scopes(own, asked)
     narrowed = bounds.filled(own.bounds)
     narrowed.check_within(own.bounds)
     with engine.begin() as connection:
-        connection.execute(_ALONE, {"tenant_id": own.tenant_id})
+        _begin(connection, own)
         made = keys.insert(connection, own.tenant_id, name, asked, narrowed, by)
         _check_count(connection, own.tenant_id)
     return made
@@ -53,13 +54,13 @@ def rotate(
 ) -> str:
     """A new key that may what the old one may, for as long; the old one ends after so many seconds.
 
-    With `own` it is of the caller's tenant. Raises KeyNotFound, KeyConflict for one that opens nothing or was rotated
-    and when there are MOST, and Forbidden for one that may more than the caller's own.
+    With `own` it is of the caller's tenant. Raises Unauthorized, KeyNotFound, KeyConflict for one that opens nothing or
+    was rotated and when there are MOST, and Forbidden for one that may more than the caller's own.
     """
     by = by or audit.operator()
     with engine.begin() as connection:
         if own is not None:
-            connection.execute(_ALONE, {"tenant_id": own.tenant_id})
+            _begin(connection, own)
         old = connection.execute(_OLD, {"id": key_id, "tenant_id": own and own.tenant_id}).first()
         if old is None:
             raise errors.KeyNotFound
@@ -79,6 +80,15 @@ def rotate(
         if own is not None:
             _check_count(connection, own.tenant_id)
     return made
+
+
+def _begin(connection: sqlalchemy.Connection, own: Caller) -> None:
+    """One at a time of a tenant. Raises Unauthorized for a key that was ended since it was let in: else it had some
+    seconds yet to leave another one behind."""
+    connection.execute(_ALONE, {"tenant_id": own.tenant_id})
+    found = connection.execute(_OWN, {"id": own.key_id}).first()
+    if found is not None and not found.opens:
+        raise errors.Unauthorized
 
 
 def _check_scopes(own: Caller, asked: Collection[str]) -> None:

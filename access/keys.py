@@ -120,7 +120,8 @@ def create(
     bounds: Bounds = UNBOUND,
     by: Actor | None = None,
 ) -> str:
-    """Make a key for a tenant and return it; it cannot be read again. Without a word, whoever runs the program did.
+    """Make a key for a tenant and return it; it cannot be read again. `by` is whoever runs this program, unless it is
+    another.
 
     A new tenant is made too, of this tier or `free`. Raises InvalidInput, and TenantConflict when a tier is given and
     the tenant has another one.

@@ -178,6 +178,17 @@ def test_a_revoked_key_opens_nothing_and_to_say_it_twice_changes_nothing(platfor
     assert [item["id"] for item in ask(own.token, "GET", "keys").get_json()["keys"]] == [own.id]
 
 
+def test_a_key_that_is_still_remembered_after_its_end_leaves_no_other_one_behind(platform: Platform, ask: Ask) -> None:
+    own = callers.key(platform)
+    other = callers.key(platform, tenant=own.tenant)
+    assert ask(own.token, "GET", "keys").status_code == 200
+    keys.revoke(platform.engine, own.id)
+    before = digest(platform)
+    assert ask(own.token, "POST", "keys", {"name": "left"}).status_code == 401
+    assert ask(own.token, "POST", f"keys/{other.id}/rotate", {}).status_code == 401
+    assert digest(platform) == before
+
+
 def test_a_tenant_has_no_more_keys_than_it_may_however_they_are_made(platform: Platform, ask: Ask) -> None:
     own = callers.key(platform)
     others = [callers.key(platform, tenant=own.tenant) for _ in range(derived.MOST - 2)]
