@@ -57,6 +57,7 @@ def rotate(
     With `own` it is of the caller's tenant. Raises Unauthorized, KeyNotFound, KeyConflict for one that opens nothing or
     was rotated and when there are MOST, and Forbidden for one that may more than the caller's own.
     """
+    keys.check_id(key_id)
     by = by or audit.operator()
     with engine.begin() as connection:
         if own is not None:

@@ -32,6 +32,7 @@ CLIENT = frozenset({"predict", "jobs", "files", "webhooks", "models:read", "usag
 SCOPES = CLIENT | {"admin", "metrics", MODELS}
 CACHE_S = 5.0
 CACHE_MAX = 10_000
+_ID = re.compile(r"[0-9a-f]{12}")
 _FORM = re.compile(rf"{PREFIX}_([0-9a-f]{{12}})_([0-9a-f]{{48}})([0-9a-f]{{8}})")
 
 #: The condition that a key has neither been revoked nor come to its end.
@@ -175,6 +176,7 @@ def revoke(
 
     Returns since when it has been revoked, None if it was not until now; raises KeyNotFound.
     """
+    check_id(key_id)
     which = {"id": key_id, "tenant_id": tenant_id}
     with engine.begin() as connection:
         if (ended := connection.execute(_REVOKE, which).first()) is not None:
@@ -223,6 +225,12 @@ class Keyring:
 
 def _good_until(_: str, known: tuple[Caller, float], now_s: float) -> float:
     return now_s + known[1]
+
+
+def check_id(key_id: str) -> None:
+    """Raises KeyNotFound: what cannot be an id is the id of no key."""
+    if not _ID.fullmatch(key_id):
+        raise errors.KeyNotFound
 
 
 def id_of(token: str) -> str:

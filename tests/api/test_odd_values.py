@@ -56,6 +56,9 @@ BODIES: dict[str, dict[str, Any]] = {
     },
     "/api/v1/uploads": {**UPLOAD, "filename": "a.csv", "sha256": "0" * 64},
     "/api/v1/models": {"model": "a", "version": "1.0.0", "upload_id": "upl_", "stable": True},
+    "/api/v1/keys": {"name": "n", "scopes": ["jobs"], "models": ["a"], "networks": ["192.0.2.0/24"],
+                     "expires_in_s": 60},
+    "/api/v1/keys/{key_id}/rotate": {"overlap_s": 60},
     "/api/v1/webhooks": {"url": "https://a.example/x", "events": ["job.completed"], "description": "d",
                          "signing": "v1"},
     "/api/v1/webhooks/{endpoint_id}": {"url": "https://a.example/x", "events": ["job.completed"], "description": "d",
@@ -89,7 +92,7 @@ def known(client: FlaskClient) -> dict[str, str]:
     made = client.post("/api/v1/webhooks", json={"url": "https://a.example", "events": ["job.completed"]}).json
     client.post(f"/api/v1/webhooks/{made['id']}/test")
     (delivery,) = client.get(f"/api/v1/webhooks/{made['id']}/deliveries").json["deliveries"]
-    return {"job_id": job_id, "endpoint_id": made["id"], "delivery_id": delivery["id"]}
+    return {"job_id": job_id, "endpoint_id": made["id"], "delivery_id": delivery["id"], "key_id": "0" * 12}
 
 
 def operations(client: FlaskClient) -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -131,7 +134,7 @@ def test_odd_values_in_every_query_and_address(client: FlaskClient, known: dict[
                     url = f"{path.format_map({**known, 'name': 'sentiment', 'version': '1.0.0'})}?{name}={text}"
                     refused_or_answered(client.open(url, method=method, **body), url[:200])
         for text in TEXTS if "{" in path else ():
-            url = path.format_map(dict.fromkeys([*IDS, "name", "version"], text))
+            url = path.format_map(dict.fromkeys([*IDS, "key_id", "name", "version"], text))
             refused_or_answered(client.open(url, method=method, **body), url[:200])
 
 
