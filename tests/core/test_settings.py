@@ -208,3 +208,14 @@ def test_migrations_go_by_the_owner_where_there_is_one(monkeypatch: pytest.Monke
     monkeypatch.setenv("DATABASE_OWNER_URL", "garbage")
     with pytest.raises(errors.SettingsInvalid, match="DATABASE_OWNER_URL"):
         settings.owner_url()
+
+
+def test_in_production_who_signs_tokens_is_asked_by_tls_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COATCHECK_OIDC_ISSUER", "http://login.example/")
+    settings.load()
+    monkeypatch.setenv("COATCHECK_ENVIRONMENT", "production")
+    monkeypatch.setenv("COATCHECK_SECRET_KEY", STRONG[0])
+    with pytest.raises(errors.SettingsInvalid, match="COATCHECK_OIDC_ISSUER"):
+        settings.load()
+    monkeypatch.setenv("COATCHECK_OIDC_ISSUER", "https://login.example/")
+    settings.load()
