@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 
 import sqlalchemy
 
+from access.ledger import Ledger
 from core.broker import Hints
 from core.clock import Clock
 from core.seal import Seal
@@ -34,4 +35,5 @@ class Serving:
     seal: Seal
     receivers: Receivers
     clock: Clock
+    ledger: Ledger
     watch: Watch = field(default_factory=Watch)  #: over inline runs

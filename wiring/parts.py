@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from access.keys import Keyring
+from access.ledger import Ledger
 from core.clock import Clock
 from core.seal import Seal
 from jobs.source import Sources
@@ -62,6 +63,10 @@ class Parts(Base):
         return Keyring(self.engine)
 
     @part
+    def ledger(self) -> Ledger:
+        return Ledger(self.engine)
+
+    @part
     def receivers(self) -> Receivers:
         return Receivers(self.settings)
 
@@ -79,6 +84,7 @@ class Parts(Base):
             self.seal,
             self.receivers,
             self.clock,
+            self.ledger,
         )
 
     @part
