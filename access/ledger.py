@@ -97,7 +97,7 @@ class Ledger:
         return bool(self._sent)
 
     def _start(self) -> None:
-        # The process waits for it at its end. It has to be said: whoever adds may be a daemon, as a server's threads are.
+        # The process waits for it at its end, which has to be said: a server's threads, which add, may be daemons.
         self._thread = threading.Thread(target=self._always, name="ledger", daemon=False)
         self._thread.start()
 

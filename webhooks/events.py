@@ -17,13 +17,18 @@ class Event(enum.StrEnum):
     EXPIRED = "job.expired"
     PROGRESS = "job.progress"  #: best effort: at most every five seconds, tried once
     DISABLED = "webhook.disabled"  #: the platform has switched off another endpoint of the tenant
+    # Of the tenant's month; access.quota says when.
+    QUOTA_WARNING = "quota.warning"
+    QUOTA_REACHED = "quota.reached"
+    QUOTA_EXCEEDED = "quota.exceeded"
     TEST = "webhook.test"  #: only when it is asked for
 
 
 #: What a receiver is told if it does not say.
 ENDS = (Event.COMPLETED, Event.FAILED, Event.CANCELED, Event.EXPIRED)
+QUOTA = (Event.QUOTA_WARNING, Event.QUOTA_REACHED, Event.QUOTA_EXCEEDED)
 #: What an endpoint may ask for, and what a job may.
-FOR_ENDPOINTS = (*ENDS, Event.PROGRESS, Event.DISABLED)
+FOR_ENDPOINTS = (*ENDS, Event.PROGRESS, Event.DISABLED, *QUOTA)
 FOR_JOBS = (*ENDS, Event.PROGRESS)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from access.chores import of_access
 from core.chores import Chore
 from jobs.chores import of_jobs
 from jobs.shown import Rest
@@ -34,5 +35,6 @@ class Worker(Runner):
         return [
             *of_jobs(self.engine, self.hints, self.store, max_losses=self.settings.jobs.max_losses),
             *of_webhooks(self.engine, self.hints, self.settings.webhooks.schedule),
+            *of_access(self.engine, keep_days=self.settings.jobs.usage_keep_days),
             Chore("show jobs", 2, lambda: rest.tell(self.engine)),
         ]

@@ -6,6 +6,7 @@ from typing import Any
 
 import apispec
 
+from api.v1.schemas.usage import QuotaData
 from api.v1.schemas.webhooks import EndpointData, JobData
 from webhooks.events import FOR_ENDPOINTS, Event
 
@@ -22,19 +23,24 @@ SUMMARIES = {
     Event.EXPIRED: "A job was not done in time",
     Event.PROGRESS: "A job moves: at most every five seconds, tried once",
     Event.DISABLED: "Another endpoint was switched off by the platform",
+    Event.QUOTA_WARNING: "80 % of the month's units are used, or will be by jobs that are not done",
+    Event.QUOTA_REACHED: "All of the month's units are used; the allowance begins",
+    Event.QUOTA_EXCEEDED: "The allowance is used as well: what comes now is refused, or paid for",
     Event.TEST: "You asked for it",
 }
+
+_DATA = {"job": "JobData", "quota": "QuotaData", "webhook": "EndpointData"}
 
 
 def document(spec: apispec.APISpec) -> None:
     """One operation for each event, and a schema for each kind of them."""
-    for schema in (JobData, EndpointData):
+    for schema in (JobData, EndpointData, QuotaData):
         spec.components.schema(schema.__name__, schema=schema)
     spec.options["webhooks"] = {str(event): {"post": _operation(event)} for event in (*FOR_ENDPOINTS, Event.TEST)}
 
 
 def _operation(event: Event) -> dict[str, Any]:
-    data = "JobData" if event.startswith("job.") else "EndpointData"
+    data = _DATA[event.partition(".")[0]]
     body = {
         "type": "object",
         "required": ["type", "timestamp", "data"],

@@ -19,6 +19,7 @@ SECTIONS = {
     "Webhooks": "Be called when a job ends",
     "Webhook deliveries": "What was called, and again",
     "Models": "What there is, and what it takes",
+    "Usage": "What was used",
     "Health and metrics": "For probes and scrapers",
 }
 TITLES = {
@@ -29,6 +30,7 @@ TITLES = {
     "webhook_keys": "Webhooks",
     "deliveries": "Webhook deliveries",
     "models": "Models",
+    "usage": "Usage",
     "health": "Health and metrics",
 }
 #: What is in an address, by the name that stands there in braces.

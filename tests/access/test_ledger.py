@@ -106,7 +106,7 @@ class Quiet(Ledger):
 
 def lose(connection: sqlalchemy.Connection) -> None:
     """The answer to a COMMIT."""
-    connection.connection.dbapi_connection.commit()  # type: ignore[union-attr]
+    connection.connection.dbapi_connection.commit()
     raise exc.OperationalError("COMMIT", {}, Exception("the connection is lost"))
 
 

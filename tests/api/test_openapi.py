@@ -33,7 +33,7 @@ OPERATIONS = {
     *("createWebhook", "listWebhooks", "getWebhook", "updateWebhook", "deleteWebhook", "pingWebhook"),
     *("getWebhookSecret", "rotateWebhookSecret", "getWebhookPublicKeys"),
     *("listDeliveries", "listWebhookDeliveries", "getDelivery", "redeliver", "redeliverWebhook"),
-    *("listModels", "publishModel", "getModel", "getModelVersion"),
+    *("listModels", "publishModel", "getModel", "getModelVersion", "getUsage"),
     *("getHealth", "getReadiness", "getMetrics"),
 }
 

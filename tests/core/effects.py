@@ -21,6 +21,7 @@ import pytest
 from flask.testing import FlaskClient
 
 import api
+from access.usage import fold
 from core import errors, ids, settings
 from core.seal import Context, Purpose, Seal
 from core.settings import Settings
@@ -281,6 +282,18 @@ def places(here: Here, setting: str, name: str) -> None:
     made.take(UUID(int=1))
     with pytest.raises(errors.Busy, match="There are 1 "):
         made.take(UUID(int=2))
+
+
+def usage_keep_days(here: Here) -> None:
+    here.platform.execute(
+        "INSERT INTO usage (job_id, tenant_id, model, units, created_at)"
+        " SELECT gen_random_uuid(), id, 'sentiment', days, now() - make_interval(days => days)"
+        " FROM (SELECT id FROM tenants LIMIT 1) AS tenant, unnest(ARRAY[1, 3]) AS days"
+    )
+    rows = "SELECT array_agg(units) FROM usage WHERE kind <> 'inline'"
+    fold(here.platform.engine)
+    here.upkeep(USAGE_KEEP_DAYS="2").tick()
+    until(lambda: here.platform.one(rows) == ([1],), 9)
 
 
 def max_losses(here: Here) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from api.v1 import refusals
-from api.v1.routes import deliveries, jobs, models, predict, uploads, webhook_keys, webhooks
+from api.v1.routes import deliveries, jobs, models, predict, uploads, usage, webhook_keys, webhooks
 from core import errors
 
 #: In the order of the contract.
@@ -14,6 +14,7 @@ BLUEPRINTS = (
     webhooks.blueprint,
     deliveries.blueprint,
     models.blueprint,
+    usage.blueprint,
     webhook_keys.blueprint,
 )
 for blueprint in BLUEPRINTS:
