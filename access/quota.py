@@ -15,7 +15,7 @@ import sqlalchemy
 from cachetools import TTLCache, cached
 from sqlalchemy import text
 
-from access import audit
+from access import audit, tenants
 from access.keys import Caller
 from access.tiers import Tier
 from core import database, errors, ids
@@ -73,9 +73,9 @@ WITH seen AS MATERIALIZED (
 SELECT count(*) FROM told
 """)  # noqa: S608 - constants
 
-_TENANT = text("SELECT id, CAST(date_trunc('month', now()) AS date) AS month FROM tenants WHERE name = :tenant")
 _ADJUST = text("""
-INSERT INTO adjustments (id, tenant_id, month, units, reason) VALUES (:id, :tenant_id, :month, :units, :reason)
+INSERT INTO adjustments (id, tenant_id, month, units, reason)
+VALUES (:id, :tenant_id, CAST(date_trunc('month', now()) AS date), :units, :reason) RETURNING month
 """)
 
 
@@ -177,14 +177,11 @@ def adjust(engine: sqlalchemy.Engine, tenant: str, units: int, reason: str, by: 
     if not (reason.isprintable() and 0 < len(reason) <= MAX_REASON):
         raise errors.InvalidInput.field("reason", f"must be 1 to {MAX_REASON} printable characters")
     with engine.begin() as connection:
-        found = connection.execute(_TENANT, {"tenant": tenant}).first()
-        if found is None:
-            raise errors.NotFound(f"There is no tenant {tenant!r}")
-        month: dt.date = found.month
-        values = {"id": ids.uuid7(), "tenant_id": found.id, "month": month, "units": units, "reason": reason}
-        connection.execute(_ADJUST, values)
+        tenant_id = tenants.find(connection, tenant)
+        values = {"id": ids.uuid7(), "tenant_id": tenant_id, "units": units, "reason": reason}
+        month: dt.date = connection.execute(_ADJUST, values).scalar_one()
         said = {"month": str(month), "units": units, "reason": reason}
-        audit.record(connection, by, "quota.adjust", f"tenant:{tenant}", tenant_id=found.id, after=said)
+        audit.record(connection, by, "quota.adjust", f"tenant:{tenant}", tenant_id=tenant_id, after=said)
     return month
 
 

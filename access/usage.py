@@ -107,17 +107,25 @@ def span(engine: sqlalchemy.Engine, since: dt.date | None, until: dt.date | None
     return Span(since, until)
 
 
+def told_apart(by: str) -> list[str]:
+    """Some words of BY, by commas, each once; raises InvalidInput."""
+    names = by.split(",")
+    if set(names) - set(BY) or len(set(names)) < len(names):
+        issue = f"must be some of {', '.join(BY)}, by commas, each once"
+        raise errors.InvalidInput.field("by", issue, received=by[:100])
+    return names
+
+
 def read(engine: sqlalchemy.Engine, tenant_id: uuid.UUID | None, days: Span, by: Sequence[str]) -> list[Used]:
-    """What a tenant used, or each of them, in these days, told apart by some of BY and in that order; exact for all
+    """What a tenant used, or each of them, in these days, told apart by words of BY and in their order; exact for all
     that is committed. Raises InvalidInput for more than MOST_ROWS."""
-    columns = [name for name in BY if name in by]
-    statement = text(_READ.format(by=", ".join(["tenant", *columns])))
+    statement = text(_READ.format(by=", ".join(["tenant", *by])))
     values = {"tenant_id": tenant_id, "since": days.since, "until": days.until, "limit": MOST_ROWS + 1}
     with database.reading(engine) as connection:
         found = [Used(**row) for row in connection.execute(statement, values).mappings()]
     if len(found) > MOST_ROWS:
         issue = f"comes to more than {MOST_ROWS:,} rows: ask for fewer days, or by less"
-        raise errors.InvalidInput.field("by", issue, received=",".join(columns))
+        raise errors.InvalidInput.field("by", issue, received=",".join(by))
     return found
 
 

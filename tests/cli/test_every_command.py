@@ -185,6 +185,8 @@ OPTIONS = {
     "tiers list": AS_JSON,
     "tiers create": f"--like=free {LIMITS} {AS_JSON}",
     "tiers change": f"{LIMITS} {AS_JSON}",
+    "usage": f"--tenant --from --to --by=day {AS_JSON}",
+    "adjust": f"--units! --reason! {AS_JSON}",
     "reseal": AS_JSON,
 }
 

@@ -30,10 +30,10 @@ def show(query: dict[str, Any]) -> flask.Response:
     Jobs are counted as they complete, what is answered at once within a second. As a table with `Accept: text/csv`.
     """
     engine = resources.here().engine
-    days = usage.span(engine, query.get("from_"), query.get("to"))
-    found = [_shown(item, query["by"]) for item in usage.read(engine, context.caller().tenant_id, days, query["by"])]
+    by, days = usage.told_apart(query["by"]), usage.span(engine, query.get("from_"), query.get("to"))
+    found = [_shown(item, by) for item in usage.read(engine, context.caller().tenant_id, days, by)]
     if flask.request.accept_mimetypes.best_match(["application/json", CSV]) == CSV:
-        answer = flask.Response(_table(found, query["by"]), mimetype=CSV)
+        answer = flask.Response(_table(found, by), mimetype=CSV)
     else:
         answer = flask.jsonify({"from": days.since, "to": days.until, "usage": found})
     answer.vary.add("Accept")
