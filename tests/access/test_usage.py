@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 import uuid
 from decimal import Decimal
 from typing import Any
@@ -17,6 +18,7 @@ from access.usage import Span
 from core import errors
 from tests import factories
 from tests.conftest import Platform
+from tests.engines import ROOT
 
 LONG_AGO, TODAY = dt.date(2020, 1, 1), dt.datetime.now(dt.UTC).date()
 ALL = Span(LONG_AGO, TODAY + dt.timedelta(1))
@@ -186,3 +188,21 @@ def test_more_rows_than_anybody_reads_are_refused_and_not_cut(
     with pytest.raises(errors.InvalidInput) as caught:
         usage.read(platform.engine, tenant, ALL, ["model"])
     assert caught.value.details["field"] == "by"
+
+
+def test_after_a_dump_is_restored_elsewhere_as_the_docs_say_nothing_is_missing_or_counted_twice(
+    platform: Platform, tenant: uuid.UUID
+) -> None:
+    added(platform, tenant, 1)
+    folded(platform)
+    added(platform, tenant, 10)
+    # There, transactions are counted from the beginning again.
+    platform.execute("UPDATE usage SET xact = xact + 1000000000000")
+    platform.execute("UPDATE usage_mark SET xact = xact + 1000000000000")
+    (said,) = re.findall(r"```sql\n(.*?)```", (ROOT / "docs" / "access.md").read_text(), re.DOTALL)
+    for statement in said.strip().splitlines():
+        platform.execute(statement)
+    added(platform, tenant, 100)
+    assert told(platform, tenant) == 111
+    folded(platform)
+    assert (in_days(platform, tenant), told(platform, tenant)) == (111, 111)
