@@ -6,9 +6,15 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
+from access import ladder, quota
+from access.conduct import Conduct
 from access.keys import Caller
-from access.rates import Rates, Standing
+from access.quota import Quota
+from access.rates import Policy, Rates, Standing
 from core import errors
+
+#: What is said by whoever lets nobody in.
+REFUSED = (errors.RateLimited, errors.RequestTooCostly, errors.QuotaExceeded)
 
 
 @dataclass
@@ -19,25 +25,26 @@ class Bill:
 
 
 class Gate:
-    """One process's; may be shared by threads. Where nobody is limited it lets everybody through."""
+    """One process's; may be shared by threads. Without `limits` it lets everybody through."""
 
-    def __init__(self, rates: Rates, *, limits: bool) -> None:
-        self._rates = rates
+    def __init__(self, rates: Rates, month: Quota, conduct: Conduct, *, limits: bool) -> None:
+        self._rates, self._month, self._conduct = rates, month, conduct
         self._limits = limits
 
     def enter(self, caller: Caller) -> None:
         """With one request; raises RateLimited."""
         if self._limits:
-            self._rates.take(caller.tier.requests, caller.party)
+            self._take(caller.tier.requests, caller, 1)
 
     def spend(self, caller: Caller, units: int) -> None:
-        """For what is about to be done. Who is refused has not made a request. Raises RateLimited,
-        RequestTooCostly."""
+        """For what is about to be done. Who is refused has not made a request. Raises RateLimited, RequestTooCostly,
+        QuotaExceeded."""
         if not self._limits or units == 0:
             return
         try:
-            self._rates.take(caller.tier.units, caller.party, units)
-        except (errors.RateLimited, errors.RequestTooCostly):
+            self._take(caller.tier.units, caller, units)
+            self._check_month(caller, units)
+        except REFUSED:
             self._rates.give_back(caller.tier.requests, caller.party, 1)
             raise
 
@@ -57,7 +64,33 @@ class Gate:
                 self._rates.give_back(caller.tier.units, caller.party, units - bill.units)
 
     def standing(self, caller: Caller) -> list[Standing]:
-        """How the caller stands to each limit; nothing where nobody is limited."""
+        """How the caller stands to each rate; nothing where nobody is limited."""
         if not self._limits:
             return []
         return [self._rates.standing(policy, caller.party) for policy in (caller.tier.requests, caller.tier.units)]
+
+    def month(self, caller: Caller) -> quota.Standing | None:
+        """How the caller's tenant stands in this month; None where it has no limit."""
+        return self._month.standing(caller) if self._limits and caller.tier.monthly_units else None
+
+    def conduct(self, caller: Caller) -> ladder.Standing | None:
+        """Where the caller is on the ladder of those who make errors; None: not on it."""
+        return self._conduct.standing(caller.subject)
+
+    def _take(self, policy: Policy, caller: Caller, cost: int) -> None:
+        """Of the bucket that a tenant's keys share, and, for who is slowed, of a smaller one of its own."""
+        self._rates.take(policy, caller.party, cost)
+        share = self._conduct.share(caller.subject)
+        if share < 1.0:
+            try:
+                self._rates.take(policy.part(share), caller.subject, cost)
+            except (errors.RateLimited, errors.RequestTooCostly):
+                self._rates.give_back(policy, caller.party, cost)
+                raise
+
+    def _check_month(self, caller: Caller, units: int) -> None:
+        try:
+            self._month.check(caller, units)
+        except errors.QuotaExceeded:
+            self._rates.give_back(caller.tier.units, caller.party, units)
+            raise

@@ -84,6 +84,11 @@ class Caller:
         """Whom the limits of a tier are shared with: all keys of a tenant, or all of a network without one."""
         return self.network or self.tenant_id.hex
 
+    @property
+    def subject(self) -> str:
+        """Who is held back for what the caller does: its key, or its network where it has none."""
+        return f"address:{self.network}" if self.network else f"key:{self.key_id}"
+
     def require(self, *scopes: str) -> None:
         """One of them; raises Forbidden, and Unauthorized where a key is missing."""
         if self.scopes.isdisjoint(scopes):

@@ -79,6 +79,11 @@ class Policy:
         """In how many seconds there is one token more."""
         return math.ceil(1 / self.rate_s)
 
+    @functools.lru_cache(1024)  # noqa: B019 - of as few policies as there are tiers
+    def part(self, share: float) -> Policy:
+        """A bucket of so much of it."""
+        return Policy(self.name, max(1, int(self.per_minute * share)), max(1, int(self.burst * share)))
+
 
 class Standing(NamedTuple):
     """How a bucket stands: what is left of it, and in how many seconds it is full."""

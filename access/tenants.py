@@ -49,6 +49,15 @@ def create(engine: sqlalchemy.Engine, name: str, tier: str) -> None:
             raise errors.TenantConflict(f"There is a tenant {name!r} already")
 
 
+def find(connection: sqlalchemy.Connection, name: str) -> uuid.UUID:
+    """The tenant's id; raises NotFound."""
+    found = connection.execute(_SELECT, {"name": name}).first()
+    if found is None:
+        raise errors.NotFound(f"There is no tenant {name!r}")
+    tenant_id: uuid.UUID = found.id
+    return tenant_id
+
+
 def ensure(connection: sqlalchemy.Connection, name: str, tier: str | None) -> uuid.UUID:
     """The tenant's id; it is made, as `free` or of this tier, where there is none.
 

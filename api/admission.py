@@ -55,6 +55,7 @@ SCOPES: Mapping[str, tuple[str, ...]] = {
     "models.list_models": ("models:read",),
     "models.show_model": ("models:read",),
     "models.show_version": ("models:read",),
+    "usage.show": ("usage:read",),
     "limits.show": ("predict", "jobs", "usage:read"),
     "keys.list_keys": ("keys",),
     "keys.create": ("keys",),
@@ -82,12 +83,13 @@ def _admit() -> None:
     if endpoint is None or endpoint in KEYLESS:  # None: there is no such route, and that is the answer
         return
     here, scopes = resources.here(), SCOPES[endpoint]
-    conduct.enter_network(here.conduct, environ)
-    shown = _token(environ), client.address(environ)
+    address = flask.g.address = client.address(environ)
+    conduct.enter_network(here.conduct, address)
+    shown = _token(environ), address
     flask.g.caller = caller = here.callers.verify(*shown)
     conduct.enter(here.conduct, caller)
     caller.require(*scopes)
-    flask.g.address, flask.g.admitted = shown[1], (here.callers, shown, scopes)
+    flask.g.admitted = here.callers, shown, scopes
     environ[limits.KEY] = caller
     here.gate.enter(caller)
     flask.g.leave = here.requests.take(caller.tenant_id)

@@ -8,6 +8,7 @@ from collections.abc import Mapping
 
 import flask
 
+from access import networks
 from access.conduct import Conduct
 from access.keys import Caller
 from access.ladder import Standing
@@ -27,20 +28,15 @@ def register(app: flask.Flask) -> None:
     app.after_request(_answered)
 
 
-def enter_network(conduct: Conduct, environ: Mapping[str, str]) -> None:
-    """Raises Blocked for a network that is, whatever key comes with it."""
-    conduct.enter(_of_network(environ))
+def enter_network(conduct: Conduct, address: str) -> None:
+    """Raises Blocked for an address whose network is, whatever key comes with it."""
+    conduct.enter(f"address:{networks.of(address)}")
 
 
 def enter(conduct: Conduct, caller: Caller) -> None:
     """Raises Blocked."""
-    flask.g.subject = subject = of(caller)
+    flask.g.subject = subject = caller.subject
     conduct.enter(subject)
-
-
-def of(caller: Caller) -> str:
-    """Who is held back for what a caller does: its key, or its network where it has none."""
-    return f"address:{caller.network}" if caller.network else f"key:{caller.key_id}"
 
 
 def _of_network(environ: Mapping[str, str]) -> str:

@@ -70,16 +70,24 @@ class Blueprint(flask_smorest.Blueprint):
         return checked
 
     def operation(
-        self, name: str, good: Mapping[int, Any], *bad: int, headers: Mapping[str, str] | None = None
+        self,
+        name: str,
+        good: Mapping[int, Any],
+        *bad: int,
+        headers: Mapping[str, str] | None = None,
+        also: str | None = None,
     ) -> Callable[[F], F]:
         """Document a route: its name, by which generated clients call it and which never changes; the schemas of its
-        good answers, or what one without a body means; and the statuses that wear the envelope."""
+        good answers, or what one without a body means; the statuses that wear the envelope; and as which type of text
+        it answers beside JSON."""
         described = {
             name: {"schema": _HEADERS.get(name, _TEXT), "description": text} for name, text in (headers or {}).items()
         }
         responses: dict[str, Any] = {str(status): REFUSALS[status][0] for status in bad}
         for status, said in good.items():
             responses[str(status)] = {"description": said} if isinstance(said, str) else _json(status, said)
+            if also:
+                responses[str(status)]["content"][also] = {"schema": _TEXT}
             if described:
                 responses[str(status)]["headers"] = described
         # Not `alt_response`: each of those is one more call around the view at every request.

@@ -8,10 +8,10 @@ seconds since 1970.
 
 from __future__ import annotations
 
+import datetime as dt
 import functools
 import math
 import time
-from collections.abc import Sequence
 
 from access.gate import Gate
 from access.keys import Caller
@@ -21,23 +21,27 @@ Headers = list[tuple[str, str]]
 
 #: Where a request's environment says whose limits its answer tells of.
 KEY = "coatcheck.caller"
-NAMES = ("X-RateLimit-Limit", "X-RateLimit-Remaining", "X-RateLimit-Reset", "RateLimit-Policy", "RateLimit")
+#: What the month's units are called; how long a month is, about.
+MONTH, _MONTH_S = '"units-month"', 30 * 86_400
 
 
 def headers(gate: Gate, caller: Caller) -> Headers:
     """Nothing where nobody is limited."""
     found = gate.standing(caller)
-    return _headers(found) if found else []
-
-
-def _headers(found: Sequence[Standing]) -> Headers:
+    if not found:
+        return []
+    policies, left = _policies(*[standing.policy for standing in found]), ", ".join([_left(item) for item in found])
+    if (month := gate.month(caller)) is not None:
+        seconds = math.ceil((month.resets_at - dt.datetime.now(dt.UTC)).total_seconds())
+        policies = f"{policies}, {MONTH};q={month.most};w={_MONTH_S}"
+        left = f"{left}, {MONTH};r={max(0, month.most - month.used)};t={max(0, seconds)}"
     tightest = min(found, key=_part)
     return [
         ("X-RateLimit-Limit", str(tightest.policy.burst)),
         ("X-RateLimit-Remaining", str(tightest.remaining)),
         ("X-RateLimit-Reset", str(math.ceil(time.time() + tightest.full_in_s))),
-        ("RateLimit-Policy", _policies(*[standing.policy for standing in found])),
-        ("RateLimit", ", ".join([_left(standing) for standing in found])),
+        ("RateLimit-Policy", policies),
+        ("RateLimit", left),
     ]
 
 

@@ -6,8 +6,6 @@ from typing import Any
 
 import flask
 
-from access.conduct import Conduct
-from access.ladder import Ladder
 from api import readiness
 from api.cached import Cached
 from api.places import Places
@@ -65,11 +63,6 @@ class Resources(Parts):
     @part
     def figures(self) -> Cached[figures.Figures]:
         return Cached(lambda: figures.read(self.engine), FIGURES_S)
-
-    @part
-    def conduct(self) -> Conduct:
-        """Who is held back for repeated errors."""
-        return Conduct(self.engine, Ladder(errors=self.settings.api.max_errors))
 
     @part
     def follower(self) -> Follower:

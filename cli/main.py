@@ -26,6 +26,7 @@ with leaving():
     from cli.submit import submit
     from cli.tenants import tenants
     from cli.tiers import tiers
+    from cli.usage import adjust, usage
 
     VERSION = metadata.version("coatcheck")
 
@@ -44,7 +45,8 @@ def coatcheck() -> None:
 
 
 for command in (
-    up, down, status, serve, proxy, submit, jobs, result, roles, migrate, models, keys, tenants, tiers, blocks, reseal
+    up, down, status, serve, proxy, submit, jobs, result, roles, migrate, models, keys, tenants, tiers, usage, adjust,
+    blocks, reseal,
 ):  # fmt: skip
     coatcheck.add_command(command)
 

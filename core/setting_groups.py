@@ -222,6 +222,12 @@ class Jobs:
     max_losses: int = setting(
         "COATCHECK_MAX_LOSSES", 3, "workers one job may lose before it is `failed/WORKER_LOST`", validate.Range(1)
     )
+    usage_keep_days: int = setting(
+        "COATCHECK_USAGE_KEEP_DAYS",
+        90,
+        "how long the ledger keeps each job's row; its days stay",
+        validate.Range(1, 36500),
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -20,7 +20,8 @@ class Usage(Base):
     __tablename__ = "usage"
 
     id: Mapped[int] = mapped_column(BigInteger, Identity(), primary_key=True)
-    job_id: Mapped[uuid.UUID | None]
+    #: What makes it be written once; of inline predictions an id of their own.
+    job_id: Mapped[uuid.UUID]
     tenant_id: Mapped[uuid.UUID]
     key_id: Mapped[str] = mapped_column(server_default="")
     model: Mapped[str]

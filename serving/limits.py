@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from access import ladder, quota
 from access.keys import Caller
 from access.rates import Standing
 from access.tiers import Tier
@@ -20,9 +21,13 @@ class Limits:
     rates: Sequence[Standing]
     running: int
     waiting: int
+    month: quota.Standing | None  #: None where it has no limit
+    conduct: ladder.Standing | None  #: None for who is not held back
 
 
 def of(serving: Serving, caller: Caller) -> Limits:
     """Raises Unavailable."""
     count = backlog.count(serving.engine, caller.tenant_id)
-    return Limits(caller.tier, serving.gate.standing(caller), count.running, count.waiting)
+    gate = serving.gate
+    month, conduct = gate.month(caller), gate.conduct(caller)
+    return Limits(caller.tier, gate.standing(caller), count.running, count.waiting, month, conduct)

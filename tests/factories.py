@@ -86,7 +86,7 @@ DEFAULTS: Mapping[type[Base], Callable[[Row], dict[str, Any]]] = {
         "attempt": 1, "body": {"form": "label", "label": "positive", "confidence": 1.0, "scores": {}},
     },
     models.JobEvent: lambda _: {"type": "processing", "progress": 0, "attempt": 1},
-    models.Usage: lambda _: {"id": next(_number), "model": "sentiment", "units": 1},
+    models.Usage: lambda _: {"id": 2**62 + next(_number), "job_id": uuid4(), "model": "sentiment", "units": 1},
     models.UsageDay: lambda _: {
         "day": func.current_date(), "model": "sentiment", "version": "1.0.0", "kind": "predict", "key_id": "key",
         "calls": 1, "units": 1, "price": 0,

@@ -10,6 +10,7 @@ from uuid import UUID
 from sqlalchemy import text
 
 import models
+from access.chores import of_access
 from core.chores import Chore
 from core.seal import Seal
 from core.settings import Settings
@@ -77,6 +78,7 @@ def chores(platform: Platform) -> list[Chore]:
     return [
         *of_jobs(platform.engine, platform.hints, platform.store, max_losses=3),
         *of_webhooks(platform.engine, platform.hints, schedule),
+        *of_access(platform.engine, max_errors=20, keep_days=platform.settings.jobs.usage_keep_days),
     ]
 
 

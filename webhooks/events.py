@@ -20,15 +20,20 @@ class Event(enum.StrEnum):
     WARNED = "access.warned"  #: a caller, of whatever tenant, makes errors again and again
     SLOWED = "access.slowed"
     BLOCKED = "access.blocked"
+    # Of the tenant's month; access.quota says when.
+    QUOTA_WARNING = "quota.warning"
+    QUOTA_REACHED = "quota.reached"
+    QUOTA_EXCEEDED = "quota.exceeded"
     TEST = "webhook.test"  #: only when it is asked for
 
 
 #: What a receiver is told if it does not say.
 ENDS = (Event.COMPLETED, Event.FAILED, Event.CANCELED, Event.EXPIRED)
+QUOTA = (Event.QUOTA_WARNING, Event.QUOTA_REACHED, Event.QUOTA_EXCEEDED)
 #: What only an operator's endpoint may ask for, as it is of all tenants; written by the database (migration 0013).
 FOR_OPERATORS = (Event.WARNED, Event.SLOWED, Event.BLOCKED)
 #: What an endpoint may ask for, and what a job may.
-FOR_ENDPOINTS = (*ENDS, Event.PROGRESS, Event.DISABLED, *FOR_OPERATORS)
+FOR_ENDPOINTS = (*ENDS, Event.PROGRESS, Event.DISABLED, *QUOTA, *FOR_OPERATORS)
 FOR_JOBS = (*ENDS, Event.PROGRESS)
 
 

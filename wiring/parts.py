@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 from access.callers import Callers
+from access.conduct import Conduct
 from access.gate import Gate
 from access.keys import Keyring
+from access.ladder import Ladder
+from access.ledger import Ledger
+from access.quota import Quota
 from access.rates import Rates
 from access.strangers import Strangers
 from access.tokens import Tokens
@@ -68,8 +72,13 @@ class Parts(Base):
         return Keyring(self.engine, Used(self.engine))
 
     @part
+    def conduct(self) -> Conduct:
+        """Who is held back for repeated errors."""
+        return Conduct(self.engine, Ladder(errors=self.settings.api.max_errors))
+
+    @part
     def gate(self) -> Gate:
-        return Gate(Rates(self.line), limits=self.settings.api.limits)
+        return Gate(Rates(self.line), Quota(self.engine), self.conduct, limits=self.settings.api.limits)
 
     @part
     def callers(self) -> Callers:
@@ -79,6 +88,10 @@ class Parts(Base):
             Tokens(self.engine, oidc) if oidc.issuer else None,
             Strangers(self.engine) if anonymous else None,
         )
+
+    @part
+    def ledger(self) -> Ledger:
+        return Ledger(self.engine)
 
     @part
     def receivers(self) -> Receivers:
@@ -99,6 +112,7 @@ class Parts(Base):
             self.receivers,
             self.clock,
             self.gate,
+            self.ledger,
         )
 
     @part

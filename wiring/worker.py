@@ -34,7 +34,11 @@ class Worker(Runner):
         rest = Rest(self.board, self.presence.name)
         return [
             *of_jobs(self.engine, self.hints, self.store, max_losses=self.settings.jobs.max_losses),
-            *of_access(self.engine, max_errors=self.settings.api.max_errors),
             *of_webhooks(self.engine, self.hints, self.settings.webhooks.schedule),
+            *of_access(
+                self.engine,
+                max_errors=self.settings.api.max_errors,
+                keep_days=self.settings.jobs.usage_keep_days,
+            ),
             Chore("show jobs", 2, lambda: rest.tell(self.engine)),
         ]

@@ -7,6 +7,7 @@ from typing import Any
 import apispec
 
 from api.v1.schemas.admin import Block
+from api.v1.schemas.usage import QuotaData
 from api.v1.schemas.webhooks import EndpointData, JobData
 from webhooks.events import FOR_ENDPOINTS, Event
 
@@ -26,10 +27,13 @@ SUMMARIES = {
     Event.WARNED: "A caller makes errors again and again, and was warned",
     Event.SLOWED: "It goes on, and has a part of its rates",
     Event.BLOCKED: "It goes on, and is refused",
+    Event.QUOTA_WARNING: "80 % of the month's units are used, or will be by jobs that are not done",
+    Event.QUOTA_REACHED: "All of the month's units are used; the allowance begins",
+    Event.QUOTA_EXCEEDED: "The allowance is used as well: what comes now is refused, or paid for",
     Event.TEST: "You asked for it",
 }
 #: What each kind of events is about, by how its name begins.
-ABOUT = {"job": JobData, "webhook": EndpointData, "access": Block}
+ABOUT = {"job": JobData, "webhook": EndpointData, "access": Block, "quota": QuotaData}
 
 
 def document(spec: apispec.APISpec) -> None:

@@ -33,6 +33,7 @@ TITLES = {
     "deliveries": "Webhook deliveries",
     "models": "Models",
     "limits": "Limits and usage",
+    "usage": "Limits and usage",
     "keys": "API keys",
     "blocks": "Blocks",
     "health": "Health and metrics",

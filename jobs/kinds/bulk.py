@@ -9,6 +9,7 @@ from typing import ClassVar
 
 import structlog
 
+from access import quota
 from core import errors
 from core.seal import Purpose
 from inference.manifest import Manifest
@@ -41,7 +42,10 @@ class Bulk(Kind):
             made = _plan(tools, manifest, mine, payload)
         except errors.ModelInterrupted:
             return [stopped(mine)]
-        log.info("bulk_planned", chunks=len(made.spans), rows=sum(span.rows for span in made.spans))
+        # Until now it was accepted at the cost of one row.
+        rows = sum(span.rows for span in made.spans)
+        quota.judge(tools.engine, mine.job.tenant_id, manifest.units * (rows - 1))
+        log.info("bulk_planned", chunks=len(made.spans), rows=rows)
         park = functools.partial(progress.park, job=mine.job, plan=made, units=manifest.units)
         return [Outcome(mine, hand_over=park)]
 

@@ -116,7 +116,6 @@ def _ledger() -> None:
     op.add_column("jobs", sa.Column("key_id", sa.Text(), nullable=True))
     op.add_column("jobs", sa.Column("unit_price", sa.Numeric(18, 9), nullable=True))
     op.drop_constraint(op.f("pk_usage"), "usage", type_="primary")
-    op.alter_column("usage", "job_id", nullable=True)
     # Of what workers of the version before still settle, nobody knows more.
     op.add_column("usage", sa.Column("id", sa.BigInteger(), sa.Identity(), nullable=False))
     op.create_primary_key(op.f("pk_usage"), "usage", ["id"])
@@ -193,7 +192,7 @@ def downgrade() -> None:
         op.drop_table(table)
     op.execute("DROP FUNCTION audit_stays")
     op.execute("DROP FUNCTION blocks_tell")
-    op.execute("DELETE FROM usage WHERE job_id IS NULL")
+    op.execute("DELETE FROM usage WHERE kind = 'inline'")
     op.drop_index("ix_usage_xact", "usage")
     op.drop_constraint(op.f("pk_usage"), "usage", type_="primary")
     op.drop_index("uq_usage_job", "usage")

@@ -34,7 +34,7 @@ OPERATIONS = {
     *("getWebhookSecret", "rotateWebhookSecret", "getWebhookPublicKeys"),
     *("listDeliveries", "listWebhookDeliveries", "getDelivery", "redeliver", "redeliverWebhook"),
     *("listModels", "publishModel", "getModel", "getModelVersion"),
-    *("listKeys", "createKey", "rotateKey", "revokeKey", "getLimits"),
+    *("listKeys", "createKey", "rotateKey", "revokeKey", "getLimits", "getUsage"),
     *("listBlocks", "liftBlock"),
     *("getHealth", "getReadiness", "getMetrics"),
 }

@@ -77,6 +77,7 @@ ASKED: Mapping[str, Asked] = {
     "models.show_model": Asked(200),
     "models.show_version": Asked(200),
     "limits.show": Asked(200),
+    "usage.show": Asked(200),
     "health.healthz": Asked(200),
     "health.ready": Asked(200),
     "health.metrics": Asked(200),

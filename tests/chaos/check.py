@@ -21,6 +21,17 @@ MOVES = {
     "pending": {"processing", "canceled", "expired"},
     "processing": {"pending", "completed", "failed", "canceled", "expired"},
 }
+_COSTS = text("""
+SELECT model || '/' || version AS of, CAST(coalesce(manifest ->> 'units', '1') AS int) AS units FROM model_versions
+""")
+#: As `access.usage` reads it.
+_TOLD = text("""
+SELECT tenant_id, CAST(sum(units) AS bigint) AS units FROM (
+  SELECT tenant_id, units FROM usage_days WHERE kind <> 'inline'
+  UNION ALL
+  SELECT tenant_id, units FROM usage WHERE kind <> 'inline' AND xact >= coalesce((SELECT xact FROM usage_mark), 0)
+) AS used GROUP BY tenant_id
+""")
 TERMINAL = ("completed", "failed", "canceled", "expired")
 
 
@@ -53,14 +64,20 @@ def judge(engine: sqlalchemy.Engine, ledger: Ledger, losses: Sequence[Loss], tru
     with engine.connect().execution_options(isolation_level="REPEATABLE READ") as connection:
         jobs = {row.id: row for row in connection.execute(text("SELECT * FROM jobs")).all()}
         results = {row.job_id: row for row in connection.execute(text("SELECT * FROM job_results")).all()}
-        usage = Counter(connection.execute(text("SELECT job_id FROM usage")).scalars())
+        usage: dict[Any, list[Any]] = {}
+        for row in connection.execute(text("SELECT * FROM usage WHERE kind <> 'inline'")):
+            usage.setdefault(row.job_id, []).append(row)
+        costs = {row.of: row.units for row in connection.execute(_COSTS)}
+        told_units = {row.tenant_id: int(row.units) for row in connection.execute(_TOLD)}
         events: dict[Any, list[Any]] = {}
         for row in connection.execute(text("SELECT * FROM job_events ORDER BY id")):
             events.setdefault(row.job_id, []).append(row)
     _keys(verdict, jobs)
     for job in jobs.values():
         _life(verdict, job, events.get(job.id, []))
-        _effects(verdict, job, results.get(job.id), usage[job.id])
+        cost = costs[f"{job.model}/{job.version}"]
+        _effects(verdict, job, results.get(job.id), usage.get(job.id, []), cost)
+    _units(verdict, usage, told_units)
     for promise in ledger.accepted():
         verdict.accepted += 1
         job = jobs.get(ids.parse_job_id(str(promise.job_id)))
@@ -104,12 +121,34 @@ def _life(verdict: Verdict, job: Any, events: Sequence[Any]) -> None:
         verdict.wrong.append(f"{job.id} is {job.status}/{job.attempt}, its events say {status}/{attempt}")
 
 
-def _effects(verdict: Verdict, job: Any, result: Any, charges: int) -> None:
+def _effects(verdict: Verdict, job: Any, result: Any, charges: Sequence[Any], cost: int) -> None:
     wanted = int(job.status == "completed")
-    if charges != wanted or (result is not None) != bool(wanted):
-        verdict.duplicated.append(f"{job.id} is {job.status} with {charges} charges, result: {result is not None}")
+    if len(charges) != wanted or (result is not None) != bool(wanted):
+        verdict.duplicated.append(f"{job.id} is {job.status} with {len(charges)} charges, result: {result is not None}")
+    for charge in charges:
+        units = 0 if result is None else cost * _answered(job, result.body)
+        if (charge.units, charge.tenant_id, charge.key_id) != (units, job.tenant_id, job.key_id):
+            verdict.wrong.append(f"{job.id} is charged {charge.units} units for answers that cost {units}")
     if result is not None and result.attempt != job.attempt:
         verdict.duplicated.append(f"{job.id}: the result is of attempt {result.attempt}, the job at {job.attempt}")
+
+
+def _answered(job: Any, body: Mapping[str, Any]) -> int:
+    """How many inputs have an answer, and are charged; a file's are to its parts."""
+    if job.kind == "chunk":
+        return int(job.inputs["rows"] - body["failed"])
+    return 0 if job.kind == "bulk" else sum("error" not in item for item in body["items"])
+
+
+def _units(verdict: Verdict, usage: Mapping[Any, Sequence[Any]], told: Mapping[Any, int]) -> None:
+    """What tenants are told of their jobs is what the ledger has of them, whether it is in its day yet or not."""
+    charged: Counter[Any] = Counter()
+    for charges in usage.values():
+        for charge in charges:
+            charged[charge.tenant_id] += charge.units
+    for tenant in charged.keys() | told.keys():
+        if charged[tenant] != told.get(tenant, 0):
+            verdict.wrong.append(f"tenant {tenant} is told of {told.get(tenant, 0)} units of {charged[tenant]}")
 
 
 def recovery(losses: Sequence[Loss], events: Mapping[Any, Sequence[Any]]) -> dict[str, list[float]]:

@@ -78,6 +78,8 @@ def called(path: tuple[str, ...], folder: Path) -> list[str]:
             value = JOB if parameter.name == "job_id" else "0" * 12 if parameter.name == "key_id" else "x"
             if isinstance(parameter.type, click.Path):
                 value = str(folder if not parameter.type.file_okay else folder / "rows.jsonl")
+            if parameter.type is click.INT:
+                value = "1"
             words += [value] if isinstance(parameter, click.Argument) else [parameter.opts[0], value]
     return words
 

@@ -189,6 +189,8 @@ OPTIONS = {
     "tiers change": f"{LIMITS} {AS_JSON}",
     "blocks list": AS_JSON,
     "blocks lift": AS_JSON,
+    "usage": f"--tenant --from --to --by=day {AS_JSON}",
+    "adjust": f"--units! --reason! {AS_JSON}",
     "reseal": AS_JSON,
 }
 

@@ -111,6 +111,13 @@ CASES: Mapping[str, Case] = {
     "tiers change": Case(
         lambda here: (callers.tier(here.platform), "--pace", "5"), {"tier", "before"},
         lambda _: ("gold", "--pace", "5"), "NOT_FOUND"),
+    "usage": Case(
+        lambda here: ("--tenant", here.key.tenant, "--by", "model,kind") if here.ended() else (),
+        {"tenant", "model", "kind", "calls", "units", "price"}, lambda _: ("--tenant", "nobody"), "NOT_FOUND"),
+    "adjust": Case(
+        lambda here: (here.key.tenant, "--units", "-5", "--reason", "sold twice"),
+        {"tenant", "month", "units", "reason"},
+        lambda here: (here.key.tenant, "--units", "0", "--reason", "none"), "INVALID_INPUT"),
 }  # fmt: skip
 #: They start or end processes, or change the whole database: shown by tests of their own.
 ELSEWHERE = {"up", "down", "status", "serve", "proxy", "roles", "migrate", "reseal"}

@@ -21,6 +21,7 @@ import pytest
 from flask.testing import FlaskClient
 
 import api
+from access.usage import fold
 from core import errors, ids, settings
 from core.seal import Context, Purpose, Seal
 from core.settings import Settings
@@ -297,6 +298,18 @@ def max_errors(here: Here) -> None:
     until(lambda: strict.get(JOBS).headers.get("X-Conduct"))
     strict.application.extensions["coatcheck"].conduct.close()
     assert "X-Conduct" not in kind.get(JOBS).headers
+
+
+def usage_keep_days(here: Here) -> None:
+    here.platform.execute(
+        "INSERT INTO usage (job_id, tenant_id, model, units, created_at)"
+        " SELECT gen_random_uuid(), id, 'sentiment', days, now() - make_interval(days => days)"
+        " FROM (SELECT id FROM tenants LIMIT 1) AS tenant, unnest(ARRAY[1, 3]) AS days"
+    )
+    rows = "SELECT array_agg(units) FROM usage WHERE kind <> 'inline'"
+    fold(here.platform.engine)
+    here.upkeep(USAGE_KEEP_DAYS="2").tick()
+    until(lambda: here.platform.one(rows) == ([1],), 9)
 
 
 def max_losses(here: Here) -> None:

@@ -180,6 +180,7 @@ EFFECTS: Mapping[str, Callable[[Here], object]] = {
     "grace_s": leases,
     "max_attempts": lambda here: same(here.job("max_attempts", max_attempts=7), 7),
     "max_losses": effects.max_losses,
+    "usage_keep_days": effects.usage_keep_days,
     "webhook_hosts": lambda here: effects.receiver(
         here, "http://hooks.internal:8080/x", webhook_hosts=("hooks.internal:8080",)),
     "webhook_loopback": lambda here: effects.receiver(here, "http://127.0.0.1:9000/x", webhook_loopback=(9000,)),

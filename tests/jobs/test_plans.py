@@ -63,7 +63,7 @@ GIVEN: Mapping[str, str] = {
     **dict.fromkeys(("bodies", "labels", "outputs"), OBJECTS),
     **dict.fromkeys(
         ("attempts", "before", "costs", "delays", "endings", "errors", "events", "failures", "in_parts", "kinds",
-         "leaving", "models", "ms",
+         "calls", "keys", "leaving", "models", "ms", "prices", "versions",
          "names", "networks", "pools", "priorities", "progress", "responses", "run_ms", "scopes", "statuses", "targets",
          "times",
          "told", "units", "values", "webhook_events", "wishes"),
@@ -74,6 +74,7 @@ GIVEN: Mapping[str, str] = {
 ELSE: Mapping[str, Mapping[str, str]] = {
     "access.audit._INSERT": {"before": OBJECT, "after": OBJECT},
     "access.used._WRITE": {"times": f"{{{MOMENT}}}"},
+    "access.quota._ADJUST": {"units": "1"},
     "jobs.bulk.progress._PARK": {"inputs": OBJECTS},
     "jobs.events._KNOWS": {"id": "1"},
     "jobs.events._NEW": {"after": NUMBERS},

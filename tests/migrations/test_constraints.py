@@ -38,7 +38,7 @@ FORBIDDEN: Mapping[str, Sequence[str]] = {
 #: For each unique index beside the primary keys, rows of which there may be one, and then such as may be beside it.
 ONLY_ONE: Mapping[str, tuple[type[Base], Sequence[Mapping[str, Any]], Sequence[Mapping[str, Any]]]] = {
     "uq_tenants_name": (models.Tenant, [{"name": "twice"}], [{"name": "once"}]),
-    "uq_usage_job": (models.Usage, [{"job_id": "job"}], [{"job_id": None}, {"job_id": None}]),
+    "uq_usage_job": (models.Usage, [{"job_id": "job"}], [{}, {}]),
     "uq_webhook_secrets_current": (
         models.WebhookSecret,
         [{"endpoint_id": "endpoint"}, {"endpoint_id": None}],

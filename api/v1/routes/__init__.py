@@ -3,7 +3,19 @@
 from __future__ import annotations
 
 from api.v1 import refusals
-from api.v1.routes import blocks, deliveries, jobs, keys, limits, models, predict, uploads, webhook_keys, webhooks
+from api.v1.routes import (
+    blocks,
+    deliveries,
+    jobs,
+    keys,
+    limits,
+    models,
+    predict,
+    uploads,
+    usage,
+    webhook_keys,
+    webhooks,
+)
 from core import errors
 
 #: In the order of the contract.
@@ -15,6 +27,7 @@ BLUEPRINTS = (
     deliveries.blueprint,
     models.blueprint,
     limits.blueprint,
+    usage.blueprint,
     keys.blueprint,
     webhook_keys.blueprint,
     blocks.blueprint,

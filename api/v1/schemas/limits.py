@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from marshmallow import Schema, fields
+from marshmallow import Schema, fields, validate
 
-from access.tiers import PRIORITIES
+from access.tiers import PAST, PRIORITIES
 
 
 def _told(text: str) -> dict[str, str]:
@@ -21,7 +21,7 @@ class Rate(Schema):
     full_in_s = fields.Integer(required=True, metadata=_told("In how many seconds it is full, if nothing is used"))
 
 
-class Used(Schema):
+class InUse(Schema):
     """A number that may not be passed."""
 
     limit = fields.Integer(required=True, metadata=_told("How many there may be"))
@@ -31,8 +31,8 @@ class Used(Schema):
 class JobLimits(Schema):
     """What jobs may be."""
 
-    running = fields.Nested(Used, required=True, metadata=_told("Those that workers run"))
-    waiting = fields.Nested(Used, required=True, metadata=_told("Those that wait; more are refused"))
+    running = fields.Nested(InUse, required=True, metadata=_told("Those that workers run"))
+    waiting = fields.Nested(InUse, required=True, metadata=_told("Those that wait; more are refused"))
     max_expires_in_s = fields.Integer(required=True, metadata=_told("The largest `expires_in_s`"))
     max_timeout_s = fields.Integer(required=True, metadata=_told("The largest `timeout_s`"))
     priorities = fields.List(
@@ -47,6 +47,28 @@ class UploadLimits(Schema):
     bytes_ = fields.Integer(data_key="bytes", required=True, metadata=_told("Bytes in all of them"))
 
 
+class Month(Schema):
+    """The units of a calendar month, in UTC."""
+
+    units = fields.Integer(required=True, metadata=_told("How many there are"))
+    allowance = fields.Integer(required=True, metadata=_told("How many may be used beyond them"))
+    used = fields.Integer(required=True, metadata=_told("How many are used, or will be by jobs that are not done"))
+    resets_at = fields.AwareDateTime(required=True, metadata=_told("When a new month begins"))
+    then = fields.String(
+        required=True,
+        validate=validate.OneOf(PAST),
+        metadata=_told("What happens when the allowance is used as well"),
+    )
+
+
+class Conduct(Schema):
+    """How somebody is held back for repeated errors."""
+
+    level = fields.String(required=True, metadata=_told("`warned`, `slowed` or `blocked`"))
+    until = fields.AwareDateTime(required=True, metadata=_told("When it is a level less, if no errors follow"))
+    reason = fields.String(required=True, metadata=_told("What for"))
+
+
 class Limits(Schema):
     """What you may use, and what is left of it."""
 
@@ -54,4 +76,6 @@ class Limits(Schema):
     rates = fields.List(fields.Nested(Rate), required=True, metadata=_told("None where the platform limits nobody"))
     jobs = fields.Nested(JobLimits, required=True, metadata=_told("What jobs may be"))
     uploads = fields.Nested(UploadLimits, required=True, metadata=_told("What may be uploaded"))
+    month = fields.Nested(Month, required=True, allow_none=True, metadata=_told("null where any number may be used"))
+    conduct = fields.Nested(Conduct, required=True, allow_none=True, metadata=_told("null for who is not held back"))
     unit_price = fields.Float(required=True, metadata=_told("What a unit costs"))

@@ -1,0 +1,125 @@
+"""The ledger of what is answered at once: added up in the process that answers, and written twice a second.
+
+Jobs are written to it by their settle. Whoever is killed takes along what was answered in the last half second.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+
+import sqlalchemy
+import structlog
+from sqlalchemy import text
+
+from access.keys import Caller
+from core import database, ids
+
+log = structlog.get_logger()
+
+FLUSH_S = 0.5
+#: What the kind of such use is called, where a job has that of its own.
+INLINE = "inline"
+
+# Each row has an id in the place of a job's: what is written again, since nobody knows whether it was, is written once.
+_ADD = text("""
+INSERT INTO usage (job_id, tenant_id, key_id, model, version, kind, calls, units, price)
+SELECT id, tenant_id, key_id, model, version, :kind, calls, units, units * unit_price
+FROM unnest(CAST(:ids AS uuid[]), CAST(:tenants AS uuid[]), CAST(:keys AS text[]), CAST(:models AS text[]),
+            CAST(:versions AS text[]), CAST(:prices AS numeric[]), CAST(:calls AS int[]), CAST(:units AS bigint[]))
+  AS used (id, tenant_id, key_id, model, version, unit_price, calls, units)
+ON CONFLICT (job_id) DO NOTHING
+""")
+
+
+@dataclass(frozen=True)
+class _Of:
+    """By whom, of what, and at which price of a unit."""
+
+    tenant_id: uuid.UUID
+    key_id: str
+    model: str
+    version: str
+    unit_price: Decimal
+
+
+@dataclass
+class _Sum:
+    calls: int = 0
+    units: int = 0
+
+
+@dataclass(frozen=True)
+class _Row:
+    id: uuid.UUID
+    of: _Of
+    sum: _Sum
+
+
+class Ledger:
+    """One process's; may be shared by threads. While Postgres is away it grows by one entry for each key, model and
+    price, not by one for each call."""
+
+    def __init__(self, engine: sqlalchemy.Engine) -> None:
+        self._engine = engine
+        self._adding, self._writing = threading.Lock(), threading.Lock()
+        self._new: dict[_Of, _Sum] = {}
+        self._sent: Sequence[_Row] = ()
+        self._thread: threading.Thread | None = None
+
+    def add(self, caller: Caller, model: str, version: str, *, units: int) -> None:
+        """One call that was answered, and what it costs; waits for nothing."""
+        of = _Of(caller.tenant_id, caller.key_id, model, version, caller.tier.unit_price)
+        with self._adding:
+            found = self._new.setdefault(of, _Sum())
+            found.calls += 1
+            found.units += units
+            if self._thread is None:
+                self._start()
+
+    def flush(self) -> None:
+        """Write what was added; raises an outage, and then keeps it for the next time."""
+        with self._writing:
+            while self._sent or self._take():
+                with self._engine.begin() as connection:
+                    connection.execute(_ADD, _columns(self._sent))
+                self._sent = ()
+
+    def _take(self) -> bool:
+        """Whether there is something new to write; from now on it is written as it is."""
+        with self._adding:
+            new, self._new = self._new, {}
+        self._sent = [_Row(ids.uuid7(), of, found) for of, found in new.items()]
+        return bool(self._sent)
+
+    def _start(self) -> None:
+        # The process waits for it at its end, which has to be said: a server's threads, which add, may be daemons.
+        self._thread = threading.Thread(target=self._always, name="ledger", daemon=False)
+        self._thread.start()
+
+    def _always(self) -> None:
+        main = threading.main_thread()
+        while main.is_alive():
+            main.join(FLUSH_S)
+            with contextlib.suppress(*database.OUTAGES):
+                self.flush()
+        if left := [row.sum for row in self._sent] + list(self._new.values()):
+            log.error("usage_lost", calls=sum(item.calls for item in left), units=sum(item.units for item in left))
+
+
+def _columns(rows: Sequence[_Row]) -> dict[str, object]:
+    return {
+        "kind": INLINE,
+        "ids": [row.id for row in rows],
+        "tenants": [row.of.tenant_id for row in rows],
+        "keys": [row.of.key_id for row in rows],
+        "models": [row.of.model for row in rows],
+        "versions": [row.of.version for row in rows],
+        "prices": [row.of.unit_price for row in rows],
+        "calls": [row.sum.calls for row in rows],
+        "units": [row.sum.units for row in rows],
+    }

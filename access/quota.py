@@ -1,0 +1,190 @@
+"""What a tenant may use in a calendar month (UTC): its units, an allowance beyond them, and then what its tier says.
+
+What counts is what the ledger has of this month and what unfinished jobs will cost, less what an operator gave. So the
+rows of jobs are the reservation: a job that ends without a result takes its part of it along, whoever ends it.
+"""
+
+from __future__ import annotations
+
+import datetime as dt
+import threading
+import uuid
+from dataclasses import dataclass
+
+import sqlalchemy
+from cachetools import TTLCache, cached
+from sqlalchemy import text
+
+from access import audit, tenants
+from access.keys import Caller
+from access.tiers import Tier
+from core import database, errors, ids
+
+#: How long a look at a tenant's month is good for. What this process lets in meanwhile is added to it; what others do
+#: is not seen, so a tenant can be over its limit by what it hands in to them within this time.
+LOOK_S = 1.0
+#: Of so many, those seen last, the month is remembered.
+TENANTS = 10_000
+MAX_REASON = 200
+MOST_UNITS = 2**53
+
+# A parked job's cost is that of its chunks, which are found through it.
+_USED = """
+(SELECT coalesce(sum(units), 0) FROM usage_days WHERE tenant_id = tenants.id AND day >= month)
++ (SELECT coalesce(sum(units), 0) FROM usage
+   WHERE tenant_id = tenants.id AND created_at >= month AND xact >= coalesce((SELECT xact FROM usage_mark), 0))
++ (SELECT coalesce(sum(cost), 0) FROM jobs
+   WHERE tenant_id = tenants.id AND parent_id IS NULL AND status = 'pending')
++ (SELECT coalesce(sum(CASE WHEN lease_expires_at = 'infinity' THEN (
+     SELECT coalesce(sum(part.cost), 0) FROM jobs AS part
+     WHERE part.parent_id = jobs.id AND part.status IN ('pending', 'processing')) ELSE cost END), 0) FROM jobs
+   WHERE tenant_id = tenants.id AND parent_id IS NULL AND status = 'processing')
+- (SELECT coalesce(sum(units), 0) FROM adjustments WHERE tenant_id = tenants.id AND adjustments.month = now.month)
+"""
+_NOW = "(SELECT CAST(date_trunc('month', now()) AS date) AS month) AS now"
+_MONTH = text(f"""
+SELECT month, CAST(month + interval '1 month' AS timestamptz) AS resets_at, CAST({_USED} AS bigint) AS used
+FROM tenants, {_NOW} WHERE id = :tenant_id
+""")  # noqa: S608 - constants
+_TIER = text("SELECT tier, tiers.* FROM tenants JOIN tiers ON tiers.name = tier WHERE id = :tenant_id")
+
+# Each step once in a month, with what its receivers are told in the same transaction.
+_TELL = text(f"""
+WITH seen AS MATERIALIZED (
+  SELECT tenants.id, month, monthly_units, allowance_percent, past_allowance, CAST({_USED} AS bigint) AS used
+  FROM tiers JOIN tenants ON tier = tiers.name, {_NOW} WHERE monthly_units > 0
+), told AS (
+  INSERT INTO quota_notices (tenant_id, month, event)
+  SELECT id, month, event FROM seen CROSS JOIN LATERAL (VALUES
+    ('quota.warning', monthly_units * 0.8), ('quota.reached', monthly_units),
+    ('quota.exceeded', floor(monthly_units * (1 + allowance_percent / 100.0)))
+  ) AS step (event, units) WHERE used >= step.units
+  ON CONFLICT DO NOTHING RETURNING tenant_id, event
+), sent AS (
+  INSERT INTO webhook_deliveries (id, tenant_id, endpoint_id, target, event, body)
+  SELECT gen_random_uuid(), seen.id, webhook_endpoints.id, webhook_endpoints.id::text, told.event, json_build_object(
+    'type', told.event, 'timestamp', now(), 'data', json_build_object(
+      'month', to_char(month, 'YYYY-MM'), 'units', used, 'monthly_units', monthly_units,
+      'allowance_percent', allowance_percent, 'past_allowance', past_allowance,
+      'resets_at', CAST(month + interval '1 month' AS timestamptz)))::text
+  FROM told JOIN seen ON seen.id = told.tenant_id
+    JOIN webhook_endpoints ON webhook_endpoints.tenant_id = seen.id AND enabled AND told.event = ANY (events)
+)
+SELECT count(*) FROM told
+""")  # noqa: S608 - constants
+
+_ADJUST = text("""
+INSERT INTO adjustments (id, tenant_id, month, units, reason)
+VALUES (:id, :tenant_id, CAST(date_trunc('month', now()) AS date), :units, :reason) RETURNING month
+""")
+
+
+@dataclass
+class _Month:
+    """A tenant's, as it was looked up, and what was let in since."""
+
+    first: dt.date
+    resets_at: dt.datetime
+    used: int
+
+
+@dataclass(frozen=True)
+class Standing:
+    """How a tenant stands in a month; a `limit` of 0 is none, and `most` is with the allowance."""
+
+    limit: int
+    most: int
+    used: int
+    resets_at: dt.datetime
+
+
+class Quota:
+    """One process's; may be shared by threads."""
+
+    def __init__(self, engine: sqlalchemy.Engine) -> None:
+        self._engine = engine
+        self._lock = threading.Lock()
+        # Of those who ask at once for one that is not known, one looks, and the others wait for what it finds.
+        self._month = cached(TTLCache(TENANTS, LOOK_S), condition=threading.Condition())(self._look)
+
+    def check(self, caller: Caller, units: int) -> None:
+        """Let so many units in; raises QuotaExceeded where they are more than is left, allowance and all, and the tier
+        does not let a tenant go on and pay. A tier without a limit is asked nothing of the database."""
+        tier = caller.tier
+        if not tier.monthly_units:
+            return
+        month = self._month(caller.tenant_id)
+        with self._lock:
+            used = month.used
+            refused = tier.past_allowance == "refuse" and used + units > most(tier)
+            month.used += 0 if refused else units
+        if refused:
+            raise exceeded(tier, used, units, month.resets_at)
+
+    def standing(self, caller: Caller) -> Standing:
+        """As of the last look, at most LOOK_S ago."""
+        month = self._month(caller.tenant_id)
+        return Standing(caller.tier.monthly_units, most(caller.tier), month.used, month.resets_at)
+
+    def _look(self, tenant_id: uuid.UUID) -> _Month:
+        with database.reading(self._engine) as connection:
+            return _look(connection, tenant_id)
+
+
+def most(tier: Tier) -> int:
+    """Units in a month before the tier says what happens; 0 where there is no limit."""
+    return tier.monthly_units * (100 + tier.allowance_percent) // 100
+
+
+def exceeded(tier: Tier, used: int, units: int, resets_at: dt.datetime) -> errors.QuotaExceeded:
+    """What is said of a request of so many units."""
+    details = {"limit": most(tier), "used": used, "units": units, "resets_at": resets_at.isoformat()}
+    return errors.QuotaExceeded(
+        f"This costs {units:,} units, and {used:,} of the {most(tier):,} units of this month are used; a new month "
+        f"begins at {resets_at:%Y-%m-%dT%H:%M:%SZ}",
+        details=details,
+    )
+
+
+def judge(engine: sqlalchemy.Engine, tenant_id: uuid.UUID, units: int) -> None:
+    """Whether a tenant may use so many more units, of what is known only after it was accepted; raises QuotaExceeded.
+
+    Two that ask at once are both judged by what was used before.
+    """
+    with engine.connect() as connection:
+        tier = Tier.of(connection.execute(_TIER, {"tenant_id": tenant_id}).one())
+        if not tier.monthly_units or tier.past_allowance != "refuse":
+            return
+        month = _look(connection, tenant_id)
+    if month.used + units > most(tier):
+        raise exceeded(tier, month.used, units, month.resets_at)
+
+
+def tell(engine: sqlalchemy.Engine) -> int:
+    """Tell tenants that have come to 80 % or 100 % of their units, or to the end of the allowance; returns how many
+    such steps there were."""
+    with engine.begin() as connection:
+        return int(connection.execute(_TELL).scalar_one())
+
+
+def adjust(engine: sqlalchemy.Engine, tenant: str, units: int, reason: str, by: audit.Actor) -> dt.date:
+    """Give a tenant so many units for this month, or take them where they are less than 0; returns the month.
+
+    Raises InvalidInput, NotFound.
+    """
+    if not 0 < abs(units) <= MOST_UNITS:
+        raise errors.InvalidInput.field("units", f"must be from 1 to {MOST_UNITS:,}, or less than 0", received=units)
+    if not (reason.isprintable() and 0 < len(reason) <= MAX_REASON):
+        raise errors.InvalidInput.field("reason", f"must be 1 to {MAX_REASON} printable characters")
+    with engine.begin() as connection:
+        tenant_id = tenants.find(connection, tenant)
+        values = {"id": ids.uuid7(), "tenant_id": tenant_id, "units": units, "reason": reason}
+        month: dt.date = connection.execute(_ADJUST, values).scalar_one()
+        said = {"month": str(month), "units": units, "reason": reason}
+        audit.record(connection, by, "quota.adjust", f"tenant:{tenant}", tenant_id=tenant_id, after=said)
+    return month
+
+
+def _look(connection: sqlalchemy.Connection, tenant_id: uuid.UUID) -> _Month:
+    row = connection.execute(_MONTH, {"tenant_id": tenant_id}).one()
+    return _Month(row.month, row.resets_at, row.used)

@@ -1,0 +1,53 @@
+"""What the caller's tenant used."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+from collections.abc import Sequence
+from typing import Any
+
+import flask
+
+from access import usage
+from access.usage import Used
+from api import context, contract, resources
+from api.v1.schemas import usage as schemas
+
+blueprint = contract.Blueprint("usage", __name__, url_prefix="/usage")
+
+CSV = "text/csv"
+_COUNTED = ("calls", "units", "price")
+
+
+@blueprint.route("", methods=["GET"])
+@blueprint.arguments(schemas.UsageQuery(), location="query")
+@blueprint.operation("getUsage", {200: schemas.Usage}, 401, 403, 422, 429, 500, 503, also=CSV)
+def show(query: dict[str, Any]) -> flask.Response:
+    """See what was used.
+
+    Jobs are counted as they complete, what is answered at once within a second. As a table with `Accept: text/csv`.
+    """
+    engine = resources.here().engine
+    by, days = usage.told_apart(query["by"]), usage.span(engine, query.get("from_"), query.get("to"))
+    found = [_shown(item, by) for item in usage.read(engine, context.caller().tenant_id, days, by)]
+    if flask.request.accept_mimetypes.best_match(["application/json", CSV]) == CSV:
+        answer = flask.Response(_table(found, by), mimetype=CSV)
+    else:
+        answer = flask.jsonify({"from": days.since, "to": days.until, "usage": found})
+    answer.vary.add("Accept")
+    return answer
+
+
+def _shown(item: Used, by: Sequence[str]) -> dict[str, Any]:
+    values = dataclasses.asdict(item)
+    return {name: values[name] for name in (*by, *_COUNTED)} | {"price": f"{item.price.normalize():f}"}
+
+
+def _table(rows: Sequence[dict[str, Any]], by: Sequence[str]) -> str:
+    out = io.StringIO()
+    writer = csv.DictWriter(out, [*by, *_COUNTED])
+    writer.writeheader()
+    writer.writerows(rows)
+    return out.getvalue()

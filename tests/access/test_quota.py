@@ -1,0 +1,225 @@
+"""A month's units: what counts, what is refused at its end, what is told of it, and what an operator gives."""
+
+from __future__ import annotations
+
+import datetime as dt
+import json
+import threading
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import pytest
+from sqlalchemy import event
+
+import models
+from access import audit, quota, usage
+from access.keys import Caller
+from access.quota import Quota
+from core import errors
+from tests import callers, factories
+from tests.conftest import Platform
+from tests.statements import digest, issued
+from webhooks.events import FOR_ENDPOINTS, Event
+
+BY = audit.Actor("cli:made")
+LIMITS: Mapping[str, Any] = {"monthly_units": 100, "allowance_percent": 10}
+MONTH = dt.datetime.now(dt.UTC).date().replace(day=1)
+BEFORE = dt.datetime.combine(MONTH, dt.time(), dt.UTC) - dt.timedelta(seconds=1)
+
+
+@pytest.fixture(autouse=True)
+def empty(platform: Platform, quiet: None) -> None:
+    platform.execute("TRUNCATE usage, usage_days, usage_mark, quota_notices, webhook_deliveries CASCADE")
+
+
+@pytest.fixture
+def caller(platform: Platform) -> Caller:
+    """Of a tenant with 100 units in a month, and 10 more."""
+    return factories.caller(factories.tenant(platform, **LIMITS), **LIMITS)
+
+
+def used(platform: Platform, caller: Caller) -> int:
+    return Quota(platform.engine).standing(caller).used
+
+
+def spend(platform: Platform, caller: Caller, units: int, **given: Any) -> None:
+    factories.add(platform, models.Usage, tenant_id=caller.tenant_id, units=units, **given)
+
+
+def refusal(check: Callable[[], object]) -> errors.QuotaExceeded:
+    with pytest.raises(errors.QuotaExceeded) as caught:
+        check()
+    return caught.value
+
+
+def test_a_month_is_what_was_used_in_it_and_what_waits_and_runs_will_cost(platform: Platform, caller: Caller) -> None:
+    other = factories.tenant(platform, **LIMITS)
+    spend(platform, caller, 1)
+    spend(platform, caller, 2, kind="inline")
+    spend(platform, caller, 1000, created_at=BEFORE)
+    factories.add(platform, models.Usage, tenant_id=other, units=1000)
+    assert used(platform, caller) == 3
+    while usage.fold(platform.engine):
+        pass
+    assert used(platform, caller) == 3
+    mine = caller.tenant_id
+    factories.job(platform, mine, cost=4)
+    factories.job(platform, mine, cost=8, status="processing")
+    for status in ("completed", "failed", "canceled", "expired"):
+        factories.job(platform, mine, cost=1000, status=status)
+    factories.job(platform, other, cost=1000)
+    # Of a file that is cut, its parts alone, as long as they have not ended.
+    parked = factories.job(platform, mine, kind="bulk", cost=1000, status="processing", lease_expires_at="infinity")
+    for cost, status in ((16, "pending"), (32, "processing"), (1000, "completed")):
+        factories.job(platform, mine, kind="chunk", parent_id=parked["id"], cost=cost, status=status)
+    assert used(platform, caller) == 3 + 4 + 8 + 16 + 32
+    quota.adjust(platform.engine, tenant_of(platform, caller), 50, "a gift", BY)
+    quota.adjust(platform.engine, tenant_of(platform, caller), -1, "less of it", BY)
+    assert used(platform, caller) == 63 - 49
+
+
+def tenant_of(platform: Platform, caller: Caller) -> str:
+    return str(platform.one("SELECT name FROM tenants WHERE id = :id", id=caller.tenant_id)[0])
+
+
+def test_the_last_unit_of_the_allowance_is_let_in_and_the_next_is_refused_with_when_it_helps(
+    platform: Platform, caller: Caller
+) -> None:
+    spend(platform, caller, 90)
+    mine = Quota(platform.engine)
+    error = refusal(lambda: mine.check(caller, 21))
+    mine.check(caller, 20)
+    mine.check(caller, 0)
+    later = (MONTH + dt.timedelta(32)).replace(day=1)
+    assert (error.retryable, error.details) == (
+        False,
+        {"limit": 110, "used": 90, "units": 21, "resets_at": f"{later}T00:00:00+00:00"},
+    )
+    assert refusal(lambda: mine.check(caller, 1)).details["used"] == 110
+    found = mine.standing(caller)
+    assert (found.limit, found.most, found.used, f"{found.resets_at:%F}") == (100, 110, 110, str(later))
+
+
+def test_who_pays_goes_on_and_is_counted(platform: Platform) -> None:
+    limits = {**LIMITS, "past_allowance": "pay"}
+    caller, mine = factories.caller(factories.tenant(platform, **limits), **limits), Quota(platform.engine)
+    for _ in range(3):
+        mine.check(caller, 100)
+    assert mine.standing(caller).used == 300
+    quota.judge(platform.engine, caller.tenant_id, 10_000)
+
+
+def test_a_tier_without_a_limit_costs_no_query_and_one_with_it_a_look_for_many_calls(
+    platform: Platform, caller: Caller
+) -> None:
+    free, mine = factories.caller(factories.tenant(platform)), Quota(platform.engine)
+    with issued(platform.engine) as statements:
+        for _ in range(1000):
+            mine.check(free, 10)
+        assert statements == []
+        for _ in range(50):
+            mine.check(caller, 2)
+        assert len(statements) <= 2
+
+
+def test_many_who_ask_at_once_get_no_more_than_there_is(
+    platform: Platform, caller: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quota, "LOOK_S", 600.0)
+    mine, looks = Quota(platform.engine), []
+
+    def note(*_: object) -> None:
+        looks.append(1)
+
+    let_in: list[int] = []
+
+    def ask() -> None:
+        for _ in range(50):
+            try:
+                mine.check(caller, 1)
+            except errors.QuotaExceeded:
+                continue
+            let_in.append(1)
+
+    event.listen(platform.engine, "before_execute", note)
+    threads = [threading.Thread(target=ask) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    event.remove(platform.engine, "before_execute", note)
+    assert (sum(let_in), sum(looks)) == (110, 1)
+
+
+def test_what_is_known_late_is_judged_by_what_was_used(platform: Platform, caller: Caller) -> None:
+    spend(platform, caller, 100)
+    quota.judge(platform.engine, caller.tenant_id, 10)
+    assert refusal(lambda: quota.judge(platform.engine, caller.tenant_id, 11)).details["units"] == 11
+    quota.judge(platform.engine, factories.tenant(platform), 10**9)
+
+
+def notices(platform: Platform, caller: Caller) -> set[str]:
+    rows = platform.rows("SELECT event FROM quota_notices WHERE tenant_id = :id", id=caller.tenant_id)
+    return {str(row[0]) for row in rows}
+
+
+STEPS = [
+    (79, set()),
+    (80, {Event.QUOTA_WARNING}),
+    (99, {Event.QUOTA_WARNING}),
+    (100, {Event.QUOTA_WARNING, Event.QUOTA_REACHED}),
+    (109, {Event.QUOTA_WARNING, Event.QUOTA_REACHED}),
+    (110, {Event.QUOTA_WARNING, Event.QUOTA_REACHED, Event.QUOTA_EXCEEDED}),
+]
+
+
+@pytest.mark.parametrize(("units", "steps"), STEPS)
+def test_each_step_of_a_month_is_told_once_to_the_endpoints_that_want_it(
+    platform: Platform, caller: Caller, units: int, steps: set[Event]
+) -> None:
+    mine, other = caller.tenant_id, factories.tenant(platform, **LIMITS)
+    wants = {"events": list(FOR_ENDPOINTS)}
+    all_of_it = factories.add(platform, models.WebhookEndpoint, tenant_id=mine, **wants)["id"]
+    warned = factories.add(platform, models.WebhookEndpoint, tenant_id=mine, events=[Event.QUOTA_WARNING])["id"]
+    factories.add(platform, models.WebhookEndpoint, tenant_id=mine, events=[Event.COMPLETED])
+    factories.add(platform, models.WebhookEndpoint, tenant_id=other, **wants)
+    spend(platform, caller, units)
+    assert quota.tell(platform.engine) == len(steps)
+    assert quota.tell(platform.engine) == 0
+    assert notices(platform, caller) == steps
+    sent = platform.rows("SELECT endpoint_id, event, body, status, target FROM webhook_deliveries")
+    wanted = {(all_of_it, step) for step in steps} | {(warned, step) for step in steps & {Event.QUOTA_WARNING}}
+    assert {(row.endpoint_id, row.event) for row in sent} == wanted
+    assert len(sent) == len(wanted)
+    for row in sent:
+        assert (row.status, row.target) == ("pending", str(row.endpoint_id))
+        body = json.loads(row.body)
+        assert body["type"] == row.event
+        assert body["data"] | {"resets_at": ""} == {
+            "month": f"{MONTH:%Y-%m}", "units": units, "monthly_units": 100, "allowance_percent": 10,
+            "past_allowance": "refuse", "resets_at": "",
+        }  # fmt: skip
+
+
+def test_an_adjustment_is_a_row_and_in_the_audit_log_and_a_bad_one_is_neither(
+    platform: Platform, caller: Caller
+) -> None:
+    name = tenant_of(platform, caller)
+    assert quota.adjust(platform.engine, name, -5, "sold twice", audit.Actor("cli:root")) == MONTH
+    row = platform.one("SELECT month, units, reason FROM adjustments WHERE tenant_id = :id", id=caller.tenant_id)
+    assert tuple(row) == (MONTH, -5, "sold twice")
+    log = platform.one("SELECT actor, action, object, after FROM audit WHERE tenant_id = :id", id=caller.tenant_id)
+    said = {"month": str(MONTH), "units": -5, "reason": "sold twice"}
+    assert tuple(log) == ("cli:root", "quota.adjust", f"tenant:{name}", said)
+    before = digest(platform)
+    bad: list[tuple[str, int, str]] = [
+        (name, 0, "r"), (name, 2**53 + 1, "r"), (name, -(2**53) - 1, "r"), (name, 1, ""), (name, 1, "r" * 201),
+        (name, 1, "a\nb"),
+    ]  # fmt: skip
+    for tenant, units, reason in bad:
+        with pytest.raises(errors.InvalidInput):
+            quota.adjust(platform.engine, tenant, units, reason, BY)
+    with pytest.raises(errors.NotFound):
+        quota.adjust(platform.engine, callers.name("nobody"), 1, "r", BY)
+    assert digest(platform) == before
+    quota.adjust(platform.engine, name, 2**53, "r" * 200, BY)

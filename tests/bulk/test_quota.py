@@ -1,0 +1,39 @@
+"""What a file costs is known when it is cut: one that the month has no room for fails before any of its rows is run."""
+
+from __future__ import annotations
+
+import flask
+import pytest
+from flask.testing import FlaskClient
+
+from tests import callers
+from tests.bulk.conftest import Run, Send
+from tests.conftest import Platform
+
+
+@pytest.fixture
+def client(platform: Platform, app: flask.Flask) -> FlaskClient:
+    """Of a tenant with 10 units in a month."""
+    tier = callers.tier(platform, monthly_units=10, allowance_percent=0, past_allowance="refuse")
+    found = app.test_client()
+    found.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {callers.key(platform, tier=tier).token}"
+    return found
+
+
+def test_a_file_is_run_if_the_month_has_room_for_all_of_its_rows_and_else_none_of_them_is(
+    platform: Platform, client: FlaskClient, upload: Send, work: Run
+) -> None:
+    def ended(rows: int) -> tuple[object, object, int]:
+        body = {"upload_id": upload(b'{"text": "Lovely"}\n' * rows), "model": "sentiment"}
+        job_id = client.post("/api/v1/jobs", json=body).get_json()["job_id"]
+        work()
+        shown = client.get(f"/api/v1/jobs/{job_id}").get_json()
+        used = platform.one("SELECT coalesce(sum(units), 0)::int FROM usage WHERE kind <> 'inline'")[0]
+        return shown["status"], shown.get("error", {}).get("code"), used
+
+    assert ended(11) == ("failed", "QUOTA_EXCEEDED", 0)
+    assert platform.one("SELECT count(*) FROM jobs WHERE kind = 'chunk'") == (0,)
+    assert ended(4) == ("completed", None, 4)
+    assert ended(7) == ("failed", "QUOTA_EXCEEDED", 4)
+    assert ended(6) == ("completed", None, 10)
+    assert ended(1) == ("failed", "QUOTA_EXCEEDED", 10)
