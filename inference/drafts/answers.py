@@ -28,11 +28,18 @@ Answer = tuple[dict[str, Any], str]
 
 
 def answer(
-    graph: Path, outputs: Sequence[Any], given: Sequence[Any], labels: Sequence[str], *, whole: bool, any_size: bool
+    graph: Path,
+    outputs: Sequence[Any],
+    given: Sequence[Any],
+    labels: Sequence[str] | None,
+    *,
+    whole: bool,
+    any_size: bool,
 ) -> Answer:
     """The keys of model.yaml that say it, and the sentence beside them; raises BundleInvalid where no output can be an
-    answer. `labels` are those that the model was trained with, if that is known; `whole` is whether an output that
-    nothing but a tensor fits is meant as well, `any_size` whether rows may have what the graph leaves open."""
+    answer. `labels` are those that the model was trained with, if that is known, and None where it has none; `whole` is
+    whether an output that nothing but a tensor fits is meant as well, `any_size` whether rows may have what the graph
+    leaves open."""
     pairs = list(zip(outputs, given, strict=True))
     found = [
         (item, keys)
@@ -61,7 +68,7 @@ def _varies(item: Any, value: Any) -> bool:
     return list(item.shape[1:]) != list(np.shape(value)[1:]) or not item.shape
 
 
-def _keys(item: Any, value: Any, labels: Sequence[str]) -> Answer | None:
+def _keys(item: Any, value: Any, labels: Sequence[str] | None) -> Answer | None:
     if nodes.MAPS in item.type:
         return {"labels": [str(name) for name in value[0]]}, "As the graph names them; other names go by their order"
     if not isinstance(value, np.ndarray) or value.ndim not in (1, 2) or len(value) != 1 or not value.size:
@@ -73,11 +80,11 @@ def _keys(item: Any, value: Any, labels: Sequence[str]) -> Answer | None:
     return scores(item.name, value.reshape(-1).astype(float), labels)
 
 
-def scores(name: str, found: Array, labels: Sequence[str]) -> Answer | None:
+def scores(name: str, found: Array, labels: Sequence[str] | None) -> Answer | None:
     """The same of finite numbers, at least one, under this name."""
     count = len(found)
     probable = bool((found > -ROUNDED).all() and (found < 1 + ROUNDED).all())
-    if probable:
+    if probable and labels is not None:
         if count == len(labels) > 1 or (count == 1 and len(labels) == 2):
             return {"labels": list(labels)}, "As it was trained; rename them if you like, and keep the order"
         if count > 1 and abs(found.sum() - 1) < ABOUT:

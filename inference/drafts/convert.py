@@ -5,22 +5,31 @@ from __future__ import annotations
 import contextlib
 import importlib
 import pickle
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from core import errors
+from inference.drafts import trained
+from inference.drafts.trained import Seen
 from inference.opened import said
 
 #: What a graph is made from, by the end of the file's name, and the module that reads it.
 READERS = {".joblib": "joblib", ".pkl": "pickle", ".pickle": "pickle"}
 #: What skl2onnx does not know by itself: onnxmltools' name of the class, and where its converter is.
+_LIGHTGBM, _XGBOOST = (
+    "lightgbm.operator_converters.LightGbm:convert_lightgbm", "xgboost.operator_converters.XGBoost:convert_xgboost"
+)  # fmt: skip
 _ADDED: Mapping[str, tuple[str, str]] = {
-    "LGBMClassifier": ("LightGbmLGBMClassifier", "lightgbm.operator_converters.LightGbm:convert_lightgbm"),
-    "LGBMRegressor": ("LightGbmLGBMRegressor", "lightgbm.operator_converters.LightGbm:convert_lightgbm"),
-    "XGBClassifier": ("XGBoostXGBClassifier", "xgboost.operator_converters.XGBoost:convert_xgboost"),
-    "XGBRegressor": ("XGBoostXGBRegressor", "xgboost.operator_converters.XGBoost:convert_xgboost"),
+    "LGBMClassifier": ("LightGbmLGBMClassifier", _LIGHTGBM),
+    "LGBMRegressor": ("LightGbmLGBMRegressor", _LIGHTGBM),
+    "LGBMRanker": ("LightGbmLGBMRegressor", _LIGHTGBM),
+    "XGBClassifier": ("XGBoostXGBClassifier", _XGBOOST),
+    "XGBRFClassifier": ("XGBoostXGBClassifier", _XGBOOST),
+    "XGBRegressor": ("XGBoostXGBRegressor", _XGBOOST),
+    "XGBRFRegressor": ("XGBoostXGBRegressor", _XGBOOST),
+    "XGBRanker": ("XGBoostXGBRegressor", _XGBOOST),
 }
 #: The newest operators of trees that converters write.
 TREES = 3
@@ -32,32 +41,27 @@ MATRIX, TEXT = "features", "text"
 
 @dataclass(frozen=True)
 class Converted:
-    """A graph, and what the object knew and the graph does not say: the names of the columns that it was trained on,
-    its classes, and by their column the categories it has seen."""
+    """A graph, and what the object knew and the graph does not say: its columns, and its classes, or None where it is
+    known to tell no classes apart."""
 
     graph: bytes = b""
-    columns: Sequence[str] = ()
-    labels: Sequence[str] = ()
-    categories: Mapping[str, Sequence[Any]] = field(default_factory=dict)
+    seen: Seen = field(default_factory=Seen)
+    labels: Sequence[str] | None = ()
 
 
 def convert(path: Path) -> Converted:
     """Load the object in a file, which runs whatever code is in it, and convert it; raises BundleInvalid saying what is
     missing or what the converter refused."""
     model = _loaded(path)
-    parts = list(_parts(model))
-    _check(f"{path} holds a {type(model).__name__}", model, parts)
+    parts = list(trained.parts(model))
+    trained.check(f"{path} holds a {type(model).__name__}", model, parts)
     skl2onnx = _module("skl2onnx", "scikit-learn skl2onnx")
     opset = {"": skl2onnx.get_latest_tested_opset_version(), "ai.onnx.ml": TREES}
+    seen = trained.seen(model, parts)
     for part in parts:
-        if type(part).__name__ in _ADDED and type(part).__module__.split(".")[0] in ("lightgbm", "xgboost"):
-            _add(skl2onnx, part)
-    columns = list(map(str, getattr(model, "feature_names_in_", ())))
-    names = columns or [f"f{place}" for place in range(getattr(model, "n_features_in_", 0))]
-    categories = {name: values for part in parts for name, values in _categories(part, names)}
-    classes = getattr(model, "classes_", ())
+        _prepare(skl2onnx, part)
     try:
-        made = _made(skl2onnx, model, initial_types=_takes(model, parts, names, categories), target_opset=opset)
+        made = _made(skl2onnx, model, initial_types=_takes(model, parts, seen), target_opset=opset)
     # Whatever the makers of models and converters raise.
     except Exception as error:
         first = _first(error)
@@ -65,20 +69,10 @@ def convert(path: Path) -> Converted:
         raise errors.BundleInvalid(
             f"{path} cannot be converted to ONNX. The converter says: {type(first).__name__}: {said(first)}{fix}"
         ) from error
-    return Converted(made.SerializeToString(), columns, [str(label) for label in classes], categories)
-
-
-def _check(what: str, model: Any, parts: Sequence[Any]) -> None:
-    """Raises BundleInvalid for what is no trained model, or one whose scores of labels are no probabilities."""
-    answers = hasattr(model, "predict") or hasattr(model, "transform")
-    if isinstance(model, type) or not hasattr(model, "fit") or not answers:
-        issue = "which is no trained model of scikit-learn, LightGBM or XGBoost with `fit` and `predict`"
-        raise errors.BundleInvalid(f"{what}, {issue}, such as LGBMRegressor")
-    if not hasattr(model, "n_features_in_") and not any(hasattr(part, "vocabulary_") for part in parts):
-        raise errors.BundleInvalid(f"{what} that is not trained, or takes no rows: call its `fit` before it is saved")
-    if hasattr(model, "classes_") and hasattr(model, "decision_function") and not hasattr(model, "predict_proba"):
-        fix = "train CalibratedClassifierCV around it"
-        raise errors.BundleInvalid(f"{what}, whose scores of labels are no probabilities: {fix}")
+    # What gives one output, such as the columns that RFE keeps, gives no label with its scores.
+    classifies = hasattr(model, "predict_proba") and len(made.graph.output) > 1
+    labels = [str(label) for label in getattr(model, "classes_", ())] if classifies else None
+    return Converted(made.SerializeToString(), seen, labels)
 
 
 def _made(skl2onnx: Any, model: Any, **how: Any) -> Any:
@@ -122,11 +116,19 @@ def _module(name: str, packages: str) -> Any:
         raise errors.BundleInvalid(f"{name} is not installed here: pip install {packages}") from error
 
 
-def _parts(model: Any) -> Iterator[Any]:
-    """The model and, of a pipeline, its steps."""
-    yield model
-    for _, step in getattr(model, "steps", ()):
-        yield from _parts(step)
+def _prepare(skl2onnx: Any, part: Any) -> None:
+    """What a converter refuses or does not need is taken from a part, where its answers are the same without."""
+    if type(part).__name__ in _ADDED and type(part).__module__.split(".")[0] in ("lightgbm", "xgboost"):
+        _add(skl2onnx, part)
+    if hasattr(part, "vocabulary_"):
+        # The text comes so already, and ONNX Runtime would need a locale of the machine's for it.
+        part.lowercase = False
+    if hasattr(part, "flatten_transform"):
+        # How votes are shown that nobody asks for.
+        part.flatten_transform = False
+    if hasattr(part, "get_booster"):
+        # The converter knows the columns by their number alone, and thresholds as they are for numbers.
+        part.get_booster().feature_names = part.get_booster().feature_types = None
 
 
 def _add(skl2onnx: Any, part: Any) -> None:
@@ -144,36 +146,17 @@ def _add(skl2onnx: Any, part: Any) -> None:
     else:
         shape, options = shapes.calculate_linear_regressor_output_shapes, {}
     skl2onnx.update_registered_converter(type(part), alias, shape, converter, options=options)
-    if hasattr(part, "get_booster"):
-        # The converter knows the columns by their number alone.
-        part.get_booster().feature_names = None
 
 
-def _categories(part: Any, names: Sequence[str]) -> Iterator[tuple[str, Sequence[Any]]]:
-    """Of a transformer of columns, those that it gives to an encoder of categories, with those it has seen."""
-    for _, transformer, columns in getattr(part, "transformers_", ()):
-        # By their names or places; a slice says neither.
-        listed = [] if isinstance(columns, (str, slice)) else list(columns)
-        for step in _parts(transformer):
-            seen = getattr(step, "categories_", ())
-            if len(seen) == len(listed):
-                for column, values in zip(listed, seen, strict=True):
-                    yield column if isinstance(column, str) else names[int(column)], values.tolist()
-
-
-def _takes(
-    model: Any, parts: Sequence[Any], names: Sequence[str], categories: Mapping[str, Sequence[Any]]
-) -> list[tuple[str, Any]]:
+def _takes(model: Any, parts: Sequence[Any], seen: Seen) -> list[tuple[str, Any]]:
     """Each input's name and type: a column each where the model tells columns apart, else one matrix."""
     types = importlib.import_module("skl2onnx.common.data_types")
-    if readers := [part for part in parts if hasattr(part, "vocabulary_")]:
-        for part in readers:
-            # The text comes so already, and ONNX Runtime would need a locale of the machine's for it.
-            part.lowercase = False
+    if any(hasattr(part, "vocabulary_") for part in parts):
         return [(TEXT, types.StringTensorType([None, 1]))]
-    if any(hasattr(part, "transformers_") for part in parts):
-        texts = {name for name, values in categories.items() if all(isinstance(value, str) for value in values)}
+    if seen.apart:
+        texts = {name for name, values in seen.categories.items() if all(isinstance(value, str) for value in values)}
         return [
-            (name, (types.StringTensorType if name in texts else types.FloatTensorType)([None, 1])) for name in names
+            (name, (types.StringTensorType if name in texts else types.FloatTensorType)([None, 1]))
+            for name in seen.names
         ]
     return [(MATRIX, types.FloatTensorType([None, int(model.n_features_in_)]))]

@@ -68,12 +68,17 @@ def draw(folder: Path, name: str, known: Converted, begins: Callable[[str], obje
     notes = {
         "summary": SUMMARY, "licence": LICENCE, next(iter(answered)): note, "golden": GOLDEN,
         "inline": PICTURES if pictures
-        else f"A row took {1000 * took_s:.1f} ms here: true is answered at once by /predict, false is a job",
+        else f"A row took {told(took_s)} here: true is answered at once by /predict, false is a job",
         **takes.notes,
     }  # fmt: skip
     order = [*head(name, ""), *answered, "inline", "max_batch", *(["options"] if takes.options else ())]
     says = {**{key: says[key] for key in order}, "fields": takes.fields, "golden": says["golden"]}
     return Draft(says, notes, takes.of_fields)
+
+
+def told(took_s: float) -> str:
+    """How long a row took, as a person reads it."""
+    return f"{1000 * took_s:.1f} ms" if took_s >= 0.001 else "less than 1 ms"
 
 
 def _answer(

@@ -15,6 +15,8 @@ from inference.kinds.tabular import COLUMNS
 
 #: Of one column: the first of these that it can be.
 TYPES = ("number", "integer", "boolean", "string")
+#: Of which categories are listed, and what such a column takes that has no list.
+LISTED: Mapping[str, str] = {"string": "text", "integer": "whole number"}
 #: More categories than these are no list that a person reads.
 MOST_LISTED = 20
 #: Rows in a run, where nothing speaks against it.
@@ -162,17 +164,19 @@ def _tabular(_graph: Path, takes: Sequence[Any], known: Converted) -> Taken:
 def _columns(item: Any, known: Converted, *, only: bool) -> Iterator[tuple[dict[str, Any], str]]:
     """The fields that one input takes."""
     width = item.shape[1] if len(item.shape) == 2 else 1
-    named = only and len(known.columns) == width
-    names = known.columns if named else [f"f{place}" if only else f"{item.name}_{place}" for place in range(width)]
+    seen = known.seen
+    named = only and len(seen.columns) == width
+    names = seen.columns if named else [f"f{place}" if only else f"{item.name}_{place}" for place in range(width)]
     if width == 1 and not named:
         names = [item.name]
     kind = nodes.kind(item)
     for place, name in enumerate(names, start=1):
-        field: dict[str, Any] = {"name": name, "type": next(type_ for type_ in TYPES if type_ in COLUMNS[kind][1])}
+        types = [type_ for type_ in (seen.types.get(name), *TYPES) if type_ in COLUMNS[kind][1]]
+        field: dict[str, Any] = {"name": name, "type": types[0]}
         if kind in WHOLE:
             field |= dict(zip(("minimum", "maximum"), WHOLE[kind], strict=True))
-        if name in known.categories and field["type"] == "string" and len(known.categories[name]) <= MOST_LISTED:
-            field["enum"] = list(known.categories[name])
+        if field["type"] in LISTED and len(seen.categories.get(name, ())) in range(1, MOST_LISTED + 1):
+            field["enum"] = list(seen.categories[name])
         if not only and name != item.name:
             field["input"] = item.name
         yield field, _note(item, place, width, field, named=named)
@@ -180,17 +184,17 @@ def _columns(item: Any, known: Converted, *, only: bool) -> Iterator[tuple[dict[
 
 def _note(item: Any, place: int, width: int, field: Mapping[str, Any], *, named: bool) -> str:
     if "enum" in field:
-        return "What it was trained on; without enum it takes any text"
+        return f"What it was trained on; without enum it takes any {LISTED[field['type']]}"
     if width > 1 and not named:
-        return f"Column {place} of '{item.name}': name it, and say its minimum and maximum"
+        return f"Column {place} of '{item.name}': name it. {of_type(field['type'])}"
     return of_type(field["type"])
 
 
 def of_type(type_: str) -> str:
     """The sentence beside a field of which no more than its type is known."""
-    if type_ in ("number", "integer"):
-        return f"Say its minimum and maximum{'; integer if it is always whole' if type_ == 'number' else ''}"
-    return "Say its description"
+    limits = "Say its minimum and maximum"
+    whole = "; integer if it is always whole, boolean if it is yes or no"
+    return {"number": f"{limits}{whole}", "integer": limits}.get(type_, "Say its description")
 
 
 _Looks = Callable[[Sequence[Any]], bool]

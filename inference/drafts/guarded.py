@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import tempfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -19,7 +20,7 @@ PROCESS = "inference.drafts.process"
 def draw(folder: Path, name: str, known: Converted) -> Draft:
     """`draft.draw`; raises BundleInvalid also for a graph that does not end, or ends the process, and Unavailable
     where none can be started."""
-    about = {"columns": known.columns, "labels": known.labels, "categories": known.categories}
+    about = {"seen": dataclasses.asdict(known.seen), "labels": known.labels}
     return _asked(folder, {"name": name, "known": about})
 
 

@@ -11,6 +11,7 @@ import orjson
 from inference import trial_process
 from inference.drafts import draft, python
 from inference.drafts.convert import Converted
+from inference.drafts.trained import Seen
 
 
 def main() -> None:
@@ -25,7 +26,8 @@ def _draw(folder: Path, asked: Path, drawn: Path, begins: trial_process.Begins) 
     if "class" in asks:
         made = python.draw(folder, asks["name"], asks["class"], asks["row"], begins)
     else:
-        made = draft.draw(folder, asks["name"], Converted(**asks["known"]), begins)
+        known = Converted(seen=Seen(**asks["known"]["seen"]), labels=asks["known"]["labels"])
+        made = draft.draw(folder, asks["name"], known, begins)
     drawn.write_bytes(orjson.dumps(dataclasses.asdict(made)))
 
 

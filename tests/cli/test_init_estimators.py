@@ -16,6 +16,7 @@ from skl2onnx._supported_operators import sklearn_operator_name_map
 from sklearn.base import clone, is_regressor
 from sklearn.calibration import CalibratedClassifierCV
 from sklearn.cluster import KMeans
+from sklearn.compose import make_column_transformer
 from sklearn.ensemble import IsolationForest, VotingClassifier
 from sklearn.linear_model import LogisticRegression, Ridge, RidgeClassifier, SGDClassifier
 from sklearn.mixture import GaussianMixture
@@ -43,8 +44,7 @@ ANSWER: dict[str, tuple[Any, str]] = {
     "a mixture": (GaussianMixture(2, random_state=0), "labels"),
     "a search": (GridSearchCV(LogisticRegression(), {"C": [1, 2]}), "labels"),
     "votes": (
-        VotingClassifier([("a", LogisticRegression()), ("b", LogisticRegression())], voting="soft",
-                         flatten_transform=False), "labels"),
+        VotingClassifier([("a", LogisticRegression()), ("b", LogisticRegression())], voting="soft"), "labels"),
     "outliers": (IsolationForest(n_estimators=3), "numbers"),
     "distances from clusters": (KMeans(3, n_init=1), "numbers"),
 }  # fmt: skip
@@ -73,8 +73,11 @@ REFUSED: dict[str, tuple[Any, str]] = {
     **{type(model).__name__: (model.fit(NUMBERS, CLASSES), f"holds a {type(model).__name__}, {CALIBRATE}")
        for model in (SVC(), LinearSVC(), RidgeClassifier(), SGDClassifier(), OneVsOneClassifier(LinearSVC()))},
     "what the converter refuses": (
+        make_column_transformer((StandardScaler(), [-1])).fit(NUMBERS),
+        "cannot be converted to ONNX. The converter says: "),
+    "votes that are counted": (
         VotingClassifier([("a", LogisticRegression())]).fit(NUMBERS, CLASSES),
-        "cannot be converted to ONNX. The converter says: NotImplementedError: flatten_transform==True"),
+        "holds a VotingClassifier that counts votes, which are no probabilities: train it with voting='soft'"),
     "such a one in a pipeline": (make_pipeline(StandardScaler(), SVC()).fit(NUMBERS, CLASSES), CALIBRATE),
 }  # fmt: skip
 
