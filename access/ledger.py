@@ -70,6 +70,7 @@ class Ledger:
         self._new: dict[_Of, _Sum] = {}
         self._sent: Sequence[_Row] = ()
         self._thread: threading.Thread | None = None
+        self._closed = False
 
     def add(self, caller: Caller, model: str, version: str, *, units: int) -> None:
         """One call that was answered, and what it costs; waits for nothing."""
@@ -89,6 +90,12 @@ class Ledger:
                     connection.execute(_ADD, _columns(self._sent))
                 self._sent = ()
 
+    def close(self) -> None:
+        """Write what is left, if that is possible now, and begin no more."""
+        self._closed = True
+        with contextlib.suppress(*database.OUTAGES):
+            self.flush()
+
     def _take(self) -> bool:
         """Whether there is something new to write; from now on it is written as it is."""
         with self._adding:
@@ -103,7 +110,7 @@ class Ledger:
 
     def _always(self) -> None:
         main = threading.main_thread()
-        while main.is_alive():
+        while main.is_alive() and not self._closed:
             main.join(FLUSH_S)
             with contextlib.suppress(*database.OUTAGES):
                 self.flush()

@@ -27,7 +27,8 @@ class Used:
 
     def __init__(self, engine: sqlalchemy.Engine) -> None:
         self._engine = engine
-        self._lock = threading.Lock()
+        self._lock, self._writing = threading.Lock(), threading.Lock()
+        self._closed = False
         self._seen: dict[str, dt.datetime] = {}
         self._timer: threading.Timer | None = None
 
@@ -40,18 +41,30 @@ class Used:
 
     def write(self) -> None:
         """Write down all that was noted; while the database is away it stays noted."""
-        with self._lock:
-            seen, self._seen, self._timer = self._seen, {}, None
-        try:
-            with self._engine.begin() as connection:
-                connection.execute(_WRITE, {"ids": list(seen), "times": list(seen.values())})
-        except database.OUTAGES:
+        with self._writing:
             with self._lock:
-                self._seen = seen | self._seen
-                if self._timer is None:
-                    self._begin()
+                seen, self._seen, self._timer = self._seen, {}, None
+            try:
+                with self._engine.begin() as connection:
+                    connection.execute(_WRITE, {"ids": list(seen), "times": list(seen.values())})
+            except database.OUTAGES:
+                with self._lock:
+                    self._seen = seen | self._seen
+                    if self._timer is None:
+                        self._begin()
+
+    def close(self) -> None:
+        """Write what was noted, if that is possible now, and begin no more."""
+        with self._lock:
+            timer, self._timer, self._closed = self._timer, None, True
+        if timer is not None:
+            timer.cancel()
+        if self._seen:
+            self.write()
 
     def _begin(self) -> None:
+        if self._closed:
+            return
         self._timer = threading.Timer(WRITE_S, self.write)
         self._timer.daemon = True
         self._timer.start()

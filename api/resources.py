@@ -49,11 +49,6 @@ class Resources(Parts):
         self.waiters = Places("waiting requests", settings.api.max_waiters, PART, metrics.WAITERS)
         self.streams = Places("open event streams", settings.api.max_streams, PART, metrics.STREAMS)
 
-    def close(self) -> None:
-        """Also wait for what uses them."""
-        self.conduct.close()
-        super().close()
-
     @part
     def readiness(self) -> Cached[dict[str, Any]]:
         store = Store(self.settings.storage, read_s=PROBE_S, attempts=1)

@@ -11,6 +11,7 @@ CoatcheckError
 │   ├── UploadNotFound      no such upload, or not of this tenant
 │   ├── WebhookNotFound     no such endpoint, or not of this tenant
 │   ├── DeliveryNotFound    no such delivery, or not of this tenant
+│   ├── BlockNotFound       nobody of that name is held back
 │   ├── KeyNotFound         no such API key, or not of this tenant
 │   ├── ModelNotFound
 │   └── VersionNotFound

@@ -31,6 +31,15 @@ class Parts(Base):
 
     #: The hardware that models run on here.
     provider = "cpu"
+    #: What writes by itself, in a thread of its own.
+    writing = ("ledger", "conduct", "used")
+
+    def close(self) -> None:
+        """First wait for what writes by itself."""
+        for name in self.writing:
+            if name in vars(self):
+                getattr(self, name).close()
+        super().close()
 
     @part
     def clock(self) -> Clock:
@@ -69,7 +78,11 @@ class Parts(Base):
 
     @part
     def keyring(self) -> Keyring:
-        return Keyring(self.engine, Used(self.engine))
+        return Keyring(self.engine, self.used)
+
+    @part
+    def used(self) -> Used:
+        return Used(self.engine)
 
     @part
     def conduct(self) -> Conduct:

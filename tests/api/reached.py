@@ -40,7 +40,7 @@ class At:
 
     def with_settings(self, **settings: Any) -> At:
         app = api.create_app(changed(self.app.extensions["coatcheck"].settings, **settings))
-        self.stack.callback(app.extensions["coatcheck"].engine.dispose)
+        self.stack.callback(app.extensions["coatcheck"].close)
         return dataclasses.replace(self, app=app)
 
     def of(self, **limits: Any) -> At:
@@ -104,6 +104,12 @@ def hurried(at: At) -> TestResponse:
     slow = at.of(requests_per_minute=1, requests_burst=1)
     assert slow.get("jobs").status_code == 200
     return slow.get("jobs")
+
+
+def used_up(at: At) -> TestResponse:
+    return at.of(monthly_units=1, allowance_percent=0, past_allowance="refuse").post(
+        "predict/batch", {"inputs": [GOOD] * 2}
+    )
 
 
 def costly(at: At) -> TestResponse:
@@ -221,6 +227,7 @@ REACHED: dict[type[errors.CoatcheckError], Reach] = {
     errors.BacklogFull: backlog,
     errors.RateLimited: hurried,
     errors.RequestTooCostly: costly,
+    errors.QuotaExceeded: used_up,
     errors.UploadQuota: quota,
     errors.Unavailable: nowhere,
     errors.Busy: stream,

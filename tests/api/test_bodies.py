@@ -116,7 +116,7 @@ def test_a_body_for_a_route_that_takes_none_is_refused_and_an_empty_one_is_not(
         route for route in world.routes(app) if route.own and route.asked.body is None and route.method not in ("GET",)
     ]
     assert {route.rule.endpoint for route in routes} == {
-        "jobs.cancel", "jobs.retry", "webhooks.delete", "webhooks.test", "deliveries.redeliver",
+        "jobs.cancel", "jobs.retry", "blocks.lift", "webhooks.delete", "webhooks.test", "deliveries.redeliver",
         "keys.revoke",
     }  # fmt: skip
     for route in routes:

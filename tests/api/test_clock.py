@@ -33,7 +33,7 @@ def client(platform: Platform, client: flask.testing.FlaskClient, wrong: int) ->
     found = app.test_client()
     found.environ_base = client.environ_base
     yield found
-    app.extensions["coatcheck"].engine.dispose()
+    app.extensions["coatcheck"].close()
 
 
 def test_ready_says_by_how_much_and_goes_on(client: flask.testing.FlaskClient, wrong: int) -> None:

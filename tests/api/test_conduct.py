@@ -15,6 +15,7 @@ from werkzeug.test import TestResponse
 
 import api
 import models
+from access import keys
 from access.conduct import Conduct
 from access.ladder import Ladder
 from api import client as clients
@@ -227,7 +228,7 @@ def test_a_client_is_known_by_its_network_and_never_by_what_it_says(
 
 
 def test_operators_list_who_is_held_back_and_let_them_go(platform: Platform, at: FlaskClient, key: Key) -> None:
-    admin = callers.key(platform, scopes=("jobs", "admin"))
+    admin = callers.key(platform, scopes={*keys.CLIENT, "admin"})
     subject = f"address:2001:db8:{uuid.uuid4().hex[:4]}::/64"
     held(platform, subject, 3)
     listed = at.get("/api/v1/admin/blocks", headers=admin.headers).get_json()["blocks"]
@@ -238,4 +239,4 @@ def test_operators_list_who_is_held_back_and_let_them_go(platform: Platform, at:
     again = at.delete(f"/api/v1/admin/blocks/{subject}", headers=admin.headers)
     assert (again.status_code, again.get_json()["error"]["code"]) == (404, "BLOCK_NOT_FOUND")
     (row,) = platform.rows("SELECT actor, address FROM audit WHERE object = :subject", subject=subject)
-    assert tuple(row) == (f"key:{admin.id}", at.environ_base["REMOTE_ADDR"])
+    assert tuple(row) == (f"key:{admin.id}", str(ipaddress.ip_address(at.environ_base["REMOTE_ADDR"])))

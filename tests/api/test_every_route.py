@@ -117,7 +117,7 @@ def test_without_a_key_that_opens_nothing_is_answered_and_nothing_has_changed(
 #: What a key needs for the routes of a blueprint.
 WANTED = {
     "predict": "predict", "jobs": "jobs", "uploads": "files", "webhooks": "webhooks", "webhook_keys": "webhooks",
-    "deliveries": "webhooks", "models": "models:read", "keys": "keys", "usage": "usage:read",
+    "deliveries": "webhooks", "models": "models:read", "keys": "keys", "usage": "usage:read", "blocks": "admin",
 }  # fmt: skip
 
 

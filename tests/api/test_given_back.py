@@ -50,7 +50,7 @@ def make(platform: Platform) -> Iterator[Make]:
 
         def small(**places: int) -> Small:
             made = Small(platform, **places)
-            stack.callback(made.here.engine.dispose)
+            stack.callback(made.here.close)
             return made
 
         yield small

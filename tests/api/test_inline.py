@@ -37,7 +37,7 @@ def impatient(platform: Platform) -> Iterator[FlaskClient]:
     client = made.test_client()
     client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {platform.new_tenant()[1]}"
     yield client
-    made.extensions["coatcheck"].engine.dispose()
+    made.extensions["coatcheck"].close()
 
 
 def batch(client: FlaskClient, model: str, inputs: list[dict[str, Any]], **options: object) -> Any:

@@ -251,7 +251,7 @@ def test_an_app_made_anew_answers_the_same_key_with_the_same_job(client: FlaskCl
     assert second.get_json() == first.get_json()
     assert (second.status_code, second.headers["Idempotent-Replayed"]) == (202, "true")
     assert second.headers["Location"] == first.headers["Location"]
-    other.application.extensions["coatcheck"].engine.dispose()
+    other.application.extensions["coatcheck"].close()
 
 
 def test_fifty_at_once_with_one_key_are_one_job(client: FlaskClient, platform: Platform) -> None:

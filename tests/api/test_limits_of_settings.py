@@ -11,6 +11,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 import api
+from access import keys
 from tests import callers
 from tests.api.conftest import Server
 from tests.api.world import GOOD, HOOK
@@ -77,10 +78,10 @@ def small(platform: Platform) -> Iterator[FlaskClient]:
     tier = callers.tier(platform, max_ttl_s=500)
     client = app.test_client()
     # Some events are for operators alone.
-    key = callers.key(platform, tier=tier, scopes=("jobs", "admin"))
+    key = callers.key(platform, tier=tier, scopes={*keys.CLIENT, "admin"})
     client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {key.token}"
     yield client
-    app.extensions["coatcheck"].engine.dispose()
+    app.extensions["coatcheck"].close()
 
 
 @pytest.mark.parametrize("what", OTHERS)

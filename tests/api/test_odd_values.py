@@ -125,21 +125,22 @@ def test_every_body_is_in_the_table(client: FlaskClient) -> None:
 
 
 def test_odd_values_in_every_query_and_address(client: FlaskClient, known: dict[str, str]) -> None:
+    paths = {**known, "name": "sentiment", "version": "1.0.0", "subject": "key:x"}
     for path, method, operation in operations(client):
         body: dict[str, Any] = {"json": BODIES[path]} if path in BODIES and method != "GET" else {}
         parameters = [item["name"] for item in operation.get("parameters", []) if item["in"] == "query"]
         for name in parameters:
             for text in TEXTS:
                 if (name, text) != ("wait", "9" * 9):
-                    url = f"{path.format_map({**known, 'name': 'sentiment', 'version': '1.0.0'})}?{name}={text}"
+                    url = f"{path.format_map(paths)}?{name}={text}"
                     refused_or_answered(client.open(url, method=method, **body), url[:200])
         for text in TEXTS if "{" in path else ():
-            url = path.format_map(dict.fromkeys([*IDS, "key_id", "name", "version"], text))
+            url = path.format_map(dict.fromkeys([*IDS, "key_id", "subject", "name", "version"], text))
             refused_or_answered(client.open(url, method=method, **body), url[:200])
 
 
 def test_odd_values_in_every_header(client: FlaskClient, known: dict[str, str]) -> None:
-    paths = {**known, "name": "sentiment", "version": "1.0.0"}
+    paths = {**known, "name": "sentiment", "version": "1.0.0", "subject": "key:x"}
     for path, method, operation in operations(client):
         documented = {item["name"] for item in operation.get("parameters", []) if item["in"] == "header"}
         data = json.dumps(BODIES[path]) if path in BODIES and method != "GET" else None

@@ -69,7 +69,7 @@ class Here:
     def client(self, **given: Any) -> FlaskClient:
         """Of an API with these settings."""
         app = api.create_app(self.settings(**given))
-        self.stack.callback(app.extensions["coatcheck"].engine.dispose)
+        self.stack.callback(app.extensions["coatcheck"].close)
         client = app.test_client()
         client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {self.key.token}"
         return client

@@ -146,4 +146,4 @@ def test_a_database_that_takes_no_writes_is_named_and_nobody_is_ready(
     assert fresh.get("/ready").json["checks"] | {"redis": True} == {
         "database": True, "accepts": False, "redis": True, "storage": True, "clock": True,
     }  # fmt: skip
-    app.extensions["coatcheck"].engine.dispose()
+    app.extensions["coatcheck"].close()

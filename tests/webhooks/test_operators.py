@@ -10,6 +10,7 @@ import pytest
 from flask.testing import FlaskClient
 from standardwebhooks import Webhook
 
+from access import keys
 from access.conduct import Conduct
 from access.ladder import Ladder, Level
 from tests import callers
@@ -25,7 +26,7 @@ WEBHOOKS = "/api/v1/webhooks"
 def operator(platform: Platform, app: flask.Flask, no_webhooks: None) -> Tenant:
     """Somebody of a tenant of their own, with the scope `admin`."""
     client = app.test_client()
-    key = callers.key(platform, scopes=("jobs", "admin"))
+    key = callers.key(platform, scopes={*keys.CLIENT, "admin"})
     client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {key.token}"
     return Tenant(client)
 
