@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from access import ladder, quota
 from access.conduct import Conduct
 from access.keys import Caller
+from access.ledger import Ledger
 from access.quota import Quota
 from access.rates import Policy, Rates, Standing
 from core import errors
@@ -27,8 +28,8 @@ class Bill:
 class Gate:
     """One process's; may be shared by threads. Without `limits` it lets everybody through."""
 
-    def __init__(self, rates: Rates, month: Quota, conduct: Conduct, *, limits: bool) -> None:
-        self._rates, self._month, self._conduct = rates, month, conduct
+    def __init__(self, rates: Rates, month: Quota, conduct: Conduct, ledger: Ledger, *, limits: bool) -> None:
+        self._rates, self._month, self._conduct, self._ledger = rates, month, conduct, ledger
         self._limits = limits
 
     def enter(self, caller: Caller) -> None:
@@ -62,6 +63,13 @@ class Gate:
         finally:
             if self._limits and bill.units < units:
                 self._rates.give_back(caller.tier.units, caller.party, units - bill.units)
+
+    @contextmanager
+    def answering(self, caller: Caller, model: str, version: str, units: int) -> Iterator[Bill]:
+        """The same around what is answered at once, which is then written down."""
+        with self.spending(caller, units) as bill:
+            yield bill
+        self._ledger.add(caller, model, version, units=bill.units)
 
     def standing(self, caller: Caller) -> list[Standing]:
         """How the caller stands to each rate; nothing where nobody is limited."""

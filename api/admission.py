@@ -56,7 +56,7 @@ SCOPES: Mapping[str, tuple[str, ...]] = {
     "models.show_model": ("models:read",),
     "models.show_version": ("models:read",),
     "usage.show": ("usage:read",),
-    "limits.show": ("predict", "jobs", "usage:read"),
+    "limits.show_limits": ("predict", "jobs", "usage:read"),
     "keys.list_keys": ("keys",),
     "keys.create": ("keys",),
     "keys.rotate": ("keys",),

@@ -14,19 +14,14 @@ with leaving():
 
     import click
 
-    from cli import failures
-    from cli.blocks import blocks
+    from cli import access, failures
     from cli.database import migrate, roles
     from cli.jobs import jobs, result
-    from cli.keys import keys
     from cli.local import down, status, up
     from cli.models import models
     from cli.reseal import reseal
     from cli.serve import proxy, serve
     from cli.submit import submit
-    from cli.tenants import tenants
-    from cli.tiers import tiers
-    from cli.usage import adjust, usage
 
     VERSION = metadata.version("coatcheck")
 
@@ -45,8 +40,7 @@ def coatcheck() -> None:
 
 
 for command in (
-    up, down, status, serve, proxy, submit, jobs, result, roles, migrate, models, keys, tenants, tiers, usage, adjust,
-    blocks, reseal,
+    up, down, status, serve, proxy, submit, jobs, result, roles, migrate, models, *access.COMMANDS, reseal,
 ):  # fmt: skip
     coatcheck.add_command(command)
 

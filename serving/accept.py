@@ -3,12 +3,10 @@
 from __future__ import annotations
 
 import uuid
-from collections.abc import Mapping
 from typing import Any
 
-from access.tiers import Tier
 from core import errors, ids
-from jobs import idempotency, kinds, submit
+from jobs import kinds, submit
 from jobs.job import Priority, ReturnErrors
 from registry.versions import Resolved
 from serving import files, inputs
@@ -74,7 +72,7 @@ def new(
         metadata=order.metadata,
         request_id=ask.request_id,
         ttl_s=ttl_s,
-        timeout_s=_timeout_s(serving, tier, order),
+        timeout_s=_timeout_s(serving, ask, order),
         max_attempts=jobs.max_attempts,
         units=resolved.manifest.units * count,
         priority=Priority(order.priority),
@@ -85,20 +83,9 @@ def new(
     )
 
 
-def store(
-    serving: Serving, new: submit.NewJob, key: idempotency.Key | None, reply: Mapping[str, Any] | None
-) -> idempotency.Earlier | None:
-    """What `Submitter.submit` gives, for its cost: nothing where the key stands for a job already. Raises as that, and
-    RateLimited, RequestTooCostly."""
-    with serving.gate.spending(new.caller, new.units) as bill:
-        found = serving.submitter.submit(new, key, reply)
-        bill.units = 0 if found else new.units
-    return found
-
-
-def _timeout_s(serving: Serving, tier: Tier, order: Order) -> int:
+def _timeout_s(serving: Serving, ask: Ask, order: Order) -> int:
     """What was asked for, or the default; raises InvalidInput above the limit."""
-    most = min(serving.settings.queue.max_run_timeout_s, tier.max_run_s)
+    most = min(serving.settings.queue.max_run_timeout_s, ask.caller.tier.max_run_s)
     asked_s = order.timeout_s or min(serving.settings.jobs.run_timeout_s, most)
     if asked_s > most:
         raise errors.InvalidInput.field("timeout_s", f"must be at most {most}", received=asked_s)

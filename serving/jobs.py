@@ -27,7 +27,7 @@ def submit(serving: Serving, ask: Ask, order: Order) -> Replied[Reply]:
         serving.receivers.parse(order.webhook_url, "webhook_url")
     new, resolved = accept.job(serving, ask, order)
     ticket = Ticket(new.id, Status.PENDING, Served.by(resolved), ask.request_id)
-    found = accept.store(serving, new, ask.key, once.kept(ask.key, ticket))
+    found = once.store(serving, new, ask.key, once.kept(ask.key, ticket))
     return once.earlier(found) or Replied(ticket)
 
 

@@ -8,9 +8,10 @@ from typing import Any, TypeVar
 import sqlalchemy
 
 from core import errors
-from jobs import idempotency
+from jobs import idempotency, submit
 from jobs.idempotency import Key
 from serving import replies
+from serving.serving import Serving
 from serving.values import Replied, Reply
 
 T = TypeVar("T")
@@ -71,3 +72,12 @@ def before(engine: sqlalchemy.Engine, key: Key | None) -> Replied[Reply] | None:
 def earlier(found: idempotency.Earlier | None) -> Replied[Reply] | None:
     """A reply that was found, if it was one."""
     return Replied(replies.read(found.reply), again=True) if found and found.reply else None
+
+
+def store(serving: Serving, new: submit.NewJob, key: Key | None, reply: Kept | None) -> idempotency.Earlier | None:
+    """What `Submitter.submit` gives, for its cost: nothing where the key stands for a job already. Raises as that, and
+    RateLimited, RequestTooCostly."""
+    with serving.gate.spending(new.caller, new.units) as bill:
+        found = serving.submitter.submit(new, key, reply)
+        bill.units = 0 if found else new.units
+    return found

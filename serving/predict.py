@@ -33,13 +33,8 @@ def one(
     def answer(said: Said) -> Answer:
         return Answer(said, level, Served.by(resolved), ask.request_id)
 
-    def at_once() -> Answer:
-        made = inline.one(serving, ask.caller, resolved, row)
-        serving.ledger.add(ask.caller, resolved.model, resolved.version, units=manifest.units)
-        return answer(made)
-
     if manifest.inline and not wants.respond_async:
-        return once.replied(serving.engine, ask.key, at_once)
+        return once.replied(serving.engine, ask.key, lambda: answer(inline.one(serving, ask.caller, resolved, row)))
     new = accept.new(serving, ask, Order(), resolved, row, {"explain": level})
     by_job = Waited(serving, ask, resolved, wants, patience, lambda said: answer(cast(Said, said)))
     return by_job.reply(new)
@@ -66,8 +61,6 @@ def several(
     def at_once() -> Answers:
         individual = return_errors == ReturnErrors.INDIVIDUAL
         made = inline.several(serving, ask.caller, resolved, rows, batch_size, individual=individual)
-        answered = sum(not isinstance(said, Fault) for said in made)
-        serving.ledger.add(ask.caller, resolved.model, resolved.version, units=resolved.manifest.units * answered)
         return answers(in_place(made, refused))
 
     if not rows or (resolved.manifest.inline and not wants.respond_async):

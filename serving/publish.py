@@ -9,7 +9,7 @@ from inference import promise
 from jobs import kinds, submit, uploads
 from jobs.job import Status
 from jobs.payloads import Bundle, Upload
-from serving import accept, once, replies
+from serving import once, replies
 from serving.serving import Serving
 from serving.values import Ask, Replied, Reply, Served, Ticket
 
@@ -30,7 +30,7 @@ def publish(serving: Serving, ask: Ask, upload_id: str, *, stable: bool) -> Repl
         raise errors.InvalidInput.field("upload_id", f"is {found.content_type}; a bundle is {uploads.BUNDLE}")
     new = _job(serving, ask, Bundle(Upload(found.key, found.etag, found.sha256), stable))
     ticket = Ticket(new.id, Status.PENDING, Served(new.model, new.version, "pinned"), ask.request_id)
-    replied = accept.store(serving, new, ask.key, replies.kept(ticket) if ask.key else None)
+    replied = once.store(serving, new, ask.key, replies.kept(ticket) if ask.key else None)
     return once.earlier(replied) or Replied(ticket)
 
 

@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 import sqlalchemy
 
 from access.gate import Gate
-from access.ledger import Ledger
 from core.broker import Hints
 from core.clock import Clock
 from core.seal import Seal
@@ -37,5 +36,4 @@ class Serving:
     receivers: Receivers
     clock: Clock
     gate: Gate
-    ledger: Ledger
     watch: Watch = field(default_factory=Watch)  #: over inline runs

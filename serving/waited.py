@@ -11,7 +11,7 @@ from jobs import idempotency, submit
 from jobs.job import Status
 from jobs.result import Result
 from registry.versions import Resolved
-from serving import accept, once, replies, retrieve
+from serving import once, replies, retrieve
 from serving.serving import Serving
 from serving.values import Ask, Patience, Preference, Replied, Reply, Served, Ticket
 
@@ -39,7 +39,7 @@ class Waited:
         ticket = self._ticket(new.id, Status.PENDING, 0.0) if self.wants.respond_async else None
         # What the key stands for already needs no room, of which a full backlog has none.
         earlier = idempotency.find(self.serving.engine, key) if key else None
-        earlier = earlier or accept.store(self.serving, new, key, replies.kept(ticket) if ticket and key else None)
+        earlier = earlier or once.store(self.serving, new, key, replies.kept(ticket) if ticket and key else None)
         if done := once.earlier(earlier):
             return done
         if ticket and earlier is None:

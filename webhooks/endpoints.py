@@ -14,6 +14,7 @@ from sqlalchemy import text
 from core import errors, ids
 from core.seal import Seal
 from webhooks import signing_keys, switching
+from webhooks.events import FOR_OPERATORS
 from webhooks.signing import Signing
 from webhooks.trouble import Trouble
 
@@ -61,6 +62,11 @@ class Endpoint:
     @property
     def owner(self) -> signing_keys.Owner:
         return self.tenant_id, self.id
+
+
+def for_operators(events: Sequence[str]) -> bool:
+    """Whether one of them is of all tenants, and so only for who runs the platform."""
+    return not set(events).isdisjoint(FOR_OPERATORS)
 
 
 def create(

@@ -2,17 +2,6 @@
 
 from __future__ import annotations
 
-from access.callers import Callers
-from access.conduct import Conduct
-from access.gate import Gate
-from access.keys import Keyring
-from access.ladder import Ladder
-from access.ledger import Ledger
-from access.quota import Quota
-from access.rates import Rates
-from access.strangers import Strangers
-from access.tokens import Tokens
-from access.used import Used
 from core.clock import Clock
 from core.seal import Seal
 from jobs.source import Sources
@@ -23,23 +12,15 @@ from serving.serving import Serving
 from storage.fetch import Fetcher
 from storage.objects import Store
 from webhooks.receivers import Receivers
-from wiring.base import Base, part
+from wiring.access import Access
+from wiring.base import part
 
 
-class Parts(Base):
-    """Files, models, jobs and webhooks, beside the engines."""
+class Parts(Access):
+    """Files, models, jobs and webhooks, beside who may use them."""
 
     #: The hardware that models run on here.
     provider = "cpu"
-    #: What writes by itself, in a thread of its own.
-    writing = ("ledger", "conduct", "used")
-
-    def close(self) -> None:
-        """First wait for what writes by itself."""
-        for name in self.writing:
-            if name in vars(self):
-                getattr(self, name).close()
-        super().close()
 
     @part
     def clock(self) -> Clock:
@@ -77,36 +58,6 @@ class Parts(Base):
         )
 
     @part
-    def keyring(self) -> Keyring:
-        return Keyring(self.engine, self.used)
-
-    @part
-    def used(self) -> Used:
-        return Used(self.engine)
-
-    @part
-    def conduct(self) -> Conduct:
-        """Who is held back for repeated errors."""
-        return Conduct(self.engine, Ladder(errors=self.settings.api.max_errors))
-
-    @part
-    def gate(self) -> Gate:
-        return Gate(Rates(self.line), Quota(self.engine), self.conduct, limits=self.settings.api.limits)
-
-    @part
-    def callers(self) -> Callers:
-        oidc, anonymous = self.settings.oidc, self.settings.http.anonymous
-        return Callers(
-            self.keyring,
-            Tokens(self.engine, oidc) if oidc.issuer else None,
-            Strangers(self.engine) if anonymous else None,
-        )
-
-    @part
-    def ledger(self) -> Ledger:
-        return Ledger(self.engine)
-
-    @part
     def receivers(self) -> Receivers:
         return Receivers(self.settings)
 
@@ -125,7 +76,6 @@ class Parts(Base):
             self.receivers,
             self.clock,
             self.gate,
-            self.ledger,
         )
 
     @part

@@ -6,19 +6,17 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import onnxruntime
 
-from core import errors
-from inference import answers, kinds, model, schema
+from inference import model
 from inference.bundle import Bundle
-from inference.drafts import asked, boxes, fields
+from inference.drafts import asked, boxes, fields, golden
 from inference.drafts.answers import Answer, answer, has_rows
 from inference.drafts.convert import Converted
-from inference.manifest import Golden, Manifest
-from inference.opened import why
+from inference.manifest import Manifest
 
 #: So quick a row is no job of its own.
 INLINE_S = 0.05
@@ -64,7 +62,7 @@ def draw(folder: Path, name: str, known: Converted, begins: Callable[[str], obje
     if not _have_rows(gives, given, answered):
         says["max_batch"] = 1
     says = {**says, **answered, "inline": not pictures and took_s < INLINE_S}
-    says["golden"] = [{**shown, **golden(bundle(folder, says, takes.fields), shown)}]
+    says["golden"] = [{**shown, **golden.answered(bundle(folder, says, takes.fields), shown)}]
     notes = {
         "summary": SUMMARY, "licence": LICENCE, next(iter(answered)): note, "golden": GOLDEN,
         "inline": PICTURES if pictures
@@ -105,15 +103,3 @@ def _have_rows(gives: Sequence[Any], given: Sequence[Any], answered: Mapping[str
 def bundle(folder: Path, says: Mapping[str, Any], made: Sequence[Mapping[str, Any]]) -> Bundle:
     """What the folder would be with these keys and fields."""
     return Bundle(folder, Manifest.from_dict({"golden": (), **says, "fields": made}), "")
-
-
-def golden(bundle: Bundle, shown: Mapping[str, Any]) -> dict[str, Any]:
-    """What the model really answers to inputs, as a golden example says both; raises BundleInvalid."""
-    manifest = bundle.manifest
-    given = kinds.find(manifest.kind).inputs(bundle.folder, manifest, Golden.from_dict(shown))
-    opened = cast("model.Model", model.open_model(bundle))
-    try:
-        [found] = opened.predict([schema.validate_inputs(manifest, given)])
-    except (errors.InvalidInput, errors.ModelError) as error:
-        raise errors.BundleInvalid(f"{bundle.folder} cannot answer a row: {why(error)}") from error
-    return answers.by(found).golden(found)

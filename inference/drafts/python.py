@@ -11,7 +11,7 @@ import numpy as np
 from core import errors
 from inference import schema
 from inference.answers import records
-from inference.drafts import answers, draft, fields
+from inference.drafts import answers, draft, fields, golden
 from inference.drafts.draft import Draft
 from inference.opened import why
 from inference.plain import NotPlain, plain
@@ -40,12 +40,12 @@ def draw(folder: Path, name: str, class_: str, row: Mapping[str, Any], begins: C
     answered, note = _answer(class_, given)
     says = {**draft.head(name, "python"), **answered, "inline": False, "max_batch": fields.BATCH, **says}
     shown = {"inputs": dict(row)}
-    golden = {**shown, **draft.golden(draft.bundle(folder, says, made), shown)}
+    example = {**shown, **golden.answered(draft.bundle(folder, says, made), shown)}
     notes = {
         "summary": draft.SUMMARY, "licence": draft.LICENCE, next(iter(answered)): note, "inline": INLINE,
         "options.class": CLASS, "golden": GOLDEN,
     }  # fmt: skip
-    return Draft({**says, "fields": made, "golden": [golden]}, notes, of_fields)
+    return Draft({**says, "fields": made, "golden": [example]}, notes, of_fields)
 
 
 def _answer(class_: str, given: object) -> answers.Answer:

@@ -12,7 +12,6 @@ import structlog
 from access import quota
 from core import errors
 from core.seal import Purpose
-from inference.manifest import Manifest
 from jobs import payloads
 from jobs.bulk import failed_rows, merge, places, plan, progress
 from jobs.kinds.kind import Kind, Tools
@@ -39,7 +38,7 @@ class Bulk(Kind):
             send = tools.sources.sender(mine.job, wanted)
             return [merge.merge(tools.store, manifest, mine, chunks, send)]
         try:
-            made = _plan(tools, manifest, mine, payload)
+            made = _plan(tools, mine, payload)
         except errors.ModelInterrupted:
             return [stopped(mine)]
         # Until now it was accepted at the cost of one row.
@@ -53,7 +52,8 @@ class Bulk(Kind):
         return places.folder(job_id)
 
 
-def _plan(tools: Tools, manifest: Manifest, held: Held, payload: FileOfRows | FailedRows) -> plan.Plan:
+def _plan(tools: Tools, held: Held, payload: FileOfRows | FailedRows) -> plan.Plan:
+    manifest = tools.version(held.job).manifest
     key = places.copy(held.job.id, held.job.attempt)
     if isinstance(payload, FailedRows):
         earlier = progress.chunks(tools.engine, payload.failed_of)

@@ -124,7 +124,7 @@ WANTED = {
 def wanted(route: Route) -> tuple[str, ...]:
     if route.rule.endpoint == "health.metrics":
         return ("metrics", "admin")
-    if route.rule.endpoint == "limits.show":
+    if route.rule.endpoint == "limits.show_limits":
         return ("predict", "jobs", "usage:read")
     # OPTIONS are of the address, which is that of the list as well.
     if route.rule.endpoint == "models.publish" and route.own:

@@ -27,7 +27,7 @@ OPEN = {
     "models.list_models",
     "models.show_model",
     "models.show_version",
-    "limits.show",
+    "limits.show_limits",
 }
 
 

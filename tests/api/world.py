@@ -76,7 +76,7 @@ ASKED: Mapping[str, Asked] = {
     "models.list_models": Asked(200),
     "models.show_model": Asked(200),
     "models.show_version": Asked(200),
-    "limits.show": Asked(200),
+    "limits.show_limits": Asked(200),
     "usage.show": Asked(200),
     "health.healthz": Asked(200),
     "health.ready": Asked(200),

@@ -8,7 +8,7 @@ from flask.testing import FlaskClient
 
 from tests import callers
 from tests.bulk.conftest import Run, Send
-from tests.conftest import Platform
+from tests.conftest import Platform, until
 
 
 @pytest.fixture
@@ -36,4 +36,7 @@ def test_a_file_is_run_if_the_month_has_room_for_all_of_its_rows_and_else_none_o
     assert ended(4) == ("completed", None, 4)
     assert ended(7) == ("failed", "QUOTA_EXCEEDED", 4)
     assert ended(6) == ("completed", None, 10)
-    assert ended(1) == ("failed", "QUOTA_EXCEEDED", 10)
+    # Now not even the one row at whose cost a file is accepted; the API looks once a second.
+    body = {"upload_id": upload(b'{"text": "Lovely"}'), "model": "sentiment"}
+    until(lambda: client.post("/api/v1/jobs", json=body).status_code == 429)
+    assert client.post("/api/v1/jobs", json=body).get_json()["error"]["code"] == "QUOTA_EXCEEDED"

@@ -1,4 +1,4 @@
-"""What the caller's tenant used."""
+"""What a caller may use, and what its tenant used."""
 
 from __future__ import annotations
 
@@ -13,9 +13,13 @@ import flask
 from access import usage
 from access.usage import Used
 from api import context, contract, resources
+from api.v1 import present_limits
+from api.v1.schemas import limits as out
 from api.v1.schemas import usage as schemas
+from serving import limits as serve
 
 blueprint = contract.Blueprint("usage", __name__, url_prefix="/usage")
+limits = contract.Blueprint("limits", __name__, url_prefix="/limits")
 
 CSV = "text/csv"
 _COUNTED = ("calls", "units", "price")
@@ -38,6 +42,17 @@ def show(query: dict[str, Any]) -> flask.Response:
         answer = flask.jsonify({"from": days.since, "to": days.until, "usage": found})
     answer.vary.add("Accept")
     return answer
+
+
+@limits.route("", methods=["GET"])
+@limits.no_query
+@limits.operation("getLimits", {200: out.Limits}, 401, 403, 422, 429, 500, 503)
+def show_limits() -> flask.Response:
+    """See your limits, and what is left of them.
+
+    Those of your tier: what it may do in a minute and at once, how many jobs may run and wait, how large they may be.
+    """
+    return flask.jsonify(present_limits.limits(serve.of(resources.here().serving, context.caller())))
 
 
 def _shown(item: Used, by: Sequence[str]) -> dict[str, Any]:

@@ -17,7 +17,6 @@ from core import ids
 from serving import once as serve
 from webhooks import deliveries, endpoints
 from webhooks.endpoints import Endpoint
-from webhooks.events import FOR_OPERATORS
 
 blueprint = contract.Blueprint("webhooks", __name__, url_prefix="/webhooks")
 
@@ -52,7 +51,7 @@ def create(body: dict[str, Any]) -> flask.Response:
 
 def _check_events(events: Sequence[str]) -> None:
     """Raises Forbidden where one is for operators, and the caller is none."""
-    if not set(events).isdisjoint(FOR_OPERATORS):
+    if endpoints.for_operators(events):
         context.caller().require("admin")
 
 
