@@ -1,0 +1,140 @@
+"""The gate: rates, the month and the ladder together, and what is given back by whoever refuses."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator
+
+import pytest
+
+import models
+from access.conduct import Conduct
+from access.gate import Gate
+from access.keys import Caller
+from access.ladder import Ladder
+from access.ledger import Ledger
+from access.quota import Quota
+from access.rates import Rates
+from core import errors
+from tests import factories
+from tests.conftest import Platform, until
+
+#: Nothing comes back while a test looks.
+SLOW = {"requests_per_minute": 1, "units_per_minute": 1}
+
+
+@pytest.fixture
+def gate(platform: Platform) -> Iterator[Callable[..., Gate]]:
+    """One process's."""
+    with contextlib.ExitStack() as stack:
+
+        def made(*, limits: bool = True) -> Gate:
+            conduct, ledger = Conduct(platform.engine, Ladder(errors=5)), Ledger(platform.engine)
+            for part in (conduct, ledger):
+                stack.callback(part.close)
+            return Gate(Rates(platform.line), Quota(platform.engine), conduct, ledger, limits=limits)
+
+        yield made
+
+
+def caller(platform: Platform, **limits: object) -> Caller:
+    return factories.caller(factories.tenant(platform), **{**SLOW, **limits})
+
+
+def left(gate: Gate, who: Caller) -> tuple[int, int]:
+    requests, units = gate.standing(who)
+    return requests.remaining, units.remaining
+
+
+def test_a_request_and_its_units_are_of_two_buckets(platform: Platform, gate: Callable[..., Gate]) -> None:
+    made, who = gate(), caller(platform, requests_burst=5, units_burst=50)
+    made.enter(who)
+    made.spend(who, 20)
+    assert left(made, who) == (4, 30)
+
+
+def test_what_fails_has_cost_nothing_and_what_costs_less_in_the_end_gives_back_the_rest(
+    platform: Platform, gate: Callable[..., Gate]
+) -> None:
+    made, who = gate(), caller(platform, units_burst=50)
+    with pytest.raises(ZeroDivisionError), made.spending(who, 20):
+        raise ZeroDivisionError
+    with made.spending(who, 20) as bill:
+        bill.units = 5
+    assert left(made, who)[1] == 45
+
+
+@pytest.mark.parametrize(
+    ("limits", "units", "refusal"),
+    [({"units_burst": 9}, 10, errors.RequestTooCostly),
+     ({"monthly_units": 9, "allowance_percent": 0}, 10, errors.QuotaExceeded)],
+)  # fmt: skip
+def test_who_is_refused_for_units_has_made_no_request_and_spent_none(
+    platform: Platform,
+    gate: Callable[..., Gate],
+    limits: dict[str, int],
+    units: int,
+    refusal: type[errors.CoatcheckError],
+) -> None:
+    made, who = gate(), caller(platform, **{"requests_burst": 5, "units_burst": 50, **limits})
+    made.enter(who)
+    before = who.tier.units_burst
+    with pytest.raises(refusal):
+        made.spend(who, units)
+    assert left(made, who) == (5, before)
+
+
+def test_what_is_answered_at_once_is_written_down_at_what_it_cost(
+    platform: Platform, gate: Callable[..., Gate]
+) -> None:
+    made, who = gate(), caller(platform)
+    with made.answering(who, "sentiment", "1.0.0", 7) as bill:
+        bill.units = 4
+    with pytest.raises(ZeroDivisionError), made.answering(who, "sentiment", "1.0.0", 7):
+        raise ZeroDivisionError
+    sql = "SELECT calls, units FROM usage WHERE tenant_id = :id"
+    until(lambda: platform.rows(sql, id=who.tenant_id))
+    assert [tuple(row) for row in platform.rows(sql, id=who.tenant_id)] == [(1, 4)]
+
+
+def test_a_key_that_is_slowed_has_a_quarter_of_its_rates_and_its_tenants_other_keys_have_all(
+    platform: Platform, gate: Callable[..., Gate]
+) -> None:
+    made, who = gate(), caller(platform, requests_burst=40, units_burst=40)
+    slow = factories.caller(who.tenant_id, **SLOW, requests_burst=40, units_burst=40)
+    other = Caller(slow.tenant_id, slow.tier, "f" * 12, slow.scopes)
+    factories.add(platform, models.Block, subject=slow.subject, tenant_id=slow.tenant_id, level=2)
+    until(lambda: _looked(made, slow))
+
+    def let_in(one: Caller, tries: int) -> int:
+        found = 0
+        for _ in range(tries):
+            with contextlib.suppress(errors.RateLimited):
+                made.enter(one)
+                found += 1
+        return found
+
+    assert let_in(slow, 30) == 10
+    assert let_in(other, 40) == 30
+    with pytest.raises(errors.RequestTooCostly):
+        made.spend(slow, 11)
+    made.spend(slow, 10)
+    made.spend(other, 30)
+
+
+def _looked(gate: Gate, who: Caller) -> bool:
+    gate._conduct.enter(who.subject)
+    return gate.conduct(who) is not None
+
+
+def test_where_nobody_is_limited_everybody_is_let_in_and_it_is_written_down_all_the_same(
+    platform: Platform, gate: Callable[..., Gate]
+) -> None:
+    made, who = gate(limits=False), caller(platform, requests_burst=1, units_burst=1, monthly_units=1)
+    for _ in range(3):
+        made.enter(who)
+        with made.answering(who, "sentiment", "1.0.0", 5):
+            pass
+    assert made.standing(who) == []
+    sql = "SELECT coalesce(sum(units), 0)::int FROM usage WHERE tenant_id = :id"
+    until(lambda: platform.one(sql, id=who.tenant_id) == (15,))
