@@ -5,8 +5,10 @@ from __future__ import annotations
 
 import bisect
 import contextlib
+import functools
 import math
 import multiprocessing
+import os
 import statistics
 import threading
 import time
@@ -65,9 +67,12 @@ def run() -> None:
         for processes in track(PROCESSES, "three times the limit"):
             told(f"{processes:2} processes, three times the limit", together(url, processes, flood, 3.0))
         told(" 4 processes, half the limit", together(url, 4, flood, 0.5))
-        obedient = together(url, 4, obey, 3.0)
-        told(" 4 processes, clients that wait as told", obedient)
-        print(f"  of {obedient.returned} who waited, let in: {obedient.let_in_then / max(1, obedient.returned):.1%}")
+        for what, how in (("with a bucket each", obey), ("that share one", functools.partial(obey, shared=True))):
+            seen = together(url, 4, how, 3.0)
+            share = seen.let_in_then / max(1, seen.returned)
+            print(
+                f"   4 processes, {4 * CLIENTS} clients {what}, who wait as told: of {seen.returned} let in {share:.1%}"
+            )
         check(url)
 
 
@@ -100,9 +105,11 @@ def flood(url: str, party: str, begin: Any, load: float, queue: Any) -> None:
     queue.put(seen)
 
 
-def obey(url: str, party: str, begin: Any, load: float, queue: Any) -> None:
+def obey(url: str, party: str, begin: Any, load: float, queue: Any, *, shared: bool = False) -> None:
     """The same by clients that wait as long as they are told, as a header tells it: in whole seconds."""
-    line, seen, gap_s = Counted(url), Seen(), CLIENTS / (POLICY.rate_s * load)
+    policy = POLICY if shared else Policy("units", per_minute=120, burst=10)
+    line, seen = Counted(url), Seen()
+    gap_s = CLIENTS / (POLICY.rate_s * load) if shared else 1 / (3 * policy.rate_s)
     rates = Rates(line)
     begin.wait()
     begin_at = time.time()
@@ -111,7 +118,7 @@ def obey(url: str, party: str, begin: Any, load: float, queue: Any) -> None:
         time.sleep(max(0.0, begin_at + gap_s * number / CLIENTS - time.time()))
         waited = False
         while time.time() < begin_at + SECONDS:
-            wait_s = _try(rates, party, seen)
+            wait_s = _try(rates, party if shared else f"{party}-{os.getpid()}-{number}", seen, policy)
             if waited:
                 seen.returned += 1
                 seen.let_in_then += wait_s is None
@@ -132,10 +139,10 @@ def _moments(begin_at: float, gap_s: float) -> Iterator[float]:
         yield begin_at + count * gap_s
 
 
-def _try(rates: Rates, party: str, seen: Seen) -> float | None:
+def _try(rates: Rates, party: str, seen: Seen, policy: Policy = POLICY) -> float | None:
     """How long to wait, if it was refused."""
     try:
-        rates.take(POLICY, party)
+        rates.take(policy, party)
     except errors.RateLimited as refused:
         seen.refused += 1
         return refused.retry_after_s
