@@ -42,7 +42,8 @@ _GONE = text("DELETE FROM blocks WHERE gone_at <= now()")
 _SURGES = text("""
 WITH days AS (
   SELECT tenant_id, 'key:' || key_id AS subject, day, sum(units) AS units FROM usage_days
-  WHERE day BETWEEN current_date - 7 AND current_date AND key_id <> '' GROUP BY tenant_id, key_id, day
+  WHERE day BETWEEN current_date - 7 AND current_date AND key_id NOT IN ('', 'anonymous')
+  GROUP BY tenant_id, key_id, day
 ), found AS (
   SELECT tenant_id, subject FROM days GROUP BY tenant_id, subject
   HAVING count(*) FILTER (WHERE day < current_date) > 0 AND sum(units) FILTER (WHERE day = current_date)

@@ -13,7 +13,7 @@ def of_access(engine: sqlalchemy.Engine, *, max_errors: int, keep_days: int) -> 
     be held back, and forgets what is held against nobody."""
     made = [
         Chore("add up usage", 2, lambda: usage.fold(engine)),
-        Chore("forget usage", 600, lambda: usage.forget(engine, keep_days=keep_days)),
+        Chore("forget usage", 2, lambda: usage.forget(engine, keep_days=keep_days)),
         Chore("tell of quotas", 10, lambda: quota.tell(engine)),
         Chore("forget blocks", 60, lambda: blocks.purge(engine)),
     ]

@@ -62,19 +62,31 @@ class Conduct:
 
     def enter(self, subject: str) -> None:
         """Raises Blocked."""
+        if (blocked := self.refusal(subject)) is not None:
+            raise blocked
+
+    def refusal(self, subject: str) -> errors.Blocked | None:
+        """What somebody is told who is blocked."""
         self._attend()
-        if (found := self.standing(subject)) is not None and found.level is Level.BLOCKED:
-            until = dt.datetime.fromtimestamp(found.until_s, dt.UTC)
-            raise errors.Blocked(
-                f"Held back until {until:%Y-%m-%dT%H:%M:%SZ} for repeated errors",
-                retry_after_s=max(1.0, found.until_s - self._now_s()),
-                details={"level": found.level.word, "reason": found.reason},
-            )
+        found = self.standing(subject)
+        if found is None or found.level is not Level.BLOCKED:
+            return None
+        until = dt.datetime.fromtimestamp(found.until_s, dt.UTC)
+        return errors.Blocked(
+            f"Held back until {until:%Y-%m-%dT%H:%M:%SZ} for repeated errors",
+            retry_after_s=self.left_s(subject),
+            details={"level": found.level.word, "reason": found.reason},
+        )
 
     def standing(self, subject: str) -> Standing | None:
         """Where somebody is on the ladder; None: not on it."""
         found = self._standing.get(subject)
         return None if found is None else found.at(self._now_s(), self._ladder)
+
+    def left_s(self, subject: str) -> float:
+        """For how long somebody is where it is; 0 for who is not on the ladder."""
+        found = self.standing(subject)
+        return 0.0 if found is None else max(1.0, found.until_s - self._now_s())
 
     def share(self, subject: str) -> float:
         """Which part of its rates somebody has."""
@@ -133,7 +145,10 @@ class Conduct:
         """Have what is new written and read, if that is due and nobody is at it."""
         if not self._ladder.errors or time.monotonic() < self._due or not self._looking.acquire(blocking=False):
             return
-        threading.Thread(target=self._look, name="conduct", daemon=True).start()
+        try:
+            threading.Thread(target=self._look, name="conduct", daemon=True).start()
+        except RuntimeError:  # there may be no thread more: the next request tries again
+            self._looking.release()
 
     def _look(self) -> None:
         with self._lock:

@@ -46,7 +46,7 @@ class Gate:
             self._take(caller.tier.units, caller, units)
             self._check_month(caller, units)
         except REFUSED:
-            self._rates.give_back(caller.tier.requests, caller.party, 1)
+            self._give_back(caller.tier.requests, caller, 1)
             raise
 
     @contextmanager
@@ -62,14 +62,11 @@ class Gate:
             raise
         finally:
             if self._limits and bill.units < units:
-                self._rates.give_back(caller.tier.units, caller.party, units - bill.units)
+                self._give_back(caller.tier.units, caller, units - bill.units)
 
-    @contextmanager
-    def answering(self, caller: Caller, model: str, version: str, units: int) -> Iterator[Bill]:
-        """The same around what is answered at once, which is then written down."""
-        with self.spending(caller, units) as bill:
-            yield bill
-        self._ledger.add(caller, model, version, units=bill.units)
+    def write_down(self, caller: Caller, model: str, version: str, units: int) -> None:
+        """What was answered at once, and what it cost, for the ledger."""
+        self._ledger.add(caller, model, version, units=units)
 
     def standing(self, caller: Caller) -> list[Standing]:
         """How the caller stands to each rate; nothing where nobody is limited."""
@@ -78,8 +75,12 @@ class Gate:
         return [self._rates.standing(policy, caller.party) for policy in (caller.tier.requests, caller.tier.units)]
 
     def month(self, caller: Caller) -> quota.Standing | None:
-        """How the caller's tenant stands in this month; None where it has no limit."""
+        """How the caller's tenant stands in this month; None where it has no limit. Raises Unavailable."""
         return self._month.standing(caller) if self._limits and caller.tier.monthly_units else None
+
+    def month_remembered(self, caller: Caller) -> quota.Standing | None:
+        """The same as it is known here, without asking the database."""
+        return self._month.remembered(caller) if self._limits and caller.tier.monthly_units else None
 
     def conduct(self, caller: Caller) -> ladder.Standing | None:
         """Where the caller is on the ladder of those who make errors; None: not on it."""
@@ -92,13 +93,25 @@ class Gate:
         if share < 1.0:
             try:
                 self._rates.take(policy.part(share), caller.subject, cost)
-            except (errors.RateLimited, errors.RequestTooCostly):
+            except errors.RateLimited:
                 self._rates.give_back(policy, caller.party, cost)
                 raise
+            except errors.RequestTooCostly as error:
+                self._rates.give_back(policy, caller.party, cost)
+                raise errors.RateLimited(
+                    f"Slowed for repeated errors: {policy.part(share).burst} {policy.name} at once, until that ends",
+                    retry_after_s=self._conduct.left_s(caller.subject),
+                    details=error.details,
+                ) from error
+
+    def _give_back(self, policy: Policy, caller: Caller, cost: int) -> None:
+        """To both."""
+        self._rates.give_back(policy, caller.party, cost)
+        self._rates.give_back(policy, caller.subject, cost)
 
     def _check_month(self, caller: Caller, units: int) -> None:
         try:
             self._month.check(caller, units)
         except errors.QuotaExceeded:
-            self._rates.give_back(caller.tier.units, caller.party, units)
+            self._give_back(caller.tier.units, caller, units)
             raise

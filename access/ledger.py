@@ -90,6 +90,12 @@ class Ledger:
                     connection.execute(_ADD, _columns(self._sent))
                 self._sent = ()
 
+    def unwritten(self, tenant_id: uuid.UUID) -> int:
+        """Units of a tenant that are not in the database yet, as far as this process knows."""
+        with self._adding:
+            new = sum(found.units for of, found in self._new.items() if of.tenant_id == tenant_id)
+            return new + sum(row.sum.units for row in self._sent if row.of.tenant_id == tenant_id)
+
     def close(self) -> None:
         """Write what is left, if that is possible now, and begin no more."""
         self._closed = True
@@ -112,8 +118,13 @@ class Ledger:
         main = threading.main_thread()
         while main.is_alive() and not self._closed:
             main.join(FLUSH_S)
-            with contextlib.suppress(*database.OUTAGES):
+            try:
                 self.flush()
+            except database.OUTAGES:
+                continue
+            except Exception:
+                # Whatever it is, what is added from now on must be written some day.
+                log.exception("ledger_not_written")
         if left := [row.sum for row in self._sent] + list(self._new.values()):
             log.error("usage_lost", calls=sum(item.calls for item in left), units=sum(item.units for item in left))
 

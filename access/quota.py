@@ -8,15 +8,17 @@ from __future__ import annotations
 
 import datetime as dt
 import threading
+import time
 import uuid
 from dataclasses import dataclass
 
 import sqlalchemy
-from cachetools import TTLCache, cached
+from cachetools import LRUCache
 from sqlalchemy import text
 
 from access import audit, tenants
 from access.keys import Caller
+from access.ledger import Ledger
 from access.tiers import Tier
 from core import database, errors, ids
 
@@ -98,14 +100,25 @@ class Standing:
     resets_at: dt.datetime
 
 
+class _Seen:
+    """What is known of a tenant's month: as of the last look, or why there is none."""
+
+    __slots__ = ("error", "looking", "month", "until")
+
+    def __init__(self) -> None:
+        self.looking = threading.Lock()
+        self.month: _Month | None = None
+        self.error: errors.Unavailable | None = None
+        self.until = 0.0
+
+
 class Quota:
     """One process's; may be shared by threads."""
 
-    def __init__(self, engine: sqlalchemy.Engine) -> None:
-        self._engine = engine
+    def __init__(self, engine: sqlalchemy.Engine, ledger: Ledger) -> None:
+        self._engine, self._ledger = engine, ledger
         self._lock = threading.Lock()
-        # Of those who ask at once for one that is not known, one looks, and the others wait for what it finds.
-        self._month = cached(TTLCache(TENANTS, LOOK_S), condition=threading.Condition())(self._look)
+        self._seen: LRUCache[uuid.UUID, _Seen] = LRUCache(TENANTS)
 
     def check(self, caller: Caller, units: int) -> None:
         """Let so many units in; raises QuotaExceeded where they are more than is left, allowance and all, and the tier
@@ -122,13 +135,48 @@ class Quota:
             raise exceeded(tier, used, units, month.resets_at)
 
     def standing(self, caller: Caller) -> Standing:
-        """As of the last look, at most LOOK_S ago."""
-        month = self._month(caller.tenant_id)
-        return Standing(caller.tier.monthly_units, most(caller.tier), month.used, month.resets_at)
+        """As of the last look, at most LOOK_S ago while the database answers; raises Unavailable."""
+        return _standing(caller.tier, self._month(caller.tenant_id))
 
-    def _look(self, tenant_id: uuid.UUID) -> _Month:
-        with database.reading(self._engine) as connection:
-            return _look(connection, tenant_id)
+    def remembered(self, caller: Caller) -> Standing | None:
+        """The same without a look; None where nothing is known yet."""
+        with self._lock:
+            seen = self._seen.get(caller.tenant_id)
+        return None if seen is None or seen.month is None else _standing(caller.tier, seen.month)
+
+    def _month(self, tenant_id: uuid.UUID) -> _Month:
+        """One looks; the others have the last month meanwhile, and wait only for the first. While the database is away
+        the last one stands."""
+        with self._lock:
+            seen = self._seen.get(tenant_id)
+            if seen is None:
+                seen = self._seen[tenant_id] = _Seen()
+        if time.monotonic() >= seen.until and seen.looking.acquire(blocking=seen.month is None):
+            try:
+                if time.monotonic() >= seen.until:
+                    self._look(tenant_id, seen)
+            finally:
+                seen.looking.release()
+        if seen.month is None:
+            raise seen.error or errors.Unavailable()
+        return seen.month
+
+    def _look(self, tenant_id: uuid.UUID, seen: _Seen) -> None:
+        # Before, so that what is written meanwhile is counted twice for a moment, and never not at all.
+        unwritten = self._ledger.unwritten(tenant_id)
+        try:
+            with database.reading(self._engine) as connection:
+                found = _look(connection, tenant_id)
+        except errors.Unavailable as error:
+            seen.error = error
+        else:
+            found.used += unwritten
+            seen.month = found
+        seen.until = time.monotonic() + LOOK_S
+
+
+def _standing(tier: Tier, month: _Month) -> Standing:
+    return Standing(tier.monthly_units, most(tier), month.used, month.resets_at)
 
 
 def most(tier: Tier) -> int:

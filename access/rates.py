@@ -123,18 +123,22 @@ class Rates:
         """Raises RateLimited, whose `retry_after_s` is when there will be enough, and RequestTooCostly for what there
         never will be."""
         lease = self._leases.get((policy.name, party))
-        if lease is None or (lease.policy is not policy and lease.policy != policy):
+        if lease is None:
             lease = self._begin(policy, party)
+        if cost > policy.burst:
+            raise errors.RequestTooCostly(
+                f"This costs {cost} units, and there are never more than {policy.burst} at once: hand in less",
+                details={"limit": policy.burst, "policy": policy.name, "cost": cost},
+            )
         with lease.lock:
+            if lease.policy is not policy and lease.policy != policy:
+                # Two keys of a tenant may know of a change at different moments: what is in hand stays.
+                lease.policy, lease.refused_until = policy, 0.0
+                lease.tokens = min(lease.tokens, policy.burst)
             now = time.monotonic()
             if lease.tokens >= cost and now < lease.ends_at:
                 lease.tokens -= cost
                 return
-            if cost > policy.burst:
-                raise errors.RequestTooCostly(
-                    f"This costs {cost} units, and there are never more than {policy.burst} at once: hand in less",
-                    details={"limit": policy.burst, "policy": policy.name, "cost": cost},
-                )
             if cost < lease.refused or now >= lease.refused_until:
                 wait_s = self._ask(lease, party, cost, now)
                 if wait_s is None:
@@ -147,7 +151,7 @@ class Rates:
         lease = self._leases.get((policy.name, party))
         if lease is not None:
             with lease.lock:
-                lease.tokens += cost
+                lease.tokens = min(lease.tokens + cost, lease.policy.burst)
 
     def standing(self, policy: Policy, party: str) -> Standing:
         """As this process knows it, without asking."""
@@ -159,12 +163,11 @@ class Rates:
         return Standing(policy, left, (policy.burst - left) / policy.rate_s)
 
     def _begin(self, policy: Policy, party: str) -> _Lease:
-        """A lease of nothing yet, in the place of one by another policy."""
+        """A lease of nothing yet."""
         if len(self._leases) >= MOST_LEASES:
             old = time.monotonic() - LEASE_S
             self._leases = {key: lease for key, lease in list(self._leases.items()) if lease.heard_at > old}
-        lease = self._leases[policy.name, party] = _Lease(policy)
-        return lease
+        return self._leases.setdefault((policy.name, party), _Lease(policy))
 
     def _ask(self, lease: _Lease, party: str, cost: int, now: float) -> float | None:
         """Spend it from a new lease; or else in how many seconds there will be enough."""

@@ -25,7 +25,7 @@ LONGEST = 8192
 #: Between the issuer's clock and ours.
 LEEWAY_S = 60
 #: What a token may be for: all but what is an operator's.
-SCOPES = (keys.SCOPES | strangers.SCOPES) - {"admin", "metrics"}
+SCOPES = keys.SCOPES - {"admin", "metrics", "keys"}
 
 
 class Tokens:

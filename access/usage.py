@@ -66,7 +66,7 @@ SELECT coalesce(sum(rows), 0) FROM found
 
 # The oldest, of which some may be too young, or not in their day yet.
 _FORGET = text("""
-DELETE FROM usage WHERE id = ANY (ARRAY(SELECT id FROM usage ORDER BY id LIMIT :limit))
+DELETE FROM usage WHERE id = ANY (ARRAY(SELECT id FROM usage ORDER BY id LIMIT :limit FOR UPDATE SKIP LOCKED))
   AND created_at < now() - make_interval(days => :keep_days) AND xact < (SELECT xact FROM usage_mark)
 """)
 

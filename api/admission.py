@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 from collections.abc import Callable, Mapping
 
@@ -80,19 +81,30 @@ def _admit() -> None:
     request = flask.request
     environ, endpoint = request.environ, request.endpoint
     _check_host(environ)
-    if endpoint is None or endpoint in KEYLESS:  # None: there is no such route, and that is the answer
+    if endpoint in KEYLESS:
+        return
+    if endpoint is None:  # there is no such route, and that is the answer
+        _note(environ)
         return
     here, scopes = resources.here(), SCOPES[endpoint]
     address = flask.g.address = client.address(environ)
-    conduct.enter_network(here.conduct, address)
     shown = _token(environ), address
-    flask.g.caller = caller = here.callers.verify(*shown)
+    flask.g.caller = caller = conduct.verified(here.conduct, here.callers, *shown)
     conduct.enter(here.conduct, caller)
     caller.require(*scopes)
     flask.g.admitted = here.callers, shown, scopes
     environ[limits.KEY] = caller
-    here.gate.enter(caller)
     flask.g.leave = here.requests.take(caller.tenant_id)
+    here.gate.enter(caller)
+
+
+def _note(environ: Mapping[str, str]) -> None:
+    """Whose error it is that there is no such route: of the key that comes with it, if it opens anything."""
+    here = resources.here()
+    with contextlib.suppress(errors.CoatcheckError):
+        token = _token(environ)
+        if token is not None:
+            flask.g.subject = conduct.verified(here.conduct, here.callers, token, client.address(environ)).subject
 
 
 def _check_host(environ: Mapping[str, str]) -> None:

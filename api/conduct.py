@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import datetime as dt
 import re
+import threading
 from collections.abc import Mapping
 
 import flask
 
 from access import networks
+from access.callers import Callers
 from access.conduct import Conduct
 from access.keys import Caller
 from access.ladder import Standing
@@ -21,6 +23,8 @@ WEIGHTS = {
 }  # fmt: skip
 #: What the caller may not be to blame for, and what a refusal of ours leads to by itself.
 BLAMELESS = (errors.ModelError, errors.TimedOut, errors.TooManyRequests, errors.Blocked)
+#: Of a network that is blocked, so many are looked up at a time.
+_FROM_BLOCKED = threading.BoundedSemaphore(2)
 _KEY_ID = re.compile(r"cck_[0-9a-f]{12}")
 
 
@@ -28,9 +32,23 @@ def register(app: flask.Flask) -> None:
     app.after_request(_answered)
 
 
-def enter_network(conduct: Conduct, address: str) -> None:
-    """Raises Blocked for an address whose network is, whatever key comes with it."""
-    conduct.enter(f"address:{networks.of(address)}")
+def verified(conduct: Conduct, callers: Callers, token: str | None, address: str) -> Caller:
+    """Who shows this and comes from there. From a network that is blocked those are let in whose key opens something;
+    few are looked up at a time, so that a flood from there costs nobody else much.
+
+    Raises Blocked, Unauthorized, Forbidden, Unavailable.
+    """
+    blocked = conduct.refusal(f"address:{networks.of(address)}")
+    if blocked is None:
+        return callers.verify(token, address)
+    if not _FROM_BLOCKED.acquire(blocking=False):
+        raise blocked
+    try:
+        return callers.verify(token, address)
+    except errors.Unauthorized as error:
+        raise blocked from error
+    finally:
+        _FROM_BLOCKED.release()
 
 
 def enter(conduct: Conduct, caller: Caller) -> None:

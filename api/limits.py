@@ -31,7 +31,7 @@ def headers(gate: Gate, caller: Caller) -> Headers:
     if not found:
         return []
     policies, left = _policies(*[standing.policy for standing in found]), ", ".join([_left(item) for item in found])
-    if (month := gate.month(caller)) is not None:
+    if (month := gate.month_remembered(caller)) is not None:
         seconds = math.ceil((month.resets_at - dt.datetime.now(dt.UTC)).total_seconds())
         policies = f"{policies}, {MONTH};q={month.most};w={_MONTH_S}"
         left = f"{left}, {MONTH};r={max(0, month.most - month.used)};t={max(0, seconds)}"

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import contextlib
-import os
-import pwd
 from collections.abc import Iterator
 
-from access.audit import Actor
 from core import errors
 from wiring.operator import Operator
 
@@ -24,13 +21,3 @@ def parts() -> Iterator[Operator]:
         raise errors.SettingsInvalid(f"{error.message}; in a checkout, `. .coatcheck/env.admin` sets them") from error
     finally:
         made.close()
-
-
-def actor() -> Actor:
-    """Who runs the command, as the audit log has it."""
-    uid = os.getuid()
-    try:
-        name = pwd.getpwuid(uid).pw_name
-    except KeyError:  # a container's, of which no name is known
-        name = str(uid)
-    return Actor(f"cli:{name}")

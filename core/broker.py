@@ -52,7 +52,10 @@ class Line:
         except LOST:
             metrics.REDIS_FAILURES.inc()
             self.away = True
-            threading.Thread(target=_look, args=(weakref.ref(self),), name="redis", daemon=True).start()
+            try:
+                threading.Thread(target=_look, args=(weakref.ref(self),), name="redis", daemon=True).start()
+            except RuntimeError:  # there may be no thread more: then whoever comes next looks
+                self.away = False
             return otherwise
 
     def ping(self) -> bool:

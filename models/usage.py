@@ -36,7 +36,7 @@ class Usage(Base):
 
     __table_args__ = (
         Index("uq_usage_job", "job_id", unique=True),
-        Index("ix_usage_tenant", "tenant_id", "created_at"),
+        Index("ix_usage_tenant", "tenant_id", "xact"),
         Index("ix_usage_xact", "xact"),
     )
 
@@ -55,6 +55,8 @@ class UsageDay(Base):
     calls: Mapped[int] = mapped_column(BigInteger)
     units: Mapped[int] = mapped_column(BigInteger)
     price: Mapped[Decimal] = mapped_column(_PRICE)
+
+    __table_args__ = (Index("ix_usage_days_day", "day"),)
 
 
 class UsageMark(Base):

@@ -26,7 +26,7 @@ Row = Mapping[str, Any]
 
 def one(serving: Serving, caller: Caller, resolved: Resolved, row: Row) -> Said:
     """One prediction; raises RateLimited, RequestTooCostly, ModelError, TimedOut, and what opening the model raises."""
-    with serving.gate.answering(caller, resolved.model, resolved.version, resolved.manifest.units):
+    with serving.gate.spending(caller, resolved.manifest.units):
         model = serving.shelf.predictor(resolved)
         return _predict(serving, model, [row], _end(serving))[0]
 
@@ -38,7 +38,7 @@ def several(
     if not rows:
         return []
     units, size = resolved.manifest.units, min(size, resolved.manifest.max_batch)
-    with serving.gate.answering(caller, resolved.model, resolved.version, units * len(rows)) as bill:
+    with serving.gate.spending(caller, units * len(rows)) as bill:
         model, ends_at = serving.shelf.predictor(resolved), _end(serving)
         if not individual:
             slices = (rows[start : start + size] for start in range(0, len(rows), size))

@@ -9,6 +9,7 @@ from inference.output import Said
 from jobs.job import ReturnErrors
 from jobs.kinds.predict import in_place
 from jobs.result import Fault, Several
+from registry.versions import Resolved
 from serving import accept, inline, inputs, once
 from serving.serving import Serving
 from serving.values import Answer, Answers, Ask, Order, Patience, Preference, Replied, Reply, Served
@@ -34,7 +35,8 @@ def one(
         return Answer(said, level, Served.by(resolved), ask.request_id)
 
     if manifest.inline and not wants.respond_async:
-        return once.replied(serving.engine, ask.key, lambda: answer(inline.one(serving, ask.caller, resolved, row)))
+        made = once.replied(serving.engine, ask.key, lambda: answer(inline.one(serving, ask.caller, resolved, row)))
+        return _written_down(serving, ask, resolved, made, 1)
     new = accept.new(serving, ask, Order(), resolved, row, {"explain": level})
     by_job = Waited(serving, ask, resolved, wants, patience, lambda said: answer(cast(Said, said)))
     return by_job.reply(new)
@@ -64,7 +66,18 @@ def several(
         return answers(in_place(made, refused))
 
     if not rows or (resolved.manifest.inline and not wants.respond_async):
-        return once.replied(serving.engine, ask.key, at_once)
+        replied = once.replied(serving.engine, ask.key, at_once)
+        answered = sum(not isinstance(said, Fault) for said in cast(Answers, replied.value).said)
+        return _written_down(serving, ask, resolved, replied, answered)
     options = {"explain": "", "return_errors": return_errors, "refused": refused}
     new = accept.new(serving, ask, Order(), resolved, rows, options)
     return Waited(serving, ask, resolved, wants, patience, lambda said: answers(cast(Several, said).items)).reply(new)
+
+
+def _written_down(
+    serving: Serving, ask: Ask, resolved: Resolved, replied: Replied[Reply], answered: int
+) -> Replied[Reply]:
+    """What it cost, unless an earlier request under the same key has paid for it."""
+    if not replied.again:
+        serving.gate.write_down(ask.caller, resolved.model, resolved.version, resolved.manifest.units * answered)
+    return replied

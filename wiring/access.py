@@ -45,7 +45,7 @@ class Access(Base):
     @part
     def gate(self) -> Gate:
         limits = self.settings.api.limits
-        return Gate(Rates(self.line), Quota(self.engine), self.conduct, self.ledger, limits=limits)
+        return Gate(Rates(self.line), Quota(self.engine, self.ledger), self.conduct, self.ledger, limits=limits)
 
     @part
     def callers(self) -> Callers:

@@ -61,8 +61,15 @@ class Runner(Parts):
 
     @part
     def attempts(self) -> Attempts:
-        limit = self.settings.files.max_unpacked_bytes
-        tools = Tools(self.engine, self.store, self.catalog, self.shelf, self.sources, max_unpacked_bytes=limit)
+        tools = Tools(
+            self.engine,
+            self.store,
+            self.catalog,
+            self.shelf,
+            self.sources,
+            max_unpacked_bytes=self.settings.files.max_unpacked_bytes,
+            limits=self.settings.api.limits,
+        )
         return Attempts(tools)
 
     @part

@@ -53,7 +53,8 @@ def _answer(tools: Tools, model: Model, held: Held) -> Outcome:
         except errors.ModelInterrupted:
             return stopped(held)
         stored = part.store(tools.store, chunk, job.attempt)
-    return Outcome(held, stored, units=manifest.units * stored.rows, run_s=time.perf_counter() - started)
+    units = manifest.units * (stored.rows - stored.failed)
+    return Outcome(held, stored, units=units, run_s=time.perf_counter() - started)
 
 
 def _located(error: errors.CoatcheckError, row: Row) -> errors.CoatcheckError:

@@ -36,6 +36,7 @@ class Tools:
     shelf: Shelf
     sources: Sources
     max_unpacked_bytes: int  #: of one file of rows
+    limits: bool  #: whether a tier's month holds anybody back
 
     def version(self, job: Claimed) -> Resolved:
         """That which the job was accepted for: if it is not there, that is nobody's fault who handed it in. Raises

@@ -14,6 +14,7 @@ from sqlalchemy import event
 import models
 from access import audit, quota, usage
 from access.keys import Caller
+from access.ledger import Ledger
 from access.quota import Quota
 from core import errors
 from tests import callers, factories
@@ -39,7 +40,7 @@ def caller(platform: Platform) -> Caller:
 
 
 def used(platform: Platform, caller: Caller) -> int:
-    return Quota(platform.engine).standing(caller).used
+    return Quota(platform.engine, Ledger(platform.engine)).standing(caller).used
 
 
 def spend(platform: Platform, caller: Caller, units: int, **given: Any) -> None:
@@ -86,7 +87,7 @@ def test_the_last_unit_of_the_allowance_is_let_in_and_the_next_is_refused_with_w
     platform: Platform, caller: Caller
 ) -> None:
     spend(platform, caller, 90)
-    mine = Quota(platform.engine)
+    mine = Quota(platform.engine, Ledger(platform.engine))
     error = refusal(lambda: mine.check(caller, 21))
     mine.check(caller, 20)
     mine.check(caller, 0)
@@ -102,7 +103,10 @@ def test_the_last_unit_of_the_allowance_is_let_in_and_the_next_is_refused_with_w
 
 def test_who_pays_goes_on_and_is_counted(platform: Platform) -> None:
     limits = {**LIMITS, "past_allowance": "pay"}
-    caller, mine = factories.caller(factories.tenant(platform, **limits), **limits), Quota(platform.engine)
+    caller, mine = (
+        factories.caller(factories.tenant(platform, **limits), **limits),
+        Quota(platform.engine, Ledger(platform.engine)),
+    )
     for _ in range(3):
         mine.check(caller, 100)
     assert mine.standing(caller).used == 300
@@ -112,7 +116,7 @@ def test_who_pays_goes_on_and_is_counted(platform: Platform) -> None:
 def test_a_tier_without_a_limit_costs_no_query_and_one_with_it_a_look_for_many_calls(
     platform: Platform, caller: Caller
 ) -> None:
-    free, mine = factories.caller(factories.tenant(platform)), Quota(platform.engine)
+    free, mine = factories.caller(factories.tenant(platform)), Quota(platform.engine, Ledger(platform.engine))
     with issued(platform.engine) as statements:
         for _ in range(1000):
             mine.check(free, 10)
@@ -126,7 +130,7 @@ def test_many_who_ask_at_once_get_no_more_than_there_is(
     platform: Platform, caller: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(quota, "LOOK_S", 600.0)
-    mine, looks = Quota(platform.engine), []
+    mine, looks = Quota(platform.engine, Ledger(platform.engine)), []
 
     def note(*_: object) -> None:
         looks.append(1)
