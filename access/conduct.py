@@ -173,5 +173,6 @@ class Conduct:
         with self._lock:
             for subject, _ in found.items() ^ self._standing.items():
                 self._errors.pop(subject, None)
-            self._ahead_s = now_s - time.monotonic()
+            if found:
+                self._ahead_s = now_s - time.monotonic()
             self._standing = found

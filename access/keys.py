@@ -133,7 +133,7 @@ def create(
     the tenant has another one.
     """
     with engine.begin() as connection:
-        tenant_id = tenants.ensure(connection, tenant, tier)
+        tenant_id = tenants.ensure(connection, tenant, tier, by)
         return insert(connection, tenant_id, name, scopes, bounds, by or audit.operator())
 
 

@@ -4,15 +4,20 @@ from __future__ import annotations
 
 import datetime as dt
 import uuid
+from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy
 from sqlalchemy import text
 
-from access import tiers
+from access import audit, tiers
+from access.audit import Actor
 from core import database, errors, ids
 
 MAX_NAME = 100
+#: Who makes the tenants of those who come with a token, or as strangers.
+AT_SIGHT = "platform"
 
 _LIST = text("""
 SELECT name, tier, created_at,
@@ -42,10 +47,10 @@ def listed(engine: sqlalchemy.Engine) -> list[Tenant]:
         return [Tenant(**row) for row in connection.execute(_LIST).mappings()]
 
 
-def create(engine: sqlalchemy.Engine, name: str, tier: str) -> None:
+def create(engine: sqlalchemy.Engine, name: str, tier: str, by: Actor | None = None) -> None:
     """Make a tenant; raises InvalidInput, TenantConflict where there is one of this name."""
     with engine.begin() as connection:
-        if not _insert(connection, name, tier):
+        if not _insert(connection, name, tier, by):
             raise errors.TenantConflict(f"There is a tenant {name!r} already")
 
 
@@ -58,12 +63,12 @@ def find(connection: sqlalchemy.Connection, name: str) -> uuid.UUID:
     return tenant_id
 
 
-def ensure(connection: sqlalchemy.Connection, name: str, tier: str | None) -> uuid.UUID:
+def ensure(connection: sqlalchemy.Connection, name: str, tier: str | None, by: Actor | None = None) -> uuid.UUID:
     """The tenant's id; it is made, as `free` or of this tier, where there is none.
 
     Raises InvalidInput, and TenantConflict for one that is there with another tier: `change` alone changes that.
     """
-    _insert(connection, name, tier or tiers.DEFAULT)
+    _insert(connection, name, tier or tiers.DEFAULT, by)
     found = connection.execute(_SELECT, {"name": name}).one()
     if tier is not None and tier != found.tier:
         raise errors.TenantConflict(
@@ -83,12 +88,12 @@ def at_sight(engine: sqlalchemy.Engine, name: str, tier: str) -> tuple[uuid.UUID
         found = connection.execute(_SEEN, {"name": name}).first()
     if found is None:
         with database.writing(engine) as connection:
-            _insert(connection, name, tier)
+            _insert(connection, name, tier, Actor(AT_SIGHT))
             found = connection.execute(_SEEN, {"name": name}).one()
     return found.id, tiers.Tier.of(found)
 
 
-def change(engine: sqlalchemy.Engine, name: str, *, tier: str) -> str:
+def change(engine: sqlalchemy.Engine, name: str, *, tier: str, by: Actor | None = None) -> str:
     """Give a tenant another tier, which holds within seconds, and return the one that it had.
 
     Raises NotFound, InvalidInput.
@@ -99,7 +104,9 @@ def change(engine: sqlalchemy.Engine, name: str, *, tier: str) -> str:
         if found is None:
             raise errors.NotFound(f"There is no tenant {name!r}")
         connection.execute(_CHANGE, {"name": name, "tier": tier})
-    before: str = found.tier
+        before: str = found.tier
+        sides = {"before": {"tier": before}, "after": {"tier": tier}}
+        _audit(connection, by, "tenant.change", found.id, name, **sides)
     return before
 
 
@@ -110,8 +117,23 @@ def check_name(field: str, value: str) -> None:
         raise errors.InvalidInput.field(field, issue)
 
 
-def _insert(connection: sqlalchemy.Connection, name: str, tier: str) -> bool:
+def _insert(connection: sqlalchemy.Connection, name: str, tier: str, by: Actor | None) -> bool:
     """Whether there was none; raises InvalidInput."""
     check_name("tenant", name)
     tiers.require(connection, tier)
-    return connection.execute(_INSERT, {"id": ids.uuid7(), "name": name, "tier": tier}).rowcount == 1
+    tenant_id = ids.uuid7()
+    if connection.execute(_INSERT, {"id": tenant_id, "name": name, "tier": tier}).rowcount == 0:
+        return False
+    _audit(connection, by, "tenant.create", tenant_id, name, after={"tier": tier})
+    return True
+
+
+def _audit(
+    connection: sqlalchemy.Connection,
+    by: Actor | None,
+    action: str,
+    tenant_id: uuid.UUID,
+    name: str,
+    **sides: Mapping[str, Any],
+) -> None:
+    audit.record(connection, by or audit.operator(), action, f"tenant:{name}", tenant_id=tenant_id, **sides)

@@ -13,6 +13,8 @@ from typing import Any
 import sqlalchemy
 from sqlalchemy import text
 
+from access import audit
+from access.audit import Actor
 from access.rates import Policy
 from core import errors
 
@@ -123,7 +125,9 @@ def require(connection: sqlalchemy.Connection, name: str) -> None:
         raise errors.InvalidInput.field("tier", f"must be one of {', '.join(known)}", received=name)
 
 
-def create(engine: sqlalchemy.Engine, name: str, *, like: str, given: Mapping[str, Any]) -> dict[str, Any]:
+def create(
+    engine: sqlalchemy.Engine, name: str, *, like: str, given: Mapping[str, Any], by: Actor | None = None
+) -> dict[str, Any]:
     """Make a tier, a copy of another but for what is given, and return its row; raises InvalidInput, TenantConflict."""
     if not (name.isascii() and name.isprintable() and " " not in name and 0 < len(name) <= MAX_NAME):
         raise errors.InvalidInput.field("name", f"must be 1 to {MAX_NAME} visible ASCII characters")
@@ -133,10 +137,13 @@ def create(engine: sqlalchemy.Engine, name: str, *, like: str, given: Mapping[st
         row = {**connection.execute(_ONE, {"name": like}).mappings().one(), **given, "name": name}
         if connection.execute(_INSERT, row).rowcount == 0:
             raise errors.TenantConflict(f"There is a tier {name} already")
+        audit.record(connection, by or audit.operator(), "tier.create", f"tier:{name}", after=_plain(row))
     return row
 
 
-def change(engine: sqlalchemy.Engine, name: str, given: Mapping[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+def change(
+    engine: sqlalchemy.Engine, name: str, given: Mapping[str, Any], by: Actor | None = None
+) -> tuple[dict[str, Any], dict[str, Any]]:
     """Change a tier for all its tenants, within seconds; returns its row as it was and as it is.
 
     Raises NotFound, InvalidInput.
@@ -149,7 +156,14 @@ def change(engine: sqlalchemy.Engine, name: str, given: Mapping[str, Any]) -> tu
         before = dict(found)
         after = {**before, **given}
         connection.execute(_UPDATE, after)
+        was, is_ = (_plain({field: row[field] for field in given}) for row in (before, after))
+        audit.record(connection, by or audit.operator(), "tier.change", f"tier:{name}", before=was, after=is_)
     return before, after
+
+
+def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
+    """As JSON has it."""
+    return {name: str(value) if isinstance(value, Decimal) else value for name, value in row.items()}
 
 
 def _check(given: Mapping[str, Any]) -> None:

@@ -77,7 +77,7 @@ def hidden(package: ModuleType) -> list[str]:
 def rows(platform: Platform) -> Rows:
     """Everything that the database holds."""
     tables = models.Base.metadata.tables
-    each = [f"SELECT '{name}' AS name, t::text FROM {_rows_of(name)} AS t" for name in tables]
+    each = [f"SELECT '{name}' AS name, {_ROW} FROM {_rows_of(name)} AS t" for name in tables]
     found: dict[str, set[str]] = {name: set() for name in tables}
     with platform.admin.begin() as connection:
         for name, row in connection.exec_driver_sql(" UNION ALL ".join(each)):

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import text
 
-from access import keys, tenants
+from access import audit, keys, tenants, tiers
 from core import errors
 from tests import callers
 from tests.access.conftest import waiting
@@ -95,3 +95,19 @@ def test_what_is_refused_changes_nothing_and_says_what_there_is(platform: Platfo
     with pytest.raises(errors.TenantConflict):
         tenants.create(platform.engine, name, "pro")
     assert digest(platform) == before
+
+
+def test_who_makes_or_changes_tenants_and_tiers_is_written_down(platform: Platform) -> None:
+    tenant, tier = callers.name("tenant"), callers.tier(platform, max_pending=7)
+    tenants.create(platform.engine, tenant, tier, audit.Actor("key:abc", "192.0.2.1"))
+    tenants.change(platform.engine, tenant, tier="pro")
+    tiers.change(platform.engine, tier, {"max_pending": 9})
+    me = audit.operator().name
+    sql = "SELECT actor, address, action, before, after FROM audit WHERE object = :object ORDER BY id"
+    assert [tuple(row) for row in platform.rows(sql, object=f"tenant:{tenant}")] == [
+        ("key:abc", "192.0.2.1", "tenant.create", None, {"tier": tier}),
+        (me, None, "tenant.change", {"tier": tier}, {"tier": "pro"}),
+    ]
+    made, changed = platform.rows(sql, object=f"tier:{tier}")
+    assert (made.action, made.after["max_pending"]) == ("tier.create", 7)
+    assert tuple(changed) == (me, None, "tier.change", {"max_pending": 7}, {"max_pending": 9})

@@ -29,8 +29,12 @@ SERVICES = {
 }
 
 
-#: An address that clients see, and a name that they ask for.
-OPEN = {"S3_PUBLIC_URL", "COATCHECK_DEFAULT_MODEL"}
+#: An address that clients see, a name that they ask for, and who is let in.
+OPEN = {
+    "S3_PUBLIC_URL", "COATCHECK_DEFAULT_MODEL", "COATCHECK_ANONYMOUS", "COATCHECK_OIDC_ISSUER",
+    "COATCHECK_OIDC_AUDIENCE", "COATCHECK_OIDC_TENANT_CLAIM", "COATCHECK_OIDC_TIER_CLAIM",
+    "COATCHECK_OIDC_SCOPE_CLAIM",
+}  # fmt: skip
 
 
 def test_each_container_gets_the_secrets_it_needs() -> None:
