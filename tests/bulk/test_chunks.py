@@ -32,7 +32,7 @@ from storage.fetch import Fetcher
 from tests.bulk.conftest import Run, Send
 from tests.bulk.test_life import ROWS, lines, output, show, step, submit
 from tests.changed import changed
-from tests.conftest import Platform
+from tests.conftest import Platform, until
 from tests.hands import clean_up, lose, took, with_tools
 
 Client = flask.testing.FlaskClient
@@ -153,6 +153,22 @@ def test_of_parts_some_of_which_are_missing_each_row_has_an_answer_or_an_error_a
     refused = [{"line": line, "id": row["id"], "error": said} for line, row in enumerate(ROWS[:2], 2)]
     for key, found in ((result.output_key, [{"line": 1}, *refused]), (result.errors_key, refused)):
         assert [json.loads(line) for line in platform.store.get(str(key)).splitlines()] == found
+
+
+def test_a_file_whose_parts_take_too_long_to_put_together_ends_as_timed_out(
+    platform: Platform, bulk: Claimed, drainer: Drainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chunk, manifest = completed(platform, bulk.id), platform.catalog.resolve("sentiment", "1.0.0").manifest
+    (held,) = drainer.leases.hold([dataclasses.replace(bulk, timeout_s=0)])
+    get = platform.store.get
+
+    def slow(key: str) -> bytes:
+        until(lambda: held.timed_out, 20)
+        return get(key)
+
+    monkeypatch.setattr(platform.store, "get", slow)
+    outcome = merge.merge(platform.store, manifest, held, [chunk, chunk])
+    assert (outcome.result, type(outcome.error)) == (None, errors.TimedOut)
 
 
 @pytest.mark.parametrize(("cores", "ahead"), [(1, 1), (2, 2), (4, 4), (64, 4)])

@@ -88,3 +88,16 @@ def test_a_chunk_that_is_given_back_while_its_bulk_job_is_canceled_ends_too(plat
             until(lambda: platform.one(waits)[0])
         canceled.result(60)
     assert (status_of(platform, bulk), status_of(platform, one.id)) == ("canceled", "canceled")
+
+
+@pytest.mark.parametrize("ahead_s", [-3600, 3600], ids=["that has waited long", "far behind its tenant's others"])
+def test_the_chunks_of_a_file_stand_behind_it_and_behind_what_came_before_it_was_cut(
+    platform: Platform, bulk: UUID, ahead_s: int
+) -> None:
+    (held,) = took(platform)
+    platform.execute("UPDATE jobs SET fair_at = now() + make_interval(secs => :s)", s=ahead_s)
+    progress.park(platform.engine, held, PLAN, units=1)
+    first = platform.one(
+        "SELECT extract(epoch FROM min(fair_at) - now())::int FROM jobs WHERE parent_id = :id", id=bulk
+    )
+    assert round(first[0], -2) == max(0, ahead_s)

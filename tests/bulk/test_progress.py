@@ -13,6 +13,7 @@ from jobs.bulk import progress
 from models.jobs import STATUSES, TERMINAL
 from tests import factories
 from tests.conftest import Platform
+from tests.hands import status_of
 
 pytestmark = pytest.mark.usefixtures("quiet")
 PARKED = {"kind": "bulk", "status": "processing", "worker": None, "wake_id": None, "lease_expires_at": "infinity"}
@@ -77,6 +78,12 @@ def test_a_look_that_hears_nothing_new_writes_nothing(platform: Platform, tenant
     progress.advance(platform.engine)
     assert before[0] == 50
     assert platform.one(written, id=bulk) == before
+
+
+def test_the_end_of_a_chunk_is_heard_by_its_own_file_and_by_no_other(platform: Platform, tenant: UUID) -> None:
+    mine, other = parked(platform, tenant, DONE), parked(platform, tenant, DONE)
+    assert progress.advance(platform.engine, mine) == {"cpu"}
+    assert (status_of(platform, mine), status_of(platform, other)) == ("pending", "processing")
 
 
 #: Five rows of a file: how they stand, what becomes of a bad one, and how many of them are done and have an error.
