@@ -243,6 +243,7 @@ def test_a_job_canceled_while_it_runs_does_not_wait_for_another_attempt(
 ) -> None:
     job = new_job()
     (held,) = took(platform)
+    platform.execute("UPDATE jobs SET error = '{}'")  # of an earlier attempt
     queries.cancel(platform.engine, held.tenant_id, job)
     assert end(platform.engine, held)
     assert platform.one("SELECT status, error FROM jobs") == ("canceled", None)

@@ -305,6 +305,11 @@ def test_how_old_the_queue_is_is_told_by_the_job_that_waits_longest(platform: Pl
     assert (mine.waiting, round(mine.oldest_s, -2)) == (3, 3000)
 
 
+def test_a_file_whose_chunk_runs_is_not_counted_as_running_beside_it(platform: Platform) -> None:
+    factories.parked(platform, factories.tenant(platform))
+    assert [item.running for item in figures.queues(platform.engine) if item.running] == [1]
+
+
 @pytest.mark.parametrize("worker", [None, "node/a/1"])
 def test_a_job_that_waits_is_canceled_at_once_whoever_had_it_before(platform: Platform, worker: str | None) -> None:
     tenant = factories.tenant(platform)

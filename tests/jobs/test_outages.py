@@ -10,6 +10,7 @@ from uuid import UUID
 
 import pytest
 import sqlalchemy
+import sqlalchemy.exc
 
 import models
 from core import broker, errors
@@ -22,7 +23,7 @@ from jobs.outcome import Outcome
 from storage.objects import Store
 from tests import factories
 from tests.conftest import Platform
-from tests.hands import SAID, status_of, took, with_tools
+from tests.hands import SAID, lose, status_of, took, with_tools
 
 pytestmark = pytest.mark.usefixtures("quiet")
 NewJob = Callable[..., UUID]
@@ -117,6 +118,21 @@ def test_a_settle_is_repeated_through_an_outage_until_it_is_known(
     patient = dataclasses.replace(drainer.finisher, engine=comes_back)  # type: ignore[arg-type]
     assert patient.complete([settle.Done(job, SAID, 1)]) == {mine}
     assert status_of(platform, mine) == "completed"
+
+
+@pytest.mark.parametrize("jobs", [1, 2], ids=["one job", "a batch"])
+def test_what_ended_during_an_outage_longer_than_its_lease_is_left_to_who_takes_it_back(
+    platform: Platform, drainer: Drainer, new_job: NewJob, nowhere: sqlalchemy.Engine, jobs: int
+) -> None:
+    mine = [new_job() for _ in range(jobs)]
+    held = drainer.leases.hold(took(platform))
+    deaf = dataclasses.replace(drainer.finisher, engine=nowhere, lease_s=0.0)
+    with pytest.raises(sqlalchemy.exc.OperationalError):
+        deaf.finish(held, [Outcome(item, SAID, units=1) for item in held])
+    assert [status_of(platform, job) for job in mine] == ["processing"] * jobs
+    lose(platform)
+    drainer.drain("cpu", "wake")
+    assert [status_of(platform, job) for job in mine] == ["completed"] * jobs
 
 
 @pytest.fixture

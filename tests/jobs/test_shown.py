@@ -100,6 +100,37 @@ def test_an_attempt_that_failed_and_one_that_lost_its_last_worker_are_failures(
     assert (task.name, task.exception) == ("sentiment@2.1.0", "TIMED_OUT")
 
 
+def test_what_happened_to_a_job_between_two_looks_is_told_by_the_last_of_it_and_of_no_other_job(
+    platform: Platform, drainer: Drainer, new_job: Make, shown: Window
+) -> None:
+    broken = new_job()
+    took(platform)
+    lose(platform)
+    (job,) = took(platform)
+    settle.fail(platform.engine, job, errors.InvalidInput())
+    platform.execute("UPDATE job_events SET at = at - interval '30 s' WHERE type = 'pending'")
+    new_job()
+    assert Rest(drainer.board, "io@here/i/1").tell(platform.engine) == 1
+    drainer.board.flush()
+    (failed_at,) = platform.one("SELECT extract(epoch FROM at)::float FROM job_events WHERE type = 'failed'")
+    assert shown.shows(broken, "FAILURE").failed == failed_at
+
+
+def test_a_file_that_failed_is_a_failure_and_one_that_goes_on_is_not_shown_as_tried_again(
+    platform: Platform, drainer: Drainer, new_job: Make, shown: Window
+) -> None:
+    failed, goes_on = (new_job(kind="bulk", inputs={"key": "uploads/1"}) for _ in range(2))
+    for job in [*took(platform), *took(platform)]:
+        if job.id == failed:
+            settle.fail(platform.engine, job, errors.InvalidInput())
+        else:
+            settle.give_back(platform.engine, job)
+    Rest(drainer.board, "io@here/i/1").tell(platform.engine)
+    drainer.board.flush()
+    assert shown.shows(failed, "FAILURE").exception == "INVALID_INPUT"
+    assert ids.job_id(goes_on) not in shown.state.tasks
+
+
 def test_a_nul_that_a_client_hid_in_its_input_hides_no_failure(
     platform: Platform, drainer: Drainer, new_job: Make, shown: Window
 ) -> None:
