@@ -17,7 +17,7 @@ from core import metrics
 from jobs.drain import Drainer
 from jobs.lease import Held
 from registry import lifecycle
-from tests import callers
+from tests import callers, factories
 from tests.bulk.conftest import post_file
 from tests.conftest import Platform, until
 from tests.hands import clean_up, took
@@ -248,6 +248,8 @@ def test_an_attempt_that_is_not_wanted_any_more_lists_nothing(publisher: Publish
     (job,) = took(publisher.platform)
     publisher.platform.execute(GONE[how], id=job.id)
     clean_up(publisher.platform)
+    # Another job, whose attempt has the same number, is none of its business.
+    factories.job(publisher.platform, factories.tenant(publisher.platform), status="processing", attempt=job.attempt)
     # It has not heard of it yet.
     (outcome,) = publisher.platform.attempts.run([Held(job)])
     assert (outcome.result, outcome.error) == (None, None)

@@ -14,7 +14,7 @@ from inference import bundle
 from jobs import removed
 from jobs.drain import Drainer
 from registry.shelf import bundle_key
-from tests import graphs
+from tests import factories, graphs
 from tests.cli.conftest import Here
 from tests.conftest import until
 
@@ -153,6 +153,9 @@ def test_a_job_that_was_accepted_is_done_with_the_version_that_was_removed_meanw
     until(lambda: asked(here, name, "1.1.0").status_code == 404)
     again = here.app.test_client().post(f"{JOBS}/{job}/retry", headers=here.key.headers)
     assert again.get_json()["error"]["code"] == "MODEL_VERSION_NOT_FOUND"
+    # For another model's version of the same number somebody always waits.
+    for status in ("pending", "processing"):
+        factories.job(here.platform, factories.tenant(here.platform), version="1.1.0", status=status)
     assert removed.purge(here.platform.engine, here.platform.store) == 1
     assert here.platform.store.head(bundle_key(digest)) is None
     assert removed.purge(here.platform.engine, here.platform.store) == 0
