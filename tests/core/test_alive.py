@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import signal
 import socketserver
+import subprocess
 import tempfile
 import threading
 from collections.abc import Callable, Iterator
@@ -113,3 +115,21 @@ def test_who_stands_still_while_redis_is_away_is_not_blamed(
     for _ in range(looks):
         assert alive.main(str(tmp_path / "alive"), "redis://127.0.0.1:1/0") == 0
     assert (record.exists(), ended) == (False, [])
+
+
+@pytest.mark.parametrize(
+    ("first", "is_ended"), [("docker-init", True), ("tini", True), ("systemd", False), ("python", False)]
+)
+def test_only_what_a_containers_init_started_is_ended(
+    tmp_path: Path, record: Path, monkeypatch: pytest.MonkeyPatch, first: str, is_ended: bool
+) -> None:
+    (tmp_path / "task/1").mkdir(parents=True)
+    (tmp_path / "comm").write_text(f"{first}\n")
+    # No test may end what this machine's own first process has started.
+    monkeypatch.setattr(alive, "Path", lambda name: Path(name.replace("/proc/1/", f"{tmp_path}/")))
+    record.write_text("5")
+    with subprocess.Popen(["sleep", "60"]) as child:
+        (tmp_path / "task/1/children").write_text(f"{child.pid} ")
+        assert alive.main("http://127.0.0.1:1/", NO_REDIS) == 1
+        child.terminate()
+        assert child.wait() == -(signal.SIGKILL if is_ended else signal.SIGTERM)

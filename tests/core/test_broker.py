@@ -92,6 +92,15 @@ def test_a_redis_that_never_answers_holds_nobody_up(nobody: str, ask: Callable[[
     assert said == [False]
 
 
+def test_a_wake_up_that_a_redis_does_not_take_is_tried_once() -> None:
+    with silent() as server:
+        publish(f"redis://127.0.0.1:{server.getsockname()[1]}/0")
+        server.setblocking(False)
+        server.accept()[0].close()
+        with pytest.raises(BlockingIOError):
+            server.accept()
+
+
 def test_who_only_wakes_others_does_not_become_the_app_of_its_process(platform: Platform) -> None:
     before = celery.current_app.main
     made = broker.producer(platform.settings.queue.redis_url)

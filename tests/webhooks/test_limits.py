@@ -383,7 +383,10 @@ def test_what_has_ended_is_kept_as_long_as_its_tier_says_and_a_failed_one_for_th
     assert chores.purge(platform.engine) == (off_s > 0)
 
 
-@pytest.mark.parametrize(("status", "off_s", "gone"), [("failed", -60, 0), ("failed", 60, 1), ("delivered", -60, 1)])
+@pytest.mark.parametrize(
+    ("status", "off_s", "gone"),
+    [("failed", -60, 0), ("failed", 60, 1), ("delivered", -60, 1), ("delivered", -30 * DAY_S, 0)],
+)
 def test_what_a_tenant_that_is_gone_has_left_in_the_log_is_forgotten_like_any_other(
     platform: Platform, tenant: UUID, status: str, off_s: int, gone: int
 ) -> None:
