@@ -25,7 +25,7 @@ _NEW = text("""
 SELECT job_id, id, at, type, progress, attempt, batch_size, run_ms, error, output
 FROM unnest(CAST(:jobs AS uuid[]), CAST(:after AS bigint[])) AS mine (job, seen) CROSS JOIN LATERAL (
   SELECT * FROM job_events WHERE job_id = mine.job AND id > mine.seen ORDER BY id LIMIT :limit
-) AS event ORDER BY job_id, id
+) AS event ORDER BY id
 """)
 
 _KNOWS = text("SELECT FROM job_events WHERE job_id = :job_id AND id = :id")
