@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.server
 import os
+import socket
 import subprocess
 import sys
 import threading
@@ -162,6 +163,18 @@ def serving(answer: Callable[[str], Answer]) -> Iterator[tuple[str, list[str]]]:
     finally:
         server.shutdown()
         server.server_close()
+
+
+@contextlib.contextmanager
+def deaf() -> Iterator[str]:
+    """The address of one that has as many callers waiting as it can: whoever else knocks hears nothing."""
+    with contextlib.ExitStack() as callers_, socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
+        with contextlib.suppress(TimeoutError):
+            while True:
+                caller = callers_.enter_context(socket.socket())
+                caller.settimeout(0.3)
+                caller.connect(listener.getsockname())
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
 
 
 class Quiet(WSGIRequestHandler):

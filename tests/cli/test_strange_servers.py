@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import socket
+import threading
 import time
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
+import urllib3
 
-from tests.cli.conftest import JOB, KEY, SECRET, Answer, Done, Run, serving
+from tests.cli.conftest import JOB, KEY, SECRET, Answer, Done, Run, deaf, serving
 
 HTML = {"Content-Type": "text/html; charset=utf-8"}
 JSON = {"Content-Type": "application/json"}
@@ -148,6 +152,61 @@ def test_a_redirect_is_not_followed_with_the_key(run: Run, status: int) -> None:
     assert f"it answers {status} and leads to {there}" in done.err
 
 
+@contextlib.contextmanager
+def nowhere() -> Iterator[str]:
+    yield "http://nowhere.invalid"
+
+
+@contextlib.contextmanager
+def mute() -> Iterator[str]:
+    """The address of one that is connected and says nothing, and in the end is gone."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        end = threading.Timer(20, listener.close)
+        end.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        end.cancel()
+
+
+@contextlib.contextmanager
+def hanging_up() -> Iterator[str]:
+    """The address of one that hears a request and hangs up."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+
+        def hear() -> None:
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(65_536)
+
+        thread = threading.Thread(target=hear)
+        thread.start()
+        yield f"http://127.0.0.1:{listener.getsockname()[1]}"
+        thread.join()
+
+
+@pytest.mark.parametrize(
+    ("at", "timeout", "why"),
+    [
+        (nowhere, {}, "its name leads nowhere"),
+        (deaf, {"connect": 0.5}, "no connection within 0.5 s"),
+        (mute, {"read": 0.5}, "no answer within 0.5 s"),
+        (hanging_up, {}, "the connection broke (ProtocolError)"),
+    ],
+)
+def test_why_nobody_answers_is_told_and_that_it_may_go_well_the_next_time(
+    run: Run,
+    monkeypatch: pytest.MonkeyPatch,
+    at: Callable[[], contextlib.AbstractContextManager[str]],
+    timeout: dict[str, float],
+    why: str,
+) -> None:
+    monkeypatch.setattr("cli.connection.TIMEOUT", urllib3.Timeout(**timeout))
+    with at() as url:
+        done = run("jobs", "--json", COATCHECK_URL=url, COATCHECK_API_KEY=KEY)
+    error = json.loads(done.err)["error"]
+    assert (done.code, error["message"]) == (1, f"{url} does not answer: {why}")
+    assert (error["code"], error["retryable"]) == ("UNREACHABLE", True)
+
+
 PROXIED = {"COATCHECK_URL": "http://coatcheck.example", "COATCHECK_API_KEY": KEY}
 
 
@@ -186,6 +245,15 @@ def test_a_proxy_that_does_not_work_is_told_without_its_password(run: Run, proxy
     assert (done.code, done.out) == (1, "")
     assert "proxy" in done.err.lower()
     assert "hush" not in done.err
+
+
+def test_a_proxy_that_says_nothing_is_not_waited_for_longer_than_anybody_else(
+    run: Run, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("cli.connection.TIMEOUT", urllib3.Timeout(read=0.5))
+    with mute() as proxy:
+        done = run("jobs", **PROXIED, HTTP_PROXY=proxy)
+    assert (done.code, done.err) == (1, "Error: http://coatcheck.example does not answer: no answer within 0.5 s\n")
 
 
 def test_an_address_with_tls_goes_through_the_proxy_without_showing_it_the_key(run: Run) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 import tomllib
 from pathlib import Path
 
@@ -10,6 +11,7 @@ import redis
 import sqlalchemy
 
 from local import engines, seaweedfs, state
+from tests.cli.conftest import deaf
 from tests.conftest import Platform
 from tests.frozen import frozen
 
@@ -56,6 +58,13 @@ def test_where_nobody_listens_no_engine_is_ready() -> None:
     assert not engines.redis_ready("redis://127.0.0.1:1/0")
     nowhere = {"S3_ENDPOINT_URL": "http://127.0.0.1:1", "S3_ACCESS_KEY": "a", "S3_SECRET_KEY": "b"}
     assert not seaweedfs.s3_ready(nowhere)
+
+
+def test_a_store_that_takes_no_connections_is_given_up_soon() -> None:
+    with deaf() as url:
+        urls, began = {"S3_ENDPOINT_URL": url, "S3_ACCESS_KEY": "a", "S3_SECRET_KEY": "b"}, time.monotonic()
+        assert not seaweedfs.s3_answers(urls)
+    assert time.monotonic() - began < 20
 
 
 #: What SeaweedFS speaks with: every name of a server of its, and of its clients.
