@@ -76,7 +76,7 @@ class Source:
         if self.piped:
             return f"stdin{self.ending}"
         text = os.fsencode(self.path.name).decode(errors="replace")
-        return "".join(char if char.isprintable() else "_" for char in text)[-255:]
+        return "".join(char if char.isprintable() else "_" for char in text)
 
     @contextlib.contextmanager
     def opened(self) -> Iterator[tuple[IO[bytes], int, str]]:

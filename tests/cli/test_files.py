@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -128,3 +129,15 @@ def test_all_of_a_file_is_handed_in_and_an_empty_one_is_refused(tmp_path: Path, 
         return
     with Source.named(path, None).opened() as (stream, size, _):
         assert (stream.read(), size) == (content, len(content))
+
+
+def test_what_comes_through_a_pipe_with_a_name_is_handed_in_whole_as_standard_input_is(tmp_path: Path) -> None:
+    pipe = tmp_path / "rows.csv"
+    os.mkfifo(pipe)
+    writer = threading.Thread(target=pipe.write_bytes, args=(b"text\nGreat\n",))
+    writer.start()
+    source = Source.named(pipe, None)
+    with source.opened() as (stream, size, _):
+        assert (stream.read(), size) == (b"text\nGreat\n", 11)
+    writer.join()
+    assert (source.name, source.piped) == ("stdin.csv", True)
