@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from uuid import UUID
 
 import alembic.command
@@ -94,6 +95,16 @@ def test_the_command_does_not_take_going_down_for_done(owner: sqlalchemy.Engine,
     head = ScriptDirectory.from_config(alembic.config.Config(ROOT / "alembic.ini")).get_current_head()
     assert (done.exit_code, f"The database is at {head} and stays there" in done.output) == (1, True)
     assert CliRunner().invoke(migrate, []).exit_code == 0
+
+
+def test_the_tables_are_made_from_a_folder_with_any_name(
+    owner: sqlalchemy.Engine, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    checkout = tmp_path / "50%(here)s"
+    checkout.symlink_to(ROOT)
+    monkeypatch.setattr("cli.database.ROOT", checkout)
+    done = CliRunner().invoke(migrate, [])
+    assert (done.exit_code, done.output) == (0, "")
 
 
 def test_going_down_leaves_results_as_the_release_before_reads_them(

@@ -191,6 +191,14 @@ def test_files_that_a_model_gave_are_told_with_their_addresses_wherever_the_rest
     assert found == {"from": "the store", **given}
 
 
+def test_a_job_that_goes_on_is_waited_for_over_there_and_not_asked_for_again_and_again(run: Run) -> None:
+    answers = iter([ended("processing"), ended("completed", result={"x": 1})])
+    with serving(lambda _: next(answers)) as (url, asked):
+        done = run("result", JOB, COATCHECK_URL=url, COATCHECK_API_KEY=KEY)
+    assert (done.code, json.loads(done.out)) == (0, {"x": 1})
+    assert [item.split(" HTTP")[0] for item in asked] == [f"GET /api/v1/jobs/{JOB}?wait=1"] * 2
+
+
 def refusal(call: Callable[[], object]) -> str | None:
     try:
         call()

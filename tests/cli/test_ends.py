@@ -74,7 +74,8 @@ def test_a_deprecated_version_still_answers_who_asks_for_it_and_says_so(here: He
 
 def test_what_is_said_of_a_deprecated_version_can_be_said_anew_and_no_more(here: Here, name: str) -> None:
     stable(here, name)
-    assert here("models", "deprecate", name, "1.0.0", "--sunset", "2027-01-31").code == 0
+    told = json.loads(here("models", "deprecate", name, "1.0.0", "--sunset", "2027-01-31", "--json").out)
+    assert told["sunset_at"] == "2027-01-31T00:00:00+00:00"
     at = "SELECT deprecated_at, deprecation, sunset_at FROM model_versions WHERE model = :name AND version = '1.0.0'"
     before = here.platform.one(at, name=name)
     again = here("models", "deprecate", name, "1.0.0", "--message", "Use 1.1.0")
@@ -126,7 +127,9 @@ def test_the_number_of_a_removed_version_stays_taken_and_a_new_one_answers(
         # As every start of a platform hands it in.
         shipped.setattr("cli.models.SHIPPED", Path(folder))
         same = here("models", "push", folder, "--json")
-    assert (same.code, json.loads(same.out)[0]["new"], json.loads(same.out)[0]["removed"]) == (0, False, True)
+    digest = bundle.digest(Path(folder))
+    told = {"model": name, "version": "1.0.0", "new": False, "removed": True, "digest": digest}
+    assert (same.code, json.loads(same.out)) == (0, [told])
     assert f"{name} 1.0.0 was removed, and stays so" in same.err
     other = graphs.bundle(here.folder / "other", name=name, summary="Another")
     refused = here("models", "push", str(other))

@@ -263,7 +263,7 @@ def test_what_is_no_trained_model_is_one_sentence(run: Run, tmp_path: Path) -> N
     assert (done.code, "must be 1 to 63 of a-z" in done.err) == (2, True)
     (tmp_path / "price.h5").write_bytes(b"1")
     done = run("models", "init", str(tmp_path / "price.h5"))
-    assert (done.code, "must end in one of .onnx, .joblib, .pkl" in done.err) == (2, True)
+    assert (done.code, "Invalid value for SOURCE: must end in one of .onnx, .joblib, .pkl" in done.err) == (2, True)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import psycopg
@@ -87,3 +88,17 @@ def test_roles_wants_three_addresses_and_gives_two_roles_the_passwords_in_theirs
     done = run("roles", **given)
     assert (done.code, done.out, done.err) == (0, "", "")
     assert all(opens(given[name]) for name in own)
+
+
+def test_a_database_without_tables_is_told_with_what_makes_them(platform: Platform, run: Run) -> None:
+    with platform.admin.connect() as connection:
+        alone = connection.execution_options(isolation_level="AUTOCOMMIT")
+        alone.exec_driver_sql("CREATE DATABASE bare")
+        try:
+            url = sqlalchemy.make_url(platform.engines.env["DATABASE_URL"]).set(database="bare")
+            done = run("tenants", "list", "--json", DATABASE_URL=url.render_as_string(hide_password=False))
+        finally:
+            alone.exec_driver_sql("DROP DATABASE bare WITH (FORCE)")
+    error = json.loads(done.err)["error"]
+    assert (done.code, error["code"], error["retryable"]) == (1, "NOT_MIGRATED", False)
+    assert error["message"].endswith("run `coatcheck migrate`")

@@ -88,7 +88,22 @@ def test_a_table_fits_its_width_and_shows_every_cell(
     assert max(len(line) + sum(char == "本" for char in line) for line in text.splitlines()) <= columns
 
 
-def test_a_pipe_gets_a_line_for_each_row(process: Process, env: dict[str, str]) -> None:
+def test_as_many_columns_stand_on_a_line_as_there_is_room_for(
+    capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "20")
+    output.table(["one" * 5, "two" * 5], [["x", "y"]])
+    output.table(["a" * 10, "b" * 8], [["x", "y"]])
+    output.table(["a" * 10, "b" * 10, "c" * 6], [["x", "y", "z"]])
+    lines = capfd.readouterr().out.splitlines()
+    assert lines[:4] == ["oneoneoneoneone", "  twotwotwotwotwo", "x", "  y"]
+    assert lines[4:6] == [f"{'a' * 10}  {'b' * 8}", f"x{' ' * 11}y"]
+    assert lines[6:] == ["a" * 10, f"  {'b' * 10}  {'c' * 6}", "x", f"  y{' ' * 11}z"]
+
+
+@pytest.mark.parametrize("columns", [None, "0", "", "wide"])
+def test_a_pipe_gets_a_line_for_each_row(process: Process, env: dict[str, str], columns: str | None) -> None:
+    env |= {} if columns is None else {"COLUMNS": columns}
     lines = process("jobs", env=env).communicate(timeout=60)[0].decode().splitlines()
     assert [line.split()[0] for line in lines] == ["job", f"job_{1:032x}", f"job_{2:032x}"]
 

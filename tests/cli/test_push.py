@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from tests import graphs
+from tests.cli.conftest import Run
 from tests.conftest import ROOT, Platform
 
 pytestmark = pytest.mark.usefixtures("platform")
@@ -76,6 +77,13 @@ def test_all_mistakes_in_a_manifest_are_on_the_terminal_each_on_a_line_of_its_ow
         "  label 1 must be a text, but is the number 0; put it in quotes",
         "  label 2 must be a text, but is true; YAML reads yes, no, on and off as true and false: put it in quotes",
     ]
+
+
+@pytest.mark.parametrize("verb", ["check", "push"])
+def test_a_file_in_the_place_of_a_folder_is_said_before_it_is_looked_into(run: Run, verb: str) -> None:
+    done = run("models", verb, "rows.jsonl")
+    assert (done.code, done.out) == (2, "")
+    assert "Error: Invalid value for 'FOLDERS...': Directory 'rows.jsonl' is a file." in done.err
 
 
 def test_a_push_says_which_version_still_answers() -> None:
