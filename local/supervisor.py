@@ -207,7 +207,7 @@ class Supervisor:
         known = [
             {"name": item.program.name, "pid": item.pid, "born": child.start_time(item.pid)}
             for item in (*self.children, started)
-            if item is started or item.alive
+            if item.alive
         ]
         try:
             write_private(self.state.run / "pids.json", json.dumps(known))

@@ -138,6 +138,28 @@ def test_only_who_listens_on_a_port_of_this_machine_listens_there() -> None:
     assert not child.listens(os.getpid(), port)
 
 
+#: Listens where nobody else does, so that the kernel lists it first.
+ALONE = """
+import ctypes, fcntl, socket, struct, time
+if ctypes.CDLL(None).unshare(0x50000000):  # its own users and network
+    raise SystemExit(77)
+with socket.socket() as any_:
+    fcntl.ioctl(any_, 0x8914, struct.pack("16sh22x", b"lo", 1))  # SIOCSIFFLAGS: it is up
+door = socket.create_server(("127.0.0.1", 8000))
+print("there", flush=True)
+time.sleep(600)
+"""
+
+
+def test_the_only_one_on_a_machine_that_listens_is_seen(tmp_path: Path, start: Start) -> None:
+    made = start(ALONE)
+    until(lambda: "there" in (tmp_path / "one.log").read_text() or not made.alive)
+    if made.exit_code == 77:
+        pytest.skip("no namespaces here")
+    assert child.listens(made.pid, 8000)
+    assert not child.listens(made.pid, 8001)
+
+
 def test_what_a_killed_supervisor_left_is_ended_and_nobody_else(
     tmp_path: Path, start: Start, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

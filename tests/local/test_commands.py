@@ -52,8 +52,10 @@ def left(root: Path) -> list[str]:
 
 
 def test_down_where_nothing_runs_says_so_and_clears_what_a_killed_one_left(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # There is nobody to wait for.
+    monkeypatch.setattr(time, "sleep", lambda _: pytest.fail("it waits"))
     assert commands.down(tmp_path) == 0
     assert not (tmp_path / ".coatcheck").exists()
     run = state.load(tmp_path / ".coatcheck").run

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from local import checkout, child, commands, state, supervisor
+from local import checkout, child, commands, health, state, supervisor
 from local.child import Program
 from local.supervisor import StartFailed, Supervisor
 from tests.conftest import until
@@ -57,6 +57,8 @@ def test_what_is_set_wrongly_is_said_before_anything_is_started(
     tmp_path: Path, env: dict[str, str], said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     made = Supervisor(tmp_path, env)
+    of_an_earlier_start = made.state.run / health.RECORD
+    of_an_earlier_start.write_text("[]")
     with pytest.raises(StartFailed, match=re.escape(said)):
         commands._start(made)
     assert (made.children, (made.state.run / "pids.json").exists()) == ([], False)
@@ -66,6 +68,7 @@ def test_what_is_set_wrongly_is_said_before_anything_is_started(
         "pid": os.getpid(), "born": child.start_time(os.getpid()), "code": checkout.digest(tmp_path),
     }  # fmt: skip
     assert not (made.state.run / "ready").exists()
+    assert not of_an_earlier_start.exists()
     for number in (signal.SIGINT, signal.SIGTERM):
         made.stopping = False
         signal.raise_signal(number)

@@ -5,6 +5,7 @@ import signal
 import socket
 import sys
 import tempfile
+import threading
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -94,6 +95,22 @@ def test_one_that_hangs_holds_up_no_other(tmp_path: Path, start: Callable[..., C
     until(lambda: vigil.silent([slow, quick]) == [slow])
 
 
+def test_the_end_does_not_wait_for_one_that_hangs(start: Callable[..., Child], vigil: Vigil) -> None:
+    asked, end, answered = threading.Event(), threading.Event(), threading.Event()
+
+    def slowly() -> bool:
+        asked.set()
+        end.wait(20)
+        answered.set()
+        return False
+
+    vigil.silent([start("import time; time.sleep(60)", slowly)])
+    asked.wait(20)
+    vigil.close()
+    assert not answered.is_set()
+    end.set()
+
+
 def test_what_cannot_be_asked_and_what_is_dead_are_not_called_silent(start: Callable[..., Child], vigil: Vigil) -> None:
     dumb, dead = start("import time; time.sleep(60)", None), start("pass", lambda: False)
     dead.wait(30)
@@ -114,7 +131,6 @@ def test_a_socket_in_a_folder_too_deep_for_its_address_is_asked_all_the_same(tmp
         assert not alive.asked(deep, "y.sock", "/")  # nobody listens
         server.listen()
         server.settimeout(20)
-        import threading
 
         def answer() -> None:
             connection, _ = server.accept()
