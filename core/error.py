@@ -78,4 +78,8 @@ def _bounded(facts: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _cut(fact: Any, most: int) -> Any:
-    return f"{fact[:most]}…" if isinstance(fact, str) and len(fact) > most else fact
+    if not isinstance(fact, str):
+        return fact
+    # A lone surrogate, as of a file's name, has no form in JSON.
+    told = fact[:most].encode(errors="replace").decode()
+    return f"{told}…" if len(fact) > most else told

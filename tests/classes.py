@@ -100,6 +100,9 @@ class Does:
             os._exit(int(how))
         if what == "wait":
             time.sleep(float(how))
+        if what == "refuse":
+            # As what os.fsdecode and surrogateescape make of odd bytes.
+            raise InputRefused("nobody knows \udcff")
         return [1.0 for row in rows]
 
 

@@ -119,6 +119,16 @@ def test_values_of_its_own_are_told_as_its_schema_says_and_a_refusal_is_its_rows
     assert (failed["status"], failed["attempt"], failed["error"]["code"]) == ("failed", 1, "INPUT_REFUSED")
 
 
+def test_a_refusal_with_what_is_no_character_ends_its_job_with_a_question_mark(
+    client: Client, work: Run, publish: Publish
+) -> None:
+    ticket = client.post("/api/v1/jobs", json={"model": publish("Does", **DOES), "inputs": {"does": "refuse"}}).json
+    work()
+    failed = show(client, ticket["job_id"])
+    assert (failed["status"], failed["attempt"]) == ("failed", 1)
+    assert (failed["error"]["code"], failed["error"]["message"]) == ("INPUT_REFUSED", "nobody knows ?")
+
+
 def test_a_job_that_is_canceled_is_left_between_two_batches(client: Client, drainer: Drainer, publish: Publish) -> None:
     name = publish("Does", **DOES, max_batch=1)
     body = {"model": name, "inputs": [{"does": "wait 0.1"}] * 300}

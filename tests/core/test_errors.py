@@ -51,6 +51,13 @@ def test_of_what_a_client_wrote_so_much_is_told_and_no_more(fact: str, most: int
     assert told == (wrote if more <= 0 else f"{wrote[:most]}…")
 
 
+def test_what_is_no_character_is_told_as_a_question_mark() -> None:
+    refused = errors.InputRefused("no \udcff here", details={"field": "\ud800", "line": 7})
+    assert errors.body(refused) == {
+        "code": "INPUT_REFUSED", "message": "no ? here", "details": {"field": "?", "line": 7},
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize("faults", [1, 2, 19, 20, 21])
 @pytest.mark.parametrize("most", [1, 20])
 def test_so_many_faults_of_an_input_are_told_apart_and_of_the_others_how_many_there_are(faults: int, most: int) -> None:

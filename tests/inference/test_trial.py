@@ -295,6 +295,10 @@ class Kind:
             "raise SystemExit",
             "golden example 1 cannot be run: small failed: SystemExit. Python says: SystemExit",
         ),
+        (
+            "raise ValueError('\\ud800')",
+            "golden example 1 cannot be run: small failed: ValueError. Python says: ? (asked_",
+        ),
     ],
 )
 def test_a_class_that_hangs_or_ends_its_process_is_a_sentence(
