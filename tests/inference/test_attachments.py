@@ -6,6 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import jsonschema
 import pytest
 
 from core import errors
@@ -133,6 +134,20 @@ def test_a_class_that_gives_other_files_is_refused(bring: Bring, says: Any, body
     folder = bring(body, **{**FILE, "golden": [golden]})
     (folder / "golden.csv").write_text("a\nb\n")
     assert issue in refused(folder)
+
+
+def test_its_json_schema_says_what_a_result_has_of_each_file(bring: Bring) -> None:
+    folder = bring("return {'lines': 2}", **FILE)
+    (folder / "golden.csv").write_text("a\nb\n")
+    found = bundle.load(folder).manifest.output_schema
+    file = {"name": "a.txt", "content_type": "text/plain", "bytes": 1, "url": "https://files.example/a.txt"}
+    jsonschema.validate({"lines": 2}, found)
+    jsonschema.validate({"lines": 2, "files": [file, file], "expires_at": "2027-01-01T00:00:00Z"}, found)
+    for key in file:
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate({"lines": 2, "files": [{**file, key: None}]}, found)
+        with pytest.raises(jsonschema.ValidationError):
+            jsonschema.validate({"lines": 2, "files": [{name: file[name] for name in file if name != key}]}, found)
 
 
 @pytest.mark.parametrize("key", ["files", "expires_at"])

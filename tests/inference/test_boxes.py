@@ -258,6 +258,7 @@ def test_what_are_no_boxes_is_the_models_error_in_a_sentence(tmp_path: Path, row
         ({"boxes": {**LABELS, "boxes": "corners"}}, "but must give floats [rows, boxes, 6], with score and class in"),
         ({"boxes": {**APART, "classes": None}}, "classes of boxes is missing: scores and classes go together"),
         ({"boxes": {**APART, "boxes": None}}, "boxes of boxes is missing: the output that holds the boxes themselves"),
+        ({"boxes": {**LABELS, "classes": "which"}}, "boxes of boxes is missing: the output that holds the boxes thems"),
         ({"boxes": {**APART, "selected": "which"}}, "classes of boxes goes without selected, which says which boxes"),
         ({"boxes": {**SELECTED, "count": "sure"}}, "count of boxes goes without selected, which says which boxes"),
         ({"boxes": {**LABELS, "boxes": "corners", "selected": "which"}}, "scores of boxes is missing: scores and"),
@@ -278,6 +279,16 @@ def test_boxes_that_are_not_as_they_are_said_are_refused(tmp_path: Path, changes
     with pytest.raises(errors.BundleInvalid) as caught:
         opened(tmp_path, detector(), **says(**changes))
     assert issue in caught.value.message
+
+
+def test_boxes_of_whole_numbers_are_refused_with_what_is_wanted(tmp_path: Path) -> None:
+    body = BODY.replace("Identity (b)", "Cast <to = 7> (b)")
+    made = graph(body, "float[N, K, 4] b, float[N, K] s, int64[N, K] c",
+                 "int64[N, K, 4] corners, float[N, K] sure, int64[N, K] which")  # fmt: skip
+    with pytest.raises(errors.BundleInvalid) as caught:
+        opened(tmp_path, made, **says())
+    told = "gives 'corners' (int64 [*, *, 4]), but must give floats [rows, boxes, 4], with scores and classes beside"
+    assert told in caught.value.message
 
 
 def test_a_golden_box_may_be_a_little_apart_and_the_boxes_in_any_order(tmp_path: Path) -> None:

@@ -282,6 +282,7 @@ SIX_BY_EIGHT = b"f" + pixels.SIZE.pack(6, 8)
         [SIX_BY_EIGHT, bytes(145)],
         [SIX_BY_EIGHT + b"more", bytes(144)],
         [SIX_BY_EIGHT[:-1], bytes(144)],
+        [b"x" + SIX_BY_EIGHT[1:], bytes(144)],
         [SIX_BY_EIGHT, b""],
         [b"f" + pixels.SIZE.pack(6, 0), bytes(144)],
         [b"f" + pixels.SIZE.pack(0, 8), bytes(144)],

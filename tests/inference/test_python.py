@@ -14,7 +14,7 @@ import pytest
 from core import errors
 from inference import bundle, check, model
 from inference.interrupt import Interrupt
-from inference.output import Boxes, Embedding, Label, Numbers, Object, Said, Tags
+from inference.output import Boxes, Embedding, Label, Numbers, Object, Said, Tags, Tensors
 
 Bring = Callable[..., Path]
 
@@ -43,6 +43,11 @@ def tensor(dtype: str) -> dict[str, Any]:
     """What model.yaml says where one tensor of one axis comes out."""
     golden = [{"inputs": {"x": 2, "y": 1}, "tensors": {"t": []}}]
     return {"labels": None, "tensors": [{"name": "t", "dtype": dtype, "shape": [None]}], "golden": golden}
+
+
+def one_tensor(dtype: str, data: list[Any]) -> Tensors:
+    """What is then told of it."""
+    return Tensors({"t": {"dtype": dtype, "shape": [len(data)], "data": data}})
 
 
 def rows(folder: Path) -> model.Model:
@@ -82,6 +87,9 @@ LOUD = Tags(["loud"], {"warm": 0.25, "loud": 0.75})
         (COLUMNS, each("[[0, 1, 2, 3, 0.75, 1], [0, 1, 2, 3, 0.25, 0]]"), ONE_BOX), (COLUMNS, each("[]"), Boxes([])),
         (RECORD, each("dict(sum=np.float64(3), words=None, more={'deep': [np.array([1, 2]), 'x']})"),
          Object({"sum": 3.0, "words": None, "more": {"deep": [[1, 2], "x"]}})),
+        (tensor("int8"), each("dict(t=[1, -2])"), one_tensor("int8", [1, -2])),
+        (tensor("float32"), each("dict(t=np.array([7]))"), one_tensor("float32", [7.0])),
+        (tensor("string"), each("dict(t=['a', ''])"), one_tensor("string", ["a", ""])),
         (RECORD, each("dict(sum=3, words=(), more=True)"), Object({"sum": 3, "words": [], "more": True})),
     ],
 )  # fmt: skip

@@ -98,6 +98,19 @@ def test_the_same_audio_gives_the_same_segments_in_any_form(
     assert found["duration_s"] == pytest.approx(expected["duration_s"], abs=0.001)
 
 
+def test_blocks_that_are_shorter_than_a_frame_are_heard_together(
+    listen: Listen, golden: np.ndarray, tmp_path: Path
+) -> None:
+    samples = golden[2 * RATE : 3 * RATE]
+    soundfile.write(tmp_path / "plain.wav", samples, RATE)
+    # Of so many channels and samples a second, a block has no more than 341 of ours.
+    many = np.stack([soxr.resample(samples, RATE, 384_000)] * 32, axis=1)
+    soundfile.write(tmp_path / "many.wav", many, 384_000)
+    expected, found = edges(listen(tmp_path / "plain.wav")), edges(listen(tmp_path / "many.wav"))
+    assert len(expected)
+    assert found == pytest.approx(expected, abs=0.1)
+
+
 def test_the_name_of_a_file_means_nothing(listen: Listen, sound: Path) -> None:
     expected = listen(sound)
     for name in ("sound.raw", "sound.flac", "sound"):
