@@ -282,7 +282,7 @@ LONG = "x" * 1000
         ("image", ("options", "layout"), ["NCHW", "NHWC"], ["CHW", ""], "must be one of NCHW, NHWC"),
         ("image", ("options", "channels"), ["RGB", "BGR", "L"], ["RGBA"], "must be one of RGB, BGR, L"),
         ("image", ("options", "scale"), [-1, 1e-9], [0], "scale of options must not be 0"),
-        *(("image", ("options", name), [[1, 2, 3]], [[], [1], [1, 2, 3, 4]], "must have 3 entries, one for each chann")
+        *(("image", ("options", name), [[1, 2, 3]], [[], [1], [1, 2, 3, 4]], f"{name} of options must have 3 entries")
           for name in ("mean", "deviation")),
         ("image", ("options", "mean"), [[-1, 0, 1e30]], [], ""),
         ("image", ("options", "deviation"), [[1e-9, 1, 1]], [[1, 1, 0], [1, 1, -1]], "must be more than 0"),

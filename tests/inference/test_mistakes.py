@@ -150,6 +150,14 @@ def test_a_mistake_in_the_manifest_is_a_sentence(tmp_path: Path, old: str, new: 
     assert says in " ".join(caught.value.message.split())
 
 
+def test_a_mistake_that_no_fix_is_known_for_ends_with_what_it_is(tmp_path: Path) -> None:
+    folder = graphs.bundle(tmp_path / "bundle")
+    (folder / "model.yaml").write_text("name: a\nname: b")
+    with pytest.raises(errors.BundleInvalid) as caught:
+        bundle.load(folder)
+    assert caught.value.message == f"{folder / 'model.yaml'} cannot be read, line 2: 'name' is there twice"
+
+
 def test_every_mistake_is_told_at_once(tmp_path: Path) -> None:
     folder = graphs.bundle(tmp_path / "bundle", name=5, summary=None, labels="a", inline="no")
     with pytest.raises(errors.BundleInvalid) as caught:

@@ -277,3 +277,23 @@ def test_a_plug_in_that_does_not_work_is_told_by_what_it_did(
     with pytest.raises(errors.BundleInvalid) as caught:
         check.check(bundle.load(graphs.bundle(tmp_path / "bundle", kind=name)))
     assert says.replace("{name}", name) in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("takes", "hands", "says"),
+    [
+        ("float[N, 2] x", "{'a': [[1.0, 2.0]]}", "hands in 'a' (double [rows, 2]): name the graph's input 'a'"),
+        ("float[N, 2] x, float[N] y", "{'a': [1]}", "'a' (int64 [rows]): export it with one input 'a' for all of it"),
+        ("float[N, 2] x", "{'a': [[1.0, 2.0]], 'b': [1]}", "export it with the inputs a, b, and no others"),
+    ],
+)
+def test_a_graph_that_takes_other_names_than_its_kind_hands_in_is_told_all_of_them_and_which_to_have(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, takes: str, hands: str, says: str
+) -> None:
+    name = f"kind{abs(hash(hands))}"
+    graphs.plug_in(tmp_path, name, KIND.format(init="pass", encode=f"return {hands}"))
+    monkeypatch.syspath_prepend(tmp_path)
+    made = graph("probabilities = Softmax <axis = 1> (x)", takes)
+    with pytest.raises(errors.BundleInvalid) as caught:
+        check.check(bundle.load(graphs.bundle(tmp_path / "bundle", made, kind=name)))
+    assert caught.value.message.endswith(says)
