@@ -45,6 +45,8 @@ GRAPHS: dict[str, tuple[bytes, dict[str, Any]]] = {
         graphs.graph(f"{SUM} prob = Sigmoid (one)", gives="float[N, 1] prob"),
         {"labels": ["label_0", "label_1"]},
     ),
+    "a number from 0 to 1 that is not called a probability": (
+        graphs.graph(f"{SUM} share = Sigmoid (one)", gives="float[N, 1] share"), {"numbers": [{"name": "share"}]}),
     "a vector": (
         graphs.graph("vector = Identity (features)", "float[N, 20] features", "float[N, 20] vector"),
         {"embedding": 20},
