@@ -44,6 +44,8 @@ class Used:
         with self._writing:
             with self._lock:
                 seen, self._seen, self._timer = self._seen, {}, None
+            if not seen:
+                return
             try:
                 with self._engine.begin() as connection:
                     connection.execute(_WRITE, {"ids": list(seen), "times": list(seen.values())})
@@ -54,12 +56,14 @@ class Used:
                         self._begin()
 
     def close(self) -> None:
-        """Write what was noted, if that is possible now, and begin no more."""
+        """Wait for what is being written, write what was noted since, if that is possible now, and begin no more."""
         with self._lock:
             timer, self._timer, self._closed = self._timer, None, True
         if timer is not None:
             timer.cancel()
-        if self._seen:
+        with self._writing:
+            left = bool(self._seen)
+        if left:
             self.write()
 
     def _begin(self) -> None:

@@ -183,7 +183,7 @@ def test_one_that_never_ends_ends_when_it_is_taken_back(hostile: Publisher, temp
     until(trials)
     assert hostile.client.post(ticket.json["links"]["cancel"]).status_code == 200
     assert hostile.job(ticket)["status"] == "canceled"
-    assert not trials()
+    until(lambda: not trials())
     assert hostile.client.get(f"/api/v1/models/{name}").status_code == 404
     until(lambda: left(temp) == [])
 
