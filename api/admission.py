@@ -104,7 +104,8 @@ def _note(environ: Mapping[str, str]) -> None:
     with contextlib.suppress(errors.CoatcheckError):
         token = _token(environ)
         if token is not None:
-            flask.g.subject = conduct.verified(here.conduct, here.callers, token, client.address(environ)).subject
+            flask.g.caller = caller = conduct.verified(here.conduct, here.callers, token, client.address(environ))
+            flask.g.subject = caller.subject
 
 
 def _check_host(environ: Mapping[str, str]) -> None:

@@ -239,3 +239,12 @@ def test_operators_list_who_is_held_back_and_let_them_go(platform: Platform, at:
     assert (again.status_code, again.get_json()["error"]["code"]) == (404, "BLOCK_NOT_FOUND")
     (row,) = platform.rows("SELECT actor, address FROM audit WHERE object = :subject", subject=subject)
     assert tuple(row) == (f"key:{admin.id}", str(ipaddress.ip_address(at.environ_base["REMOTE_ADDR"])))
+
+
+def test_who_asks_again_and_again_for_routes_that_are_not_there_is_held_back_as_its_tenants_key(
+    platform: Platform, at: FlaskClient, key: Key
+) -> None:
+    until(lambda: at.get("/api/v1/odd", headers=key.headers).headers.get("X-Conduct"))
+    sql = "SELECT tenants.name FROM blocks JOIN tenants ON tenants.id = tenant_id WHERE subject = :subject"
+    assert platform.rows(sql, subject=f"key:{key.id}") == [(key.tenant,)]
+    assert platform.rows("SELECT FROM blocks WHERE subject = :subject", subject=subject_of(at)) == []
