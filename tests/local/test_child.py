@@ -12,6 +12,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -175,7 +176,7 @@ def test_what_a_killed_supervisor_left_is_ended_and_nobody_else(
     state.write_private(record, json.dumps(listed))
     # It would wait for ten seconds whether it goes by itself.
     clock = iter(range(0, 10_000, 6))
-    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(supervisor, "time", SimpleNamespace(monotonic=lambda: next(clock), sleep=time.sleep))
     supervisor.clear_leftovers(made)
     monkeypatch.undo()
     assert capsys.readouterr().out == f"  ending left ({left.pid}), left from before\n"

@@ -9,6 +9,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -55,7 +56,9 @@ def test_down_where_nothing_runs_says_so_and_clears_what_a_killed_one_left(
     tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # There is nobody to wait for.
-    monkeypatch.setattr(time, "sleep", lambda _: pytest.fail("it waits"))
+    monkeypatch.setattr(
+        commands, "time", SimpleNamespace(sleep=lambda _: pytest.fail("it waits"), monotonic=time.monotonic)
+    )
     assert commands.down(tmp_path) == 0
     assert not (tmp_path / ".coatcheck").exists()
     run = state.load(tmp_path / ".coatcheck").run

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import time
+from types import SimpleNamespace
 from typing import Any
 
 import celery
@@ -11,6 +11,7 @@ from celery.app.defaults import NAMESPACES, flatten
 
 from core import broker
 from tests.conftest import Platform
+from workers import ticks
 from workers.ticks import TICK_S, Ticks
 
 KNOWN: dict[str, Any] = dict(flatten(NAMESPACES))
@@ -91,14 +92,14 @@ def test_beat_sends_what_is_due_once_however_late_and_says_when_something_is_aga
     app: celery.Celery, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     now, sent = [100.0], []
-    monkeypatch.setattr(time, "monotonic", lambda: now[0])
-    ticks = Ticks(app=app, lazy=True)
-    monkeypatch.setattr(ticks, "apply_entry", lambda entry, producer: sent.append((entry.name, now[0])))
+    monkeypatch.setattr(ticks, "time", SimpleNamespace(monotonic=lambda: now[0]))
+    beat = Ticks(app=app, lazy=True)
+    monkeypatch.setattr(beat, "apply_entry", lambda entry, producer: sent.append((entry.name, now[0])))
     monkeypatch.setattr(Ticks, "producer", None)
-    ticks.setup_schedule()
+    beat.setup_schedule()
     waits = []
     for later_s in (0.0, 0.5, 1.5, 0.0, 10.0, 1.0):
         now[0] += later_s
-        waits.append(ticks.tick())
+        waits.append(beat.tick())
     assert sent == [("upkeep", 100.0), ("upkeep", 102.0), ("upkeep", 112.0)]
     assert waits == [2.0, 1.5, 2.0, 2.0, 2.0, 1.0]

@@ -226,7 +226,7 @@ def test_a_parent_hands_out_the_work_and_does_some_where_it_has_threads_instead_
     now = time.monotonic()
     ((every_s, goes_round),) = often
     assert every_s == 1.0
-    monkeypatch.setattr(time, "monotonic", lambda: now + 60)
+    monkeypatch.setattr(signs, "time", SimpleNamespace(monotonic=lambda: now + 60))
     assert not begun[0]()
     goes_round()
     assert begun[0]()
@@ -261,7 +261,7 @@ def test_a_child_shows_itself_every_five_seconds(tmp_path: Path, monkeypatch: py
         if len(slept) == 2:
             raise Enough
 
-    monkeypatch.setattr(time, "sleep", sleep)
+    monkeypatch.setattr(node, "time", SimpleNamespace(sleep=sleep))
     with pytest.raises(Enough):
         node._beat_always(str(tmp_path / "child"))
     assert slept == [5.0, 5.0]
@@ -348,7 +348,7 @@ def test_a_loop_counts_as_going_round_until_half_of_what_would_make_it_silent_ha
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     now = [100.0]
-    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(signs, "time", SimpleNamespace(monotonic=lambda: now[0]))
     loop = signs._Loop()
     found = []
     for after_s in (0.0, 4.9, 0.2):

@@ -5,9 +5,9 @@ from __future__ import annotations
 import functools
 import shutil
 import subprocess
-import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import redis
@@ -15,6 +15,7 @@ import redis
 from core import broker
 from local.child import Child
 from tests.conftest import Platform, until
+from workers import ticks
 from workers.ticks import Pace
 
 #: Adds to the wall clock the seconds that stand in the file named by CLOCK_FILE, which may change at any time.
@@ -84,7 +85,7 @@ def test_beat_ticks_on_when_its_clock_is_set_forth_and_back(
 
 def test_ticks_that_piled_up_are_one_sweep(monkeypatch: pytest.MonkeyPatch) -> None:
     now = [100.0]
-    monkeypatch.setattr(time, "monotonic", lambda: now[0])
+    monkeypatch.setattr(ticks, "time", SimpleNamespace(monotonic=lambda: now[0]))
     pace = Pace(1.0)
     assert [pace.begin() for _ in range(3)] == [True, False, False]
     now[0] += 1
