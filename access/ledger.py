@@ -66,7 +66,7 @@ class Ledger:
 
     def __init__(self, engine: sqlalchemy.Engine) -> None:
         self._engine = engine
-        self._adding, self._writing = threading.Lock(), threading.Lock()
+        self._adding, self._writing = threading.Lock(), threading.RLock()
         self._new: dict[_Of, _Sum] = {}
         self._sent: Sequence[_Row] = ()
         self._thread: threading.Thread | None = None
@@ -97,9 +97,9 @@ class Ledger:
             return new + sum(row.sum.units for row in self._sent if row.of.tenant_id == tenant_id)
 
     def close(self) -> None:
-        """Write what is left, if that is possible now, and begin no more."""
-        self._closed = True
-        with contextlib.suppress(*database.OUTAGES):
+        """Write what is left, if that is possible now, and use no connection any more."""
+        with self._writing, contextlib.suppress(*database.OUTAGES):
+            self._closed = True
             self.flush()
 
     def _take(self) -> bool:
@@ -111,22 +111,29 @@ class Ledger:
 
     def _start(self) -> None:
         # The process waits for it at its end, which has to be said: a server's threads, which add, may be daemons.
-        self._thread = threading.Thread(target=self._always, name="ledger", daemon=False)
-        self._thread.start()
+        thread = threading.Thread(target=self._always, name="ledger", daemon=False)
+        with contextlib.suppress(RuntimeError):  # there may be no thread more: the next call tries again
+            thread.start()
+            self._thread = thread
 
     def _always(self) -> None:
         main = threading.main_thread()
         while main.is_alive() and not self._closed:
             main.join(FLUSH_S)
-            try:
-                self.flush()
-            except database.OUTAGES:
-                continue
-            except Exception:
-                # Whatever it is, what is added from now on must be written some day.
-                log.exception("ledger_not_written")
+            with self._writing:
+                if not self._closed:
+                    self._try()
         if left := [row.sum for row in self._sent] + list(self._new.values()):
             log.error("usage_lost", calls=sum(item.calls for item in left), units=sum(item.units for item in left))
+
+    def _try(self) -> None:
+        try:
+            self.flush()
+        except database.OUTAGES:
+            return
+        except Exception:
+            # Whatever it is, what is added from now on must be written some day.
+            log.exception("ledger_not_written")
 
 
 def _columns(rows: Sequence[_Row]) -> dict[str, object]:

@@ -136,6 +136,39 @@ def test_what_could_not_be_written_or_may_have_been_is_written_once_and_waits_in
     ]
 
 
+def test_a_closed_one_that_could_write_nothing_uses_no_connection_any_more_and_says_what_is_lost(
+    caplog: pytest.LogCaptureFixture,
+) -> None:
+    tried: list[str] = []
+    dead = database.create_engine("postgresql://a:b@127.0.0.1:1/d")
+    event.listen(dead, "handle_error", lambda _: tried.append(threading.current_thread().name))
+    mine = Ledger(dead)
+    mine.add(factories.caller(uuid.uuid4()), "sentiment", "1.0.0", units=3)
+    mine.close()
+    assert tried == ["MainThread"]
+    until(lambda: mine._thread is not None and not mine._thread.is_alive())
+    assert tried == ["MainThread"]
+    assert "usage_lost" in caplog.text
+
+
+def test_who_is_answered_while_there_is_no_thread_to_be_had_is_written_down_later(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caller, mine = factories.caller(factories.tenant(platform)), Ledger(platform.engine)
+
+    def none_left(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", none_left)
+        mine.add(caller, "sentiment", "1.0.0", units=1)
+    mine.add(caller, "sentiment", "1.0.0", units=1)
+    until(lambda: written(platform, caller.tenant_id))
+    mine.close()
+    (found,) = written(platform, caller.tenant_id)
+    assert found[4:6] == (2, 2)
+
+
 def test_many_threads_add_up(platform: Platform) -> None:
     caller = factories.caller(factories.tenant(platform), unit_price=Decimal("0.5"))
     other = factories.caller(caller.tenant_id, unit_price=Decimal(2))
