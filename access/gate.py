@@ -2,10 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass
-
 from access import ladder, quota
 from access.conduct import Conduct
 from access.keys import Caller
@@ -16,13 +12,6 @@ from core import errors
 
 #: What is said by whoever lets nobody in.
 REFUSED = (errors.RateLimited, errors.RequestTooCostly, errors.QuotaExceeded)
-
-
-@dataclass
-class Bill:
-    """What something costs in the end."""
-
-    units: int
 
 
 class Gate:
@@ -49,30 +38,26 @@ class Gate:
             self._give_back(caller.tier.requests, caller, 1)
             raise
 
-    @contextmanager
-    def spending(self, caller: Caller, units: int) -> Iterator[Bill]:
-        """The same around what is done: what then was not, because it failed or by what the bill says, costs
-        nothing."""
+    def spending(self, caller: Caller, units: int) -> Bill:
+        """The same around what is done."""
         self.spend(caller, units)
-        bill = Bill(units)
-        try:
-            yield bill
-        except Exception:
-            bill.units = 0
-            raise
-        finally:
-            if self._limits and bill.units < units:
-                self._give_back(caller.tier.units, caller, units - bill.units)
+        return Bill(self, caller, units)
+
+    def give_back(self, caller: Caller, units: int) -> None:
+        """What was spent on something that then was not done."""
+        if self._limits:
+            self._give_back(caller.tier.units, caller, units)
 
     def write_down(self, caller: Caller, model: str, version: str, units: int) -> None:
         """What was answered at once, and what it cost, for the ledger."""
         self._ledger.add(caller, model, version, units=units)
 
-    def standing(self, caller: Caller) -> list[Standing]:
-        """How the caller stands to each rate; nothing where nobody is limited."""
+    def standing(self, caller: Caller) -> tuple[Standing, Standing] | None:
+        """How the caller stands to its rates of requests and of units; None where nobody is limited."""
         if not self._limits:
-            return []
-        return [self._rates.standing(policy, caller.party) for policy in (caller.tier.requests, caller.tier.units)]
+            return None
+        tier, party = caller.tier, caller.party
+        return self._rates.standing(tier.requests, party), self._rates.standing(tier.units, party)
 
     def month(self, caller: Caller) -> quota.Standing | None:
         """How the caller's tenant stands in this month; None where it has no limit. Raises Unavailable."""
@@ -115,3 +100,23 @@ class Gate:
         except errors.QuotaExceeded:
             self._give_back(caller.tier.units, caller, units)
             raise
+
+
+class Bill:
+    """Around what is done for so many units: what then was not, because it failed or because `units` says so at the
+    end, costs nothing."""
+
+    __slots__ = ("_caller", "_gate", "_taken", "units")
+
+    def __init__(self, gate: Gate, caller: Caller, units: int) -> None:
+        self._gate, self._caller = gate, caller
+        self._taken = self.units = units
+
+    def __enter__(self) -> Bill:
+        return self
+
+    def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
+        if kind is not None and issubclass(kind, Exception):
+            self.units = 0
+        if self.units < self._taken:
+            self._gate.give_back(self._caller, self._taken - self.units)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import functools
 import hashlib
 import hmac
 import re
@@ -79,12 +80,12 @@ class Caller:
     network: str | None = None
     bounds: Bounds = UNBOUND
 
-    @property
+    @functools.cached_property
     def party(self) -> str:
         """Whom the limits of a tier are shared with: all keys of a tenant, or all of a network without one."""
         return self.network or self.tenant_id.hex
 
-    @property
+    @functools.cached_property
     def subject(self) -> str:
         """Who is held back for what the caller does: its key, or its network where it has none."""
         return f"address:{self.network}" if self.network else f"key:{self.key_id}"

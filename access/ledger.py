@@ -11,6 +11,7 @@ import uuid
 from collections.abc import Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from typing import NamedTuple
 
 import sqlalchemy
 import structlog
@@ -36,8 +37,7 @@ ON CONFLICT (job_id) DO NOTHING
 """)
 
 
-@dataclass(frozen=True)
-class _Of:
+class _Of(NamedTuple):
     """By whom, of what, and at which price of a unit."""
 
     tenant_id: uuid.UUID
@@ -76,7 +76,8 @@ class Ledger:
         """One call that was answered, and what it costs; waits for nothing."""
         of = _Of(caller.tenant_id, caller.key_id, model, version, caller.tier.unit_price)
         with self._adding:
-            found = self._new.setdefault(of, _Sum())
+            if (found := self._new.get(of)) is None:
+                found = self._new[of] = _Sum()
             found.calls += 1
             found.units += units
             if self._thread is None:

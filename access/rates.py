@@ -79,6 +79,11 @@ class Policy:
         """In how many seconds there is one token more."""
         return math.ceil(1 / self.rate_s)
 
+    @functools.cached_property
+    def told(self) -> str:
+        """As RateLimit-Policy has it."""
+        return f'"{self.name}";q={self.burst};w={self.window_s}'
+
     @functools.lru_cache(1024)  # noqa: B019 - of as few policies as there are tiers
     def part(self, share: float) -> Policy:
         """A bucket of so much of it."""
@@ -93,7 +98,7 @@ class Standing(NamedTuple):
     full_in_s: float
 
 
-@dataclass
+@dataclass(slots=True)
 class _Lease:
     """What one process has in hand of one party's bucket, and what it last heard of the rest."""
 

@@ -9,13 +9,12 @@ seconds since 1970.
 from __future__ import annotations
 
 import datetime as dt
-import functools
 import math
 import time
 
 from access.gate import Gate
 from access.keys import Caller
-from access.rates import Policy, Standing
+from access.rates import Standing
 
 Headers = list[tuple[str, str]]
 
@@ -28,14 +27,15 @@ MONTH, _MONTH_S = '"units-month"', 30 * 86_400
 def headers(gate: Gate, caller: Caller) -> Headers:
     """Nothing where nobody is limited."""
     found = gate.standing(caller)
-    if not found:
+    if found is None:
         return []
-    policies, left = _policies(*[standing.policy for standing in found]), ", ".join([_left(item) for item in found])
+    requests, units = found
+    policies, left = f"{requests.policy.told}, {units.policy.told}", f"{_left(requests)}, {_left(units)}"
     if (month := gate.month_remembered(caller)) is not None:
         seconds = math.ceil((month.resets_at - dt.datetime.now(dt.UTC)).total_seconds())
         policies = f"{policies}, {MONTH};q={month.most};w={_MONTH_S}"
         left = f"{left}, {MONTH};r={max(0, month.most - month.used)};t={max(0, seconds)}"
-    tightest = min(found, key=_part)
+    tightest = requests if _part(requests) <= _part(units) else units
     return [
         ("X-RateLimit-Limit", str(tightest.policy.burst)),
         ("X-RateLimit-Remaining", str(tightest.remaining)),
@@ -47,11 +47,6 @@ def headers(gate: Gate, caller: Caller) -> Headers:
 
 def _part(standing: Standing) -> float:
     return standing.remaining / standing.policy.burst
-
-
-@functools.lru_cache(1024)
-def _policies(*policies: Policy) -> str:
-    return ", ".join(f'"{policy.name}";q={policy.burst};w={policy.window_s}' for policy in policies)
 
 
 def _left(standing: Standing) -> str:

@@ -30,4 +30,4 @@ def of(serving: Serving, caller: Caller) -> Limits:
     count = backlog.count(serving.engine, caller.tenant_id)
     gate = serving.gate
     month, conduct = gate.month(caller), gate.conduct(caller)
-    return Limits(caller.tier, gate.standing(caller), count.running, count.waiting, month, conduct)
+    return Limits(caller.tier, gate.standing(caller) or (), count.running, count.waiting, month, conduct)

@@ -42,7 +42,9 @@ def caller(platform: Platform, **limits: object) -> Caller:
 
 
 def left(gate: Gate, who: Caller) -> tuple[int, int]:
-    requests, units = gate.standing(who)
+    found = gate.standing(who)
+    assert found is not None
+    requests, units = found
     return requests.remaining, units.remaining
 
 
@@ -135,6 +137,6 @@ def test_where_nobody_is_limited_everybody_is_let_in_and_it_is_written_down_all_
         made.enter(who)
         made.spend(who, 5)
         made.write_down(who, "sentiment", "1.0.0", 5)
-    assert made.standing(who) == []
+    assert made.standing(who) is None
     sql = "SELECT coalesce(sum(units), 0)::int FROM usage WHERE tenant_id = :id"
     until(lambda: platform.one(sql, id=who.tenant_id) == (15,))
