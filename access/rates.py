@@ -136,10 +136,8 @@ class Rates:
                 details={"limit": policy.burst, "policy": policy.name, "cost": cost},
             )
         with lease.lock:
-            if lease.policy is not policy and lease.policy != policy:
-                # Two keys of a tenant may know of a change at different moments: what is in hand stays.
-                lease.policy, lease.refused_until = policy, 0.0
-                lease.tokens = min(lease.tokens, policy.burst)
+            if lease.policy is not policy:
+                self._change(lease, policy)
             now = time.monotonic()
             if lease.tokens >= cost and now < lease.ends_at:
                 lease.tokens -= cost
@@ -173,6 +171,13 @@ class Rates:
             old = time.monotonic() - LEASE_S
             self._leases = {key: lease for key, lease in list(self._leases.items()) if lease.heard_at > old}
         return self._leases.setdefault((policy.name, party), _Lease(policy))
+
+    def _change(self, lease: _Lease, policy: Policy) -> None:
+        """Two keys of a tenant may know of a change at different moments: what is in hand stays."""
+        if lease.policy != policy:
+            lease.refused_until = 0.0
+            lease.tokens = min(lease.tokens, policy.burst)
+        lease.policy = policy
 
     def _ask(self, lease: _Lease, party: str, cost: int, now: float) -> float | None:
         """Spend it from a new lease; or else in how many seconds there will be enough."""
