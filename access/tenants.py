@@ -26,6 +26,7 @@ SELECT name, tier, created_at,
 FROM tenants ORDER BY name
 """)
 _INSERT = text("INSERT INTO tenants (id, name, tier) VALUES (:id, :name, :tier) ON CONFLICT (name) DO NOTHING")
+_FIND = text("SELECT id FROM tenants WHERE name = :name")
 _SELECT = text("SELECT id, tier FROM tenants WHERE name = :name FOR UPDATE")
 _SEEN = text("SELECT id, tier, tiers.* FROM tenants JOIN tiers ON tiers.name = tier WHERE tenants.name = :name")
 _CHANGE = text("UPDATE tenants SET tier = :tier WHERE name = :name")
@@ -56,7 +57,7 @@ def create(engine: sqlalchemy.Engine, name: str, tier: str, by: Actor | None = N
 
 def find(connection: sqlalchemy.Connection, name: str) -> uuid.UUID:
     """The tenant's id; raises NotFound."""
-    found = connection.execute(_SELECT, {"name": name}).first()
+    found = connection.execute(_FIND, {"name": name}).first()
     if found is None:
         raise errors.NotFound(f"There is no tenant {name!r}")
     tenant_id: uuid.UUID = found.id

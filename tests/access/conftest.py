@@ -1,4 +1,4 @@
-"""Two who want one row."""
+"""Two who want one row, and time that stands still."""
 
 from __future__ import annotations
 
@@ -11,3 +11,13 @@ def waiting(platform: Platform, table: str) -> bool:
         "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE :query", query=f"% {table} %"
     )
     return bool(found)
+
+
+class Clock:
+    """A monotonic clock that goes on when it is told to."""
+
+    def __init__(self) -> None:
+        self.now_s = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now_s

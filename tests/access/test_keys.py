@@ -13,22 +13,14 @@ from access import keys, tenants, tiers
 from access.keys import Keyring
 from core import database, errors
 from tests import callers
+from tests.access.conftest import Clock
 from tests.conftest import Platform
 from tests.statements import digest, issued
 
 
-class Clock:
-    """The monotonic clock of the keyring, which goes on when it is told to."""
-
-    def __init__(self) -> None:
-        self.now_s = 1000.0
-
-    def monotonic(self) -> float:
-        return self.now_s
-
-
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The keyring's."""
     made = Clock()
     monkeypatch.setattr(keys, "TLRUCache", functools.partial(TLRUCache, timer=made.monotonic))
     return made

@@ -111,3 +111,11 @@ def test_who_makes_or_changes_tenants_and_tiers_is_written_down(platform: Platfo
     made, changed = platform.rows(sql, object=f"tier:{tier}")
     assert (made.action, made.after["max_pending"]) == ("tier.create", 7)
     assert tuple(changed) == (me, None, "tier.change", {"max_pending": 7}, {"max_pending": 9})
+
+
+def test_who_only_looks_for_a_tenant_waits_for_nobody_who_has_it(platform: Platform) -> None:
+    name = callers.key(platform).tenant
+    with platform.engine.begin() as mine, platform.engine.begin() as other:
+        mine.execute(text("SELECT FROM tenants WHERE name = :name FOR UPDATE"), {"name": name})
+        other.execute(text("SET LOCAL lock_timeout = '5s'"))
+        assert tenants.find(other, name) == platform.one("SELECT id FROM tenants WHERE name = :name", name=name).id

@@ -25,6 +25,7 @@ from access.tokens import Tokens
 from core import errors
 from core.setting_doors import Oidc
 from tests import callers
+from tests.access.conftest import Clock
 from tests.conftest import Platform, until
 from tests.issuer import Issuer, made
 
@@ -32,18 +33,9 @@ ORG = "org_id"
 NOW_S = int(time.time())
 
 
-class Clock:
-    """What the issuer's keys, and what is remembered of tokens, go by; it goes on when it is told to."""
-
-    def __init__(self) -> None:
-        self.now_s = 1000.0
-
-    def monotonic(self) -> float:
-        return self.now_s
-
-
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """That of the issuer's keys, and of what is remembered of tokens."""
     clock = Clock()
     monkeypatch.setattr(product, "monotonic", clock.monotonic)
     monkeypatch.setattr(tokens, "TTLCache", functools.partial(TTLCache, timer=clock.monotonic))
