@@ -104,7 +104,7 @@ class Gate:
 
 class Bill:
     """Around what is done for so many units: what then was not, because it failed or because `units` says so at the
-    end, costs nothing."""
+    end, costs nothing. A run that took all of its time did cost what it costs."""
 
     __slots__ = ("_caller", "_gate", "_taken", "units")
 
@@ -116,7 +116,7 @@ class Bill:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is not None and issubclass(kind, Exception):
+        if kind is not None and issubclass(kind, Exception) and not issubclass(kind, errors.TimedOut):
             self.units = 0
         if self.units < self._taken:
             self._gate.give_back(self._caller, self._taken - self.units)

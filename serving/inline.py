@@ -44,8 +44,13 @@ def several(
             slices = (rows[start : start + size] for start in range(0, len(rows), size))
             return [made for slice_ in slices for made in _predict(serving, model, slice_, ends_at)]
         said = _each(serving, model, rows, size, ends_at)
-        bill.units = units * sum(not isinstance(item, Fault) for item in said)
+        bill.units = units * sum(not isinstance(item, Fault) or _ran_out(item) for item in said)
         return said
+
+
+def _ran_out(fault: Fault) -> bool:
+    """Whether a row has no answer because it took all of its time."""
+    return bool(fault.error["code"] == errors.TimedOut.code)
 
 
 def _each(serving: Serving, model: Model, rows: Sequence[Row], size: int, ends_at: float) -> list[Said | Fault]:

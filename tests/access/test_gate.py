@@ -66,6 +66,13 @@ def test_what_fails_has_cost_nothing_and_what_costs_less_in_the_end_gives_back_t
     assert left(made, who)[1] == 45
 
 
+def test_a_run_that_took_all_of_its_time_costs_what_it_costs(platform: Platform, gate: Callable[..., Gate]) -> None:
+    made, who = gate(), caller(platform, units_burst=50)
+    with pytest.raises(errors.TimedOut), made.spending(who, 20):
+        raise errors.TimedOut
+    assert left(made, who)[1] == 30
+
+
 @pytest.mark.parametrize(
     ("limits", "units", "refusal"),
     [({"units_burst": 9}, 10, errors.RequestTooCostly),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 import uuid
 from collections.abc import Iterator
@@ -9,10 +10,11 @@ from typing import Any
 
 import pytest
 from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
 
 import api
 from inference import bundle
-from tests import graphs
+from tests import callers, graphs
 from tests.changed import changed
 from tests.conftest import Platform
 
@@ -40,6 +42,12 @@ def impatient(platform: Platform) -> Iterator[FlaskClient]:
     made.extensions["coatcheck"].close()
 
 
+def units_left(answer: TestResponse) -> int:
+    found = re.search(r'"units";r=(\d+)', answer.headers["RateLimit"])
+    assert found
+    return int(found[1])
+
+
 def batch(client: FlaskClient, model: str, inputs: list[dict[str, Any]], **options: object) -> Any:
     return client.post(f"{PREDICT}/batch", json={"model": model, "inputs": inputs, "options": options})
 
@@ -61,6 +69,18 @@ def test_a_slow_row_spoils_only_its_own_answer_where_that_is_asked_for(impatient
     assert (answer.status_code, answer.get_json()["failed"]) == (200, 1)
     assert found[1]["error"]["code"] == "TIMED_OUT"
     assert found[0] == found[2] == {"prediction": "a", "confidence": graphs.CONFIDENCE}
+
+
+def test_what_took_all_of_its_time_costs_its_units(
+    platform: Platform, impatient: FlaskClient, model: str
+) -> None:
+    tier = callers.tier(platform, units_per_minute=1, units_burst=10)
+    headers = callers.key(platform, tier=tier).headers
+    alone = impatient.post(PREDICT, json={"model": model, "inputs": SLOW}, headers=headers)
+    assert (alone.status_code, units_left(alone)) == (422, 9)
+    one_of = {"model": model, "inputs": [SLOW, FAST], "options": {"return_errors": "individual"}}
+    several = impatient.post(f"{PREDICT}/batch", json=one_of, headers=headers)
+    assert (several.get_json()["failed"], units_left(several)) == (1, 7)
 
 
 @pytest.mark.parametrize(
