@@ -51,6 +51,7 @@ _CONDITIONS = {
     "job_id": "job_id = :job_id",
     "status": "status = :status",
     "event": "event = :event",
+    "without": "event <> ALL (:without)",
     "before": "sequence < :before",
 }
 
@@ -104,7 +105,7 @@ def page(
     engine: sqlalchemy.Engine, tenant_id: uuid.UUID, filters: Mapping[str, Any], *, limit: int
 ) -> tuple[Sequence[Delivery], int | None]:
     """A tenant's deliveries, newest first, and the `before` of the next page; `filters` are among endpoint_id, job_id,
-    status, event and before (a sequence)."""
+    status, event, without (events) and before (a sequence)."""
     conditions = " AND ".join(_CONDITIONS[name] for name in _CONDITIONS if name in filters) or "true"
     statement = f"""
     SELECT {_COLUMNS} FROM webhook_deliveries WHERE tenant_id = :tenant_id AND {conditions}

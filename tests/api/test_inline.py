@@ -71,9 +71,7 @@ def test_a_slow_row_spoils_only_its_own_answer_where_that_is_asked_for(impatient
     assert found[0] == found[2] == {"prediction": "a", "confidence": graphs.CONFIDENCE}
 
 
-def test_what_took_all_of_its_time_costs_its_units(
-    platform: Platform, impatient: FlaskClient, model: str
-) -> None:
+def test_what_took_all_of_its_time_costs_its_units(platform: Platform, impatient: FlaskClient, model: str) -> None:
     tier = callers.tier(platform, units_per_minute=1, units_burst=10)
     headers = callers.key(platform, tier=tier).headers
     alone = impatient.post(PREDICT, json={"model": model, "inputs": SLOW}, headers=headers)

@@ -84,3 +84,26 @@ def test_an_operators_endpoint_is_not_sent_elsewhere_by_who_is_none(
     assert operator.show(made)["url"] == "https://example.com/hook"
     changed = operator.http.patch(f"{WEBHOOKS}/{made['id']}", json={"url": "https://example.com/other"})
     assert (changed.status_code, changed.json["url"]) == (200, "https://example.com/other")
+
+
+def test_what_operators_were_told_is_not_in_the_log_that_others_of_their_tenant_read(
+    platform: Platform, app: flask.Flask, operator: Tenant
+) -> None:
+    made = operator.endpoint("https://example.com/hook", "job.completed", "access.warned")
+    operator.http.post(f"{WEBHOOKS}/{made['id']}/test")
+    key = callers.key(platform)
+    conduct = Conduct(platform.engine, Ladder(errors=1, refill_s=1e9))
+    conduct.failed(f"key:{key.id}", None, 2.0)
+    conduct.close()
+    log = operator.http.get(f"{WEBHOOKS}/deliveries").json["deliveries"]
+    told = next(item for item in log if item["event"] == "access.warned")
+    tenant = platform.one("SELECT tenants.name FROM webhook_endpoints JOIN tenants ON tenants.id = tenant_id").name
+    other: FlaskClient = app.test_client()
+    other.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {callers.key(platform, tenant=tenant).token}"
+    for url in (f"{WEBHOOKS}/deliveries", f"{WEBHOOKS}/{made['id']}/deliveries"):
+        assert [item["event"] for item in other.get(url).json["deliveries"]] == ["webhook.test"]
+    assert refused(other.get(f"{WEBHOOKS}/deliveries?event=access.warned"))
+    assert refused(other.get(f"{WEBHOOKS}/deliveries/{told['id']}"))
+    assert refused(other.post(f"{WEBHOOKS}/deliveries/{told['id']}/redeliver"))
+    shown = operator.http.get(f"{WEBHOOKS}/deliveries/{told['id']}").json
+    assert key.id in shown["body"]

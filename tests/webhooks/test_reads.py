@@ -167,12 +167,12 @@ def test_attempts_are_numbered_from_one_in_their_order_however_often_the_deliver
 def test_the_log_is_filtered_by_each_of_what_can_be_asked_for(scene: Scene, name: str) -> None:
     platform, found = scene.platform, scene.delivery
     asked = {"endpoint_id": scene.endpoint, "job_id": found.job_id, "status": "failed", "event": "job.completed",
-             "before": found.sequence + 1}  # fmt: skip
+             "without": ["job.failed"], "before": found.sequence + 1}  # fmt: skip
     assert set(asked) == set(deliveries._CONDITIONS)
     mine = {"status": "failed", "event": "job.completed"}
     other: dict[str, dict[str, Any]] = {
         "endpoint_id": {"job_id": found.job_id}, "job_id": {"job_id": uuid4()}, "status": {"status": "delivered"},
-        "event": {"event": "job.failed"}, "before": {},
+        "event": {"event": "job.failed"}, "without": {"event": "job.failed"}, "before": {},
     }  # fmt: skip
     deliver(platform, scene.tenant, None if name == "endpoint_id" else scene.endpoint, **{**mine, **other[name]})
     assert scene.page(**{name: asked[name]}) == ([_listed(found)], None)

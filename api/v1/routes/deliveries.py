@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import flask
@@ -13,6 +14,7 @@ from core import broker, ids
 from webhooks import deliveries, endpoints
 from webhooks.deliveries import Delivery
 from webhooks.endpoints import Endpoint
+from webhooks.events import FOR_OPERATORS
 
 blueprint = contract.Blueprint("deliveries", __name__, url_prefix="/webhooks")
 
@@ -25,7 +27,8 @@ BAD = (401, 403, 422, 429, 500, 503)
 def list_all(query: dict[str, Any]) -> flask.Response:
     """List all deliveries, newest first.
 
-    Also those to a job's own `webhook_url` and to deleted endpoints.
+    Also those to a job's own `webhook_url` and to deleted endpoints. Those of `access.…` are there for keys with the
+    scope `admin`.
     """
     if "job_id" in query:
         query["job_id"] = ids.parse_job_id(query["job_id"])
@@ -107,15 +110,26 @@ def _page(filters: dict[str, Any]) -> flask.Response:
     limit = filters.pop("limit")
     if "before" in filters:
         filters["before"] = int(filters["before"])
-    here = resources.here()
-    found, before = deliveries.page(here.engine, context.caller().tenant_id, filters, limit=limit)
+    here, caller = resources.here(), context.caller()
+    check_events([filters["event"]] if "event" in filters else ())
+    if "admin" not in caller.scopes:
+        filters["without"] = list(FOR_OPERATORS)
+    found, before = deliveries.page(here.engine, caller.tenant_id, filters, limit=limit)
     shown = [_shown(item) for item in found]
     return flask.jsonify({"deliveries": shown, "next_before": None if before is None else str(before)})
 
 
 def _find(delivery_id: str) -> Delivery:
     here = resources.here()
-    return deliveries.get(here.engine, context.caller().tenant_id, ids.parse_delivery_id(delivery_id))
+    found = deliveries.get(here.engine, context.caller().tenant_id, ids.parse_delivery_id(delivery_id))
+    check_events([found.event])
+    return found
+
+
+def check_events(events: Sequence[str]) -> None:
+    """Raises Forbidden where one is for operators, and the caller is none."""
+    if endpoints.for_operators(events):
+        context.caller().require("admin")
 
 
 def find_endpoint(endpoint_id: str) -> Endpoint:
