@@ -8,14 +8,20 @@ import secrets
 
 import pytest
 from cachetools import TLRUCache
+from sqlalchemy import text
 
 from access import keys, tenants, tiers
 from access.keys import Keyring
 from core import database, errors
 from tests import callers
 from tests.access.conftest import Clock
-from tests.conftest import Platform
+from tests.conftest import ROOT, Platform
 from tests.statements import digest, issued
+
+#: A key as a process of the release before writes it.
+AS_BEFORE = text(
+    "INSERT INTO api_keys (id, tenant_id, name, secret_sha256, scopes) VALUES (:id, :tenant_id, 'old', '', '{jobs}')"
+)
 
 
 @pytest.fixture
@@ -270,3 +276,17 @@ def test_a_key_is_revoked_once_and_no_other_with_it(platform: Platform, ring: Ke
 def test_keys_are_listed_of_everybody_when_no_tenant_is_named(platform: Platform) -> None:
     made = {callers.key(platform).id for _ in range(2)}
     assert made <= {key.id for key in keys.issued(platform.engine)}
+
+
+def test_keys_that_the_release_before_made_meanwhile_are_opened_as_the_docs_say(platform: Platform) -> None:
+    statement = re.search(r"UPDATE api_keys.*?;", (ROOT / "docs" / "access.md").read_text(), re.DOTALL)
+    assert statement
+    narrow = callers.key(platform, scopes=("jobs",))
+    tenant_id = platform.one("SELECT tenant_id FROM api_keys WHERE id = :id", id=narrow.id).tenant_id
+    with platform.engine.connect() as connection:
+        values = {"id": secrets.token_hex(6), "tenant_id": tenant_id}
+        connection.execute(AS_BEFORE, values)
+        connection.execute(text(statement[0]))
+        found = {row.id: row.scopes for row in connection.execute(text("SELECT id, scopes FROM api_keys"))}
+        connection.rollback()
+    assert (set(found[values["id"]]), found[narrow.id]) == (keys.CLIENT, ["jobs"])
