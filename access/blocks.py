@@ -23,13 +23,19 @@ MOST = 10_000
 LIFTED = "block.lifted"
 
 # Whoever saw the same as another, and comes later, changes nothing: the errors of one moment are one step.
-_STEP = text("""
+_FIRST = text("""
 INSERT INTO blocks AS mine (subject, tenant_id, level, steps, reason, until, gone_at)
 VALUES (:subject, :tenant_id, :level, :steps, :reason, now() + make_interval(secs => :span_s),
   now() + make_interval(secs => :span_s + :below_s))
 ON CONFLICT (subject) DO UPDATE SET level = excluded.level, steps = excluded.steps, reason = excluded.reason,
   since = now(), until = excluded.until, gone_at = excluded.gone_at
-WHERE mine.steps < excluded.steps OR mine.gone_at <= now()
+WHERE mine.gone_at <= now()
+""")
+# From where somebody still is: who was let go meanwhile is not held again for the errors from before.
+_NEXT = text("""
+UPDATE blocks SET level = :level, steps = :steps, reason = :reason, since = now(),
+  until = now() + make_interval(secs => :span_s), gone_at = now() + make_interval(secs => :span_s + :below_s)
+WHERE subject = :subject AND steps < :steps AND gone_at > now()
 """)
 _HELD = text("""
 SELECT subject, (SELECT name FROM tenants WHERE id = tenant_id) AS tenant, level, steps, reason, since,
@@ -85,12 +91,13 @@ class Block:
 
 
 def write(connection: sqlalchemy.Connection, steps: Iterable[Step], ladder: Ladder) -> list[Step]:
-    """Those that were steps up: where somebody else has written the same one, it is not."""
+    """Those that were steps up: where somebody else has written the same one, or let go whom it is of, it is not."""
     made = []
     # In one order for everybody, so that no two wait for each other.
     for step in sorted(steps, key=lambda step: step.subject):
         spans = {"span_s": ladder.span_s(step.steps), "below_s": ladder.below_s(step.level)}
-        if connection.execute(_STEP, {**vars(step), "level": int(step.level), **spans}).rowcount:
+        statement = _FIRST if step.steps == 1 else _NEXT
+        if connection.execute(statement, {**vars(step), "level": int(step.level), **spans}).rowcount:
             made.append(step)
     return made
 

@@ -199,6 +199,19 @@ def test_what_is_lifted_is_forgotten_by_every_process_and_written_down(
     ]
 
 
+def test_a_step_that_was_not_written_yet_does_not_undo_that_somebody_is_let_go(
+    platform: Platform, conduct: Conduct, subject: str
+) -> None:
+    for level in (Level.WARNED, Level.SLOWED):
+        step(conduct, subject, level)
+    with conduct._looking:  # nobody writes, or reads
+        fail(conduct, subject, 6)
+        blocks.lift(platform.engine, subject, BY)
+    until(lambda: seen(conduct, subject) is None)
+    assert conduct._steps == {}
+    assert platform.rows("SELECT FROM blocks WHERE subject = :subject", subject=subject) == []
+
+
 def test_nobody_of_that_name_is_held_back_and_nothing_is_written_down(platform: Platform, subject: str) -> None:
     with pytest.raises(errors.BlockNotFound):
         blocks.lift(platform.engine, subject, BY)
