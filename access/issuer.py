@@ -21,21 +21,22 @@ log = structlog.get_logger()
 ALGORITHMS = ("RS256", "ES256", "EdDSA")
 #: So long a list of keys is taken as it is; what is not in it, or could not be had, is looked for once in the other.
 FRESH_S, AGAIN_S = 600.0, 60.0
-#: What one look may take in all, and how long others wait for it.
-LOOK_S, WAIT_S = 5.0, 1.0
+#: What one look may take in all; how long others wait for it, and how many at a time do, who looks among them.
+LOOK_S, WAIT_S, WAITING = 5.0, 1.0, 4
 _MOST = 2**18  #: bytes of a document
 _DISCOVERY = "/.well-known/openid-configuration"
 
 
 class Issuer:
-    """Its public keys by their ids. May be shared by threads: one of them asks, and who knows its key never waits."""
+    """Its public keys by their ids. May be shared by threads: one of them asks, few wait for it, and whose key is known
+    never does."""
 
     def __init__(self, url: str) -> None:
         self._url = url
         self._keys: Mapping[str, jwt.PyJWK] = {}
         self._failed = False
         self._asked_at = -FRESH_S
-        self._asking = threading.Lock()
+        self._asking, self._waiting = threading.Lock(), threading.BoundedSemaphore(WAITING)
 
     def key(self, kid: str) -> jwt.PyJWK:
         """The key of this id; raises Unauthorized where there is none, Unavailable where the issuer does not say."""
@@ -44,8 +45,11 @@ class Issuer:
             if self._is_due(known=True) and not self._asking.locked():
                 threading.Thread(target=self._look, args=(0.0,), name="issuer", daemon=True).start()
             return found
-        if self._is_due(known=False):
-            self._look(WAIT_S)
+        if self._is_due(known=False) and self._waiting.acquire(blocking=False):
+            try:
+                self._look(WAIT_S)
+            finally:
+                self._waiting.release()
         if kid in self._keys:
             return self._keys[kid]
         if self._failed or self._asking.locked():

@@ -306,6 +306,29 @@ def test_many_who_come_at_once_make_one_of_them_ask(issuer: Issuer, verifies: To
     assert issuer.asked == 1
 
 
+def test_a_slow_issuer_keeps_few_waiting(
+    monkeypatch: pytest.MonkeyPatch, issuer: Issuer, verifies: Tokens, org: str
+) -> None:
+    monkeypatch.setattr(product, "WAIT_S", 60.0)
+    refused: list[str] = []
+
+    def come(token: str) -> None:
+        try:
+            verifies.verify(token)
+        except errors.Unavailable:
+            refused.append(token)
+
+    tokens = [issuer.token(org_id=org) for _ in range(12)]
+    threads = [threading.Thread(target=come, args=(token,)) for token in tokens]
+    with verifies._issuer._asking:  # somebody looks, and that takes long
+        for thread in threads:
+            thread.start()
+        until(lambda: len(refused) == 12 - product.WAITING)
+    for thread in threads:
+        thread.join()
+    assert len(refused) == 12 - product.WAITING
+
+
 def test_a_token_that_has_expired_is_forgotten_within_seconds(
     issuer: Issuer, verifies: Tokens, clock: Clock, org: str
 ) -> None:
