@@ -5,12 +5,16 @@ without asking: most requests touch nothing but memory. Since tokens are taken b
 never go over; what a lease has left when it is old goes back. The bucket is one number, the moment at which it will be
 full (GCRA, ATM Forum TM 4.1 §4.4.2), on Redis's own clock.
 
+Who is refused is told a turn, and so much of the bucket is kept from those who come without one that there is enough
+for it, in this process and, as far as it can know, in the others.
+
 While Redis is away what is in hand is spent, and then each process has its even share.
 """
 
 from __future__ import annotations
 
 import functools
+import heapq
 import math
 import threading
 import time
@@ -29,25 +33,28 @@ MOST_LEASES = 50_000
 PAUSE_S = 0.05
 #: Nobody is told to wait for longer because of others.
 LONGEST_TURN_S = 60.0
-#: A process that took nothing for so long shares no more.
-PROCESS_S = 15
+#: A turn is good for so long; so many are remembered; and as long as there are some, this part of the bucket is kept
+#: from who has none.
+TURN_S, MOST_TURNS, KEPT = 1.0, 1000, 0.01
+#: A process that took nothing for so long shares no more; one that Redis never answered is one of so many.
+PROCESS_S, UNTOLD = 15, 4
 
-# Takes what is needed, and of what is wanted besides a part such that the processes together leave half; else says how
-# long until there is enough.
+# Where there is as much as must be, takes the cost, and of what is wanted a part such that the processes together
+# leave half; else says how long until there is enough.
 _TAKE = """
-local need, want, rate = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
-local burst, back = tonumber(ARGV[4]), tonumber(ARGV[5])
+local cost, want, rate = tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local burst, back, need = tonumber(ARGV[4]), tonumber(ARGV[5]), tonumber(ARGV[8])
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1e6
 redis.call('ZADD', KEYS[2], now, ARGV[6])
 redis.call('ZREMRANGEBYSCORE', KEYS[2], '-inf', now - ARGV[7])
 local processes = redis.call('ZCARD', KEYS[2])
-local full = math.max(now, tonumber(redis.call('GET', KEYS[1]) or now) - back / rate)
+local full = math.max(now, tonumber(redis.call('GET', KEYS[1]) or now + ARGV[9]) - back / rate)
 full = math.min(full, now + burst / rate)
 local free = burst - (full - now) * rate
 local taken, wait = 0, 0
 if free >= need then
-  taken = math.max(need, math.min(want, math.floor(free / (2 * processes))))
+  taken = math.max(cost, math.min(want, math.floor(free / (2 * processes))))
   full = full + taken / rate
 else
   wait = (need - free) / rate
@@ -108,10 +115,12 @@ class _Lease:
     ends_at: float = 0.0
     free: float = 0.0  #: in the bucket, at `heard_at`
     heard_at: float = 0.0
-    refused: int = 0  #: the smallest cost for which there was not enough
+    refused: int = 0  #: of what must be there, the least that was not
     refused_until: float = 0.0
-    turn_at: float = 0.0  #: of the last who was sent away
-    full_at: float = 0.0  #: of this process's own share, while Redis is away
+    cost: int = 1  #: of the last who was sent away, and when its turn is
+    turn_at: float = 0.0
+    turns: list[float] = field(default_factory=list)  #: a heap of those that were told
+    full_at: float = 0.0  #: as far as is known here; while Redis is away, of this process's own share
 
 
 class Rates:
@@ -122,7 +131,7 @@ class Rates:
         self._script = line.redis.register_script(_TAKE)
         self._leases: dict[tuple[str, str], _Lease] = {}
         self._me = uuid.uuid4().hex
-        self._processes = 1
+        self._processes = UNTOLD
 
     def take(self, policy: Policy, party: str, cost: int = 1) -> None:
         """Raises RateLimited, whose `retry_after_s` is when there will be enough, and RequestTooCostly for what there
@@ -139,15 +148,28 @@ class Rates:
             if lease.policy is not policy:
                 self._change(lease, policy)
             now = time.monotonic()
-            if lease.tokens >= cost and now < lease.ends_at:
+            need = _need(lease, cost, now)
+            if lease.tokens >= need and now < lease.ends_at:
                 lease.tokens -= cost
-                return
-            if cost < lease.refused or now >= lease.refused_until:
-                wait_s = self._ask(lease, party, cost, now)
-                if wait_s is None:
-                    return
-                lease.refused, lease.refused_until = cost, now + max(wait_s, PAUSE_S)
-            raise self._refusal(lease, cost, now)
+            elif need >= lease.refused and now < lease.refused_until:
+                raise self._refusal(lease, cost, now)
+            elif (wait_s := self._ask(lease, party, cost, need, now)) is not None:
+                lease.refused, lease.refused_until = need, now + max(wait_s, PAUSE_S)
+                raise self._refusal(lease, cost, now)
+            if need == cost and _is_due(lease, now):
+                heapq.heappop(lease.turns)
+
+    def look_ahead(self, policy: Policy, party: str) -> None:
+        """Raises RateLimited where it is known, without asking, that there is nothing at all."""
+        lease = self._leases.get((policy.name, party))
+        if lease is None:
+            return
+        with lease.lock:
+            now = time.monotonic()
+            need = _need(lease, 1, now)
+            in_hand = lease.tokens >= need and now < lease.ends_at
+            if lease.policy is policy and not in_hand and need >= lease.refused and now < lease.refused_until:
+                raise self._refusal(lease, lease.cost, now)
 
     def give_back(self, policy: Policy, party: str, cost: int) -> None:
         """What was taken for something that then was not done."""
@@ -179,23 +201,26 @@ class Rates:
             lease.tokens = min(lease.tokens, policy.burst)
         lease.policy = policy
 
-    def _ask(self, lease: _Lease, party: str, cost: int, now: float) -> float | None:
+    def _ask(self, lease: _Lease, party: str, cost: int, need: int, now: float) -> float | None:
         """Spend it from a new lease; or else in how many seconds there will be enough."""
         policy = lease.policy
         keys = [f"{KEY_PREFIX}rate:{policy.name}:{party}", f"{KEY_PREFIX}rates"]
         want = max(cost, int(policy.per_minute * LEASE_PART))
+        full_in_s = max(0.0, lease.full_at - now)  # in case that Redis forgot it
         arguments: list[float | str] = [cost, want, policy.rate_s, policy.burst, lease.tokens, self._me, PROCESS_S]
+        arguments += [need, full_in_s]
         found = self._line.call(lambda: self._script(keys=keys, args=arguments), None)
         if found is None:
-            return self._own_share(lease, cost, now)
+            return self._own_share(lease, cost, need, now)
         taken, free, wait_s, self._processes = int(found[0]), float(found[1]), float(found[2]), int(found[3])
         lease.free, lease.heard_at, lease.tokens = free, now, 0
+        lease.full_at = now + (policy.burst - free) / policy.rate_s
         if taken == 0:
             return wait_s
         lease.tokens, lease.ends_at = taken - cost, now + LEASE_S
         return None
 
-    def _own_share(self, lease: _Lease, cost: int, now: float) -> float | None:
+    def _own_share(self, lease: _Lease, cost: int, need: int, now: float) -> float | None:
         """The same of what this process has in hand, and then of its part of the bucket."""
         if lease.tokens >= cost:
             lease.tokens -= cost
@@ -204,18 +229,39 @@ class Rates:
         full_at = max(now, lease.full_at)
         free = max(cost, lease.policy.burst / self._processes) - (full_at - now) * rate_s
         lease.free, lease.heard_at = free, now
-        if free < cost:
-            return (cost - free) / rate_s
+        if free < need:
+            return (need - free) / rate_s
         lease.full_at = full_at + cost / rate_s
         return None
 
     def _refusal(self, lease: _Lease, cost: int, now: float) -> errors.RateLimited:
-        """Who is sent away has a turn, behind all who were before: or all would come back at once."""
+        """Who is sent away has a turn, behind all who were before, or all would come back at once; in whole seconds, as
+        a header tells it."""
         policy = lease.policy
-        turn_at = max(lease.refused_until, lease.turn_at + cost * self._processes / policy.rate_s)
+        turn_at = max(lease.refused_until, lease.turn_at + 2 * cost * self._processes / policy.rate_s)
         lease.turn_at = min(turn_at, now + max(LONGEST_TURN_S, lease.refused_until - now))
+        wait_s = math.ceil(lease.turn_at - now)
+        lease.cost = cost
+        if len(lease.turns) < MOST_TURNS:
+            # Twice, at half of the rate: one who comes without a turn just then is taken for who has it.
+            heapq.heappush(lease.turns, now + wait_s)
+            heapq.heappush(lease.turns, now + wait_s)
         return errors.RateLimited(
             f"More {policy.name} than your tier allows: {policy.per_minute} a minute, and {policy.burst} at once",
-            retry_after_s=lease.turn_at - now,
+            retry_after_s=wait_s,
             details={"policy": policy.name, "limit": policy.burst, "per_minute": policy.per_minute},
         )
+
+
+def _need(lease: _Lease, cost: int, now: float) -> int:
+    """What must be there for who comes now: its cost, and, if nobody's turn has come, what is kept for them."""
+    while lease.turns and lease.turns[0] + TURN_S < now:
+        heapq.heappop(lease.turns)
+    if not lease.turns or _is_due(lease, now):
+        return cost
+    return min(cost + int(lease.policy.burst * KEPT), lease.policy.burst)
+
+
+def _is_due(lease: _Lease, now: float) -> bool:
+    """Whether somebody's turn has come."""
+    return bool(lease.turns) and lease.turns[0] <= now

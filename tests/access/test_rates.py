@@ -145,7 +145,25 @@ def test_those_who_are_sent_away_are_told_to_come_back_one_after_the_other(
             waits.append(refused.retry_after_s)
     apart = [later - sooner for sooner, later in itertools.pairwise(waits)]
     assert len(waits) == 6
-    assert apart == pytest.approx([1.0] * 5, abs=0.2)
+    # At half of the rate: the other half is for who comes without having been sent away.
+    assert apart == [2] * 5
+
+
+def test_what_is_kept_for_a_turn_that_was_told_is_not_for_who_comes_without_one(
+    process: Callable[[], Rates], party: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rates, "KEPT", 0.5)
+    made, policy = process(), Policy("units", per_minute=600, burst=10)
+    assert taken(made, policy, party, 10) == 10
+    with pytest.raises(errors.RateLimited) as refused:
+        made.take(policy, party)
+    begun, newcomers = time.monotonic(), 0
+    while time.monotonic() < begun + refused.value.retry_after_s:
+        newcomers += taken(made, policy, party, 1)
+        time.sleep(0.01)
+    # Ten came free meanwhile, and half of the bucket was kept.
+    assert newcomers <= 6
+    assert taken(made, policy, party, 2) == 2  # who has the turn, and one who is taken for it
 
 
 def test_nobody_is_told_to_wait_for_an_hour_because_many_were_there_before(
@@ -215,6 +233,31 @@ def test_without_redis_each_process_has_its_share_and_nobody_waits(process: Call
     begun = time.perf_counter()
     assert taken(made[3], SLOW, party, 1000) == 0
     assert time.perf_counter() - begun < 1.0
+
+
+def test_a_process_that_redis_never_answered_takes_itself_for_one_of_four(
+    process: Callable[[], Rates], party: str
+) -> None:
+    made = process()
+    lose_redis(made)
+    assert taken(made, SLOW, party, 50) == 5
+
+
+def test_a_redis_that_goes_away_or_forgets_fills_no_bucket(
+    process: Callable[[], Rates], party: str, platform: Platform
+) -> None:
+    made, other = process(), process()
+    other.take(SLOW, uuid.uuid4().hex)
+    assert taken(made, SLOW, party, 50) == 20
+    line, script = made._line, made._script
+    lose_redis(made)
+    time.sleep(rates.PAUSE_S)
+    assert taken(made, SLOW, party, 50) == 0
+    made._line, made._script = line, script
+    platform.line.redis.delete(f"coatcheck:rate:units:{party}")
+    made._leases[("units", party)].refused_until = 0.0
+    assert taken(made, SLOW, party, 50) == 0
+    assert taken(other, SLOW, party, 50) == 0
 
 
 def test_without_redis_what_is_in_hand_is_spent_first(process: Callable[[], Rates], party: str) -> None:
