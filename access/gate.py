@@ -26,6 +26,18 @@ class Gate:
         if self._limits:
             self._take(caller.tier.requests, caller, 1)
 
+    def look_ahead(self, caller: Caller) -> None:
+        """Before what it asks for is read: whether it is known that there are no units at all. Who is refused has not
+        made a request. Raises RateLimited, QuotaExceeded, Unavailable."""
+        if not self._limits:
+            return
+        try:
+            self._rates.look_ahead(caller.tier.units, caller.party)
+            self._month.look_ahead(caller)
+        except REFUSED:
+            self._give_back(caller.tier.requests, caller, 1)
+            raise
+
     def spend(self, caller: Caller, units: int) -> None:
         """For what is about to be done. Who is refused has not made a request. Raises RateLimited, RequestTooCostly,
         QuotaExceeded."""

@@ -134,6 +134,15 @@ class Quota:
         if refused:
             raise exceeded(tier, used, units, month.resets_at)
 
+    def look_ahead(self, caller: Caller) -> None:
+        """Raises QuotaExceeded where not one unit more would be let in."""
+        tier = caller.tier
+        if not tier.monthly_units or tier.past_allowance != "refuse":
+            return
+        month = self._month(caller.tenant_id)
+        if month.used >= most(tier):
+            raise exceeded(tier, month.used, 1, month.resets_at)
+
     def standing(self, caller: Caller) -> Standing:
         """As of the last look, at most LOOK_S ago while the database answers; raises Unavailable."""
         return _standing(caller.tier, self._month(caller.tenant_id))

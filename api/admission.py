@@ -67,6 +67,8 @@ SCOPES: Mapping[str, tuple[str, ...]] = {
     "blocks.lift": ("admin",),
     "health.metrics": ("metrics", "admin"),
 }
+#: Those whose bodies say what is to be done for units. What stands under an Idempotency-Key costs none.
+SPENDING = frozenset({"predict.predict", "predict.predict_batch", "jobs.submit"})
 #: One host and perhaps a port (RFC 9110 §7.2), without user, list or blanks; names may have underscores, as in compose.
 _HOST = re.compile(r"([A-Za-z0-9._-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?")
 
@@ -77,7 +79,8 @@ def register(app: flask.Flask) -> None:
 
 
 def _admit() -> None:
-    """Raises MalformedRequest, Blocked, Unauthorized, Forbidden, RateLimited, TooManyRequests, Busy."""
+    """Raises MalformedRequest, Blocked, Unauthorized, Forbidden, RateLimited, QuotaExceeded, TooManyRequests, Busy,
+    Unavailable."""
     request = flask.request
     environ, endpoint = request.environ, request.endpoint
     _check_host(environ)
@@ -96,6 +99,8 @@ def _admit() -> None:
     environ[limits.KEY] = caller
     flask.g.leave = here.requests.take(caller.tenant_id)
     here.gate.enter(caller)
+    if endpoint in SPENDING and "HTTP_IDEMPOTENCY_KEY" not in environ:
+        here.gate.look_ahead(caller)
 
 
 def _note(environ: Mapping[str, str]) -> None:

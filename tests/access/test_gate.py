@@ -93,6 +93,40 @@ def test_who_is_refused_for_units_has_made_no_request_and_spent_none(
     assert left(made, who) == (5, before)
 
 
+def test_who_is_known_to_have_no_units_is_refused_before_it_is_known_what_is_asked_for(
+    platform: Platform, gate: Callable[..., Gate]
+) -> None:
+    made, who = gate(), caller(platform, requests_burst=5, units_burst=10)
+    made.spend(who, 10)
+    made.look_ahead(who)  # nobody was refused yet
+    with pytest.raises(errors.RateLimited):
+        made.spend(who, 1)
+    for _ in range(10):
+        made.enter(who)
+        with pytest.raises(errors.RateLimited, match="More units than"):
+            made.look_ahead(who)
+    # Who was refused much may have little.
+    other = caller(platform, units_burst=10)
+    made.spend(other, 8)
+    with pytest.raises(errors.RateLimited):
+        made.spend(other, 5)
+    made.look_ahead(other)
+
+
+def test_whose_month_is_used_up_is_refused_before_it_is_known_what_is_asked_for(
+    platform: Platform, gate: Callable[..., Gate]
+) -> None:
+    month = {"monthly_units": 10, "allowance_percent": 0}
+    made, who, pays = gate(), caller(platform, **month), caller(platform, **month, past_allowance="pay")
+    for one in (who, pays):
+        made.spend(one, 9)
+        made.look_ahead(one)
+        made.spend(one, 1)
+    made.look_ahead(pays)
+    with pytest.raises(errors.QuotaExceeded):
+        made.look_ahead(who)
+
+
 def test_what_is_answered_at_once_is_written_down_at_what_it_cost(
     platform: Platform, gate: Callable[..., Gate]
 ) -> None:

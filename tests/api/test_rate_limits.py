@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import re
 import time
 from collections.abc import Mapping
@@ -111,6 +112,29 @@ def test_who_is_refused_for_units_has_made_no_request(platform: Platform, client
     for _ in range(20):
         assert client.post(PREDICT, json={"inputs": GOOD}, headers=mine.headers).status_code == 429
     assert left(client.get(JOBS, headers=mine.headers))["requests"] == 8
+
+
+@pytest.mark.parametrize("path", [PREDICT, BATCH, JOBS])
+@pytest.mark.parametrize(
+    "limits",
+    [{"units_burst": 1}, {"monthly_units": 1, "allowance_percent": 0, "past_allowance": "refuse"}],
+    ids=["rate", "month"],
+)
+def test_the_body_of_who_is_out_of_units_is_not_read(
+    platform: Platform, client: FlaskClient, path: str, limits: dict[str, int | str]
+) -> None:
+    mine = key(platform, **limits)
+    for status in (200, 429):
+        assert client.post(PREDICT, json={"inputs": GOOD}, headers=mine.headers).status_code == status
+    body = io.BytesIO(b"{" * 1000)
+    found = client.post(
+        path, input_stream=body, content_length=1000, content_type="application/json", headers=mine.headers
+    )
+    assert (found.status_code, body.tell()) == (429, 0)
+    # What was answered before is answered again, for which it must be read.
+    once = {**mine.headers, "Idempotency-Key": "once"}
+    found = client.post(path, input_stream=body, content_length=1000, content_type="application/json", headers=once)
+    assert (found.status_code, body.tell()) == (400, 1000)
 
 
 def test_what_a_model_failed_on_costs_no_units(platform: Platform, client: FlaskClient, failing: str) -> None:
