@@ -63,9 +63,29 @@ SCOPES: Mapping[str, tuple[str, ...]] = {
     "keys.rotate": ("keys",),
     "keys.revoke": ("keys",),
     "models.publish": (keys.MODELS,),
-    "blocks.list_blocks": ("admin",),
-    "blocks.lift": ("admin",),
-    "health.metrics": ("metrics", "admin"),
+    **dict.fromkeys(
+        (
+            "tenants.list_tenants",
+            "tenants.create",
+            "tenants.show",
+            "tenants.change",
+            "tiers.list_tiers",
+            "tiers.create",
+            "tiers.show",
+            "tiers.change",
+            "admin_keys.list_keys",
+            "admin_keys.create",
+            "admin_keys.rotate",
+            "admin_keys.revoke",
+            "adjustments.list_adjustments",
+            "adjustments.create",
+            "audit.list_changes",
+            "blocks.list_blocks",
+            "blocks.lift",
+        ),
+        (keys.ADMIN,),
+    ),
+    "health.metrics": ("metrics", keys.ADMIN),
 }
 #: One host and perhaps a port (RFC 9110 §7.2), without user, list or blanks; names may have underscores, as in compose.
 _HOST = re.compile(r"([A-Za-z0-9._-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?")

@@ -73,10 +73,10 @@ def test_a_tenant_is_made_listed_and_given_another_tier(operator: Operator, tena
         (("tenants", "change", tenant, "--tier", "gold"), "(received: gold)"),
         (
             ("tenants", "create", f"{tenant} "),
-            "tenant must be 1 to 100 printable characters, with no space at either end",
+            "name must be 1 to 100 printable characters, with no space at either end",
         ),
-        (("tenants", "create", "x" * 101), "tenant must be 1 to 100"),
-        (("tenants", "create", "\x1b[2J"), "tenant must be 1 to 100"),
+        (("tenants", "create", "x" * 101), "name must be 1 to 100"),
+        (("tenants", "create", "\x1b[2J"), "name must be 1 to 100"),
     ):
         done = operator(*words)
         assert (done.code, done.out, said in done.err) == (1, "", True), done.err
