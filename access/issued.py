@@ -16,20 +16,25 @@ from access.keys import OPENS
 from access.pages import Page
 from core import errors
 
-_SHOWN = """
+_COLUMNS = """
 SELECT api_keys.id, tenants.name AS tenant, tier, api_keys.name, scopes, models, networks, api_keys.created_at,
   expires_at, last_used_at, rotated_to, revoked_at
-FROM api_keys JOIN tenants ON tenants.id = tenant_id
 """
+_SHOWN = f"{_COLUMNS} FROM api_keys JOIN tenants ON tenants.id = tenant_id"
 _LIST = text(f"""
 {_SHOWN} WHERE (CAST(:tenant_id AS uuid) IS NULL OR tenant_id = :tenant_id) AND (:all OR ({OPENS}))
 ORDER BY revoked_at DESC NULLS FIRST, tenants.name, api_keys.created_at
 """)
+# Whose they are is looked up for those of the page alone.
 _PAGE = text(f"""
-{_SHOWN} WHERE (CAST(:tenant_id AS uuid) IS NULL OR tenant_id = :tenant_id) AND (:all OR ({OPENS}))
-  AND (CAST(:behind AS text) IS NULL OR (api_keys.created_at, api_keys.id)
-       < (SELECT last.created_at, last.id FROM api_keys AS last WHERE last.id = :behind))
-ORDER BY api_keys.created_at DESC, api_keys.id DESC LIMIT :limit
+WITH page AS (
+  SELECT * FROM api_keys WHERE (CAST(:tenant_id AS uuid) IS NULL OR tenant_id = :tenant_id) AND (:all OR ({OPENS}))
+    AND (CAST(:behind AS text) IS NULL
+         OR (created_at, id) < (SELECT last.created_at, last.id FROM api_keys AS last WHERE last.id = :behind))
+  ORDER BY created_at DESC, id DESC LIMIT :limit
+)
+{_COLUMNS} FROM page AS api_keys JOIN tenants ON tenants.id = tenant_id
+ORDER BY api_keys.created_at DESC, api_keys.id DESC
 """)  # noqa: S608 - constants
 _ONE = text(f"{_SHOWN} WHERE api_keys.id = :id")
 
