@@ -131,7 +131,8 @@ def listed(engine: sqlalchemy.Engine, ladder: Ladder) -> list[Block]:
 def lift(engine: sqlalchemy.Engine, subject: str, by: Actor) -> None:
     """Let somebody go, which holds everywhere within a second or two; raises BlockNotFound."""
     with engine.begin() as connection:
-        row = connection.execute(_LIFT, {"subject": subject}).first()
+        # What cannot be in a text of the database is the name of nobody.
+        row = connection.execute(_LIFT, {"subject": subject}).first() if subject.isprintable() else None
         if row is None or not row.held:
             raise errors.BlockNotFound
         before = {"level": Level(row.level).word, "reason": row.reason}

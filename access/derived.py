@@ -1,4 +1,8 @@
-"""Keys that are made with a key, and in the place of one: never of more than the key that asks for it."""
+"""Keys that are made with a key, and in the place of one: never of more than the key that asks for it.
+
+A key with the scope `admin` makes any for any tenant; but what administers as well is as narrow as itself, and ends no
+later, or one that leaked would outlive its end.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +12,10 @@ from collections.abc import Collection
 import sqlalchemy
 from sqlalchemy import text
 
-from access import audit, keys
+from access import audit, keys, tenants
 from access.audit import Actor
 from access.bounds import Bounds
-from access.keys import OPENS, Caller
+from access.keys import ADMIN, OPENS, Caller
 from core import errors
 
 MOST = 20  #: keys of one tenant that open something, where its own keys make them
@@ -49,20 +53,50 @@ def create(
     return made
 
 
+def create_for(
+    engine: sqlalchemy.Engine,
+    own: Caller,
+    tenant: str,
+    *,
+    name: str,
+    scopes: Collection[str] | None,
+    bounds: Bounds,
+    by: Actor,
+) -> str:
+    """A new key of any tenant, made with one that administers; without scopes it has those of a client.
+
+    Raises Unauthorized, InvalidInput, TenantNotFound, and Forbidden for one that administers beyond the caller's own.
+    """
+    asked = keys.CLIENT if scopes is None else scopes
+    if ADMIN in asked:
+        bounds = bounds.filled(own.bounds)
+        bounds.check_within(own.bounds)
+    with engine.begin() as connection:
+        _begin(connection, own)
+        return keys.insert(connection, tenants.find(connection, tenant), name, asked, bounds, by)
+
+
 def rotate(
-    engine: sqlalchemy.Engine, key_id: str, *, overlap_s: int, own: Caller | None = None, by: Actor | None = None
+    engine: sqlalchemy.Engine,
+    key_id: str,
+    *,
+    overlap_s: int,
+    own: Caller | None = None,
+    everywhere: bool = False,
+    by: Actor | None = None,
 ) -> str:
     """A new key that may what the old one may, for as long; the old one ends after so many seconds.
 
-    With `own` it is of the caller's tenant. Raises Unauthorized, KeyNotFound, KeyConflict for one that opens nothing or
-    was rotated and when there are MOST, and Forbidden for one that may more than the caller's own.
+    With `own` it is of the caller's tenant, or, `everywhere`, of any, for one that administers. Raises Unauthorized,
+    KeyNotFound, KeyConflict for one that opens nothing or was rotated and when a tenant has MOST of its own making, and
+    Forbidden for one that may more than the caller's own.
     """
     keys.check_id(key_id)
-    by = by or audit.operator()
+    by, within = by or audit.operator(), None if everywhere else own
     with engine.begin() as connection:
         if own is not None:
             _begin(connection, own)
-        old = connection.execute(_OLD, {"id": key_id, "tenant_id": own and own.tenant_id}).first()
+        old = connection.execute(_OLD, {"id": key_id, "tenant_id": within and within.tenant_id}).first()
         if old is None:
             raise errors.KeyNotFound
         if not old.opens:
@@ -70,16 +104,17 @@ def rotate(
         if old.rotated_to is not None:
             raise errors.KeyConflict(f"This key was rotated already: {old.rotated_to} is in its place")
         bounds = Bounds.of(old)
-        if own is not None:
-            _check_scopes(own, old.scopes)
+        if within is not None:
+            _check_scopes(within, old.scopes)
+        if own is not None and (within is not None or ADMIN in old.scopes):
             bounds.check_within(own.bounds)
         made = keys.insert(connection, old.tenant_id, old.name, old.scopes, bounds, by)
         new, before = keys.id_of(made), {"expires_at": old.expires_at}
         ends = connection.execute(_RETIRE, {"id": key_id, "new": new, "overlap_s": overlap_s}).scalar_one()
         after = {"expires_at": ends, "rotated_to": new}
         audit.record(connection, by, "key.rotate", f"key:{key_id}", tenant_id=old.tenant_id, before=before, after=after)
-        if own is not None:
-            _check_count(connection, own.tenant_id)
+        if within is not None:
+            _check_count(connection, within.tenant_id)
     return made
 
 

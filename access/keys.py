@@ -11,7 +11,7 @@ import secrets
 import threading
 import uuid
 import zlib
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
 from dataclasses import dataclass
 
 import sqlalchemy
@@ -26,11 +26,13 @@ from access.used import Used
 from core import database, errors
 
 PREFIX = "cck"
+#: Of one that administers the platform.
+ADMIN = "admin"
 #: Of one that may publish models, beside what every tenant may.
 MODELS = "models:write"
 #: What a client's key may, if nothing else is said.
 CLIENT = frozenset({"predict", "jobs", "files", "webhooks", "models:read", "usage:read", "keys"})
-SCOPES = CLIENT | {"admin", "metrics", MODELS}
+SCOPES = CLIENT | {ADMIN, "metrics", MODELS}
 CACHE_S = 5.0
 CACHE_MAX = 10_000
 _ID = re.compile(r"[0-9a-f]{12}")
@@ -48,20 +50,15 @@ SELECT tenant_id, secret_sha256, scopes, models, networks, expires_at, tier, tie
 FROM api_keys JOIN tenants ON tenants.id = tenant_id JOIN tiers ON tiers.name = tier
 WHERE api_keys.id = :id AND {OPENS}
 """)  # noqa: S608 - a constant
-_LIST = text(f"""
-SELECT api_keys.id, tenants.name AS tenant, tier, api_keys.name, scopes, models, networks, api_keys.created_at,
-  expires_at, last_used_at, rotated_to, revoked_at
-FROM api_keys JOIN tenants ON tenants.id = tenant_id
-WHERE (CAST(:tenant AS text) IS NULL OR tenants.name = :tenant)
-  AND (CAST(:tenant_id AS uuid) IS NULL OR tenant_id = :tenant_id) AND (:all OR ({OPENS}))
-ORDER BY revoked_at DESC NULLS FIRST, tenants.name, api_keys.created_at
-""")  # noqa: S608 - a constant
-_KNOWN_TENANT = text("SELECT FROM tenants WHERE name = :tenant")
 _REVOKE = text("""
 UPDATE api_keys SET revoked_at = now()
 WHERE id = :id AND (CAST(:tenant_id AS uuid) IS NULL OR tenant_id = :tenant_id) AND revoked_at IS NULL
 RETURNING tenant_id
 """)
+# Two that end each other wait, and the later one sees what is left.
+_ADMINS = text(f"""
+SELECT id FROM api_keys WHERE '{ADMIN}' = ANY (scopes) AND {OPENS} ORDER BY id FOR NO KEY UPDATE
+""")  # noqa: S608 - a constant
 _REVOKED = text("""
 SELECT revoked_at FROM api_keys
 WHERE id = :id AND (CAST(:tenant_id AS uuid) IS NULL OR tenant_id = :tenant_id)
@@ -97,24 +94,6 @@ class Caller:
                 raise errors.Unauthorized
             wanted = " or ".join(f"'{scope}'" for scope in scopes)
             raise errors.Forbidden(f"This API key does not have the scope {wanted}", details={"scope": scopes[0]})
-
-
-@dataclass(frozen=True)
-class Issued:
-    """A key as it may be shown; its secret nobody has."""
-
-    id: str
-    tenant: str
-    tier: str
-    name: str
-    scopes: Sequence[str]
-    models: Sequence[str] | None
-    networks: Sequence[str] | None
-    created_at: dt.datetime
-    expires_at: dt.datetime | None
-    last_used_at: dt.datetime | None
-    rotated_to: str | None
-    revoked_at: dt.datetime | None
 
 
 def create(
@@ -159,39 +138,34 @@ def insert(
     return f"{PREFIX}_{key_id}_{secret}{_checksum(key_id, secret)}"
 
 
-def issued(
-    engine: sqlalchemy.Engine,
-    *,
-    tenant: str | None = None,
-    tenant_id: uuid.UUID | None = None,
-    revoked: bool = False,
-) -> list[Issued]:
-    """The keys that open something, by tenant and age, and with them, if asked for, those that have expired and then
-    the revoked ones, the latest first; raises NotFound for a tenant that is not there."""
-    with engine.connect() as connection:
-        if tenant is not None and connection.execute(_KNOWN_TENANT, {"tenant": tenant}).first() is None:
-            raise errors.NotFound(f"There is no tenant {tenant!r}")
-        found = connection.execute(_LIST, {"tenant": tenant, "tenant_id": tenant_id, "all": revoked})
-        return [Issued(**row) for row in found.mappings()]
-
-
 def revoke(
-    engine: sqlalchemy.Engine, key_id: str, *, tenant_id: uuid.UUID | None = None, by: Actor | None = None
+    engine: sqlalchemy.Engine,
+    key_id: str,
+    *,
+    tenant_id: uuid.UUID | None = None,
+    last: bool = False,
+    by: Actor | None = None,
 ) -> dt.datetime | None:
     """End a key, one of this tenant if one is named, for good: every process forgets it within CACHE_S.
 
-    Returns since when it has been revoked, None if it was not until now; raises KeyNotFound.
+    Returns since when it has been revoked, None if it was not until now. Raises KeyNotFound, and KeyConflict for the
+    `last` one with the scope `admin`, unless it may be that.
     """
     check_id(key_id)
     which = {"id": key_id, "tenant_id": tenant_id}
     with engine.begin() as connection:
+        found = connection.execute(_REVOKED, which).first()
+        if found is None:
+            raise errors.KeyNotFound
+        if not last and connection.execute(_ADMINS).scalars().all() == [key_id]:
+            raise errors.KeyConflict(
+                "This is the last key with the scope 'admin', and without one nobody administers by the API: make "
+                "another one first, or end it at the machine with `coatcheck keys revoke`"
+            )
         if (ended := connection.execute(_REVOKE, which).first()) is not None:
             audit.record(connection, by or audit.operator(), "key.revoke", f"key:{key_id}", tenant_id=ended.tenant_id)
             return None
-        found = connection.execute(_REVOKED, which).first()
-    if found is None:
-        raise errors.KeyNotFound
-    since: dt.datetime = found.revoked_at
+        since: dt.datetime = connection.execute(_REVOKED, which).one().revoked_at
     return since
 
 
@@ -233,9 +207,13 @@ def _good_until(_: str, known: tuple[Caller, float], now_s: float) -> float:
     return now_s + known[1]
 
 
+def is_id(text: str) -> bool:
+    return _ID.fullmatch(text) is not None
+
+
 def check_id(key_id: str) -> None:
     """Raises KeyNotFound: what cannot be an id is the id of no key."""
-    if not _ID.fullmatch(key_id):
+    if not is_id(key_id):
         raise errors.KeyNotFound
 
 

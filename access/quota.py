@@ -16,19 +16,17 @@ import sqlalchemy
 from cachetools import LRUCache
 from sqlalchemy import text
 
-from access import audit, tenants
+from access import tenants
 from access.keys import Caller
 from access.ledger import Ledger
 from access.tiers import Tier
-from core import database, errors, ids
+from core import database, errors
 
 #: How long a look at a tenant's month is good for. What this process lets in meanwhile is added to it; what others do
 #: is not seen, so a tenant can be over its limit by what it hands in to them within this time.
 LOOK_S = 1.0
 #: Of so many, those seen last, the month is remembered.
 TENANTS = 10_000
-MAX_REASON = 200
-MOST_UNITS = 2**53
 
 # A parked job's cost is that of its chunks, which are found through it.
 _USED = """
@@ -74,11 +72,6 @@ WITH seen AS MATERIALIZED (
 )
 SELECT count(*) FROM told
 """)  # noqa: S608 - constants
-
-_ADJUST = text("""
-INSERT INTO adjustments (id, tenant_id, month, units, reason)
-VALUES (:id, :tenant_id, CAST(date_trunc('month', now()) AS date), :units, :reason) RETURNING month
-""")
 
 
 @dataclass
@@ -224,22 +217,13 @@ def tell(engine: sqlalchemy.Engine) -> int:
         return int(connection.execute(_TELL).scalar_one())
 
 
-def adjust(engine: sqlalchemy.Engine, tenant: str, units: int, reason: str, by: audit.Actor) -> dt.date:
-    """Give a tenant so many units for this month, or take them where they are less than 0; returns the month.
-
-    Raises InvalidInput, NotFound.
-    """
-    if not 0 < abs(units) <= MOST_UNITS:
-        raise errors.InvalidInput.field("units", f"must be from 1 to {MOST_UNITS:,}, or less than 0", received=units)
-    if not (reason.isprintable() and 0 < len(reason) <= MAX_REASON):
-        raise errors.InvalidInput.field("reason", f"must be 1 to {MAX_REASON} printable characters")
-    with engine.begin() as connection:
+def of_tenant(engine: sqlalchemy.Engine, tenant: str) -> Standing:
+    """How a tenant stands by what is written, which what is answered at once is within a second; raises
+    TenantNotFound."""
+    with engine.connect() as connection:
         tenant_id = tenants.find(connection, tenant)
-        values = {"id": ids.uuid7(), "tenant_id": tenant_id, "units": units, "reason": reason}
-        month: dt.date = connection.execute(_ADJUST, values).scalar_one()
-        said = {"month": str(month), "units": units, "reason": reason}
-        audit.record(connection, by, "quota.adjust", f"tenant:{tenant}", tenant_id=tenant_id, after=said)
-    return month
+        tier = Tier.of(connection.execute(_TIER, {"tenant_id": tenant_id}).one())
+        return _standing(tier, _look(connection, tenant_id))
 
 
 def _look(connection: sqlalchemy.Connection, tenant_id: uuid.UUID) -> _Month:

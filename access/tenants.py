@@ -11,22 +11,26 @@ from typing import Any
 import sqlalchemy
 from sqlalchemy import text
 
-from access import audit, tiers
+from access import audit, pages, tiers
 from access.audit import Actor
+from access.pages import Page
 from core import database, errors, ids
 
 MAX_NAME = 100
 #: Who makes the tenants of those who come with a token, or as strangers.
 AT_SIGHT = "platform"
 
-_LIST = text("""
+_SHOWN = """
 SELECT name, tier, created_at,
   (SELECT count(*) FROM api_keys WHERE tenant_id = tenants.id AND revoked_at IS NULL
      AND (expires_at > now()) IS NOT FALSE) AS keys
-FROM tenants ORDER BY name
-""")
+FROM tenants
+"""
+_LIST = text(f"{_SHOWN} ORDER BY name")
+_PAGE = text(f"{_SHOWN} WHERE name > :behind ORDER BY name LIMIT :limit")
+_ONE = text(f"{_SHOWN} WHERE name = :name")
+_ID = text("SELECT id FROM tenants WHERE name = :name")
 _INSERT = text("INSERT INTO tenants (id, name, tier) VALUES (:id, :name, :tier) ON CONFLICT (name) DO NOTHING")
-_FIND = text("SELECT id FROM tenants WHERE name = :name")
 _SELECT = text("SELECT id, tier FROM tenants WHERE name = :name FOR UPDATE")
 _SEEN = text("SELECT id, tier, tiers.* FROM tenants JOIN tiers ON tiers.name = tier WHERE tenants.name = :name")
 _CHANGE = text("UPDATE tenants SET tier = :tier WHERE name = :name")
@@ -48,18 +52,38 @@ def listed(engine: sqlalchemy.Engine) -> list[Tenant]:
         return [Tenant(**row) for row in connection.execute(_LIST).mappings()]
 
 
+def page(engine: sqlalchemy.Engine, *, limit: int, cursor: str | None = None) -> Page[Tenant]:
+    """The same; the cursor is the name of the last one. Raises InvalidInput for a bad one."""
+    if cursor is not None and not _is_name(cursor):
+        raise pages.bad_cursor()
+    with engine.connect() as connection:
+        rows = connection.execute(_PAGE, {"behind": cursor or "", "limit": limit + 1})
+        found = [Tenant(**row) for row in rows.mappings()]
+    return pages.cut(found, limit, lambda tenant: tenant.name)
+
+
+def get(engine: sqlalchemy.Engine, name: str) -> Tenant:
+    """Raises TenantNotFound."""
+    with engine.connect() as connection:
+        found = connection.execute(_ONE, {"name": name}).mappings().first() if _is_name(name) else None
+    if found is None:
+        raise _missing(name)
+    return Tenant(**found)
+
+
 def create(engine: sqlalchemy.Engine, name: str, tier: str, by: Actor | None = None) -> None:
     """Make a tenant; raises InvalidInput, TenantConflict where there is one of this name."""
+    check_name("name", name)
     with engine.begin() as connection:
         if not _insert(connection, name, tier, by):
             raise errors.TenantConflict(f"There is a tenant {name!r} already")
 
 
 def find(connection: sqlalchemy.Connection, name: str) -> uuid.UUID:
-    """The tenant's id; raises NotFound."""
-    found = connection.execute(_FIND, {"name": name}).first()
+    """The tenant's id; raises TenantNotFound."""
+    found = connection.execute(_ID, {"name": name}).first() if _is_name(name) else None
     if found is None:
-        raise errors.NotFound(f"There is no tenant {name!r}")
+        raise _missing(name)
     tenant_id: uuid.UUID = found.id
     return tenant_id
 
@@ -97,13 +121,13 @@ def at_sight(engine: sqlalchemy.Engine, name: str, tier: str) -> tuple[uuid.UUID
 def change(engine: sqlalchemy.Engine, name: str, *, tier: str, by: Actor | None = None) -> str:
     """Give a tenant another tier, which holds within seconds, and return the one that it had.
 
-    Raises NotFound, InvalidInput.
+    Raises TenantNotFound, InvalidInput.
     """
     with engine.begin() as connection:
-        tiers.require(connection, tier)
-        found = connection.execute(_SELECT, {"name": name}).first()
+        found = connection.execute(_SELECT, {"name": name}).first() if _is_name(name) else None
         if found is None:
-            raise errors.NotFound(f"There is no tenant {name!r}")
+            raise _missing(name)
+        tiers.require(connection, tier)
         connection.execute(_CHANGE, {"name": name, "tier": tier})
         before: str = found.tier
         sides = {"before": {"tier": before}, "after": {"tier": tier}}
@@ -113,9 +137,18 @@ def change(engine: sqlalchemy.Engine, name: str, *, tier: str, by: Actor | None 
 
 def check_name(field: str, value: str) -> None:
     """Raises InvalidInput."""
-    if not (value.isprintable() and 0 < len(value) <= MAX_NAME and value == value.strip()):
+    if not _is_name(value):
         issue = f"must be 1 to {MAX_NAME} printable characters, with no space at either end"
         raise errors.InvalidInput.field(field, issue)
+
+
+def _is_name(text: str) -> bool:
+    return text.isprintable() and 0 < len(text) <= MAX_NAME and text == text.strip()
+
+
+def _missing(name: str) -> errors.TenantNotFound:
+    """What cannot be a name is the name of no tenant."""
+    return errors.TenantNotFound(f"There is no tenant {name[:MAX_NAME]!r}")
 
 
 def _insert(connection: sqlalchemy.Connection, name: str, tier: str, by: Actor | None) -> bool:

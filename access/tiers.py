@@ -22,6 +22,7 @@ DEFAULT = "free"
 PRIORITIES = ("high", "normal", "low")
 _INTEGER = 2**31 - 1
 MAX_NAME = 40
+DECIMALS = 9  #: of a price
 
 
 @dataclass(frozen=True)
@@ -103,7 +104,8 @@ COLUMNS = ("name", "pace", "priorities", *list(LIMITS)[1:], "past_allowance")
 _ALL = ", ".join(COLUMNS)
 _SELECT = f"SELECT {_ALL} FROM tiers"  # noqa: S608 - names of columns alone
 _LIST = text(f"{_SELECT} ORDER BY name")
-_ONE = text(f"{_SELECT} WHERE name = :name FOR UPDATE")
+_ONE = text(f"{_SELECT} WHERE name = :name")
+_HELD = text(f"{_SELECT} WHERE name = :name FOR UPDATE")
 _INSERT = text(
     f"INSERT INTO tiers ({_ALL}) VALUES ({', '.join(f':{name}' for name in COLUMNS)}) ON CONFLICT DO NOTHING"  # noqa: S608
 )
@@ -118,23 +120,29 @@ def listed(engine: sqlalchemy.Engine) -> list[dict[str, Any]]:
         return [dict(row) for row in connection.execute(_LIST).mappings()]
 
 
-def require(connection: sqlalchemy.Connection, name: str) -> None:
+def get(engine: sqlalchemy.Engine, name: str) -> dict[str, Any]:
+    """Its row; raises TierNotFound."""
+    with engine.connect() as connection:
+        return _find(connection, _ONE, name)
+
+
+def require(connection: sqlalchemy.Connection, name: str, field: str = "tier") -> None:
     """Raises InvalidInput, with the tiers that there are, for one that is not."""
     known = [row.name for row in connection.execute(_LIST)]
     if name not in known:
-        raise errors.InvalidInput.field("tier", f"must be one of {', '.join(known)}", received=name)
+        raise errors.InvalidInput.field(field, f"must be one of {', '.join(known)}", received=name)
 
 
 def create(
     engine: sqlalchemy.Engine, name: str, *, like: str, given: Mapping[str, Any], by: Actor | None = None
 ) -> dict[str, Any]:
     """Make a tier, a copy of another but for what is given, and return its row; raises InvalidInput, TenantConflict."""
-    if not (name.isascii() and name.isprintable() and " " not in name and 0 < len(name) <= MAX_NAME):
+    if not _is_name(name):
         raise errors.InvalidInput.field("name", f"must be 1 to {MAX_NAME} visible ASCII characters")
     _check(given)
     with engine.begin() as connection:
-        require(connection, like)
-        row = {**connection.execute(_ONE, {"name": like}).mappings().one(), **given, "name": name}
+        require(connection, like, "like")
+        row = {**_find(connection, _ONE, like), **given, "name": name}
         if connection.execute(_INSERT, row).rowcount == 0:
             raise errors.TenantConflict(f"There is a tier {name} already")
         audit.record(connection, by or audit.operator(), "tier.create", f"tier:{name}", after=_plain(row))
@@ -146,19 +154,28 @@ def change(
 ) -> tuple[dict[str, Any], dict[str, Any]]:
     """Change a tier for all its tenants, within seconds; returns its row as it was and as it is.
 
-    Raises NotFound, InvalidInput.
+    Raises TierNotFound, InvalidInput.
     """
     _check(given)
     with engine.begin() as connection:
-        found = connection.execute(_ONE, {"name": name}).mappings().first()
-        if found is None:
-            raise errors.NotFound(f"There is no tier {name!r}")
-        before = dict(found)
-        after = {**before, **given}
+        found = _find(connection, _HELD, name)
+        before, after = found, {**found, **given}
         connection.execute(_UPDATE, after)
         was, is_ = (_plain({field: row[field] for field in given}) for row in (before, after))
         audit.record(connection, by or audit.operator(), "tier.change", f"tier:{name}", before=was, after=is_)
     return before, after
+
+
+def _is_name(text: str) -> bool:
+    return text.isascii() and text.isprintable() and " " not in text and 0 < len(text) <= MAX_NAME
+
+
+def _find(connection: sqlalchemy.Connection, statement: sqlalchemy.TextClause, name: str) -> dict[str, Any]:
+    """Its row; what cannot be a name is the name of no tier. Raises TierNotFound."""
+    found = connection.execute(statement, {"name": name}).mappings().first() if _is_name(name) else None
+    if found is None:
+        raise errors.TierNotFound(f"There is no tier {name[:MAX_NAME]!r}")
+    return dict(found)
 
 
 def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
@@ -171,6 +188,9 @@ def _check(given: Mapping[str, Any]) -> None:
         value = given.get(name)
         if value is not None and not (math.isfinite(value) and limit.least <= value <= limit.most):
             raise errors.InvalidInput.field(name, f"must be between {limit.least:,} and {limit.most:,}", received=value)
+    price = given.get("unit_price")
+    if price is not None and round(Decimal(str(price)), DECIMALS) != Decimal(str(price)):
+        raise errors.InvalidInput.field("unit_price", f"must have at most {DECIMALS} decimals", received=price)
     if (past := given.get("past_allowance", PAST[0])) not in PAST:
         raise errors.InvalidInput.field("past_allowance", f"must be one of {', '.join(PAST)}", received=past)
     priorities: Sequence[str] | None = given.get("priorities")

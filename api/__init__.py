@@ -31,6 +31,7 @@ def create_app(settings: Settings | None = None) -> flask.Flask:
     # Else a doubled slash is answered with a redirect to whatever the Host header says.
     app.url_map.merge_slashes = False
     app.url_map.converters["endpoint"] = parsing.EndpointId
+    app.url_map.converters["whole"] = parsing.Whole
     app.add_url_rule("/", "root", lambda: flask.redirect("/docs"))
     app.config["MAX_CONTENT_LENGTH"] = values.http.max_body_bytes
     app.extensions["coatcheck"] = resources.Resources(values)

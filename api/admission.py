@@ -63,9 +63,29 @@ SCOPES: Mapping[str, tuple[str, ...]] = {
     "keys.rotate": ("keys",),
     "keys.revoke": ("keys",),
     "models.publish": (keys.MODELS,),
-    "blocks.list_blocks": ("admin",),
-    "blocks.lift": ("admin",),
-    "health.metrics": ("metrics", "admin"),
+    **dict.fromkeys(
+        (
+            "tenants.list_tenants",
+            "tenants.create",
+            "tenants.show",
+            "tenants.change",
+            "tiers.list_tiers",
+            "tiers.create",
+            "tiers.show",
+            "tiers.change",
+            "admin_keys.list_keys",
+            "admin_keys.create",
+            "admin_keys.rotate",
+            "admin_keys.revoke",
+            "adjustments.list_adjustments",
+            "adjustments.create",
+            "audit.list_changes",
+            "blocks.list_blocks",
+            "blocks.lift",
+        ),
+        (keys.ADMIN,),
+    ),
+    "health.metrics": ("metrics", keys.ADMIN),
 }
 #: Those whose bodies say what is to be done for units. What stands under an Idempotency-Key costs none.
 SPENDING = frozenset({"predict.predict", "predict.predict_batch", "jobs.submit"})

@@ -116,3 +116,10 @@ class EndpointId(BaseConverter):
     """Anything but `deliveries`, which stands in the same place of an address."""
 
     regex = "(?!deliveries$)[^/]+"
+
+
+class Whole(BaseConverter):
+    """All that is left of an address, for names that may hold anything."""
+
+    regex = ".+"
+    part_isolating = False

@@ -9,11 +9,12 @@ import shlex
 from collections.abc import Collection
 
 import click
-import sqlalchemy
 
-from access import derived, tenants
+from access import derived, issued, tenants
 from access import keys as access_keys
 from access.bounds import Bounds
+from access.issued import Issued
+from access.keys import ADMIN
 from cli import operators, output
 from cli.failures import Failure
 from core import errors
@@ -118,7 +119,7 @@ def create(
             command = f"coatcheck tenants change {shlex.quote(tenant)} --tier {tier}"
             said = f"{error.message}, and no key was made; `{command}` changes that"
             raise Failure(said, code=error.code, details=error.details) from error
-        made = _issued(parts.engine, access_keys.id_of(key))
+        made = issued.get(parts.engine, access_keys.id_of(key))
     if tenant not in known:
         output.say(f"Made the tenant {tenant!r} as well, of tier {made.tier}")
     _print(key, made, as_json=as_json)
@@ -134,7 +135,7 @@ def list_(tenant: str | None, revoked: bool, as_json: bool) -> None:
     Never their secrets. Times are UTC.
     """
     with operators.parts() as parts:
-        found = access_keys.issued(parts.engine, tenant=tenant, revoked=revoked)
+        found = issued.listed(parts.engine, tenant=tenant, revoked=revoked)
     if as_json:
         output.document([dataclasses.asdict(key) for key in found])
         return
@@ -162,7 +163,7 @@ def rotate(key_id: str, overlap_s: int, as_json: bool) -> None:
     """
     with operators.parts() as parts:
         key = derived.rotate(parts.engine, key_id, overlap_s=overlap_s)
-        made = _issued(parts.engine, access_keys.id_of(key))
+        made = issued.get(parts.engine, access_keys.id_of(key))
     _print(key, made, as_json=as_json)
 
 
@@ -175,12 +176,15 @@ def revoke(key_id: str, as_json: bool) -> None:
     KEY_ID is the 12 digits after `cck_`. The key is refused everywhere within 5 s. Safe to repeat.
     """
     with operators.parts() as parts:
-        since = access_keys.revoke(parts.engine, key_id)
-        if as_json:
-            ended = _issued(parts.engine, key_id)
-            output.document({**dataclasses.asdict(ended), "was_revoked": since is not None})
-        else:
-            output.line(f"{key_id} was revoked at {since:%Y-%m-%d %H:%M:%S} UTC" if since else f"{key_id} is revoked")
+        since = access_keys.revoke(parts.engine, key_id, last=True)
+        ended = issued.get(parts.engine, key_id)
+        alone = ADMIN in ended.scopes and not any(ADMIN in key.scopes for key in issued.listed(parts.engine))
+    if as_json:
+        output.document({**dataclasses.asdict(ended), "was_revoked": since is not None})
+    else:
+        output.line(f"{key_id} was revoked at {since:%Y-%m-%d %H:%M:%S} UTC" if since else f"{key_id} is revoked")
+    if alone:
+        output.say("No key with the scope admin is left: `coatcheck keys create --admin` makes one")
 
 
 def _scopes(said: Collection[str], *, admin: bool, models: bool, metrics: bool) -> Collection[str]:
@@ -190,18 +194,14 @@ def _scopes(said: Collection[str], *, admin: bool, models: bool, metrics: bool) 
     return {"metrics"} if metrics else {*(said or access_keys.CLIENT), *more}
 
 
-def _issued(engine: sqlalchemy.Engine, key_id: str) -> access_keys.Issued:
-    return next(item for item in access_keys.issued(engine, revoked=True) if item.id == key_id)
-
-
-def _print(key: str, made: access_keys.Issued, *, as_json: bool) -> None:
+def _print(key: str, made: Issued, *, as_json: bool) -> None:
     if as_json:
         output.document({"key": key, **dataclasses.asdict(made)})
     else:
         output.line(key)
 
 
-def _row(key: access_keys.Issued) -> tuple[str, ...]:
+def _row(key: Issued) -> tuple[str, ...]:
     only = " ".join((*(key.models or ()), *(key.networks or ())))
     # Most are for all that a client needs.
     scopes = "client" if set(key.scopes) == access_keys.CLIENT else " ".join(key.scopes)

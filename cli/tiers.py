@@ -15,7 +15,7 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 @click.group()
 def tiers() -> None:
-    """List, make and change tiers: what tenants may do."""
+    """List, show, make and change tiers: what tenants may do."""
 
 
 def _limits(function: F) -> F:
@@ -45,6 +45,19 @@ def list_(as_json: bool) -> None:
         ("tier", *access_tiers.COLUMNS[1:]),
         [[_shown(row[name]) for name in access_tiers.COLUMNS] for row in found],
     )
+
+
+@tiers.command()
+@click.argument("name")
+@output.as_json
+def show(name: str, as_json: bool) -> None:
+    """Show a tier, a limit a line."""
+    with operators.parts() as parts:
+        found = access_tiers.get(parts.engine, name)
+    if as_json:
+        output.document(found)
+    else:
+        output.table(("limit", "of this tier"), [(field, _shown(value)) for field, value in found.items()])
 
 
 @tiers.command()

@@ -7,7 +7,7 @@ import datetime as dt
 
 import click
 
-from access import audit, quota, tenants
+from access import adjustments, audit, tenants
 from access import usage as access_usage
 from cli import operators, output
 
@@ -50,7 +50,7 @@ def adjust(tenant: str, units: int, reason: str, as_json: bool) -> None:
     They count within a second, and are in the audit log.
     """
     with operators.parts() as parts:
-        month = quota.adjust(parts.engine, tenant, units, reason, audit.operator())
+        month = adjustments.make(parts.engine, tenant, units, reason, audit.operator()).month
     if as_json:
         output.document({"tenant": tenant, "month": f"{month:%Y-%m}", "units": units, "reason": reason})
     else:

@@ -13,6 +13,8 @@ CoatcheckError
 │   ├── DeliveryNotFound    no such delivery, or not of this tenant
 │   ├── BlockNotFound       nobody of that name is held back
 │   ├── KeyNotFound         no such API key, or not of this tenant
+│   ├── TenantNotFound      no tenant of this name
+│   ├── TierNotFound        no tier of this name
 │   ├── ModelNotFound
 │   └── VersionNotFound
 ├── AddressRefused          a receiver is at an address that may not be called
@@ -152,6 +154,14 @@ class DeliveryNotFound(NotFound, code="DELIVERY_NOT_FOUND"):
 
 class KeyNotFound(NotFound, code="KEY_NOT_FOUND"):
     """No such API key"""
+
+
+class TenantNotFound(NotFound, code="TENANT_NOT_FOUND"):
+    """No such tenant"""
+
+
+class TierNotFound(NotFound, code="TIER_NOT_FOUND"):
+    """No such tier"""
 
 
 class BlockNotFound(NotFound, code="BLOCK_NOT_FOUND"):

@@ -21,6 +21,7 @@ SECTIONS = {
     "Models": "What there is, and what it takes",
     "Limits and usage": "What you may use, and what you used",
     "API keys": "Your own: made, rotated and ended",
+    "Administration": "Tenants, tiers, keys, units and the audit log, for operators",
     "Blocks": "Who is held back for repeated errors, for operators",
     "Health and metrics": "For probes and scrapers",
 }
@@ -35,6 +36,7 @@ TITLES = {
     "limits": "Limits and usage",
     "usage": "Limits and usage",
     "keys": "API keys",
+    **dict.fromkeys(("tenants", "tiers", "admin_keys", "adjustments", "audit"), "Administration"),
     "blocks": "Blocks",
     "health": "Health and metrics",
 }
@@ -44,6 +46,8 @@ IN_PATH = {
     "endpoint_id": "The id of a webhook endpoint: `ep_…`; `jobs` where keys are asked for or changed",
     "delivery_id": "The id of a delivery, as the receiver saw it in `webhook-id`",
     "key_id": "The id of an API key: the 12 digits after `cck_`",
+    "tenant": "The name of a tenant, percent-encoded",
+    "tier": "The name of a tier, percent-encoded",
     "subject": "Who is held back: `key:<id>`, or `address:<network>`",
     "name": "The name of a model",
     "version": "A version of the model, such as `1.0.0`",

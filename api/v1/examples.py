@@ -85,6 +85,18 @@ NEW_KEY = _examples(
         },
     ),
 )
+NEW_TENANT = _examples(one=("A customer", {"name": "acme", "tier": "pro"}))
+CHANGED_TENANT = _examples(one=("Another tier", {"tier": "free"}))
+NEW_TIER = _examples(one=("A small one", {"name": "trial", "like": "free", "monthly_units": 10_000}))
+CHANGED_TIER = _examples(one=("More at once", {"requests_burst": 500, "max_running": 20}))
+NEW_ISSUED_KEY = _examples(
+    client=("What a client needs", {"tenant": "acme", "name": "web"}),
+    publisher=("For a pipeline", {"tenant": "acme", "name": "ci", "scopes": ["files", "jobs", "models:write"]}),
+)
+NEW_ADJUSTMENT = _examples(
+    given=("Given", {"tenant": "acme", "units": 5000, "reason": "Made good for the outage"}),
+    taken=("Taken back", {"tenant": "acme", "units": -5000, "reason": "Given twice"}),
+)
 ROTATED_KEY = _examples(day=("The old key is good for a day", {"overlap_s": 86_400}))
 ROTATION = _examples(day=("The old key is good for a day", {"overlap_s": 86_400}))
 WINDOW = _examples(

@@ -10,6 +10,7 @@ import pytest
 from cachetools import TLRUCache
 from sqlalchemy import text
 
+from access import issued as access_issued
 from access import keys, tenants, tiers
 from access.keys import Keyring
 from core import database, errors
@@ -245,18 +246,18 @@ def test_keys_are_listed_by_tenant_and_age_and_ended_ones_only_when_asked_for(pl
     second, third = (callers.key(platform, tenant=first.tenant) for _ in range(2))
     callers.key(platform)
     keys.revoke(platform.engine, second.id)
-    listed = keys.issued(platform.engine, tenant=first.tenant)
+    listed = access_issued.listed(platform.engine, tenant=first.tenant)
     assert [item.id for item in listed] == [first.id, third.id]
-    everything = keys.issued(platform.engine, tenant=first.tenant, revoked=True)
+    everything = access_issued.listed(platform.engine, tenant=first.tenant, revoked=True)
     assert [item.id for item in everything] == [first.id, third.id, second.id]
     platform.execute("UPDATE api_keys SET expires_at = now() WHERE id = :id", id=third.id)
-    assert [item.id for item in keys.issued(platform.engine, tenant=first.tenant)] == [first.id]
+    assert [item.id for item in access_issued.listed(platform.engine, tenant=first.tenant)] == [first.id]
     assert [item.keys for item in tenants.listed(platform.engine) if item.name == first.tenant] == [1]
-    everything = keys.issued(platform.engine, tenant=first.tenant, revoked=True)
+    everything = access_issued.listed(platform.engine, tenant=first.tenant, revoked=True)
     assert [item.id for item in everything] == [first.id, third.id, second.id]
     assert {item.tenant for item in everything} == {first.tenant}
     with pytest.raises(errors.NotFound, match="There is no tenant 'nobody'"):
-        keys.issued(platform.engine, tenant="nobody")
+        access_issued.listed(platform.engine, tenant="nobody")
 
 
 def test_a_key_is_revoked_once_and_no_other_with_it(platform: Platform, ring: Keyring) -> None:
@@ -275,7 +276,7 @@ def test_a_key_is_revoked_once_and_no_other_with_it(platform: Platform, ring: Ke
 
 def test_keys_are_listed_of_everybody_when_no_tenant_is_named(platform: Platform) -> None:
     made = {callers.key(platform).id for _ in range(2)}
-    assert made <= {key.id for key in keys.issued(platform.engine)}
+    assert made <= {key.id for key in access_issued.listed(platform.engine)}
 
 
 def test_keys_that_the_release_before_made_meanwhile_are_opened_as_the_docs_say(platform: Platform) -> None:

@@ -115,7 +115,7 @@ def test_a_tier_is_a_copy_of_the_one_that_is_named_and_a_taken_name_stays_what_i
     with pytest.raises(errors.InvalidInput) as caught:
         tiers.create(platform.engine, callers.name("t"), like="gold", given={})
     details = caught.value.details
-    assert (details["field"], details["received"]) == ("tier", "gold")
+    assert (details["field"], details["received"]) == ("like", "gold")
     assert details["issue"].startswith("must be one of anonymous, ")
     with pytest.raises(errors.NotFound, match="There is no tier 'gold'"):
         tiers.change(platform.engine, "gold", {"pace": 1})

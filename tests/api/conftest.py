@@ -20,6 +20,7 @@ from local import platform_processes
 from local.child import Child, Program
 from local.state import held_port
 from tests import callers, graphs
+from tests.api.administrator import Administrator
 from tests.conftest import ROOT, Platform, until
 
 
@@ -27,9 +28,15 @@ from tests.conftest import ROOT, Platform, until
 def client(platform: Platform, app: flask.Flask) -> flask.testing.FlaskClient:
     """A caller of a tenant of its own, who may use every route of v1."""
     found = app.test_client()
-    key = callers.key(platform, scopes=keys.CLIENT | {keys.MODELS})
+    key = callers.key(platform, scopes=keys.SCOPES)
     found.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {key.token}"
     return found
+
+
+@pytest.fixture
+def admin(platform: Platform, app: flask.Flask) -> Administrator:
+    """Who administers, and may do nothing else."""
+    return Administrator(app, callers.key(platform, scopes={keys.ADMIN}).token)
 
 
 @dataclass(frozen=True)

@@ -31,6 +31,8 @@ TOLD: Mapping[type[errors.CoatcheckError], Told] = {
     errors.WebhookNotFound: Told("WEBHOOK_NOT_FOUND", 404, says="No such webhook endpoint"),
     errors.DeliveryNotFound: Told("DELIVERY_NOT_FOUND", 404, says="No such webhook delivery"),
     errors.KeyNotFound: Told("KEY_NOT_FOUND", 404, says="No such API key"),
+    errors.TenantNotFound: Told("TENANT_NOT_FOUND", 404, says="There is no tenant 'nobody'"),
+    errors.TierNotFound: Told("TIER_NOT_FOUND", 404, says="There is no tier 'gold'"),
     errors.BlockNotFound: Told("BLOCK_NOT_FOUND", 404, says="Nobody of that name is held back"),
     errors.ModelNotFound: Told("MODEL_NOT_FOUND", 404, says="No such model"),
     errors.VersionNotFound: Told("MODEL_VERSION_NOT_FOUND", 404, says="No such version of this model"),
@@ -78,7 +80,6 @@ ELSEWHERE: Mapping[type[errors.CoatcheckError], str] = {
     errors.ModelInterrupted: "jobs/test_recovery.py",  # the job is canceled, timed out or given back
     errors.InputRefused: "bulk/test_python_models.py",  # of a model in Python
     errors.AddressRefused: "webhooks/test_addresses.py",
-    errors.TenantConflict: "cli/test_every_result.py",
     errors.VersionConflict: "cli/test_every_result.py",
     errors.Blocked: "api/test_conduct.py",
     errors.BlockNotFound: "api/test_conduct.py",

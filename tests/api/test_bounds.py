@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from collections.abc import Iterator
 from typing import Any
@@ -31,7 +32,7 @@ def routes(app: flask.Flask, *methods: str) -> Iterator[tuple[str, str]]:
     for rule in app.url_map.iter_rules():
         for method in (rule.methods or set()) & set(methods):
             if rule.rule.startswith("/api/v1/"):
-                path = rule.rule.replace("<endpoint:", "<")
+                path = re.sub(r"<\w+:", "<", rule.rule)
                 for name in rule.arguments:
                     path = path.replace(f"<{name}>", IDS.get(name, "") + "0" * 32)
                 yield method, path

@@ -11,11 +11,13 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from access.tiers import LIMITS
 from tests.api import world
 from tests.api.world import GOOD, Route, World
 from tests.conftest import Platform
 
 NAME, URL, PAGE, DIGITS = (1, 64), (1, 2048), (1, 100), (1, 18)
+TENANT, TIER, SEEN, CURSOR, UNITS = (1, 100), (1, 40), (1, 200), (1, 100), 2**53
 #: What the contract says of the length, the number and the count of everything in a body or a query: least, most.
 BOUNDS: Mapping[str, tuple[float, float | None]] = {
     "predict model": NAME, "predict model_version": NAME,
@@ -37,6 +39,19 @@ BOUNDS: Mapping[str, tuple[float, float | None]] = {
     "listDeliveries limit": PAGE, "listDeliveries before": DIGITS, "listDeliveries job_id": NAME,
     "listWebhookDeliveries limit": PAGE, "listWebhookDeliveries before": DIGITS,
     "redeliverWebhook after": DIGITS,
+    "listTenants limit": PAGE, "listTenants cursor": CURSOR,
+    "createTenant name": TENANT, "createTenant tier": TIER, "updateTenant tier": TIER,
+    "createTier name": TIER, "createTier like": TIER, "createTier priorities": (1, 3),
+    "updateTier priorities": (1, 3),
+    **{f"{route} {name}": (limit.least, limit.most) for route in ("createTier", "updateTier")
+       for name, limit in LIMITS.items()},
+    "listIssuedKeys limit": PAGE, "listIssuedKeys cursor": CURSOR, "listIssuedKeys tenant": TENANT,
+    "issueKey tenant": TENANT, "issueKey name": (1, 100), "issueKey scopes": (1, 10), "issueKey models": (1, 50),
+    "issueKey networks": (1, 50), "issueKey expires_in_s": (1, 315_360_000), "rotateIssuedKey overlap_s": (0, 604_800),
+    "listAdjustments limit": PAGE, "listAdjustments cursor": CURSOR, "listAdjustments tenant": TENANT,
+    "createAdjustment tenant": TENANT, "createAdjustment units": (-UNITS, UNITS), "createAdjustment reason": SEEN,
+    "listChanges limit": PAGE, "listChanges cursor": CURSOR, "listChanges tenant": TENANT,
+    "listChanges subject": SEEN, "listChanges actor": SEEN, "listChanges action": SEEN,
 }  # fmt: skip
 SAID = {"minLength", "maxLength", "minimum", "maximum", "minItems", "maxItems"}
 
@@ -97,8 +112,10 @@ def asked(owner: World, spec: dict[str, Any], bound: str, value: Any) -> TestRes
     client = owner.app.test_client()
     client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {owner.key.token}"
     if field in {item["name"] for item in operation.get("parameters", [])}:
-        return client.open(route.path(owner.ids), method=method, query_string={field: value})
-    body: Any = dict(route.asked.body or {})
+        return client.open(
+            route.path(owner.ids), method=method, query_string={**owner.told(route.asked.query), field: value}
+        )
+    body: Any = owner.told(route.asked.body or {})
     inner = value if "." not in field else {field.split(".")[1]: value}
     return client.open(route.path(owner.ids), method=method, json={**body, field.split(".")[0]: inner})
 
@@ -108,15 +125,29 @@ def sized(bound: str, size: float) -> Any:
     field = bound.rpartition(" ")[2].rpartition(".")[2]
     if field in ("inputs", "events", "webhook_events"):
         return [GOOD if field == "inputs" else "job.completed"] * int(size)
-    if field in ("models", "networks", "scopes"):
+    if field in ("models", "networks", "scopes", "priorities"):
         return {
             "models": [f"m{number}" for number in range(int(size))],
             "networks": [f"192.0.2.{number}" for number in range(int(size))],
             "scopes": ["predict"] * int(size),
+            "priorities": ["normal"] * int(size),
         }[field]
     if field in ("before",) or bound == "redeliverWebhook after":
         return "1" * int(size)
-    numbers = ("limit", "after", "batch_size", "expires_in_s", "timeout_s", "size", "overlap_s", "wait")
+    if field in ("pace", "unit_price"):
+        return size
+    numbers = (
+        *LIMITS,
+        "units",
+        "limit",
+        "after",
+        "batch_size",
+        "expires_in_s",
+        "timeout_s",
+        "size",
+        "overlap_s",
+        "wait",
+    )
     return int(size) if field in numbers else "x" * int(size)
 
 

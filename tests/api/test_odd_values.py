@@ -10,8 +10,11 @@ import flask
 import pytest
 from flask.testing import FlaskClient
 
+from access import tiers
 from core.strict_json import MAX_LEVELS
+from tests import callers
 from tests.api.test_bounds import GOOD, IDS
+from tests.conftest import Platform
 
 #: As they stand in a body.
 VALUES = [
@@ -44,6 +47,8 @@ HEADERS = {
     "Accept": ["\xff", ";;;"],
 }
 EVERY_HEADER = {("POST", "/api/v1/jobs"), ("GET", "/api/v1/jobs/{job_id}")}
+LIMITS = {**{name: limit.least for name, limit in tiers.LIMITS.items()}, "priorities": ["normal"],
+          "past_allowance": "pay"}  # fmt: skip
 UPLOAD = {"content_type": "text/csv", "size": 1}
 BODIES: dict[str, dict[str, Any]] = {
     "/api/v1/predict": {"inputs": GOOD, "model": "sentiment", "model_version": "1.0.0", "options": {"explain": True}},
@@ -59,6 +64,14 @@ BODIES: dict[str, dict[str, Any]] = {
     "/api/v1/keys": {"name": "n", "scopes": ["jobs"], "models": ["a"], "networks": ["192.0.2.0/24"],
                      "expires_in_s": 60},
     "/api/v1/keys/{key_id}/rotate": {"overlap_s": 60},
+    "/api/v1/admin/tenants": {"name": "n", "tier": "free"},
+    "/api/v1/admin/tenants/{tenant}": {"tier": "free"},
+    "/api/v1/admin/tiers": {"name": "n", "like": "pro", **LIMITS},
+    "/api/v1/admin/tiers/{tier}": LIMITS,
+    "/api/v1/admin/keys": {"tenant": "{tenant}", "name": "n", "scopes": ["jobs"], "models": ["a"],
+                           "networks": ["192.0.2.0/24"], "expires_in_s": 60},
+    "/api/v1/admin/keys/{key_id}/rotate": {"overlap_s": 60},
+    "/api/v1/admin/adjustments": {"tenant": "{tenant}", "units": 1, "reason": "r"},
     "/api/v1/webhooks": {"url": "https://a.example/x", "events": ["job.completed"], "description": "d",
                          "signing": "v1"},
     "/api/v1/webhooks/{endpoint_id}": {"url": "https://a.example/x", "events": ["job.completed"], "description": "d",
@@ -86,13 +99,20 @@ def fields(body: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str]]:
 
 
 @pytest.fixture
-def known(client: FlaskClient) -> dict[str, str]:
-    """Ids that the caller has."""
+def known(platform: Platform, client: FlaskClient) -> Iterator[dict[str, str]]:
+    """Ids that the caller has; the tiers that are made meanwhile are gone afterwards."""
+    before = [row["name"] for row in tiers.listed(platform.engine)]
     job_id = client.post("/api/v1/jobs", json={"inputs": GOOD}).json["job_id"]
     made = client.post("/api/v1/webhooks", json={"url": "https://a.example", "events": ["job.completed"]}).json
     client.post(f"/api/v1/webhooks/{made['id']}/test")
     (delivery,) = client.get(f"/api/v1/webhooks/{made['id']}/deliveries").json["deliveries"]
-    return {"job_id": job_id, "endpoint_id": made["id"], "delivery_id": delivery["id"], "key_id": "0" * 12}
+    yield {
+        "job_id": job_id, "endpoint_id": made["id"], "delivery_id": delivery["id"],
+        "key_id": callers.key(platform).id, "tenant": callers.key(platform).tenant, "tier": callers.tier(platform),
+        "name": "sentiment", "version": "1.0.0", "subject": "key:x",
+    }  # fmt: skip
+    platform.execute("UPDATE tenants SET tier = 'free' WHERE tier <> ALL (:before)", before=before)
+    platform.execute("DELETE FROM tiers WHERE name <> ALL (:before)", before=before)
 
 
 def operations(client: FlaskClient) -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -104,7 +124,7 @@ def operations(client: FlaskClient) -> Iterator[tuple[str, str, dict[str, Any]]]
 
 @pytest.mark.parametrize("path", BODIES)
 def test_odd_values_in_every_field_of_a_body(client: FlaskClient, known: dict[str, str], path: str) -> None:
-    method = "PATCH" if path.endswith("{endpoint_id}") else "POST"
+    method = "PATCH" if path.endswith(("{endpoint_id}", "{tenant}", "{tier}")) else "POST"
     url = path.format(**known)
     for holder, name in fields(BODIES[path]):
         for once in ({}, {"Idempotency-Key": "k"}):
@@ -114,7 +134,7 @@ def test_odd_values_in_every_field_of_a_body(client: FlaskClient, known: dict[st
                 files = {"upload_id", "input_url", "output_url"}
                 others = files if name not in files else {"inputs", "upload_id", "input_url"} - {name}
                 sent = {key: item for key, item in BODIES[path].items() if key not in others}
-                data = json.dumps(sent).replace('"HERE"', value)
+                data = json.dumps(sent).replace('"HERE"', value).replace("{tenant}", known["tenant"])
                 holder[name] = kept
                 answer = client.open(url, method=method, data=data, content_type="application/json", headers=once)
                 refused_or_answered(answer, (name, value[:80], once))
@@ -125,22 +145,20 @@ def test_every_body_is_in_the_table(client: FlaskClient) -> None:
 
 
 def test_odd_values_in_every_query_and_address(client: FlaskClient, known: dict[str, str]) -> None:
-    paths = {**known, "name": "sentiment", "version": "1.0.0", "subject": "key:x"}
     for path, method, operation in operations(client):
         body: dict[str, Any] = {"json": BODIES[path]} if path in BODIES and method != "GET" else {}
         parameters = [item["name"] for item in operation.get("parameters", []) if item["in"] == "query"]
         for name in parameters:
             for text in TEXTS:
                 if (name, text) != ("wait", "9" * 9):
-                    url = f"{path.format_map(paths)}?{name}={text}"
+                    url = f"{path.format_map(known)}?{name}={text}"
                     refused_or_answered(client.open(url, method=method, **body), url[:200])
         for text in TEXTS if "{" in path else ():
-            url = path.format_map(dict.fromkeys([*IDS, "key_id", "subject", "name", "version"], text))
+            url = path.format_map(dict.fromkeys([*IDS, "key_id", "subject", "name", "version", "tenant", "tier"], text))
             refused_or_answered(client.open(url, method=method, **body), url[:200])
 
 
 def test_odd_values_in_every_header(client: FlaskClient, known: dict[str, str]) -> None:
-    paths = {**known, "name": "sentiment", "version": "1.0.0", "subject": "key:x"}
     for path, method, operation in operations(client):
         documented = {item["name"] for item in operation.get("parameters", []) if item["in"] == "header"}
         data = json.dumps(BODIES[path]) if path in BODIES and method != "GET" else None
@@ -149,7 +167,7 @@ def test_odd_values_in_every_header(client: FlaskClient, known: dict[str, str]) 
                 continue
             for value in values:
                 headers = {"Content-Type": "application/json", name: value}
-                answer = client.open(path.format_map(paths), method=method, data=data, headers=headers, buffered=False)
+                answer = client.open(path.format_map(known), method=method, data=data, headers=headers, buffered=False)
                 refused_or_answered(answer, (path, method, name, value[:80]))
 
 

@@ -35,7 +35,9 @@ OPERATIONS = {
     *("listDeliveries", "listWebhookDeliveries", "getDelivery", "redeliver", "redeliverWebhook"),
     *("listModels", "publishModel", "getModel", "getModelVersion"),
     *("listKeys", "createKey", "rotateKey", "revokeKey", "getLimits", "getUsage"),
-    *("listBlocks", "liftBlock"),
+    *("listTenants", "createTenant", "getTenant", "updateTenant", "listTiers", "createTier", "getTier", "updateTier"),
+    *("listIssuedKeys", "issueKey", "rotateIssuedKey", "revokeIssuedKey"),
+    *("listAdjustments", "createAdjustment", "listChanges", "listBlocks", "liftBlock"),
     *("getHealth", "getReadiness", "getMetrics"),
 }
 

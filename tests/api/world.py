@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
@@ -26,13 +27,14 @@ ONCE = {"Idempotency-Key": "k"}
 
 @dataclass(frozen=True)
 class Asked:
-    """What a route is asked, and what the right key gets; `of` are ids that are not the usual ones. An `upload_id` is
-    that of the world."""
+    """What a route is asked, and what the right key gets; `of` are ids that are not the usual ones. Texts in braces are
+    those of the world, and `new` is a name that nobody has."""
 
     status: int
     body: Mapping[str, Any] | None = None
     changes: bool = False  #: rows
     of: Mapping[str, str] = field(default_factory=dict)
+    query: Mapping[str, str] = field(default_factory=dict)  #: that it cannot go without
 
 
 #: By Flask's name of the route. Whoever adds a route adds what is asked of it.
@@ -70,6 +72,21 @@ ASKED: Mapping[str, Asked] = {
     "keys.create": Asked(201, {"name": "web"}, changes=True),
     "keys.rotate": Asked(201, {}, changes=True),
     "keys.revoke": Asked(204, changes=True),
+    "tenants.list_tenants": Asked(200),
+    "tenants.create": Asked(201, {"name": "{new}", "tier": "free"}, changes=True),
+    "tenants.show": Asked(200),
+    "tenants.change": Asked(200, {"tier": "internal"}, changes=True),
+    "tiers.list_tiers": Asked(200),
+    "tiers.create": Asked(201, {"name": "{new}", "like": "pro", "max_pending": 5}, changes=True),
+    "tiers.show": Asked(200),
+    "tiers.change": Asked(200, {"pace": 2.5, "priorities": ["normal"]}, changes=True),
+    "admin_keys.list_keys": Asked(200),
+    "admin_keys.create": Asked(201, {"tenant": "{tenant}", "name": "web"}, changes=True),
+    "admin_keys.rotate": Asked(201, {}, changes=True),
+    "admin_keys.revoke": Asked(200, changes=True),
+    "adjustments.list_adjustments": Asked(200, query={"tenant": "{tenant}"}),
+    "adjustments.create": Asked(201, {"tenant": "{tenant}", "units": 5, "reason": "Made good"}, changes=True),
+    "audit.list_changes": Asked(200),
     "blocks.list_blocks": Asked(200),
     "blocks.lift": Asked(204, changes=True),
     "models.publish": Asked(202, {"model": "sentiment", "version": "9.0.0", "upload_id": "{upload_id}"}, changes=True),
@@ -102,7 +119,7 @@ class Route:
         return self.method not in ("HEAD", "OPTIONS")
 
     def path(self, ids_by_name: Mapping[str, str]) -> str:
-        path = self.rule.rule.replace("<endpoint:", "<").replace("<path:", "<")
+        path = re.sub(r"<\w+:", "<", self.rule.rule)
         for name in self.rule.arguments:
             path = path.replace(f"<{name}>", ids_by_name[self.asked.of.get(name, name)])
         return path
@@ -122,12 +139,16 @@ class World:
     key: Key
     ids: Mapping[str, str]
 
+    def told(self, said: Mapping[str, Any]) -> dict[str, Any]:
+        """With what is of this world in the place of what is in braces."""
+        known = {**self.ids, "new": callers.name("new")}
+        return {name: value.format(**known) if isinstance(value, str) else value for name, value in said.items()}
+
     def ask(self, route: Route, headers: Mapping[str, str], **other_ids: str) -> TestResponse:
         """A good request, with these headers and perhaps other ids; a body that goes on is left."""
         body = route.asked.body
-        if body is not None and "upload_id" in body:
-            body = {**body, "upload_id": self.ids["upload_id"]}
-        more: dict[str, Any] = {"json": body} if body is not None and route.own else {}
+        more: dict[str, Any] = {"json": self.told(body)} if body is not None and route.own else {}
+        more |= {"query_string": self.told(route.asked.query)} if route.own else {}
         path = route.path({**self.ids, **other_ids})
         client = self.app.test_client()
         answer = client.open(path, method=route.method, headers={**ONCE, **headers}, buffered=True, **more)
@@ -167,6 +188,7 @@ def made(platform: Platform, app: flask.Flask) -> World:
     found = {
         "job_id": ended, "running": running, "waiting": waiting, "chunk": chunk, "endpoint_id": endpoint,
         "delivery_id": delivery["id"], "upload_id": upload, "name": "sentiment", "version": "1.0.0",
-        "asset": "page.css", "key_id": other, "subject": str(factories.add(platform, models.Block)["subject"]),
+        "asset": "page.css", "key_id": other, "tenant": key.tenant, "tier": callers.tier(platform),
+        "subject": str(factories.add(platform, models.Block)["subject"]),
     }  # fmt: skip
     return World(app, key, found)

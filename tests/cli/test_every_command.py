@@ -182,15 +182,19 @@ OPTIONS = {
     "keys revoke": AS_JSON,
     "keys rotate": f"--overlap=1d {AS_JSON}",
     "tenants list": AS_JSON,
+    "tenants show": AS_JSON,
     "tenants create": f"--tier=free {AS_JSON}",
     "tenants change": f"--tier! {AS_JSON}",
     "tiers list": AS_JSON,
+    "tiers show": AS_JSON,
     "tiers create": f"--like=free {LIMITS} {AS_JSON}",
     "tiers change": f"{LIMITS} {AS_JSON}",
     "blocks list": AS_JSON,
     "blocks lift": AS_JSON,
     "usage": f"--tenant --from --to --by=day {AS_JSON}",
     "adjust": f"--units! --reason! {AS_JSON}",
+    "tenants adjustments": f"--limit=20 {AS_JSON}",
+    "audit": f"--tenant --subject --actor --action --limit=20 {AS_JSON}",
     "reseal": AS_JSON,
 }
 
@@ -223,6 +227,8 @@ STATES = ("pending", "processing", "completed", "failed", "canceled", "expired")
 VALUES: list[tuple[tuple[str, ...], str, tuple[str, ...], tuple[str, ...]]] = [
     (("serve",), "--port", ("1", "65535"), ("0", "65536", "-1", "http")),
     (("jobs",), "--limit", ("1", "1000000"), ("0", "-1", "all")),
+    (("audit",), "--limit", ("1", "1000000"), ("0", "-1", "all")),
+    (("tenants", "adjustments", "acme"), "--limit", ("1", "1000000"), ("0", "-1", "all")),
     (("jobs",), "--status", STATES, ("done", "PENDING", "")),
     (("submit", "rows.jsonl"), "--priority", ("high", "normal", "low"), ("urgent", "")),
     (

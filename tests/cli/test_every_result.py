@@ -12,7 +12,8 @@ import flask
 import pytest
 
 import models
-from access import keys, tiers
+from access import adjustments, keys, tiers
+from access.audit import Actor
 from core import ids
 from tests import callers, factories
 from tests.cli.conftest import COMMANDS, JOB, Here, served
@@ -49,6 +50,11 @@ ISSUED = {
 
 def held(here: Here) -> str:
     return str(factories.add(here.platform, models.Block)["subject"])
+
+
+def given(here: Here) -> str:
+    adjustments.make(here.platform.engine, here.key.tenant, 5, "made good", Actor("cli:root"))
+    return here.key.tenant
 
 
 CASES: Mapping[str, Case] = {
@@ -91,7 +97,7 @@ CASES: Mapping[str, Case] = {
     "keys create": Case(
         lambda here: ("--tenant", here.key.tenant, "--name", "web"), ISSUED | {"key"},
         lambda here: ("--tenant", here.key.tenant, "--name", "web", "--tier", "free"), "TENANT_CONFLICT"),
-    "keys list": Case(lambda _: (), ISSUED, lambda _: ("--tenant", "nobody"), "NOT_FOUND"),
+    "keys list": Case(lambda _: (), ISSUED, lambda _: ("--tenant", "nobody"), "TENANT_NOT_FOUND"),
     "keys rotate": Case(
         lambda here: (callers.key(here.platform).id,), ISSUED | {"key"}, lambda _: ("0" * 12,), "KEY_NOT_FOUND"),
     "keys revoke": Case(
@@ -100,24 +106,35 @@ CASES: Mapping[str, Case] = {
     "blocks list": Case(lambda here: (held(here),)[1:], {"subject", "tenant", "level", "reason", "since", "until"}),
     "blocks lift": Case(lambda here: (held(here),), {"subject"}, lambda _: ("key:nobody",), "BLOCK_NOT_FOUND"),
     "tenants list": Case(lambda _: (), {"name", "tier", "keys", "created_at"}),
+    "tenants show": Case(
+        lambda here: (here.key.tenant,), {"name", "tier", "keys", "created_at", "month"},
+        lambda _: ("nobody",), "TENANT_NOT_FOUND"),
     "tenants create": Case(
         lambda _: (callers.name("tenant"),), {"name", "tier"}, lambda here: (here.key.tenant,), "TENANT_CONFLICT"),
     "tenants change": Case(
         lambda here: (here.key.tenant, "--tier", "free"), {"name", "tier", "before"},
         lambda here: (here.key.tenant, "--tier", "gold"), "INVALID_INPUT"),
     "tiers list": Case(lambda _: (), set(tiers.COLUMNS)),
+    "tiers show": Case(lambda _: ("pro",), set(tiers.COLUMNS), lambda _: ("gold",), "TIER_NOT_FOUND"),
     "tiers create": Case(
         lambda _: (callers.name("made"),), set(tiers.COLUMNS), lambda _: ("free",), "TENANT_CONFLICT"),
     "tiers change": Case(
         lambda here: (callers.tier(here.platform), "--pace", "5"), {"tier", "before"},
-        lambda _: ("gold", "--pace", "5"), "NOT_FOUND"),
+        lambda _: ("gold", "--pace", "5"), "TIER_NOT_FOUND"),
     "usage": Case(
         lambda here: ("--tenant", here.key.tenant, "--by", "model,kind") if here.ended() else (),
-        {"tenant", "model", "kind", "calls", "units", "price"}, lambda _: ("--tenant", "nobody"), "NOT_FOUND"),
+        {"tenant", "model", "kind", "calls", "units", "price"}, lambda _: ("--tenant", "nobody"), "TENANT_NOT_FOUND"),
     "adjust": Case(
         lambda here: (here.key.tenant, "--units", "-5", "--reason", "sold twice"),
         {"tenant", "month", "units", "reason"},
         lambda here: (here.key.tenant, "--units", "0", "--reason", "none"), "INVALID_INPUT"),
+    "tenants adjustments": Case(
+        lambda here: (given(here),), {"id", "tenant", "month", "units", "reason", "created_at"},
+        lambda _: ("nobody",), "TENANT_NOT_FOUND"),
+    "audit": Case(
+        lambda here: ("--subject", f"key:{here.key.id}"),
+        {"id", "at", "actor", "address", "tenant", "action", "subject", "before", "after"},
+        lambda _: ("--tenant", "nobody"), "TENANT_NOT_FOUND"),
 }  # fmt: skip
 #: They start or end processes, or change the whole database: shown by tests of their own.
 ELSEWHERE = {"up", "down", "status", "serve", "proxy", "roles", "migrate", "reseal"}

@@ -15,6 +15,7 @@ import pytest
 from click.testing import CliRunner
 
 from access import keys as access_keys
+from access.issued import Issued
 from access.keys import Keyring
 from cli.main import coatcheck
 from core import errors
@@ -60,7 +61,7 @@ def test_a_key_is_listed_and_ended_by_its_id_and_its_secret_is_shown_once(
     assert Keyring(platform.engine).verify(made[1]).key_id == second
 
     (shown,) = json.loads(keys("list", "--tenant", tenant, "--json").stdout)
-    assert set(shown) == {field.name for field in dataclasses.fields(access_keys.Issued)}
+    assert set(shown) == {field.name for field in dataclasses.fields(Issued)}
     assert (shown["id"], shown["tenant"], shown["tier"], shown["scopes"]) == (second, tenant, "free", ["jobs"])
     every = json.loads(keys("list", "--tenant", tenant, "--json", "--all").stdout)
     assert [(item["id"], item["revoked_at"] is None) for item in every] == [(second, True), (first, False)]

@@ -73,13 +73,72 @@ def test_a_tenant_is_made_listed_and_given_another_tier(operator: Operator, tena
         (("tenants", "change", tenant, "--tier", "gold"), "(received: gold)"),
         (
             ("tenants", "create", f"{tenant} "),
-            "tenant must be 1 to 100 printable characters, with no space at either end",
+            "name must be 1 to 100 printable characters, with no space at either end",
         ),
-        (("tenants", "create", "x" * 101), "tenant must be 1 to 100"),
-        (("tenants", "create", "\x1b[2J"), "tenant must be 1 to 100"),
+        (("tenants", "create", "x" * 101), "name must be 1 to 100"),
+        (("tenants", "create", "\x1b[2J"), "name must be 1 to 100"),
     ):
         done = operator(*words)
         assert (done.code, done.out, said in done.err) == (1, "", True), done.err
+
+
+def test_a_tenant_is_shown_with_its_month_and_what_it_was_given(operator: Operator, tenant: str) -> None:
+    operator("tenants", "create", tenant)
+    operator("adjust", tenant, "--units", "5000", "--reason", "made good")
+    operator("adjust", tenant, "--units", "-70", "--reason", "less of it")
+    head, row = operator("tenants", "show", tenant).out.splitlines()
+    assert (head.split()[-3:], row.split()[-3:]) == (["units", "this", "month"], ["-4,930", "of", "1,100,000"])
+    shown = operator.json("tenants", "show", tenant)
+    assert (shown["name"], shown["tier"], shown["keys"]) == (tenant, "free", 0)
+    assert (shown["month"]["limit"], shown["month"]["most"], shown["month"]["used"]) == (1_000_000, 1_100_000, -4930)
+    operator("tenants", "change", tenant, "--tier", "pro")
+    assert operator("tenants", "show", tenant).out.endswith("-4,930\n")
+    listed = operator.json("tenants", "adjustments", tenant)
+    assert [(item["units"], item["reason"]) for item in listed] == [(-70, "less of it"), (5000, "made good")]
+    head, *rows = operator("tenants", "adjustments", tenant, "--limit", "1").out.splitlines()
+    assert (head.split(), len(rows), rows[0].split()[1]) == (["month", "units", "reason", "given"], 1, "-70")
+
+
+def test_a_tier_is_shown_a_limit_a_line(operator: Operator) -> None:
+    told = dict(line.split(maxsplit=1) for line in operator("tiers", "show", "free").out.splitlines()[1:])
+    (free,) = [row for row in operator.json("tiers", "list") if row["name"] == "free"]
+    assert told.keys() == free.keys()
+    assert (told["priorities"], told["monthly_units"]) == ("normal,low", "1000000")
+    assert operator.json("tiers", "show", "free") == free
+
+
+def test_who_changed_what_is_told_newest_first(operator: Operator, tenant: str) -> None:
+    operator("tenants", "create", tenant)
+    key = operator.json("keys", "create", "--tenant", tenant, "--name", "web")["id"]
+    operator("tenants", "change", tenant, "--tier", "pro")
+    found = operator.json("audit", "--tenant", tenant)
+    assert [item["action"] for item in found] == ["tenant.change", "key.create", "tenant.create"]
+    assert {(item["actor"].partition(":")[0], item["address"]) for item in found} == {("cli", None)}
+    head, row = operator("audit", "--subject", f"tenant:{tenant}", "--limit", "1").out.splitlines()
+    assert head.split() == ["at", "actor", "address", "action", "subject", "tenant", "before", "after"]
+    assert row.endswith('{"tier": "free"}  {"tier": "pro"}')
+    assert [item["action"] for item in operator.json("audit", "--subject", f"key:{key}")] == ["key.create"]
+    assert operator.json("audit", "--subject", f"key:{key}", "--action", "key.revoke") == []
+    assert operator.json("audit", "--actor", "nobody") == []
+
+
+def test_whoever_ends_the_last_key_that_administers_is_told_how_to_make_one(
+    operator: Operator, tenant: str, platform: Platform
+) -> None:
+    made = [operator.json("keys", "create", "--tenant", tenant, "--name", "me", "--admin")["id"] for _ in range(2)]
+    others = platform.rows(
+        "SELECT id, scopes FROM api_keys WHERE 'admin' = ANY (scopes) AND id <> ALL (:ids)", ids=made
+    )
+    for row in others:
+        platform.execute("UPDATE api_keys SET scopes = '{}' WHERE id = :id", id=row.id)
+    try:
+        assert operator("keys", "revoke", made[0]).err == ""
+        assert "`coatcheck keys create --admin` makes one" in operator("keys", "revoke", made[1]).err
+        plain = operator.json("keys", "create", "--tenant", tenant, "--name", "web")["id"]
+        assert operator("keys", "revoke", plain).err == ""
+    finally:
+        for row in others:
+            platform.execute("UPDATE api_keys SET scopes = :scopes WHERE id = :id", id=row.id, scopes=row.scopes)
 
 
 def test_a_key_of_another_tier_is_not_made_and_the_command_that_changes_it_is_named(

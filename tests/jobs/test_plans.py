@@ -74,7 +74,8 @@ GIVEN: Mapping[str, str] = {
 ELSE: Mapping[str, Mapping[str, str]] = {
     "access.audit._INSERT": {"before": OBJECT, "after": OBJECT},
     "access.used._WRITE": {"times": f"{{{MOMENT}}}"},
-    "access.quota._ADJUST": {"units": "1"},
+    "access.adjustments._INSERT": {"units": "1"},
+    "access.adjustments._PAGE": {"behind": ID},
     "jobs.bulk.progress._PARK": {"inputs": OBJECTS},
     "jobs.events._KNOWS": {"id": "1"},
     "jobs.events._NEW": {"after": NUMBERS},

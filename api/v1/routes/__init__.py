@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from api.v1 import refusals
 from api.v1.routes import (
-    blocks,
+    admin,
     deliveries,
     jobs,
     keys,
@@ -29,7 +29,7 @@ BLUEPRINTS = (
     usage.blueprint,
     keys.blueprint,
     webhook_keys.blueprint,
-    blocks.blueprint,
+    *admin.BLUEPRINTS,
 )
 for blueprint in BLUEPRINTS:
     blueprint.register_error_handler(errors.CoatcheckError, refusals.refusal)

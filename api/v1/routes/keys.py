@@ -7,10 +7,10 @@ from typing import Any
 
 import flask
 
-from access import derived
+from access import derived, issued
 from access import keys as access_keys
 from access.bounds import Bounds
-from access.keys import Issued
+from access.issued import Issued
 from api import context, contract, resources
 from api.v1 import examples
 from api.v1.schemas import keys as schemas
@@ -28,7 +28,8 @@ def list_keys() -> flask.Response:
 
     Those that open something, oldest first, without their secrets.
     """
-    return flask.jsonify({"keys": [_shown(item) for item in _own()]})
+    own = issued.listed(resources.here().engine, tenant_id=context.caller().tenant_id)
+    return flask.jsonify({"keys": [_shown(item) for item in own]})
 
 
 @blueprint.route("", methods=["POST"])
@@ -74,24 +75,19 @@ def rotate(body: dict[str, Any], key_id: str) -> flask.Response:
 
 @blueprint.route("/<key_id>", methods=["DELETE"])
 @blueprint.no_query
-@blueprint.operation("revokeKey", {204: "It opens nothing any more, everywhere within 5 s"}, 404, *BAD)
+@blueprint.operation("revokeKey", {204: "It opens nothing any more, everywhere within 5 s"}, 404, 409, *BAD)
 def revoke(key_id: str) -> tuple[str, int]:
     """End a key for good.
 
-    Also your own. Safe to repeat.
+    Also your own, but not the last one with the scope `admin`. Safe to repeat.
     """
     context.nothing_in_body()
     access_keys.revoke(resources.here().engine, key_id, tenant_id=context.caller().tenant_id, by=context.actor())
     return "", 204
 
 
-def _own() -> list[Issued]:
-    return access_keys.issued(resources.here().engine, tenant_id=context.caller().tenant_id)
-
-
 def _created(key: str) -> flask.Response:
-    made = next(item for item in _own() if item.id == access_keys.id_of(key))
-    response = flask.jsonify({"key": key, **_shown(made)})
+    response = flask.jsonify({"key": key, **_shown(issued.get(resources.here().engine, access_keys.id_of(key)))})
     response.status_code = 201
     return response
 

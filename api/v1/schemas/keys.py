@@ -18,29 +18,40 @@ def _each_once(given: list[str]) -> None:
         raise ValidationError("names one of them twice")
 
 
-class NewApiKey(Body):
-    """What it is for, and what it may: at most what your own may."""
+def _told(text: str) -> dict[str, str]:
+    return {"description": text}
 
-    name = StrictString(required=True, validate=validate.Length(1, MAX_NAME), metadata={"description": "For people."})
-    scopes = fields.List(
+
+def allowed(told: str) -> fields.List[str]:
+    return fields.List(
         StrictString(validate=validate.OneOf(_SCOPES)),
         validate=[validate.Length(1, len(_SCOPES)), _each_once],
-        metadata={"description": "What it may do; without it, all that a client's key may and yours does."},
+        metadata=_told(told),
     )
-    models = fields.List(
-        StrictString(),
-        validate=[_MOST, _each_once],
-        metadata={"description": "The only models that it may ask; without it, those of your own key."},
-    )
-    networks = fields.List(
-        StrictString(),
-        validate=[_MOST, _each_once],
-        metadata={"description": "Where it may be used from, in CIDR notation; without it, as your own key."},
-    )
-    expires_in_s = StrictInteger(
-        validate=validate.Range(1, derived.MAX_LIFE_S),
-        metadata={"description": "For how many seconds it is good; without it, as long as your own key."},
-    )
+
+
+def narrowed(told: str) -> fields.List[str]:
+    """To some models, or to some networks."""
+    return fields.List(StrictString(), validate=[_MOST, _each_once], metadata=_told(told))
+
+
+def lasting(told: str) -> StrictInteger:
+    return StrictInteger(validate=validate.Range(1, derived.MAX_LIFE_S), metadata=_told(told))
+
+
+class NamedKey(Body):
+    """A new key."""
+
+    name = StrictString(required=True, validate=validate.Length(1, MAX_NAME), metadata=_told("For people."))
+
+
+class NewApiKey(NamedKey):
+    """What it is for, and what it may: at most what your own may."""
+
+    scopes = allowed("What it may do; without it, all that a client's key may and yours does.")
+    models = narrowed("The only models that it may ask; without it, those of your own key.")
+    networks = narrowed("Where it may be used from, in CIDR notation; without it, as your own key.")
+    expires_in_s = lasting("For how many seconds it is good; without it, as long as your own key.")
 
 
 class RotatedApiKey(Body):
