@@ -15,7 +15,7 @@ class Interrupt:
     """One run's stop button: ONNX Runtime looks at the flag between two nodes of the graph."""
 
     def __init__(self) -> None:
-        # By who runs something: it is 19 MB, and who only does the chores of jobs lives without.
+        # Loaded by who runs something: it is 19 MB, and the io worker, `up` and most commands live without.
         import onnxruntime
 
         self.options = onnxruntime.RunOptions()
