@@ -140,7 +140,7 @@ def test_every_chore_of_every_room_is_done_by_the_io_worker_once(platform: Platf
     assert names[-1] == "show jobs"
 
 
-HEAVY = ("onnxruntime", "PIL", "soundfile", "pypdfium2")
+HEAVY = ("onnxruntime", "tokenizers", "PIL", "soundfile", "pypdfium2", "jwt")
 READY = """
 from core import settings
 from jobs.presence import Presence
@@ -157,13 +157,11 @@ def loaded(begins: str, *names: str) -> str:
 
 
 @pytest.mark.usefixtures("platform")
-def test_what_runs_models_is_loaded_before_the_first_job_and_by_nobody_who_runs_none() -> None:
+def test_what_runs_models_is_loaded_before_the_first_job_and_what_is_large_by_nobody_who_has_no_use_for_it() -> None:
     assert loaded(READY, *HEAVY) == "onnxruntime"
-    for begins in ("import workers.resources", "import cli.main"):
+    for begins in ("import workers.resources", "import cli.main", "import api"):
         assert loaded(begins, *HEAVY) == "", begins
 
 
-def test_a_worker_loads_nothing_of_what_lets_callers_in() -> None:
-    inside = ("jwt", "access.tokens", "serving.serving")
-    assert loaded("import wiring.worker", *inside) == ""
-    assert loaded("import wiring.door", *inside) == " ".join(inside)
+def test_a_worker_loads_nothing_of_what_serves_callers() -> None:
+    assert loaded("import wiring.worker", "serving.serving", "access.callers", "wiring.door") == ""
