@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from access.keys import Caller, Keyring
 from access.strangers import Strangers
-from access.tokens import Tokens
+
+if TYPE_CHECKING:
+    from access.tokens import Tokens
 
 
 class Callers:

@@ -15,7 +15,7 @@ from jobs import figures
 from jobs.follower import Follower
 from storage.objects import Store
 from wiring.base import Limits, part
-from wiring.parts import Parts
+from wiring.door import Door
 
 #: What a tenant may have of the places for waiting and for streams, and of those for requests.
 PART, PART_OF_REQUESTS = 0.25, 0.75
@@ -31,7 +31,7 @@ FIGURES_S = 5.0
 TAKES_S = 5.0
 
 
-class Resources(Parts):
+class Resources(Door):
     """Made once per process; everything in it may be shared by threads."""
 
     def __init__(self, settings: Settings) -> None:

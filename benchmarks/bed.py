@@ -19,7 +19,7 @@ from access import keys
 from core import database, settings
 from local import engines, platform_processes, state
 from local.child import Child, Program
-from wiring.parts import Parts
+from wiring.door import Door
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -32,10 +32,10 @@ class Bed:
     children: list[Child] = field(default_factory=list)
 
     @functools.cached_property
-    def parts(self) -> Parts:
+    def parts(self) -> Door:
         """This process's own, by the settings that those which are started have."""
         os.environ.update(self.env)
-        return Parts(settings.load(), application="coatcheck-bench")
+        return Door(settings.load(), application="coatcheck-bench")
 
     @functools.cached_property
     def superuser(self) -> sqlalchemy.Engine:

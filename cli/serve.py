@@ -27,6 +27,9 @@ def serve(host: str, port: int, socket: Path | None) -> None:
     Strangers reach it through a proxy: `coatcheck proxy`, or one of your own that waits for a whole request before it
     hands it on.
     """
+    # Here, as who serves is forked off this process: so it is there from the start, and once in memory for both.
+    import onnxruntime  # noqa: F401
+
     values = settings.load()
     if socket is not None:
         _make_room(socket)

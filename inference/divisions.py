@@ -13,8 +13,6 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-import onnxruntime
-
 from core import errors
 from inference import schema, tensors
 from inference.manifest import Field
@@ -85,6 +83,9 @@ def _nearest(opened: GraphModel, row: Row, field: Field, value: int) -> Iterator
 
 
 def _profile(opened: GraphModel, rows: Rows, begins: Callable[[str], object], scratch: Path) -> Path:
+    # See `Interrupt`.
+    import onnxruntime
+
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     options.enable_profiling = True

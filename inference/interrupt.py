@@ -7,8 +7,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-import onnxruntime
-
 #: How often a watch looks, so that nobody has to wake it.
 TICK_S = 0.2
 
@@ -17,6 +15,9 @@ class Interrupt:
     """One run's stop button: ONNX Runtime looks at the flag between two nodes of the graph."""
 
     def __init__(self) -> None:
+        # Loaded by who runs something: it is 19 MB, and the io worker, `up` and most commands live without.
+        import onnxruntime
+
         self.options = onnxruntime.RunOptions()
 
     def set(self) -> None:

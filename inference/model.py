@@ -5,10 +5,9 @@ from __future__ import annotations
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-import onnxruntime
 
 from core import errors
 from inference import answers, kinds
@@ -19,6 +18,9 @@ from inference.interrupt import Interrupt
 from inference.kinds.rows import RowKind
 from inference.opened import FileModel, Opened, said
 from inference.output import Said
+
+if TYPE_CHECKING:
+    import onnxruntime
 
 CPU = "CPUExecutionProvider"
 
@@ -107,6 +109,9 @@ class GraphModel(Model):
 def open_model(bundle: Bundle, *, providers: Sequence[str] = (CPU,), threads: int = 0) -> Model | FileModel:
     """Make the sessions; call after the process was spawned. Raises BundleInvalid, also when a provider is not there,
     and ModelUnavailable when an extra is not installed."""
+    # See `Interrupt`.
+    import onnxruntime
+
     kind = kinds.find(bundle.manifest.kind)
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1 if kind.one_thread else threads or cpus.available()
@@ -121,6 +126,8 @@ def open_model(bundle: Bundle, *, providers: Sequence[str] = (CPU,), threads: in
 
 def session(path: Path, options: onnxruntime.SessionOptions, providers: Sequence[str]) -> onnxruntime.InferenceSession:
     """A session of one graph; raises BundleInvalid."""
+    import onnxruntime
+
     try:
         opened = onnxruntime.InferenceSession(str(path), options, providers=list(providers))
     except Exception as error:

@@ -8,15 +8,17 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
-import onnxruntime
 import structlog
 
 from core import errors
 from inference.bundle import Bundle
 from inference.interrupt import Interrupt
 from inference.output import Attachment
+
+if TYPE_CHECKING:
+    import onnxruntime
 
 #: What ONNX Runtime says may quote the whole graph.
 MAX_SAID = 500

@@ -34,6 +34,7 @@ from tests import engines
 from tests.engines import ROOT, Engines, until
 from tests.window import Window, opened
 from wiring.base import part
+from wiring.door import Door
 from wiring.worker import Worker
 
 # A shell that starts the tests in the background has them ignore Ctrl-C, and so would every process that they start.
@@ -41,8 +42,8 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-class Platform(Worker):
-    """Engines, and every part of the product, as a worker has them."""
+class Platform(Worker, Door):
+    """Engines, and every part of the product, as a worker and as a door has them."""
 
     def __init__(self, engines: Engines, settings: Settings) -> None:
         super().__init__(settings, Presence("n/i/1"), asked_to_stop=lambda: False)

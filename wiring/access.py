@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from access.callers import Callers
 from access.conduct import Conduct
 from access.gate import Gate
@@ -11,9 +13,11 @@ from access.ledger import Ledger
 from access.quota import Quota
 from access.rates import Rates
 from access.strangers import Strangers
-from access.tokens import Tokens
 from access.used import Used
 from wiring.base import Base, part
+
+if TYPE_CHECKING:
+    from access.tokens import Tokens
 
 
 class Access(Base):
@@ -49,12 +53,16 @@ class Access(Base):
 
     @part
     def callers(self) -> Callers:
-        oidc, anonymous = self.settings.oidc, self.settings.http.anonymous
-        return Callers(
-            self.keyring,
-            Tokens(self.engine, oidc) if oidc.issuer else None,
-            Strangers(self.engine) if anonymous else None,
-        )
+        strangers = Strangers(self.engine) if self.settings.http.anonymous else None
+        return Callers(self.keyring, self._tokens(), strangers)
+
+    def _tokens(self) -> Tokens | None:
+        if not self.settings.oidc.issuer:
+            return None
+        # What reads them is loaded where there are any.
+        from access.tokens import Tokens
+
+        return Tokens(self.engine, self.settings.oidc)
 
     @part
     def ledger(self) -> Ledger:

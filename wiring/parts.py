@@ -5,19 +5,16 @@ from __future__ import annotations
 from core.clock import Clock
 from core.seal import Seal
 from jobs.source import Sources
-from jobs.submit import Submitter
 from registry.catalog import Catalog
 from registry.shelf import Shelf
-from serving.serving import Serving
 from storage.fetch import Fetcher
 from storage.objects import Store
 from webhooks.receivers import Receivers
-from wiring.access import Access
-from wiring.base import part
+from wiring.base import Base, part
 
 
-class Parts(Access):
-    """Files, models, jobs and webhooks, beside who may use them."""
+class Parts(Base):
+    """Files, models and webhooks, beside the engines."""
 
     #: The hardware that models run on here.
     provider = "cpu"
@@ -60,24 +57,3 @@ class Parts(Access):
     @part
     def receivers(self) -> Receivers:
         return Receivers(self.settings)
-
-    @part
-    def serving(self) -> Serving:
-        return Serving(
-            self.settings,
-            self.engine,
-            self.catalog,
-            self.shelf,
-            self.submitter,
-            self.hints,
-            self.store,
-            self.fetcher,
-            self.seal,
-            self.receivers,
-            self.clock,
-            self.gate,
-        )
-
-    @part
-    def submitter(self) -> Submitter:
-        return Submitter(self.engine, self.line, self.hints, self.seal)

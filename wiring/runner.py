@@ -81,5 +81,7 @@ class Runner(Parts):
         return Drainer(*shared, finisher, self.presence, self.board, slice_s=slice_s, lease_s=lease_s)
 
     def get_ready(self) -> None:
-        """Make what jobs need before there is one."""
+        """Make what jobs need before there is one, and load what runs them."""
+        import onnxruntime  # noqa: F401
+
         _ = self.drainer

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import numpy as np
-import onnxruntime
 
 from core import errors
 from inference import kinds
@@ -15,6 +14,9 @@ from inference.bundle import Bundle
 from inference.drafts import examples
 from inference.kinds.rows import RowKind
 from inference.opened import said
+
+if TYPE_CHECKING:
+    import onnxruntime
 
 
 def answered(

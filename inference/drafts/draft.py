@@ -6,10 +6,9 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
-import onnxruntime
 
 from inference import model
 from inference.bundle import Bundle
@@ -17,6 +16,9 @@ from inference.drafts import asked, boxes, fields, golden
 from inference.drafts.answers import Answer, answer, has_rows
 from inference.drafts.convert import Converted
 from inference.manifest import Manifest
+
+if TYPE_CHECKING:
+    import onnxruntime
 
 #: So quick a row is no job of its own.
 INLINE_S = 0.05
@@ -48,6 +50,9 @@ def head(name: str, kind: str) -> dict[str, Any]:
 def draw(folder: Path, name: str, known: Converted, begins: Callable[[str], object]) -> Draft:
     """For the `model.onnx` in a folder, where a golden picture is put as well; `begins` hears of every run before it
     begins. Raises BundleInvalid saying why there can be none."""
+    # See `Interrupt`.
+    import onnxruntime
+
     path = folder / "model.onnx"
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4

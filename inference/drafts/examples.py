@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
-from PIL import Image
 
 from core import errors
 from inference import schema
@@ -33,6 +32,8 @@ Example = tuple[dict[str, Any], Mapping[str, Any]]
 def made(bundle: Bundle, encoder: Encoder) -> Iterator[Example]:
     """Raises BundleInvalid where one has no room in model.yaml."""
     if isinstance(encoder, Pictures):
+        from PIL import Image
+
         form = encoder.form
         pixels = gradient(*form.shape)
         Image.fromarray(pixels.squeeze()).save(bundle.folder / PICTURE)

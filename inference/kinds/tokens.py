@@ -6,7 +6,6 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
-import tokenizers
 
 from inference import keys
 from inference.keys import Key
@@ -26,6 +25,9 @@ class Tokens:
     `options.max_tokens`."""
 
     def __init__(self, bundle: Bundle, takes: Sequence[Any]) -> None:
+        # Loaded where there is such a model: it is 3 MB.
+        import tokenizers
+
         self._types = any(item.name == TYPE_IDS for item in takes)
         self._field = text.read(bundle.manifest)
         self._tokenizer = tokenizers.Tokenizer.from_file(str(bundle.folder / TOKENIZER))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -14,7 +16,7 @@ from sqlalchemy import text
 
 from core import errors
 from storage.objects import Store
-from tests.conftest import Platform, until
+from tests.conftest import ROOT, Platform, until
 from wiring.base import Base, Lazy, Limits, part
 from wiring.operator import Operator
 from workers import node
@@ -136,3 +138,30 @@ def test_every_chore_of_every_room_is_done_by_the_io_worker_once(platform: Platf
     assert {"rescue", "expire", "take back deliveries", "wake senders", "give up deliveries", "forget deliveries",
             "show jobs"} <= set(names)  # fmt: skip
     assert names[-1] == "show jobs"
+
+
+HEAVY = ("onnxruntime", "tokenizers", "PIL", "soundfile", "pypdfium2", "jwt")
+READY = """
+from core import settings
+from jobs.presence import Presence
+from wiring.worker import Worker
+Worker(settings.load(), Presence("n/i/2"), asked_to_stop=lambda: False).get_ready()
+"""
+
+
+def loaded(begins: str, *names: str) -> str:
+    """Which of these modules a process has when it has begun so."""
+    code = f"{begins}\nimport sys; print(*(name for name in {names} if name in sys.modules))"
+    found = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    return found.stdout.strip()
+
+
+@pytest.mark.usefixtures("platform")
+def test_what_runs_models_is_loaded_before_the_first_job_and_what_is_large_by_nobody_who_has_no_use_for_it() -> None:
+    assert loaded(READY, *HEAVY) == "onnxruntime"
+    for begins in ("import workers.resources", "import cli.main", "import api"):
+        assert loaded(begins, *HEAVY) == "", begins
+
+
+def test_a_worker_loads_nothing_of_what_serves_callers() -> None:
+    assert loaded("import wiring.worker", "serving.serving", "access.callers", "wiring.door") == ""

@@ -1,0 +1,34 @@
+"""What every door to the platform is made of, and no worker: who comes in, and what they may ask for."""
+
+from __future__ import annotations
+
+from jobs.submit import Submitter
+from serving.serving import Serving
+from wiring.access import Access
+from wiring.base import part
+from wiring.parts import Parts
+
+
+class Door(Access, Parts):
+    """What is served, and to whom."""
+
+    @part
+    def submitter(self) -> Submitter:
+        return Submitter(self.engine, self.line, self.hints, self.seal)
+
+    @part
+    def serving(self) -> Serving:
+        return Serving(
+            self.settings,
+            self.engine,
+            self.catalog,
+            self.shelf,
+            self.submitter,
+            self.hints,
+            self.store,
+            self.fetcher,
+            self.seal,
+            self.receivers,
+            self.clock,
+            self.gate,
+        )
