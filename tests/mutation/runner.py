@@ -27,7 +27,7 @@ from psycopg import sql
 from local import engines as local_engines
 from local.child import tree
 from tests.engines import ROOT, RUNNING, Engines, started
-from tests.mutation import plugin
+from tests.mutation import plugin, seen
 from tests.mutation.zygote import PR_SET_PDEATHSIG, PRCTL
 
 #: A run of it fills the engines, as any other test's would.
@@ -41,9 +41,7 @@ source = {sources}
 relative_files = true
 data_file = {data}
 parallel = true
-sigterm = true
 patch = _exit
-context = ${{{context}-}}
 disable_warnings = module-not-measured,no-data-collected,already-imported,module-not-imported,no-sysmon,no-ctracer
 """
 
@@ -61,6 +59,10 @@ class Runner:
     @property
     def copy(self) -> Path:
         return self.folder / "copy"
+
+    @property
+    def seen(self) -> Path:
+        return self.folder / "seen"
 
     def fill(self) -> None:
         """Make the templates: `bare` has the roles alone, `filled` the tables and the bundles too."""
@@ -81,22 +83,22 @@ class Runner:
     def _run(self, task: Mapping[str, Any]) -> dict[str, Any]:
         report, log = self.folder / "report.jsonl", self.folder / "pytest.log"
         report.unlink(missing_ok=True)
-        told = {name: task.get(name) for name in ("usual", "spare_s", "bare")} | {"report": str(report)}
+        told = {name: task.get(name) for name in ("usual", "spare_s", "bare")}
+        told |= {"report": str(report), "seen": str(self.seen)}
         if task.get("coverage"):
             told["coverage"] = str(self._rcfile(Path(task["coverage"])))
-        environ = {plugin.TASK: json.dumps(told)}
-        if "coverage" in told:
-            environ["COVERAGE_PROCESS_START"] = told["coverage"]
         arguments = [*task["files"], *PYTEST, f"--basetemp={self.folder / 'tmp'}"]
         if "usual" in task:
             arguments.append("-x")
+        environ = {plugin.TASK: json.dumps(told)}
         request = {"environ": environ, "arguments": arguments, "log": str(log), "limit_s": task["limit_s"]}
         assert self.zygote.stdin
         assert self.zygote.stdout
         print(json.dumps(request), file=self.zygote.stdin, flush=True)
         code = json.loads(self.zygote.stdout.readline())
         ended = [json.loads(line) for line in report.read_text().splitlines()] if report.exists() else []
-        return {"code": code, "ended": ended, "log": log.read_text(errors="replace")[-2000:]}
+        children = [*seen.taken(self.seen)]
+        return {"code": code, "ended": ended, "children": children, "log": log.read_text(errors="replace")[-2000:]}
 
     def restore(self, *, bare: bool) -> None:
         """Bring engines and their contents back to what they were, whatever the last run did to them."""
@@ -137,8 +139,7 @@ class Runner:
 
     def _rcfile(self, data: Path) -> Path:
         path = self.folder / "coveragerc"
-        rooms = sorted(str(init.parent) for init in self.copy.glob("*/__init__.py") if init.parent.name != "tests")
-        path.write_text(RCFILE.format(sources=",".join(rooms), data=data, context=plugin.CONTEXT))
+        path.write_text(RCFILE.format(sources=",".join(map(str, _rooms(self.copy))), data=data))
         return path
 
     def _tell_pids(self) -> None:
@@ -150,6 +151,10 @@ class Runner:
         with psycopg.connect(url.render_as_string(hide_password=False), autocommit=True) as connection:
             for command in commands:
                 connection.execute(sql.SQL(command))
+
+
+def _rooms(copy: Path) -> list[Path]:
+    return sorted(init.parent for init in copy.glob("*/__init__.py") if init.parent.name != "tests")
 
 
 def copied(to: Path) -> None:
@@ -169,6 +174,7 @@ def ready() -> Iterator[Runner]:
     with tempfile.TemporaryDirectory(prefix="coatcheck-mutation-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         copied(folder / "copy")
+        seen.install(folder / "copy", folder / "seen", _rooms(folder / "copy"))
         (folder / "engines").mkdir()
         with started(folder / "engines") as found:
             environ = {**os.environ, "PYTHONPATH": str(folder / "copy"), RUNNING: str(found.folder)}

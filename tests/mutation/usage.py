@@ -7,8 +7,8 @@ function that has changed itself, every test counts that executed any of it.
 from __future__ import annotations
 
 import ast
-import contextlib
 import hashlib
+import itertools
 import json
 import re
 from collections import defaultdict
@@ -21,12 +21,13 @@ from typing import Any
 import coverage
 
 from tests.engines import ROOT
-from tests.mutation import plugin
+from tests.mutation import plugin, seen
 from tests.mutation.mutants import WITH_SQL, Mutant, files
 
 CACHE = ROOT / ".mutation_cache"
 #: What lasts minutes, or starts the whole platform: too long for one mutant after the other.
 LONG = ("tests/chaos", "tests/local", "tests/clients", "tests/mutation")
+MEASURES = [Path(module.__file__ or "") for module in (plugin, seen)]
 
 
 @dataclass(frozen=True)
@@ -58,8 +59,8 @@ def functions(path: str) -> list[Function]:
 
 
 def digest(test_file: str) -> str:
-    """Of a file of tests and of what its room shares."""
-    beside = [ROOT / "tests/conftest.py", (ROOT / test_file).parent / "conftest.py", ROOT / test_file]
+    """Of a file of tests, of what its room shares, and of what measures."""
+    beside = [ROOT / "tests/conftest.py", (ROOT / test_file).parent / "conftest.py", ROOT / test_file, *MEASURES]
     return hashlib.sha256(b"".join(path.read_bytes() for path in beside if path.exists())).hexdigest()[:16]
 
 
@@ -80,25 +81,20 @@ def kept(test_file: str) -> dict[str, Any] | None:
     return found if found and found["digest"] == digest(test_file) else None
 
 
-def keep(test_file: str, ended: Iterable[dict[str, Any]], data: Path) -> dict[str, Any]:
+def keep(test_file: str, answer: dict[str, Any], data: Path) -> dict[str, Any]:
     """Bring together what a file's tests and the processes that they started have executed."""
-    ended = list(ended)
+    ended = answer["ended"]
     passed = {item["test"]: item["seconds"] for item in ended if item["outcome"] == "passed"}
-    tests = list(passed)
-    places = {name: [place] for place, name in enumerate(tests)}
-    places |= {plugin.WHOLE_FILE: list(range(len(tests))), plugin.FILLING: [-1]}
+    places = {name: [place] for place, name in enumerate(passed)}
+    places |= {plugin.WHOLE_FILE: list(range(len(passed))), plugin.FILLING: [-1]}
     lines: dict[str, dict[str, set[int]]] = defaultdict(lambda: defaultdict(set))
-    for file in data.parent.glob(f"{data.name}.*"):
-        found = coverage.CoverageData(str(file))
-        with contextlib.suppress(coverage.exceptions.DataError):  # its process was killed while it wrote
-            found.read()
-        for path in found.measured_files():
-            inside = _by_line(path)
-            for line, contexts in found.contexts_by_lineno(path).items():
-                if (function := inside.get(line)) is not None:
-                    who = {place for context in contexts for place in places.get(context, [])}
-                    lines[path][f"{function.name} {function.digest} {line - function.first}"] |= who
-        file.unlink()
+    for context, path, numbers in itertools.chain(_covered(data), answer["children"]):
+        inside = _by_line(path)
+        for line in numbers:
+            if (function := inside.get(line)) is not None:
+                lines[path][f"{function.name} {function.digest} {line - function.first}"].update(
+                    places.get(context, [])
+                )
     made = {
         "digest": digest(test_file),
         "seconds": passed,
@@ -108,6 +104,18 @@ def keep(test_file: str, ended: Iterable[dict[str, Any]], data: Path) -> dict[st
     CACHE.mkdir(exist_ok=True)
     _kept_at(test_file).write_text(json.dumps(made))
     return made
+
+
+def _covered(data: Path) -> Iterator[tuple[str, str, list[int]]]:
+    """Whom for, which file and which lines of it, by pytest's own process."""
+    for file in data.parent.glob(f"{data.name}.*"):
+        found = coverage.CoverageData(str(file))
+        found.read()
+        for path in found.measured_files():
+            for line, contexts in found.contexts_by_lineno(path).items():
+                for context in contexts:
+                    yield context, path, [line]
+        file.unlink()
 
 
 def _inside_function(mutant: Mutant) -> bool:
