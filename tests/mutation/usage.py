@@ -136,6 +136,9 @@ class Usage:
     #: By file and function: the function's digest when it was measured, and who executed which of its lines.
     ran: dict[tuple[str, str], list[tuple[str, int, set[str]]]] = field(default_factory=lambda: defaultdict(list))
 
+    #: By file, the tests that have noticed a change of it.
+    noticed: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+
     def add(self, found: dict[str, Any]) -> None:
         self.seconds |= found["seconds"]
         self.shared_s |= {name.split("::")[0]: found["shared_s"] for name in found["seconds"]}
