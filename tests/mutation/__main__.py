@@ -49,6 +49,9 @@ def main(arguments: Sequence[str]) -> int:
     except pool.Lost as error:
         SHOW.print(str(error), markup=False)
         return 1
+    except KeyboardInterrupt:
+        SHOW.print("Stopped before anything was judged: what has been measured is kept")
+        return 130
     told(verdicts, asked.report)
     return 0
 

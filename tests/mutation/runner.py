@@ -111,12 +111,12 @@ class Runner:
         return helper
 
     def fill(self) -> None:
-        """Make the templates: `bare` has the roles alone, `filled` the tables and the bundles too."""
-        self._postgres("CREATE DATABASE bare TEMPLATE postgres")
+        """Make the templates: `mutation_bare` has the roles alone, `mutation_filled` the tables and the bundles too."""
+        self._postgres("CREATE DATABASE mutation_bare TEMPLATE postgres")
         answer = self.run({"files": [FILLS], "limit_s": 300.0, "spare_s": 300.0})
         if answer["code"] != 0:
             raise RuntimeError(f"the engines could not be filled: {self.log.read_text()[-3000:]}")
-        self._postgres("ALTER DATABASE postgres RENAME TO filled", "CREATE DATABASE postgres")
+        self._postgres("ALTER DATABASE postgres RENAME TO mutation_filled", "CREATE DATABASE postgres")
 
     def run(self, task: Mapping[str, Any]) -> dict[str, Any]:
         """Run the tests of `files`, or of them those that `usual` names, on the project with `source` in `path`."""
@@ -161,7 +161,7 @@ class Runner:
         self._tell_pids()
         self._postgres(
             "DROP DATABASE postgres WITH (FORCE)",
-            f"CREATE DATABASE postgres TEMPLATE {'bare' if bare else 'filled'}",
+            f"CREATE DATABASE postgres TEMPLATE mutation_{'bare' if bare else 'filled'}",
         )
         local_engines.ensure_roles(self.engines.state)
         redis.Redis.from_url(self.engines.env["REDIS_URL"]).flushall()
