@@ -56,6 +56,7 @@ def test_what_is_called_wrongly_ends_with_2_and_a_key_is_not_repeated(
     for words in ((f"--{KEY}-{odd}",), (*called(path, tmp_path)[len(path) :], *[KEY, odd] * 9, "--nothing")):
         done = run(*path, *words, COATCHECK_API_KEY=odd)
         assert (done.code, done.out) == (2, "")
+        assert done.err.startswith(f"Usage: {' '.join(('coatcheck', *path))} ")
         assert "Error: " in done.err
         assert not [secret for secret in (SECRET, odd) if secret in done.err]
         done = run(*path, *words, "--json", COATCHECK_ADMIN_KEY=odd)
