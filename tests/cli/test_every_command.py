@@ -64,6 +64,12 @@ def test_what_is_called_wrongly_ends_with_2_and_a_key_is_not_repeated(
         assert not [secret for secret in (SECRET, odd) if secret in done.err]
 
 
+def test_what_stands_behind_two_dashes_is_no_option(run: Run) -> None:
+    done = run("keys", "revoke", "--", "--json")
+    assert (done.code, done.out) == (2, "")
+    assert done.err.splitlines()[-1].startswith("Error: Invalid value for 'KEY_ID': must be a key's id alone")
+
+
 @STRANGERS
 def test_without_settings_one_sentence_says_where_they_are(run: Run, tmp_path: Path, path: tuple[str, ...]) -> None:
     if path in {("serve",), ("proxy",), ("roles",), ("migrate",)}:
