@@ -32,10 +32,11 @@ MEASURES = [Path(module.__file__ or "") for module in (plugin, seen)]
 
 @dataclass(frozen=True)
 class Function:
-    """A function or method of a file; nested ones belong to it."""
+    """A function or method of a file; nested ones belong to it. What stands before `body` is executed at import."""
 
     name: str
     first: int
+    body: int
     last: int
     digest: str
 
@@ -51,7 +52,9 @@ def functions(path: str) -> list[Function]:
                 first = min([node.lineno, *(item.lineno for item in node.decorator_list)])
                 last = node.end_lineno or node.lineno
                 text = "\n".join(lines[first - 1 : last])
-                yield Function(prefix + node.name, first, last, hashlib.sha256(text.encode()).hexdigest()[:12])
+                yield Function(
+                    prefix + node.name, first, node.body[0].lineno, last, hashlib.sha256(text.encode()).hexdigest()[:12]
+                )
             elif isinstance(node, ast.ClassDef):
                 yield from inside(node.body, f"{prefix}{node.name}.")
 
@@ -119,7 +122,7 @@ def _covered(data: Path) -> Iterator[tuple[str, str, list[int]]]:
 
 
 def _inside_function(mutant: Mutant) -> bool:
-    return any(item.first <= mutant.first_line <= item.last for item in functions(mutant.path))
+    return any(item.body <= mutant.first_line <= item.last for item in functions(mutant.path))
 
 
 def _by_line(path: str) -> dict[int, Function]:
@@ -174,8 +177,7 @@ class Usage:
 
     def _of_function(self, path: str, function: Function, first: int, last: int) -> set[str]:
         ran = self.ran[path, function.name]
-        # The line of `def` is executed at import, whoever calls it.
-        whole = first == function.first or any(its_digest != function.digest for its_digest, _, _ in ran)
+        whole = first < function.body or any(its_digest != function.digest for its_digest, _, _ in ran)
         at = range(first - function.first, last - function.first + 1)
         return set().union(*(who for _, line, who in ran if whole or line in at))
 
