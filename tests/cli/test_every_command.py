@@ -56,11 +56,18 @@ def test_what_is_called_wrongly_ends_with_2_and_a_key_is_not_repeated(
     for words in ((f"--{KEY}-{odd}",), (*called(path, tmp_path)[len(path) :], *[KEY, odd] * 9, "--nothing")):
         done = run(*path, *words, COATCHECK_API_KEY=odd)
         assert (done.code, done.out) == (2, "")
+        assert done.err.startswith(f"Usage: {' '.join(('coatcheck', *path))} ")
         assert "Error: " in done.err
         assert not [secret for secret in (SECRET, odd) if secret in done.err]
         done = run(*path, *words, "--json", COATCHECK_ADMIN_KEY=odd)
         assert (done.code, done.out, error(done.err)["code"]) == (2, "", "USAGE")
         assert not [secret for secret in (SECRET, odd) if secret in done.err]
+
+
+def test_what_stands_behind_two_dashes_is_no_option(run: Run) -> None:
+    done = run("keys", "revoke", "--", "--json")
+    assert (done.code, done.out) == (2, "")
+    assert done.err.splitlines()[-1].startswith("Error: Invalid value for 'KEY_ID': must be a key's id alone")
 
 
 @STRANGERS

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import subprocess
 import tarfile
 import zipfile
@@ -279,3 +280,9 @@ def test_standard_input_is_looked_at_too(process: Callable[..., subprocess.Popen
     assert child.returncode == 1
     assert "Error: standard input is a JSON array, and JSON Lines is wanted, one object on each line" in err
     assert "jq -c '.[]' FILE > FILE.jsonl makes it" in err
+
+
+def test_a_closed_standard_input_is_told(process: Callable[..., subprocess.Popen[bytes]]) -> None:
+    child = process("submit", "-", "--format", "jsonl", env=NOWHERE, preexec_fn=lambda: os.close(0))
+    err = child.communicate(timeout=60)[1].decode()
+    assert (child.returncode, err) == (1, "Error: Standard input is closed\n")

@@ -19,6 +19,7 @@ from access.issued import Issued
 from access.keys import Keyring
 from cli.main import coatcheck
 from core import errors
+from tests.cli.conftest import Here
 from tests.conftest import ROOT, Platform
 
 Command = Callable[..., subprocess.CompletedProcess[str]]
@@ -108,6 +109,15 @@ def test_a_key_is_narrowed_by_the_words_of_its_command_and_listed_with_them(keys
     refused = keys(*create, "--network", "example.com")
     assert (refused.returncode, refused.stdout) == (1, "")
     assert "networks must each be an address or a network in CIDR notation" in refused.stderr
+
+
+@pytest.mark.parametrize(("said", "lasts_s"), [("45s", 45), ("30m", 1800), ("12h", 43_200), ("90d", 7_776_000)])
+def test_a_key_lasts_as_long_as_was_said(here: Here, said: str, lasts_s: int) -> None:
+    create = ("keys", "create", "--tenant", here.key.tenant, "--name", "kiosk", "--expires-in", said, "--json")
+    made = json.loads(here(*create).out)
+    begins, ends = (dt.datetime.fromisoformat(made[name]) for name in ("created_at", "expires_at"))
+    # It is counted from the command's beginning.
+    assert lasts_s - 15 < (ends - begins).total_seconds() <= lasts_s
 
 
 def test_a_rotated_key_is_printed_alone_and_the_old_one_ends_after_the_overlap(

@@ -209,6 +209,15 @@ def test_a_name_that_no_tier_can_have_is_refused(operator: Operator, name: str) 
     assert operator("tiers", "change", "nothing", "--pace", "1").err == "Error: There is no tier 'nothing'\n"
 
 
+@pytest.mark.parametrize("limit", ["pace", "unit_price"])
+def test_a_tier_may_have_less_than_one_a_second_and_a_unit_may_cost_less_than_one(
+    operator: Operator, tier: str, limit: str
+) -> None:
+    option = f"--{limit.replace('_', '-')}"
+    assert float(operator.json("tiers", "create", tier, option, "0.5")[limit]) == 0.5
+    assert float(operator.json("tiers", "change", tier, option, "0.25")["tier"][limit]) == 0.25
+
+
 @pytest.fixture
 def stable(platform: Platform) -> Iterator[None]:
     yield

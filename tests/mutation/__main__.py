@@ -49,6 +49,9 @@ def main(arguments: Sequence[str]) -> int:
     except pool.Lost as error:
         SHOW.print(str(error), markup=False)
         return 1
+    except KeyboardInterrupt:
+        SHOW.print("Stopped before anything was judged: what has been measured is kept")
+        return 130
     told(verdicts, asked.report)
     return 0
 
@@ -108,7 +111,7 @@ def measured(runners: pool.Pool, chosen: list[Mutant], asked: argparse.Namespace
         with lock:
             if answer["code"] not in (0, 1):
                 raise pool.Lost(f"{name} cannot be measured: {answer['log']}")
-            found = usage.keep(name, answer["ended"], data)
+            found = usage.keep(name, answer, data)
             if failed := [item["test"] for item in answer["ended"] if item["outcome"] == "failed"]:
                 SHOW.print(f"fails without any change, and is left out: {', '.join(failed)}", markup=False)
             if not SHOW.is_terminal:

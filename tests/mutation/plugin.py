@@ -15,9 +15,9 @@ from typing import Any
 import coverage
 import pytest
 
+from tests.mutation import seen
+
 TASK = "MUTATION_TASK"
-#: What the processes that a test starts say they are executed for.
-CONTEXT = "MUTATION_CONTEXT"
 #: What is executed for every test of a file, and by what engines that are kept warm spare it.
 WHOLE_FILE = "*"
 FILLING = "filling"
@@ -33,6 +33,7 @@ class Plugin:
         self.spare_s: float = task["spare_s"]
         self.report = Path(task["report"])
         self.coverage = coverage.Coverage(config_file=task["coverage"]) if task.get("coverage") else None
+        self.seen = Path(task["seen"])
         self.filling = FILLING if task.get("bare") else WHOLE_FILE
         self.shared_s = self.own_shared_s = 0.0
         self.context = WHOLE_FILE
@@ -45,7 +46,7 @@ class Plugin:
 
     def switch(self, context: str) -> None:
         if self.coverage:
-            os.environ[CONTEXT] = context
+            seen.count(self.seen, context)
             self.coverage.switch_context(context)
 
     @pytest.hookimpl(trylast=True)

@@ -7,6 +7,7 @@ before the first: the tables and the bundles come from a template, and the chang
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import shutil
@@ -27,7 +28,7 @@ from psycopg import sql
 from local import engines as local_engines
 from local.child import tree
 from tests.engines import ROOT, RUNNING, Engines, started
-from tests.mutation import plugin
+from tests.mutation import collected, plugin, seen, usage
 from tests.mutation.zygote import PR_SET_PDEATHSIG, PRCTL
 
 #: A run of it fills the engines, as any other test's would.
@@ -41,62 +42,112 @@ source = {sources}
 relative_files = true
 data_file = {data}
 parallel = true
-sigterm = true
 patch = _exit
-context = ${{{context}-}}
 disable_warnings = module-not-measured,no-data-collected,already-imported,module-not-imported,no-sysmon,no-ctracer
 """
 
 
+class Helper:
+    """A process that forks for each task, and answers how it went."""
+
+    def __init__(self, module: str, *arguments: str, cwd: Path, env: Mapping[str, str]) -> None:
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", module, *arguments],
+            cwd=cwd, env=env, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+        )  # fmt: skip
+        self.heard()
+
+    def heard(self) -> Any:
+        assert self._process.stdout
+        return json.loads(self._process.stdout.readline())
+
+    def ask(self, task: Mapping[str, Any]) -> Any:
+        print(json.dumps(task), file=self._process.stdin, flush=True)
+        return self.heard()
+
+    def end(self) -> None:
+        with self._process as process:
+            process.kill()
+
+
 @dataclass
 class Runner:
-    """`tree` is the copy; `engines` are kept running from one task to the next."""
+    """`engines` are kept running from one task to the next."""
 
     folder: Path
     engines: Engines
-    zygote: subprocess.Popen[str]
     tick: int = 0
     changed: dict[Path, tuple[bytes, int]] = field(default_factory=dict)
+    helpers: list[Helper] = field(default_factory=list)
 
     @property
     def copy(self) -> Path:
         return self.folder / "copy"
 
+    @property
+    def seen(self) -> Path:
+        return self.folder / "seen"
+
+    @functools.cached_property
+    def zygote(self) -> Helper:
+        return self._helper("tests.mutation.zygote")
+
+    @functools.cached_property
+    def collected(self) -> Helper:
+        arguments = [*self.collects, *PYTEST, f"--basetemp={self.folder / 'tmp'}", "--continue-on-collection-errors"]
+        return self._helper("tests.mutation.collected", str(self.log), *arguments)
+
+    @functools.cached_property
+    def collects(self) -> list[str]:
+        return usage.test_files([], ())
+
+    @property
+    def log(self) -> Path:
+        return self.folder / "pytest.log"
+
+    def _helper(self, module: str, *arguments: str) -> Helper:
+        environ = {**os.environ, "PYTHONPATH": str(self.copy), RUNNING: str(self.engines.folder)}
+        self.helpers.append(helper := Helper(module, *arguments, cwd=self.copy, env=environ))
+        return helper
+
     def fill(self) -> None:
-        """Make the templates: `bare` has the roles alone, `filled` the tables and the bundles too."""
-        self._postgres("CREATE DATABASE bare TEMPLATE postgres")
+        """Make the templates: `mutation_bare` has the roles alone, `mutation_filled` the tables and the bundles too."""
+        self._postgres("CREATE DATABASE mutation_bare TEMPLATE postgres")
         answer = self.run({"files": [FILLS], "limit_s": 300.0, "spare_s": 300.0})
         if answer["code"] != 0:
-            raise RuntimeError(f"the engines could not be filled: {(self.folder / 'pytest.log').read_text()[-3000:]}")
-        self._postgres("ALTER DATABASE postgres RENAME TO filled", "CREATE DATABASE postgres")
+            raise RuntimeError(f"the engines could not be filled: {self.log.read_text()[-3000:]}")
+        self._postgres("ALTER DATABASE postgres RENAME TO mutation_filled", "CREATE DATABASE postgres")
 
     def run(self, task: Mapping[str, Any]) -> dict[str, Any]:
         """Run the tests of `files`, or of them those that `usual` names, on the project with `source` in `path`."""
+        # It imports the project as it is.
+        by = self.collected if "path" in task and {*task["files"]} <= {*self.collects} else self.zygote
         try:
             self._change(task)
-            return self._run(task)
+            return self._run(task, by)
         finally:
             self._change_back()
 
-    def _run(self, task: Mapping[str, Any]) -> dict[str, Any]:
-        report, log = self.folder / "report.jsonl", self.folder / "pytest.log"
+    def _run(self, task: Mapping[str, Any], by: Helper) -> dict[str, Any]:
+        report = self.folder / "report.jsonl"
+        self.log.write_bytes(b"")
         report.unlink(missing_ok=True)
-        told = {name: task.get(name) for name in ("usual", "spare_s", "bare")} | {"report": str(report)}
+        told = {name: task.get(name) for name in ("usual", "spare_s", "bare")}
+        told |= {"report": str(report), "seen": str(self.seen)}
         if task.get("coverage"):
             told["coverage"] = str(self._rcfile(Path(task["coverage"])))
-        environ = {plugin.TASK: json.dumps(told)}
-        if "coverage" in told:
-            environ["COVERAGE_PROCESS_START"] = told["coverage"]
         arguments = [*task["files"], *PYTEST, f"--basetemp={self.folder / 'tmp'}"]
         if "usual" in task:
             arguments.append("-x")
-        request = {"environ": environ, "arguments": arguments, "log": str(log), "limit_s": task["limit_s"]}
-        assert self.zygote.stdin
-        assert self.zygote.stdout
-        print(json.dumps(request), file=self.zygote.stdin, flush=True)
-        code = json.loads(self.zygote.stdout.readline())
+        environ = {plugin.TASK: json.dumps(told)}
+        request = {"environ": environ, "arguments": arguments, "log": str(self.log), "limit_s": task["limit_s"]}
+        request |= {name: task[name] for name in ("path", "before", "source") if name in task}
+        code = by.ask(request)
+        if code == collected.COLD:
+            code = self.zygote.ask(request)
         ended = [json.loads(line) for line in report.read_text().splitlines()] if report.exists() else []
-        return {"code": code, "ended": ended, "log": log.read_text(errors="replace")[-2000:]}
+        children = [*seen.taken(self.seen)]
+        return {"code": code, "ended": ended, "children": children, "log": self.log.read_text(errors="replace")[-2000:]}
 
     def restore(self, *, bare: bool) -> None:
         """Bring engines and their contents back to what they were, whatever the last run did to them."""
@@ -110,7 +161,7 @@ class Runner:
         self._tell_pids()
         self._postgres(
             "DROP DATABASE postgres WITH (FORCE)",
-            f"CREATE DATABASE postgres TEMPLATE {'bare' if bare else 'filled'}",
+            f"CREATE DATABASE postgres TEMPLATE mutation_{'bare' if bare else 'filled'}",
         )
         local_engines.ensure_roles(self.engines.state)
         redis.Redis.from_url(self.engines.env["REDIS_URL"]).flushall()
@@ -137,8 +188,7 @@ class Runner:
 
     def _rcfile(self, data: Path) -> Path:
         path = self.folder / "coveragerc"
-        rooms = sorted(str(init.parent) for init in self.copy.glob("*/__init__.py") if init.parent.name != "tests")
-        path.write_text(RCFILE.format(sources=",".join(rooms), data=data, context=plugin.CONTEXT))
+        path.write_text(RCFILE.format(sources=",".join(map(str, _rooms(self.copy))), data=data))
         return path
 
     def _tell_pids(self) -> None:
@@ -150,6 +200,10 @@ class Runner:
         with psycopg.connect(url.render_as_string(hide_password=False), autocommit=True) as connection:
             for command in commands:
                 connection.execute(sql.SQL(command))
+
+
+def _rooms(copy: Path) -> list[Path]:
+    return sorted(init.parent for init in copy.glob("*/__init__.py") if init.parent.name != "tests")
 
 
 def copied(to: Path) -> None:
@@ -169,21 +223,17 @@ def ready() -> Iterator[Runner]:
     with tempfile.TemporaryDirectory(prefix="coatcheck-mutation-", ignore_cleanup_errors=True) as name:
         folder = Path(name)
         copied(folder / "copy")
+        seen.install(folder / "copy", folder / "seen", _rooms(folder / "copy"))
         (folder / "engines").mkdir()
         with started(folder / "engines") as found:
-            environ = {**os.environ, "PYTHONPATH": str(folder / "copy"), RUNNING: str(found.folder)}
-            zygote = subprocess.Popen(
-                [sys.executable, "-m", "tests.mutation.zygote"],
-                cwd=folder / "copy", env=environ, text=True, stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-            )  # fmt: skip
-            runner = Runner(folder, found, zygote)
+            runner = Runner(folder, found)
             try:
                 runner._tell_pids()
                 runner.fill()
                 yield runner
             finally:
-                zygote.kill()
-                zygote.wait()
+                for helper in runner.helpers:
+                    helper.end()
 
 
 def main(tasks: IO[str], answers: IO[str]) -> None:

@@ -22,10 +22,12 @@ class Desk:
         return None
 
 
+@kept
+@named("free")
 def free():
     return Desk()
 '''
-LINES = {"SELECT": 2, "places": 8, "if ours": 11, "return read": 12, "return None": 13, "return Desk": 17}
+LINES = {"SELECT": 2, "places": 8, "if ours": 11, "return read": 12, "return None": 13, "free": 17, "return Desk": 19}
 
 
 @pytest.fixture
@@ -44,7 +46,7 @@ def known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> usage.Usage:
         f"Desk.take {take} 1": [0, 1],
         f"Desk.take {take} 2": [0],
         f"Desk.take {take} 3": [1],
-        f"free {free} 1": [2],
+        f"free {free} 3": [2],
     }
     seconds = {"ours": 1.0, "theirs": 1.0, "freed": 1.0}
     found.add({"seconds": seconds, "shared_s": 0.0, "lines": {"jobs/some.py": lines}})
@@ -59,6 +61,7 @@ def known(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> usage.Usage:
         ("return None", {"theirs"}),
         ("SELECT", {"ours"}),
         ("places", {"freed"}),
+        ("free", {"freed"}),
     ],
 )
 def test_a_change_is_tried_by_those_who_execute_it_and_a_constant_s_by_those_who_read_it(
@@ -82,5 +85,7 @@ def test_what_is_made_at_import_is_read_by_ways_that_no_name_tells_but_sql_is_no
     first, last = usage._statement("jobs/some.py", LINES["places"])
     fields = Mutant("jobs/some.py", 0, 0, "", first, last, "")
     assert known.tests(fields) == {"freed", "tests/jobs/test_some.py::test_all"}
+    decorator = Mutant("jobs/some.py", 0, 0, "", LINES["free"], LINES["free"], "")
+    assert known.tests(decorator) == {"freed", "tests/jobs/test_some.py::test_all"}
     first, last = usage._statement("jobs/some.py", LINES["SELECT"])
     assert known.tests(Mutant("jobs/some.py", 0, 0, "", first, last, "", sql=True)) == {"ours"}

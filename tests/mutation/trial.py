@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -69,13 +70,14 @@ def judge(mutant: Mutant, usage: Usage, budget_s: float, ask: Callable[[dict[str
     if not tests:
         verdict.how = "unseen"
         return verdict
-    chosen = within(mutant.path, tests, usage.shared_s, budget_s)
+    chosen = within(mutant.path, tests, usage.shared_s, usage.noticed[mutant.path], budget_s)
     verdict.left = len(tests) - len(chosen)
     for part in parts(chosen):
         answer = ask(task(mutant, source, part, bare=bare))
         verdict.ran += [item["test"] for item in answer["ended"]]
         if (killer := _killer(answer, part)) is not None:
             verdict.how, (verdict.killer, verdict.why) = "killed", killer
+            usage.noticed[mutant.path].add(verdict.killer)
             break
     return verdict
 
@@ -92,19 +94,26 @@ def _killer(answer: dict[str, Any], part: dict[str, float]) -> tuple[str, str] |
     return None if whole else ("nothing runs", answer["log"][-300:])
 
 
-def within(path: str, tests: dict[str, float], shared_s: dict[str, float], budget_s: float) -> dict[str, float]:
+def within(
+    path: str, tests: dict[str, float], shared_s: dict[str, float], noticed: Collection[str], budget_s: float
+) -> dict[str, float]:
     """As many as take no longer than the budget together, quickest first; one at least.
 
     Those of the changed file's own room, or with its name, count as KIN times as quick: they look at what others pass
-    through. The first of a file that is chosen pays for the fixtures that its tests share.
+    through. So do those that have noticed another change of the file. The second case of a test counts as twice as
+    slow, and so on: it mostly looks at the same. The first of a file that is chosen pays for the fixtures that its
+    tests share.
     """
     room, name = path.split("/", maxsplit=1)[0], Path(path).stem
     chosen: dict[str, float] = {}
     paid: set[str] = set()
+    cases = Counter[str]()
+    case = {test: _counted(cases, test.partition("[")[0]) for test in sorted(tests, key=lambda test: tests[test])}
 
     def rank(test: str) -> float:
         kin = test.startswith(f"tests/{room}/") or name in Path(_file(test)).stem
-        return (tests[test] + shared_s[_file(test)]) / (KIN if kin else 1.0)
+        quick = (KIN if kin else 1.0) * (KIN if test in noticed else 1.0)
+        return (tests[test] + shared_s[_file(test)]) * case[test] / quick
 
     for test in sorted(tests, key=rank):
         cost = tests[test] + (0.0 if _file(test) in paid else shared_s[_file(test)])
@@ -112,6 +121,11 @@ def within(path: str, tests: dict[str, float], shared_s: dict[str, float], budge
             chosen[test] = cost
             paid.add(_file(test))
     return chosen
+
+
+def _counted(found: Counter[str], name: str) -> int:
+    found[name] += 1
+    return found[name]
 
 
 def _file(test: str) -> str:
@@ -132,6 +146,7 @@ def task(mutant: Mutant, source: str, tests: dict[str, float], *, bare: bool) ->
     spare_s = SPARE_S + (FILLING_S if bare else 0.0)
     return {
         "path": mutant.path,
+        "before": source,
         "source": mutant.applied(source),
         "files": list(dict.fromkeys(map(_file, tests))),
         "usual": tests,

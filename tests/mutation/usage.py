@@ -7,8 +7,8 @@ function that has changed itself, every test counts that executed any of it.
 from __future__ import annotations
 
 import ast
-import contextlib
 import hashlib
+import itertools
 import json
 import re
 from collections import defaultdict
@@ -21,20 +21,22 @@ from typing import Any
 import coverage
 
 from tests.engines import ROOT
-from tests.mutation import plugin
+from tests.mutation import plugin, seen
 from tests.mutation.mutants import WITH_SQL, Mutant, files
 
 CACHE = ROOT / ".mutation_cache"
 #: What lasts minutes, or starts the whole platform: too long for one mutant after the other.
 LONG = ("tests/chaos", "tests/local", "tests/clients", "tests/mutation")
+MEASURES = [Path(module.__file__ or "") for module in (plugin, seen)]
 
 
 @dataclass(frozen=True)
 class Function:
-    """A function or method of a file; nested ones belong to it."""
+    """A function or method of a file; nested ones belong to it. What stands before `body` is executed at import."""
 
     name: str
     first: int
+    body: int
     last: int
     digest: str
 
@@ -50,7 +52,9 @@ def functions(path: str) -> list[Function]:
                 first = min([node.lineno, *(item.lineno for item in node.decorator_list)])
                 last = node.end_lineno or node.lineno
                 text = "\n".join(lines[first - 1 : last])
-                yield Function(prefix + node.name, first, last, hashlib.sha256(text.encode()).hexdigest()[:12])
+                yield Function(
+                    prefix + node.name, first, node.body[0].lineno, last, hashlib.sha256(text.encode()).hexdigest()[:12]
+                )
             elif isinstance(node, ast.ClassDef):
                 yield from inside(node.body, f"{prefix}{node.name}.")
 
@@ -58,8 +62,8 @@ def functions(path: str) -> list[Function]:
 
 
 def digest(test_file: str) -> str:
-    """Of a file of tests and of what its room shares."""
-    beside = [ROOT / "tests/conftest.py", (ROOT / test_file).parent / "conftest.py", ROOT / test_file]
+    """Of a file of tests, of what its room shares, and of what measures."""
+    beside = [ROOT / "tests/conftest.py", (ROOT / test_file).parent / "conftest.py", ROOT / test_file, *MEASURES]
     return hashlib.sha256(b"".join(path.read_bytes() for path in beside if path.exists())).hexdigest()[:16]
 
 
@@ -80,25 +84,20 @@ def kept(test_file: str) -> dict[str, Any] | None:
     return found if found and found["digest"] == digest(test_file) else None
 
 
-def keep(test_file: str, ended: Iterable[dict[str, Any]], data: Path) -> dict[str, Any]:
+def keep(test_file: str, answer: dict[str, Any], data: Path) -> dict[str, Any]:
     """Bring together what a file's tests and the processes that they started have executed."""
-    ended = list(ended)
+    ended = answer["ended"]
     passed = {item["test"]: item["seconds"] for item in ended if item["outcome"] == "passed"}
-    tests = list(passed)
-    places = {name: [place] for place, name in enumerate(tests)}
-    places |= {plugin.WHOLE_FILE: list(range(len(tests))), plugin.FILLING: [-1]}
+    places = {name: [place] for place, name in enumerate(passed)}
+    places |= {plugin.WHOLE_FILE: list(range(len(passed))), plugin.FILLING: [-1]}
     lines: dict[str, dict[str, set[int]]] = defaultdict(lambda: defaultdict(set))
-    for file in data.parent.glob(f"{data.name}.*"):
-        found = coverage.CoverageData(str(file))
-        with contextlib.suppress(coverage.exceptions.DataError):  # its process was killed while it wrote
-            found.read()
-        for path in found.measured_files():
-            inside = _by_line(path)
-            for line, contexts in found.contexts_by_lineno(path).items():
-                if (function := inside.get(line)) is not None:
-                    who = {place for context in contexts for place in places.get(context, [])}
-                    lines[path][f"{function.name} {function.digest} {line - function.first}"] |= who
-        file.unlink()
+    for context, path, numbers in itertools.chain(_covered(data), answer["children"]):
+        inside = _by_line(path)
+        for line in numbers:
+            if (function := inside.get(line)) is not None:
+                lines[path][f"{function.name} {function.digest} {line - function.first}"].update(
+                    places.get(context, [])
+                )
     made = {
         "digest": digest(test_file),
         "seconds": passed,
@@ -110,8 +109,20 @@ def keep(test_file: str, ended: Iterable[dict[str, Any]], data: Path) -> dict[st
     return made
 
 
+def _covered(data: Path) -> Iterator[tuple[str, str, list[int]]]:
+    """Whom for, which file and which lines of it, by pytest's own process."""
+    for file in data.parent.glob(f"{data.name}.*"):
+        found = coverage.CoverageData(str(file))
+        found.read()
+        for path in found.measured_files():
+            for line, contexts in found.contexts_by_lineno(path).items():
+                for context in contexts:
+                    yield context, path, [line]
+        file.unlink()
+
+
 def _inside_function(mutant: Mutant) -> bool:
-    return any(item.first <= mutant.first_line <= item.last for item in functions(mutant.path))
+    return any(item.body <= mutant.first_line <= item.last for item in functions(mutant.path))
 
 
 def _by_line(path: str) -> dict[int, Function]:
@@ -127,6 +138,9 @@ class Usage:
     shared_s: dict[str, float] = field(default_factory=dict)
     #: By file and function: the function's digest when it was measured, and who executed which of its lines.
     ran: dict[tuple[str, str], list[tuple[str, int, set[str]]]] = field(default_factory=lambda: defaultdict(list))
+
+    #: By file, the tests that have noticed a change of it.
+    noticed: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
 
     def add(self, found: dict[str, Any]) -> None:
         self.seconds |= found["seconds"]
@@ -163,8 +177,7 @@ class Usage:
 
     def _of_function(self, path: str, function: Function, first: int, last: int) -> set[str]:
         ran = self.ran[path, function.name]
-        # The line of `def` is executed at import, whoever calls it.
-        whole = first == function.first or any(its_digest != function.digest for its_digest, _, _ in ran)
+        whole = first < function.body or any(its_digest != function.digest for its_digest, _, _ in ran)
         at = range(first - function.first, last - function.first + 1)
         return set().union(*(who for _, line, who in ran if whole or line in at))
 

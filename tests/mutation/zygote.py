@@ -30,11 +30,11 @@ PR_SET_PDEATHSIG, PR_SET_CHILD_SUBREAPER = 1, 36
 
 
 def main() -> None:
-    PRCTL(PR_SET_CHILD_SUBREAPER, 1)
-    PRCTL(PR_SET_PDEATHSIG, int(signal.SIGKILL))
+    guarded()
     for name in LIBRARIES:
         importlib.import_module(name)
     answers = os.fdopen(os.dup(1), "w")
+    print(json.dumps("ready"), file=answers, flush=True)
     for line in sys.stdin:
         print(json.dumps(run(json.loads(line))), file=answers, flush=True)
 
@@ -43,11 +43,28 @@ def run(task: dict[str, Any]) -> int | None:
     """The exit code of pytest, None if it took longer than `limit_s`."""
     if (pid := os.fork()) == 0:
         become_pytest(task)
-    ends_at = time.monotonic() + task["limit_s"]
+    return ended(pid, task["limit_s"])
+
+
+def guarded() -> None:
+    """End with the runner; what a run leaves behind becomes ours."""
+    PRCTL(PR_SET_CHILD_SUBREAPER, 1)
+    PRCTL(PR_SET_PDEATHSIG, int(signal.SIGKILL))
+
+
+def alone() -> None:
+    """What a fork begins with."""
+    PRCTL(PR_SET_PDEATHSIG, int(signal.SIGKILL))
+    os.setsid()
+
+
+def ended(pid: int, limit_s: float) -> int | None:
+    """The exit code of a fork, None if it took longer; all that came of it is ended."""
+    ends_at = time.monotonic() + limit_s
     try:
         while time.monotonic() < ends_at:
-            ended, status = os.waitpid(pid, os.WNOHANG)
-            if ended:
+            gone, status = os.waitpid(pid, os.WNOHANG)
+            if gone:
                 return os.waitstatus_to_exitcode(status)
             time.sleep(0.02)
         return None
@@ -56,8 +73,7 @@ def run(task: dict[str, Any]) -> int | None:
 
 
 def become_pytest(task: dict[str, Any]) -> NoReturn:
-    PRCTL(PR_SET_PDEATHSIG, int(signal.SIGKILL))
-    os.setsid()
+    alone()
     log = os.open(task["log"], os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
     for number, descriptor in enumerate((os.open(os.devnull, os.O_RDONLY), log, log)):
         os.dup2(descriptor, number)
