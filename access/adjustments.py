@@ -10,9 +10,9 @@ from typing import Any
 import sqlalchemy
 from sqlalchemy import text
 
-from access import audit, pages, tenants
+from access import pages, tenants
 from access.pages import Page
-from core import errors, ids
+from core import audit, errors, ids
 
 MAX_REASON = 200
 MOST_UNITS = 2**53

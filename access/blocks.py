@@ -11,10 +11,9 @@ import sqlalchemy
 import structlog
 from sqlalchemy import text
 
-from access import audit
-from access.audit import Actor
 from access.ladder import Ladder, Level, Standing
-from core import errors, metrics
+from core import audit, errors, metrics
+from core.audit import Actor
 
 log = structlog.get_logger()
 

@@ -12,11 +12,11 @@ from collections.abc import Collection
 import sqlalchemy
 from sqlalchemy import text
 
-from access import audit, keys, tenants
-from access.audit import Actor
+from access import keys, tenants
 from access.bounds import Bounds
 from access.keys import ADMIN, OPENS, Caller
-from core import errors
+from core import audit, errors
+from core.audit import Actor
 
 MOST = 20  #: keys of one tenant that open something, where its own keys make them
 MAX_OVERLAP_S = 7 * 86_400

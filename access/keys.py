@@ -18,12 +18,12 @@ import sqlalchemy
 from cachetools import TLRUCache, cached
 from sqlalchemy import text
 
-from access import audit, tenants
-from access.audit import Actor
+from access import tenants
 from access.bounds import UNBOUND, Bounds
 from access.tiers import Tier
 from access.used import Used
-from core import database, errors
+from core import audit, database, errors
+from core.audit import Actor
 
 PREFIX = "cck"
 #: Of one that administers the platform.

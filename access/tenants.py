@@ -11,10 +11,10 @@ from typing import Any
 import sqlalchemy
 from sqlalchemy import text
 
-from access import audit, pages, tiers
-from access.audit import Actor
+from access import pages, tiers
 from access.pages import Page
-from core import database, errors, ids
+from core import audit, database, errors, ids
+from core.audit import Actor
 
 MAX_NAME = 100
 #: Who makes the tenants of those who come with a token, or as strangers.

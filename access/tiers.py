@@ -13,10 +13,9 @@ from typing import Any
 import sqlalchemy
 from sqlalchemy import text
 
-from access import audit
-from access.audit import Actor
 from access.rates import Policy
-from core import errors
+from core import audit, errors
+from core.audit import Actor
 
 DEFAULT = "free"
 PRIORITIES = ("high", "normal", "low")

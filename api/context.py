@@ -13,12 +13,12 @@ import flask
 import structlog
 from prometheus_client import Counter, Histogram
 
-from access.audit import Actor
 from access.gate import Gate
 from access.keys import Caller
 from api import limits
 from api.resources import Resources
 from core import errors, metrics
+from core.audit import Actor
 from core.http import SAFE_HEADERS
 
 if TYPE_CHECKING:

@@ -23,6 +23,7 @@ REFUSALS = {
     403: ("Forbidden", "A key that may not do this, or not from here"),
     404: ("NotFound", "There is no such thing, or it is another tenant's"),
     409: ("Conflict", "Its state does not allow this now"),
+    410: ("Gone", "That version of the model was removed; the error says what to use in its place"),
     413: ("TooLarge", "The body is too large, or has too many items"),
     415: ("UnsupportedMediaType", "The body is not application/json, or is compressed"),
     422: ("InvalidInput", "The request can be read, but breaks a rule that the error names"),
@@ -35,7 +36,14 @@ ANY_REFUSAL = "Refused"
 ONCE = "1 to 255 printable ASCII characters: the same key and request again get the first answer, for 48 hours"
 REPLAYED = {"Idempotent-Replayed": "`true` for a stored answer"}
 TICKET = {"Location": "The job", "Retry-After": "Seconds", **REPLAYED}
-PIN = "The version of the model that is to answer, as `model_version` in the body"
+PIN = (
+    "The version of the model that is to answer, as `model_version` in the body: one, the newest of those that begin "
+    "with `2` or `2.3`, or an alias"
+)
+ROUTE_KEY = (
+    "On whose behalf the request comes, 1 to 128 printable ASCII characters: where a model's routes are by caller, "
+    "whoever it is keeps the version that they got"
+)
 PREFER = "`respond-async` for a ticket, `wait=N` for how many seconds to wait for a result"
 
 

@@ -19,6 +19,7 @@ STATUS: dict[type[errors.CoatcheckError], int] = {
     errors.Unauthorized: 401,
     errors.Forbidden: 403,
     errors.NotFound: 404,
+    errors.VersionRetired: 410,
     errors.JobStateConflict: 409,
     errors.TenantConflict: 409,
     errors.VersionConflict: 409,

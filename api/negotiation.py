@@ -1,8 +1,9 @@
-"""What a request asks for beside its body: a version (X-Model-Version), and how long to wait (`Prefer: respond-async`,
-`wait=N`, RFC 7240)."""
+"""What a request asks for beside its body: a version (X-Model-Version), on whose behalf it comes (X-Route-Key), and
+how long to wait (`Prefer: respond-async`, `wait=N`, RFC 7240)."""
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -14,6 +15,8 @@ from api.resources import Resources
 from core import errors
 from serving.values import Ask, Order, Preference
 
+_ROUTE_KEY = re.compile(r"[ -~]{1,128}")
+
 
 def ask(route: str, body: Mapping[str, Any], meant: Mapping[str, Any] | None = None) -> Ask:
     """Who asks, for the version that the header or the body pins, and once if there is a key for this route and for
@@ -22,7 +25,16 @@ def ask(route: str, body: Mapping[str, Any], meant: Mapping[str, Any] | None = N
     header, in_body = flask.request.headers.get("X-Model-Version"), body.get("model_version")
     if header and in_body and header.removeprefix("v") != in_body.removeprefix("v"):
         raise errors.InvalidInput.field("model_version", f"is {in_body}, but the header X-Model-Version says {header}")
-    return Ask(context.caller(), flask.g.request_id, body.get("model"), header or in_body, key)
+    model, version = body.get("model"), header or in_body
+    return Ask(context.caller(), flask.g.request_id, model, version, key, _route_key())
+
+
+def _route_key() -> str | None:
+    """Raises InvalidInput."""
+    given = flask.request.headers.get("X-Route-Key")
+    if given is not None and not _ROUTE_KEY.fullmatch(given):
+        raise errors.InvalidInput.field("X-Route-Key", "must be 1 to 128 printable ASCII characters", received=given)
+    return given
 
 
 def preference(here: Resources, *, respond_async: bool = False) -> Preference:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import click
 
-from access import audit
 from access import blocks as access_blocks
 from access.ladder import Ladder
 from cli import operators, output
+from core import audit
 
 
 @click.group()

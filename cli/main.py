@@ -20,6 +20,7 @@ with leaving():
     from cli.local import down, status, up
     from cli.models import models
     from cli.reseal import reseal
+    from cli.routes import apply, routes
     from cli.serve import proxy, serve
     from cli.submit import submit
 
@@ -40,7 +41,8 @@ def coatcheck() -> None:
 
 
 for command in (
-    up, down, status, serve, proxy, submit, jobs, result, roles, migrate, models, *access.COMMANDS, reseal,
+    up, down, status, serve, proxy, submit, jobs, result, roles, migrate, models, routes, apply, *access.COMMANDS,
+    reseal,
 ):  # fmt: skip
     coatcheck.add_command(command)
 

@@ -7,9 +7,10 @@ import datetime as dt
 
 import click
 
-from access import adjustments, audit, tenants
+from access import adjustments, tenants
 from access import usage as access_usage
 from cli import operators, output
+from core import audit
 
 _DAY = click.DateTime(["%Y-%m-%d"])
 

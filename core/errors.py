@@ -17,6 +17,7 @@ CoatcheckError
 │   ├── TierNotFound        no tier of this name
 │   ├── ModelNotFound
 │   └── VersionNotFound
+│       └── VersionRetired  it was there, and was removed
 ├── AddressRefused          a receiver is at an address that may not be called
 ├── TenantConflict          the tenant or tier is there already, or is another than was said
 ├── VersionConflict         the model version may not end while it is the stable one
@@ -106,6 +107,10 @@ class ModelNotFound(NotFound, code="MODEL_NOT_FOUND"):
 
 class VersionNotFound(NotFound, code="MODEL_VERSION_NOT_FOUND"):
     """No such version of this model"""
+
+
+class VersionRetired(VersionNotFound, code="MODEL_VERSION_RETIRED"):
+    """This version of the model was removed"""
 
 
 class JobStateConflict(CoatcheckError, code="JOB_STATE_CONFLICT"):

@@ -29,7 +29,11 @@ FIXES = {
 
 def read(folder: Path) -> dict[str, Any]:
     """What `folder/model.yaml` says, as JSON has it; raises BundleInvalid with a sentence that names the line."""
-    path = folder / NAME
+    return mapping(folder / NAME)
+
+
+def mapping(path: Path) -> dict[str, Any]:
+    """What a file in YAML says, in the same way."""
     try:
         raw = yaml.load(_text(path), _Plain)  # noqa: S506 - a SafeLoader
         # As it is kept: a lone surrogate is no text there.

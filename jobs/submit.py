@@ -22,21 +22,22 @@ from jobs.job import Job, Priority
 from webhooks import signing_keys
 
 _INSERT = text("""
-INSERT INTO jobs (id, tenant_id, kind, batches, pool, model, version, lane, priority, fair_at, expires_at, max_attempts,
-                  timeout_s, key_id, unit_price, cost, inputs, options, metadata, request_id, webhook_url,
+INSERT INTO jobs (id, tenant_id, kind, batches, pool, model, version, route, lane, priority, fair_at, expires_at,
+                  max_attempts, timeout_s, key_id, unit_price, cost, inputs, options, metadata, request_id, webhook_url,
                   webhook_events)
-VALUES (:id, :tenant_id, :kind, :batches, :pool, :model, :version, :lane, :priority,
+VALUES (:id, :tenant_id, :kind, :batches, :pool, :model, :version, :route, :lane, :priority,
         now() + make_interval(secs => :offset_s), now() + make_interval(secs => :ttl_s), :max_attempts, :timeout_s,
         :key_id, :unit_price, :cost, CAST(:inputs AS json), CAST(:options AS json), CAST(:metadata AS json),
         :request_id, :webhook_url, CAST(:webhook_events AS text[]))
 """)
 
 _AGAIN = text("""
-INSERT INTO jobs (id, tenant_id, kind, batches, pool, model, version, lane, priority, fair_at, expires_at, max_attempts,
-                  timeout_s, key_id, unit_price, cost, inputs, options, metadata, request_id, webhook_url,
+INSERT INTO jobs (id, tenant_id, kind, batches, pool, model, version, route, lane, priority, fair_at, expires_at,
+                  max_attempts, timeout_s, key_id, unit_price, cost, inputs, options, metadata, request_id, webhook_url,
                   webhook_events, retry_of)
-SELECT :id, tenant_id, kind, :batches, pool, model, version, lane, priority, now() + make_interval(secs => :offset_s),
-       now() + (expires_at - created_at), :max_attempts, timeout_s, :key_id, :unit_price, cost,
+SELECT :id, tenant_id, kind, :batches, pool, model, version, route, lane, priority,
+       now() + make_interval(secs => :offset_s), now() + (expires_at - created_at), :max_attempts,
+       timeout_s, :key_id, :unit_price, cost,
        coalesce(CAST(:inputs AS json), inputs), options, metadata, :request_id, webhook_url, webhook_events, jobs.id
 FROM jobs WHERE jobs.id = :old AND tenant_id = :tenant_id AND finished_at IS NOT NULL RETURNING id
 """)
@@ -66,6 +67,7 @@ class NewJob:
     kind: kinds.Kind = kinds.PREDICT
     webhook_url: str | None = None  #: to be called for this job, besides the tenant's endpoints
     webhook_events: Sequence[str] | None = None
+    route: str | None = None  #: why it is this version
     id: uuid.UUID = field(default_factory=ids.uuid7)
 
 
@@ -171,6 +173,7 @@ def _values(new: NewJob, offset_s: float) -> dict[str, Any]:
         "pool": new.pool,
         "model": new.model,
         "version": new.version,
+        "route": new.route,
         "lane": f"{new.pool}/{new.kind.name}/{new.model}/{new.version}",
         "priority": new.priority,
         "offset_s": offset_s,

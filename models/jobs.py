@@ -29,6 +29,7 @@ class Job(Base):
     pool: Mapped[str]
     model: Mapped[str]
     version: Mapped[str]
+    route: Mapped[str | None]  #: why it is this version; unknown of jobs from before there were rules
     lane: Mapped[str]  #: jobs of one lane may share an ONNX batch
     status: Mapped[str] = mapped_column(server_default="pending")
     priority: Mapped[str] = mapped_column(server_default="normal")

@@ -16,6 +16,7 @@ class Model(Base):
 
     name: Mapped[str] = mapped_column(primary_key=True)
     stable_version: Mapped[str]
+    routes: Mapped[dict[str, Any]] = mapped_column(server_default="{}")  #: who gets which; see registry.routes
     created_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
 
 

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import functools
+import itertools
 import tempfile
 import threading
 import time
-from collections.abc import Callable, Mapping
-from typing import TypeVar
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar
 
 import sqlalchemy
 import structlog
@@ -16,9 +17,10 @@ from sqlalchemy import text
 from core import database, errors
 from inference import bundle, trial
 from inference.manifest import Manifest
-from registry import choice, lifecycle
+from registry import choice, lifecycle, rules
+from registry.routes import Unit
 from registry.shelf import bundle_key
-from registry.versions import Deprecation, Resolved, Version
+from registry.versions import Deprecation, Listed, Resolved, Version
 from storage.objects import Store
 
 log = structlog.get_logger()
@@ -29,8 +31,9 @@ T = TypeVar("T")
 CACHE_S = 1.0
 
 _VERSIONS = text("""
-SELECT model, version, digest, manifest, version = stable_version AS stable, deprecated_at, deprecation, sunset_at
-FROM model_versions JOIN models ON name = model WHERE removed_at IS NULL ORDER BY model, model_versions.created_at
+SELECT model, version, digest, CASE WHEN removed_at IS NULL THEN manifest END AS manifest,
+  version = stable_version AS stable, deprecated_at, deprecation, sunset_at, routes
+FROM model_versions JOIN models ON name = model ORDER BY model, model_versions.created_at
 """)
 _MODEL = text("""
 INSERT INTO models (name, stable_version) VALUES (:name, :version)
@@ -62,23 +65,23 @@ class Catalog:
         self._store = store
         self._default = default
         self._lock = threading.Lock()
-        self._known: tuple[float, Mapping[str, Mapping[str, Version]]] = (0.0, {})
+        self._known: tuple[float, choice.Known] = (0.0, {})
 
     def versions(self) -> list[Version]:
-        return [version for versions in self._read().values() for version in versions.values()]
+        return [version for model in self._read().values() for version in model.versions.values()]
 
-    def resolve(self, name: str | None, version: str | None) -> Resolved:
-        """The version that answers for a model; raises ModelNotFound, VersionNotFound, Unavailable, and InvalidInput
-        where none is named and none is the default."""
+    def resolve(self, name: str | None, version: str | None, unit: Unit | None = None) -> Resolved:
+        """The version that answers for a model, by its rules where there is a unit; raises ModelNotFound,
+        VersionNotFound, VersionRetired, Unavailable, and InvalidInput where none is named and none is the default."""
 
         def look(known: choice.Known) -> Resolved:
-            return choice.resolved(known, name or choice.default(known, self._default), version)
+            return choice.resolved(known, name or choice.default(known, self._default), version, unit)
 
         return self._found(look)
 
     def model(self, name: str) -> list[Version]:
         """Its versions, one of which is stable; raises ModelNotFound, Unavailable."""
-        return self._found(lambda known: list(choice.versions(known, name).values()))
+        return self._found(lambda known: list(choice.model(known, name).versions.values()))
 
     def version(self, name: str, version: str) -> Version:
         """Raises ModelNotFound, VersionNotFound, Unavailable."""
@@ -88,7 +91,7 @@ class Catalog:
         """What is seen in all that is known, read once."""
         try:
             return look(self._read())
-        except (errors.ModelNotFound, errors.VersionNotFound, errors.InvalidInput):
+        except (errors.NotFound, errors.InvalidInput):
             # It may have been published since: that something is not there, only the database knows.
             return look(self._read_now())
 
@@ -103,7 +106,8 @@ class Catalog:
 
     def deprecation(self, name: str, version: str) -> Deprecation | None:
         """What is to be said with its answers, at most CACHE_S old."""
-        found = self._read().get(name, {}).get(version)
+        model = self._read().get(name)
+        found = model.versions.get(version) if model else None
         return found.deprecation if found else None
 
     def publish(
@@ -179,7 +183,7 @@ class Catalog:
         with self._lock:
             self._known = (0.0, self._known[1])
 
-    def _read(self) -> Mapping[str, Mapping[str, Version]]:
+    def _read(self) -> choice.Known:
         read_at, known = self._known
         if time.monotonic() - read_at < CACHE_S:
             return known
@@ -195,7 +199,7 @@ class Catalog:
         finally:
             self._lock.release()
 
-    def _read_now(self) -> Mapping[str, Mapping[str, Version]]:
+    def _read_now(self) -> choice.Known:
         """No older than this call; raises Unavailable."""
         asked_at = time.monotonic()
         with self._lock:
@@ -203,7 +207,7 @@ class Catalog:
                 self._known = (time.monotonic(), self._query())
             return self._known[1]
 
-    def _or_before(self) -> Mapping[str, Mapping[str, Version]]:
+    def _or_before(self) -> choice.Known:
         """A model does not stop existing because the database blinks."""
         try:
             return self._query()
@@ -213,17 +217,22 @@ class Catalog:
             log.warning("catalog_stale", error=error.message)
             return self._known[1]
 
-    def _query(self) -> dict[str, dict[str, Version]]:
+    def _query(self) -> choice.Known:
         with database.reading(self._engine) as connection:
             rows = connection.execute(_VERSIONS).all()
-        known: dict[str, dict[str, Version]] = {}
-        for row in rows:
-            manifest = _manifest(database.dumps(row.manifest))
-            ends = row.deprecated_at and Deprecation(row.deprecated_at, row.deprecation, row.sunset_at)
-            known.setdefault(row.model, {})[row.version] = Version(
-                row.model, row.version, row.digest, manifest, row.stable, ends
-            )
-        return known
+        models = {name: list(of) for name, of in itertools.groupby(rows, lambda row: str(row.model))}
+        return {name: listed for name, of in models.items() if (listed := _listed(of)).versions}
+
+
+def _listed(rows: Sequence[Any]) -> Listed:
+    """Of the rows of one model."""
+    versions = {row.version: _version(row) for row in rows if row.manifest is not None}
+    return Listed(versions, rules.of(rows[0].routes), frozenset(row.version for row in rows) - versions.keys())
+
+
+def _version(row: Any) -> Version:
+    ends = row.deprecated_at and Deprecation(row.deprecated_at, row.deprecation, row.sunset_at)
+    return Version(row.model, row.version, row.digest, _manifest(database.dumps(row.manifest)), row.stable, ends)
 
 
 def _taken(manifest: Manifest, digest: str) -> errors.BundleInvalid:

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Collection, Mapping
 
 from core import errors
-from registry.versions import Resolved, Version
+from registry.routes import Unit
+from registry.versions import Listed, Resolved, Version
 
 #: So many names are told, and so many that may have been meant.
 TOLD, NEAR = 10, 3
 
-Known = Mapping[str, Mapping[str, Version]]
+Known = Mapping[str, Listed]
+
+#: What a caller may pin: a version, or the newest of those that begin so.
+_RANGE = re.compile(r"v?([0-9]{1,9}(?:\.[0-9]{1,9}){0,2})")
 
 
 def default(known: Known, chosen: str) -> str:
@@ -27,15 +32,23 @@ def default(known: Known, chosen: str) -> str:
     raise _leading(errors.InvalidInput.field("model", issue))
 
 
-def resolved(known: Known, name: str, asked: str | None) -> Resolved:
-    """The version that was asked for, else the stable one. Raises ModelNotFound, VersionNotFound."""
-    found = _stable(known, name) if asked is None else version(known, name, asked)
-    route = "stable" if asked is None else "pinned"
+def resolved(known: Known, name: str, asked: str | None, unit: Unit | None = None) -> Resolved:
+    """The version that was asked for, else the one that a rule gives this unit, else the stable one. Raises
+    ModelNotFound, VersionNotFound."""
+    if asked is not None:
+        return _resolved(version(known, name, asked), "pinned")
+    found = model(known, name)
+    if unit is not None and (taken := found.routes.taken(name, unit)) is not None and taken[0] in found.versions:
+        return _resolved(found.versions[taken[0]], taken[1])
+    return _resolved(_stable(found, name), "stable")
+
+
+def _resolved(found: Version, route: str) -> Resolved:
     return Resolved(found.model, found.version, found.digest, found.manifest, route)
 
 
-def versions(known: Known, name: str) -> Mapping[str, Version]:
-    """All of a model; raises ModelNotFound."""
+def model(known: Known, name: str) -> Listed:
+    """Raises ModelNotFound."""
     found = known.get(name)
     if found is None:
         issue = f"'{name}' is not published{_meant(name, known)} There are {_listed(known)}"
@@ -44,21 +57,39 @@ def versions(known: Known, name: str) -> Mapping[str, Version]:
 
 
 def version(known: Known, name: str, asked: str) -> Version:
-    """Raises ModelNotFound, VersionNotFound."""
-    there = versions(known, name)
-    found = there.get(asked) or there.get(asked.removeprefix("v"))
+    """The one of this number or alias, or the newest of those whose numbers begin so, that is not deprecated if there
+    is such a one. Raises ModelNotFound, VersionNotFound, VersionRetired."""
+    there = model(known, name)
+    found = there.versions.get(there.routes.aliases.get(asked, asked)) or _newest(there, asked)
+    if found is None and (number := asked.removeprefix("v")) in there.retired:
+        raise _retired(there, name, number)
     if found is None:
-        issue = f"{name} has no version '{asked}'{_meant(asked, there)} There are {_listed(there)}"
+        names = [*there.versions, *there.routes.aliases]
+        issue = f"{name} has no version '{asked}'{_meant(asked, names)} There are {_listed(there.versions)}"
         raise _no_version(name, issue)
     return found
 
 
-def _stable(known: Known, name: str) -> Version:
-    """Raises ModelNotFound, VersionNotFound."""
-    there = versions(known, name)
-    found = next((item for item in there.values() if item.stable), None)
+def _retired(there: Listed, name: str, number: str) -> errors.CoatcheckError:
+    """With what to use in its place: the newest that begins with the same number, or else the stable one."""
+    use = _newest(there, number.partition(".")[0]) or _stable(there, name)
+    issue = f"{name} {number} was removed; use {use.version}"
+    return _leading(errors.VersionRetired(details={"field": "model_version", "issue": issue}), name)
+
+
+def _newest(there: Listed, asked: str) -> Version | None:
+    if (match := _RANGE.fullmatch(asked)) is None:
+        return None
+    begins = tuple(map(int, match[1].split(".")))
+    fitting = [item for item in there.versions.values() if item.number[: len(begins)] == begins]
+    return max(fitting, key=lambda item: (item.deprecation is None, item.number), default=None)
+
+
+def _stable(there: Listed, name: str) -> Version:
+    """Raises VersionNotFound."""
+    found = next((item for item in there.versions.values() if item.stable), None)
     if found is None:
-        raise _no_version(name, f"{name} has no stable version. There are {_listed(there)}")
+        raise _no_version(name, f"{name} has no stable version. There are {_listed(there.versions)}")
     return found
 
 

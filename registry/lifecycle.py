@@ -4,14 +4,17 @@ removed, which ends them."""
 from __future__ import annotations
 
 import datetime as dt
+from dataclasses import dataclass
 
 import sqlalchemy
 from sqlalchemy import text
 
 from core import errors
+from registry import rules
+from registry.routes import Routes
 
 #: Whoever changes a model holds its row.
-_STABLE = text("SELECT stable_version FROM models WHERE name = :model FOR UPDATE")
+_MODEL = text("SELECT stable_version, routes FROM models WHERE name = :model FOR UPDATE")
 _LISTED = text("""
 SELECT version, deprecated_at FROM model_versions WHERE model = :model AND removed_at IS NULL ORDER BY created_at
 """)
@@ -34,14 +37,17 @@ def make_stable(engine: sqlalchemy.Engine, model: str, version: str) -> str:
     """Answer with this version when nobody asks for another, everywhere within `catalog.CACHE_S`; returns the one
     before.
 
-    Raises ModelNotFound, VersionNotFound, and VersionConflict for one that is deprecated.
+    Raises ModelNotFound, VersionNotFound, and VersionConflict for one that is deprecated, or on trial.
     """
     with engine.begin() as connection:
-        before, known = _known(connection, model, version)
-        if known[version]:
+        found = _standing(connection, model, version)
+        if found.known[version]:
             raise is_deprecated(model, version)
+        if (part := found.part(version)) and part.startswith("canary "):
+            fix = f"end that first, as with `coatcheck routes promote {model} {part.split()[1]}`"
+            raise errors.VersionConflict(f"{model} {version} is its {part}, and would be its stable version: {fix}")
         connection.execute(_MAKE_STABLE, {"model": model, "version": version})
-    return before
+    return found.stable
 
 
 def is_deprecated(model: str, version: str) -> errors.VersionConflict:
@@ -67,9 +73,9 @@ def deprecate(
 def undo(engine: sqlalchemy.Engine, model: str, version: str) -> bool:
     """Say so no more; returns whether it was said. Raises ModelNotFound, VersionNotFound."""
     with engine.begin() as connection:
-        _, known = _known(connection, model, version)
+        found = _standing(connection, model, version)
         connection.execute(_UNDO, {"model": model, "version": version})
-    return known[version]
+    return found.known[version]
 
 
 def remove(engine: sqlalchemy.Engine, model: str, version: str) -> None:
@@ -83,23 +89,37 @@ def remove(engine: sqlalchemy.Engine, model: str, version: str) -> None:
         connection.execute(_REMOVE, {"model": model, "version": version})
 
 
+@dataclass(frozen=True)
+class _Standing:
+    """Of a model: its stable version, all there are, each with whether it is deprecated, and who gets which."""
+
+    stable: str
+    known: dict[str, bool]
+    routes: Routes
+
+    def part(self, version: str) -> str | None:
+        """Of the routes, the first that leads to this version."""
+        return next((part for part, named in self.routes.versions() if named == version), None)
+
+
 def _ending(connection: sqlalchemy.Connection, model: str, version: str, what: str) -> bool:
     """Whether it is deprecated; raises where it may not end."""
-    stable, known = _known(connection, model, version)
-    if version == stable and len(known) > 1:
-        other = next(item for item in known if item != version)
+    found = _standing(connection, model, version)
+    if version == found.stable and len(found.known) > 1:
+        other = next(item for item in found.known if item != version)
         fix = f"make another one stable first, as with `coatcheck models stable {model} {other}`"
         raise errors.VersionConflict(f"{model} {version} is its stable version, and is not {what}: {fix}")
-    return known[version]
+    if part := found.part(version):
+        raise errors.VersionConflict(f"{model} {version} is its {part}, and is not {what}: change its routes first")
+    return found.known[version]
 
 
-def _known(connection: sqlalchemy.Connection, model: str, version: str) -> tuple[str, dict[str, bool]]:
-    """The stable version, and all there are, each with whether it is deprecated; raises ModelNotFound,
-    VersionNotFound."""
-    stable = connection.execute(_STABLE, {"model": model}).scalar()
-    known = {row.version: row.deprecated_at is not None for row in connection.execute(_LISTED, {"model": model})}
-    if stable is None or not known:
+def _standing(connection: sqlalchemy.Connection, model: str, version: str) -> _Standing:
+    """Raises ModelNotFound, VersionNotFound."""
+    row = connection.execute(_MODEL, {"model": model}).one_or_none()
+    known = {item.version: item.deprecated_at is not None for item in connection.execute(_LISTED, {"model": model})}
+    if row is None or not known:
         raise errors.ModelNotFound(f"There is no model {model!r}")
     if version not in known:
         raise errors.VersionNotFound(details={"field": "version", "issue": f"{model} has: {', '.join(known)}"})
-    return str(stable), known
+    return _Standing(row.stable_version, known, rules.of(row.routes))

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 from inference.manifest import Manifest
+from registry.routes import NONE, Routes
 
 
 @dataclass(frozen=True)
@@ -28,10 +30,25 @@ class Version:
     stable: bool
     deprecation: Deprecation | None = None
 
+    @property
+    def number(self) -> tuple[int, ...]:
+        """By which versions have an order."""
+        return tuple(map(int, self.version.split(".")))
+
+
+@dataclass(frozen=True)
+class Listed:
+    """A model: its published versions by their numbers, who gets which, and the numbers of those that were removed."""
+
+    versions: Mapping[str, Version]
+    routes: Routes = NONE
+    retired: frozenset[str] = frozenset()
+
 
 @dataclass(frozen=True)
 class Resolved:
-    """The version that answers, and why: `pinned` by the caller, or `stable`."""
+    """The version that answers, and why: `pinned` by the caller, by a rule (`canary NAME`, `experiment NAME/VARIANT`),
+    or `stable`."""
 
     model: str
     version: str

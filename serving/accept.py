@@ -67,6 +67,7 @@ def new(
         pool=resolved.manifest.pool,
         model=resolved.model,
         version=resolved.version,
+        route=resolved.route,
         inputs=kept,
         options=options,
         metadata=order.metadata,

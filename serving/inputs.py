@@ -19,9 +19,9 @@ BEST = "best"
 
 
 def resolve(serving: Serving, ask: Ask) -> Resolved:
-    """The version that answers; raises ModelNotFound, VersionNotFound, Forbidden for a model that the key is not for,
-    Unavailable."""
-    resolved = serving.catalog.resolve(ask.model, ask.version)
+    """The version that answers; raises ModelNotFound, VersionNotFound, VersionRetired, Forbidden for a model that the
+    key is not for, Unavailable."""
+    resolved = serving.catalog.resolve(ask.model, ask.version, ask.unit)
     ask.caller.bounds.check_model(resolved.model)
     return resolved
 

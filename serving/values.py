@@ -12,6 +12,7 @@ from inference.output import Said
 from jobs.idempotency import Key
 from jobs.job import Priority, Status
 from jobs.result import Fault
+from registry.routes import Unit
 from registry.versions import Resolved
 
 T = TypeVar("T")
@@ -26,6 +27,12 @@ class Ask:
     model: str | None = None
     version: str | None = None
     key: Key | None = None
+    route_key: str | None = None  #: on whose behalf, where callers keep the version that they got
+
+    @property
+    def unit(self) -> Unit:
+        """What rules of a model decide for."""
+        return Unit(self.request_id, self.route_key or self.caller.party)
 
 
 @dataclass(frozen=True)
@@ -73,7 +80,7 @@ class Patience(Protocol):
 
 @dataclass(frozen=True)
 class Served:
-    """The version that answered, and why it did: `pinned` or `stable`."""
+    """The version that answered, and why it did: `pinned`, `canary NAME`, `experiment NAME/VARIANT` or `stable`."""
 
     model: str
     version: str

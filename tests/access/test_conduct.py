@@ -8,10 +8,10 @@ import pytest
 
 import models
 from access import blocks
-from access.audit import Actor
 from access.conduct import MAX_RETRY_S, SLOWED, Conduct
 from access.ladder import Ladder, Level
 from core import database, errors
+from core.audit import Actor
 from tests import callers, factories
 from tests.conftest import Platform, until
 from tests.statements import issued

@@ -12,11 +12,11 @@ import pytest
 from sqlalchemy import event
 
 import models
-from access import adjustments, audit, quota, usage
+from access import adjustments, quota, usage
 from access.keys import Caller
 from access.ledger import Ledger
 from access.quota import Quota
-from core import errors
+from core import audit, errors
 from tests import callers, factories
 from tests.conftest import Platform
 from tests.statements import digest, issued

@@ -10,7 +10,7 @@ from sqlalchemy import text
 
 import models
 from access import blocks
-from access.audit import Actor
+from core.audit import Actor
 from tests import factories
 from tests.conftest import Platform
 

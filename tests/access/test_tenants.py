@@ -7,8 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from sqlalchemy import text
 
-from access import audit, keys, tenants, tiers
-from core import errors
+from access import keys, tenants, tiers
+from core import audit, errors
 from tests import callers
 from tests.access.conftest import waiting
 from tests.conftest import Platform, until

@@ -36,6 +36,7 @@ TOLD: Mapping[type[errors.CoatcheckError], Told] = {
     errors.BlockNotFound: Told("BLOCK_NOT_FOUND", 404, says="Nobody of that name is held back"),
     errors.ModelNotFound: Told("MODEL_NOT_FOUND", 404, says="No such model"),
     errors.VersionNotFound: Told("MODEL_VERSION_NOT_FOUND", 404, says="No such version of this model"),
+    errors.VersionRetired: Told("MODEL_VERSION_RETIRED", 410, says="This version of the model was removed"),
     errors.AddressRefused: Told("ADDRESS_REFUSED", 500),
     errors.TenantConflict: Told("TENANT_CONFLICT", 409),
     errors.VersionConflict: Told("MODEL_VERSION_CONFLICT", 409),

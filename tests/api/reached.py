@@ -188,6 +188,17 @@ def rotated(at: At) -> TestResponse:
     return at.post(address, {})
 
 
+def retired(at: At) -> TestResponse:
+    at.platform.execute(
+        "INSERT INTO model_versions (model, version, digest, manifest, max_batch, removed_at)"
+        " SELECT model, '0.9.0', digest, manifest, max_batch, now() FROM model_versions WHERE model = :model",
+        model=at.model,
+    )
+    answer = at.post("predict", {"inputs": {"x": 1, "y": 2}, "model": at.model, "model_version": "0.9.0"})
+    at.platform.execute("DELETE FROM model_versions WHERE model = :model AND version = '0.9.0'", model=at.model)
+    return answer
+
+
 REACHED: dict[type[errors.CoatcheckError], Reach] = {
     errors.InvalidInput: lambda at: at.post("predict", {}),
     errors.MalformedRequest: lambda at: at.app.test_client().post(
@@ -209,6 +220,7 @@ REACHED: dict[type[errors.CoatcheckError], Reach] = {
     errors.TenantConflict: lambda at: at.post("admin/tenants", {"name": at.owner.key.tenant}),
     errors.ModelNotFound: lambda at: at.post("predict", {"inputs": GOOD, "model": "nope"}),
     errors.VersionNotFound: lambda at: at.post("predict", {"inputs": GOOD, "model_version": "9.9.9"}),
+    errors.VersionRetired: retired,
     errors.WebhookConflict: off,
     errors.KeyConflict: rotated,
     errors.JobStateConflict: lambda at: at.post(f"jobs/{at.owner.ids['waiting']}/retry"),

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 
 import flask
 
-from access import audit
-from access.audit import Actor
+from core import audit
+from core.audit import Actor
 from tests import callers
 from tests.api import world
 from tests.api.administrator import Administrator

@@ -64,6 +64,8 @@ WITHOUT_RESULT = {("up",), ("down",), ("serve",), ("proxy",), ("roles",), ("migr
 OURS = {("up",), ("down",), ("status",)}
 #: They look at files alone.
 ALONE = {("models", "init"), ("models", "check")}
+#: A file of theirs is not one of rows.
+FILES: dict[tuple[str, ...], str] = {("apply",): "plan.yaml"}
 #: What a command insists on as a whole.
 ALSO: dict[tuple[str, ...], tuple[str, ...]] = {
     ("tiers", "change"): ("--pace", "1"),
@@ -78,7 +80,7 @@ def called(path: tuple[str, ...], folder: Path) -> list[str]:
         if parameter.required:
             value = JOB if parameter.name == "job_id" else "0" * 12 if parameter.name == "key_id" else "x"
             if isinstance(parameter.type, click.Path):
-                value = str(folder if not parameter.type.file_okay else folder / "rows.jsonl")
+                value = str(folder if not parameter.type.file_okay else folder / FILES.get(path, "rows.jsonl"))
             if parameter.type is click.INT:
                 value = "1"
             words += [value] if isinstance(parameter, click.Argument) else [parameter.opts[0], value]
@@ -96,6 +98,7 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_
     """Run a command in this process, in an empty folder, with these variables alone of ours."""
 
     def go(*words: str, **env: str) -> Done:
+        (tmp_path / "plan.yaml").write_text("models: {sentiment: {}}\n")
         (tmp_path / "rows.jsonl").write_text('{"text": "Great"}\n')
         with monkeypatch.context() as patch:
             patch.chdir(tmp_path)

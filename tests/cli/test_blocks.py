@@ -7,7 +7,7 @@ import uuid
 import pytest
 
 import models
-from access import audit
+from core import audit
 from tests import factories
 from tests.cli.conftest import Here
 

@@ -13,8 +13,8 @@ import pytest
 
 import models
 from access import adjustments, keys, tiers
-from access.audit import Actor
 from core import ids
+from core.audit import Actor
 from tests import callers, factories
 from tests.cli.conftest import COMMANDS, JOB, Here, served
 
@@ -55,6 +55,21 @@ def held(here: Here) -> str:
 def given(here: Here) -> str:
     adjustments.make(here.platform.engine, here.key.tenant, 5, "made good", Actor("cli:root"))
     return here.key.tenant
+
+
+def routes_file(here: Here, text: str) -> str:
+    file = here.folder / f"{uuid.uuid4().hex}.yaml"
+    file.write_text(text)
+    return str(file)
+
+
+def routed(here: Here) -> str:
+    """A model with a canary, `next`."""
+    name = here.published()
+    assert here("models", "push", here.model(name, "1.1.0")).code == 0
+    rule = f"models: {{{name}: {{canaries: [{{name: next, version: 1.1.0, percent: 10}}]}}}}"
+    assert here("apply", "-f", routes_file(here, rule)).code == 0
+    return name
 
 
 CASES: Mapping[str, Case] = {
@@ -105,6 +120,20 @@ CASES: Mapping[str, Case] = {
         lambda _: ("0" * 12,), "KEY_NOT_FOUND"),
     "blocks list": Case(lambda here: (held(here),)[1:], {"subject", "tenant", "level", "reason", "since", "until"}),
     "blocks lift": Case(lambda here: (held(here),), {"subject"}, lambda _: ("key:nobody",), "BLOCK_NOT_FOUND"),
+    "routes show": Case(
+        lambda _: ("sentiment",), {"model", "stable", "by", "canaries", "experiments", "aliases"},
+        lambda _: ("nope",), "MODEL_NOT_FOUND"),
+    "routes explain": Case(
+        lambda _: ("sentiment", "--key", "req_1"), {"key", "version", "route"},
+        lambda _: ("nope", "--key", "x"), "MODEL_NOT_FOUND"),
+    "routes promote": Case(
+        lambda here: (routed(here), "next"), {"applied", "changes"}, lambda _: ("sentiment", "nope"), "INVALID_INPUT"),
+    "routes rollback": Case(
+        lambda here: (routed(here), "next"), {"applied", "changes"}, lambda _: ("sentiment", "nope"), "INVALID_INPUT"),
+    "apply": Case(
+        lambda here: ("-f", routes_file(here, "models: {sentiment: {aliases: {best: 1.0.0}}}"), "--dry-run"),
+        {"applied", "changes"},
+        lambda here: ("-f", routes_file(here, "models: {nope: {}}")), "MODEL_NOT_FOUND"),
     "tenants list": Case(lambda _: (), {"name", "tier", "keys", "created_at"}),
     "tenants show": Case(
         lambda here: (here.key.tenant,), {"name", "tier", "keys", "created_at", "month"},

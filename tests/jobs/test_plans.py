@@ -72,7 +72,7 @@ GIVEN: Mapping[str, str] = {
 }  # fmt: skip
 #: Where a name means something else.
 ELSE: Mapping[str, Mapping[str, str]] = {
-    "access.audit._INSERT": {"before": OBJECT, "after": OBJECT},
+    "core.audit._INSERT": {"before": OBJECT, "after": OBJECT},
     "access.used._WRITE": {"times": f"{{{MOMENT}}}"},
     "access.adjustments._INSERT": {"units": "1"},
     "access.adjustments._PAGE": {"behind": ID},

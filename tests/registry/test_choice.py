@@ -9,16 +9,19 @@ import pytest
 from core import errors
 from inference.manifest import Manifest
 from registry import choice
-from registry.versions import Version
+from registry.versions import Listed, Version
 from tests import graphs
 
 
 def published(*names: str, versions: tuple[str, ...] = ("1.0.0",)) -> choice.Known:
     manifest = Manifest.from_dict(graphs.manifest())
-    return {
-        name: {version: Version(name, version, "digest", manifest, version == versions[0]) for version in versions}
-        for name in names
-    }
+
+    def listed(name: str) -> Listed:
+        return Listed(
+            {version: Version(name, version, "digest", manifest, version == versions[0]) for version in versions}
+        )
+
+    return {name: listed(name) for name in names}
 
 
 THOUSAND = published(*(f"churn-{number}-{'x' * 40}" for number in range(1000)))
@@ -58,8 +61,8 @@ def test_a_name_that_is_nearly_right_is_told_what_was_meant() -> None:
     known = published("churn", "sentiment", versions=("1.0.0", "2.1.0"))
     told = issue(lambda: choice.resolved(known, "sentimnet", None), errors.ModelNotFound, "model")
     assert told == "'sentimnet' is not published; did you mean sentiment? There are 2: churn, sentiment"
-    told = issue(lambda: choice.resolved(known, "churn", "2.1"), errors.VersionNotFound, "model_version", "churn")
-    assert told == "churn has no version '2.1'; did you mean 2.1.0? There are 2: 1.0.0, 2.1.0"
+    told = issue(lambda: choice.resolved(known, "churn", "2.1.1"), errors.VersionNotFound, "model_version", "churn")
+    assert told == "churn has no version '2.1.1'; did you mean 2.1.0? There are 2: 1.0.0, 2.1.0"
     assert "did you mean" not in issue(lambda: choice.resolved(known, "x", None), errors.ModelNotFound, "model")
 
 

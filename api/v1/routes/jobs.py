@@ -30,8 +30,8 @@ SEEN = {"ETag": "Changes with the job", "Retry-After": "Seconds until it is wort
 @blueprint.route("", methods=["POST"])
 @blueprint.arguments(into.NewJob(), examples=examples.NEW_JOB)
 @blueprint.no_query
-@contract.headers(Idempotency_Key=contract.ONCE, X_Model_Version=contract.PIN)
-@blueprint.operation("createJob", {202: out.Ticket}, 400, 404, 409, 413, 415, *BAD, headers=contract.TICKET)
+@contract.headers(Idempotency_Key=contract.ONCE, X_Model_Version=contract.PIN, X_Route_Key=contract.ROUTE_KEY)
+@blueprint.operation("createJob", {202: out.Ticket}, 400, 404, 409, 410, 413, 415, *BAD, headers=contract.TICKET)
 def submit(body: dict[str, Any]) -> flask.Response:
     """Hand in a job.
 
@@ -135,7 +135,7 @@ def cancel(job_id: str) -> flask.Response:
 @blueprint.route("/<job_id>/retry", methods=["POST"])
 @blueprint.arguments(into.RetryQuery(), location="query")
 @contract.headers(Idempotency_Key=contract.ONCE)
-@blueprint.operation("retryJob", {202: out.Ticket}, 404, 409, *BAD, headers=contract.TICKET)
+@blueprint.operation("retryJob", {202: out.Ticket}, 404, 409, 410, *BAD, headers=contract.TICKET)
 def retry(query: dict[str, Any], job_id: str) -> flask.Response:
     """Hand in an ended job once more.
 

@@ -60,7 +60,7 @@ def show_model(name: str) -> flask.Response:
 
 @blueprint.route("/<name>/versions/<version>", methods=["GET"])
 @blueprint.no_query
-@blueprint.operation("getModelVersion", {200: out.Version}, 404, *BAD)
+@blueprint.operation("getModelVersion", {200: out.Version}, 404, 410, *BAD)
 def show_version(name: str, version: str) -> flask.Response:
     """See a version of a model.
 

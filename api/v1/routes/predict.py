@@ -17,19 +17,20 @@ blueprint = contract.Blueprint("predict", __name__, url_prefix="/predict")
 
 SERVED = {
     "X-Model-Version": "The version that answered",
-    "X-Model-Route": "Why it did: `pinned` or `stable`",
+    "X-Model-Route": "Why it did: `pinned`, `stable`, `canary NAME` or `experiment NAME/VARIANT`",
     "Deprecation": "Since when the version that answered is deprecated (RFC 9745); only of one that is",
     "Sunset": "Until when it is meant to answer (RFC 8594); where that is known",
     "Preference-Applied": "What of `Prefer` was honoured",
     **contract.REPLAYED,
 }
-BAD = (400, 401, 403, 404, 409, 413, 415, 422, 429, 500, 503)
+ASKS = {"Idempotency_Key": contract.ONCE, "X_Model_Version": contract.PIN, "X_Route_Key": contract.ROUTE_KEY}
+BAD = (400, 401, 403, 404, 409, 410, 413, 415, 422, 429, 500, 503)
 
 
 @blueprint.route("", methods=["POST"])
 @blueprint.arguments(into.Predict(), examples=examples.PREDICT)
 @blueprint.arguments(into.PredictQuery(), location="query", as_kwargs=True)
-@contract.headers(Idempotency_Key=contract.ONCE, X_Model_Version=contract.PIN, Prefer=contract.PREFER)
+@contract.headers(**ASKS, Prefer=contract.PREFER)
 @blueprint.operation("predict", {200: out.PREDICTION, 202: later.Ticket}, *BAD, headers=SERVED)
 def predict(body: dict[str, Any], explain: str | None = None) -> flask.Response:
     """Predict one input, now.
@@ -53,7 +54,7 @@ def predict(body: dict[str, Any], explain: str | None = None) -> flask.Response:
 @blueprint.route("/batch", methods=["POST"])
 @blueprint.arguments(into.Batch(), examples=examples.BATCH)
 @blueprint.no_query
-@contract.headers(Idempotency_Key=contract.ONCE, X_Model_Version=contract.PIN, Prefer=contract.PREFER)
+@contract.headers(**ASKS, Prefer=contract.PREFER)
 @blueprint.operation("predictBatch", {200: out.Predictions, 202: later.Ticket}, *BAD, headers=SERVED)
 def predict_batch(body: dict[str, Any]) -> flask.Response:
     """Predict several inputs, now.

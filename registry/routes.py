@@ -1,0 +1,117 @@
+"""Who gets which version of a model: what lies beside its stable version, and what that comes to for one request.
+
+Each rule has a number of its own for each request: a hash of the model, the rule and the request's unit, which is the
+request itself or its caller. So every process decides the same, and anybody can say afterwards why: nothing is drawn.
+A rule that grows keeps those it has, and who takes part in an experiment stays there whatever canaries do.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from enum import StrEnum
+
+#: All traffic of a model, in the unit in which rules say their share: percent.
+ALL = 100.0
+_HASHED = 2.0**64
+
+
+class By(StrEnum):
+    """What is decided for: each request anew, or its caller, who then keeps what it got."""
+
+    REQUEST = "request"
+    CALLER = "caller"
+
+
+@dataclass(frozen=True)
+class Unit:
+    """What a request is known by: its id, and who sends it or on whose behalf."""
+
+    request: str
+    caller: str
+
+    def by(self, what: By) -> str:
+        return self.caller if what is By.CALLER else self.request
+
+
+@dataclass(frozen=True)
+class Canary:
+    """A version on trial: so many percent of the traffic."""
+
+    name: str
+    version: str
+    percent: float
+
+    def taken(self, model: str, unit: str) -> tuple[str, str]:
+        """The version, and why."""
+        return self.version, f"canary {self.name}"
+
+
+@dataclass(frozen=True)
+class Variant:
+    """One side of an experiment; weights of one are shares of their sum."""
+
+    name: str
+    version: str
+    weight: int
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """Versions that are compared: so many percent of the callers, each of whom keeps its variant."""
+
+    name: str
+    percent: float
+    variants: tuple[Variant, ...]
+
+    def taken(self, model: str, unit: str) -> tuple[str, str]:
+        """The version, and why."""
+        left = part(model, f"{self.name}/", unit) * sum(variant.weight for variant in self.variants)
+        for variant in self.variants:
+            left -= variant.weight
+            if left < 0:
+                break
+        return variant.version, f"experiment {self.name}/{variant.name}"
+
+
+@dataclass(frozen=True)
+class Routes:
+    """What lies beside a model's stable version; aliases are names for versions that callers may pin."""
+
+    by: By = By.REQUEST
+    canaries: tuple[Canary, ...] = ()
+    experiments: tuple[Experiment, ...] = ()
+    aliases: Mapping[str, str] = field(default_factory=dict)
+
+    def taken(self, model: str, unit: Unit) -> tuple[str, str] | None:
+        """The version that a rule gives this unit, and why; None: the stable one."""
+        left, mine = ALL, unit.by(self.by)
+        rules: tuple[Canary | Experiment, ...] = (*self.experiments, *self.canaries)
+        for rule in rules:
+            # Of what the rules before have left, so much as makes its share of all.
+            if part(model, rule.name, mine) * left < rule.percent:
+                return rule.taken(model, mine)
+            left -= rule.percent
+        return None
+
+    def versions(self) -> Iterator[tuple[str, str]]:
+        """Each that is named, and where."""
+        for canary in self.canaries:
+            yield f"canary {canary.name}", canary.version
+        for experiment in self.experiments:
+            for variant in experiment.variants:
+                yield f"experiment {experiment.name}/{variant.name}", variant.version
+        for name, version in self.aliases.items():
+            yield f"alias {name}", version
+
+
+NONE = Routes()
+
+
+def part(model: str, rule: str, unit: str) -> float:
+    """A number from 0 to 1, and never 1, that looks drawn and is always the same: the first eight bytes of BLAKE2b
+    (RFC 7693) of `model NUL rule NUL unit` in UTF-8, as a fraction."""
+    digest = hashlib.blake2b(f"{model}\0{rule}\0{unit}".encode(), digest_size=8).digest()
+    # What is nearest to 1 would be rounded to it.
+    return min(int.from_bytes(digest, "big") / _HASHED, 1 - 2.0**-53)

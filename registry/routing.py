@@ -1,0 +1,130 @@
+"""Changing who gets which version: all of a model at once, checked against what is published, and written down."""
+
+from __future__ import annotations
+
+import dataclasses
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy
+from sqlalchemy import text
+
+from core import audit, database, errors
+from core.audit import Actor
+from inference.promise import VERSION, VERSIONS
+from registry import rules
+from registry.routes import Routes
+
+_VERSION = re.compile(VERSION)
+#: Whoever changes a model holds its row.
+_MODEL = text("SELECT stable_version, routes FROM models WHERE name = :model FOR UPDATE")
+_LISTED = text("""
+SELECT version, deprecated_at FROM model_versions WHERE model = :model AND removed_at IS NULL ORDER BY created_at
+""")
+_CHANGE = text("""
+UPDATE models SET stable_version = :stable, routes = CAST(:routes AS json) WHERE name = :model
+""")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Who is to get which version of a model: the stable one, and what lies beside it."""
+
+    stable: str
+    routes: Routes
+
+    def told(self) -> Iterator[tuple[str, str]]:
+        """Each part of it, and what it is."""
+        routes = self.routes
+        yield "stable", self.stable
+        yield "by", routes.by
+        for canary in routes.canaries:
+            yield f"canary {canary.name}", f"{canary.version}, {canary.percent:g} %"
+        for experiment in routes.experiments:
+            sides = ", ".join(f"{item.name} {item.version} ({item.weight})" for item in experiment.variants)
+            yield f"experiment {experiment.name}", f"{experiment.percent:g} %: {sides}"
+        for name, version in routes.aliases.items():
+            yield f"alias {name}", version
+
+    def to_json(self) -> dict[str, Any]:
+        """What `read` takes."""
+        return {"stable": self.stable, **dataclasses.asdict(self.routes)}
+
+
+@dataclass(frozen=True)
+class Change:
+    """Of one part of a plan; None is nothing."""
+
+    part: str
+    before: str | None
+    after: str | None
+
+
+def read(raw: object, *, before: str) -> Plan:
+    """What somebody wrote, with the stable version as it was `before` where they wrote none; raises InvalidInput."""
+    rest = dict(raw) if isinstance(raw, Mapping) else raw
+    stable = rest.pop("stable", before) if isinstance(rest, dict) else before
+    if not isinstance(stable, str) or not _VERSION.match(stable):
+        raise errors.InvalidInput.field("stable", f"must be {VERSIONS}")
+    return Plan(stable, rules.read(rest))
+
+
+def diff(before: Plan, after: Plan) -> list[Change]:
+    """What is not the same, in the order in which it is told."""
+    old, new = dict(before.told()), dict(after.told())
+    return [Change(part, old.get(part), new.get(part)) for part in {**old, **new} if old.get(part) != new.get(part)]
+
+
+def current(connection: sqlalchemy.Connection, model: str) -> Plan:
+    """As it is, and stays until the transaction ends; raises ModelNotFound."""
+    row = connection.execute(_MODEL, {"model": model}).one_or_none()
+    if row is None:
+        raise errors.ModelNotFound(f"There is no model {model!r}")
+    return Plan(row.stable_version, rules.of(row.routes))
+
+
+def change(connection: sqlalchemy.Connection, model: str, raw: object, by: Actor) -> list[Change]:
+    """Have a model answered so, everywhere within `catalog.CACHE_S` of the commit; returns what that changes.
+
+    Raises ModelNotFound, InvalidInput, also for a version that is not there, and VersionConflict for one that may not
+    answer so.
+    """
+    before = current(connection, model)
+    return _make(connection, model, before, read(raw, before=before.stable), by)
+
+
+def end(connection: sqlalchemy.Connection, model: str, canary: str, by: Actor, *, promoted: bool) -> list[Change]:
+    """End a canary: `promoted`, its version is the stable one, else its traffic is that one's again. Raises
+    ModelNotFound, InvalidInput where there is none of that name, VersionConflict."""
+    before = current(connection, model)
+    ending = next((item for item in before.routes.canaries if item.name == canary), None)
+    if ending is None:
+        there = ", ".join(item.name for item in before.routes.canaries) or "none"
+        raise errors.InvalidInput.field("canary", f"{model} has no canary {canary!r}; it has: {there}")
+    left = tuple(item for item in before.routes.canaries if item is not ending)
+    stable = ending.version if promoted else before.stable
+    return _make(connection, model, before, Plan(stable, dataclasses.replace(before.routes, canaries=left)), by)
+
+
+def _make(connection: sqlalchemy.Connection, model: str, before: Plan, after: Plan, by: Actor) -> list[Change]:
+    _check(connection, model, after)
+    changes = diff(before, after)
+    if changes:
+        given = {"model": model, "stable": after.stable, "routes": database.dumps(dataclasses.asdict(after.routes))}
+        connection.execute(_CHANGE, given)
+        audit.record(connection, by, "routes.change", f"model:{model}", before=before.to_json(), after=after.to_json())
+    return changes
+
+
+def _check(connection: sqlalchemy.Connection, model: str, plan: Plan) -> None:
+    known = {row.version: row.deprecated_at is not None for row in connection.execute(_LISTED, {"model": model})}
+    for part, version in (("stable", plan.stable), *plan.routes.versions()):
+        if version not in known:
+            issue = f"{model} has no version {version}; it has: {', '.join(known) or 'none'}"
+            raise errors.InvalidInput.field(part, issue)
+        if known[version] and not part.startswith("alias "):
+            raise errors.VersionConflict(f"{model} {version} is deprecated, and cannot be its {part}")
+        if version == plan.stable and part.startswith("canary "):
+            raise errors.VersionConflict(f"{model} {version} is its stable version, and cannot be its {part} as well")

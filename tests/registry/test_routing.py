@@ -1,0 +1,176 @@
+"""Routes are changed as a whole, live everywhere at once, checked against what is published, and written down."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from core import errors
+from core.audit import Actor
+from registry import lifecycle, routing
+from registry.catalog import Catalog
+from registry.routes import Unit
+from registry.routing import Change
+from tests.conftest import Platform, until
+from tests.registry.conftest import MakeBundle
+
+ME = Actor("cli:me", "10.0.0.1")
+Set = Callable[..., list[Change]]
+
+
+@pytest.fixture
+def name(catalog: Catalog, make_bundle: MakeBundle) -> str:
+    """A model with three versions, of which the first is stable."""
+    made = [make_bundle(version) for version in ("1.0.0", "2.0.0", "2.1.0")]
+    for bundle in made:
+        catalog.publish(bundle)
+    return made[0].manifest.name
+
+
+@pytest.fixture
+def route(platform: Platform, name: str) -> Set:
+    def change(**raw: Any) -> list[Change]:
+        with platform.engine.begin() as connection:
+            return routing.change(connection, name, raw, ME)
+
+    return change
+
+
+def canary(version: str = "2.0.0", percent: float = 50, name: str = "next") -> dict[str, Any]:
+    return {"name": name, "version": version, "percent": percent}
+
+
+def test_a_change_is_live_everywhere_within_a_second_and_says_what_it_was(
+    platform: Platform, catalog: Catalog, name: str, route: Set
+) -> None:
+    other = Catalog(platform.engine, platform.store)
+    units = [Unit(f"req_{number}", "c") for number in range(400)]
+    assert {other.resolve(name, None, unit).route for unit in units} == {"stable"}
+    assert route(canaries=[canary()]) == [Change("canary next", None, "2.0.0, 50 %")]
+    until(lambda: other.resolve(name, None, units[0]).route == catalog.resolve(name, None, units[0]).route, 1.5)
+    until(lambda: len({other.resolve(name, None, unit).version for unit in units}) == 2, 1.5)
+    counts = Counter(other.resolve(name, None, unit).route for unit in units)
+    assert 140 < counts["canary next"] < 260
+    assert other.resolve(name, "1.0.0", units[0]).route == "pinned"
+    assert other.resolve(name, None).route == "stable"
+    assert route(stable="2.0.0", aliases={"champion": "2.0.0"}) == [
+        Change("stable", "1.0.0", "2.0.0"), Change("canary next", "2.0.0, 50 %", None),
+        Change("alias champion", None, "2.0.0"),
+    ]  # fmt: skip
+    assert route(aliases={"champion": "2.0.0"}) == []
+
+
+def test_what_changed_is_in_the_audit_log_in_the_same_transaction(platform: Platform, name: str, route: Set) -> None:
+    route(canaries=[canary()])
+    route(canaries=[canary()])
+    with platform.engine.connect() as connection:
+        assert routing.change(connection, name, {}, ME)
+        connection.rollback()
+    rows = platform.rows(
+        "SELECT actor, address, action, before, after FROM audit WHERE object = :object", object=f"model:{name}"
+    )
+    ((actor, address, action, before, after),) = rows
+    assert (actor, address, action) == ("cli:me", "10.0.0.1", "routes.change")
+    assert (before["canaries"], after["canaries"]) == ([], [canary()])
+
+
+@pytest.mark.parametrize(
+    ("raw", "error", "says"),
+    [
+        ({"canaries": [canary("9.9.9")]}, errors.InvalidInput, "has no version 9.9.9"),
+        ({"stable": "9.9.9"}, errors.InvalidInput, "has no version 9.9.9"),
+        ({"aliases": {"old": "9.9.9"}}, errors.InvalidInput, "has no version 9.9.9"),
+        ({"stable": "1"}, errors.InvalidInput, "three numbers"),
+        ({"stable": None}, errors.InvalidInput, "three numbers"),
+        ({"canaries": [canary("1.0.0")]}, errors.VersionConflict, "is its stable version"),
+        ({"stable": "2.0.0", "canaries": [canary()]}, errors.VersionConflict, "is its stable version"),
+        ({"canaries": [canary("2.1.0")]}, errors.VersionConflict, "is deprecated"),
+        ({"stable": "2.1.0"}, errors.VersionConflict, "is deprecated"),
+    ],
+)
+def test_what_cannot_be_honoured_changes_nothing(
+    platform: Platform, name: str, route: Set, raw: dict[str, Any], error: type[errors.CoatcheckError], says: str
+) -> None:
+    lifecycle.deprecate(platform.engine, name, "2.1.0", message=None, sunset_at=None)
+    with pytest.raises(error) as refused:
+        route(**raw)
+    told = refused.value.details.get("issue", "") if error is errors.InvalidInput else str(refused.value)
+    assert says in told
+    with platform.engine.begin() as connection:
+        assert dict(routing.current(connection, name).told()) == {"stable": "1.0.0", "by": "request"}
+
+
+def test_an_alias_may_lead_to_a_version_that_is_deprecated(platform: Platform, name: str, route: Set) -> None:
+    lifecycle.deprecate(platform.engine, name, "2.1.0", message=None, sunset_at=None)
+    assert route(aliases={"last-year": "2.1.0"})
+
+
+def test_a_model_that_is_not_there_has_no_routes(platform: Platform) -> None:
+    with platform.engine.begin() as connection, pytest.raises(errors.ModelNotFound):
+        routing.change(connection, "nothing", {}, ME)
+
+
+def test_a_version_that_routes_name_does_not_end_under_them(platform: Platform, name: str, route: Set) -> None:
+    route(canaries=[canary()], aliases={"champion": "2.1.0"})
+    with pytest.raises(errors.VersionConflict, match=r"2\.0\.0 is its canary next, and is not removed"):
+        lifecycle.remove(platform.engine, name, "2.0.0")
+    with pytest.raises(errors.VersionConflict, match=r"2\.1\.0 is its alias champion, and is not deprecated"):
+        lifecycle.deprecate(platform.engine, name, "2.1.0", message=None, sunset_at=None)
+    with pytest.raises(errors.VersionConflict, match=f"`coatcheck routes promote {name} next`"):
+        lifecycle.make_stable(platform.engine, name, "2.0.0")
+    assert lifecycle.make_stable(platform.engine, name, "2.1.0") == "1.0.0"
+
+
+@pytest.mark.parametrize(("promoted", "stable"), [(True, "2.0.0"), (False, "1.0.0")])
+def test_a_canary_ends_promoted_or_rolled_back_and_the_others_stay(
+    platform: Platform, name: str, route: Set, *, promoted: bool, stable: str
+) -> None:
+    route(canaries=[canary(), canary("2.1.0", 5, "other")], aliases={"champion": "1.0.0"})
+    with platform.engine.begin() as connection:
+        changes = routing.end(connection, name, "next", ME, promoted=promoted)
+        found = dict(routing.current(connection, name).told())
+    assert Change("canary next", "2.0.0, 50 %", None) in changes
+    assert found == {"stable": stable, "by": "request", "canary other": "2.1.0, 5 %", "alias champion": "1.0.0"}
+    with platform.engine.begin() as connection, pytest.raises(errors.InvalidInput) as refused:
+        routing.end(connection, name, "next", ME, promoted=promoted)
+    assert refused.value.details["issue"] == f"{name} has no canary 'next'; it has: other"
+
+
+def test_a_range_means_its_newest_version_and_an_alias_the_one_it_stands_for(
+    platform: Platform, catalog: Catalog, make_bundle: MakeBundle, name: str, route: Set
+) -> None:
+    catalog.publish(make_bundle("2.10.0"))
+    route(aliases={"champion": "2.0.0"})
+    asked = {"2": "2.10.0", "v2": "2.10.0", "2.1": "2.1.0", "v2.0.0": "2.0.0", "champion": "2.0.0", "1": "1.0.0"}
+    assert {said: catalog.resolve(name, said).version for said in asked} == asked
+    for odd in ("3", "2.", "v", "", "2.1.0.0", "vv2", "²", "latest"):
+        with pytest.raises(errors.VersionNotFound):
+            catalog.resolve(name, odd)
+    lifecycle.deprecate(platform.engine, name, "2.10.0", message=None, sunset_at=None)
+    catalog._forget()
+    assert catalog.resolve(name, "2").version == "2.1.0"
+    assert catalog.resolve(name, "2.10").version == "2.10.0"
+
+
+def test_a_version_that_was_removed_says_what_to_use_and_is_no_part_of_a_range(
+    platform: Platform, catalog: Catalog, name: str
+) -> None:
+    lifecycle.remove(platform.engine, name, "2.1.0")
+    catalog._forget()
+    for asked in ("2.1.0", "v2.1.0"):
+        with pytest.raises(errors.VersionRetired) as refused:
+            catalog.resolve(name, asked)
+        assert refused.value.details["issue"] == f"{name} 2.1.0 was removed; use 2.0.0"
+    assert catalog.resolve(name, "2").version == "2.0.0"
+    lifecycle.remove(platform.engine, name, "2.0.0")
+    catalog._forget()
+    with pytest.raises(errors.VersionRetired) as refused:
+        catalog.resolve(name, "2.0.0")
+    assert "use 1.0.0" in refused.value.details["issue"]
+    lifecycle.remove(platform.engine, name, "1.0.0")
+    catalog._forget()
+    with pytest.raises(errors.ModelNotFound):
+        catalog.resolve(name, "1.0.0")

@@ -1,0 +1,94 @@
+"""What a model's routes may say: everything else is refused with the place and the limit, and nothing is ignored."""
+
+from __future__ import annotations
+
+import dataclasses
+from typing import Any
+
+import pytest
+
+from core import errors
+from registry import rules
+from registry.routes import By, Canary, Experiment, Routes, Variant
+
+CANARY = {"name": "next", "version": "2.0.0", "percent": 10}
+VARIANTS = [{"name": "a", "version": "1.1.0", "weight": 1}, {"name": "b", "version": "1.2.0", "weight": 3}]
+EXPERIMENT = {"name": "tone", "percent": 40.5, "variants": VARIANTS}
+EVERYTHING = {
+    "by": "caller", "canaries": [CANARY], "experiments": [EXPERIMENT],
+    "aliases": {"champion": "1.0.0"},
+}  # fmt: skip
+
+
+def faults(**raw: Any) -> list[tuple[str, str]]:
+    with pytest.raises(errors.InvalidInput) as refused:
+        rules.read({**EVERYTHING, **raw})
+    return [(item["field"], item["issue"]) for item in refused.value.errors]
+
+
+def named(count: int, **other: Any) -> list[dict[str, Any]]:
+    return [{**CANARY, "percent": 0, "name": f"c{number}", **other} for number in range(count)]
+
+
+def test_everything_that_may_be_said_is_read_and_read_back_the_same() -> None:
+    found = rules.read(EVERYTHING)
+    sides = (Variant("a", "1.1.0", 1), Variant("b", "1.2.0", 3))
+    assert found == Routes(
+        By.CALLER, (Canary("next", "2.0.0", 10),), (Experiment("tone", 40.5, sides),),
+        {"champion": "1.0.0"},
+    )  # fmt: skip
+    assert rules.of(dataclasses.asdict(found)) == found
+    assert rules.read({}) == Routes()
+
+
+@pytest.mark.parametrize("raw", [None, [], "x", 1, {1: 2}, {"canary": []}])
+def test_what_is_no_mapping_of_known_keys_is_refused(raw: object) -> None:
+    with pytest.raises(errors.InvalidInput):
+        rules.read(raw)
+
+
+@pytest.mark.parametrize(
+    ("raw", "field", "says"),
+    [
+        ({"by": "tenant"}, "by", "request, caller"),
+        ({"canaries": [{**CANARY, "percent": 100.5}]}, "canaries.0.percent", "from 0 to 100"),
+        ({"canaries": [{**CANARY, "percent": -1}]}, "canaries.0.percent", "from 0 to 100"),
+        ({"canaries": [{**CANARY, "percent": "10"}]}, "canaries.0.percent", "a number"),
+        ({"canaries": [{**CANARY, "percent": True}]}, "canaries.0.percent", "a number"),
+        ({"canaries": [{**CANARY, "percent": float("nan")}]}, "canaries.0.percent", ""),
+        ({"canaries": [{**CANARY, "percent": 0.001}]}, "canaries.0.percent", "two digits"),
+        ({"canaries": [{**CANARY, "name": "Next"}]}, "canaries.0.name", "a-z"),
+        ({"canaries": [{**CANARY, "name": "x\n"}]}, "canaries.0.name", "a-z"),
+        ({"canaries": [{**CANARY, "version": "2"}]}, "canaries.0.version", "three numbers"),
+        ({"canaries": [{**CANARY, "weight": 2}]}, "canaries.0.weight", "is unknown"),
+        ({"canaries": [{"name": "next", "version": "2.0.0"}]}, "canaries.0.percent", "is missing"),
+        ({"canaries": [CANARY, CANARY]}, "name", "'next' is of 2 rules"),
+        ({"canaries": [{**CANARY, "name": "tone"}]}, "name", "'tone' is of 2 rules"),
+        ({"shadows": []}, "shadows", "is unknown"),
+        ({"canaries": named(11)}, "canaries", "at most 10"),
+        ({"experiments": [{**EXPERIMENT, "variants": VARIANTS[:1]}]}, "experiments.0.variants", "at least 2"),
+        ({"experiments": [{**EXPERIMENT, "variants": VARIANTS * 2}]}, "experiments.0.variants", "is of 2 variants"),
+        ({"experiments": [{**EXPERIMENT, "variants": [{**VARIANTS[0], "weight": 0}, VARIANTS[1]]}]},
+         "experiments.0.variants.0.weight", "from 1"),
+        ({"by": "request"}, "by", "must be caller where there are experiments"),
+        ({"canaries": [{**CANARY, "percent": 59.51}]}, "routes", "100.01 % of the traffic together"),
+        ({"aliases": {"v2": "1.0.0"}}, "aliases.v2", "not like a version"),
+        ({"aliases": {"1": "1.0.0"}}, "aliases.1", "not like a version"),
+        ({"aliases": {"champion": "1"}}, "aliases.champion", "three numbers"),
+        ({"aliases": {"champion": None}}, "aliases.champion", "three numbers"),
+        ({"aliases": {f"a{number}": "1.0.0" for number in range(51)}}, "aliases", "at most 50"),
+    ],
+)  # fmt: skip
+def test_what_cannot_be_honoured_is_refused_with_its_place(raw: dict[str, Any], field: str, says: str) -> None:
+    found = dict(faults(**raw))
+    assert field in found, found
+    assert says in found[field]
+
+
+def test_at_each_limit_it_is_taken() -> None:
+    full = {**CANARY, "percent": 59.5}
+    assert rules.read({**EVERYTHING, "canaries": [full]}).canaries[0].percent == 59.5
+    assert len(rules.read({"canaries": named(10)}).canaries) == 10
+    assert rules.read({"aliases": {f"a{number}": "1.0.0" for number in range(50)}}).aliases["a49"] == "1.0.0"
+    hundredths = [{**CANARY, "name": name, "percent": percent} for name, percent in (("a", 0.07), ("b", 99.93))]
+    assert len(rules.read({"canaries": hundredths}).canaries) == 2
