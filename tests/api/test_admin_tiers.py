@@ -40,6 +40,7 @@ def test_a_change_holds_for_all_its_tenants_and_says_what_was(platform: Platform
     assert admin.patch(f"tiers/{name}", {"pace": 2.5, "max_uploads": 7}) == {**was, "pace": 2.5, "max_uploads": 7}
     assert Keyring(platform.engine).verify(key.token).tier.max_uploads == 7
     change = admin.get(f"audit?subject=tier:{name}&action=tier.change")["changes"][0]
+    assert (change["actor"], change["address"]) == (f"key:{admin.id}", "192.0.2.9")
     assert change["before"] == {"pace": was["pace"], "max_uploads": was["max_uploads"]}
     assert change["after"] == {"pace": 2.5, "max_uploads": 7}
 

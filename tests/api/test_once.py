@@ -24,7 +24,7 @@ ONCE = {"Idempotency-Key": "k"}
 KEYED = {
     "predict.predict": "predict", "predict.predict_batch": "predictBatch", "jobs.submit": "createJob",
     "jobs.retry": "retryJob", "uploads.create": "createUpload", "models.publish": "publishModel",
-    "webhooks.create": "createWebhook",
+    "webhooks.create": "createWebhook", "adjustments.create": "createAdjustment",
 }  # fmt: skip
 
 
