@@ -199,7 +199,7 @@ def test_after_a_dump_is_restored_elsewhere_as_the_docs_say_nothing_is_missing_o
     # There, transactions are counted from the beginning again.
     platform.execute("UPDATE usage SET xact = xact + 1000000000000")
     platform.execute("UPDATE usage_mark SET xact = xact + 1000000000000")
-    (said,) = re.findall(r"```sql\n(.*?)```", (ROOT / "docs" / "access.md").read_text(), re.DOTALL)
+    (said,) = re.findall(r"```sql\n(UPDATE usage .*?)```", (ROOT / "docs" / "access.md").read_text(), re.DOTALL)
     for statement in said.strip().splitlines():
         platform.execute(statement)
     added(platform, tenant, 100)
