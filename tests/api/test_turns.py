@@ -62,9 +62,9 @@ def test_who_comes_when_all_turns_are_taken_is_called_by_order_of_arrival(patien
     found = made(1)
     end = found.take(ONE)
     waiting = []
-    for number in range(3):
+    for _ in range(3):
         waiting.append(Asked(found, ONE))
-        until(lambda number=number: found.kept == number + 1)
+        until(lambda: found.kept == len(waiting))
     for place, item in enumerate(waiting):
         end()
         item.thread.join(30)
