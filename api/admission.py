@@ -89,6 +89,8 @@ SCOPES: Mapping[str, tuple[str, ...]] = {
 }
 #: Those whose bodies say what is to be done for units. What stands under an Idempotency-Key costs none.
 SPENDING = frozenset({"predict.predict", "predict.predict_batch", "jobs.submit"})
+#: Those of which only so many are answered at once as each is still answered quickly.
+PREDICT = frozenset({"predict.predict", "predict.predict_batch"})
 #: One host and perhaps a port (RFC 9110 §7.2), without user, list or blanks; names may have underscores, as in compose.
 _HOST = re.compile(r"([A-Za-z0-9._-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?")
 
@@ -117,10 +119,16 @@ def _admit() -> None:
     caller.require(*scopes)
     flask.g.admitted = here.callers, shown, scopes
     environ[limits.KEY] = caller
-    flask.g.leave = here.requests.take(caller.tenant_id)
+    places = here.predictions if _is_made_now(endpoint, environ) else here.requests
+    flask.g.leave = places.take(caller.tenant_id)
     here.gate.enter(caller)
     if endpoint in SPENDING and "HTTP_IDEMPOTENCY_KEY" not in environ:
         here.gate.look_ahead(caller)
+
+
+def _is_made_now(endpoint: str, environ: Mapping[str, str]) -> bool:
+    """Whether it is to predict, and not by a job, as far as can be seen without its body."""
+    return endpoint in PREDICT and "respond-async" not in environ.get("HTTP_PREFER", "").lower()
 
 
 def _note(environ: Mapping[str, str]) -> None:

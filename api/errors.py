@@ -119,7 +119,8 @@ def ours(error: errors.CoatcheckError, **more: Any) -> flask.Response:
         headers["WWW-Authenticate"] = "Bearer"
     if code in (409, 429, 503) and error.retryable:
         headers["Retry-After"] = str(math.ceil(getattr(error, "retry_after_s", RETRY_AFTER_S)))
-    if code >= 500:
+    # Of what is shed there may be thousands a second, and it is counted.
+    if code >= 500 and not isinstance(error, errors.Busy):
         log.error("request_failed", code=error.code, error=str(error), request_id=flask.g.get("request_id"))
     return envelope({**errors.body(error), **more}, code, headers)
 

@@ -9,6 +9,7 @@ import flask
 from api import readiness
 from api.cached import Cached
 from api.places import Places
+from api.turns import Turns
 from core import errors, metrics
 from core.settings import Settings
 from jobs import figures
@@ -44,6 +45,10 @@ class Resources(Door):
             PART_OF_REQUESTS,
             metrics.IN_FLIGHT,
             own_limit=errors.TooManyRequests,
+        )
+        #: The same of requests to predict, until it is known that they wait for a job.
+        self.predictions = Turns(
+            settings.api.max_predictions, PART_OF_REQUESTS, metrics.PREDICTIONS, metrics.PREDICTIONS_KEPT
         )
         #: Of requests that wait for a job, and of open event streams.
         self.waiters = Places("waiting requests", settings.api.max_waiters, PART, metrics.WAITERS)

@@ -1,10 +1,11 @@
-"""`./run bench [inline|drain|webhooks|bulk|history|hostile|rates|recovery|shelf]`: measure on throw-away engines."""
+"""Measure on throw-away engines: `./run bench NAME`, or none for those that are short; the names are below."""
 
 from __future__ import annotations
 
+import argparse
 import sys
 
-from benchmarks import bulk, drain, history, hostile, inline, rates, recovery, shelf, webhooks
+from benchmarks import bulk, drain, history, hostile, inline, overload, rates, recovery, shelf, webhooks
 
 EVERY = {"inline": inline.run, "drain": drain.run}
 #: Only when asked for: it takes minutes and several GB of disk.
@@ -12,6 +13,7 @@ LONG = {
     "bulk": bulk.run,
     "history": history.run,
     "hostile": hostile.run,
+    "overload": overload.run,
     "rates": rates.run,
     "recovery": recovery.run,
     "shelf": shelf.run,
@@ -20,7 +22,12 @@ LONG = {
 
 
 def main() -> int:
-    names = sys.argv[1:] or list(EVERY)
+    parser = argparse.ArgumentParser(prog="./run bench")
+    parser.add_argument("names", nargs="*")
+    parser.add_argument("--seconds", type=float, default=overload.SECONDS, help="how long `overload` goes on")
+    given = parser.parse_args()
+    overload.SECONDS = given.seconds
+    names = given.names or list(EVERY)
     if unknown := [name for name in names if name not in EVERY | LONG]:
         print(f"no benchmark called {', '.join(unknown)}; there are: {', '.join(EVERY | LONG)}")
         return 2

@@ -27,7 +27,7 @@ def run() -> None:
     if shutil.which("wrk") is None:
         sys.exit("this one needs wrk (apt-get install wrk)")
     with bed.made() as found:
-        key = found.once("keys", "create", "--name", "bench")
+        key = found.key()
         script = found.folder / "post.lua"
         script.write_text(LUA % key)
         env = {**found.env, "COATCHECK_ONNX_THREADS": "1"}

@@ -280,7 +280,13 @@ class Unavailable(CoatcheckError, code="UNAVAILABLE", retryable=True):
 
 
 class Busy(Unavailable, code="BUSY"):
-    """Too many requests are waiting; try again"""
+    """Too many requests are waiting; try again. `retry_after_s` says when there may be room"""
+
+    def __init__(
+        self, message: str = "", *, retry_after_s: float = 2.0, details: Mapping[str, Any] | None = None
+    ) -> None:
+        super().__init__(message, details=details)
+        self.retry_after_s = retry_after_s
 
 
 class TooManyRequests(Busy, code="TOO_MANY_REQUESTS"):

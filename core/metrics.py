@@ -14,7 +14,9 @@ _FAST = (0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10,
 # Of each process of the API.
 REQUESTS = Counter("http_requests_total", "HTTP requests answered", ["route", "method", "status"])
 REQUEST_SECONDS = Histogram("http_request_duration_seconds", "Time to answer", ["route"], buckets=_FAST)
-IN_FLIGHT = Gauge("http_requests_in_flight", "Requests with a key that are being answered, but for waiters and streams")
+IN_FLIGHT = Gauge("http_requests_in_flight", "Other requests with a key that are being answered")
+PREDICTIONS = Gauge("http_predictions_in_flight", "Requests to predict that have their turn")
+PREDICTIONS_KEPT = Gauge("http_predictions_kept", "Requests to predict that wait for their turn, or to be refused")
 WAITERS = Gauge("http_waiters", "Requests waiting for a job to end")
 STREAMS = Gauge("http_event_streams", "Open event streams")
 ACCEPTED = Counter("infer_jobs_accepted_total", "Jobs committed and answered with a ticket", ["model"])

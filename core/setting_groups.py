@@ -11,6 +11,9 @@ from core import setting_rules as rules
 from core.environment import setting
 
 PROVIDERS = ("cpu", "cuda")
+#: So many requests to predict may wait for their turn, or to be told that there is none; the next is told at once. It
+#: is as many as one key may have open, by default.
+MOST_KEPT = 256
 #: For what needs no key, such as probes: they are answered also while every place is taken.
 _KEYLESS_THREADS = 4
 
@@ -145,8 +148,15 @@ class Api:
         "COATCHECK_REQUEST_THREADS",
         96,
         "other requests with a key that one process answers at once, three quarters of them of one tenant; more are "
-        "429 or 503. A process has as many threads as these three together, and four for probes",
+        "429 or 503",
         validate.Range(1, 1024),
+    )
+    max_predictions: int = setting(
+        "COATCHECK_MAX_PREDICTIONS",
+        4,
+        "requests to predict that one process answers at once, three quarters of them of one tenant; others wait for "
+        "their turn, and where there are too many they are 503 `BUSY`. See [sizing.md](sizing.md)",
+        validate.Range(1, 256),
     )
     max_errors: int = setting(
         "COATCHECK_MAX_ERRORS",
@@ -159,8 +169,9 @@ class Api:
 
     @property
     def threads(self) -> int:
-        """Those of one process: one for everything that has a place, and some for what needs none."""
-        return self.max_waiters + self.max_streams + self.request_threads + _KEYLESS_THREADS
+        """Those of one process: one for everything that has a place or waits for one, and some for what needs none."""
+        predictions = self.max_predictions + MOST_KEPT
+        return self.max_waiters + self.max_streams + self.request_threads + predictions + _KEYLESS_THREADS
 
 
 @dataclass(frozen=True, kw_only=True)

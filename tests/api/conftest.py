@@ -41,7 +41,7 @@ def admin(platform: Platform, app: flask.Flask) -> Administrator:
 
 @dataclass(frozen=True)
 class Server:
-    """One API process, with places for 16 waits, 16 streams and 32 other requests."""
+    """One API process, with places for 16 waits, 16 streams, 8 predictions and 32 other requests."""
 
     port: int
 
@@ -61,8 +61,9 @@ class Server:
 def server(platform: Platform) -> Iterator[Server]:
     port = held_port()
     arguments = (sys.executable, "-m", "cli.main", "serve", "--port", str(port))
-    places = {"COATCHECK_MAX_WAITERS": "16", "COATCHECK_MAX_STREAMS": "16", "COATCHECK_REQUEST_THREADS": "32"}
-    program = Program("api", arguments, {**os.environ, **places}, stop=signal.SIGTERM, grace_s=5)
+    places = {"MAX_WAITERS": "16", "MAX_STREAMS": "16", "REQUEST_THREADS": "32", "MAX_PREDICTIONS": "8"}
+    env = {**os.environ, **{f"COATCHECK_{name}": number for name, number in places.items()}}
+    program = Program("api", arguments, env, stop=signal.SIGTERM, grace_s=5)
     child = Child(program, platform.engines.folder / "api-server.log", ROOT)
     until(lambda: platform_processes.answers(f"http://127.0.0.1:{port}/ready"))
     yield Server(port)

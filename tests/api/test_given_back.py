@@ -38,7 +38,8 @@ class Small:
 
     @property
     def taken(self) -> list[int]:
-        return [places.taken for places in (self.here.requests, self.here.waiters, self.here.streams)]
+        here = self.here
+        return [places.taken for places in (here.requests, here.waiters, here.streams, here.predictions)]
 
 
 Make = Callable[..., Small]
@@ -91,7 +92,7 @@ def test_a_waiting_place_is_given_back_and_the_next_one_really_waits(make: Make,
         assert small.here.requests.taken == 0
         work(platform)
         assert waiting.status() == "completed"
-        assert small.taken == [0, 0, 0]
+        assert small.taken == [0, 0, 0, 0]
 
 
 @pytest.mark.parametrize("who", ["the same tenant", "another tenant"])
@@ -113,7 +114,7 @@ def test_where_there_is_no_waiting_place_at_all_nobody_waits(make: Make, platfor
     client = small.client(callers.key(platform))
     waiting = Waiting(client, f"{JOBS}/{submitted(client)}?wait=300")
     assert waiting.status() == "pending"
-    assert small.taken == [0, 0, 0]
+    assert small.taken == [0, 0, 0, 0]
 
 
 def test_a_wait_that_ends_by_its_time_gives_its_place_back(make: Make, platform: Platform) -> None:
@@ -122,7 +123,7 @@ def test_a_wait_that_ends_by_its_time_gives_its_place_back(make: Make, platform:
     job = submitted(client)
     for _ in range(3):
         assert client.get(f"{JOBS}/{job}?wait=0.2").get_json()["status"] == "pending"
-        assert small.taken == [0, 0, 0]
+        assert small.taken == [0, 0, 0, 0]
 
 
 def test_a_prediction_that_waits_for_its_job_has_a_waiting_place_too(make: Make, platform: Platform) -> None:
@@ -149,7 +150,7 @@ def test_a_stream_has_a_place_until_it_is_closed(make: Make, platform: Platform)
     for _ in range(3):
         held = [stream(first), stream(second)]
         assert [item.status_code for item in held] == [200, 200]
-        assert small.taken == [0, 0, 2]
+        assert small.taken == [0, 0, 2, 0]
         refused = stream(third)
         assert (refused.status_code, refused.get_json()["error"]["code"]) == (503, "BUSY")
         assert "all tenants" in refused.get_json()["error"]["message"]
@@ -160,7 +161,7 @@ def test_a_stream_has_a_place_until_it_is_closed(make: Make, platform: Platform)
         assert again.status_code == 200
         for item in [*held, again]:
             item.close()
-        assert small.taken == [0, 0, 0]
+        assert small.taken == [0, 0, 0, 0]
 
 
 def test_whatever_a_request_ends_in_its_place_is_free_afterwards(make: Make, platform: Platform) -> None:
@@ -184,7 +185,7 @@ def test_whatever_a_request_ends_in_its_place_is_free_afterwards(make: Make, pla
         with ask() as answer:
             # 429 is what would be answered if an earlier one had kept the only place.
             assert answer.status_code != 429
-        assert small.taken == [0, 0, 0]
+        assert small.taken == [0, 0, 0, 0]
 
 
 def test_requests_of_all_tenants_are_no_more_than_there_are_places(make: Make, platform: Platform) -> None:

@@ -68,7 +68,7 @@ def status(connection: socket.socket) -> int:
 def body_that_never_comes(server: Server, key: str) -> socket.socket:
     """Answered with 100 when somebody begins to wait for it."""
     extra = "Content-Type: application/json\r\nContent-Length: 1000\r\nExpect: 100-continue\r\n"
-    return server.connect(head(key, "POST /api/v1/predict", extra))
+    return server.connect(head(key, f"POST {JOBS}", extra))
 
 
 def counted(server: Server, platform: Platform, name: str) -> int:

@@ -284,6 +284,16 @@ def limits(here: Here) -> None:
         assert [client.get(JOBS, headers=small.headers).status_code for _ in range(2)][1] == second
 
 
+def max_predictions(here: Here) -> None:
+    turns = here.client(max_predictions=4).application.extensions["coatcheck"].predictions
+    tenants = [UUID(int=number) for number in range(5)]
+    leave = [turns.take(tenant) for tenant in tenants[:4]]
+    with pytest.raises(errors.Busy, match="4 predictions"):
+        turns.take(tenants[4])
+    leave[0]()
+    turns.take(tenants[4])
+
+
 def places(here: Here, setting: str, name: str) -> None:
     made = getattr(here.client(**{setting: 1}).application.extensions["coatcheck"], name)
     made.take(UUID(int=1))

@@ -172,6 +172,7 @@ EFFECTS: Mapping[str, Callable[[Here], object]] = {
     "max_waiters": lambda here: effects.places(here, "max_waiters", "waiters"),
     "max_streams": lambda here: effects.places(here, "max_streams", "streams"),
     "request_threads": lambda here: effects.places(here, "request_threads", "requests"),
+    "max_predictions": effects.max_predictions,
     "max_errors": effects.max_errors,
     "job_ttl_s": lambda here: same(here.job("extract(epoch FROM expires_at - created_at)::int", job_ttl_s=777), 777),
     "lease_s": leases,

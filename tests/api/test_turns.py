@@ -1,0 +1,285 @@
+"""Too many ask for predictions: those that are let in are answered, the others told so, and nobody else notices."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+
+import prometheus_client
+import pytest
+from flask.testing import FlaskClient
+
+import api
+from api import turns
+from api.turns import Turns
+from core import errors
+from tests.api.conftest import Server
+from tests.changed import changed
+from tests.conftest import Platform, until
+from tests.hands import work
+
+PREDICT, BATCH, JOBS = "/api/v1/predict", "/api/v1/predict/batch", "/api/v1/jobs"
+ONE, OTHER, THIRD = uuid.uuid4(), uuid.uuid4(), uuid.uuid4()
+GOOD = {"model": "sentiment", "inputs": {"text": "Lovely"}}
+
+
+def gauge(name: str) -> prometheus_client.Gauge:
+    return prometheus_client.Gauge(name, "-", registry=prometheus_client.CollectorRegistry())
+
+
+def made(total: int, part: float = 1.0) -> Turns:
+    return Turns(total, part, gauge("taken"), gauge("kept"))
+
+
+class Asked:
+    """One that asks for a turn in a thread of its own; `end` is there when it has one, `error` when it was refused."""
+
+    def __init__(self, found: Turns, tenant: uuid.UUID) -> None:
+        self.end: Callable[[], None] | None = None
+        self.error: errors.Busy | None = None
+        self._found, self._tenant = found, tenant
+        self.thread = threading.Thread(target=self._ask)
+        self.thread.start()
+
+    def _ask(self) -> None:
+        try:
+            self.end = self._found.take(self._tenant)
+        except errors.Busy as error:
+            self.error = error
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A busy machine is no reason to give up."""
+    monkeypatch.setattr(turns, "TURN_S", 30.0)
+    monkeypatch.setattr(turns, "LONGEST_S", 30.0)
+
+
+def test_who_comes_when_all_turns_are_taken_is_called_by_order_of_arrival(patient: None) -> None:
+    found = made(1)
+    end = found.take(ONE)
+    waiting = []
+    for _ in range(3):
+        waiting.append(Asked(found, ONE))
+        until(lambda: found.kept == len(waiting))
+    for place, item in enumerate(waiting):
+        end()
+        item.thread.join(30)
+        assert item.end is not None
+        assert (found.taken, found.kept) == (1, 2 - place)
+        end = item.end
+    end()
+    assert (found.taken, found.kept) == (0, 0)
+
+
+def test_a_turn_that_is_ended_twice_is_ended_once() -> None:
+    found = made(2)
+    first = found.take(ONE)
+    found.take(ONE)
+    first(), first()
+    assert found.taken == 1
+
+
+def test_a_tenant_has_its_part_and_those_of_others_pass_it_in_the_line(patient: None) -> None:
+    found = made(4, 0.5)
+    mine = [found.take(ONE), found.take(ONE)]
+    greedy = Asked(found, ONE)
+    until(lambda: found.kept == 1)
+    theirs = [found.take(OTHER), found.take(OTHER)]
+    third = Asked(found, THIRD)
+    until(lambda: found.kept == 2)
+    theirs[0]()
+    third.thread.join(30)
+    assert (third.end is not None, greedy.end) == (True, None)
+    mine[0]()
+    greedy.thread.join(30)
+    assert greedy.end is not None
+
+
+@pytest.mark.parametrize(("total", "its_part"), [(1, 1), (3, 2), (8, 6)])
+def test_a_tenant_always_has_one_turn(total: int, its_part: int) -> None:
+    assert made(total, 0.75).per_tenant == its_part
+
+
+def test_who_waits_in_vain_is_refused_after_a_while_and_so_is_everybody_until_then(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(turns, "REFUSAL_S", 3.0)
+    found = made(1)
+    end = found.take(ONE)
+    first = Asked(found, OTHER)
+    until(lambda: found._refused == 1)
+    began, second = time.monotonic(), Asked(found, OTHER)
+    until(lambda: found.kept == 2)
+    end()
+    # Who finds a turn takes it, whoever is being refused meanwhile.
+    found.take(THIRD)()
+    for item in (first, second):
+        item.thread.join(30)
+        assert (item.end, type(item.error)) == (None, errors.Busy)
+    assert time.monotonic() - began >= 2.9
+    assert (found.taken, found.kept) == (0, 0)
+
+
+def test_who_is_refused_is_told_when_all_that_wait_could_have_been_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "REFUSAL_S", 0.1)
+    monkeypatch.setattr(turns, "LONGEST_S", 0.1)
+    found = made(1)
+    found._took_s = 4.0
+    found.take(ONE)
+    with pytest.raises(errors.Busy) as caught:
+        found.take(OTHER)
+    assert caught.value.retry_after_s == 4.0
+    found._took_s = 1e6
+    with pytest.raises(errors.Busy) as caught:
+        found.take(OTHER)
+    assert caught.value.retry_after_s == turns.MOST_S
+
+
+def test_where_turns_take_long_they_are_waited_for_longer() -> None:
+    found = made(1)
+    found._took_s = 10.0
+    end = found.take(ONE)
+    patient = Asked(found, ONE)
+    until(lambda: found.kept == 1)
+    time.sleep(turns.TURN_S * 5)
+    assert (found._refused, found.kept) == (0, 1)
+    end()
+    patient.thread.join(30)
+    assert patient.end is not None
+
+
+def test_beyond_those_that_can_be_kept_who_comes_is_refused_at_once(
+    monkeypatch: pytest.MonkeyPatch, patient: None
+) -> None:
+    monkeypatch.setattr(turns, "MOST_KEPT", 2)
+    found = made(1)
+    end = found.take(ONE)
+    kept = [Asked(found, ONE) for _ in range(2)]
+    until(lambda: found.kept == 2)
+    began = time.monotonic()
+    with pytest.raises(errors.Busy):
+        found.take(OTHER)
+    assert time.monotonic() - began < turns.TURN_S
+    for item in kept:
+        end()
+        item.thread.join(30)
+        assert item.end is not None
+        end = item.end
+
+
+@pytest.fixture
+def narrow(platform: Platform) -> Iterator[FlaskClient]:
+    """Of an API that makes one prediction at once."""
+    app = api.create_app(changed(platform.settings, max_predictions=1))
+    client = app.test_client()
+    client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {platform.new_tenant()[1]}"
+    assert client.post(PREDICT, json=GOOD).status_code == 200
+    yield client
+    app.extensions["coatcheck"].close()
+
+
+def turns_of(client: FlaskClient) -> Turns:
+    found: Turns = client.application.extensions["coatcheck"].predictions
+    return found
+
+
+class Unread:
+    """A body that nobody may look at."""
+
+    def read(self, *_: object) -> bytes:
+        raise AssertionError("the body was read")
+
+    readline = read
+
+
+@pytest.mark.parametrize("path", [PREDICT, BATCH])
+def test_a_prediction_too_many_is_refused_before_its_body_is_read(narrow: FlaskClient, path: str) -> None:
+    end = turns_of(narrow).take(ONE)
+    body = {"wsgi.input": Unread(), "CONTENT_LENGTH": "1000", "CONTENT_TYPE": "application/json"}
+    answer = narrow.post(path, environ_overrides=body)
+    error = answer.get_json()["error"]
+    assert (answer.status_code, error["code"], answer.headers["Retry-After"]) == (503, "BUSY", "1")
+    assert "Prefer: respond-async" in error["message"]
+    end()
+    assert narrow.post(PREDICT, json=GOOD).status_code == 200
+
+
+def test_what_was_refused_cost_nothing(narrow: FlaskClient) -> None:
+    def left() -> str:
+        return narrow.get("/api/v1/limits").headers["RateLimit"].split(";")[1]
+
+    before, end = left(), turns_of(narrow).take(ONE)
+    for _ in range(3):
+        assert narrow.post(PREDICT, json=GOOD).status_code == 503
+    end()
+    assert int(before[2:]) - int(left()[2:]) <= 1
+
+
+def test_jobs_are_accepted_while_no_prediction_is(narrow: FlaskClient, quiet: None) -> None:
+    turns_of(narrow).take(ONE)
+    jobs = [
+        narrow.post(JOBS, json=GOOD),
+        narrow.post(PREDICT, json=GOOD, headers={"Prefer": "wait=1, respond-async"}),
+        narrow.post(BATCH, json={**GOOD, "inputs": [GOOD["inputs"]]}, headers={"Prefer": "Respond-Async"}),
+    ]
+    assert [item.status_code for item in jobs] == [202, 202, 202]
+    assert narrow.get(f"{JOBS}/{jobs[0].get_json()['job_id']}").status_code == 200
+
+
+@pytest.mark.parametrize(
+    "body",
+    ['{"model": "sentiment", "inputs": {"text": "Lovely"}}', "{", '{"inputs": 7}', '{"model": "no", "inputs": {}}', ""],
+    ids=["good", "no JSON", "bad", "no such model", "nothing"],
+)
+@pytest.mark.parametrize("path", [PREDICT, BATCH])
+def test_whatever_a_prediction_ends_in_its_turn_is_over_afterwards(narrow: FlaskClient, path: str, body: str) -> None:
+    narrow.post(path, data=body, content_type="application/json")
+    assert turns_of(narrow).taken == 0
+
+
+def test_a_turn_is_over_when_the_code_breaks(narrow: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise RuntimeError
+
+    monkeypatch.setattr(narrow.application.extensions["coatcheck"].catalog, "resolve", broken)
+    assert narrow.post(PREDICT, json=GOOD).status_code == 500
+    assert turns_of(narrow).taken == 0
+
+
+def test_who_waits_for_a_job_leaves_the_turn_to_others(narrow: FlaskClient, platform: Platform, quiet: None) -> None:
+    here, answers = narrow.application.extensions["coatcheck"], []
+    by_job = {"json": {**GOOD, "model_version": "2.1.0"}, "headers": {"Prefer": "wait=30"}}
+    thread = threading.Thread(target=lambda: answers.append(narrow.post(PREDICT, **by_job)))
+    thread.start()
+    until(lambda: here.waiters.taken == 1)
+    assert turns_of(narrow).taken == 0
+    assert narrow.post(PREDICT, json=GOOD).status_code == 200
+    work(platform)
+    thread.join(60)
+    assert answers[0].get_json()["prediction"]
+
+
+def test_a_bad_key_is_told_so_however_many_ask(narrow: FlaskClient) -> None:
+    turns_of(narrow).take(ONE)
+    assert narrow.post(PREDICT, json=GOOD, headers={"Authorization": "Bearer none"}).status_code == 401
+
+
+def test_a_tenant_that_floods_leaves_others_their_predictions(server: Server, platform: Platform) -> None:
+    """Through the real server, with bodies that never come."""
+    (_, greedy), (_, modest) = platform.new_tenant(), platform.new_tenant()
+    extra = "Content-Type: application/json\r\nContent-Length: 1000\r\nExpect: 100-continue\r\n"
+    with contextlib.ExitStack() as stack:
+        flood = [
+            stack.enter_context(server.connect(f"POST {PREDICT} HTTP/1.1\r\nHost: h\r\nX-API-Key: {greedy}\r\n{extra}"))
+            for _ in range(12)
+        ]
+        said = sorted(int(item.recv(4096)[9:12]) for item in flood)
+        assert said == [100] * 6 + [503] * 6
+        body = b'{"model": "sentiment", "inputs": {"text": "Lovely"}}'
+        head = f"POST {PREDICT} HTTP/1.1\r\nHost: h\r\nX-API-Key: {modest}\r\n"
+        head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"
+        assert b" 200 " in server.ask(head, body).splitlines()[0]
