@@ -6,6 +6,7 @@ slowly: clients that ask again at once, whatever they are told, are then no load
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 import uuid
@@ -20,6 +21,9 @@ from core.setting_groups import MOST_KEPT
 #: For so long a request waits for its turn, or for as long as so many turns take of late, if that is longer; but not
 #: forever. Whoever has none by then shows that there are too many.
 TURN_S, TURNS, LONGEST_S = 0.02, 2, 10.0
+#: So much longer it waits in a rush, which is over soon: the line was empty so lately, and nobody was refused for so
+#: long (after Maurer, "Fail at Scale", ACM Queue 13:8, 2015).
+RUSH_S, LATELY_S, CALM_S = 1.0, 0.1, 2.0
 #: For so long a request that is to be refused is kept; while there are any, others that find no turn are as well.
 REFUSAL_S = 0.5
 #: The longest time after which it is said to try again.
@@ -30,7 +34,7 @@ class _Waiting:
     """One in line."""
 
     def __init__(self, tenant: int) -> None:
-        self.tenant, self.called = tenant, threading.Event()
+        self.tenant, self.called, self.patience_s = tenant, threading.Event(), 0.0
 
 
 class Turns:
@@ -44,6 +48,7 @@ class Turns:
         self._line: list[_Waiting] = []
         self._refused = 0  #: those that are kept before they are told
         self._took_s = 0.0  #: what a turn takes, on average of late
+        self._empty_at = self._refused_at = -math.inf  #: when the line was last empty, and somebody last refused
         self._lock = threading.Lock()
         taken.set_function(lambda: self.taken)
         kept.set_function(lambda: self.kept)
@@ -63,6 +68,7 @@ class Turns:
             elif self._refused:
                 self._refused += 1
             else:
+                mine.patience_s = self._patience_s(time.monotonic())
                 self._line.append(mine)
             waits = mine in self._line
         if waits:
@@ -72,9 +78,16 @@ class Turns:
         held = [(mine.tenant, time.monotonic())]
         return lambda: self._end(held)
 
+    def _patience_s(self, now: float) -> float:
+        """How long one waits who comes now."""
+        if not self._line:
+            self._empty_at = now
+        rush = now - self._empty_at < LATELY_S and now - self._refused_at > CALM_S
+        return min(LONGEST_S, max(TURN_S, TURNS * self._took_s, RUSH_S if rush else 0.0))
+
     def _wait(self, mine: _Waiting) -> None:
         """Until it is called, or waited for long enough."""
-        mine.called.wait(min(LONGEST_S, max(TURN_S, TURNS * self._took_s)))
+        mine.called.wait(mine.patience_s)
         with self._lock:
             if mine in self._line:
                 self._line.remove(mine)
@@ -86,6 +99,7 @@ class Turns:
         with self._lock:
             busy = self._busy()
             self._refused -= 1
+            self._refused_at = time.monotonic()
         return busy
 
     def _busy(self) -> errors.Busy:

@@ -7,6 +7,8 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import prometheus_client
 import pytest
@@ -58,6 +60,12 @@ def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(turns, "LONGEST_S", 30.0)
 
 
+@pytest.fixture
+def no_rush(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There are too many at once, and not for the first time."""
+    monkeypatch.setattr(turns, "RUSH_S", 0.0)
+
+
 def test_who_comes_when_all_turns_are_taken_is_called_by_order_of_arrival(patient: None) -> None:
     found = made(1)
     end = found.take(ONE)
@@ -105,7 +113,7 @@ def test_a_tenant_always_has_one_turn(total: int, its_part: int) -> None:
 
 
 def test_who_waits_in_vain_is_refused_after_a_while_and_so_is_everybody_until_then(
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, no_rush: None
 ) -> None:
     monkeypatch.setattr(turns, "REFUSAL_S", 3.0)
     found = made(1)
@@ -139,7 +147,46 @@ def test_who_is_refused_is_told_when_all_that_wait_could_have_been_answered(monk
     assert caught.value.retry_after_s == turns.MOST_S
 
 
-def test_where_turns_take_long_they_are_waited_for_longer() -> None:
+def test_in_a_rush_everybody_is_answered() -> None:
+    found = made(4)
+
+    def turn(_: int) -> bool:
+        end = found.take(ONE)
+        time.sleep(0.01)
+        end()
+        return True
+
+    with ThreadPoolExecutor(100) as pool:
+        assert list(pool.map(turn, range(100))) == [True] * 100
+
+
+def test_a_rush_that_does_not_end_is_none_and_neither_is_what_comes_soon_after_a_refusal(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    now = [100.0]
+    monkeypatch.setattr(turns, "time", SimpleNamespace(monotonic=lambda: now[0], sleep=lambda _: None))
+    monkeypatch.setattr(turns, "RUSH_S", 9.0)
+    found = made(1)
+    end = found.take(ONE)
+    waiting = []
+    for after_s in (0.0, turns.LATELY_S - 0.01):
+        now[0] += after_s
+        waiting.append(Asked(found, ONE))
+        until(lambda: found.kept == len(waiting))
+    assert [item.patience_s for item in found._line] == [9.0, 9.0]
+    now[0] += 0.02
+    with pytest.raises(errors.Busy):
+        found.take(ONE)
+    found._line.clear()
+    for after_s, patience_s in ((turns.CALM_S - 0.1, turns.TURN_S), (0.2, 9.0)):
+        now[0] += after_s
+        assert found._patience_s(now[0]) == patience_s
+    for item in waiting:
+        item.thread.join(30)
+    end()
+
+
+def test_where_turns_take_long_they_are_waited_for_longer(no_rush: None) -> None:
     found = made(1)
     found._took_s = 10.0
     end = found.take(ONE)
@@ -172,12 +219,13 @@ def test_beyond_those_that_can_be_kept_who_comes_is_refused_at_once(
 
 
 @pytest.fixture
-def narrow(platform: Platform) -> Iterator[FlaskClient]:
-    """Of an API that makes one prediction at once."""
+def narrow(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Iterator[FlaskClient]:
+    """Of an API that makes one prediction at once, and is past its first rush."""
     app = api.create_app(changed(platform.settings, max_predictions=1))
     client = app.test_client()
     client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {platform.new_tenant()[1]}"
     assert client.post(PREDICT, json=GOOD).status_code == 200
+    monkeypatch.setattr(turns, "RUSH_S", 0.0)
     yield client
     app.extensions["coatcheck"].close()
 
