@@ -1,14 +1,15 @@
-"""`./run bench [inline|drain|webhooks|bulk|history|hostile|rates|recovery|shelf]`: measure on throw-away engines."""
+"""`./run bench [inline|drain|away|bulk|history|hostile|rates|recovery|shelf|webhooks]`: on throw-away engines."""
 
 from __future__ import annotations
 
 import sys
 
-from benchmarks import bulk, drain, history, hostile, inline, rates, recovery, shelf, webhooks
+from benchmarks import away, bulk, drain, history, hostile, inline, rates, recovery, shelf, webhooks
 
 EVERY = {"inline": inline.run, "drain": drain.run}
 #: Only when asked for: it takes minutes and several GB of disk.
 LONG = {
+    "away": away.run,
     "bulk": bulk.run,
     "history": history.run,
     "hostile": hostile.run,
