@@ -5,11 +5,12 @@ from __future__ import annotations
 import argparse
 import sys
 
-from benchmarks import bulk, drain, history, hostile, inline, overload, rates, recovery, shelf, webhooks
+from benchmarks import away, bulk, drain, history, hostile, inline, overload, rates, recovery, shelf, webhooks
 
 EVERY = {"inline": inline.run, "drain": drain.run}
 #: Only when asked for: it takes minutes and several GB of disk.
 LONG = {
+    "away": away.run,
     "bulk": bulk.run,
     "history": history.run,
     "hostile": hostile.run,

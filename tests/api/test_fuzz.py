@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import json
 import subprocess
 import sys
 from collections.abc import Callable
@@ -35,12 +36,25 @@ def test_generated_requests_never_break_the_contract(
     spawn("worker", "celery", "-A", "workers.app", "worker", "-Q", "cpu", "-n", "cpu@%h", "--concurrency", "1")
     url = f"http://127.0.0.1:{port}"
     until(lambda: platform_processes.answers(f"{url}/ready"))
-    _, key = platform.new_tenant()
+    config = _with_peers(tmp_path, [platform.new_tenant()[1] for _ in range(2)])
     command = [
-        str(Path(sys.executable).parent / "schemathesis"), "run", f"{url}/openapi/v1.json",
-        "-H", f"Authorization: Bearer {key}",
-        "--max-examples", "20", "--seed", "1", "--no-color",
+        str(Path(sys.executable).parent / "schemathesis"), "--config-file", str(config),
+        "run", f"{url}/openapi/v1.json", "--max-examples", "20", "--seed", "1", "--no-color",
     ]  # fmt: skip
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-8000:]
     assert "generated" in done.stdout
+
+
+def _with_peers(folder: Path, keys: list[str]) -> Path:
+    """The project's settings, with several tenants of whom none may read what another one made."""
+    auth = [
+        {"name": f"tenant-{number}", "fixedHeaders": [{"name": "Authorization", "value": f"Bearer {key}"}]}
+        for number, key in enumerate(keys)
+    ]
+    (folder / "auth.json").write_text(json.dumps({"auth": auth}))
+    peers = ", ".join(f'"{entry["name"]}"' for entry in auth)
+    config = folder / "schemathesis.toml"
+    said = f'\n[auth.wfc]\npath = "{folder / "auth.json"}"\npeers = [{peers}]\n'
+    config.write_text((ROOT / "schemathesis.toml").read_text() + said)
+    return config
