@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import uuid
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import flask
 import pytest
 from flask.testing import FlaskClient
+from sqlalchemy import text
 
 from jobs import idempotency
 from tests import callers
@@ -20,6 +22,9 @@ from tests.statements import digest
 pytestmark = pytest.mark.usefixtures("quiet")
 PREDICT = "/api/v1/predict"
 ONCE = {"Idempotency-Key": "k"}
+WAITING = """
+SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%INSERT INTO idempotency_keys%'
+"""
 #: The routes that take a key, and their names in the contract.
 KEYED = {
     "predict.predict": "predict", "predict.predict_batch": "predictBatch", "jobs.submit": "createJob",
@@ -174,6 +179,35 @@ def test_a_full_backlog_does_not_hide_what_a_key_stands_for(app: flask.Flask, pl
     assert (again.status_code, again.get_json()["job_id"]) == (202, answers[-1].get_json()["job_id"])
     assert again.headers.get("Preference-Applied") == answers[-1].headers.get("Preference-Applied")
     assert platform.one("SELECT count(*) FROM jobs WHERE status = 'pending'") == (1,)
+
+
+@pytest.mark.parametrize("way", ["jobs", "retry", "predict", "predict/batch"])
+def test_of_two_at_the_same_moment_both_hear_of_the_one_job_that_there_is(
+    app: flask.Flask, platform: Platform, way: str
+) -> None:
+    key = callers.key(platform)
+    client, pinned = app.test_client(), {"model_version": "2.1.0"}
+    body: Any = {"inputs": [GOOD] if way == "predict/batch" else GOOD, **({} if way == "jobs" else pinned)}
+    path = f"/api/v1/{way}"
+    if way == "retry":
+        old = client.post("/api/v1/jobs", json={"inputs": GOOD}, headers=key.headers).get_json()["job_id"]
+        client.post(f"/api/v1/jobs/{old}/cancel", headers=key.headers)
+        path, body = f"/api/v1/jobs/{old}/retry", {}
+
+    def ask(_: int) -> Any:
+        return app.test_client().post(path, json=body, headers={**key.headers, **ONCE, "Prefer": "respond-async"})
+
+    with ThreadPoolExecutor(2) as threads:
+        with platform.admin.begin() as connection:
+            # Both have looked for the key before either can write it down.
+            connection.execute(text("LOCK TABLE idempotency_keys IN EXCLUSIVE MODE"))
+            asked = threads.map(ask, range(2))
+            until(lambda: platform.one(WAITING) == (2,))
+        answers = list(asked)
+    assert [answer.status_code for answer in answers] == [202, 202]
+    assert len({answer.get_json()["job_id"] for answer in answers}) == 1
+    assert client.get(answers[0].headers["Location"], headers=key.headers).status_code == 200
+    assert sorted(answer.headers.get("Idempotent-Replayed", "") for answer in answers) == ["", "true"]
 
 
 @pytest.mark.parametrize("path", ["predict", "predict/batch"])

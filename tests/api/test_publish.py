@@ -159,7 +159,9 @@ def test_a_name_that_no_model_may_have_is_refused_by_the_field(
 ) -> None:
     body = {"model": model, "version": version, "upload_id": "upl_" + "0" * 32}
     answer = publisher.client.post("/api/v1/models", json=body)
-    assert (answer.status_code, answer.json["error"]["details"]["field"]) == (422, field)
+    details = answer.json["error"]["details"]
+    assert (answer.status_code, details["field"]) == (422, field)
+    assert details["received"] == {"model": model, "version": version}[field]
 
 
 def test_a_key_for_once_gets_the_same_job(publisher: Publisher, name: str) -> None:
