@@ -132,13 +132,15 @@ def _is_made_now(endpoint: str, environ: Mapping[str, str]) -> bool:
 
 
 def _note(environ: Mapping[str, str]) -> None:
-    """Whose error it is that there is no such route: of the key that comes with it, if it opens anything."""
-    here = resources.here()
+    """Whose error it is that there is no such route: of the key that comes with it, if it opens anything. Raises
+    Blocked."""
+    here, caller = resources.here(), None
     with contextlib.suppress(errors.CoatcheckError):
         token = _token(environ)
         if token is not None:
             flask.g.caller = caller = conduct.verified(here.conduct, here.callers, token, client.address(environ))
-            flask.g.subject = caller.subject
+    if caller is not None:
+        conduct.enter(here.conduct, caller)
 
 
 def _check_host(environ: Mapping[str, str]) -> None:

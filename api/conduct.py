@@ -14,7 +14,7 @@ from access.callers import Callers
 from access.conduct import Conduct
 from access.keys import Caller
 from access.ladder import Standing
-from api import client, resources
+from api import client, held_back, resources
 from core import errors
 
 #: What an error weighs, by its status. A caller at a limit is told when to come back, and some come too soon.
@@ -54,7 +54,11 @@ def verified(conduct: Conduct, callers: Callers, token: str | None, address: str
 def enter(conduct: Conduct, caller: Caller) -> None:
     """Raises Blocked."""
     flask.g.subject = subject = caller.subject
-    conduct.enter(subject)
+    try:
+        conduct.enter(subject)
+    except errors.Blocked:
+        flask.request.environ[held_back.KEY] = True
+        raise
 
 
 def _of_network(environ: Mapping[str, str]) -> str:

@@ -16,6 +16,7 @@ from prometheus_client import Counter, Histogram
 from access.gate import Gate
 from access.keys import Caller
 from api import limits
+from api.held_back import HeldBack
 from api.resources import Resources
 from core import errors, metrics
 from core.audit import Actor
@@ -32,7 +33,7 @@ _PAIRS = list(SAFE_HEADERS.items())
 
 def register(app: flask.Flask) -> None:
     here: Resources = app.extensions["coatcheck"]
-    app.wsgi_app = _WithHeaders(app.wsgi_app, lambda: here.gate)  # type: ignore[method-assign]
+    app.wsgi_app = HeldBack(_WithHeaders(app.wsgi_app, lambda: here.gate))  # type: ignore[method-assign]
     app.before_request(_begin)
     app.after_request(_end)
 

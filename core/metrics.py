@@ -17,6 +17,7 @@ REQUEST_SECONDS = Histogram("http_request_duration_seconds", "Time to answer", [
 IN_FLIGHT = Gauge("http_requests_in_flight", "Other requests with a key that are being answered")
 PREDICTIONS = Gauge("http_predictions_in_flight", "Requests to predict that have their turn")
 PREDICTIONS_KEPT = Gauge("http_predictions_kept", "Requests to predict that wait for their turn, or to be refused")
+REFUSED_AGAIN = Counter("http_requests_refused_again_total", "Requests of blocked keys that nobody looked at")
 WAITERS = Gauge("http_waiters", "Requests waiting for a job to end")
 STREAMS = Gauge("http_event_streams", "Open event streams")
 ACCEPTED = Counter("infer_jobs_accepted_total", "Jobs committed and answered with a ticket", ["model"])

@@ -15,11 +15,12 @@ from werkzeug.test import TestResponse
 
 import api
 import models
-from access import keys
+from access import blocks, keys
 from access.conduct import Conduct
 from access.ladder import Ladder
 from api import client as clients
-from core import errors
+from core import errors, metrics
+from core.audit import Actor
 from tests import callers, factories
 from tests.callers import Key
 from tests.changed import changed
@@ -101,6 +102,38 @@ def test_a_blocked_key_is_refused_everywhere_and_its_tenants_other_keys_go_on(
     assert (answer.status_code, answer.headers.get("X-Conduct")) == (200, None)
     # Neither does it reach what everybody may see.
     assert at.get("/healthz", headers=key.headers).status_code == 200
+
+
+def test_who_is_blocked_and_asks_on_is_told_the_same_of_each_request_without_being_looked_at(
+    platform: Platform, at: FlaskClient, key: Key
+) -> None:
+    held(platform, f"key:{key.id}", 3)
+    first = until(lambda: (found := at.get(JOBS, headers=key.headers)).status_code == 429 and found)
+    again = metrics.REFUSED_AGAIN._value.get()
+    until(lambda: at.get(JOBS, headers=key.headers).status_code == 429 and metrics.REFUSED_AGAIN._value.get() > again)
+    answers = [
+        at.get("/api/v1/nothing", headers=key.headers), at.post(PREDICT, data=b"{", headers=key.headers),
+        at.get(JOBS, headers=key.headers),
+    ]  # fmt: skip
+    ids = {answer.headers["X-Request-ID"] for answer in answers}
+    assert ids == {answer.get_json()["error"]["request_id"] for answer in answers}
+    assert len(ids | {first.headers["X-Request-ID"]}) == 4
+    for answer in answers:
+        assert (answer.status_code, answer.get_json()["error"]["code"]) == (429, "BLOCKED")
+        assert set(answer.headers.keys()) == set(first.headers.keys())
+        assert len(answer.data) == int(answer.headers["Content-Length"])
+    head = at.head(JOBS, headers=key.headers)
+    assert (head.status_code, head.data) == (429, b"")
+    # What needs no key is not refused to who shows one.
+    assert at.get("/healthz", headers=key.headers).status_code == 200
+    assert at.get(JOBS, headers=callers.key(platform, tenant=key.tenant).headers).status_code == 200
+
+
+def test_who_was_blocked_is_let_in_as_soon_as_it_is_let_go(platform: Platform, at: FlaskClient, key: Key) -> None:
+    held(platform, f"key:{key.id}", 3)
+    until(lambda: at.get(JOBS, headers=key.headers).status_code == 429)
+    blocks.lift(platform.engine, f"key:{key.id}", Actor("cli:test"))
+    until(lambda: at.get(JOBS, headers=key.headers).status_code == 200, 4)
 
 
 def test_what_is_refused_to_who_is_blocked_is_not_held_against_it(

@@ -58,7 +58,7 @@ def test_a_wrong_name_leads_to_the_models_and_a_wrong_version_to_its_model(asks:
     told = error(asks, route, {"model": "sentimnt", "inputs": inputs}, 404)
     assert (told["code"], told["links"]) == ("MODEL_NOT_FOUND", ALL)
     assert "did you mean sentiment?" in told["details"]["issue"]
-    told = error(asks, route, {"model": "sentiment", "model_version": "1.0", "inputs": inputs}, 404)
+    told = error(asks, route, {"model": "sentiment", "model_version": "1.1.0", "inputs": inputs}, 404)
     assert (told["code"], told["links"]) == ("MODEL_VERSION_NOT_FOUND", {"model": "/api/v1/models/sentiment"})
     assert "did you mean 2.1.0 or 1.0.0?" in told["details"]["issue"]
 
@@ -94,7 +94,7 @@ def test_what_has_nothing_to_do_with_the_model_leads_nowhere(asks: FlaskClient) 
 
 
 def test_a_model_that_is_looked_for_by_a_wrong_name_is_told_what_was_meant(asks: FlaskClient) -> None:
-    for path, told in (("sentimnt", "sentiment"), ("sentiment/versions/1.0", "2.1.0 or 1.0.0")):
+    for path, told in (("sentimnt", "sentiment"), ("sentiment/versions/1.1.0", "2.1.0 or 1.0.0")):
         answer = asks.get(f"/api/v1/models/{path}")
         assert answer.status_code == 404
         assert f"did you mean {told}?" in answer.get_json()["error"]["details"]["issue"]

@@ -98,7 +98,8 @@ def run(monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str], tmp_
     """Run a command in this process, in an empty folder, with these variables alone of ours."""
 
     def go(*words: str, **env: str) -> Done:
-        (tmp_path / "plan.yaml").write_text("models: {sentiment: {}}\n")
+        if words[:1] == ("apply",):
+            (tmp_path / "plan.yaml").write_text("models: {sentiment: {}}\n")
         (tmp_path / "rows.jsonl").write_text('{"text": "Great"}\n')
         with monkeypatch.context() as patch:
             patch.chdir(tmp_path)

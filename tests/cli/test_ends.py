@@ -98,12 +98,12 @@ def test_the_stable_version_ends_only_when_it_is_the_last_one(here: Here, name: 
     assert here("models", verb, name, "1.0.0").code == 0
 
 
-def test_nobody_can_ask_for_a_removed_version_and_is_told_which_there_are(here: Here, name: str) -> None:
+def test_nobody_can_ask_for_a_removed_version_and_is_told_what_to_use(here: Here, name: str) -> None:
     assert here("models", "remove", name, "1.1.0").code == 0
-    until(lambda: asked(here, name, "1.1.0").status_code == 404)
+    until(lambda: asked(here, name, "1.1.0").status_code == 410)
     error = asked(here, name, "1.1.0").get_json()["error"]
-    issue = f"{name} has no version '1.1.0'; did you mean 1.0.0? There are 1: 1.0.0"
-    assert (error["code"], error["details"]["issue"]) == ("MODEL_VERSION_NOT_FOUND", issue)
+    issue = f"{name} 1.1.0 was removed; use 1.0.0"
+    assert (error["code"], error["details"]["issue"]) == ("MODEL_VERSION_RETIRED", issue)
     assert asked(here, name).status_code == 200
     again = here("models", "remove", name, "1.1.0")
     assert (again.code, f"{name} has: 1.0.0" in again.err) == (1, True)
@@ -153,9 +153,9 @@ def test_a_job_that_was_accepted_is_done_with_the_version_that_was_removed_meanw
     assert drainer.drain("cpu", "wake") == 1
     answer = here.app.test_client().get(f"{JOBS}/{job}", headers=here.key.headers).get_json()
     assert (answer["status"], answer["result"]["prediction"]) == ("completed", "a")
-    until(lambda: asked(here, name, "1.1.0").status_code == 404)
+    until(lambda: asked(here, name, "1.1.0").status_code == 410)
     again = here.app.test_client().post(f"{JOBS}/{job}/retry", headers=here.key.headers)
-    assert again.get_json()["error"]["code"] == "MODEL_VERSION_NOT_FOUND"
+    assert again.get_json()["error"]["code"] == "MODEL_VERSION_RETIRED"
     # For another model's version of the same number somebody always waits.
     for status in ("pending", "processing"):
         factories.job(here.platform, factories.tenant(here.platform), version="1.1.0", status=status)
