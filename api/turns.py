@@ -1,4 +1,5 @@
-"""Turns to predict: so many at once that each is about as fast as alone.
+"""Turns to predict: as many as come, until they come faster than they are answered; then so few that each is about as
+fast as alone, and the others are refused.
 
 A thread that waits costs nothing, one that runs holds up all others (the GIL). So whoever must be refused is refused
 slowly: clients that ask again at once, whatever they are told, are then no load.
@@ -16,14 +17,15 @@ from collections.abc import Callable
 from prometheus_client import Gauge
 
 from core import errors
-from core.setting_groups import MOST_KEPT
+from core.setting_groups import AT_EASE, MOST_KEPT
 
-#: For so long a request waits for its turn, or for as long as so many turns take of late, if that is longer; but not
-#: forever. Whoever has none by then shows that there are too many.
-TURN_S, TURNS, LONGEST_S = 0.02, 2, 10.0
-#: So much longer it waits in a rush, which is over soon: the line was empty so lately, and nobody was refused for so
-#: long (after Maurer, "Fail at Scale", ACM Queue 13:8, 2015).
-RUSH_S, LATELY_S, CALM_S = 1.0, 0.1, 2.0
+#: It is too much when for so long whoever was called had waited for longer than this, or for as long as so many turns
+#: take of late (after Nichols and Jacobson, "Controlling Queue Delay", ACM Queue 10:5, 2012) ...
+LATELY_S, WAIT_S, TURNS = 0.1, 0.02, 6
+#: ... and for so long after somebody was refused.
+CALM_S = 2.0
+#: For so long one waits at ease, or for as long as a turn takes of late, but not forever.
+PATIENCE_S, LONGEST_S = 1.0, 10.0
 #: For so long a request that is to be refused is kept; while there are any, others that find no turn are as well.
 REFUSAL_S = 0.5
 #: The longest time after which it is said to try again.
@@ -34,21 +36,21 @@ class _Waiting:
     """One in line."""
 
     def __init__(self, tenant: int) -> None:
-        self.tenant, self.called, self.patience_s = tenant, threading.Event(), 0.0
+        self.tenant, self.called, self.since = tenant, threading.Event(), time.monotonic()
 
 
 class Turns:
-    """Turns for `total` at once, of which one tenant has at most its `part` (but always one). They are given by order
-    of arrival, but for a moment only: then there are too many. Safe to use from any thread."""
+    """Turns for `total` at once when there is too much to do, and else for AT_EASE if that is more, of which one tenant
+    has at most its `part` (but always one). They are given by order of arrival. Safe to use from any thread."""
 
     def __init__(self, total: int, part: float, taken: Gauge, kept: Gauge) -> None:
-        self._total, self.per_tenant = total, max(1, int(total * part))
+        self._total, self._part = total, part
         self.taken = 0
         self._by_tenant: Counter[int] = Counter()
         self._line: list[_Waiting] = []
         self._refused = 0  #: those that are kept before they are told
         self._took_s = 0.0  #: what a turn takes, on average of late
-        self._empty_at = self._refused_at = -math.inf  #: when the line was last empty, and somebody last refused
+        self._slow_since, self._refused_at = math.inf, -math.inf
         self._lock = threading.Lock()
         taken.set_function(lambda: self.taken)
         kept.set_function(lambda: self.kept)
@@ -59,39 +61,51 @@ class Turns:
 
     def take(self, tenant_id: uuid.UUID) -> Callable[[], None]:
         """Take a turn, perhaps after a moment, and return what ends it, which may be called twice; raises Busy."""
-        mine = _Waiting(tenant_id.int)
+        tenant, waiting = tenant_id.int, None
+        began = time.monotonic()
         with self._lock:
-            if self._has_room(mine.tenant):
-                self._call(mine)
+            if self._has_room(tenant, began):
+                self._slow_since = math.inf
+                self._begin(tenant)
             elif self.kept >= MOST_KEPT:
                 raise self._busy()
-            elif self._refused:
-                self._refused += 1
             else:
-                mine.patience_s = self._patience_s(time.monotonic())
-                self._line.append(mine)
-            waits = mine in self._line
-        if waits:
-            self._wait(mine)
-        if not mine.called.is_set():
-            raise self._refusal()
-        held = [(mine.tenant, time.monotonic())]
+                waiting = _Waiting(tenant)
+                if self._refused:
+                    self._refused += 1
+                else:
+                    self._line.append(waiting)
+        if waiting is not None:
+            self._wait(waiting)
+            began = time.monotonic()
+        held = [(tenant, began)]
         return lambda: self._end(held)
 
-    def _patience_s(self, now: float) -> float:
-        """How long one waits who comes now."""
-        if not self._line:
-            self._empty_at = now
-        rush = now - self._empty_at < LATELY_S and now - self._refused_at > CALM_S
-        return min(LONGEST_S, max(TURN_S, TURNS * self._took_s, RUSH_S if rush else 0.0))
-
     def _wait(self, mine: _Waiting) -> None:
-        """Until it is called, or waited for long enough."""
-        mine.called.wait(mine.patience_s)
-        with self._lock:
-            if mine in self._line:
-                self._line.remove(mine)
-                self._refused += 1
+        """Until it is called; raises Busy, where there is too much to do, or after too long a time."""
+        while not mine.called.is_set():
+            with self._lock:
+                now = time.monotonic()
+                if mine not in self._line and not mine.called.is_set():
+                    break
+                too_long = now - mine.since > min(LONGEST_S, max(PATIENCE_S, self._took_s))
+                if not mine.called.is_set() and (too_long or self._waits_in_vain(mine, now)):
+                    self._line.remove(mine)
+                    self._refused += 1
+                    self._refused_at = now
+                    break
+            mine.called.wait(WAIT_S)
+        if not mine.called.is_set():
+            raise self._refusal()
+
+    def _waits_in_vain(self, mine: _Waiting, now: float) -> bool:
+        return now - mine.since > self._usual_s() and self._is_too_much(now)
+
+    def _usual_s(self) -> float:
+        return max(WAIT_S, TURNS * self._took_s)
+
+    def _is_too_much(self, now: float) -> bool:
+        return now - self._slow_since > LATELY_S or now - self._refused_at < CALM_S
 
     def _refusal(self) -> errors.Busy:
         """Takes its time."""
@@ -105,18 +119,22 @@ class Turns:
     def _busy(self) -> errors.Busy:
         """It says when all that are kept here could have had a turn."""
         return errors.Busy(
-            f"{self._total} predictions are being made already, and more wait; try again, or hand it in as a job: say "
+            f"{self.taken} predictions are being made already, and more wait; try again, or hand it in as a job: say "
             "`Prefer: respond-async`, or POST /api/v1/jobs",
             retry_after_s=min(MOST_S, max(1.0, self.kept * self._took_s / self._total)),
         )
 
-    def _has_room(self, tenant: int) -> bool:
-        return self.taken < self._total and self._by_tenant[tenant] < self.per_tenant
+    def _has_room(self, tenant: int, now: float) -> bool:
+        most = self._total if self._is_too_much(now) else max(self._total, AT_EASE)
+        each = max(1, int(most * self._part))
+        if self._by_tenant[tenant] >= each:
+            return False
+        # What a tenant has from before, when there were more turns, is not in the way of others.
+        return self.taken < most or sum(min(count, each) for count in self._by_tenant.values()) < most
 
-    def _call(self, waiting: _Waiting) -> None:
+    def _begin(self, tenant: int) -> None:
         self.taken += 1
-        self._by_tenant[waiting.tenant] += 1
-        waiting.called.set()
+        self._by_tenant[tenant] += 1
 
     def _end(self, held: list[tuple[int, float]]) -> None:
         """Empties `held`, so that it ends once, and calls the first in line for whom there is room now."""
@@ -124,13 +142,21 @@ class Turns:
             if not held:
                 return
             tenant, began = held.pop()
-            self._took_s += (time.monotonic() - began - self._took_s) / 16
+            now = time.monotonic()
+            self._took_s += (now - began - self._took_s) / 16
             self.taken -= 1
             self._by_tenant[tenant] -= 1
             if not self._by_tenant[tenant]:
                 del self._by_tenant[tenant]
-            for waiting in self._line:
-                if self._has_room(waiting.tenant):
-                    self._line.remove(waiting)
-                    self._call(waiting)
-                    break
+            if self._line:
+                self._call(now)
+
+    def _call(self, now: float) -> None:
+        for waiting in self._line:
+            if self._has_room(waiting.tenant, now):
+                self._line.remove(waiting)
+                self._begin(waiting.tenant)
+                waiting.called.set()
+                slow = now - waiting.since > self._usual_s()
+                self._slow_since = min(self._slow_since, now) if slow else math.inf
+                return

@@ -14,6 +14,8 @@ PROVIDERS = ("cpu", "cuda")
 #: So many requests to predict may wait for their turn, or to be told that there is none; the next is told at once. It
 #: is as many as one key may have open, by default.
 MOST_KEPT = 256
+#: So many predictions are made at once as long as they are answered as fast as they come.
+AT_EASE = 32
 #: For what needs no key, such as probes: they are answered also while every place is taken.
 _KEYLESS_THREADS = 4
 
@@ -154,8 +156,8 @@ class Api:
     max_predictions: int = setting(
         "COATCHECK_MAX_PREDICTIONS",
         4,
-        "requests to predict that one process answers at once, three quarters of them of one tenant; others wait for "
-        "their turn, and where there are too many they are 503 `BUSY`. See [sizing.md](sizing.md)",
+        "requests to predict that one process answers at once when more come than it can answer, three quarters of "
+        "them of one tenant; the others are 503 `BUSY` then. Else 32 are, and others wait. See [sizing.md](sizing.md)",
         validate.Range(1, 256),
     )
     max_errors: int = setting(
@@ -170,7 +172,7 @@ class Api:
     @property
     def threads(self) -> int:
         """Those of one process: one for everything that has a place or waits for one, and some for what needs none."""
-        predictions = self.max_predictions + MOST_KEPT
+        predictions = max(self.max_predictions, AT_EASE) + MOST_KEPT
         return self.max_waiters + self.max_streams + self.request_threads + predictions + _KEYLESS_THREADS
 
 

@@ -8,7 +8,6 @@ import time
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from types import SimpleNamespace
 
 import prometheus_client
 import pytest
@@ -53,17 +52,23 @@ class Asked:
             self.error = error
 
 
+@pytest.fixture(autouse=True)
+def never_at_ease(monkeypatch: pytest.MonkeyPatch) -> None:
+    """There are as many turns as were asked for, whatever goes on."""
+    monkeypatch.setattr(turns, "AT_EASE", 0)
+
+
 @pytest.fixture
 def patient(monkeypatch: pytest.MonkeyPatch) -> None:
     """A busy machine is no reason to give up."""
-    monkeypatch.setattr(turns, "TURN_S", 30.0)
+    monkeypatch.setattr(turns, "PATIENCE_S", 30.0)
     monkeypatch.setattr(turns, "LONGEST_S", 30.0)
 
 
 @pytest.fixture
-def no_rush(monkeypatch: pytest.MonkeyPatch) -> None:
-    """There are too many at once, and not for the first time."""
-    monkeypatch.setattr(turns, "RUSH_S", 0.0)
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who has no turn at once has none."""
+    monkeypatch.setattr(turns, "PATIENCE_S", 0.0)
 
 
 def test_who_comes_when_all_turns_are_taken_is_called_by_order_of_arrival(patient: None) -> None:
@@ -109,11 +114,16 @@ def test_a_tenant_has_its_part_and_those_of_others_pass_it_in_the_line(patient: 
 
 @pytest.mark.parametrize(("total", "its_part"), [(1, 1), (3, 2), (8, 6)])
 def test_a_tenant_always_has_one_turn(total: int, its_part: int) -> None:
-    assert made(total, 0.75).per_tenant == its_part
+    found = made(total, 0.75)
+    for count in range(its_part):
+        assert found._has_room(ONE.int, time.monotonic()), count
+        found.take(ONE)
+    assert not found._has_room(ONE.int, time.monotonic())
+    assert found._has_room(OTHER.int, time.monotonic()) == (total > its_part)
 
 
 def test_who_waits_in_vain_is_refused_after_a_while_and_so_is_everybody_until_then(
-    monkeypatch: pytest.MonkeyPatch, no_rush: None
+    monkeypatch: pytest.MonkeyPatch, hasty: None
 ) -> None:
     monkeypatch.setattr(turns, "REFUSAL_S", 3.0)
     found = made(1)
@@ -147,7 +157,8 @@ def test_who_is_refused_is_told_when_all_that_wait_could_have_been_answered(monk
     assert caught.value.retry_after_s == turns.MOST_S
 
 
-def test_in_a_rush_everybody_is_answered() -> None:
+def test_in_a_rush_everybody_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "AT_EASE", 32)
     found = made(4)
 
     def turn(_: int) -> bool:
@@ -160,39 +171,69 @@ def test_in_a_rush_everybody_is_answered() -> None:
         assert list(pool.map(turn, range(100))) == [True] * 100
 
 
-def test_a_rush_that_does_not_end_is_none_and_neither_is_what_comes_soon_after_a_refusal(
-    monkeypatch: pytest.MonkeyPatch,
+def test_at_ease_there_are_more_turns_than_when_there_is_too_much_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(turns, "AT_EASE", 8)
+    found = made(2, 0.5)
+    ends = [found.take(ONE) for _ in range(4)]
+    ends += [found.take(OTHER) for _ in range(4)]
+    assert found.taken == 8
+    found._refused_at = time.monotonic()
+    for end in ends[:4]:
+        assert not found._has_room(THIRD.int, time.monotonic())
+        end()
+    # What one has from before is in nobody's way.
+    assert (found.taken, found._has_room(THIRD.int, time.monotonic())) == (4, True)
+    for end in ends[4:]:
+        end()
+    assert [found._has_room(THIRD.int, time.monotonic() + after_s) for after_s in (0.0, turns.CALM_S)] == [True] * 2
+    ends = [found.take(ONE)]
+    assert [found._has_room(ONE.int, time.monotonic() + after_s) for after_s in (0.0, turns.CALM_S)] == [False, True]
+
+
+def test_it_is_too_much_when_everybody_waited_long_for_a_while_and_not_when_one_did(
+    monkeypatch: pytest.MonkeyPatch, patient: None
 ) -> None:
-    now = [100.0]
-    monkeypatch.setattr(turns, "time", SimpleNamespace(monotonic=lambda: now[0], sleep=lambda _: None))
-    monkeypatch.setattr(turns, "RUSH_S", 9.0)
+    found, now = made(1), time.monotonic()
+    for after_s, waited_s, too_much in [
+        (0.0, 0.5, False), (0.09, 0.5, False), (0.11, 0.5, True), (0.12, 0.01, False), (0.13, 0.5, False),
+        (0.22, 0.5, False), (0.24, 0.5, True),
+    ]:  # fmt: skip
+        waiting = turns._Waiting(ONE.int)
+        waiting.since = now + after_s - waited_s
+        found._line.append(waiting)
+        found.taken = 0
+        found._by_tenant.clear()
+        found._call(now + after_s)
+        assert waiting.called.is_set()
+        assert found._is_too_much(now + after_s) is too_much, after_s
+    # Who finds a turn at once has not waited.
+    found.taken = 0
+    found._by_tenant.clear()
+    found.take(ONE)()
+    assert not found._is_too_much(now + 1)
+
+
+def test_who_waits_while_it_is_too_much_is_refused_when_it_is_longer_than_usual(
+    monkeypatch: pytest.MonkeyPatch, patient: None
+) -> None:
+    monkeypatch.setattr(turns, "REFUSAL_S", 0.0)
     found = made(1)
     end = found.take(ONE)
-    waiting = []
-    for after_s in (0.0, turns.LATELY_S - 0.01):
-        now[0] += after_s
-        waiting.append(Asked(found, ONE))
-        until(lambda: found.kept == len(waiting))
-    assert [item.patience_s for item in found._line] == [9.0, 9.0]
-    now[0] += 0.02
-    with pytest.raises(errors.Busy):
-        found.take(ONE)
-    found._line.clear()
-    for after_s, patience_s in ((turns.CALM_S - 0.1, turns.TURN_S), (0.2, 9.0)):
-        now[0] += after_s
-        assert found._patience_s(now[0]) == patience_s
-    for item in waiting:
-        item.thread.join(30)
+    asked = Asked(found, ONE)
+    until(lambda: found.kept == 1)
+    found._slow_since = time.monotonic() - 1
+    asked.thread.join(30)
+    assert type(asked.error) is errors.Busy
     end()
 
 
-def test_where_turns_take_long_they_are_waited_for_longer(no_rush: None) -> None:
+def test_where_a_turn_takes_long_it_is_waited_for_as_long(hasty: None) -> None:
     found = made(1)
     found._took_s = 10.0
     end = found.take(ONE)
     patient = Asked(found, ONE)
     until(lambda: found.kept == 1)
-    time.sleep(turns.TURN_S * 5)
+    patient.thread.join(turns.WAIT_S * 5)
     assert (found._refused, found.kept) == (0, 1)
     end()
     patient.thread.join(30)
@@ -210,7 +251,7 @@ def test_beyond_those_that_can_be_kept_who_comes_is_refused_at_once(
     began = time.monotonic()
     with pytest.raises(errors.Busy):
         found.take(OTHER)
-    assert time.monotonic() - began < turns.TURN_S
+    assert time.monotonic() - began < turns.REFUSAL_S
     for item in kept:
         end()
         item.thread.join(30)
@@ -220,12 +261,12 @@ def test_beyond_those_that_can_be_kept_who_comes_is_refused_at_once(
 
 @pytest.fixture
 def narrow(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Iterator[FlaskClient]:
-    """Of an API that makes one prediction at once, and is past its first rush."""
+    """Of an API that makes one prediction at once, and waits for no turn."""
+    monkeypatch.setattr(turns, "PATIENCE_S", 0.0)
     app = api.create_app(changed(platform.settings, max_predictions=1))
     client = app.test_client()
     client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {platform.new_tenant()[1]}"
     assert client.post(PREDICT, json=GOOD).status_code == 200
-    monkeypatch.setattr(turns, "RUSH_S", 0.0)
     yield client
     app.extensions["coatcheck"].close()
 
@@ -323,10 +364,10 @@ def test_a_tenant_that_floods_leaves_others_their_predictions(server: Server, pl
     with contextlib.ExitStack() as stack:
         flood = [
             stack.enter_context(server.connect(f"POST {PREDICT} HTTP/1.1\r\nHost: h\r\nX-API-Key: {greedy}\r\n{extra}"))
-            for _ in range(12)
+            for _ in range(30)
         ]
         said = sorted(int(item.recv(4096)[9:12]) for item in flood)
-        assert said == [100] * 6 + [503] * 6
+        assert said == [100] * 24 + [503] * 6
         body = b'{"model": "sentiment", "inputs": {"text": "Lovely"}}'
         head = f"POST {PREDICT} HTTP/1.1\r\nHost: h\r\nX-API-Key: {modest}\r\n"
         head += f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n"

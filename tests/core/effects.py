@@ -285,10 +285,10 @@ def limits(here: Here) -> None:
 
 
 def max_predictions(here: Here) -> None:
-    turns = here.client(max_predictions=4).application.extensions["coatcheck"].predictions
-    tenants = [UUID(int=number) for number in range(5)]
-    leave = [turns.take(tenant) for tenant in tenants[:4]]
-    with pytest.raises(errors.Busy, match="4 predictions"):
+    turns = here.client(max_predictions=40).application.extensions["coatcheck"].predictions
+    tenants = [UUID(int=number) for number in range(41)]
+    leave = [turns.take(tenant) for tenant in tenants[:40]]
+    with pytest.raises(errors.Busy, match="40 predictions"):
         turns.take(tenants[4])
     leave[0]()
     turns.take(tenants[4])
