@@ -23,7 +23,7 @@ from core.setting_groups import AT_EASE, MOST_KEPT
 #: take of late (after Nichols and Jacobson, "Controlling Queue Delay", ACM Queue 10:5, 2012) ...
 LATELY_S, WAIT_S, TURNS = 0.1, 0.02, 6
 #: ... and for so long after somebody was refused.
-CALM_S = 2.0
+CALM_S = 10.0
 #: For so long one waits at ease, or for as long as a turn takes of late, but not forever.
 PATIENCE_S, LONGEST_S = 1.0, 10.0
 #: For so long a request that is to be refused is kept; while there are any, others that find no turn are as well.
@@ -49,7 +49,7 @@ class Turns:
         self._by_tenant: Counter[int] = Counter()
         self._line: list[_Waiting] = []
         self._refused = 0  #: those that are kept before they are told
-        self._took_s = 0.0  #: what a turn takes, on average of late
+        self._took_s = 0.0  #: what a turn takes, or would where there are `total`, on average of late
         self._slow_since, self._refused_at = math.inf, -math.inf
         self._lock = threading.Lock()
         taken.set_function(lambda: self.taken)
@@ -99,13 +99,16 @@ class Turns:
             raise self._refusal()
 
     def _waits_in_vain(self, mine: _Waiting, now: float) -> bool:
-        return now - mine.since > self._usual_s() and self._is_too_much(now)
+        return now - mine.since > self._usual_s() and self._is_slow(now)
 
     def _usual_s(self) -> float:
         return max(WAIT_S, TURNS * self._took_s)
 
+    def _is_slow(self, now: float) -> bool:
+        return now - self._slow_since > LATELY_S
+
     def _is_too_much(self, now: float) -> bool:
-        return now - self._slow_since > LATELY_S or now - self._refused_at < CALM_S
+        return self._is_slow(now) or now - self._refused_at < CALM_S
 
     def _refusal(self) -> errors.Busy:
         """Takes its time."""
@@ -143,7 +146,7 @@ class Turns:
                 return
             tenant, began = held.pop()
             now = time.monotonic()
-            self._took_s += (now - began - self._took_s) / 16
+            self._took_s += ((now - began) * min(1.0, self._total / self.taken) - self._took_s) / 16
             self.taken -= 1
             self._by_tenant[tenant] -= 1
             if not self._by_tenant[tenant]:
