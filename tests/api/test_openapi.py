@@ -192,6 +192,16 @@ def test_a_model_that_is_not_named_is_documented_and_said(spec: dict[str, Any], 
     assert made.get_json()["model"] == "sentiment"
 
 
+def test_schemas_say_their_examples_as_json_schema_does(spec: dict[str, Any]) -> None:
+    def said(node: Any, at: str) -> Iterator[str]:
+        if isinstance(node, dict) and "example" in node and not at.endswith(".properties"):
+            yield at
+        for key, value in node.items() if isinstance(node, dict) else enumerate(node) if isinstance(node, list) else ():
+            yield from said(value, f"{at}.{key}")
+
+    assert list(said(spec["components"]["schemas"], "")) == []
+
+
 def test_every_request_with_a_body_has_examples(spec: dict[str, Any]) -> None:
     shown = [
         item["requestBody"]["content"]["application/json"] for _, _, item in operations(spec) if "requestBody" in item

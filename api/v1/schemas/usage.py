@@ -16,7 +16,7 @@ from api.v1.schemas.fields import StrictSchema
 _DAY = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _PRICE = {
     "description": "At the price of a unit when it was accepted or answered, as a decimal number",
-    "example": "0.0125",
+    "examples": ["0.0125"],
 }
 
 
