@@ -19,22 +19,30 @@ ROUNDED = 0.001
 def floats(model: str, output: str, given: object, *shape: int | None) -> Floats:
     """What a model's graph gave as this output, if it is finite floats of this shape, None for any size; raises
     ModelError saying what it is instead."""
-    if not isinstance(given, np.ndarray) or given.dtype.kind != "f" or not fits(given.shape, shape):
-        raise errors.ModelError(f"{model} gave '{output}' as {described(given)}, but must give floats {sizes(shape)}")
-    if not np.isfinite(given).all():
+    found = _shaped(model, output, given, *shape)
+    if not np.isfinite(found).all():
         raise errors.ModelError(f"{model} gave '{output}' with a number that is not finite")
-    return given
+    return found
 
 
 def probabilities(model: str, output: str, given: object, *shape: int | None) -> Floats:
     """The same of floats that are probabilities, from 0 to 1."""
-    found = floats(model, output, given, *shape)
+    found = _shaped(model, output, given, *shape)
     low, high = found.min(initial=0), found.max(initial=1)
+    if low == 0 and high == 1:  # as most are; where one is not finite, neither is one of these
+        return found
+    floats(model, output, given, *shape)
     if low < -ROUNDED or high > 1 + ROUNDED:
         worst = low if low < -ROUNDED else high
         issue = f"with {worst:g}, which is no probability: end the graph with a softmax or a sigmoid"
         raise errors.ModelError(f"{model} gave '{output}' {issue}")
     return np.clip(found, 0, 1)
+
+
+def _shaped(model: str, output: str, given: object, *shape: int | None) -> Floats:
+    if not isinstance(given, np.ndarray) or given.dtype.kind != "f" or not fits(given.shape, shape):
+        raise errors.ModelError(f"{model} gave '{output}' as {described(given)}, but must give floats {sizes(shape)}")
+    return given
 
 
 def sizes(shape: Sequence[int | None]) -> str:
