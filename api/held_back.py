@@ -64,7 +64,7 @@ class HeldBack:
 
         body_of = self._app(environ, start)
         if KEY in environ and environ["REQUEST_METHOD"] != "HEAD" and "HTTP_X_REQUEST_ID" not in environ:
-            return [self._remember(environ, said, b"".join(body_of))]
+            return [self._remember(environ, said, _whole(body_of))]
         return body_of
 
     def _remember(self, environ: WSGIEnvironment, said: list[Any], body: bytes) -> bytes:
@@ -72,6 +72,14 @@ class HeldBack:
             self._told = {}
         self._told[_shown(environ)] = _Told(time.monotonic() + MEMORY_S, said[0], said[1], body)
         return body
+
+
+def _whole(body: Iterable[bytes]) -> bytes:
+    """Read to its end, and closed, as a server does (PEP 3333)."""
+    try:
+        return b"".join(body)
+    finally:
+        getattr(body, "close", lambda: None)()
 
 
 def _shown(environ: WSGIEnvironment) -> tuple[str | None, str | None]:
