@@ -10,6 +10,7 @@ import uuid
 from collections.abc import Callable, Iterator
 from decimal import Decimal
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import flask
@@ -137,9 +138,11 @@ def test_what_could_not_be_written_or_may_have_been_is_written_once_and_waits_in
 
 
 def test_a_closed_one_that_could_write_nothing_uses_no_connection_any_more_and_says_what_is_lost(
-    caplog: pytest.LogCaptureFixture,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     tried: list[str] = []
+    lost: list[object] = []
+    monkeypatch.setattr(ledger, "log", SimpleNamespace(error=lambda event, **told: lost.append((event, told))))
     dead = database.create_engine("postgresql://a:b@127.0.0.1:1/d")
     event.listen(dead, "handle_error", lambda _: tried.append(threading.current_thread().name))
     mine = Ledger(dead)
@@ -148,7 +151,7 @@ def test_a_closed_one_that_could_write_nothing_uses_no_connection_any_more_and_s
     assert tried == ["MainThread"]
     until(lambda: mine._thread is not None and not mine._thread.is_alive())
     assert tried == ["MainThread"]
-    assert "usage_lost" in caplog.text
+    assert lost == [("usage_lost", {"calls": 1, "units": 3})]
 
 
 def test_who_is_answered_while_there_is_no_thread_to_be_had_is_written_down_later(
