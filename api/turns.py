@@ -19,7 +19,7 @@ from prometheus_client import Gauge
 from core import errors
 from core.setting_groups import AT_EASE, MOST_KEPT
 
-#: It is too much when for so long whoever was called had waited for longer than this, or for as long as so many turns
+#: It is too much when for so long the oldest in line had waited for longer than this, or for as long as so many turns
 #: take of late (after Nichols and Jacobson, "Controlling Queue Delay", ACM Queue 10:5, 2012) ...
 LATELY_S, WAIT_S, TURNS = 0.1, 0.02, 6
 #: ... and for so long after somebody was refused.
@@ -61,24 +61,21 @@ class Turns:
 
     def take(self, tenant_id: uuid.UUID) -> Callable[[], None]:
         """Take a turn, perhaps after a moment, and return what ends it, which may be called twice; raises Busy."""
-        tenant, waiting = tenant_id.int, None
-        began = time.monotonic()
+        mine = _Waiting(tenant_id.int)
         with self._lock:
-            if self._has_room(tenant, began):
-                self._slow_since = math.inf
-                self._begin(tenant)
+            if self._line:
+                self._call(mine.since)
+            if self._has_room(mine.tenant, mine.since):
+                self._begin(mine)
             elif self.kept >= MOST_KEPT:
                 raise self._busy()
+            elif self._refused:
+                self._refused += 1
             else:
-                waiting = _Waiting(tenant)
-                if self._refused:
-                    self._refused += 1
-                else:
-                    self._line.append(waiting)
-        if waiting is not None:
-            self._wait(waiting)
-            began = time.monotonic()
-        held = [(tenant, began)]
+                self._line.append(mine)
+        if not mine.called.is_set():
+            self._wait(mine)
+        held = [(mine.tenant, time.monotonic())]
         return lambda: self._end(held)
 
     def _wait(self, mine: _Waiting) -> None:
@@ -135,12 +132,13 @@ class Turns:
         # What a tenant has from before, when there were more turns, is not in the way of others.
         return self.taken < most or sum(min(count, each) for count in self._by_tenant.values()) < most
 
-    def _begin(self, tenant: int) -> None:
+    def _begin(self, waiting: _Waiting) -> None:
         self.taken += 1
-        self._by_tenant[tenant] += 1
+        self._by_tenant[waiting.tenant] += 1
+        waiting.called.set()
 
     def _end(self, held: list[tuple[int, float]]) -> None:
-        """Empties `held`, so that it ends once, and calls the first in line for whom there is room now."""
+        """Empties `held`, so that it ends once."""
         with self._lock:
             if not held:
                 return
@@ -155,11 +153,12 @@ class Turns:
                 self._call(now)
 
     def _call(self, now: float) -> None:
-        for waiting in self._line:
+        """Call those in line for whom there is room now, the oldest first."""
+        slow = now - self._line[0].since > self._usual_s()
+        self._slow_since = min(self._slow_since, now) if slow else math.inf
+        for waiting in [*self._line]:
             if self._has_room(waiting.tenant, now):
                 self._line.remove(waiting)
-                self._begin(waiting.tenant)
-                waiting.called.set()
-                slow = now - waiting.since > self._usual_s()
-                self._slow_since = min(self._slow_since, now) if slow else math.inf
-                return
+                self._begin(waiting)
+        if not self._line:
+            self._slow_since = math.inf

@@ -194,27 +194,64 @@ def test_at_ease_there_are_more_turns_than_when_there_is_too_much_to_do(monkeypa
     assert [found._has_room(ONE.int, time.monotonic() + after_s) for after_s in (0.0, turns.CALM_S)] == [False, True]
 
 
-def test_it_is_too_much_when_everybody_waited_long_for_a_while_and_not_when_one_did(
-    monkeypatch: pytest.MonkeyPatch, patient: None
-) -> None:
+def test_it_is_too_much_when_the_oldest_in_line_waited_long_for_a_while_and_not_for_a_moment() -> None:
     found, now = made(1), time.monotonic()
+    found.take(ONE)
     for after_s, waited_s, too_much in [
         (0.0, 0.5, False), (0.09, 0.5, False), (0.11, 0.5, True), (0.12, 0.01, False), (0.13, 0.5, False),
         (0.22, 0.5, False), (0.24, 0.5, True),
     ]:  # fmt: skip
-        waiting = turns._Waiting(ONE.int)
-        waiting.since = now + after_s - waited_s
-        found._line.append(waiting)
-        found.taken = 0
-        found._by_tenant.clear()
+        oldest, newest = turns._Waiting(ONE.int), turns._Waiting(ONE.int)
+        oldest.since, newest.since = now + after_s - waited_s, now + after_s
+        found._line = [oldest, newest]
         found._call(now + after_s)
-        assert waiting.called.is_set()
-        assert found._is_too_much(now + after_s) is too_much, after_s
-    # Who finds a turn at once has not waited.
-    found.taken = 0
-    found._by_tenant.clear()
-    found.take(ONE)()
-    assert not found._is_too_much(now + 1)
+        assert (oldest.called.is_set(), found._is_too_much(now + after_s)) == (False, too_much), after_s
+
+
+def test_it_is_not_too_much_any_more_when_nobody_is_in_line(patient: None) -> None:
+    found = made(1)
+    end = found.take(ONE)
+    asked = Asked(found, ONE)
+    until(lambda: found.kept == 1)
+    found._line[0].since -= 1
+    end()
+    asked.thread.join(30)
+    assert asked.end is not None
+    assert not found._is_too_much(time.monotonic() + 1)
+
+
+def test_that_another_tenant_finds_a_turn_at_once_does_not_hide_a_crowd(patient: None) -> None:
+    found = made(4, 0.75)
+    for _ in range(3):
+        found.take(ONE)
+    crowd = Asked(found, ONE)
+    until(lambda: found.kept == 1)
+    found._line[0].since -= 1
+    found.take(OTHER)()
+    since = found._slow_since
+    found.take(OTHER)()
+    assert since == found._slow_since < time.monotonic()
+    found._line[0].called.set()
+    crowd.thread.join(30)
+
+
+def test_nobody_passes_those_in_line_when_there_are_more_turns_again(
+    monkeypatch: pytest.MonkeyPatch, patient: None
+) -> None:
+    monkeypatch.setattr(turns, "LATELY_S", 30.0)
+    found = made(1)
+    end = found.take(ONE)
+    line = [Asked(found, tenant) for tenant in (ONE, OTHER)]
+    until(lambda: found.kept == 2)
+    monkeypatch.setattr(turns, "AT_EASE", 3)
+    last = Asked(found, THIRD)
+    for item in line:
+        item.thread.join(30)
+        assert item.end is not None
+    assert (found.taken, found.kept, last.end) == (3, 1, None)
+    end()
+    last.thread.join(30)
+    assert last.end is not None
 
 
 def test_who_waits_while_it_is_too_much_is_refused_when_it_is_longer_than_usual(
