@@ -13,6 +13,7 @@ from sqlalchemy import event
 
 import models
 from access import adjustments, quota, usage
+from access.adjustments import Adjustment
 from access.keys import Caller
 from access.ledger import Ledger
 from access.quota import Quota
@@ -47,6 +48,11 @@ def spend(platform: Platform, caller: Caller, units: int, **given: Any) -> None:
     factories.add(platform, models.Usage, tenant_id=caller.tenant_id, units=units, **given)
 
 
+def give(platform: Platform, tenant: str, units: int, reason: str, by: audit.Actor) -> Adjustment:
+    with platform.engine.begin() as connection:
+        return adjustments.make(connection, tenant, units, reason, by)
+
+
 def refusal(check: Callable[[], object]) -> errors.QuotaExceeded:
     with pytest.raises(errors.QuotaExceeded) as caught:
         check()
@@ -74,8 +80,8 @@ def test_a_month_is_what_was_used_in_it_and_what_waits_and_runs_will_cost(platfo
     for cost, status in ((16, "pending"), (32, "processing"), (1000, "completed")):
         factories.job(platform, mine, kind="chunk", parent_id=parked["id"], cost=cost, status=status)
     assert used(platform, caller) == 3 + 4 + 8 + 16 + 32
-    adjustments.make(platform.engine, tenant_of(platform, caller), 50, "a gift", BY)
-    adjustments.make(platform.engine, tenant_of(platform, caller), -1, "less of it", BY)
+    give(platform, tenant_of(platform, caller), 50, "a gift", BY)
+    give(platform, tenant_of(platform, caller), -1, "less of it", BY)
     assert used(platform, caller) == 63 - 49
 
 
@@ -209,7 +215,7 @@ def test_an_adjustment_is_a_row_and_in_the_audit_log_and_a_bad_one_is_neither(
     platform: Platform, caller: Caller
 ) -> None:
     name = tenant_of(platform, caller)
-    assert adjustments.make(platform.engine, name, -5, "sold twice", audit.Actor("cli:root")).month == MONTH
+    assert give(platform, name, -5, "sold twice", audit.Actor("cli:root")).month == MONTH
     row = platform.one("SELECT month, units, reason FROM adjustments WHERE tenant_id = :id", id=caller.tenant_id)
     assert tuple(row) == (MONTH, -5, "sold twice")
     log = platform.one("SELECT actor, action, object, after FROM audit WHERE tenant_id = :id", id=caller.tenant_id)
@@ -222,8 +228,8 @@ def test_an_adjustment_is_a_row_and_in_the_audit_log_and_a_bad_one_is_neither(
     ]  # fmt: skip
     for tenant, units, reason in bad:
         with pytest.raises(errors.InvalidInput):
-            adjustments.make(platform.engine, tenant, units, reason, BY)
+            give(platform, tenant, units, reason, BY)
     with pytest.raises(errors.NotFound):
-        adjustments.make(platform.engine, callers.name("nobody"), 1, "r", BY)
+        give(platform, callers.name("nobody"), 1, "r", BY)
     assert digest(platform) == before
-    adjustments.make(platform.engine, name, 2**53, "r" * 200, BY)
+    give(platform, name, 2**53, "r" * 200, BY)
