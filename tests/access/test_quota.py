@@ -168,6 +168,47 @@ def test_what_is_known_late_is_judged_by_what_was_used(platform: Platform, calle
     quota.judge(platform.engine, factories.tenant(platform), 10**9)
 
 
+def test_what_no_month_has_is_refused_as_too_costly_and_not_until_the_next_one(
+    platform: Platform, caller: Caller
+) -> None:
+    mine = Quota(platform.engine, Ledger(platform.engine))
+    mine.check(caller, 1)
+    assert refusal(lambda: mine.check(caller, 110)).details["units"] == 110
+    told = {"limit": 110, "policy": "units-month", "cost": 111}
+    with pytest.raises(errors.RequestTooCostly) as at_once:
+        mine.check(caller, 111)
+    with pytest.raises(errors.RequestTooCostly) as late:
+        quota.judge(platform.engine, caller.tenant_id, 111)
+    assert at_once.value.details == late.value.details == told
+    # With what an operator gave it fits this once.
+    give(platform, tenant_of(platform, caller), 5, "a gift", BY)
+    Quota(platform.engine, Ledger(platform.engine)).check(caller, 111)
+
+
+def test_a_month_that_was_looked_at_long_ago_is_told_to_nobody(
+    platform: Platform, caller: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = Quota(platform.engine, Ledger(platform.engine))
+    assert mine.remembered(caller) is None
+    mine.check(caller, 1)
+    assert mine.remembered(caller) is not None
+    monkeypatch.setattr(quota, "TOLD_S", -quota.LOOK_S)
+    assert mine.remembered(caller) is None
+    mine.check(caller, 1)
+
+
+def test_more_than_a_number_holds_spoils_no_months(platform: Platform, caller: Caller) -> None:
+    other = factories.caller(factories.tenant(platform, **LIMITS), **LIMITS)
+    spend(platform, other, 80)
+    for sign in (-1, 1):
+        insert = """INSERT INTO adjustments (id, tenant_id, month, units, reason)
+          SELECT gen_random_uuid(), :id, :month, :units, 'r' FROM generate_series(1, 3000)"""
+        platform.execute(insert, id=caller.tenant_id, month=MONTH, units=sign * 2**53)
+        assert used(platform, caller) == (2**62 if sign < 0 else 0)
+        quota.tell(platform.engine)
+    assert notices(platform, other) == {Event.QUOTA_WARNING}
+
+
 def notices(platform: Platform, caller: Caller) -> set[str]:
     rows = platform.rows("SELECT event FROM quota_notices WHERE tenant_id = :id", id=caller.tenant_id)
     return {str(row[0]) for row in rows}
