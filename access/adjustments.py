@@ -39,8 +39,8 @@ class Adjustment:
     created_at: dt.datetime
 
 
-def make(engine: sqlalchemy.Engine, tenant: str, units: int, reason: str, by: audit.Actor) -> Adjustment:
-    """Give a tenant so many units for this month, or take them where they are less than 0.
+def make(connection: sqlalchemy.Connection, tenant: str, units: int, reason: str, by: audit.Actor) -> Adjustment:
+    """Give a tenant so many units for this month, or take them where they are less than 0, in this transaction.
 
     Raises InvalidInput, TenantNotFound.
     """
@@ -48,12 +48,11 @@ def make(engine: sqlalchemy.Engine, tenant: str, units: int, reason: str, by: au
         raise errors.InvalidInput.field("units", f"must be from 1 to {MOST_UNITS:,}, or less than 0", received=units)
     if not (reason.isprintable() and 0 < len(reason) <= MAX_REASON):
         raise errors.InvalidInput.field("reason", f"must be 1 to {MAX_REASON} printable characters")
-    with engine.begin() as connection:
-        tenant_id, made_id = tenants.find(connection, tenant), ids.uuid7()
-        values = {"id": made_id, "tenant_id": tenant_id, "units": units, "reason": reason}
-        made = connection.execute(_INSERT, values).one()
-        said = {"month": str(made.month), "units": units, "reason": reason}
-        audit.record(connection, by, "quota.adjust", f"tenant:{tenant}", tenant_id=tenant_id, after=said)
+    tenant_id, made_id = tenants.find(connection, tenant), ids.uuid7()
+    values = {"id": made_id, "tenant_id": tenant_id, "units": units, "reason": reason}
+    made = connection.execute(_INSERT, values).one()
+    said = {"month": str(made.month), "units": units, "reason": reason}
+    audit.record(connection, by, "quota.adjust", f"tenant:{tenant}", tenant_id=tenant_id, after=said)
     return Adjustment(made_id, tenant, made.month, units, reason, made.created_at)
 
 

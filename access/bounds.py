@@ -94,11 +94,16 @@ def _beyond(field: str) -> errors.Forbidden:
 
 def _network(text: str) -> Network:
     """Raises InvalidInput."""
+    issue = "must each be an address or a network in CIDR notation, such as 192.0.2.0/24 or 2001:db8::/32"
+    if "%" in text:  # no client is known with the zone of its address
+        raise errors.InvalidInput.field("networks", issue, received=text)
     try:
-        return ipaddress.ip_network(text)
+        found = ipaddress.ip_network(text)
     except ValueError as error:
-        issue = "must each be an address or a network in CIDR notation, such as 192.0.2.0/24 or 2001:db8::/32"
         raise errors.InvalidInput.field("networks", issue, received=text) from error
+    # Clients with IPv4 are known by that, however they are written.
+    mapped = found.network_address.ipv4_mapped if isinstance(found, ipaddress.IPv6Network) else None
+    return found if mapped is None else ipaddress.IPv4Network((mapped, found.prefixlen - 96))
 
 
 def _holds(network: Network, address: str | None) -> bool:

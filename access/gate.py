@@ -109,7 +109,7 @@ class Gate:
     def _check_month(self, caller: Caller, units: int) -> None:
         try:
             self._month.check(caller, units)
-        except errors.QuotaExceeded:
+        except REFUSED:
             self._give_back(caller.tier.units, caller, units)
             raise
 

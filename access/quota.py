@@ -25,11 +25,15 @@ from core import database, errors
 #: How long a look at a tenant's month is good for. What this process lets in meanwhile is added to it; what others do
 #: is not seen, so a tenant can be over its limit by what it hands in to them within this time.
 LOOK_S = 1.0
+#: What is older is told to nobody: who only asks has nothing looked up, and would hear of a month that is over.
+TOLD_S = 10.0
 #: Of so many, those seen last, the month is remembered.
 TENANTS = 10_000
 
 # A parked job's cost is that of its chunks, which are found through it.
+# Operators may give more than a number holds; a month is told with as much as it does.
 _USED = """
+least(4611686018427387904, greatest(-4611686018427387904,
 (SELECT coalesce(sum(units), 0) FROM usage_days WHERE tenant_id = tenants.id AND day >= month)
 + (SELECT coalesce(sum(units), 0) FROM usage
    WHERE tenant_id = tenants.id AND created_at >= month AND xact >= coalesce((SELECT xact FROM usage_mark), 0))
@@ -39,7 +43,7 @@ _USED = """
      SELECT coalesce(sum(part.cost), 0) FROM jobs AS part
      WHERE part.parent_id = jobs.id AND part.status IN ('pending', 'processing')) ELSE cost END), 0) FROM jobs
    WHERE tenant_id = tenants.id AND parent_id IS NULL AND status = 'processing')
-- (SELECT coalesce(sum(units), 0) FROM adjustments WHERE tenant_id = tenants.id AND adjustments.month = now.month)
+- (SELECT coalesce(sum(units), 0) FROM adjustments WHERE tenant_id = tenants.id AND adjustments.month = now.month)))
 """
 _NOW = "(SELECT CAST(date_trunc('month', now()) AS date) AS month) AS now"
 _MONTH = text(f"""
@@ -115,7 +119,8 @@ class Quota:
 
     def check(self, caller: Caller, units: int) -> None:
         """Let so many units in; raises QuotaExceeded where they are more than is left, allowance and all, and the tier
-        does not let a tenant go on and pay. A tier without a limit is asked nothing of the database."""
+        does not let a tenant go on and pay, and RequestTooCostly where they are more than a month has. A tier without a
+        limit is asked nothing of the database."""
         tier = caller.tier
         if not tier.monthly_units:
             return
@@ -141,10 +146,12 @@ class Quota:
         return _standing(caller.tier, self._month(caller.tenant_id))
 
     def remembered(self, caller: Caller) -> Standing | None:
-        """The same without a look; None where nothing is known yet."""
+        """The same without a look; None where nothing is known that is TOLD_S old at most."""
         with self._lock:
             seen = self._seen.get(caller.tenant_id)
-        return None if seen is None or seen.month is None else _standing(caller.tier, seen.month)
+        if seen is None or seen.month is None or time.monotonic() >= seen.until + TOLD_S:
+            return None
+        return _standing(caller.tier, seen.month)
 
     def _month(self, tenant_id: uuid.UUID) -> _Month:
         """One looks; the others have the last month meanwhile, and wait only for the first. While the database is away
@@ -186,8 +193,15 @@ def most(tier: Tier) -> int:
     return tier.monthly_units * (100 + tier.allowance_percent) // 100
 
 
-def exceeded(tier: Tier, used: int, units: int, resets_at: dt.datetime) -> errors.QuotaExceeded:
-    """What is said of a request of so many units."""
+def exceeded(
+    tier: Tier, used: int, units: int, resets_at: dt.datetime
+) -> errors.QuotaExceeded | errors.RequestTooCostly:
+    """What is said of a request of so many units: whether it may fit another time, or in no month."""
+    if units > most(tier):
+        return errors.RequestTooCostly(
+            f"This costs {units:,} units, and a month never has more than {most(tier):,}: hand in less",
+            details={"limit": most(tier), "policy": "units-month", "cost": units},
+        )
     details = {"limit": most(tier), "used": used, "units": units, "resets_at": resets_at.isoformat()}
     return errors.QuotaExceeded(
         f"This costs {units:,} units, and {used:,} of the {most(tier):,} units of this month are used; a new month "
@@ -197,7 +211,8 @@ def exceeded(tier: Tier, used: int, units: int, resets_at: dt.datetime) -> error
 
 
 def judge(engine: sqlalchemy.Engine, tenant_id: uuid.UUID, units: int) -> None:
-    """Whether a tenant may use so many more units, of what is known only after it was accepted; raises QuotaExceeded.
+    """Whether a tenant may use so many more units, of what is known only after it was accepted; raises QuotaExceeded,
+    RequestTooCostly.
 
     Two that ask at once are both judged by what was used before.
     """

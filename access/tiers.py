@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
@@ -185,7 +184,7 @@ def _plain(row: Mapping[str, Any]) -> dict[str, Any]:
 def _check(given: Mapping[str, Any]) -> None:
     for name, limit in LIMITS.items():
         value = given.get(name)
-        if value is not None and not (math.isfinite(value) and limit.least <= value <= limit.most):
+        if value is not None and not limit.least <= value <= limit.most:
             raise errors.InvalidInput.field(name, f"must be between {limit.least:,} and {limit.most:,}", received=value)
     price = given.get("unit_price")
     if price is not None and round(Decimal(str(price)), DECIMALS) != Decimal(str(price)):

@@ -50,8 +50,8 @@ def adjust(tenant: str, units: int, reason: str, as_json: bool) -> None:
 
     They count within a second, and are in the audit log.
     """
-    with operators.parts() as parts:
-        month = adjustments.make(parts.engine, tenant, units, reason, audit.operator()).month
+    with operators.parts() as parts, parts.engine.begin() as connection:
+        month = adjustments.make(connection, tenant, units, reason, audit.operator()).month
     if as_json:
         output.document({"tenant": tenant, "month": f"{month:%Y-%m}", "units": units, "reason": reason})
     else:

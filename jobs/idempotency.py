@@ -108,10 +108,9 @@ def claim(
     raise errors.IdempotencyInProgress
 
 
-def answer(engine: sqlalchemy.Engine, key: Key, reply: Mapping[str, Any]) -> None:
+def answer(connection: sqlalchemy.Connection, key: Key, reply: Mapping[str, Any]) -> None:
     """Store the answer of a request that made no job."""
-    with engine.begin() as connection:
-        connection.execute(_ANSWER, {**key._where, "reply": database.dumps(reply)})
+    connection.execute(_ANSWER, {**key._where, "reply": database.dumps(reply)})
 
 
 def forget(engine: sqlalchemy.Engine, key: Key) -> None:

@@ -42,7 +42,21 @@ def computed(
     except Exception:
         idempotency.forget(engine, key)
         raise
-    idempotency.answer(engine, key, kept(made))
+    with engine.begin() as connection:
+        idempotency.answer(connection, key, kept(made))
+    return Replied(made)
+
+
+def written(engine: sqlalchemy.Engine, key: Key | None, make: Callable[[sqlalchemy.Connection], Kept]) -> Replied[Kept]:
+    """What `make` writes, in one transaction with the key: neither is there without the other, whoever dies in between.
+    Raises IdempotencyMismatch."""
+    with engine.begin() as connection:
+        found = idempotency.claim(connection, key) if key else None
+        if found is not None and found.reply is not None:
+            return Replied(of_any_release(found.reply), again=True)
+        made = make(connection)
+        if key is not None:
+            idempotency.answer(connection, key, made)
     return Replied(made)
 
 

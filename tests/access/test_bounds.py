@@ -26,6 +26,8 @@ def of(models: Any = None, networks: Any = None, expires_at: Any = None) -> Boun
         (["192.0.2.7"], "192.0.2.7", True),
         (["192.0.2.7"], "192.0.2.8", False),
         (["192.0.2.0/24"], "::ffff:192.0.2.9", True),
+        (["::ffff:192.0.2.0/120"], "192.0.2.9", True),
+        (["::ffff:192.0.2.0/120"], "192.0.3.9", False),
         (["2001:db8::/32"], "2001:db8:ffff::1", True),
         (["2001:db8::/32"], "2001:db9::1", False),
         (["2001:db8::/32", "192.0.2.0/24"], "192.0.2.1", True),
@@ -62,7 +64,7 @@ def test_a_key_is_for_its_models_alone() -> None:
         ("models", ["a\n"]),
         ("networks", []), ("networks", [f"192.0.2.{number}" for number in range(MOST + 1)]),
         ("networks", ["192.0.2.1/24"]), ("networks", ["192.0.2.0/33"]), ("networks", ["example.com"]),
-        ("networks", [""]), ("networks", ["fe80::1%eth0/64"]),
+        ("networks", [""]), ("networks", ["fe80::1%eth0/64"]), ("networks", ["fe80::1%eth0"]),
     ],
 )  # fmt: skip
 def test_what_names_no_model_and_no_network_is_refused_by_its_field(field: str, given: list[str]) -> None:

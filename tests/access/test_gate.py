@@ -76,7 +76,7 @@ def test_a_run_that_took_all_of_its_time_costs_what_it_costs(platform: Platform,
 @pytest.mark.parametrize(
     ("limits", "units", "refusal"),
     [({"units_burst": 9}, 10, errors.RequestTooCostly),
-     ({"monthly_units": 9, "allowance_percent": 0}, 10, errors.QuotaExceeded)],
+     ({"monthly_units": 9, "allowance_percent": 0}, 10, errors.RequestTooCostly)],
 )  # fmt: skip
 def test_who_is_refused_for_units_has_made_no_request_and_spent_none(
     platform: Platform,
@@ -91,6 +91,19 @@ def test_who_is_refused_for_units_has_made_no_request_and_spent_none(
     with pytest.raises(refusal):
         made.spend(who, units)
     assert left(made, who) == (5, before)
+
+
+def test_who_is_refused_for_what_is_left_of_a_month_has_made_no_request_and_spent_none(
+    platform: Platform, gate: Callable[..., Gate]
+) -> None:
+    made = gate()
+    who = caller(platform, requests_burst=5, units_burst=50, monthly_units=10, allowance_percent=0)
+    made.enter(who)
+    made.spend(who, 5)
+    made.enter(who)
+    with pytest.raises(errors.QuotaExceeded):
+        made.spend(who, 6)
+    assert left(made, who) == (4, 45)
 
 
 def test_who_is_known_to_have_no_units_is_refused_before_it_is_known_what_is_asked_for(

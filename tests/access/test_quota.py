@@ -13,6 +13,7 @@ from sqlalchemy import event
 
 import models
 from access import adjustments, quota, usage
+from access.adjustments import Adjustment
 from access.keys import Caller
 from access.ledger import Ledger
 from access.quota import Quota
@@ -47,6 +48,11 @@ def spend(platform: Platform, caller: Caller, units: int, **given: Any) -> None:
     factories.add(platform, models.Usage, tenant_id=caller.tenant_id, units=units, **given)
 
 
+def give(platform: Platform, tenant: str, units: int, reason: str, by: audit.Actor) -> Adjustment:
+    with platform.engine.begin() as connection:
+        return adjustments.make(connection, tenant, units, reason, by)
+
+
 def refusal(check: Callable[[], object]) -> errors.QuotaExceeded:
     with pytest.raises(errors.QuotaExceeded) as caught:
         check()
@@ -74,8 +80,8 @@ def test_a_month_is_what_was_used_in_it_and_what_waits_and_runs_will_cost(platfo
     for cost, status in ((16, "pending"), (32, "processing"), (1000, "completed")):
         factories.job(platform, mine, kind="chunk", parent_id=parked["id"], cost=cost, status=status)
     assert used(platform, caller) == 3 + 4 + 8 + 16 + 32
-    adjustments.make(platform.engine, tenant_of(platform, caller), 50, "a gift", BY)
-    adjustments.make(platform.engine, tenant_of(platform, caller), -1, "less of it", BY)
+    give(platform, tenant_of(platform, caller), 50, "a gift", BY)
+    give(platform, tenant_of(platform, caller), -1, "less of it", BY)
     assert used(platform, caller) == 63 - 49
 
 
@@ -162,6 +168,47 @@ def test_what_is_known_late_is_judged_by_what_was_used(platform: Platform, calle
     quota.judge(platform.engine, factories.tenant(platform), 10**9)
 
 
+def test_what_no_month_has_is_refused_as_too_costly_and_not_until_the_next_one(
+    platform: Platform, caller: Caller
+) -> None:
+    mine = Quota(platform.engine, Ledger(platform.engine))
+    mine.check(caller, 1)
+    assert refusal(lambda: mine.check(caller, 110)).details["units"] == 110
+    told = {"limit": 110, "policy": "units-month", "cost": 111}
+    with pytest.raises(errors.RequestTooCostly) as at_once:
+        mine.check(caller, 111)
+    with pytest.raises(errors.RequestTooCostly) as late:
+        quota.judge(platform.engine, caller.tenant_id, 111)
+    assert at_once.value.details == late.value.details == told
+    # With what an operator gave it fits this once.
+    give(platform, tenant_of(platform, caller), 5, "a gift", BY)
+    Quota(platform.engine, Ledger(platform.engine)).check(caller, 111)
+
+
+def test_a_month_that_was_looked_at_long_ago_is_told_to_nobody(
+    platform: Platform, caller: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = Quota(platform.engine, Ledger(platform.engine))
+    assert mine.remembered(caller) is None
+    mine.check(caller, 1)
+    assert mine.remembered(caller) is not None
+    monkeypatch.setattr(quota, "TOLD_S", -quota.LOOK_S)
+    assert mine.remembered(caller) is None
+    mine.check(caller, 1)
+
+
+def test_more_than_a_number_holds_spoils_no_months(platform: Platform, caller: Caller) -> None:
+    other = factories.caller(factories.tenant(platform, **LIMITS), **LIMITS)
+    spend(platform, other, 80)
+    for sign in (-1, 1):
+        insert = """INSERT INTO adjustments (id, tenant_id, month, units, reason)
+          SELECT gen_random_uuid(), :id, :month, :units, 'r' FROM generate_series(1, 3000)"""
+        platform.execute(insert, id=caller.tenant_id, month=MONTH, units=sign * 2**53)
+        assert used(platform, caller) == (2**62 if sign < 0 else 0)
+        quota.tell(platform.engine)
+    assert notices(platform, other) == {Event.QUOTA_WARNING}
+
+
 def notices(platform: Platform, caller: Caller) -> set[str]:
     rows = platform.rows("SELECT event FROM quota_notices WHERE tenant_id = :id", id=caller.tenant_id)
     return {str(row[0]) for row in rows}
@@ -209,7 +256,7 @@ def test_an_adjustment_is_a_row_and_in_the_audit_log_and_a_bad_one_is_neither(
     platform: Platform, caller: Caller
 ) -> None:
     name = tenant_of(platform, caller)
-    assert adjustments.make(platform.engine, name, -5, "sold twice", audit.Actor("cli:root")).month == MONTH
+    assert give(platform, name, -5, "sold twice", audit.Actor("cli:root")).month == MONTH
     row = platform.one("SELECT month, units, reason FROM adjustments WHERE tenant_id = :id", id=caller.tenant_id)
     assert tuple(row) == (MONTH, -5, "sold twice")
     log = platform.one("SELECT actor, action, object, after FROM audit WHERE tenant_id = :id", id=caller.tenant_id)
@@ -222,8 +269,8 @@ def test_an_adjustment_is_a_row_and_in_the_audit_log_and_a_bad_one_is_neither(
     ]  # fmt: skip
     for tenant, units, reason in bad:
         with pytest.raises(errors.InvalidInput):
-            adjustments.make(platform.engine, tenant, units, reason, BY)
+            give(platform, tenant, units, reason, BY)
     with pytest.raises(errors.NotFound):
-        adjustments.make(platform.engine, callers.name("nobody"), 1, "r", BY)
+        give(platform, callers.name("nobody"), 1, "r", BY)
     assert digest(platform) == before
-    adjustments.make(platform.engine, name, 2**53, "r" * 200, BY)
+    give(platform, name, 2**53, "r" * 200, BY)

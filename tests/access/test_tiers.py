@@ -64,7 +64,7 @@ def test_a_limit_may_be_its_least_and_its_most_and_no_other_changes_with_it(plat
 def test_a_limit_out_of_its_bounds_is_refused_by_its_name_and_changes_nothing(platform: Platform, name: str) -> None:
     made, step, limit = callers.tier(platform), STEP.get(name, 1), LIMITS[name]
     before = digest(platform)
-    for value in (limit.least - step, limit.most + step, -math.inf, math.inf, math.nan):
+    for value in (limit.least - step, limit.most + step, -math.inf, math.inf, math.nan, 10**400):
         for attempt in (
             lambda value=value: tiers.change(platform.engine, made, {name: value}),
             lambda value=value: tiers.create(platform.engine, callers.name("t"), like="pro", given={name: value}),

@@ -107,9 +107,9 @@ def hurried(at: At) -> TestResponse:
 
 
 def used_up(at: At) -> TestResponse:
-    return at.of(monthly_units=1, allowance_percent=0, past_allowance="refuse").post(
-        "predict/batch", {"inputs": [GOOD] * 2}
-    )
+    all_of_it = at.of(monthly_units=2, allowance_percent=0, past_allowance="refuse")
+    assert all_of_it.post("predict", {"inputs": GOOD}).status_code == 200
+    return all_of_it.post("predict/batch", {"inputs": [GOOD] * 2})
 
 
 def costly(at: At) -> TestResponse:

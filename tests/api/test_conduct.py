@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import ipaddress
+import re
 import secrets
 import uuid
 from collections.abc import Iterator, Mapping
@@ -18,6 +19,7 @@ import models
 from access import blocks, keys
 from access.conduct import Conduct
 from access.ladder import Ladder
+from api import admission
 from api import client as clients
 from core import errors, metrics
 from core.audit import Actor
@@ -122,6 +124,13 @@ def test_who_is_blocked_and_asks_on_is_told_the_same_of_each_request_without_bei
         assert (answer.status_code, answer.get_json()["error"]["code"]) == (429, "BLOCKED")
         assert set(answer.headers.keys()) == set(first.headers.keys())
         assert len(answer.data) == int(answer.headers["Content-Length"])
+    open_to_all = [
+        rule.rule for rule in at.application.url_map.iter_rules()
+        if rule.endpoint in admission.KEYLESS and rule.rule.startswith("/api/")
+    ]  # fmt: skip
+    assert open_to_all
+    for rule in open_to_all:
+        assert at.get(re.sub("<[^>]+>", "x", rule), headers=key.headers).status_code == 404
     head = at.head(JOBS, headers=key.headers)
     assert (head.status_code, head.data) == (429, b"")
     # What needs no key is not refused to who shows one.

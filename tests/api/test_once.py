@@ -139,7 +139,8 @@ def test_a_failed_request_frees_its_own_key_and_never_an_answered_one(platform: 
         idempotency.claim(connection, own)
         idempotency.claim(connection, answered)
         idempotency.claim(connection, job, job_id=uuid.uuid4())
-    idempotency.answer(platform.engine, answered, reply)
+    with platform.engine.begin() as connection:
+        idempotency.answer(connection, answered, reply)
     for key in (own, answered, job):
         idempotency.forget(platform.engine, key)
     assert idempotency.find(platform.engine, own) is None
@@ -224,3 +225,24 @@ def test_whoever_asks_again_and_would_rather_not_wait_gets_a_ticket_of_the_job_t
     work(platform)
     done = client.post(f"/api/v1/{path}", json=body, headers={**ONCE, "Prefer": "respond-async"})
     assert done.status_code == 200
+
+
+def test_units_that_were_given_by_who_died_before_it_answered_are_given_once(
+    app: flask.Flask, platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = callers.key(platform, scopes=["admin"])
+    body = {"tenant": key.tenant, "units": 5, "reason": "made good"}
+    client, headers = app.test_client(), {**key.headers, **ONCE}
+
+    def dies(*_: object) -> None:
+        raise SystemExit
+
+    with monkeypatch.context() as patched:
+        patched.setattr(idempotency, "answer", dies)
+        with pytest.raises(SystemExit):
+            client.post("/api/v1/admin/adjustments", json=body, headers=headers)
+    platform.execute("UPDATE idempotency_keys SET created_at = created_at - interval '1 h'")
+    for _ in range(2):
+        assert client.post("/api/v1/admin/adjustments", json=body, headers=headers).status_code == 201
+    given = "SELECT count(*) FROM adjustments JOIN tenants ON tenants.id = tenant_id WHERE name = :name"
+    assert platform.one(given, name=key.tenant)[0] == 1

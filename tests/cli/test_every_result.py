@@ -53,7 +53,8 @@ def held(here: Here) -> str:
 
 
 def given(here: Here) -> str:
-    adjustments.make(here.platform.engine, here.key.tenant, 5, "made good", Actor("cli:root"))
+    with here.platform.engine.begin() as connection:
+        adjustments.make(connection, here.key.tenant, 5, "made good", Actor("cli:root"))
     return here.key.tenant
 
 

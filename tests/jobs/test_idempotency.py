@@ -70,7 +70,8 @@ def test_an_unfinished_request_holds_its_key_until_it_answers_fails_or_is_abando
     assert claim(platform, key) is None
     platform.execute("UPDATE idempotency_keys SET created_at = now() - interval '61 s'")
     assert claim(platform, key) is None
-    idempotency.answer(platform.engine, key, {"body": 1})
+    with platform.engine.begin() as connection:
+        idempotency.answer(connection, key, {"body": 1})
     assert claim(platform, key) == Earlier(None, {"body": 1})
 
 
@@ -107,8 +108,10 @@ def test_an_answer_that_comes_after_another_requests_changes_nothing(platform: P
     claim(platform, key)
     platform.execute("UPDATE idempotency_keys SET created_at = now() - interval '61 s'")
     assert claim(platform, key) is None
-    idempotency.answer(platform.engine, key, {"by": "successor"})
-    idempotency.answer(platform.engine, key, {"by": "who stood still for a minute"})
+    with platform.engine.begin() as connection:
+        idempotency.answer(connection, key, {"by": "successor"})
+    with platform.engine.begin() as connection:
+        idempotency.answer(connection, key, {"by": "who stood still for a minute"})
     assert claim(platform, key) == Earlier(None, {"by": "successor"})
 
 
@@ -124,7 +127,8 @@ def test_nobody_answers_frees_or_takes_over_what_another_request_holds(platform:
     before = statements.rows(platform)
     strangers = dataclasses.replace(key, tenant_id=uuid.uuid4())
     for theirs in (strangers, dataclasses.replace(key, route="predict"), *([key] if stands_for else [])):
-        idempotency.answer(platform.engine, theirs, {"by": "nobody"})
+        with platform.engine.begin() as connection:
+            idempotency.answer(connection, theirs, {"by": "nobody"})
         idempotency.forget(platform.engine, theirs)
     with contextlib.suppress(errors.IdempotencyInProgress):
         claim(platform, key)

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import flask
+import sqlalchemy
 
 from access import adjustments
 from access.adjustments import Adjustment
@@ -44,14 +45,13 @@ def create(body: dict[str, Any]) -> flask.Response:
     They count within a second. With an `Idempotency-Key` they are given once, however often you ask. Takes a key with
     the scope `admin`; written to the audit log.
     """
-    engine = resources.here().engine
 
-    def make() -> Mapping[str, Any]:
-        made = adjustments.make(engine, body["tenant"], body["units"], body["reason"], context.actor())
+    def make(connection: sqlalchemy.Connection) -> Mapping[str, Any]:
+        made = adjustments.make(connection, body["tenant"], body["units"], body["reason"], context.actor())
         # As JSON has it, since it is kept with the key.
         return {**_shown(made), "created_at": made.created_at.isoformat()}
 
-    made = serve.computed(engine, once.key("adjustments", body), make, kept=dict, read=serve.of_any_release)
+    made = serve.written(resources.here().engine, once.key("adjustments", body), make)
     response = flask.jsonify(made.value)
     response.status_code = 201
     return once.replayed(response) if made.again else response
