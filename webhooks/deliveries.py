@@ -42,7 +42,7 @@ _MANY_AGAIN = text(f"""
 {_AGAIN} WHERE id = ANY (ARRAY(
   SELECT id FROM webhook_deliveries
   WHERE endpoint_id = :endpoint_id AND status = ANY (:statuses) AND created_at >= :since AND created_at < :until
-    AND sequence > :after
+    AND sequence > :after AND event <> ALL (:without)
   ORDER BY endpoint_id, sequence LIMIT :most FOR UPDATE)) RETURNING sequence
 """)  # noqa: S608
 
@@ -151,13 +151,15 @@ def redeliver_since(
     *,
     after: int,
     delivered_too: bool,
+    without: Sequence[str] = (),
 ) -> tuple[int, int | None]:
-    """Send an endpoint again what failed, or all there was, in a window of time behind the sequence `after`, the oldest
-    first; returns how many, at most MOST_AGAIN, and behind which sequence to go on. Raises WebhookConflict when it is
-    switched off."""
+    """Send an endpoint again what failed, or all there was, but for the events `without`, in a window of time behind
+    the sequence `after`, the oldest first; returns how many, at most MOST_AGAIN, and behind which sequence to go on.
+    Raises WebhookConflict when it is switched off."""
     _refuse_disabled(endpoint)
     statuses = ["failed", "delivered"] if delivered_too else ["failed"]
-    values = {"endpoint_id": endpoint.id, "statuses": statuses, "since": since, "until": until, "after": after}
+    values: dict[str, object] = {"endpoint_id": endpoint.id, "statuses": statuses, "without": list(without)}
+    values |= {"since": since, "until": until, "after": after}
     with engine.begin() as connection:
         found = list(connection.execute(_MANY_AGAIN, {**values, "most": MOST_AGAIN}).scalars())
     return len(found), max(found) if len(found) == MOST_AGAIN else None

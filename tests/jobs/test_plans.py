@@ -65,7 +65,7 @@ GIVEN: Mapping[str, str] = {
         ("attempts", "before", "costs", "delays", "endings", "errors", "events", "failures", "in_parts", "kinds",
          "calls", "keys", "leaving", "models", "ms", "prices", "versions",
          "names", "networks", "pools", "priorities", "progress", "responses", "run_ms", "scopes", "statuses", "targets",
-         "times",
+         "times", "without",
          "told", "units", "values", "webhook_events", "wishes"),
         NUMBERS,
     ),

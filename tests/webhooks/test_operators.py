@@ -7,6 +7,7 @@ from collections.abc import Callable
 
 import flask
 import pytest
+import sqlalchemy
 from flask.testing import FlaskClient
 from standardwebhooks import Webhook
 
@@ -107,3 +108,24 @@ def test_what_operators_were_told_is_not_in_the_log_that_others_of_their_tenant_
     assert refused(other.post(f"{WEBHOOKS}/deliveries/{told['id']}/redeliver"))
     shown = operator.http.get(f"{WEBHOOKS}/deliveries/{told['id']}").json
     assert key.id in shown["body"]
+
+
+def test_what_an_endpoint_missed_of_what_operators_are_told_is_sent_again_for_operators_alone(
+    platform: Platform, app: flask.Flask, operator: Tenant
+) -> None:
+    made = operator.endpoint("https://example.com/hook", "job.completed", "access.warned")
+    operator.http.post(f"{WEBHOOKS}/{made['id']}/test")
+    conduct = Conduct(platform.engine, Ladder(errors=1, refill_s=1e9))
+    conduct.failed(f"key:{callers.key(platform).id}", None, 2.0)
+    conduct.close()
+    missed = "UPDATE webhook_deliveries SET status = 'failed', finished_at = now() WHERE finished_at IS NULL"
+    with platform.engine.begin() as connection:
+        assert connection.execute(sqlalchemy.text(missed)).rowcount >= 2
+    tenant = platform.one("SELECT tenants.name FROM webhook_endpoints JOIN tenants ON tenants.id = tenant_id").name
+    token = callers.key(platform, tenant=tenant).token
+    url, window = f"{WEBHOOKS}/{made['id']}/redeliver", {"since": "2020-01-01T00:00:00Z"}
+    other = app.test_client().post(url, json=window, headers={"Authorization": f"Bearer {token}"})
+    assert (other.status_code, other.json) == (202, {"count": 1, "next_after": None})
+    assert operator.http.post(url, json=window).json == {"count": 1, "next_after": None}
+    rows = platform.rows("SELECT event, status FROM webhook_deliveries WHERE endpoint_id IS NOT NULL ORDER BY event")
+    assert [tuple(row) for row in rows] == [("access.warned", "pending"), ("webhook.test", "pending")]
