@@ -139,13 +139,14 @@ class Platform:
             connection.execute(text(f"TRUNCATE {tables}, webhook_attempts, webhook_troubles"))
             tenant_id = connection.execute(text("SELECT id FROM tenants LIMIT 1")).scalar_one()
         seal = self.found.parts.seal
-        made = [
-            endpoints.create(
-                self.engine, seal, tenant_id, url=self.receivers.url(number), events=[event], description="",
-                signing=Signing.V1,
-            )
-            for number in numbers
-        ]  # fmt: skip
+        with self.engine.begin() as connection:
+            made = [
+                endpoints.create(
+                    connection, seal, tenant_id, url=self.receivers.url(number), events=[event], description="",
+                    signing=Signing.V1,
+                )
+                for number in numbers
+            ]  # fmt: skip
         return str(made[0].id)
 
     def _insert(self, count: int, pool: str) -> None:

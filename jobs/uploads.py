@@ -81,7 +81,7 @@ def key(upload_id: uuid.UUID) -> str:
 
 
 def create(
-    engine: sqlalchemy.Engine,
+    connection: sqlalchemy.Connection,
     tenant_id: uuid.UUID,
     tier: Tier,
     *,
@@ -91,7 +91,7 @@ def create(
     sha256: str | None,
     expires_s: int,
 ) -> tuple[uuid.UUID, dt.datetime]:
-    """A place for one file of just this size, type and digest, and until when it is open.
+    """A place for one file of just this size, type and digest, and until when it is open, made in this transaction.
 
     A place counts as open until it is used or expires, its bytes until it is purged. Raises InvalidInput, UploadQuota.
     """
@@ -105,10 +105,9 @@ def create(
         "sha256": _base64(sha256) if sha256 else None,
         "expires_s": expires_s,
     }
-    with engine.begin() as connection:
-        connection.execute(_ALONE, values)
-        _refuse_more(tier, size, connection.execute(_USED, values).one())
-        return new_id, connection.execute(_INSERT, values).scalar_one()
+    connection.execute(_ALONE, values)
+    _refuse_more(tier, size, connection.execute(_USED, values).one())
+    return new_id, connection.execute(_INSERT, values).scalar_one()
 
 
 def _refuse_more(tier: Tier, size: int, used: sqlalchemy.Row[Any]) -> None:

@@ -70,7 +70,7 @@ def for_operators(events: Sequence[str]) -> bool:
 
 
 def create(
-    engine: sqlalchemy.Engine,
+    connection: sqlalchemy.Connection,
     seal: Seal,
     tenant_id: uuid.UUID,
     *,
@@ -79,15 +79,18 @@ def create(
     description: str,
     signing: Signing,
 ) -> Endpoint:
-    """A new endpoint with a key of its own; raises WebhookConflict when the tenant has as many as it may."""
-    values = {"id": ids.uuid7(), "tenant_id": tenant_id, "url": url, "events": list(events)}
-    with engine.begin() as connection:
-        connection.execute(_ALONE, values)
-        if connection.execute(_COUNT, values).scalar_one() >= MOST:
-            raise errors.WebhookConflict(f"There are {MOST} endpoints already, and no more than that to a tenant")
-        connection.execute(_INSERT, {**values, "description": description, "signing": signing})
-        signing_keys.ensure(connection, seal, (tenant_id, uuid.UUID(str(values["id"]))), signing)
-    return get(engine, tenant_id, uuid.UUID(str(values["id"])))
+    """A new endpoint with a key of its own, made in this transaction.
+
+    Raises WebhookConflict when the tenant has as many as it may.
+    """
+    new_id = ids.uuid7()
+    values = {"id": new_id, "tenant_id": tenant_id, "url": url, "events": list(events)}
+    connection.execute(_ALONE, values)
+    if connection.execute(_COUNT, values).scalar_one() >= MOST:
+        raise errors.WebhookConflict(f"There are {MOST} endpoints already, and no more than that to a tenant")
+    connection.execute(_INSERT, {**values, "description": description, "signing": signing})
+    signing_keys.ensure(connection, seal, (tenant_id, new_id), signing)
+    return _endpoint(dict(connection.execute(_GET, {"tenant_id": tenant_id, "id": new_id}).mappings().one()))
 
 
 def get(engine: sqlalchemy.Engine, tenant_id: uuid.UUID, endpoint_id: uuid.UUID) -> Endpoint:

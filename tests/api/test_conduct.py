@@ -290,3 +290,16 @@ def test_who_asks_again_and_again_for_routes_that_are_not_there_is_held_back_as_
     sql = "SELECT tenants.name FROM blocks JOIN tenants ON tenants.id = tenant_id WHERE subject = :subject"
     assert platform.rows(sql, subject=f"key:{key.id}") == [(key.tenant,)]
     assert platform.rows("SELECT FROM blocks WHERE subject = :subject", subject=subject_of(at)) == []
+
+
+def test_what_a_stranger_who_is_blocked_is_told_is_not_told_to_another(platform: Platform) -> None:
+    app = api.create_app(changed(platform.settings, anonymous=True, max_errors=5))
+    here, one, other = app.extensions["coatcheck"], app.test_client(), app.test_client()
+    for client in (one, other):
+        client.environ_base["REMOTE_ADDR"] = f"2001:db8:{secrets.token_hex(2)}:{secrets.token_hex(2)}::7"
+    held(platform, subject_of(one), 3)
+    until(lambda: here.conduct.refusal(subject_of(one)))
+    refused = one.get("/api/v1/models")
+    assert (refused.status_code, refused.get_json()["error"]["code"]) == (429, "BLOCKED")
+    assert other.get("/api/v1/models").status_code == 200
+    here.close()

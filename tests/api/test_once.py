@@ -227,12 +227,20 @@ def test_whoever_asks_again_and_would_rather_not_wait_gets_a_ticket_of_the_job_t
     assert done.status_code == 200
 
 
-def test_units_that_were_given_by_who_died_before_it_answered_are_given_once(
-    app: flask.Flask, platform: Platform, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize(
+    ("path", "body", "table"),
+    [
+        ("admin/adjustments", {"units": 5, "reason": "made good"}, "adjustments"),
+        ("uploads", {"content_type": "text/csv", "size": 10}, "uploads"),
+        ("webhooks", {"url": "https://receiver.example/", "events": ["job.completed"]}, "webhook_endpoints"),
+    ],
+)
+def test_what_was_made_by_who_died_before_it_answered_is_made_once(
+    app: flask.Flask, platform: Platform, monkeypatch: pytest.MonkeyPatch, path: str, body: dict[str, Any], table: str
 ) -> None:
-    key = callers.key(platform, scopes=["admin"])
-    body = {"tenant": key.tenant, "units": 5, "reason": "made good"}
+    key = callers.key(platform, scopes=["admin", "files", "webhooks"])
     client, headers = app.test_client(), {**key.headers, **ONCE}
+    body = {**body, **({"tenant": key.tenant} if table == "adjustments" else {})}
 
     def dies(*_: object) -> None:
         raise SystemExit
@@ -240,9 +248,9 @@ def test_units_that_were_given_by_who_died_before_it_answered_are_given_once(
     with monkeypatch.context() as patched:
         patched.setattr(idempotency, "answer", dies)
         with pytest.raises(SystemExit):
-            client.post("/api/v1/admin/adjustments", json=body, headers=headers)
+            client.post(f"/api/v1/{path}", json=body, headers=headers)
     platform.execute("UPDATE idempotency_keys SET created_at = created_at - interval '1 h'")
     for _ in range(2):
-        assert client.post("/api/v1/admin/adjustments", json=body, headers=headers).status_code == 201
-    given = "SELECT count(*) FROM adjustments JOIN tenants ON tenants.id = tenant_id WHERE name = :name"
-    assert platform.one(given, name=key.tenant)[0] == 1
+        assert client.post(f"/api/v1/{path}", json=body, headers=headers).status_code == 201
+    made = f"SELECT count(*) FROM {table} JOIN tenants ON tenants.id = tenant_id WHERE name = :name"
+    assert platform.one(made, name=key.tenant)[0] == 1

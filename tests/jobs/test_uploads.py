@@ -24,7 +24,8 @@ def nothing_else(platform: Platform) -> None:
 def upload(platform: Platform, tenant: UUID, size: int = 1) -> None:
     tier = factories.caller(tenant, max_uploads=2, max_upload_bytes=10).tier
     about = {"filename": None, "content_type": "text/csv", "sha256": None, "expires_s": 600}
-    uploads.create(platform.engine, tenant, tier, size=size, **about)  # type: ignore[arg-type]
+    with platform.engine.begin() as connection:
+        uploads.create(connection, tenant, tier, size=size, **about)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("back", [{"used_at": PAST}, {"expires_at": PAST}])

@@ -63,7 +63,8 @@ def test_a_tenant_has_no_more_endpoints_than_it_may_and_one_that_is_deleted_give
 
     def make() -> None:
         about = {"url": "https://receiver.example/", "events": ["job.completed"], "description": ""}
-        endpoints.create(platform.engine, seal, tenant, signing=Signing.V1, **about)  # type: ignore[arg-type]
+        with platform.engine.begin() as connection:
+            endpoints.create(connection, seal, tenant, signing=Signing.V1, **about)  # type: ignore[arg-type]
 
     over = there - (endpoints.MOST - 1)
     for gone in mine[:over]:

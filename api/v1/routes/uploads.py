@@ -6,6 +6,7 @@ import datetime as dt
 from typing import Any
 
 import flask
+import sqlalchemy
 
 from api import context, contract, once, resources
 from api.resources import Resources
@@ -34,9 +35,9 @@ def create(body: dict[str, Any]) -> flask.Response:
     """
     here = resources.here()
     allowed.check(here.serving, context.caller(), content_type=body["content_type"], size=body["size"])
-    made = serve.computed(
-        here.engine, once.key("uploads", body), lambda: _create(here, body), kept=dict, read=serve.of_any_release
-    )
+    # Before the file is on its way: a store without room would say 500, and only when it has been sent.
+    here.takes_files.get()
+    made = serve.written(here.engine, once.key("uploads", body), lambda connection: _create(connection, here, body))
     addresses.check_signing(here)
     # Signed at each answer, so that no signature is kept with an Idempotency-Key; what has expired stays closed.
     expires_at = made.value["expires_at"]
@@ -54,12 +55,10 @@ def create(body: dict[str, Any]) -> flask.Response:
     return once.replayed(response) if made.again else response
 
 
-def _create(here: Resources, body: dict[str, Any]) -> dict[str, Any]:
+def _create(connection: sqlalchemy.Connection, here: Resources, body: dict[str, Any]) -> dict[str, Any]:
     caller = context.caller()
-    # Before the file is on its way: a store without room would say 500, and only when it has been sent.
-    here.takes_files.get()
     upload_id, expires_at = uploads.create(
-        here.engine,
+        connection,
         caller.tenant_id,
         caller.tier,
         filename=body.get("filename"),

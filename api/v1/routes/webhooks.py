@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from typing import Any
 
 import flask
+import sqlalchemy
 
 from api import context, contract, once, resources
 from api.resources import Resources
@@ -38,9 +39,7 @@ def create(body: dict[str, Any]) -> flask.Response:
     here = resources.here()
     check_events(body["events"])
     here.receivers.parse(body["url"])
-    made = serve.computed(
-        here.engine, once.key("webhooks", body), lambda: _create(here, body), kept=dict, read=serve.of_any_release
-    )
+    made = serve.written(here.engine, once.key("webhooks", body), lambda connection: _create(connection, here, body))
     # Read at each answer, so that no secret is kept with an Idempotency-Key.
     keys = webhook_keys.shown(here, (context.caller().tenant_id, ids.parse_endpoint_id(made.value["id"])))
     keys.pop("previous")
@@ -49,8 +48,8 @@ def create(body: dict[str, Any]) -> flask.Response:
     return once.replayed(response) if made.again else response
 
 
-def _create(here: Resources, body: dict[str, Any]) -> Mapping[str, Any]:
-    return shown(endpoints.create(here.engine, here.seal, context.caller().tenant_id, **body))
+def _create(connection: sqlalchemy.Connection, here: Resources, body: dict[str, Any]) -> Mapping[str, Any]:
+    return shown(endpoints.create(connection, here.seal, context.caller().tenant_id, **body))
 
 
 @blueprint.route("", methods=["GET"])
