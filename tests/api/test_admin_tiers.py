@@ -103,3 +103,12 @@ def test_a_tier_is_found_whatever_its_name(admin: Administrator, platform: Platf
     where = admin.ask("POST", "tiers", {"name": name}).headers["Location"].removeprefix("/api/v1/admin/")
     assert admin.patch(where, {"pace": 2})["name"] == name
     platform.execute("DELETE FROM tiers WHERE name = :name", name=name)
+
+
+def test_a_tier_without_uploads_is_told_so_and_not_to_come_again(app: flask.Flask, platform: Platform) -> None:
+    key = callers.key(platform, tier=callers.tier(platform, max_uploads=0))
+    upload = {"content_type": "text/csv", "size": 1}
+    answer = app.test_client().post("/api/v1/uploads", json=upload, headers=key.headers)
+    assert (answer.status_code, answer.get_json()["error"]["code"]) == (403, "FORBIDDEN")
+    assert "has no uploads" in answer.get_json()["error"]["message"]
+    assert "Retry-After" not in answer.headers

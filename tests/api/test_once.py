@@ -105,11 +105,11 @@ def test_an_inline_prediction_that_failed_leaves_its_key_free(
 
 
 def test_an_upload_and_an_endpoint_that_were_refused_leave_their_key_free(app: flask.Flask, platform: Platform) -> None:
-    key = callers.key(platform, tier=callers.tier(platform, max_uploads=0))
-    client, headers = app.test_client(), {**key.headers, **ONCE}
+    key = callers.key(platform, tier=callers.tier(platform, max_uploads=1))
+    client, headers, upload = app.test_client(), {**key.headers, **ONCE}, {"content_type": "text/csv", "size": 1}
+    assert client.post("/api/v1/uploads", json=upload, headers=key.headers).status_code == 201
     for _ in range(2):
-        refused = client.post("/api/v1/uploads", json={"content_type": "text/csv", "size": 1}, headers=headers)
-        assert code(refused) == "UPLOAD_QUOTA"
+        assert code(client.post("/api/v1/uploads", json=upload, headers=headers)) == "UPLOAD_QUOTA"
     endpoint = {"url": HOOK, "events": ["job.completed"]}
     made = [client.post("/api/v1/webhooks", json=endpoint, headers=key.headers).get_json() for _ in range(20)]
     for _ in range(2):
