@@ -78,7 +78,9 @@ def test_each_change_is_tried_alone_and_what_needs_all_anew_is_said(tmp_path: Pa
     (tmp_path / "some.py").write_text(SOURCE)
     (tmp_path / "test_some.py").write_text(TESTS)
     env = {**os.environ, "PYTHONPATH": os.pathsep.join((str(tmp_path), str(ROOT)))}
-    helper = Helper("tests.mutation.collected", str(tmp_path / "log"), "test_some.py", "-q", cwd=tmp_path, env=env)
+    # Whatever lies in the folders above.
+    arguments = [f"--rootdir={tmp_path}", "test_some.py", "-q"]
+    helper = Helper("tests.mutation.collected", str(tmp_path / "log"), *arguments, cwd=tmp_path, env=env)
     usual = {"test_some.py::test_two": 0.1, "test_some.py::test_one": 0.1}
 
     def asked(was: str, becomes: str) -> tuple[object, dict[str, str]]:
