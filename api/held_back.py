@@ -11,6 +11,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from api import editions
 from core import metrics
 
 if TYPE_CHECKING:
@@ -23,6 +24,8 @@ MEMORY_S, MOST = 1.0, 1000
 _PATHS = "/api/"
 
 Headers = list[tuple[str, str]]
+#: What a key came in, and the version of the API that refuses it.
+_Shown = tuple[str | None, str | None, str]
 
 
 @dataclass(frozen=True)
@@ -46,7 +49,7 @@ class HeldBack:
 
     def __init__(self, app: WSGIApplication) -> None:
         self._app = app
-        self._told: dict[tuple[str | None, str | None], _Told] = {}
+        self._told: dict[_Shown, _Told] = {}
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         if self._told and environ["PATH_INFO"].startswith(_PATHS) and "HTTP_X_REQUEST_ID" not in environ:
@@ -82,6 +85,5 @@ def _whole(body: Iterable[bytes]) -> bytes:
         getattr(body, "close", lambda: None)()
 
 
-def _shown(environ: WSGIEnvironment) -> tuple[str | None, str | None]:
-    """What a key came in."""
-    return environ.get("HTTP_AUTHORIZATION"), environ.get("HTTP_X_API_KEY")
+def _shown(environ: WSGIEnvironment) -> _Shown:
+    return environ.get("HTTP_AUTHORIZATION"), environ.get("HTTP_X_API_KEY"), environ[editions.KEY].name
