@@ -281,3 +281,16 @@ def test_who_asks_again_and_again_for_routes_that_are_not_there_is_held_back_as_
     sql = "SELECT tenants.name FROM blocks JOIN tenants ON tenants.id = tenant_id WHERE subject = :subject"
     assert platform.rows(sql, subject=f"key:{key.id}") == [(key.tenant,)]
     assert platform.rows("SELECT FROM blocks WHERE subject = :subject", subject=subject_of(at)) == []
+
+
+def test_a_blocked_key_is_refused_in_the_words_of_the_version_that_it_asks_also_where_that_is_remembered(
+    platform: Platform, at: FlaskClient, key: Key
+) -> None:
+    held(platform, f"key:{key.id}", 3)
+    asked = {**key.headers, "Accept": "application/vnd.coatcheck.v2+json"}
+    until(lambda: at.get(JOBS, headers=key.headers).status_code == 429)
+    for _ in range(3):
+        assert set(at.get(JOBS, headers=key.headers).get_json()) == {"error"}
+        for answer in (at.get("/api/v2/jobs", headers=key.headers), at.get("/api/jobs", headers=asked)):
+            assert (answer.mimetype, answer.get_json()["code"]) == ("application/problem+json", "BLOCKED")
+            assert answer.get_json()["instance"] == f"#{answer.headers['X-Request-ID']}"
