@@ -7,11 +7,16 @@ from typing import Any
 
 import flask
 
-from api import admission, conduct, context, docs, errors, health, parsing, resources, v1
+from api import accepted, admission, conduct, context, docs, errors, health, parsing, resources
 from api.v1 import routes
+from api.v1.present import V1
+from api.v2.present import V2
 from core import logging
 from core import settings as all_settings
 from core.settings import Settings
+
+#: The versions of the API, from the first to the newest.
+EDITIONS = (V1(), V2())
 
 
 class App(flask.Flask):
@@ -38,9 +43,13 @@ def create_app(settings: Settings | None = None) -> flask.Flask:
     context.register(app)
     conduct.register(app)
     admission.register(app)
+    app.before_request(accepted.agree)
     errors.register(app)
-    api = docs.configure(app)
-    for blueprint in routes.BLUEPRINTS:
-        api.register_blueprint(blueprint, url_prefix=f"{v1.PREFIX}{blueprint.url_prefix}")
-    api.register_blueprint(health.blueprint)
+    contracts = docs.configure(app)
+    for edition, contract in zip(EDITIONS, contracts, strict=True):
+        for blueprint in routes.BLUEPRINTS:
+            prefix, name = f"{edition.prefix}{blueprint.url_prefix}", edition.endpoint(blueprint.name)
+            contract.register_blueprint(blueprint, url_prefix=prefix, name=name)
+    contracts[0].register_blueprint(health.blueprint)
+    app.wsgi_app = accepted.Chosen(app.wsgi_app, EDITIONS, {})  # type: ignore[method-assign]
     return app

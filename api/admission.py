@@ -10,7 +10,7 @@ import flask
 
 from access import keys
 from access.keys import Caller
-from api import client, conduct, limits, resources
+from api import client, conduct, editions, limits, resources
 from api.places import Places
 from core import errors
 
@@ -22,12 +22,13 @@ KEYLESS = frozenset(
         "favicon",
         "api-docs.openapi_json",
         "api-docs.openapi_swagger_ui",
+        "v2-api-docs.openapi_json",
         "health.healthz",
         "health.ready",
         "webhook_keys.keys",
     }
 )
-#: Every other route, with the scopes of which a key needs one.
+#: Every other route, in whichever version of the API, with the scopes of which a key needs one.
 SCOPES: Mapping[str, tuple[str, ...]] = {
     "predict.predict": ("predict",),
     "predict.predict_batch": ("predict",),
@@ -106,12 +107,13 @@ def _admit() -> None:
     request = flask.request
     environ, endpoint = request.environ, request.endpoint
     _check_host(environ)
-    if endpoint in KEYLESS:
-        return
     if endpoint is None:  # there is no such route, and that is the answer
         _note(environ)
         return
-    here, scopes = resources.here(), SCOPES[endpoint]
+    route = editions.route(endpoint)
+    if route in KEYLESS:
+        return
+    here, scopes = resources.here(), SCOPES[route]
     address = flask.g.address = client.address(environ)
     shown = _token(environ), address
     flask.g.caller = caller = conduct.verified(here.conduct, here.callers, *shown)
@@ -119,16 +121,16 @@ def _admit() -> None:
     caller.require(*scopes)
     flask.g.admitted = here.callers, shown, scopes
     environ[limits.KEY] = caller
-    places = here.predictions if _is_made_now(endpoint, environ) else here.requests
+    places = here.predictions if _is_made_now(route, environ) else here.requests
     flask.g.leave = places.take(caller.tenant_id)
     here.gate.enter(caller)
-    if endpoint in SPENDING and "HTTP_IDEMPOTENCY_KEY" not in environ:
+    if route in SPENDING and "HTTP_IDEMPOTENCY_KEY" not in environ:
         here.gate.look_ahead(caller)
 
 
-def _is_made_now(endpoint: str, environ: Mapping[str, str]) -> bool:
+def _is_made_now(route: str, environ: Mapping[str, str]) -> bool:
     """Whether it is to predict, and not by a job, as far as can be seen without its body."""
-    return endpoint in PREDICT and "respond-async" not in environ.get("HTTP_PREFER", "").lower()
+    return route in PREDICT and "respond-async" not in environ.get("HTTP_PREFER", "").lower()
 
 
 def _note(environ: Mapping[str, str]) -> None:

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from api import editions
 from core import metrics
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ _PATHS = "/api/"
 _OPEN = re.compile(r"/api/v1/webhooks/[^/]+/keys")
 
 Headers = list[tuple[str, str]]
+#: What a key came in, and the version of the API that refuses it.
+_Shown = tuple[str | None, str | None, str]
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,7 @@ class HeldBack:
 
     def __init__(self, app: WSGIApplication) -> None:
         self._app = app
-        self._told: dict[tuple[str | None, str | None], _Told] = {}
+        self._told: dict[_Shown, _Told] = {}
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         path = environ["PATH_INFO"]
@@ -86,6 +89,5 @@ def _whole(body: Iterable[bytes]) -> bytes:
         getattr(body, "close", lambda: None)()
 
 
-def _shown(environ: WSGIEnvironment) -> tuple[str | None, str | None]:
-    """What a key came in."""
-    return environ.get("HTTP_AUTHORIZATION"), environ.get("HTTP_X_API_KEY")
+def _shown(environ: WSGIEnvironment) -> _Shown:
+    return environ.get("HTTP_AUTHORIZATION"), environ.get("HTTP_X_API_KEY"), environ[editions.KEY].name
