@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import flask
+from werkzeug.http import http_date
 
 from api import accepted, admission, conduct, context, docs, errors, health, parsing, resources
 from api.v1 import routes
@@ -13,6 +14,7 @@ from api.v1.present import V1
 from api.v2.present import V2
 from core import logging
 from core import settings as all_settings
+from core.setting_doors import Versions
 from core.settings import Settings
 
 #: The versions of the API, from the first to the newest.
@@ -51,5 +53,15 @@ def create_app(settings: Settings | None = None) -> flask.Flask:
             prefix, name = f"{edition.prefix}{blueprint.url_prefix}", edition.endpoint(blueprint.name)
             contract.register_blueprint(blueprint, url_prefix=prefix, name=name)
     contracts[0].register_blueprint(health.blueprint)
-    app.wsgi_app = accepted.Chosen(app.wsgi_app, EDITIONS, {})  # type: ignore[method-assign]
+    app.wsgi_app = accepted.Chosen(app.wsgi_app, EDITIONS, _ended(values.versions))  # type: ignore[method-assign]
     return app
+
+
+def _ended(versions: Versions) -> dict[str, accepted.Headers]:
+    """What answers of a version say of its end (RFC 9745, RFC 8594), where there is anything to say."""
+    said = []
+    if versions.v1_deprecated_at:
+        said.append(("Deprecation", f"@{int(versions.v1_deprecated_at.timestamp())}"))
+    if versions.v1_sunset_at:
+        said.append(("Sunset", http_date(versions.v1_sunset_at)))
+    return {V1.name: said} if said else {}

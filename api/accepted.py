@@ -48,14 +48,14 @@ class Chosen:
 
     def __init__(self, app: WSGIApplication, known: Sequence[Edition], ended: Mapping[str, Headers]) -> None:
         self._app, self._ended = app, ended
-        self._first, self._newest = known[0], known[-1]
+        self._known, self._first = known, known[0]
         self._named = {f"{item.prefix}/": item for item in known}
         self._offered = {JSON: self._first, **{item.media_type: item for item in known}}
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         path = environ["PATH_INFO"]
         named = self._named.get(path[: len(editions.ROOT) + 4])
-        environ[editions.KEY], environ[editions.NEWEST] = named or self._first, self._newest
+        environ[editions.KEY], environ[editions.KNOWN] = named or self._first, self._known
         if named is None and path.startswith(f"{editions.ROOT}/") and not _VERSIONED.match(path):
             environ[editions.KEY] = named = self._choose(environ.get("HTTP_ACCEPT", ""))
             environ[editions.CHOSEN] = True
@@ -80,7 +80,7 @@ class Chosen:
         if answered.name in self._ended:
             said = {name for name, _ in headers}
             headers += [item for item in self._ended[answered.name] if item[0] not in said]
-            successor = self._newest.prefix + environ["PATH_INFO"].removeprefix(answered.prefix)
+            successor = self._known[-1].prefix + environ["PATH_INFO"].removeprefix(answered.prefix)
             headers.append(("Link", f'<{successor}>; rel="successor-version"'))
         return headers
 
@@ -104,9 +104,16 @@ def agree() -> None:
     ours = (JSON, editions.here().media_type, *ALSO.get(editions.route(endpoint), ()))
     found = best(accept, ours)
     if found is None:
-        environ[editions.KEY] = environ[editions.NEWEST]
-        raise NotAcceptable(f"This is answered as {', '.join(ours)}; none of them is in Accept")
+        raise _nothing(environ, ours)
     environ[TYPE] = found
+
+
+def _nothing(environ: dict[str, Any], ours: Sequence[str]) -> NotAcceptable:
+    """What is said where none of ours is accepted, nor, at an address that names no version, of any other's."""
+    known: Sequence[Edition] = environ[editions.KNOWN]
+    environ[editions.KEY] = known[-1]
+    all_ = [*ours, *(item.media_type for item in known if editions.CHOSEN in environ)]
+    return NotAcceptable(f"This is answered as {', '.join(dict.fromkeys(all_))}; none of them is in Accept")
 
 
 def wanted(*offers: str) -> str:

@@ -15,8 +15,8 @@ import flask
 ROOT = "/api"
 #: Where a request's environment says which version answers it, and whether that was chosen by what it accepts.
 KEY, CHOSEN = "coatcheck.edition", "coatcheck.edition_chosen"
-#: And which is the newest one.
-NEWEST = "coatcheck.edition_newest"
+#: And which there are, from the first to the newest.
+KNOWN = "coatcheck.editions"
 
 
 class Edition(abc.ABC):

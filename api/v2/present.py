@@ -17,7 +17,7 @@ from api.v1 import present_models
 from api.v1.present import NOTHING, V1
 from core import errors
 from inference.output import Label, Tags
-from jobs.job import Job
+from jobs.job import Job, Timing
 from jobs.result import Fault, Result, Several
 from registry.versions import Version
 from serving.values import Answer, Answers, Served
@@ -83,8 +83,7 @@ class V2(V1):
         return flask.jsonify({**about, "items": items, **more, "links": leads_to})
 
     def answer(self, value: Answer | Answers) -> dict[str, Any]:
-        timing = None if value.timing is None else dataclasses.asdict(value.timing)
-        return {**super().answer(value), "timing": timing}
+        return {**super().answer(value), "timing": value.timing and _timing(value.timing)}
 
     def told(self, result: Result | Fault, explain: str) -> dict[str, Any]:
         match result:
@@ -111,7 +110,7 @@ class V2(V1):
         return response
 
     def job(self, found: Job) -> dict[str, Any]:
-        return {**super().job(found), "timing": dataclasses.asdict(found.timing)}
+        return {**super().job(found), "timing": _timing(found.timing)}
 
     def tag(self, found: Job) -> str:
         # An address that names no version has v1's answers as well.
@@ -127,6 +126,11 @@ class V2(V1):
         ends = None if item.deprecation is None else dataclasses.asdict(item.deprecation)
         body = {**shown, "deprecation": ends, "links": _leads_to(item.model, item.version)}
         return self.ending(flask.jsonify(body), item.model, item.version)
+
+
+def _timing(took: Timing) -> dict[str, float | None]:
+    """To the microsecond."""
+    return {name: None if ms is None else round(ms, 3) for name, ms in dataclasses.asdict(took).items()}
 
 
 def _address(asked: Mapping[str, Any]) -> str:
