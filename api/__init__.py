@@ -8,6 +8,8 @@ from typing import Any
 import flask
 
 from api import admission, conduct, context, docs, errors, health, parsing, resources, v1
+from api.oip import present as oip_answers
+from api.oip import routes as oip
 from api.v1 import routes
 from core import logging
 from core import settings as all_settings
@@ -43,4 +45,7 @@ def create_app(settings: Settings | None = None) -> flask.Flask:
     for blueprint in routes.BLUEPRINTS:
         api.register_blueprint(blueprint, url_prefix=f"{v1.PREFIX}{blueprint.url_prefix}")
     api.register_blueprint(health.blueprint)
+    app.register_blueprint(oip.blueprint)
+    # The first that looks at an answer: Flask asks the last one first.
+    app.after_request(oip_answers.plain)
     return app

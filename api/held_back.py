@@ -49,7 +49,9 @@ class HeldBack:
         self._told: dict[tuple[str | None, str | None], _Told] = {}
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        if self._told and environ["PATH_INFO"].startswith(_PATHS) and "HTTP_X_REQUEST_ID" not in environ:
+        if not environ["PATH_INFO"].startswith(_PATHS):  # others have other words for it
+            return self._app(environ, start_response)
+        if self._told and "HTTP_X_REQUEST_ID" not in environ:
             told = self._told.get(_shown(environ))
             if told is not None and time.monotonic() < told.until:
                 metrics.REFUSED_AGAIN.inc()
