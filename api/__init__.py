@@ -9,6 +9,8 @@ import flask
 from werkzeug.http import http_date
 
 from api import accepted, admission, conduct, context, docs, errors, health, parsing, resources
+from api.oip import present as oip_answers
+from api.oip import routes as oip
 from api.v1 import routes
 from api.v1.present import V1
 from api.v2.present import V2
@@ -53,6 +55,9 @@ def create_app(settings: Settings | None = None) -> flask.Flask:
             prefix, name = f"{edition.prefix}{blueprint.url_prefix}", edition.endpoint(blueprint.name)
             contract.register_blueprint(blueprint, url_prefix=prefix, name=name)
     contracts[0].register_blueprint(health.blueprint)
+    app.register_blueprint(oip.blueprint)
+    # The first that looks at an answer: Flask asks the last one first.
+    app.after_request(oip_answers.plain)
     app.wsgi_app = accepted.Chosen(app.wsgi_app, EDITIONS, _ended(values.versions))  # type: ignore[method-assign]
     return app
 

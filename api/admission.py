@@ -26,12 +26,19 @@ KEYLESS = frozenset(
         "health.healthz",
         "health.ready",
         "webhook_keys.keys",
+        "oip.live",
+        "oip.ready",
+        "oip.server",
     }
 )
 #: Every other route, in whichever version of the API, with the scopes of which a key needs one.
 SCOPES: Mapping[str, tuple[str, ...]] = {
     "predict.predict": ("predict",),
     "predict.predict_batch": ("predict",),
+    "oip.infer": ("predict",),
+    "oip.model": ("predict", "models:read"),
+    "oip.model_ready": ("predict", "models:read"),
+    "oip.index": ("models:read",),
     "jobs.submit": ("jobs",),
     "jobs.list_jobs": ("jobs",),
     "jobs.show": ("jobs",),
@@ -89,9 +96,9 @@ SCOPES: Mapping[str, tuple[str, ...]] = {
     "health.metrics": ("metrics", keys.ADMIN),
 }
 #: Those whose bodies say what is to be done for units. What stands under an Idempotency-Key costs none.
-SPENDING = frozenset({"predict.predict", "predict.predict_batch", "jobs.submit"})
+SPENDING = frozenset({"predict.predict", "predict.predict_batch", "oip.infer", "jobs.submit"})
 #: Those of which only so many are answered at once as each is still answered quickly.
-PREDICT = frozenset({"predict.predict", "predict.predict_batch"})
+PREDICT = frozenset({"predict.predict", "predict.predict_batch", "oip.infer"})
 #: One host and perhaps a port (RFC 9110 §7.2), without user, list or blanks; names may have underscores, as in compose.
 _HOST = re.compile(r"([A-Za-z0-9._-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?")
 

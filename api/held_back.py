@@ -56,7 +56,9 @@ class HeldBack:
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         path = environ["PATH_INFO"]
-        if self._told and path.startswith(_PATHS) and "HTTP_X_REQUEST_ID" not in environ:
+        if not path.startswith(_PATHS):  # others have other words for it
+            return self._app(environ, start_response)
+        if self._told and "HTTP_X_REQUEST_ID" not in environ:
             told = self._told.get(_shown(environ))
             if told is not None and time.monotonic() < told.until and not _OPEN.fullmatch(path):
                 metrics.REFUSED_AGAIN.inc()

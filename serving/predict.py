@@ -56,9 +56,11 @@ def several(
     batch_size: int,
     wants: Preference,
     patience: Patience,
+    resolved: Resolved | None = None,
 ) -> Replied[Reply]:
-    """The same of several inputs, so many in one run at most; raises as `one`, and BatchTooLarge."""
-    resolved, most = inputs.resolve(serving, ask), serving.settings.api.max_batch_items
+    """The same of several inputs, so many in one run at most, by the version that was resolved already, if there is
+    one; raises as `one`, and BatchTooLarge."""
+    resolved, most = resolved or inputs.resolve(serving, ask), serving.settings.api.max_batch_items
     with inputs.judged_by(resolved):
         rows, refused = inputs.many(inputs.takes_rows(resolved).manifest, raw, return_errors, most=most)
 

@@ -151,7 +151,9 @@ def test_an_address_answers_a_method_that_it_does_not_have_with_those_that_it_ha
     for path, methods in by_rule.items():
         for method in {"GET", "POST", "PUT", "PATCH", "DELETE"} - methods:
             answer = anonymous.open(path, method=method)
-            looked_at(answer, Told("METHOD_NOT_ALLOWED", 405))
+            assert answer.status_code == 405
+            if not path.startswith("/v2"):  # there an error is a text
+                looked_at(answer, Told("METHOD_NOT_ALLOWED", 405))
             assert set(answer.headers["Allow"].split(", ")) == methods, (method, path)
 
 

@@ -22,6 +22,7 @@ from tests.conftest import Platform
 from tests.hands import complete, take
 
 GOOD = {"text": "Lovely"}
+TENSOR = {"name": "text", "datatype": "BYTES", "shape": [1], "data": ["Lovely"]}
 HOOK = "https://example.com/hook"
 ONCE = {"Idempotency-Key": "k"}
 
@@ -101,6 +102,13 @@ ASKED: Mapping[str, Asked] = {
     "health.ready": Asked(200),
     "health.metrics": Asked(200),
     "webhook_keys.keys": Asked(200),
+    "oip.live": Asked(200),
+    "oip.ready": Asked(200),
+    "oip.server": Asked(200),
+    "oip.model": Asked(200),
+    "oip.model_ready": Asked(200),
+    "oip.infer": Asked(200, {"inputs": [TENSOR]}, changes=True),
+    "oip.index": Asked(200),
 }
 
 
@@ -124,6 +132,16 @@ class Route:
     def own(self) -> bool:
         """Whether it is what the route was made for, and not what Flask adds to it."""
         return self.method not in ("HEAD", "OPTIONS")
+
+    @property
+    def enveloped(self) -> bool:
+        """Whether its errors wear the envelope; those of the Open Inference Protocol are a text (test_oip.py)."""
+        return not self.rule.rule.startswith("/v2")
+
+    @property
+    def tells(self) -> bool:
+        """Whether an error can be seen to wear it."""
+        return self.enveloped and self.method != "HEAD"
 
     def path(self, ids_by_name: Mapping[str, str]) -> str:
         path = re.sub(r"<\w+:", "<", self.rule.rule)
