@@ -24,7 +24,7 @@ KEY = "coatcheck.held_back"
 MEMORY_S, MOST = 1.0, 1000
 _PATHS = "/api/"
 #: Those among them that answer everybody.
-_OPEN = re.compile(r"/api/v1/webhooks/[^/]+/keys")
+_OPEN = re.compile(r"/api/v[0-9]+/webhooks/[^/]+/keys")
 
 Headers = list[tuple[str, str]]
 #: What a key came in, and the version of the API that refuses it.

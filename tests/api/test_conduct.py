@@ -316,3 +316,5 @@ def test_a_blocked_key_is_refused_in_the_words_of_the_version_that_it_asks_also_
         for answer in (at.get("/api/v2/jobs", headers=key.headers), at.get("/api/jobs", headers=asked)):
             assert (answer.mimetype, answer.get_json()["code"]) == ("application/problem+json", "BLOCKED")
             assert answer.get_json()["instance"] == f"#{answer.headers['X-Request-ID']}"
+        for path in ("/api/v2/webhooks/ep_x/keys", "/api/webhooks/ep_x/keys"):
+            assert at.get(path, headers=asked).get_json()["code"] == "WEBHOOK_NOT_FOUND"
