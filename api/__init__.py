@@ -6,12 +6,21 @@ from collections.abc import Callable
 from typing import Any
 
 import flask
+from werkzeug.http import http_date
 
-from api import admission, conduct, context, docs, errors, health, parsing, resources, v1
+from api import accepted, admission, conduct, context, docs, errors, health, parsing, resources
+from api.oip import present as oip_answers
+from api.oip import routes as oip
 from api.v1 import routes
+from api.v1.present import V1
+from api.v2.present import V2
 from core import logging
 from core import settings as all_settings
+from core.setting_doors import Versions
 from core.settings import Settings
+
+#: The versions of the API, from the first to the newest.
+EDITIONS = (V1(), V2())
 
 
 class App(flask.Flask):
@@ -38,9 +47,26 @@ def create_app(settings: Settings | None = None) -> flask.Flask:
     context.register(app)
     conduct.register(app)
     admission.register(app)
+    app.before_request(accepted.agree)
     errors.register(app)
-    api = docs.configure(app)
-    for blueprint in routes.BLUEPRINTS:
-        api.register_blueprint(blueprint, url_prefix=f"{v1.PREFIX}{blueprint.url_prefix}")
-    api.register_blueprint(health.blueprint)
+    contracts = docs.configure(app)
+    for edition, contract in zip(EDITIONS, contracts, strict=True):
+        for blueprint in routes.BLUEPRINTS:
+            prefix, name = f"{edition.prefix}{blueprint.url_prefix}", edition.endpoint(blueprint.name)
+            contract.register_blueprint(blueprint, url_prefix=prefix, name=name)
+    contracts[0].register_blueprint(health.blueprint)
+    app.register_blueprint(oip.blueprint)
+    # The first that looks at an answer: Flask asks the last one first.
+    app.after_request(oip_answers.plain)
+    app.wsgi_app = accepted.Chosen(app.wsgi_app, EDITIONS, _ended(values.versions))  # type: ignore[method-assign]
     return app
+
+
+def _ended(versions: Versions) -> dict[str, accepted.Headers]:
+    """What answers of a version say of its end (RFC 9745, RFC 8594), where there is anything to say."""
+    said = []
+    if versions.v1_deprecated_at:
+        said.append(("Deprecation", f"@{int(versions.v1_deprecated_at.timestamp())}"))
+    if versions.v1_sunset_at:
+        said.append(("Sunset", http_date(versions.v1_sunset_at)))
+    return {V1.name: said} if said else {}

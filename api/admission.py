@@ -10,7 +10,7 @@ import flask
 
 from access import keys
 from access.keys import Caller
-from api import client, conduct, limits, resources
+from api import client, conduct, editions, limits, resources
 from api.places import Places
 from core import errors
 
@@ -22,15 +22,23 @@ KEYLESS = frozenset(
         "favicon",
         "api-docs.openapi_json",
         "api-docs.openapi_swagger_ui",
+        "v2-api-docs.openapi_json",
         "health.healthz",
         "health.ready",
         "webhook_keys.keys",
+        "oip.live",
+        "oip.ready",
+        "oip.server",
     }
 )
-#: Every other route, with the scopes of which a key needs one.
+#: Every other route, in whichever version of the API, with the scopes of which a key needs one.
 SCOPES: Mapping[str, tuple[str, ...]] = {
     "predict.predict": ("predict",),
     "predict.predict_batch": ("predict",),
+    "oip.infer": ("predict",),
+    "oip.model": ("predict", "models:read"),
+    "oip.model_ready": ("predict", "models:read"),
+    "oip.index": ("models:read",),
     "jobs.submit": ("jobs",),
     "jobs.list_jobs": ("jobs",),
     "jobs.show": ("jobs",),
@@ -88,9 +96,9 @@ SCOPES: Mapping[str, tuple[str, ...]] = {
     "health.metrics": ("metrics", keys.ADMIN),
 }
 #: Those whose bodies say what is to be done for units. What stands under an Idempotency-Key costs none.
-SPENDING = frozenset({"predict.predict", "predict.predict_batch", "jobs.submit"})
+SPENDING = frozenset({"predict.predict", "predict.predict_batch", "oip.infer", "jobs.submit"})
 #: Those of which only so many are answered at once as each is still answered quickly.
-PREDICT = frozenset({"predict.predict", "predict.predict_batch"})
+PREDICT = frozenset({"predict.predict", "predict.predict_batch", "oip.infer"})
 #: One host and perhaps a port (RFC 9110 §7.2), without user, list or blanks; names may have underscores, as in compose.
 _HOST = re.compile(r"([A-Za-z0-9._-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?")
 
@@ -106,12 +114,13 @@ def _admit() -> None:
     request = flask.request
     environ, endpoint = request.environ, request.endpoint
     _check_host(environ)
-    if endpoint in KEYLESS:
-        return
     if endpoint is None:  # there is no such route, and that is the answer
         _note(environ)
         return
-    here, scopes = resources.here(), SCOPES[endpoint]
+    route = editions.route(endpoint)
+    if route in KEYLESS:
+        return
+    here, scopes = resources.here(), SCOPES[route]
     address = flask.g.address = client.address(environ)
     shown = _token(environ), address
     flask.g.caller = caller = conduct.verified(here.conduct, here.callers, *shown)
@@ -119,16 +128,16 @@ def _admit() -> None:
     caller.require(*scopes)
     flask.g.admitted = here.callers, shown, scopes
     environ[limits.KEY] = caller
-    places = here.predictions if _is_made_now(endpoint, environ) else here.requests
+    places = here.predictions if _is_made_now(route, environ) else here.requests
     flask.g.leave = places.take(caller.tenant_id)
     here.gate.enter(caller)
-    if endpoint in SPENDING and "HTTP_IDEMPOTENCY_KEY" not in environ:
+    if route in SPENDING and "HTTP_IDEMPOTENCY_KEY" not in environ:
         here.gate.look_ahead(caller)
 
 
-def _is_made_now(endpoint: str, environ: Mapping[str, str]) -> bool:
+def _is_made_now(route: str, environ: Mapping[str, str]) -> bool:
     """Whether it is to predict, and not by a job, as far as can be seen without its body."""
-    return endpoint in PREDICT and "respond-async" not in environ.get("HTTP_PREFER", "").lower()
+    return route in PREDICT and "respond-async" not in environ.get("HTTP_PREFER", "").lower()
 
 
 def _note(environ: Mapping[str, str]) -> None:

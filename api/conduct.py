@@ -19,7 +19,7 @@ from core import errors
 
 #: What an error weighs, by its status. A caller at a limit is told when to come back, and some come too soon.
 WEIGHTS = {
-    400: 1.0, 401: 1.0, 403: 1.0, 404: 0.5, 405: 1.0, 413: 1.0, 414: 1.0, 415: 1.0, 422: 1.0, 429: 0.25,
+    400: 1.0, 401: 1.0, 403: 1.0, 404: 0.5, 405: 1.0, 406: 1.0, 413: 1.0, 414: 1.0, 415: 1.0, 422: 1.0, 429: 0.25,
 }  # fmt: skip
 #: What the caller may not be to blame for, and what a refusal of ours leads to by itself.
 BLAMELESS = (errors.ModelError, errors.TimedOut, errors.TooManyRequests, errors.Blocked)

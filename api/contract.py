@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import http
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, TypeVar
 
 import apispec
@@ -16,7 +18,7 @@ from inference import schema
 
 F = TypeVar("F", bound=Callable[..., Any])
 
-#: The answers that wear the envelope: the name of each in the contract, and when it is given.
+#: The answers that are errors: the name of each in the contract, and when it is given.
 REFUSALS = {
     400: ("MalformedRequest", "The request or its body cannot be read"),
     401: ("Unauthorized", "No API key, or one that opens nothing"),
@@ -51,6 +53,20 @@ _TEXT = {"type": "string"}
 _HEADERS = {"Retry-After": {"type": "integer"}}
 
 
+@dataclass(frozen=True)
+class Words:
+    """What a version of the API has for its own in its contract."""
+
+    about: str
+    refusal: type[Schema]  #: the body of every error
+    media_type: str  #: and the type of that
+    example: Callable[[Mapping[str, Any], int], dict[str, Any]]  #: such a body, by what is said of an error
+    statuses: Mapping[int, tuple[str, str]]  #: of errors: the name of each in the contract, and when it is given
+    results: tuple[type[Schema], ...]  #: what a job may come to
+    told: Callable[[Any], Any]  #: what routes say of themselves, as it says that
+    finished: Callable[[Mapping[str, Any]], dict[str, Any]]  #: the whole contract, by what all routes made of it
+
+
 def headers(**described: str) -> Callable[[F], F]:
     """Document request headers, by their names with underscores."""
     parameters = [
@@ -71,6 +87,12 @@ class Blueprint(flask_smorest.Blueprint):
     """Routes that read their requests strictly, each with its place in the contract."""
 
     ARGUMENTS_PARSER = StrictParser()
+
+    def register_views_in_doc(self, api: Any, *where: Any, **called: Any) -> None:
+        """In the words of this contract, which is one of several."""
+        told = copy.copy(self)
+        told._docs = api.words.told(self._docs)
+        super(Blueprint, told).register_views_in_doc(api, *where, **called)
 
     def no_query(self, view: F) -> F:
         """Refuse query parameters of any name."""
@@ -107,11 +129,11 @@ def _json(status: int, schema: Any) -> dict[str, Any]:
     return {"description": http.HTTPStatus(status).phrase, "content": {"application/json": {"schema": schema}}}
 
 
-def declare_refusals(spec: apispec.APISpec, envelope: type[Schema]) -> None:
-    """Let routes refer to the answers that wear this envelope by their names."""
-    any_other = {"description": "Any other error", "content": {"application/json": {"schema": envelope}}}
+def declare_refusals(spec: apispec.APISpec, words: Words) -> None:
+    """Let routes refer to the answers that are errors by their names."""
+    any_other = {"description": "Any other error", "content": {words.media_type: {"schema": words.refusal}}}
     spec.components.response(ANY_REFUSAL, any_other)
-    for status, (name, text) in REFUSALS.items():
+    for status, (name, text) in words.statuses.items():
         codes = errors.codes(status)
         said = {
             "code": codes[0],
@@ -120,10 +142,10 @@ def declare_refusals(spec: apispec.APISpec, envelope: type[Schema]) -> None:
             "request_id": "req_8f7d9c2a01b2c3d4",
             "timestamp": "2026-11-24T16:04:05Z",
         }
-        content = {"schema": envelope, "example": {"error": said}}
+        content = {"schema": words.refusal, "example": words.example(said, status)}
         answer: dict[str, Any] = {
             "description": f"{text}: {', '.join(f'`{code}`' for code in codes)}",
-            "content": {"application/json": content},
+            "content": {words.media_type: content},
         }
         if status in (409, 429, 503):
             again = {"schema": _HEADERS["Retry-After"], "description": "Seconds, where trying again may help"}

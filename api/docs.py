@@ -1,4 +1,5 @@
-"""The contract: OpenAPI 3.1 at /openapi/v1.json, and a page to read it at /docs that works without the internet."""
+"""The contracts: OpenAPI 3.1 at /openapi/v1.json and /openapi/v2.json, and a page to read them at /docs that works
+without the internet."""
 
 from __future__ import annotations
 
@@ -13,40 +14,34 @@ import flask_smorest
 from marshmallow import fields
 
 from api import contract
-from api.v1 import callbacks, document
-from api.v1.schemas.errors import Envelope
+from api.contract import Words
+from api.v1 import callbacks
+from api.v1 import document as v1
+from api.v2 import document as v2
 
-CONTRACT, PAGE, ASSETS = "/openapi/v1.json", "/docs", "/docs/assets/"
+PAGE, ASSETS = "/docs", "/docs/assets/"
 _OURS = Path(__file__).with_name("page")
 #: The Content-Security-Policy (W3C CSP3) under which the page runs what it brings, and nothing else.
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' data:; "
     "connect-src 'self'; base-uri 'none'; form-action 'none'; frame-ancestors 'none'"
 )
-_ABOUT = """\
-Hand in an input, get a ticket, come back for the result. This contract is at [/openapi/v1.json](/openapi/v1.json), and
-at [/docs](/docs) as a page to try it out.
-
-A key goes into every request, as `Authorization: Bearer cck_…` or `X-API-Key: cck_…`. Which models there are, and what
-they take, is at `GET /api/v1/models`. Unknown fields and query parameters are refused.
-
-Every answer that is an error has the same body, the schema `Envelope`; what its `code` may be stands with each status,
-and all of it with the schema `Error`. The proxy may answer 400, 408, 414, 429 and 503 to any request. Fields and codes
-may be added to answers; none is taken away in v1.
-"""
 
 
 class Api(flask_smorest.Api):
-    """Leaves errors to `api.errors`, and makes the contract and its page once."""
+    """Leaves errors to `api.errors`, and makes the contract of a version and the page once."""
 
-    ERROR_SCHEMA = Envelope
     DEFAULT_ERROR_RESPONSE_NAME = contract.ANY_REFUSAL
+
+    def __init__(self, app: flask.Flask, words: Words, prefix: str = "") -> None:
+        self.words = words
+        super().__init__(app, config_prefix=prefix)
 
     def _register_error_handlers(self, *, is_app: bool = True) -> None:
         """Deliberately none."""
 
     def _register_responses(self) -> None:
-        contract.declare_refusals(self.spec, Envelope)
+        contract.declare_refusals(self.spec, self.words)
 
     def _register_etag_headers(self) -> None:
         """None that are shared."""
@@ -64,7 +59,7 @@ class Api(flask_smorest.Api):
 
     @functools.cached_property
     def _contract(self) -> tuple[bytes, str]:
-        return _tagged(flask.json.dumps(document.finished(self.spec.to_dict())))
+        return _tagged(flask.json.dumps(self.words.finished(self.spec.to_dict())))
 
     @functools.cached_property
     def _page(self) -> tuple[bytes, str]:
@@ -86,17 +81,23 @@ def _kept(content: bytes, etag: str, mimetype: str) -> flask.Response:
     return response
 
 
-def configure(app: flask.Flask) -> Api:
-    app.config.update(
-        API_TITLE="Coatcheck",
-        API_VERSION=importlib.metadata.version("coatcheck"),
-        OPENAPI_VERSION="3.1.0",
-        OPENAPI_URL_PREFIX="/",
-        OPENAPI_JSON_PATH=CONTRACT,
-        OPENAPI_SWAGGER_UI_PATH=PAGE,
-        OPENAPI_SWAGGER_UI_URL=ASSETS,
-        API_SPEC_OPTIONS={
-            "info": {"description": _ABOUT, "license": {"name": "Apache 2.0", "identifier": "Apache-2.0"}},
+def configure(app: flask.Flask) -> tuple[Api, Api]:
+    """The contracts of v1 and of v2, to which blueprints are added."""
+    app.config.update(OPENAPI_SWAGGER_UI_PATH=PAGE, OPENAPI_SWAGGER_UI_URL=ASSETS)
+    app.add_url_rule(f"{ASSETS}<path:name>", view_func=_asset, endpoint="docs_asset")
+    app.add_url_rule("/favicon.ico", "favicon", lambda: flask.redirect(f"{ASSETS}icon.svg"))
+    return _made(app, "v1", v1.WORDS), _made(app, "v2", v2.WORDS, "V2_")
+
+
+def _made(app: flask.Flask, name: str, words: Words, prefix: str = "") -> Api:
+    said = {
+        "API_TITLE": "Coatcheck",
+        "API_VERSION": importlib.metadata.version("coatcheck"),
+        "OPENAPI_VERSION": "3.1.0",
+        "OPENAPI_URL_PREFIX": "/",
+        "OPENAPI_JSON_PATH": f"/openapi/{name}.json",
+        "API_SPEC_OPTIONS": {
+            "info": {"description": words.about, "license": {"name": "Apache 2.0", "identifier": "Apache-2.0"}},
             "servers": [{"url": "/", "description": "Where this contract was fetched"}],
             "security": [{"bearer": []}, {"key": []}],
             "components": {
@@ -111,14 +112,13 @@ def configure(app: flask.Flask) -> Api:
                 }
             },
         },
-    )
-    app.add_url_rule(f"{ASSETS}<path:name>", view_func=_asset, endpoint="docs_asset")
-    app.add_url_rule("/favicon.ico", "favicon", lambda: flask.redirect(f"{ASSETS}icon.svg"))
-    api = Api(app)
+    }
+    app.config.update({f"{prefix}{key}": value for key, value in said.items()})
+    api = Api(app, words, prefix)
     # Else other languages take 32 bits for them, or decimals.
     api.register_field(fields.Integer, "integer", "int64")
     api.register_field(fields.Float, "number", "double")
-    document.declare_kinds(api.spec, api.ma_plugin)
+    v1.declare_kinds(api.spec, api.ma_plugin, words.results)
     callbacks.document(api.spec)
     return api
 

@@ -1,4 +1,5 @@
-"""From error to HTTP: the one table of statuses, and the envelope that every error of every route wears."""
+"""From error to HTTP: the one table of statuses, and all that is said of an error, which each version of the API shows
+in its own way."""
 
 from __future__ import annotations
 
@@ -10,6 +11,7 @@ import flask
 import structlog
 from werkzeug.exceptions import HTTPException
 
+from api import editions
 from core import database, errors
 
 log = structlog.get_logger()
@@ -57,6 +59,7 @@ CODES = {
     400: "MALFORMED_REQUEST",
     404: "NOT_FOUND",
     405: "METHOD_NOT_ALLOWED",
+    406: "NOT_ACCEPTABLE",
     408: "REQUEST_TIMEOUT",
     413: "PAYLOAD_TOO_LARGE",
     414: "URI_TOO_LONG",
@@ -70,6 +73,7 @@ SAID = {
     400: "The request cannot be read",
     404: "There is no such route: the contract, at /openapi/v1.json, lists them all",
     405: "This route does not take this method; the header Allow says which it takes",
+    406: "Nothing that is there is what Accept asks for",
     408: "The request did not arrive in time",
     414: "The address is too long",
     415: "The body is of a type that is not taken here",
@@ -78,7 +82,7 @@ SAID = {
 
 
 def register(app: flask.Flask) -> None:
-    """Answer every error of every route with the envelope."""
+    """Answer every error of every route as the version of the API does that it is of."""
     app.register_error_handler(errors.CoatcheckError, ours)
     app.register_error_handler(HTTPException, _http)
     for outage in database.OUTAGES:
@@ -101,10 +105,10 @@ def codes(of: int) -> list[str]:
     return list(dict.fromkeys([*([_ROOT.code] if STATUS[_ROOT] == of else []), *found, *own]))
 
 
-def envelope(content: dict[str, Any], code: int, headers: dict[str, str] | None = None) -> flask.Response:
+def _answer(content: dict[str, Any], code: int, headers: dict[str, str] | None = None) -> flask.Response:
     now = dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     full = {**content, "request_id": flask.g.get("request_id"), "timestamp": now}
-    response = flask.jsonify({"error": full})
+    response = editions.here().refusal(full, code)
     response.status_code = code
     response.headers.update(headers or {})
     return response
@@ -122,7 +126,7 @@ def ours(error: errors.CoatcheckError, **more: Any) -> flask.Response:
     # Of what is shed there may be thousands a second, and it is counted.
     if code >= 500 and not isinstance(error, errors.Busy):
         log.error("request_failed", code=error.code, error=str(error), request_id=flask.g.get("request_id"))
-    return envelope({**errors.body(error), **more}, code, headers)
+    return _answer({**errors.body(error), **more}, code, headers)
 
 
 def _http(error: HTTPException) -> flask.Response:
@@ -132,7 +136,7 @@ def _http(error: HTTPException) -> flask.Response:
     message = _too_large() if code == 413 else ours or SAID.get(code) or error.name
     content = {"code": CODES.get(code, error.name.upper().replace(" ", "_")), "message": message, "details": {}}
     keep = {name: value for name, value in error.get_headers() if name.lower() != "content-type"}
-    return envelope(content, code, keep)
+    return _answer(content, code, keep)
 
 
 def _too_large() -> str:
@@ -146,4 +150,4 @@ def _outage(error: Exception) -> flask.Response:
 
 def _bug(error: Exception) -> flask.Response:
     log.error("bug", request_id=flask.g.get("request_id"), exc_info=error)
-    return envelope({"code": "INTERNAL", "message": "Something went wrong on our side", "details": {}}, 500)
+    return _answer({"code": "INTERNAL", "message": "Something went wrong on our side", "details": {}}, 500)

@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from api import editions
 from core import metrics
 
 if TYPE_CHECKING:
@@ -23,9 +24,11 @@ KEY = "coatcheck.held_back"
 MEMORY_S, MOST = 1.0, 1000
 _PATHS = "/api/"
 #: Those among them that answer everybody.
-_OPEN = re.compile(r"/api/v1/webhooks/[^/]+/keys")
+_OPEN = re.compile(r"/api/v[0-9]+/webhooks/[^/]+/keys")
 
 Headers = list[tuple[str, str]]
+#: What a key came in, and the version of the API that refuses it.
+_Shown = tuple[str | None, str | None, str]
 
 
 @dataclass(frozen=True)
@@ -49,11 +52,13 @@ class HeldBack:
 
     def __init__(self, app: WSGIApplication) -> None:
         self._app = app
-        self._told: dict[tuple[str | None, str | None], _Told] = {}
+        self._told: dict[_Shown, _Told] = {}
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         path = environ["PATH_INFO"]
-        if self._told and path.startswith(_PATHS) and "HTTP_X_REQUEST_ID" not in environ:
+        if not path.startswith(_PATHS):  # others have other words for it
+            return self._app(environ, start_response)
+        if self._told and "HTTP_X_REQUEST_ID" not in environ:
             told = self._told.get(_shown(environ))
             if told is not None and time.monotonic() < told.until and not _OPEN.fullmatch(path):
                 metrics.REFUSED_AGAIN.inc()
@@ -86,6 +91,5 @@ def _whole(body: Iterable[bytes]) -> bytes:
         getattr(body, "close", lambda: None)()
 
 
-def _shown(environ: WSGIEnvironment) -> tuple[str | None, str | None]:
-    """What a key came in."""
-    return environ.get("HTTP_AUTHORIZATION"), environ.get("HTTP_X_API_KEY")
+def _shown(environ: WSGIEnvironment) -> _Shown:
+    return environ.get("HTTP_AUTHORIZATION"), environ.get("HTTP_X_API_KEY"), environ[editions.KEY].name

@@ -53,13 +53,7 @@ class StrictParser(FlaskParser):
         # A body without Content-Length is cut at the limit, without a word.
         if req.content_length is None and len(body) >= (req.max_content_length or math.inf):
             raise RequestEntityTooLarge
-        try:
-            found = strict_json.loads(body)
-        except strict_json.NotJson as error:
-            raise errors.MalformedRequest(details={"field": "body", "issue": str(error)}) from error
-        if _LONG_NUMBER.search(body):
-            json.loads(body, parse_int=_exact)
-        return found
+        return read(body)
 
     def load_querystring(self, req: flask.Request, schema: ma.Schema) -> Any:
         if not req.query_string:
@@ -73,7 +67,23 @@ class StrictParser(FlaskParser):
         # webargs has put the messages under the place that they are about.
         placed: dict[str, Any] = error.messages if isinstance(error.messages, dict) else {"json": error.messages}
         place, messages = next(iter(placed.items()))
-        raise errors.InvalidInput(errors=_flatten(messages, root="body" if place == "json" else place)) from error
+        raise refused(messages, root="body" if place == "json" else place) from error
+
+
+def read(body: bytes) -> Any:
+    """What JSON says; raises MalformedRequest, and InvalidInput for a number that nothing can hold."""
+    try:
+        found = strict_json.loads(body)
+    except strict_json.NotJson as error:
+        raise errors.MalformedRequest(details={"field": "body", "issue": str(error)}) from error
+    if _LONG_NUMBER.search(body):
+        json.loads(body, parse_int=_exact)
+    return found
+
+
+def refused(messages: Any, root: str = "body") -> errors.InvalidInput:
+    """What Marshmallow says is wrong with a request."""
+    return errors.InvalidInput(errors=_flatten(messages, root=root))
 
 
 def _exact(digits: str) -> int:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 import typing
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -67,6 +68,8 @@ def _value(env: environs.Env, item: dataclasses.Field[Any], kind: Any) -> Any:
         return tuple(map(typing.get_args(kind)[0], listed or ()))
     if kind == Path | None:
         return rules.path(env.str(variable, default, validate=rule))
+    if kind == dt.datetime | None:
+        return rules.moment(env.str(variable, default, validate=rule))
     readers: Mapping[object, Callable[..., Any]] = {
         str: env.str,
         int: env.int,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,6 +56,25 @@ class Http:
         "come by a Unix socket. Everybody else's `X-Forwarded-For` is ignored",
         rules.networks,
         items=str.strip,
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class Versions:
+    """How a version of the API ends."""
+
+    v1_deprecated_at: dt.datetime | None = setting(
+        "COATCHECK_V1_DEPRECATED_AT",
+        None,
+        "since when v1 is deprecated, or will be: `2027-01-01T00:00:00Z`. Each of its answers then says `Deprecation`, "
+        "and leads to v2. See [versions.md](versions.md#versions-of-the-api)",
+        rules.moment,
+    )
+    v1_sunset_at: dt.datetime | None = setting(
+        "COATCHECK_V1_SUNSET_AT",
+        None,
+        "until when v1 is meant to answer, which its answers then say in `Sunset`; it goes on after that",
+        rules.moment,
     )
 
 

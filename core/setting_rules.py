@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import datetime as dt
 import ipaddress
 import itertools
 import math
@@ -104,6 +106,18 @@ def networks(given: list[str]) -> None:
 def path(given: str | None) -> Path | None:
     """An empty one is unset, as compose passes on what is not there."""
     return Path(given).resolve() if given else None
+
+
+def moment(given: str | None) -> dt.datetime | None:
+    """An empty one is unset. Raises ValidationError for what has no zone, or is no moment."""
+    if not given:
+        return None
+    found = None
+    with contextlib.suppress(ValueError):
+        found = dt.datetime.fromisoformat(given)
+    if found is None or found.tzinfo is None:
+        raise ValidationError("must be a date and time with a zone, such as 2027-01-01T00:00:00Z")
+    return found
 
 
 def delays(given: list[float]) -> None:

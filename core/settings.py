@@ -15,7 +15,7 @@ from marshmallow import validate
 from core import errors, hosts
 from core import setting_rules as rules
 from core.environment import read, setting, settings_of
-from core.setting_doors import Http, Oidc
+from core.setting_doors import Http, Oidc, Versions
 from core.setting_groups import Api, Files, Jobs, Models, Queue, Sealing, Storage, Webhooks
 
 ENVIRONMENTS = ("development", "production")
@@ -46,6 +46,7 @@ class Settings(CelerySettings):
     sealing: Sealing
     models: Models
     http: Http
+    versions: Versions
     oidc: Oidc
     api: Api
     files: Files
@@ -82,6 +83,9 @@ def load() -> Settings:
         raise errors.SettingsInvalid(
             f"COATCHECK_RUN_TIMEOUT_S={jobs.run_timeout_s} is more than COATCHECK_MAX_RUN_TIMEOUT_S={max_run_timeout_s}"
         )
+    deprecated_at, sunset_at = settings.versions.v1_deprecated_at, settings.versions.v1_sunset_at
+    if deprecated_at and sunset_at and sunset_at < deprecated_at:
+        raise errors.SettingsInvalid("COATCHECK_V1_SUNSET_AT is before COATCHECK_V1_DEPRECATED_AT, and cannot be")
     if settings.environment == "production" and rules.guessable(settings.sealing.secret_key):
         raise errors.SettingsInvalid(
             "COATCHECK_SECRET_KEY is too easy to guess for COATCHECK_ENVIRONMENT=production; make one with "

@@ -55,6 +55,16 @@ PRIORITY_OFFSET_S = {Priority.HIGH: -5.0, Priority.NORMAL: 0.0, Priority.LOW: 60
 
 
 @dataclass(frozen=True)
+class Timing:
+    """How long it waited until it last began, how long it ran since then, and both, in milliseconds; None of what is
+    not over."""
+
+    queued_ms: float | None
+    ran_ms: float | None
+    total_ms: float | None
+
+
+@dataclass(frozen=True)
 class Job:
     """One job as its tenant may see it; `result` is there once it is completed. A list has neither that nor `options`
     nor `timeline`."""
@@ -82,6 +92,7 @@ class Job:
     finished_at: dt.datetime | None
     expires_at: dt.datetime
     cancel_requested: bool
+    route: str | None = None  #: why it is this version; unknown of jobs from before there were rules
     options: Mapping[str, Any] = field(default_factory=dict)
     result: Result | None = None
     timeline: Sequence[Mapping[str, Any]] | None = None
@@ -94,11 +105,20 @@ class Job:
             found = with_faults(found, faults)
         return cls(**{**row, **words, "result": found})
 
+    @property
+    def timing(self) -> Timing:
+        made, began, ended = self.created_at, self.started_at, self.finished_at
+        return Timing(_ms(made, began or ended), None if began is None else _ms(began, ended), _ms(made, ended))
+
     def conflict(self, verb: str) -> errors.JobStateConflict:
         """What to raise when its state forbids what was asked."""
         return errors.JobStateConflict(
             f"A job that is {self.status} cannot be {verb}", details={"field": "status", "issue": f"is {self.status}"}
         )
+
+
+def _ms(since: dt.datetime, until: dt.datetime | None) -> float | None:
+    return None if until is None else (until - since) / dt.timedelta(milliseconds=1)
 
 
 @dataclass(frozen=True)

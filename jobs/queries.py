@@ -16,7 +16,7 @@ from sqlalchemy import text
 from core import database, errors
 from jobs.job import Job, Status
 
-_COLUMNS = """id, kind, pool, model, version, status, priority, progress, jobs.attempt, lost_count, timeout_s,
+_COLUMNS = """id, kind, pool, model, version, route, status, priority, progress, jobs.attempt, lost_count, timeout_s,
   cost, metadata, error, request_id, retry_of, created_at, fair_at, not_before, started_at, finished_at, expires_at,
   cancel_requested_at IS NOT NULL AS cancel_requested"""
 

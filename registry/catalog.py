@@ -106,9 +106,13 @@ class Catalog:
 
     def deprecation(self, name: str, version: str) -> Deprecation | None:
         """What is to be said with its answers, at most CACHE_S old."""
-        model = self._read().get(name)
-        found = model.versions.get(version) if model else None
+        found = self.listed(name, version)
         return found.deprecation if found else None
+
+    def listed(self, name: str, version: str) -> Version | None:
+        """That version, if it is published, at most CACHE_S old."""
+        model = self._read().get(name)
+        return model.versions.get(version) if model else None
 
     def publish(
         self,

@@ -54,7 +54,7 @@ def many(
 ) -> tuple[list[dict[str, Any]], dict[str, dict[str, Any]]]:
     """The good inputs of a list in order, and by their places the errors of the others; raises InvalidInput naming the
     item if none may be bad, BatchTooLarge."""
-    _limit_items(raw, most)
+    limit(len(raw), most)
     good: list[dict[str, Any]] = []
     refused: dict[str, dict[str, Any]] = {}
     for place, item in enumerate(raw):
@@ -67,12 +67,13 @@ def many(
     return good, refused
 
 
-def _limit_items(raw: list[Any], most: int) -> None:
-    if not raw:
+def limit(count: int, most: int) -> None:
+    """Raises InvalidInput, BatchTooLarge."""
+    if not count:
         raise errors.InvalidInput.field("inputs", "must not be empty")
-    if len(raw) > most:
+    if count > most:
         raise errors.BatchTooLarge(
-            errors=[{"field": "inputs", "issue": f"exceeds maximum of {most} items", "received_length": len(raw)}]
+            errors=[{"field": "inputs", "issue": f"exceeds maximum of {most} items", "received_length": count}]
         )
 
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, cast
+import functools
+import time
+from collections.abc import Callable, Sequence
+from typing import Any, TypeVar, cast
 
 from inference.output import Said
-from jobs.job import ReturnErrors
+from jobs.job import ReturnErrors, Timing
 from jobs.kinds.predict import in_place
 from jobs.result import Fault, Several
 from registry.versions import Resolved
@@ -14,6 +16,8 @@ from serving import accept, inline, inputs, once
 from serving.serving import Serving
 from serving.values import Answer, Answers, Ask, Order, Patience, Preference, Replied, Reply, Served
 from serving.waited import Waited
+
+T = TypeVar("T")
 
 
 def one(
@@ -31,14 +35,15 @@ def one(
         level = inputs.explain(resolved, *explain)
         row = inputs.one(manifest, raw)
 
-    def answer(said: Said) -> Answer:
-        return Answer(said, level, Served.by(resolved), ask.request_id)
+    def answer(said: Said, timing: Timing) -> Answer:
+        return Answer(said, level, Served.by(resolved), ask.request_id, timing)
 
     if manifest.inline and not wants.respond_async:
-        made = once.replied(serving.engine, ask.key, lambda: answer(inline.one(serving, ask.caller, resolved, row)))
+        run = functools.partial(inline.one, serving, ask.caller, resolved, row)
+        made = once.replied(serving.engine, ask.key, lambda: answer(*_timed(ask, run)))
         return _written_down(serving, ask, resolved, made, 1)
     new = accept.new(serving, ask, Order(), resolved, row, {"explain": level})
-    by_job = Waited(serving, ask, resolved, wants, patience, lambda said: answer(cast(Said, said)))
+    by_job = Waited(serving, ask, resolved, wants, patience, lambda said, timing: answer(cast(Said, said), timing))
     return by_job.reply(new)
 
 
@@ -51,19 +56,22 @@ def several(
     batch_size: int,
     wants: Preference,
     patience: Patience,
+    resolved: Resolved | None = None,
 ) -> Replied[Reply]:
-    """The same of several inputs, so many in one run at most; raises as `one`, and BatchTooLarge."""
-    resolved, most = inputs.resolve(serving, ask), serving.settings.api.max_batch_items
+    """The same of several inputs, so many in one run at most, by the version that was resolved already, if there is
+    one; raises as `one`, and BatchTooLarge."""
+    resolved, most = resolved or inputs.resolve(serving, ask), serving.settings.api.max_batch_items
     with inputs.judged_by(resolved):
         rows, refused = inputs.many(inputs.takes_rows(resolved).manifest, raw, return_errors, most=most)
 
-    def answers(said: Sequence[Said | Fault]) -> Answers:
-        return Answers(said, Served.by(resolved), ask.request_id)
+    def answers(said: Sequence[Said | Fault], timing: Timing) -> Answers:
+        return Answers(said, Served.by(resolved), ask.request_id, timing)
 
     def at_once() -> Answers:
         individual = return_errors == ReturnErrors.INDIVIDUAL
-        made = inline.several(serving, ask.caller, resolved, rows, batch_size, individual=individual)
-        return answers(in_place(made, refused))
+        run = functools.partial(inline.several, serving, ask.caller, resolved, rows, batch_size, individual=individual)
+        made, timing = _timed(ask, run)
+        return answers(in_place(made, refused), timing)
 
     if not rows or (resolved.manifest.inline and not wants.respond_async):
         replied = once.replied(serving.engine, ask.key, at_once)
@@ -71,7 +79,18 @@ def several(
         return _written_down(serving, ask, resolved, replied, answered)
     options = {"explain": "", "return_errors": return_errors, "refused": refused}
     new = accept.new(serving, ask, Order(), resolved, rows, options)
-    return Waited(serving, ask, resolved, wants, patience, lambda said: answers(cast(Several, said).items)).reply(new)
+    by_job = Waited(
+        serving, ask, resolved, wants, patience, lambda said, timing: answers(cast(Several, said).items, timing)
+    )
+    return by_job.reply(new)
+
+
+def _timed(ask: Ask, run: Callable[[], T]) -> tuple[T, Timing]:
+    """What it gives, with how long that took since it was asked."""
+    began = time.perf_counter()
+    found = run()
+    queued_s, total_s = began - ask.began, time.perf_counter() - ask.began
+    return found, Timing(queued_s * 1000, (total_s - queued_s) * 1000, total_s * 1000)
 
 
 def _written_down(

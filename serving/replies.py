@@ -9,7 +9,7 @@ from typing import Any
 
 from core import ids
 from jobs import result
-from jobs.job import Status
+from jobs.job import Status, Timing
 from serving.values import Answer, Answers, Reply, Served, Ticket
 
 _FORMS: Mapping[str, type[Ticket | Answer | Answers]] = {"ticket": Ticket, "answer": Answer, "answers": Answers}
@@ -32,6 +32,8 @@ def read(found: Mapping[str, Any]) -> Reply:
         return _of_an_earlier_release(found)
     values = {name: value for name, value in found.items() if name != "form"}
     values["served"] = Served(**values["served"])
+    if values.get("timing"):
+        values["timing"] = Timing(**values["timing"])
     if found["form"] == "ticket":
         values |= {"job_id": uuid.UUID(values["job_id"]), "status": Status(values["status"])}
     elif found["form"] == "answer":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -10,7 +11,7 @@ from typing import Any, Generic, Protocol, TypeVar
 from access.keys import Caller
 from inference.output import Said
 from jobs.idempotency import Key
-from jobs.job import Priority, Status
+from jobs.job import Priority, Status, Timing
 from jobs.result import Fault
 from registry.routes import Unit
 from registry.versions import Resolved
@@ -28,6 +29,7 @@ class Ask:
     version: str | None = None
     key: Key | None = None
     route_key: str | None = None  #: on whose behalf, where callers keep the version that they got
+    began: float = field(default_factory=time.perf_counter)  #: when it came, as that clock counts
 
     @property
     def unit(self) -> Unit:
@@ -104,12 +106,14 @@ class Ticket:
 
 @dataclass(frozen=True)
 class Answer:
-    """What was said to one input; `explain` is the level of explanation that was asked for."""
+    """What was said to one input; `explain` is the level of explanation that was asked for, and `timing` how long it
+    took, which earlier releases did not keep with a key."""
 
     said: Said
     explain: str
     served: Served
     request_id: str
+    timing: Timing | None = None
 
 
 @dataclass(frozen=True)
@@ -119,6 +123,7 @@ class Answers:
     said: Sequence[Said | Fault]
     served: Served
     request_id: str
+    timing: Timing | None = None
 
 
 Reply = Ticket | Answer | Answers

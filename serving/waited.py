@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from core import errors, ids
 from jobs import idempotency, submit
-from jobs.job import Status
+from jobs.job import Status, Timing
 from jobs.result import Result
 from registry.versions import Resolved
 from serving import once, replies, retrieve
@@ -31,7 +31,7 @@ class Waited:
     resolved: Resolved
     wants: Preference
     patience: Patience
-    answer: Callable[[Result | None], Reply]
+    answer: Callable[[Result | None, Timing], Reply]
 
     def reply(self, new: submit.NewJob) -> Replied[Reply]:
         """Hand it in, unless the key stands for one already, and wait for it."""
@@ -61,7 +61,7 @@ class Waited:
                 f"The job ended as {found.status}: {error.get('message', '')}",
                 details={**where, "job_id": ids.job_id(job_id), "status": found.status, "code": error.get("code")},
             )
-        return self.answer(retrieve.loaded(self.serving, found).result)
+        return self.answer(retrieve.loaded(self.serving, found).result, found.timing)
 
     def _ticket(self, job_id: uuid.UUID, status: Status, waited_s: float) -> Ticket:
         applied = "respond-async" if self.wants.respond_async else f"wait={waited_s:g}"

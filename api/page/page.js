@@ -1,9 +1,11 @@
 // Once a key is given, the requests to try are those of the models that are published, each with its golden example.
 const MOST = 20;
+const VERSION = location.search === "?v2" ? "v2" : "v1";
+const API = `/api/${VERSION}`;
 const BODIES = {
-  "/api/v1/predict": (example) => example,
-  "/api/v1/predict/batch": (example) => ({ ...example, inputs: [example.inputs] }),
-  "/api/v1/jobs": (example) => example,
+  [`${API}/predict`]: (example) => example,
+  [`${API}/predict/batch`]: (example) => ({ ...example, inputs: [example.inputs] }),
+  [`${API}/jobs`]: (example) => example,
 };
 
 async function fill(key) {
@@ -12,9 +14,9 @@ async function fill(key) {
     if (!answer.ok) throw new Error(`${path} answers ${answer.status}`);
     return answer.json();
   };
-  const { models } = await ask("/api/v1/models");
-  const found = await Promise.all(models.slice(0, MOST).map((model) => ask(model.links.self)));
-  const names = new Set(models.map((model) => model.name));
+  const { models, items = models } = await ask(`${API}/models`);
+  const found = await Promise.all(items.slice(0, MOST).map((model) => ask(model.links.self)));
+  const names = new Set(items.map((model) => model.name));
   const spec = ui.specSelectors.specJson().toJS();
   for (const [path, body] of Object.entries(BODIES)) {
     const content = spec.paths[path].post.requestBody.content["application/json"];
@@ -34,7 +36,7 @@ const authorize = (given) => (security) => {
 };
 
 window.ui = SwaggerUIBundle({
-  url: "/openapi/v1.json",
+  url: `/openapi/${VERSION}.json`,
   dom_id: "#page",
   deepLinking: true,
   plugins: [{ statePlugins: { auth: { wrapActions: { authorize } } } }],

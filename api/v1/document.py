@@ -7,10 +7,23 @@ from typing import Any
 
 import apispec
 from apispec.ext.marshmallow import MarshmallowPlugin
-from marshmallow import fields
+from marshmallow import Schema, fields
 
+from api.contract import REFUSALS, Words
 from api.v1.schemas import jobs
+from api.v1.schemas.errors import Envelope
 
+_ABOUT = """\
+Hand in an input, get a ticket, come back for the result. This contract is at [/openapi/v1.json](/openapi/v1.json), and
+at [/docs](/docs) as a page to try it out.
+
+A key goes into every request, as `Authorization: Bearer cck_…` or `X-API-Key: cck_…`. Which models there are, and what
+they take, is at `GET /api/v1/models`. Unknown fields and query parameters are refused.
+
+Every answer that is an error has the same body, the schema `Envelope`; what its `code` may be stands with each status,
+and all of it with the schema `Error`. The proxy may answer 400, 408, 414, 429 and 503 to any request. Fields and codes
+may be added to answers; none is taken away in v1.
+"""
 #: The sections of the contract, and which blueprints they hold.
 SECTIONS = {
     "Predictions": "Ask now",
@@ -54,11 +67,11 @@ IN_PATH = {
 }
 
 
-def declare_kinds(spec: apispec.APISpec, plugin: MarshmallowPlugin) -> None:
+def declare_kinds(spec: apispec.APISpec, plugin: MarshmallowPlugin, results: tuple[type[Schema], ...]) -> None:
     """Let a job's result be any of those that there are, and every whole number be a count."""
-    for schema in jobs.RESULTS:
+    for schema in results:
         spec.components.schema(schema.__name__, schema=schema)
-    kinds = [{"$ref": f"#/components/schemas/{schema.__name__}"} for schema in jobs.RESULTS]
+    kinds = [{"$ref": f"#/components/schemas/{schema.__name__}"} for schema in results]
     spec.components.schema("Result", {"description": "What a job came to", "anyOf": kinds})
     if plugin.converter is None:
         raise TypeError("the plugin was not given its spec")
@@ -87,12 +100,26 @@ def finished(spec: Mapping[str, Any]) -> dict[str, Any]:
     for schema in found["components"]["schemas"].values():
         for described in schema.get("properties", {}).values():
             _say_default(described)
-    found["tags"] = [{"name": title, "description": text} for title, text in SECTIONS.items()]
+    used: set[str] = set()
     for path in found["paths"].values():
         for parameter in path.get("parameters", []):
             parameter["description"] = IN_PATH[parameter["name"]]
         for operation in path.values():
             if isinstance(operation, dict):
-                operation["tags"] = [TITLES[name] for name in operation["tags"]]
+                operation["tags"] = [TITLES[name.rpartition(".")[2]] for name in operation["tags"]]
                 operation["responses"] = dict(sorted(operation["responses"].items()))
+                used.update(operation["tags"])
+    found["tags"] = [{"name": title, "description": text} for title, text in SECTIONS.items() if title in used]
     return found
+
+
+WORDS = Words(
+    about=_ABOUT,
+    refusal=Envelope,
+    media_type="application/json",
+    example=lambda said, _: {"error": said},
+    statuses=REFUSALS,
+    results=jobs.RESULTS,
+    told=lambda docs: docs,
+    finished=finished,
+)

@@ -16,7 +16,7 @@ from registry.versions import Version
 
 def model(versions: Sequence[Version]) -> dict[str, Any]:
     """A model, by all of its versions."""
-    stable = _stable(versions)
+    stable = stable_of(versions)
     itself = links.to("models.show_model", name=stable.model)
     version = links.to("models.show_version", name=stable.model, version=stable.version)
     return {
@@ -28,10 +28,10 @@ def model(versions: Sequence[Version]) -> dict[str, Any]:
     }
 
 
-def model_in_full(versions: Sequence[Version]) -> dict[str, Any]:
-    """The same, with what its stable version takes and answers, and a request that it answers."""
-    item = _stable(versions)
-    found = {**model(versions), **_schemas(item)}
+def to_try(versions: Sequence[Version]) -> dict[str, Any]:
+    """What a model's stable version takes and answers, and a request that it answers."""
+    item = stable_of(versions)
+    found = _schemas(item)
     manifest, inputs = item.manifest, item.manifest.golden[0].inputs
     body: dict[str, Any] = {"model": item.model, "inputs": inputs}
     if not manifest.takes_rows:
@@ -68,7 +68,7 @@ def version(item: Version) -> dict[str, Any]:
     }
 
 
-def _stable(versions: Sequence[Version]) -> Version:
+def stable_of(versions: Sequence[Version]) -> Version:
     """There always is one: `registry.lifecycle` ends it last of all, and `Catalog.publish` makes none of an ended."""
     return next(item for item in versions if item.stable)
 

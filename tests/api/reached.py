@@ -6,14 +6,17 @@ import contextlib
 import dataclasses
 import datetime as dt
 import socket
+import tempfile
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import flask
 from werkzeug.test import TestResponse
 
 import api
+from api import EDITIONS
 from core import errors, ids
 from jobs import settle
 from tests import callers
@@ -37,6 +40,7 @@ class At:
     model: str  #: takes x and y, and fails where x is negative
     store: str  #: a bucket that answers what its object's name says
     stack: contextlib.ExitStack  #: ended with the test
+    api: str = EDITIONS[0].prefix  #: where the version of the API is that is asked
 
     def with_settings(self, **settings: Any) -> At:
         app = api.create_app(changed(self.app.extensions["coatcheck"].settings, **settings))
@@ -51,7 +55,7 @@ class At:
     def ask(self, method: str, path: str, body: Any = None, **headers: str) -> TestResponse:
         given = {**self.owner.key.headers, **{name.replace("_", "-"): value for name, value in headers.items()}}
         more = {} if body is None else {"json": body}
-        return self.app.test_client().open(f"/api/v1/{path}", method=method, headers=given, **more)
+        return self.app.test_client().open(f"{self.api}/{path}", method=method, headers=given, **more)
 
     def post(self, path: str, body: Any = None, **headers: str) -> TestResponse:
         return self.ask("POST", path, body, **headers)
@@ -151,13 +155,14 @@ def stored_bundle(at: At, data: bytes | None) -> TestResponse:
     at.platform.store.delete_all(key)
     if data is not None:
         at.platform.store.put(key, data)
-    return at.with_settings().post("predict", {"model": at.model, "inputs": {"x": 2, "y": 1}})
+    cache = Path(at.stack.enter_context(tempfile.TemporaryDirectory()))
+    return at.with_settings(model_cache=cache).post("predict", {"model": at.model, "inputs": {"x": 2, "y": 1}})
 
 
 def stream(at: At) -> TestResponse:
     small = at.with_settings(max_streams=1)
     path = f"jobs/{at.owner.ids['waiting']}/events"
-    held = small.app.test_client().get(f"/api/v1/{path}", headers=at.owner.key.headers, buffered=False)
+    held = small.app.test_client().get(f"{at.api}/{path}", headers=at.owner.key.headers, buffered=False)
     at.stack.callback(held.close)
     return small.get(path)
 
@@ -202,12 +207,12 @@ def retired(at: At) -> TestResponse:
 REACHED: dict[type[errors.CoatcheckError], Reach] = {
     errors.InvalidInput: lambda at: at.post("predict", {}),
     errors.MalformedRequest: lambda at: at.app.test_client().post(
-        "/api/v1/predict", data=b"{", content_type="application/json", headers=at.owner.key.headers
+        f"{at.api}/predict", data=b"{", content_type="application/json", headers=at.owner.key.headers
     ),
     errors.BatchTooLarge: lambda at: at.with_settings(max_batch_items=1).post("jobs", {"inputs": [GOOD, GOOD]}),
-    errors.Unauthorized: lambda at: at.app.test_client().get("/api/v1/jobs"),
+    errors.Unauthorized: lambda at: at.app.test_client().get(f"{at.api}/jobs"),
     errors.Forbidden: lambda at: at.app.test_client().get(
-        "/api/v1/jobs", headers=callers.key(at.platform, scopes=["metrics"]).headers
+        f"{at.api}/jobs", headers=callers.key(at.platform, scopes=["metrics"]).headers
     ),
     errors.NotFound: lambda at: at.get("nothing"),
     errors.JobNotFound: lambda at: at.get(f"jobs/job_{NOBODY}"),

@@ -303,3 +303,18 @@ def test_what_a_stranger_who_is_blocked_is_told_is_not_told_to_another(platform:
     assert (refused.status_code, refused.get_json()["error"]["code"]) == (429, "BLOCKED")
     assert other.get("/api/v1/models").status_code == 200
     here.close()
+
+
+def test_a_blocked_key_is_refused_in_the_words_of_the_version_that_it_asks_also_where_that_is_remembered(
+    platform: Platform, at: FlaskClient, key: Key
+) -> None:
+    held(platform, f"key:{key.id}", 3)
+    asked = {**key.headers, "Accept": "application/vnd.coatcheck.v2+json"}
+    until(lambda: at.get(JOBS, headers=key.headers).status_code == 429)
+    for _ in range(3):
+        assert set(at.get(JOBS, headers=key.headers).get_json()) == {"error"}
+        for answer in (at.get("/api/v2/jobs", headers=key.headers), at.get("/api/jobs", headers=asked)):
+            assert (answer.mimetype, answer.get_json()["code"]) == ("application/problem+json", "BLOCKED")
+            assert answer.get_json()["instance"] == f"#{answer.headers['X-Request-ID']}"
+        for path in ("/api/v2/webhooks/ep_x/keys", "/api/webhooks/ep_x/keys"):
+            assert at.get(path, headers=asked).get_json()["code"] == "WEBHOOK_NOT_FOUND"

@@ -11,7 +11,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from access import keys
-from api import admission
+from api import EDITIONS, admission, editions
 from core.http import SAFE_HEADERS
 from tests import callers
 from tests.conftest import Platform
@@ -21,14 +21,15 @@ BODIES: list[dict[str, Any]] = [
     {"json": {"inputs": {}}},
     {"data": b"{", "content_type": "application/json"},
 ]
+CONTRACTS = [f"/openapi/{edition.name}.json" for edition in EDITIONS]
 METHODS = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "TRACE", "CONNECT", "MADEUP")
 
 
 def routes(app: flask.Flask) -> Iterator[tuple[str, str, str]]:
-    """Endpoint, method and an address of every route."""
+    """Name, method and an address of every route."""
     for rule in app.url_map.iter_rules():
         for method in sorted(rule.methods or ()):
-            yield rule.endpoint, method, re.sub(r"<[^>]*>", "x", rule.rule)
+            yield editions.route(rule.endpoint), method, re.sub(r"<[^>]*>", "x", rule.rule)
 
 
 @pytest.fixture
@@ -51,7 +52,7 @@ def test_every_answer_of_every_route_says_that_nobody_may_keep_or_frame_it(
     app: flask.Flask, client: FlaskClient, anonymous: FlaskClient
 ) -> None:
     statuses = set()
-    paths = {path for _, _, path in routes(app)} | {"/nothing", "/api/v1/jobs/x/y"}
+    paths = {path for _, _, path in routes(app)} | {"/nothing", "/api/v1/jobs/x/y", "/api/v2/jobs/x/y", "/api/jobs"}
     for path in sorted(paths):
         for method in METHODS:
             for who in (client, anonymous):
@@ -59,7 +60,7 @@ def test_every_answer_of_every_route_says_that_nobody_may_keep_or_frame_it(
                     with who.open(path, method=method, **body) as answer:
                         statuses.add(answer.status_code)
                         assert (answer.status_code == 405) == ("Allow" in answer.headers) or method == "OPTIONS"
-                        kept = path in ("/docs", "/openapi/v1.json") and answer.status_code == 200
+                        kept = path in ("/docs", *CONTRACTS) and answer.status_code == 200
                         for name, value in SAFE_HEADERS.items():
                             if name == "Content-Security-Policy":
                                 assert "default-src 'none'" in answer.headers[name]
@@ -103,11 +104,15 @@ def test_what_is_not_open_to_everybody_takes_a_key_of_the_right_scope(
             assert anonymous.open(path, method=method, headers=plain).status_code == 403, (method, path)
 
 
-def test_the_contract_says_which_routes_need_no_key(app: flask.Flask, anonymous: FlaskClient) -> None:
-    known = {rule.endpoint for rule in app.url_map.iter_rules()}
+@pytest.mark.parametrize("contract", CONTRACTS)
+def test_the_contract_says_which_routes_need_no_key(app: flask.Flask, anonymous: FlaskClient, contract: str) -> None:
+    known = {endpoint for endpoint, _, _ in routes(app)}
     assert known == admission.KEYLESS | set(admission.SCOPES)
     assert not admission.KEYLESS & set(admission.SCOPES)
-    paths = anonymous.get("/openapi/v1.json").get_json()["paths"]
+    paths = anonymous.get(contract).get_json()["paths"]
     open_ones = {path for path, item in paths.items() if any("security" in verb for verb in item.values())}
-    named = {re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule): rule.endpoint for rule in app.url_map.iter_rules()}
+    named = {
+        re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule): editions.route(rule.endpoint)
+        for rule in app.url_map.iter_rules()
+    }
     assert {named[path] for path in open_ones} == {named[path] for path in paths} & admission.KEYLESS

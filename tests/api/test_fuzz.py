@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from api import EDITIONS
 from local import platform_processes
 from local.child import Child
 from local.state import held_port
@@ -15,8 +16,9 @@ from tests.conftest import ROOT, Platform, until
 
 
 @pytest.mark.timeout(600)
+@pytest.mark.parametrize("version", [edition.name for edition in EDITIONS])
 def test_generated_requests_never_break_the_contract(
-    platform: Platform, spawn: Callable[..., Child], tmp_path: Path
+    platform: Platform, spawn: Callable[..., Child], tmp_path: Path, version: str
 ) -> None:
     port = str(held_port())
     spawn(
@@ -39,7 +41,7 @@ def test_generated_requests_never_break_the_contract(
     config = _with_peers(tmp_path, [platform.new_tenant()[1] for _ in range(2)])
     command = [
         str(Path(sys.executable).parent / "schemathesis"), "--config-file", str(config),
-        "run", f"{url}/openapi/v1.json", "--max-examples", "20", "--seed", "1", "--no-color",
+        "run", f"{url}/openapi/{version}.json", "--max-examples", "20", "--seed", "1", "--no-color",
     ]  # fmt: skip
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-8000:]

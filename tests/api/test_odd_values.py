@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -11,9 +12,12 @@ import pytest
 from flask.testing import FlaskClient
 
 from access import tiers
+from api import EDITIONS
+from api.editions import Edition
 from core.strict_json import MAX_LEVELS
 from tests import callers
 from tests.api.test_bounds import GOOD, IDS
+from tests.api.world import refusal
 from tests.conftest import Platform
 
 #: As they stand in a body.
@@ -46,7 +50,7 @@ HEADERS = {
     "Authorization": ["Bearer", "Bearer \xff", "Basic eDp5", "\x00"],
     "Accept": ["\xff", ";;;"],
 }
-EVERY_HEADER = {("POST", "/api/v1/jobs"), ("GET", "/api/v1/jobs/{job_id}")}
+EVERY_HEADER = {("POST", "/jobs"), ("GET", "/jobs/{job_id}")}
 LIMITS = {**{name: limit.least for name, limit in tiers.LIMITS.items()}, "priorities": ["normal"],
           "past_allowance": "pay"}  # fmt: skip
 UPLOAD = {"content_type": "text/csv", "size": 1}
@@ -85,7 +89,7 @@ BODIES: dict[str, dict[str, Any]] = {
 def refused_or_answered(answer: Any, how: object) -> None:
     assert answer.status_code < 500, (how, answer.text[:300])
     if answer.status_code >= 400:
-        assert set(answer.json["error"]) >= {"code", "message", "details", "request_id", "timestamp"}, how
+        assert set(refusal(answer)) >= {"code", "message", "details", "request_id", "timestamp"}, how
     # A stream is left at its headers.
     answer.close()
 
@@ -115,15 +119,25 @@ def known(platform: Platform, client: FlaskClient) -> Iterator[dict[str, str]]:
     platform.execute("DELETE FROM tiers WHERE name <> ALL (:before)", before=before)
 
 
-def operations(client: FlaskClient) -> Iterator[tuple[str, str, dict[str, Any]]]:
-    for path, methods in client.get("/openapi/v1.json").json["paths"].items():
+def operations(client: FlaskClient, edition: Edition) -> Iterator[tuple[str, str, dict[str, Any]]]:
+    """Of a version of the API, with their addresses in it."""
+    for path, methods in client.get(f"/openapi/{edition.name}.json").json["paths"].items():
         for method, operation in methods.items():
-            if method != "parameters" and path.startswith("/api/v1/"):
+            if method != "parameters" and path.startswith(edition.prefix):
                 yield path, method.upper(), operation
+
+
+def body_of(path: str) -> dict[str, Any] | None:
+    """What is sent there, in whichever version of the API."""
+    return BODIES.get(re.sub(r"^/api/v[0-9]+/", "/api/v1/", path))
+
+
+VERSIONS = pytest.mark.parametrize("edition", EDITIONS, ids=[edition.name for edition in EDITIONS])
 
 
 @pytest.mark.parametrize("path", BODIES)
 def test_odd_values_in_every_field_of_a_body(client: FlaskClient, known: dict[str, str], path: str) -> None:
+    """Which are read by the same schemas in every version of the API."""
     method = "PATCH" if path.endswith(("{endpoint_id}", "{tenant}", "{tier}")) else "POST"
     url = path.format(**known)
     for holder, name in fields(BODIES[path]):
@@ -140,13 +154,16 @@ def test_odd_values_in_every_field_of_a_body(client: FlaskClient, known: dict[st
                 refused_or_answered(answer, (name, value[:80], once))
 
 
-def test_every_body_is_in_the_table(client: FlaskClient) -> None:
-    assert {path for path, _, operation in operations(client) if "requestBody" in operation} == set(BODIES)
+@VERSIONS
+def test_every_body_is_in_the_table(client: FlaskClient, edition: Edition) -> None:
+    with_one = {path for path, _, operation in operations(client, edition) if "requestBody" in operation}
+    assert {path.replace(edition.prefix, "/api/v1") for path in with_one} == set(BODIES)
 
 
-def test_odd_values_in_every_query_and_address(client: FlaskClient, known: dict[str, str]) -> None:
-    for path, method, operation in operations(client):
-        body: dict[str, Any] = {"json": BODIES[path]} if path in BODIES and method != "GET" else {}
+@VERSIONS
+def test_odd_values_in_every_query_and_address(client: FlaskClient, known: dict[str, str], edition: Edition) -> None:
+    for path, method, operation in operations(client, edition):
+        body: dict[str, Any] = {"json": body_of(path)} if body_of(path) and method != "GET" else {}
         parameters = [item["name"] for item in operation.get("parameters", []) if item["in"] == "query"]
         for name in parameters:
             for text in TEXTS:
@@ -158,12 +175,13 @@ def test_odd_values_in_every_query_and_address(client: FlaskClient, known: dict[
             refused_or_answered(client.open(url, method=method, **body), url[:200])
 
 
-def test_odd_values_in_every_header(client: FlaskClient, known: dict[str, str]) -> None:
-    for path, method, operation in operations(client):
+@VERSIONS
+def test_odd_values_in_every_header(client: FlaskClient, known: dict[str, str], edition: Edition) -> None:
+    for path, method, operation in operations(client, edition):
         documented = {item["name"] for item in operation.get("parameters", []) if item["in"] == "header"}
-        data = json.dumps(BODIES[path]) if path in BODIES and method != "GET" else None
+        data = json.dumps(body_of(path)) if body_of(path) and method != "GET" else None
         for name, values in HEADERS.items():
-            if name not in documented and (method, path) not in EVERY_HEADER:
+            if name not in documented and (method, path.removeprefix(edition.prefix)) not in EVERY_HEADER:
                 continue
             for value in values:
                 headers = {"Content-Type": "application/json", name: value}

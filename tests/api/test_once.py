@@ -48,7 +48,7 @@ def test_every_route_that_says_so_does_once_what_is_asked_twice(platform: Platfo
     assert documented == set(KEYED.values())
     owner = world.made(platform, app)
     for route in world.routes(app):
-        name = KEYED.get(route.rule.endpoint)
+        name = KEYED.get(route.name)
         if name and route.own:
             headers = {**owner.key.headers, "Idempotency-Key": route.rule.endpoint}
             first = owner.ask(route, headers)

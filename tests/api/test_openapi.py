@@ -17,6 +17,7 @@ import jsonschema
 import pytest
 from flask.testing import FlaskClient
 
+from api import EDITIONS
 from api.v1 import examples
 from core import errors
 from inference.promise import EXPLANATIONS
@@ -38,24 +39,28 @@ OPERATIONS = {
     *("listTenants", "createTenant", "getTenant", "updateTenant", "listTiers", "createTier", "getTier", "updateTier"),
     *("listIssuedKeys", "issueKey", "rotateIssuedKey", "revokeIssuedKey"),
     *("listAdjustments", "createAdjustment", "listChanges", "listBlocks", "liftBlock"),
-    *("getHealth", "getReadiness", "getMetrics"),
 }
+#: Of what has no version; they are in v1's contract.
+PROBES = {"getHealth", "getReadiness", "getMetrics"}
+
+
+@pytest.fixture(params=[edition.name for edition in EDITIONS])
+def version(request: pytest.FixtureRequest) -> str:
+    return str(request.param)
 
 
 @pytest.fixture
-def spec(anonymous: FlaskClient) -> dict[str, Any]:
-    return anonymous.get("/openapi/v1.json").get_json()
+def spec(anonymous: FlaskClient, version: str) -> dict[str, Any]:
+    return anonymous.get(f"/openapi/{version}.json").get_json()
 
 
-#: The whole contract as it stands. `UPDATE_CONTRACT=1 ./run test tests/api/test_openapi.py` writes it anew where a
-#: change is meant; the diff is then what clients will see.
-FROZEN = Path(__file__).with_name("openapi.v1.json")
-
-
-def test_the_contract_is_what_it_was_to_the_last_word(spec: dict[str, Any]) -> None:
+def test_the_contract_is_what_it_was_to_the_last_word(spec: dict[str, Any], version: str) -> None:
+    """`UPDATE_CONTRACT=1 ./run test tests/api/test_openapi.py` writes it anew where a change is meant; the diff is then
+    what clients will see."""
+    frozen = Path(__file__).with_name(f"openapi.{version}.json")
     if os.environ.get("UPDATE_CONTRACT"):
-        FROZEN.write_text(json.dumps(spec, indent=1, sort_keys=True) + "\n")
-    assert spec == json.loads(FROZEN.read_text())
+        frozen.write_text(json.dumps(spec, indent=1, sort_keys=True) + "\n")
+    assert spec == json.loads(frozen.read_text())
 
 
 def operations(spec: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:
@@ -76,10 +81,10 @@ def validator(spec: dict[str, Any], schema: dict[str, Any]) -> jsonschema.Draft2
     return jsonschema.Draft202012Validator({**schema, "components": spec["components"]})
 
 
-def test_every_operation_has_a_name_of_its_own_that_does_not_change(spec: dict[str, Any]) -> None:
+def test_every_operation_has_a_name_of_its_own_that_does_not_change(spec: dict[str, Any], version: str) -> None:
     names = [operation["operationId"] for _, _, operation in operations(spec)]
     assert len(set(names)) == len(names)
-    assert set(names) == OPERATIONS
+    assert set(names) == OPERATIONS | (PROBES if version == "v1" else set())
     events = [item["post"]["operationId"] for item in spec["webhooks"].values()]
     assert len({*names, *events}) == len(names) + len(events)
 
@@ -126,17 +131,18 @@ def test_a_pattern_takes_no_line_end_in_python_either(client: FlaskClient) -> No
     assert client.get("/api/v1/webhooks/deliveries?before=12%0A").status_code == 422
 
 
-def test_words_that_are_known_are_listed(spec: dict[str, Any]) -> None:
+def test_words_that_are_known_are_listed(spec: dict[str, Any], version: str) -> None:
     schemas = spec["components"]["schemas"]
 
     def words(schema: str, name: str) -> set[Any]:
         found = schemas[schema]["properties"][name]
         return set(found.get("items", found)["enum"])
 
-    assert words("Error", "code") == words("Fault", "code")
+    refused = words("Error", "code") if version == "v1" else words("Problem", "code") - {"NOT_ACCEPTABLE"}
+    assert refused == words("Fault", "code")
     tree = {kind.code for kind in errors.tree()} - {"SETTINGS_INVALID"}
-    assert tree < words("Error", "code")
-    assert words("Error", "code") - tree == {
+    assert tree < refused
+    assert refused - tree == {
         *("METHOD_NOT_ALLOWED", "PAYLOAD_TOO_LARGE", "REQUEST_TIMEOUT", "UNSUPPORTED_MEDIA_TYPE", "URI_TOO_LONG"),
         *("REQUESTED_RANGE_NOT_SATISFIABLE", "EXPIRED", "WORKER_LOST"),
     }
@@ -151,18 +157,22 @@ def test_words_that_are_known_are_listed(spec: dict[str, Any]) -> None:
     assert explain == ["true", "false", *EXPLANATIONS]
 
 
-def test_refusals_are_said_once_with_their_codes(spec: dict[str, Any], client: FlaskClient) -> None:
+def test_refusals_are_said_once_with_their_codes(spec: dict[str, Any], client: FlaskClient, version: str) -> None:
+    kind, schema = {"v1": ("application/json", "Envelope"), "v2": ("application/problem+json", "Problem")}[version]
     for _, path, operation in operations(spec):
         for status, answer in operation["responses"].items():
             refusal = status[0] in "45" and (path, status) != ("/ready", "503")
             assert refusal == answer.get("$ref", "").startswith("#/components/responses/") or status == "default"
     for answer in spec["components"]["responses"].values():
-        content = answer["content"]["application/json"]
+        content = answer["content"][kind]
         if "example" in content:
             validator(spec, content["schema"]).validate(content["example"])
-            assert f"`{content['example']['error']['code']}`" in answer["description"]
-    for answer in (client.get("/api/v1/jobs/job_nope"), client.post("/api/v1/predict", json={}), client.get("/nope")):
-        validator(spec, {"$ref": "#/components/schemas/Envelope"}).validate(answer.get_json())
+            code = content["example"].get("error", content["example"])["code"]
+            assert f"`{code}`" in answer["description"]
+    api = f"/api/{version}"
+    for answer in (client.get(f"{api}/jobs/job_nope"), client.post(f"{api}/predict", json={}), client.get(f"{api}/x")):
+        validator(spec, {"$ref": f"#/components/schemas/{schema}"}).validate(answer.get_json())
+        assert answer.mimetype == kind
 
 
 def test_nothing_in_it_is_left_over(spec: dict[str, Any]) -> None:
@@ -175,7 +185,7 @@ def test_nothing_in_it_is_left_over(spec: dict[str, Any]) -> None:
 def test_it_says_where_it_is_served_and_by_which_version(spec: dict[str, Any]) -> None:
     assert spec["servers"][0]["url"] == "/"
     assert spec["info"]["version"] == importlib.metadata.version("coatcheck")
-    assert "(/docs)" in spec["info"]["description"]
+    assert "(/docs" in spec["info"]["description"]
 
 
 def test_what_may_be_left_out_has_no_default(spec: dict[str, Any]) -> None:
@@ -272,5 +282,25 @@ def test_the_page_has_a_language_an_icon_and_a_name(anonymous: FlaskClient) -> N
         assert (icon.status_code, icon.mimetype) == (200, "image/svg+xml")
 
 
-def test_docs_name_the_contract() -> None:
-    assert "/openapi/v1.json" in (ROOT / "docs" / "requests.md").read_text()
+def test_docs_name_the_contracts() -> None:
+    for edition in EDITIONS:
+        assert f"/openapi/{edition.name}.json" in (ROOT / "docs" / "requests.md").read_text()
+
+
+def test_nothing_in_a_contract_leads_to_another_version(spec: dict[str, Any], version: str) -> None:
+    others = {f"/api/{edition.name}/" for edition in EDITIONS} - {f"/api/{version}/"}
+    assert [path for path, item in within(spec) if isinstance(item, str) for other in others if other in item] == []
+
+
+def test_every_kind_of_problem_is_where_its_type_leads(client: FlaskClient) -> None:
+    for answer in (
+        client.get("/api/v2/jobs/job_nope"),
+        client.post("/api/v2/predict", json={}),
+        client.get("/api/v2/x"),
+    ):
+        problem = answer.get_json()
+        address, _, pointer = problem["type"].partition("#/")
+        found = client.get(address).get_json()
+        for name in pointer.split("/"):
+            found = found[name]
+        assert found == {"title": problem["title"], "status": problem["status"]}

@@ -28,6 +28,10 @@ OPEN = {
     "models.show_model",
     "models.show_version",
     "limits.show_limits",
+    "oip.infer",
+    "oip.model",
+    "oip.model_ready",
+    "oip.index",
 }
 
 

@@ -13,6 +13,7 @@ from werkzeug.test import TestResponse
 
 import models
 from access import keys
+from api import editions
 from core import ids
 from jobs import uploads
 from tests import callers, factories
@@ -21,6 +22,7 @@ from tests.conftest import Platform
 from tests.hands import complete, take
 
 GOOD = {"text": "Lovely"}
+TENSOR = {"name": "text", "datatype": "BYTES", "shape": [1], "data": ["Lovely"]}
 HOOK = "https://example.com/hook"
 ONCE = {"Idempotency-Key": "k"}
 
@@ -37,13 +39,14 @@ class Asked:
     query: Mapping[str, str] = field(default_factory=dict)  #: that it cannot go without
 
 
-#: By Flask's name of the route. Whoever adds a route adds what is asked of it.
+#: By the name of the route, which it has in every version of the API. Whoever adds a route adds what is asked of it.
 ASKED: Mapping[str, Asked] = {
     "root": Asked(302),
     "docs_asset": Asked(200, of={"name": "asset"}),
     "favicon": Asked(302),
     "api-docs.openapi_json": Asked(200),
     "api-docs.openapi_swagger_ui": Asked(200),
+    "v2-api-docs.openapi_json": Asked(200),
     "predict.predict": Asked(200, {"inputs": GOOD}, changes=True),
     "predict.predict_batch": Asked(200, {"inputs": [GOOD]}, changes=True),
     "jobs.submit": Asked(202, {"inputs": GOOD, "webhook_url": HOOK}, changes=True),
@@ -99,6 +102,13 @@ ASKED: Mapping[str, Asked] = {
     "health.ready": Asked(200),
     "health.metrics": Asked(200),
     "webhook_keys.keys": Asked(200),
+    "oip.live": Asked(200),
+    "oip.ready": Asked(200),
+    "oip.server": Asked(200),
+    "oip.model": Asked(200),
+    "oip.model_ready": Asked(200),
+    "oip.infer": Asked(200, {"inputs": [TENSOR]}, changes=True),
+    "oip.index": Asked(200),
 }
 
 
@@ -110,19 +120,45 @@ class Route:
     method: str
 
     @property
+    def name(self) -> str:
+        """The same in every version of the API."""
+        return editions.route(self.rule.endpoint)
+
+    @property
     def asked(self) -> Asked:
-        return ASKED[self.rule.endpoint]
+        return ASKED[self.name]
 
     @property
     def own(self) -> bool:
         """Whether it is what the route was made for, and not what Flask adds to it."""
         return self.method not in ("HEAD", "OPTIONS")
 
+    @property
+    def enveloped(self) -> bool:
+        """Whether its errors wear the envelope; those of the Open Inference Protocol are a text (test_oip.py)."""
+        return not self.rule.rule.startswith("/v2")
+
+    @property
+    def tells(self) -> bool:
+        """Whether an error can be seen to wear it."""
+        return self.enveloped and self.method != "HEAD"
+
     def path(self, ids_by_name: Mapping[str, str]) -> str:
         path = re.sub(r"<\w+:", "<", self.rule.rule)
         for name in self.rule.arguments:
             path = path.replace(f"<{name}>", ids_by_name[self.asked.of.get(name, name)])
         return path
+
+
+def refusal(answer: TestResponse) -> dict[str, Any]:
+    """What is said of an error, in the words of v1: in later versions of the API it is a problem (RFC 9457)."""
+    body = dict(answer.get_json())
+    if answer.mimetype != "application/problem+json":
+        return dict(body["error"])
+    assert body["status"] == answer.status_code
+    assert body["instance"] == f"#{body['request_id']}"
+    faults = body.get("errors", [])
+    return {**body, "message": body["detail"], "details": faults[0] if faults else body.get("details", {})}
 
 
 def routes(app: flask.Flask) -> Iterator[Route]:

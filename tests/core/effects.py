@@ -252,6 +252,16 @@ def download_s(here: Here) -> None:
     assert dt.timedelta() < left <= dt.timedelta(seconds=77)
 
 
+def v1_deprecated_at(here: Here) -> None:
+    headers = here.client(v1_deprecated_at=dt.datetime(2027, 1, 1, tzinfo=dt.UTC)).get(JOBS).headers
+    assert (headers["Deprecation"], headers.get("Sunset")) == ("@1798761600", None)
+
+
+def v1_sunset_at(here: Here) -> None:
+    headers = here.client(v1_sunset_at=dt.datetime(2027, 7, 1, tzinfo=dt.UTC)).get(JOBS).headers
+    assert (headers["Sunset"], headers.get("Deprecation")) == ("Thu, 01 Jul 2027 00:00:00 GMT", None)
+
+
 def inline_timeout_s(here: Here) -> None:
     name = f"m{uuid.uuid4().hex}"
     folder = graphs.bundle(here.folder / "turns", graphs.graph(graphs.TURNS), name=name)

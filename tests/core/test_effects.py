@@ -167,6 +167,8 @@ EFFECTS: Mapping[str, Callable[[Here], object]] = {
     "input_private_buckets": lambda here: effects.bucket(here, "input_private_buckets", "http://10.0.0.1:9000/a"),
     "upload_s": effects.upload_s,
     "download_s": effects.download_s,
+    "v1_deprecated_at": effects.v1_deprecated_at,
+    "v1_sunset_at": effects.v1_sunset_at,
     "inline_timeout_s": effects.inline_timeout_s,
     "default_wait_s": effects.default_wait_s,
     "max_waiters": lambda here: effects.places(here, "max_waiters", "waiters"),

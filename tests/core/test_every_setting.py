@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 import os
 import re
 import typing
@@ -44,6 +45,8 @@ READ: Mapping[str, tuple[str, Any]] = {
     "max_body_bytes": ("1024", 1024),
     "max_wait_s": ("12.5", 12.5),
     "max_connections": ("8", 8),
+    "v1_deprecated_at": ("2027-01-01T00:00:00Z", dt.datetime(2027, 1, 1, tzinfo=dt.UTC)),
+    "v1_sunset_at": ("2027-07-01T02:00:00+02:00", dt.datetime(2027, 7, 1, tzinfo=dt.UTC)),
     "tls_certificate": ("/tls/cert.pem", Path("/tls/cert.pem")),
     "tls_key": ("/tls/key.pem", Path("/tls/key.pem")),
     "cors_origins": ("https://a.example, http://localhost:5173", ("https://a.example", "http://localhost:5173")),
@@ -140,6 +143,8 @@ REFUSED: Mapping[str, tuple[str, ...]] = {
     "input_private_buckets": ("bucket", "ftp://h/a", "https://h:99999/a"),
     "upload_s": (*WHOLE, "0", "86401"),
     "download_s": (*WHOLE, "0", "604801"),
+    "v1_deprecated_at": ("soon", "2027-01-01", "2027-01-01T00:00:00", "1798761600"),
+    "v1_sunset_at": ("soon", "2027-01-01", "2027-01-01T00:00:00", "1798761600"),
     "inline_timeout_s": (*NUMBER, "0", "30.1"),
     "default_wait_s": NUMBER,
     "max_waiters": (*WHOLE, "-1"),

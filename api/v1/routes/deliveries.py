@@ -8,7 +8,7 @@ from typing import Any
 import flask
 
 from api import context, contract, links, resources
-from api.v1 import examples
+from api.v1 import examples, present
 from api.v1.schemas import webhooks as schemas
 from core import broker, ids
 from webhooks import deliveries, endpoints
@@ -117,7 +117,7 @@ def _page(filters: dict[str, Any]) -> flask.Response:
         filters["without"] = hidden
     found, before = deliveries.page(here.engine, caller.tenant_id, filters, limit=limit)
     shown = [_shown(item) for item in found]
-    return flask.jsonify({"deliveries": shown, "next_before": None if before is None else str(before)})
+    return present.here().listed("deliveries", shown, next_before=None if before is None else str(before))
 
 
 def _find(delivery_id: str) -> Delivery:

@@ -38,7 +38,7 @@ def submit(body: dict[str, Any]) -> flask.Response:
     It is committed before this answers: it will end, whatever happens in between.
     """
     ask = negotiation.ask("jobs", body)
-    return present.reply(serve.submit(resources.here().serving, ask, negotiation.order(body)))
+    return present.here().reply(serve.submit(resources.here().serving, ask, negotiation.order(body)))
 
 
 @blueprint.route("", methods=["GET"])
@@ -52,7 +52,8 @@ def list_jobs(query: dict[str, Any]) -> flask.Response:
     limit, cursor = query.pop("limit"), query.pop("cursor", None)
     serving, tenant_id = resources.here().serving, context.caller().tenant_id
     page = retrieve.page(serving, tenant_id, limit=limit, cursor=cursor, **query)
-    return flask.jsonify({"jobs": [present.job(found) for found in page.jobs], "next_cursor": page.next_cursor})
+    shown = present.here()
+    return shown.listed("jobs", [shown.job(found) for found in page.jobs], next_cursor=page.next_cursor)
 
 
 @blueprint.route("/<job_id>", methods=["GET"])
@@ -69,7 +70,7 @@ def show(job_id: str, wait: float) -> flask.Response:
     patience = negotiation.patience(resources.here(), wait)
     here, tenant_id, found_id = _mine(job_id)
     found = retrieve.wait(here.serving, tenant_id, found_id, wait, patience)
-    return present.detail(retrieve.detail(here.serving, tenant_id, found))
+    return present.here().detail(retrieve.detail(here.serving, tenant_id, found))
 
 
 @blueprint.route("/<job_id>/result", methods=["GET"])
@@ -87,7 +88,7 @@ def result(job_id: str) -> flask.Response:
     409 until there is one.
     """
     here, tenant_id, found_id = _mine(job_id)
-    return present.outcome(retrieve.find(here.serving, tenant_id, found_id))
+    return present.here().outcome(retrieve.find(here.serving, tenant_id, found_id))
 
 
 @blueprint.route("/<job_id>/parts", methods=["GET"])
@@ -101,7 +102,7 @@ def parts(query: dict[str, Any], job_id: str) -> flask.Response:
     here, tenant_id, found_id = _mine(job_id)
     found = retrieve.find(here.serving, tenant_id, found_id)
     done, more = retrieve.parts(here.serving, found, after=query.get("after", -1), limit=query["limit"])
-    return present.parts(found, done, more)
+    return present.here().parts(found, done, more)
 
 
 @blueprint.route("/<job_id>/events", methods=["GET"])
@@ -129,7 +130,7 @@ def cancel(job_id: str) -> flask.Response:
     context.nothing_in_body()
     here, tenant_id, found_id = _mine(job_id)
     found = retrieve.cancel(here.serving, tenant_id, found_id)
-    return present.detail(retrieve.detail(here.serving, tenant_id, found))
+    return present.here().detail(retrieve.detail(here.serving, tenant_id, found))
 
 
 @blueprint.route("/<job_id>/retry", methods=["POST"])
@@ -145,7 +146,7 @@ def retry(query: dict[str, Any], job_id: str) -> flask.Response:
     context.nothing_in_body()
     ask = negotiation.ask("retry", {}, {"job_id": job_id, **query})
     old = ids.parse_job_id(job_id)
-    return present.reply(serve.again(resources.here().serving, ask, old, failed_rows=bool(query)))
+    return present.here().reply(serve.again(resources.here().serving, ask, old, failed_rows=bool(query)))
 
 
 def _mine(job_id: str) -> tuple[Resources, uuid.UUID, uuid.UUID]:

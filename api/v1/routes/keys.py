@@ -12,7 +12,7 @@ from access import keys as access_keys
 from access.bounds import Bounds
 from access.issued import Issued
 from api import context, contract, resources
-from api.v1 import examples
+from api.v1 import examples, present
 from api.v1.schemas import keys as schemas
 
 blueprint = contract.Blueprint("keys", __name__, url_prefix="/keys")
@@ -29,7 +29,7 @@ def list_keys() -> flask.Response:
     Those that open something, oldest first, without their secrets.
     """
     own = issued.listed(resources.here().engine, tenant_id=context.caller().tenant_id)
-    return flask.jsonify({"keys": [_shown(item) for item in own]})
+    return present.here().listed("keys", [_shown(item) for item in own])
 
 
 @blueprint.route("", methods=["POST"])

@@ -8,7 +8,7 @@ from typing import Any
 import flask
 
 from api import context, contract, once, resources
-from api.v1 import examples, present, present_models
+from api.v1 import examples, present
 from api.v1.schemas import answers as out
 from api.v1.schemas import jobs as jobs_out
 from api.v1.schemas import requests as into
@@ -29,7 +29,8 @@ def list_models() -> flask.Response:
     With their versions, and which of them is stable.
     """
     grouped = groupby(resources.here().catalog.versions(), key=lambda item: item.model)
-    return flask.jsonify({"models": [present_models.model(list(items)) for _, items in grouped]})
+    shown = present.here()
+    return shown.listed("models", [shown.model(list(items)) for _, items in grouped])
 
 
 @blueprint.route("", methods=["POST"])
@@ -44,7 +45,7 @@ def publish(body: dict[str, Any]) -> flask.Response:
     `result`, or its `error` if the bundle is refused.
     """
     ask = Ask(context.caller(), flask.g.request_id, body["model"], body["version"], once.key("models", body))
-    return present.reply(serve.publish(resources.here().serving, ask, body["upload_id"], stable=body["stable"]))
+    return present.here().reply(serve.publish(resources.here().serving, ask, body["upload_id"], stable=body["stable"]))
 
 
 @blueprint.route("/<name>", methods=["GET"])
@@ -55,7 +56,7 @@ def show_model(name: str) -> flask.Response:
 
     With what its stable version takes and answers, and something to try.
     """
-    return flask.jsonify(present_models.model_in_full(resources.here().catalog.model(name)))
+    return flask.jsonify(present.here().model_in_full(resources.here().catalog.model(name)))
 
 
 @blueprint.route("/<name>/versions/<version>", methods=["GET"])
@@ -67,4 +68,4 @@ def show_version(name: str, version: str) -> flask.Response:
     `input_schema` is the JSON Schema of what it takes, `output_schema` that of what it answers, and `example` is
     something to try.
     """
-    return flask.jsonify(present_models.version(resources.here().catalog.version(name, version)))
+    return present.here().version(resources.here().catalog.version(name, version))

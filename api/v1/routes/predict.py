@@ -48,7 +48,7 @@ def predict(body: dict[str, Any], explain: str | None = None) -> flask.Response:
         wants=negotiation.preference(here, respond_async=options.get("async_", False)),
         patience=negotiation.Waiting(here),
     )
-    return present.reply(found)
+    return present.here().reply(found)
 
 
 @blueprint.route("/batch", methods=["POST"])
@@ -71,4 +71,4 @@ def predict_batch(body: dict[str, Any]) -> flask.Response:
         wants=negotiation.preference(here),
         patience=negotiation.Waiting(here),
     )
-    return present.reply(found)
+    return present.here().reply(found)

@@ -12,8 +12,8 @@ import flask
 
 from access import usage
 from access.usage import Used
-from api import context, contract, resources
-from api.v1 import present_limits
+from api import accepted, context, contract, resources
+from api.v1 import present, present_limits
 from api.v1.schemas import limits as out
 from api.v1.schemas import usage as schemas
 from serving import limits as serve
@@ -21,13 +21,12 @@ from serving import limits as serve
 blueprint = contract.Blueprint("usage", __name__, url_prefix="/usage")
 limits = contract.Blueprint("limits", __name__, url_prefix="/limits")
 
-CSV = "text/csv"
 _COUNTED = ("calls", "units", "price")
 
 
 @blueprint.route("", methods=["GET"])
 @blueprint.arguments(schemas.UsageQuery(), location="query")
-@blueprint.operation("getUsage", {200: schemas.Usage}, 401, 403, 422, 429, 500, 503, also=CSV)
+@blueprint.operation("getUsage", {200: schemas.Usage}, 401, 403, 422, 429, 500, 503, also=accepted.CSV)
 def show(query: dict[str, Any]) -> flask.Response:
     """See what was used.
 
@@ -36,10 +35,10 @@ def show(query: dict[str, Any]) -> flask.Response:
     engine = resources.here().engine
     by, days = usage.told_apart(query["by"]), usage.span(engine, query.get("from_"), query.get("to"))
     found = [_shown(item, by) for item in usage.read(engine, context.caller().tenant_id, days, by)]
-    if flask.request.accept_mimetypes.best_match(["application/json", CSV]) == CSV:
-        answer = flask.Response(_table(found, by), mimetype=CSV)
+    if accepted.wanted(accepted.JSON, accepted.CSV) == accepted.CSV:
+        answer = flask.Response(_table(found, by), mimetype=accepted.CSV)
     else:
-        answer = flask.jsonify({"from": days.since, "to": days.until, "usage": found})
+        answer = present.here().listed("usage", found, {"from": days.since, "to": days.until})
     answer.vary.add("Accept")
     return answer
 

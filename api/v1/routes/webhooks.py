@@ -10,7 +10,7 @@ import sqlalchemy
 
 from api import context, contract, once, resources
 from api.resources import Resources
-from api.v1 import examples
+from api.v1 import examples, present
 from api.v1.routes import webhook_keys
 from api.v1.routes.deliveries import accepted, check_events, find_endpoint
 from api.v1.schemas import webhooks as schemas
@@ -61,7 +61,7 @@ def list_endpoints() -> flask.Response:
     Oldest first, without what their calls are signed with.
     """
     found = endpoints.of_tenant(resources.here().engine, context.caller().tenant_id)
-    return flask.jsonify({"webhooks": [shown(item) for item in found]})
+    return present.here().listed("webhooks", [shown(item) for item in found])
 
 
 @blueprint.route("/<endpoint:endpoint_id>", methods=["GET"])

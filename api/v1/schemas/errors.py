@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from http import HTTPStatus
+
 import marshmallow as ma
 from marshmallow import Schema, fields, validate
 
@@ -9,10 +11,11 @@ from api import errors as answered
 from core import errors
 from jobs.job import Ended
 
-#: Every code that a client may see, of a request or of a job. What stops a start is seen by operators alone.
+#: Every code that a client may see, of a request or of a job. What stops a start is seen by operators alone; that
+#: nothing is acceptable, no version before 2 says.
 CODES = sorted(
     {kind.code for kind in errors.tree() if kind is not errors.SettingsInvalid}
-    | set(answered.CODES.values())
+    | {code for status, code in answered.CODES.items() if status != HTTPStatus.NOT_ACCEPTABLE}
     | set(Ended)
 )
 

@@ -11,7 +11,7 @@ import sqlalchemy
 from access import adjustments
 from access.adjustments import Adjustment
 from api import context, contract, once, resources
-from api.v1 import examples
+from api.v1 import examples, present
 from api.v1.schemas import admin as schemas
 from serving import once as serve
 
@@ -29,7 +29,7 @@ def list_adjustments(query: dict[str, Any]) -> flask.Response:
     Newest first. Takes a key with the scope `admin`.
     """
     page = adjustments.page(resources.here().engine, query.pop("tenant"), **query)
-    return flask.jsonify({"adjustments": [_shown(item) for item in page.items], "next_cursor": page.next_cursor})
+    return present.here().listed("adjustments", [_shown(item) for item in page.items], next_cursor=page.next_cursor)
 
 
 @blueprint.route("", methods=["POST"])

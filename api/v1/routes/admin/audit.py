@@ -9,6 +9,7 @@ import flask
 from access import changes
 from access.changes import Filters
 from api import contract, resources
+from api.v1 import present
 from api.v1.schemas import admin as schemas
 
 blueprint = contract.Blueprint("audit", __name__, url_prefix="/admin/audit")
@@ -24,4 +25,4 @@ def list_changes(query: dict[str, Any]) -> flask.Response:
     """
     limit, cursor = query.pop("limit"), query.pop("cursor", None)
     page = changes.page(resources.here().engine, Filters(**query), limit=limit, cursor=cursor)
-    return flask.jsonify({"changes": [vars(item) for item in page.items], "next_cursor": page.next_cursor})
+    return present.here().listed("changes", [vars(item) for item in page.items], next_cursor=page.next_cursor)

@@ -7,6 +7,7 @@ import flask
 from access import blocks
 from access.ladder import Ladder
 from api import context, contract, resources
+from api.v1 import present
 from api.v1.schemas import admin as schemas
 
 blueprint = contract.Blueprint("blocks", __name__, url_prefix="/admin/blocks")
@@ -23,7 +24,7 @@ def list_blocks() -> flask.Response:
     Of all tenants, at most 10,000, those that are held longest first. Takes a key with the scope `admin`.
     """
     found = blocks.listed(resources.here().engine, Ladder())
-    return flask.jsonify({"blocks": [vars(item) for item in found]})
+    return present.here().listed("blocks", [vars(item) for item in found])
 
 
 @blueprint.route("/<path:subject>", methods=["DELETE"])

@@ -11,7 +11,7 @@ from access import derived, issued
 from access import keys as access_keys
 from access.bounds import Bounds
 from api import context, contract, resources
-from api.v1 import examples
+from api.v1 import examples, present
 from api.v1.schemas import keys as own
 from api.v1.schemas import keys_of_all as schemas
 
@@ -30,7 +30,7 @@ def list_keys(query: dict[str, Any]) -> flask.Response:
     """
     revoked = query.pop("status") == "all"
     page = issued.page(resources.here().engine, tenant=query.pop("tenant", None), revoked=revoked, **query)
-    return flask.jsonify({"keys": [vars(item) for item in page.items], "next_cursor": page.next_cursor})
+    return present.here().listed("keys", [vars(item) for item in page.items], next_cursor=page.next_cursor)
 
 
 @blueprint.route("", methods=["POST"])

@@ -10,7 +10,7 @@ import flask
 from access import quota, tenants
 from access.quota import Standing
 from api import context, contract, links, resources
-from api.v1 import examples
+from api.v1 import examples, present
 from api.v1.schemas import admin as schemas
 
 blueprint = contract.Blueprint("tenants", __name__, url_prefix="/admin/tenants")
@@ -27,7 +27,7 @@ def list_tenants(query: dict[str, Any]) -> flask.Response:
     By name. Takes a key with the scope `admin`.
     """
     page = tenants.page(resources.here().engine, **query)
-    return flask.jsonify({"tenants": [vars(item) for item in page.items], "next_cursor": page.next_cursor})
+    return present.here().listed("tenants", [vars(item) for item in page.items], next_cursor=page.next_cursor)
 
 
 @blueprint.route("", methods=["POST"])

@@ -10,7 +10,7 @@ import flask
 
 from access import tiers
 from api import context, contract, links, resources
-from api.v1 import examples
+from api.v1 import examples, present
 from api.v1.schemas import tiers as schemas
 
 blueprint = contract.Blueprint("tiers", __name__, url_prefix="/admin/tiers")
@@ -26,7 +26,7 @@ def list_tiers() -> flask.Response:
 
     With their limits, by name. Takes a key with the scope `admin`.
     """
-    return flask.jsonify({"tiers": [_shown(row) for row in tiers.listed(resources.here().engine)]})
+    return present.here().listed("tiers", [_shown(row) for row in tiers.listed(resources.here().engine)])
 
 
 @blueprint.route("", methods=["POST"])
