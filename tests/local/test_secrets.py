@@ -29,11 +29,11 @@ SERVICES = {
 }
 
 
-#: An address that clients see, a name that they ask for, and who is let in.
+#: An address that clients see, a name that they ask for, who is let in, and how long v1 answers.
 OPEN = {
     "S3_PUBLIC_URL", "COATCHECK_DEFAULT_MODEL", "COATCHECK_ANONYMOUS", "COATCHECK_OIDC_ISSUER",
     "COATCHECK_OIDC_AUDIENCE", "COATCHECK_OIDC_TENANT_CLAIM", "COATCHECK_OIDC_TIER_CLAIM",
-    "COATCHECK_OIDC_SCOPE_CLAIM",
+    "COATCHECK_OIDC_SCOPE_CLAIM", "COATCHECK_V1_DEPRECATED_AT", "COATCHECK_V1_SUNSET_AT",
 }  # fmt: skip
 
 
