@@ -74,7 +74,7 @@ class Collected:
         for key, code in new.items():
             for function in self.live[key]:
                 function.__code__ = code
-        found = plugin.Plugin(json.loads(task["environ"][plugin.TASK]))
+        found = plugin.told(task["environ"][plugin.TASK])
         session.config.pluginmanager.register(found)
         session.config.option.maxfail = 1
         found.pytest_collection_modifyitems(session.config, session.items)

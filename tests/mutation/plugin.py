@@ -1,6 +1,6 @@
 """pytest's side of a mutant: which tests run, in which order and for how long; and who executes what, while measured.
 
-It is told by the environment, as it runs in a process that was forked for one run of pytest.
+It is told by a file that the environment names, as it runs in a process that was forked for one run of pytest.
 """
 
 from __future__ import annotations
@@ -102,7 +102,12 @@ class Plugin:
             self.coverage.save()
 
 
+def told(path: str) -> Plugin:
+    """By the file that the task stands in."""
+    return Plugin(json.loads(Path(path).read_text()))
+
+
 def pytest_configure(config: pytest.Config) -> None:
     if TASK in os.environ:
-        config.pluginmanager.register(found := Plugin(json.loads(os.environ[TASK])))
+        config.pluginmanager.register(found := told(os.environ[TASK]))
         found.measure()

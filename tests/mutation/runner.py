@@ -99,7 +99,7 @@ class Runner:
 
     @functools.cached_property
     def collects(self) -> list[str]:
-        return usage.test_files([], ())
+        return [FILLS, *usage.test_files([], ())]
 
     @property
     def log(self) -> Path:
@@ -139,7 +139,9 @@ class Runner:
         arguments = [*task["files"], *PYTEST, f"--basetemp={self.folder / 'tmp'}"]
         if "usual" in task:
             arguments.append("-x")
-        environ = {plugin.TASK: json.dumps(told)}
+        # In a file: what is longer than 128 KB in the environment lets nobody start a process.
+        (self.folder / "task.json").write_text(json.dumps(told))
+        environ = {plugin.TASK: str(self.folder / "task.json")}
         request = {"environ": environ, "arguments": arguments, "log": str(self.log), "limit_s": task["limit_s"]}
         request |= {name: task[name] for name in ("path", "before", "source") if name in task}
         code = by.ask(request)

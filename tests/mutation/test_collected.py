@@ -88,7 +88,8 @@ def test_each_change_is_tried_alone_and_what_needs_all_anew_is_said(tmp_path: Pa
         report.unlink(missing_ok=True)
         told = {"usual": usual, "spare_s": 20.0, "report": str(report), "seen": ""}
         task = {"path": "some.py", "before": SOURCE, "source": SOURCE.replace(was, becomes), "limit_s": 60.0}
-        code = helper.ask(task | {"environ": {plugin.TASK: json.dumps(told)}})
+        (tmp_path / "task.json").write_text(json.dumps(told))
+        code = helper.ask(task | {"environ": {plugin.TASK: str(tmp_path / "task.json")}})
         ended = [json.loads(line) for line in report.read_text().splitlines()] if report.exists() else []
         return code, {item["test"].split("::")[1]: item["outcome"] for item in ended}
 

@@ -1,6 +1,11 @@
 from __future__ import annotations
 
-from tests.mutation import trial
+from typing import Any
+
+import pytest
+
+from tests.mutation import mutants, trial
+from tests.mutation.usage import Usage
 
 TESTS = {
     "tests/api/test_a.py::test_other": 1.0,
@@ -28,3 +33,29 @@ def test_who_has_noticed_a_change_of_the_file_comes_before_those_who_have_not() 
 def test_no_more_are_run_than_the_budget_allows_and_one_at_least() -> None:
     assert order(set(), 7.0) == ["kin[1]", "other"]
     assert order(set(), 0.1) == ["kin[1]"]
+
+
+PASSED = {"test": "tests/jobs/test_b.py::test_kin[1]", "outcome": "passed", "why": ""}
+FAILED = PASSED | {"outcome": "failed", "why": "no"}
+
+
+@pytest.mark.parametrize(
+    ("code", "ended", "killer"),
+    [
+        (0, [PASSED], None),
+        (1, [FAILED], FAILED["test"]),
+        (1, [PASSED], None),  # pytest complained when all had passed
+        (trial.NOTHING_CHOSEN, [], None),
+        (1, [], "nothing runs"),  # what -x says of files that cannot be imported
+        (2, [], "nothing runs"),
+        (-11, [], "nothing runs"),
+        (None, [], trial.TOO_LONG),
+    ],
+)
+def test_a_change_is_noticed_by_who_fails_by_all_that_cannot_run_and_by_time(
+    code: int | None, ended: list[dict[str, Any]], killer: str | None
+) -> None:
+    mutant = next(iter(mutants.in_sql("migrations/versions/0001_first_tables.py")))
+    usage = Usage(seconds=TESTS, shared_s=SHARED_S)
+    verdict = trial.judge(mutant, usage, 0.1, lambda _: {"code": code, "ended": ended, "log": "what pytest wrote"})
+    assert (verdict.how, verdict.killer) == (("killed", killer) if killer else ("survived", ""))

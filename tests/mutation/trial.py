@@ -90,7 +90,8 @@ def _killer(answer: dict[str, Any], part: dict[str, float]) -> tuple[str, str] |
             return item["test"], item["why"]
     if answer["code"] is None:
         return TOO_LONG, ""
-    whole = answer["code"] in (0, 1, NOTHING_CHOSEN) or len(answer["ended"]) == len(part)
+    # With -x, what cannot be imported ends with the code of a failed test, and without one.
+    whole = answer["code"] in (0, NOTHING_CHOSEN) or len(answer["ended"]) == len(part)
     return None if whole else ("nothing runs", answer["log"][-300:])
 
 
