@@ -23,7 +23,10 @@ MAX_OVERLAP_S = 7 * 86_400
 MAX_LIFE_S = 10 * 365 * 86_400
 
 _ALONE = text("SELECT FROM tenants WHERE id = :tenant_id FOR NO KEY UPDATE")
-_OWN = text(f"SELECT ({OPENS}) AS opens FROM api_keys WHERE id = :id FOR SHARE")  # noqa: S608 - a constant
+# In the order of their ids: two that rotate each other's keys would wait for each other.
+_HOLD = text(f"""
+SELECT id, ({OPENS}) AS opens FROM api_keys WHERE id = ANY (:ids) ORDER BY id FOR NO KEY UPDATE
+""")  # noqa: S608 - a constant
 _COUNT = text(f"SELECT count(*) FROM api_keys WHERE tenant_id = :tenant_id AND {OPENS}")  # noqa: S608 - a constant
 _OLD = text(f"""
 SELECT tenant_id, name, scopes, models, networks, expires_at, rotated_to, ({OPENS}) AS opens FROM api_keys
@@ -95,7 +98,7 @@ def rotate(
     by, within = by or audit.operator(), None if everywhere else own
     with engine.begin() as connection:
         if own is not None:
-            _begin(connection, own)
+            _begin(connection, own, key_id)
         old = connection.execute(_OLD, {"id": key_id, "tenant_id": within and within.tenant_id}).first()
         if old is None:
             raise errors.KeyNotFound
@@ -118,12 +121,12 @@ def rotate(
     return made
 
 
-def _begin(connection: sqlalchemy.Connection, own: Caller) -> None:
-    """One at a time of a tenant. Raises Unauthorized for a key that was ended since it was let in: else it had some
-    seconds yet to leave another one behind."""
+def _begin(connection: sqlalchemy.Connection, own: Caller, *others: str) -> None:
+    """One at a time of a tenant, and of these keys. Raises Unauthorized for a key that was ended since it was let in:
+    else it had some seconds yet to leave another one behind."""
     connection.execute(_ALONE, {"tenant_id": own.tenant_id})
-    found = connection.execute(_OWN, {"id": own.key_id}).first()
-    if found is not None and not found.opens:
+    opens = {row.id: row.opens for row in connection.execute(_HOLD, {"ids": [own.key_id, *others]})}
+    if not opens.get(own.key_id, True):
         raise errors.Unauthorized
 
 

@@ -84,12 +84,12 @@ class Ledger:
                 self._start()
 
     def flush(self) -> None:
-        """Write what was added; raises an outage, and then keeps it for the next time."""
+        """Write what was added until now; raises an outage, and then keeps it for the next time."""
         with self._writing:
-            while self._sent or self._take():
-                with self._engine.begin() as connection:
-                    connection.execute(_ADD, _columns(self._sent))
-                self._sent = ()
+            # What is added meanwhile is for the next time, or there would be no end of it.
+            self._send()
+            self._take()
+            self._send()
 
     def unwritten(self, tenant_id: uuid.UUID) -> int:
         """Units of a tenant that are not in the database yet, as far as this process knows."""
@@ -103,12 +103,17 @@ class Ledger:
             self._closed = True
             self.flush()
 
-    def _take(self) -> bool:
-        """Whether there is something new to write; from now on it is written as it is."""
+    def _take(self) -> None:
+        """From now on what is new is written as it is."""
         with self._adding:
             new, self._new = self._new, {}
         self._sent = [_Row(ids.uuid7(), of, found) for of, found in new.items()]
-        return bool(self._sent)
+
+    def _send(self) -> None:
+        if self._sent:
+            with self._engine.begin() as connection:
+                connection.execute(_ADD, _columns(self._sent))
+            self._sent = ()
 
     def _start(self) -> None:
         # The process waits for it at its end, which has to be said: a server's threads, which add, may be daemons.

@@ -8,6 +8,7 @@ slowly: clients that ask again at once, whatever they are told, are then no load
 from __future__ import annotations
 
 import math
+import random
 import threading
 import time
 import uuid
@@ -26,7 +27,8 @@ LATELY_S, WAIT_S, TURNS = 0.1, 0.02, 6
 CALM_S = 10.0
 #: For so long one waits at ease, or for as long as a turn takes of late, but not forever.
 PATIENCE_S, LONGEST_S = 1.0, 10.0
-#: For so long a request that is to be refused is kept; while there are any, others that find no turn are as well.
+#: For so long a request that is to be refused is kept, on average: those of one moment would come back in one.
+#: While there are any, others that find no turn are as well.
 REFUSAL_S = 0.5
 #: The longest time after which it is said to try again.
 MOST_S = 30.0
@@ -109,7 +111,7 @@ class Turns:
 
     def _refusal(self) -> errors.Busy:
         """Takes its time."""
-        time.sleep(REFUSAL_S)
+        time.sleep(random.uniform(0.5, 1.5) * REFUSAL_S)  # noqa: S311 - no secret
         with self._lock:
             busy = self._busy()
             self._refused -= 1

@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 import sys
 
-from benchmarks import away, bulk, drain, history, hostile, inline, overload, rates, recovery, shelf, webhooks
+from benchmarks import away, bulk, drain, history, hostile, hot_path, inline, overload, rates, recovery, shelf, webhooks
 
 EVERY = {"inline": inline.run, "drain": drain.run}
 #: Only when asked for: it takes minutes and several GB of disk.
@@ -14,6 +14,7 @@ LONG = {
     "bulk": bulk.run,
     "history": history.run,
     "hostile": hostile.run,
+    "hot_path": hot_path.run,
     "overload": overload.run,
     "rates": rates.run,
     "recovery": recovery.run,

@@ -24,9 +24,10 @@ from core import errors
 from core.broker import KEY_PREFIX, Line
 
 POLICY = Policy("units", per_minute=6000, burst=500)
-SECONDS = 25.0
+SECONDS = 75.0
 #: Windows are looked at when what was there at first is used up.
 SETTLED_S = 10.0
+MINUTE_S = 60.0
 PROCESSES = (1, 4, 16)
 #: Of each process, in the round in which all do as they are told.
 CLIENTS = 8
@@ -154,16 +155,18 @@ def _try(rates: Rates, party: str, seen: Seen, policy: Policy = POLICY) -> float
 
 def told(what: str, seen: Seen) -> None:
     moments = sorted(seen.let_in_at)
-    window_s = float(POLICY.window_s)
+    # In the minute that the limit is of, and in the time in which a bucket fills.
+    windows = "; ".join(_parts(moments, window_s) for window_s in (MINUTE_S, float(POLICY.window_s)))
+    share = seen.asked / (len(moments) + seen.refused)
+    print(f"  {what}: let in {len(moments)}, of the limit {windows}; Redis asked for {share:.1%}")
+
+
+def _parts(moments: list[float], window_s: float) -> str:
     parts = [
         (bisect.bisect(moments, begin + window_s) - bisect.bisect(moments, begin)) / (POLICY.rate_s * window_s)
         for begin in _windows(moments, window_s)
     ]
-    share = seen.asked / (len(moments) + seen.refused)
-    print(
-        f"  {what}: let in {len(moments)}, of the limit in every {window_s:g} s {min(parts):.1%} to {max(parts):.1%}; "
-        f"Redis asked for {share:.1%}"
-    )
+    return f"in every {window_s:g} s {min(parts):.1%} to {max(parts):.1%}"
 
 
 def _windows(moments: list[float], window_s: float) -> Iterator[float]:

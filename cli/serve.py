@@ -34,7 +34,7 @@ def serve(host: str, port: int, socket: Path | None) -> None:
     if socket is not None:
         _make_room(socket)
     granian.Granian(
-        "api:create_app",
+        "api:served",
         factory=True,
         interface=Interfaces.WSGI,
         address=host,

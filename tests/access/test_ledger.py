@@ -137,6 +137,21 @@ def test_what_could_not_be_written_or_may_have_been_is_written_once_and_waits_in
     ]
 
 
+def test_what_is_added_while_it_writes_is_for_the_next_time(platform: Platform, fragile: sqlalchemy.Engine) -> None:
+    caller, _ = platform.new_tenant()
+    mine = Quiet(fragile)
+
+    def answer_another(*_: object) -> None:
+        mine.add(caller, "sentiment", "1.0.0", units=1)
+
+    answer_another()
+    event.listen(fragile, "commit", answer_another)
+    for calls in range(1, 4):
+        mine.flush()
+        assert written(platform, caller.tenant_id)[0][4] == calls
+        assert mine.unwritten(caller.tenant_id) == 1
+
+
 def test_a_closed_one_that_could_write_nothing_uses_no_connection_any_more_and_says_what_is_lost(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:

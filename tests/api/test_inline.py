@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import re
 import threading
 import uuid
@@ -114,3 +115,12 @@ def test_one_thread_watches_whatever_runs(impatient: FlaskClient, model: str) ->
 
     before = ask()
     assert [ask() for _ in range(5)] == [before] * 5
+
+
+def test_a_process_that_serves_looks_no_more_through_what_it_began_with(platform: Platform) -> None:
+    try:
+        made = api.served()
+        assert gc.get_freeze_count() > 100_000
+        made.extensions["coatcheck"].close()
+    finally:
+        gc.unfreeze()

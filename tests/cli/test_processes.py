@@ -54,7 +54,7 @@ def test_the_api_is_served_where_it_is_said_to_be_to_its_owner_alone(
     done = run("serve", *words, **platform.engines.env)
     assert (done.code, done.out, done.err) == (0, "", "")
     assert asked == {
-        "target": "api:create_app", "factory": True, "interface": Interfaces.WSGI, "address": address, "port": port,
+        "target": "api:served", "factory": True, "interface": Interfaces.WSGI, "address": address, "port": port,
         "uds": at, "uds_permissions": 0o600, "http": HTTPModes.http1, "websockets": False,
         "blocking_threads": platform.settings.api.threads,
         "log_level": LogLevels.warning, "serves": True,

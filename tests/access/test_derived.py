@@ -1,0 +1,36 @@
+"""Two that make keys with keys, at once."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+
+from access import derived
+from access.keys import Keyring
+from core.audit import Actor
+from tests import callers
+from tests.access.conftest import waiting
+from tests.conftest import Platform
+from tests.engines import until
+
+BY = Actor("cli:test")
+
+
+def test_two_that_rotate_each_other_s_keys_do_not_wait_for_each_other(platform: Platform) -> None:
+    ring = Keyring(platform.engine)
+    first, second = sorted((callers.key(platform, scopes=("admin",)) for _ in range(2)), key=lambda key: key.id)
+
+    def rotate(own: callers.Key, other: callers.Key) -> str:
+        caller = ring.verify(own.token)
+        return derived.rotate(platform.engine, other.id, overlap_s=60, own=caller, everywhere=True, by=BY)
+
+    with ThreadPoolExecutor(2) as pool:
+        with platform.admin.begin() as connection:
+            connection.exec_driver_sql("SELECT FROM api_keys WHERE id = %(id)s FOR UPDATE", {"id": second.id})
+            later = pool.submit(rotate, second, first)
+            until(lambda: waiting(platform, "api_keys") == 1)
+            sooner = pool.submit(rotate, first, second)
+            until(lambda: waiting(platform, "api_keys") == 2)
+        made = [later.result(timeout=30), sooner.result(timeout=30)]
+    assert [ring.verify(token).tenant_id for token in made] == [
+        ring.verify(key.token).tenant_id for key in (first, second)
+    ]
