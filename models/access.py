@@ -82,7 +82,10 @@ class Audit(Base):
     before: Mapped[dict[str, Any] | None]
     after: Mapped[dict[str, Any] | None]
 
-    __table_args__ = (Index("ix_audit_tenant", "tenant_id", text("id DESC")),)
+    __table_args__ = tuple(
+        Index(f"ix_audit_{name}", column, text("id DESC"))
+        for name, column in (("tenant", "tenant_id"), ("object", "object"), ("actor", "actor"))
+    )
 
 
 class Block(Base):

@@ -11,7 +11,7 @@ from sqlalchemy.orm import Mapped, mapped_column
 
 from models.base import Base
 
-_PRICE = Numeric(24, 9)
+_PRICE = Numeric()
 
 
 class Usage(Base):

@@ -13,7 +13,7 @@ import sqlalchemy
 from sqlalchemy import text
 
 import models
-from access import usage
+from access import tiers, usage
 from access.usage import Span
 from core import errors
 from tests import factories
@@ -206,3 +206,17 @@ def test_after_a_dump_is_restored_elsewhere_as_the_docs_say_nothing_is_missing_o
     assert told(platform, tenant) == 111
     folded(platform)
     assert (in_days(platform, tenant), told(platform, tenant)) == (111, 111)
+
+
+def test_prices_add_up_to_any_sum(platform: Platform, tenant: uuid.UUID) -> None:
+    most = tiers.LIMITS["unit_price"].most
+    many = {"tenant": tenant, "units": 2**53, "price": most}
+    for _ in range(2):
+        platform.execute(
+            "INSERT INTO usage (job_id, tenant_id, model, units, price)"
+            " VALUES (gen_random_uuid(), :tenant, 'sentiment', :units, :units * CAST(:price AS numeric))",
+            **many,
+        )
+        folded(platform)
+    (found,) = usage.read(platform.engine, tenant, ALL, ["model"])
+    assert found.price == 2 * 2**53 * Decimal(most)
