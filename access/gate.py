@@ -59,6 +59,7 @@ class Gate:
         """What was spent on something that then was not done."""
         if self._limits:
             self._give_back(caller.tier.units, caller, units)
+            self._month.give_back(caller, units)
 
     def write_down(self, caller: Caller, model: str, version: str, units: int) -> None:
         """What was answered at once, and what it cost, for the ledger."""

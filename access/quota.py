@@ -132,6 +132,13 @@ class Quota:
         if refused:
             raise exceeded(tier, used, units, month.resets_at)
 
+    def give_back(self, caller: Caller, units: int) -> None:
+        """What was let in, and then was not used."""
+        with self._lock:
+            seen = self._seen.get(caller.tenant_id)
+            if seen is not None and seen.month is not None:
+                seen.month.used -= units
+
     def look_ahead(self, caller: Caller) -> None:
         """Raises QuotaExceeded where not one unit more would be let in."""
         tier = caller.tier
@@ -210,9 +217,9 @@ def exceeded(
     )
 
 
-def judge(engine: sqlalchemy.Engine, tenant_id: uuid.UUID, units: int) -> None:
-    """Whether a tenant may use so many more units, of what is known only after it was accepted; raises QuotaExceeded,
-    RequestTooCostly.
+def judge(engine: sqlalchemy.Engine, tenant_id: uuid.UUID, units: int, *, counted: int) -> None:
+    """Whether a tenant may use so many units, which are known only after it was accepted, when so many of them were
+    counted; raises QuotaExceeded, RequestTooCostly.
 
     Two that ask at once are both judged by what was used before.
     """
@@ -221,8 +228,9 @@ def judge(engine: sqlalchemy.Engine, tenant_id: uuid.UUID, units: int) -> None:
         if not tier.monthly_units or tier.past_allowance != "refuse":
             return
         month = _look(connection, tenant_id)
-    if month.used + units > most(tier):
-        raise exceeded(tier, month.used, units, month.resets_at)
+    others = month.used - counted
+    if others + units > most(tier):
+        raise exceeded(tier, others, units, month.resets_at)
 
 
 def tell(engine: sqlalchemy.Engine) -> int:

@@ -44,7 +44,7 @@ class Bulk(Kind):
         # Until now it was accepted at the cost of one row.
         rows = sum(span.rows for span in made.spans)
         if tools.limits:
-            quota.judge(tools.engine, mine.job.tenant_id, manifest.units * (rows - 1))
+            quota.judge(tools.engine, mine.job.tenant_id, manifest.units * rows, counted=manifest.units)
         log.info("bulk_planned", chunks=len(made.spans), rows=rows)
         park = functools.partial(progress.park, job=mine.job, plan=made, units=manifest.units)
         return [Outcome(mine, hand_over=park)]

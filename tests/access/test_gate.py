@@ -66,6 +66,18 @@ def test_what_fails_has_cost_nothing_and_what_costs_less_in_the_end_gives_back_t
     assert left(made, who)[1] == 45
 
 
+def test_what_fails_is_not_of_the_month_either_from_that_moment_on(
+    platform: Platform, gate: Callable[..., Gate]
+) -> None:
+    made, who = gate(), caller(platform, units_burst=500, monthly_units=50, allowance_percent=0)
+    for _ in range(3):
+        with pytest.raises(ZeroDivisionError), made.spending(who, 40):
+            raise ZeroDivisionError
+    made.spend(who, 50)
+    with pytest.raises(errors.QuotaExceeded):
+        made.spend(who, 1)
+
+
 def test_a_run_that_took_all_of_its_time_costs_what_it_costs(platform: Platform, gate: Callable[..., Gate]) -> None:
     made, who = gate(), caller(platform, units_burst=50)
     with pytest.raises(errors.TimedOut), made.spending(who, 20):

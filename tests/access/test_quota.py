@@ -116,7 +116,7 @@ def test_who_pays_goes_on_and_is_counted(platform: Platform) -> None:
     for _ in range(3):
         mine.check(caller, 100)
     assert mine.standing(caller).used == 300
-    quota.judge(platform.engine, caller.tenant_id, 10_000)
+    quota.judge(platform.engine, caller.tenant_id, 10_000, counted=0)
 
 
 def test_a_tier_without_a_limit_costs_no_query_and_one_with_it_a_look_for_many_calls(
@@ -163,9 +163,11 @@ def test_many_who_ask_at_once_get_no_more_than_there_is(
 
 def test_what_is_known_late_is_judged_by_what_was_used(platform: Platform, caller: Caller) -> None:
     spend(platform, caller, 100)
-    quota.judge(platform.engine, caller.tenant_id, 10)
-    assert refusal(lambda: quota.judge(platform.engine, caller.tenant_id, 11)).details["units"] == 11
-    quota.judge(platform.engine, factories.tenant(platform), 10**9)
+    quota.judge(platform.engine, caller.tenant_id, 10, counted=0)
+    assert refusal(lambda: quota.judge(platform.engine, caller.tenant_id, 11, counted=0)).details["units"] == 11
+    # Of them one is among the hundred.
+    quota.judge(platform.engine, caller.tenant_id, 11, counted=1)
+    quota.judge(platform.engine, factories.tenant(platform), 10**9, counted=0)
 
 
 def test_what_no_month_has_is_refused_as_too_costly_and_not_until_the_next_one(
@@ -178,7 +180,7 @@ def test_what_no_month_has_is_refused_as_too_costly_and_not_until_the_next_one(
     with pytest.raises(errors.RequestTooCostly) as at_once:
         mine.check(caller, 111)
     with pytest.raises(errors.RequestTooCostly) as late:
-        quota.judge(platform.engine, caller.tenant_id, 111)
+        quota.judge(platform.engine, caller.tenant_id, 111, counted=0)
     assert at_once.value.details == late.value.details == told
     # With what an operator gave it fits this once.
     give(platform, tenant_of(platform, caller), 5, "a gift", BY)

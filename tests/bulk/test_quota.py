@@ -31,7 +31,7 @@ def test_a_file_is_run_if_the_month_has_room_for_all_of_its_rows_and_else_none_o
         used = platform.one("SELECT coalesce(sum(units), 0)::int FROM usage WHERE kind <> 'inline'")[0]
         return shown["status"], shown.get("error", {}).get("code"), used
 
-    assert ended(11) == ("failed", "QUOTA_EXCEEDED", 0)
+    assert ended(11) == ("failed", "REQUEST_TOO_COSTLY", 0)
     assert platform.one("SELECT count(*) FROM jobs WHERE kind = 'chunk'") == (0,)
     assert ended(4) == ("completed", None, 4)
     assert ended(7) == ("failed", "QUOTA_EXCEEDED", 4)
