@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import importlib.util
 from collections.abc import Callable
 from typing import Any
 
@@ -57,6 +58,10 @@ def create_app(settings: Settings | None = None) -> flask.Flask:
             contract.register_blueprint(blueprint, url_prefix=prefix, name=name)
     contracts[0].register_blueprint(health.blueprint)
     app.register_blueprint(oip.blueprint)
+    if importlib.util.find_spec("graphql"):  # an extra
+        from api.graphql import routes as graphql
+
+        app.register_blueprint(graphql.blueprint)
     # The first that looks at an answer: Flask asks the last one first.
     app.after_request(oip_answers.plain)
     app.wsgi_app = accepted.Chosen(app.wsgi_app, EDITIONS, _ended(values.versions))  # type: ignore[method-assign]

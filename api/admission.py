@@ -39,6 +39,7 @@ SCOPES: Mapping[str, tuple[str, ...]] = {
     "oip.model": ("predict", "models:read"),
     "oip.model_ready": ("predict", "models:read"),
     "oip.index": ("models:read",),
+    "graphql.ask": ("models:read",),
     "jobs.submit": ("jobs",),
     "jobs.list_jobs": ("jobs",),
     "jobs.show": ("jobs",),

@@ -18,7 +18,7 @@ from core import database, errors
 from inference import bundle, trial
 from inference.manifest import Manifest
 from registry import choice, lifecycle, rules
-from registry.routes import Unit
+from registry.routes import Routes, Unit
 from registry.shelf import bundle_key
 from registry.versions import Deprecation, Listed, Resolved, Version
 from storage.objects import Store
@@ -82,6 +82,10 @@ class Catalog:
     def model(self, name: str) -> list[Version]:
         """Its versions, one of which is stable; raises ModelNotFound, Unavailable."""
         return self._found(lambda known: list(choice.model(known, name).versions.values()))
+
+    def routes(self, name: str) -> Routes:
+        """Who gets which of its versions; raises ModelNotFound, Unavailable."""
+        return self._found(lambda known: choice.model(known, name).routes)
 
     def version(self, name: str, version: str) -> Version:
         """Raises ModelNotFound, VersionNotFound, Unavailable."""

@@ -119,7 +119,7 @@ ADMINISTRATION = dict.fromkeys(("tenants", "tiers", "admin_keys", "adjustments",
 WANTED = {
     "predict": "predict", "jobs": "jobs", "uploads": "files", "webhooks": "webhooks", "webhook_keys": "webhooks",
     "deliveries": "webhooks", "models": "models:read", "keys": "keys", "usage": "usage:read",
-    "oip": "predict", **ADMINISTRATION,
+    "oip": "predict", "graphql": "models:read", **ADMINISTRATION,
 }  # fmt: skip
 
 

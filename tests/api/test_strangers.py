@@ -32,6 +32,7 @@ OPEN = {
     "oip.model",
     "oip.model_ready",
     "oip.index",
+    "graphql.ask",
 }
 
 

@@ -109,6 +109,7 @@ ASKED: Mapping[str, Asked] = {
     "oip.model_ready": Asked(200),
     "oip.infer": Asked(200, {"inputs": [TENSOR]}, changes=True),
     "oip.index": Asked(200),
+    "graphql.ask": Asked(200, {"query": "{{ models {{ next }} }}"}),
 }
 
 
