@@ -202,6 +202,10 @@ class Manifest:
         """Whether rows that have nothing to do with each other may be in one ONNX run."""
         return self.max_batch > 1
 
+    def asked_apart(self, level: str) -> bool:
+        """Whether reasons on this level take so many questions that they are a job of their own kind."""
+        return level == SHAP and self.explain is not None and self.explain.method == "sampled"
+
     def cost(self, level: str) -> int:
         """What one input costs in units, explained on this level."""
         more = self.explain.units if level == SHAP and self.explain is not None else 0

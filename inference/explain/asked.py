@@ -70,11 +70,17 @@ class Asked:
         made = sampled.estimate(worth, len(names), budget, seed=0)
         off = abs(made.base + float(made.scores.sum()) - made.whole)
         return Explanation(
-            algorithm=made.algorithm, output=self._outputs[answer],
-            scale=PROBABILITY if self._manifest.labels else NUMBER, features=names, scores=made.scores.tolist(),
-            std_errors=made.errors.tolist(), base_value=made.base, value=made.whole, additivity_error=off,
+            algorithm=made.algorithm,
+            output=self._outputs[answer],
+            scale=PROBABILITY if self._manifest.labels else NUMBER,
+            features=names,
+            scores=made.scores.tolist(),
+            std_errors=None if made.algorithm == "enumeration" else made.errors.tolist(),
+            base_value=made.base,
+            value=made.whole,
+            additivity_error=off,
             evaluations=asked,
-        )  # fmt: skip
+        )
 
     def _of_fields(self, row: Row) -> tuple[Sequence[str], Callable[[Array], list[Row]]]:
         def rows_of(mask: Array) -> list[Row]:

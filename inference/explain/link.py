@@ -12,6 +12,8 @@ from inference.explain.trees import NotAdditive
 Array = np.ndarray[Any, Any]
 
 LOG_ODDS, PROBABILITY, SCORE, NUMBER = "log-odds", "probability", "score", "number"
+#: How scores are found; the first three are exact.
+ALGORITHMS = ("trees", "linear", "enumeration", "permutation", "leverage")
 SCALES = (LOG_ODDS, PROBABILITY, SCORE, NUMBER)
 
 

@@ -67,6 +67,7 @@ class PredictQuery(StrictSchema):
 class BatchOptions(Body):
     """How to answer."""
 
+    explain = Explain(metadata=_EXPLAIN)
     batch_size = StrictInteger(
         validate=validate.Range(1, 256),
         load_default=32,
