@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import uuid
 from collections.abc import Callable
 from pathlib import Path
@@ -76,6 +77,22 @@ def asked(publish: Callable[..., str]) -> str:
     """A model that has to be asked."""
     explain = {"method": "sampled", "background": "usual.jsonl", "units": 50}
     return publish(None, explanation=["simple", "shap"], explain=explain)
+
+
+def test_the_model_that_ships_says_which_measurements_moved_it(client: Client, platform: Platform) -> None:
+    inputs = platform.catalog.resolve("tumor", "1.1.0").manifest.golden[1].inputs
+    body = {"model": "tumor", "model_version": "1.1.0", "inputs": inputs, "options": {"explain": True}}
+    said = client.post(PREDICT, json=body).json
+    why = said["explanation"]
+    assert (said["prediction"], why["output"], why["algorithm"], why["scale"]) == (
+        "malignant", "malignant", "trees", "log-odds"
+    )  # fmt: skip
+    scores = [feature["score"] for feature in why["feature_importance"]]
+    assert scores == sorted(scores, key=abs, reverse=True)
+    assert {feature["feature"] for feature in why["feature_importance"]} == {*inputs}
+    assert why["base_value"] + sum(scores) == pytest.approx(why["value"])
+    assert 1 / (1 + math.exp(-why["value"])) == pytest.approx(said["confidence"], abs=1e-5)
+    assert why["additivity_error"] < 1e-5
 
 
 @pytest.mark.parametrize("how", [True, "shap"])
