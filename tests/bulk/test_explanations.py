@@ -105,6 +105,17 @@ def test_an_exact_explanation_comes_with_the_prediction(client: Client, exact: s
     assert by_address.json["explanation"] == WHY
 
 
+def test_the_route_for_it_gives_the_best_level_or_the_one_that_is_named(client: Client, exact: str, asked: str) -> None:
+    said = client.post("/api/v1/explain", json={"model": exact, "inputs": ROW})
+    assert (said.status_code, said.json["prediction"], said.json["explanation"]) == (200, 4, WHY)
+    body = {"model": asked, "inputs": ROW}
+    assert client.post("/api/v1/explain", json=body, headers={"Prefer": "wait=0"}).status_code == 202
+    simple = client.post("/api/v1/explain", json={**body, "options": {"explain": "simple"}})
+    assert simple.json["explanation"]["method"] == "scores"
+    refused = client.post("/api/v1/explain", json={**body, "options": {"explain": False}})
+    assert (refused.status_code, refused.json["error"]["details"]["field"]) == (422, "options.explain")
+
+
 def test_each_of_a_batch_is_explained(client: Client, exact: str) -> None:
     body = {"model": exact, "inputs": [ROW, ROW], "options": {"explain": "shap"}}
     said = client.post(f"{PREDICT}/batch", json=body)
