@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 import flask.testing
 import onnx.helper
@@ -36,6 +37,7 @@ WHY = {
     "additivity_error": 0.0,
     "evaluations": 0,
 }
+SVG = "{http://www.w3.org/2000/svg}"
 USUAL = [{"x": 0, "y": 0}, {"x": 2, "y": 2}]
 
 
@@ -114,6 +116,23 @@ def test_the_route_for_it_gives_the_best_level_or_the_one_that_is_named(client: 
     assert simple.json["explanation"]["method"] == "scores"
     refused = client.post("/api/v1/explain", json={**body, "options": {"explain": False}})
     assert (refused.status_code, refused.json["error"]["details"]["field"]) == (422, "options.explain")
+
+
+@pytest.mark.parametrize("api", ["/api/v1", "/api/v2", "/api"])
+def test_who_accepts_a_picture_gets_one_that_says_what_it_shows(
+    client: Client, exact: str, asked: str, api: str
+) -> None:
+    drawn = client.post(f"{api}/explain", json={"model": exact, "inputs": ROW}, headers={"Accept": "image/svg+xml"})
+    assert (drawn.status_code, drawn.mimetype, "Accept" in drawn.vary) == (200, "image/svg+xml", True)
+    assert drawn.headers["X-Model-Version"] == "1.0.0"
+    root = ElementTree.fromstring(drawn.text)
+    assert root.find(f"{SVG}title").text == "Why sum: 0 usually, 4 here (number)"
+    assert root.find(f"{SVG}desc").text == "x +4; y +0"
+    # What cannot be drawn, or not yet, is told.
+    for body, status in (({"model": asked, "options": {"explain": "simple"}}, 200), ({"model": asked}, 202)):
+        accept = {"Accept": "image/svg+xml, application/json", "Prefer": "wait=0"}
+        told = client.post(f"{api}/explain", json={**body, "inputs": ROW}, headers=accept)
+        assert (told.status_code, told.is_json) == (status, True)
 
 
 def test_each_of_a_batch_is_explained(client: Client, exact: str) -> None:
