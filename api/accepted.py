@@ -19,9 +19,9 @@ from api.editions import Edition
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-JSON, CSV, EVENTS = "application/json", "text/csv", "text/event-stream"
+JSON, CSV, EVENTS, SVG = "application/json", "text/csv", "text/event-stream", "image/svg+xml"
 #: What else routes answer with, by their names.
-ALSO: Mapping[str, tuple[str, ...]] = {"usage.show": (CSV,), "jobs.events": (EVENTS,)}
+ALSO: Mapping[str, tuple[str, ...]] = {"usage.show": (CSV,), "jobs.events": (EVENTS,), "explain.explain": (SVG,)}
 #: Of which type the answer is to be, where it is not JSON by its plain name.
 TYPE = "coatcheck.media_type"
 _VERSIONED = re.compile(rf"{editions.ROOT}/v[0-9]+(/|\Z)")
@@ -75,7 +75,10 @@ class Chosen:
         """The headers of an answer, with what is said of its version and why it is that one."""
         answered: Edition = environ[editions.KEY]
         if _minds(environ):
-            headers = [(name, environ.get(TYPE, value) if value == JSON else value) for name, value in headers]
+            settled = environ.get(TYPE, JSON)
+            # What was to be a table or a picture, and is a refusal, is told as JSON.
+            named = settled if settled in self._offered else JSON
+            headers = [(name, named if value == JSON else value) for name, value in headers]
             headers = _vary(headers)
         if answered.name in self._ended:
             said = {name for name, _ in headers}

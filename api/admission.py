@@ -35,6 +35,7 @@ KEYLESS = frozenset(
 SCOPES: Mapping[str, tuple[str, ...]] = {
     "predict.predict": ("predict",),
     "predict.predict_batch": ("predict",),
+    "explain.explain": ("predict",),
     "oip.infer": ("predict",),
     "oip.model": ("predict", "models:read"),
     "oip.model_ready": ("predict", "models:read"),
@@ -97,9 +98,9 @@ SCOPES: Mapping[str, tuple[str, ...]] = {
     "health.metrics": ("metrics", keys.ADMIN),
 }
 #: Those whose bodies say what is to be done for units. What stands under an Idempotency-Key costs none.
-SPENDING = frozenset({"predict.predict", "predict.predict_batch", "oip.infer", "jobs.submit"})
+SPENDING = frozenset({"predict.predict", "predict.predict_batch", "explain.explain", "oip.infer", "jobs.submit"})
 #: Those of which only so many are answered at once as each is still answered quickly.
-PREDICT = frozenset({"predict.predict", "predict.predict_batch", "oip.infer"})
+PREDICT = frozenset({"predict.predict", "predict.predict_batch", "explain.explain", "oip.infer"})
 #: One host and perhaps a port (RFC 9110 §7.2), without user, list or blanks; names may have underscores, as in compose.
 _HOST = re.compile(r"([A-Za-z0-9._-]{1,255}|\[[0-9A-Fa-f:.]{2,45}\])(:[0-9]{1,5})?")
 

@@ -61,6 +61,9 @@ def load(folder: Path) -> Bundle:
     golden = {item.file for item in manifest.golden if item.file is not None}
     if missing := sorted(golden - files):
         raise errors.BundleInvalid(f"{folder} has no file {missing[0]}, which a golden example names")
+    background = manifest.explain and manifest.explain.background
+    if background and background not in files:
+        raise errors.BundleInvalid(f"{folder} has no file {background}, which explain.background names")
     return Bundle(folder, kind.with_example(folder, manifest), digest(folder))
 
 

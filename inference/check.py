@@ -33,6 +33,10 @@ def check(bundle: Bundle, begins: Callable[[str], object] = _quietly) -> None:
         with _told("golden example 1 cannot be encoded", opened):
             signature.check_inputs(opened, opened.encode(rows[:1]))
     check_golden(opened, begins)
+    if isinstance(opened, model.Model) and bundle.manifest.explain is not None:
+        begins("explaining golden example 1")
+        with _told("golden example 1 cannot be explained", opened):
+            opened.explained(rows[:1], opened.predict(rows[:1]))
     if isinstance(opened, model.Model) and bundle.manifest.shares_runs:
         batch.check(opened, rows, begins)
     if isinstance(opened, model.GraphModel) and bundle.manifest.inline:

@@ -71,6 +71,11 @@ def anything() -> Key:
     return fields.Raw(allow_none=True)
 
 
+def by_name(of: Key) -> Key:
+    """A mapping with such a value under each name."""
+    return fields.Dict(keys=text(), values=of, error_messages=_must("a mapping"))
+
+
 def mapping(keys: Mapping[str, Key] | None = None, **how: Any) -> Key:
     """With these keys, or with any."""
     if keys is None:

@@ -14,8 +14,11 @@ from core import errors
 #: Releases before these keys know none of them.
 NEWER = (
     "numbers", "embedding", "output", "input", "tags", "at_least", "text", "tensors", "dtype", "shape", "record",
-    "boxes",
+    "boxes", "explain",
 )  # fmt: skip
+
+#: The level of explanation that says how much each feature moved the answer.
+SHAP = "shap"
 
 
 @dataclass(frozen=True)
@@ -80,6 +83,18 @@ class Boxes:
 
 
 @dataclass(frozen=True)
+class Explain:
+    """How SHAP values are made: `exact`, from the graph alone, or `sampled`, by so many questions; against the usual
+    inputs in the file `background`, with the fields of a group as one feature. Each costs so many units more."""
+
+    method: str
+    background: str | None = None
+    groups: Mapping[str, tuple[str, ...]] = dataclasses.field(default_factory=dict)
+    evaluations: int = 512
+    units: int = 1
+
+
+@dataclass(frozen=True)
 class Golden:
     """An input, or a file of the bundle with its parameters, and the answer that the model must give, checked at push
     and at load; how an answer is written is its kind's matter."""
@@ -125,6 +140,7 @@ class Manifest:
     max_batch: int = 32  #: inputs that the model is handed at once
     units: int = 1  #: what one input costs
     explanation: tuple[str, ...] = ()
+    explain: Explain | None = None  #: of the level SHAP
     threshold_field: str | None = None  #: the input field below which the answer is `below_threshold`
     below_threshold: str | None = None
     options: Mapping[str, Any] = dataclasses.field(default_factory=dict)  #: what the kind needs to know
@@ -132,7 +148,7 @@ class Manifest:
     @classmethod
     def from_dict(cls, checked: Mapping[str, Any]) -> Manifest:
         """Of what `promise.read` has let through, now or when it was published."""
-        boxes = checked.get("boxes")
+        boxes, explain = checked.get("boxes"), checked.get("explain")
         return cls(
             **{
                 **checked,
@@ -144,6 +160,7 @@ class Manifest:
                 "tensors": tuple(Tensor(**{**raw, "shape": tuple(raw["shape"])}) for raw in checked.get("tensors", ())),
                 "boxes": None if boxes is None else Boxes(**{**boxes, "labels": tuple(boxes["labels"])}),
                 "explanation": tuple(checked.get("explanation", ())),
+                "explain": None if explain is None else _explain(explain),
             }
         )
 
@@ -185,10 +202,23 @@ class Manifest:
         """Whether rows that have nothing to do with each other may be in one ONNX run."""
         return self.max_batch > 1
 
+    def asked_apart(self, level: str) -> bool:
+        """Whether reasons on this level take so many questions that they are a job of their own kind."""
+        return level == SHAP and self.explain is not None and self.explain.method == "sampled"
+
+    def cost(self, level: str) -> int:
+        """What one input costs in units, explained on this level."""
+        more = self.explain.units if level == SHAP and self.explain is not None else 0
+        return self.units + more
+
     def to_dict(self) -> dict[str, Any]:
         """What `from_dict` takes, of this release and of those before the keys of NEWER, as long as none is used."""
         found = {**dataclasses.asdict(self), "golden": [golden.to_dict() for golden in self.golden]}
         return _known(Manifest, found) | {"fields": [_known(Field, raw) for raw in found["fields"]]}
+
+
+def _explain(raw: Mapping[str, Any]) -> Explain:
+    return Explain(**{**raw, "groups": {name: tuple(fields) for name, fields in raw.get("groups", {}).items()}})
 
 
 def _field(raw: Mapping[str, Any]) -> Field:

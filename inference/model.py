@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import functools
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -13,7 +14,8 @@ from core import errors
 from inference import answers, kinds
 from inference import threads as cpus
 from inference.bundle import Bundle
-from inference.given import Array
+from inference.explain.explainer import Explainer
+from inference.given import Array, Floats
 from inference.interrupt import Interrupt
 from inference.kinds.rows import RowKind
 from inference.opened import FileModel, Opened, said
@@ -62,6 +64,31 @@ class Model(Opened, ABC):
         runs = [[row] for row in rows] if self.apart else [rows]
         with self._answering(interrupt):
             return self._answer.said(rows, [self._run(run, interrupt) for run in runs])
+
+    def scores(self, rows: Rows, interrupt: Interrupt | None = None) -> Floats:
+        """The numbers that the answers are made of, [rows, numbers], where they are made of one such output; raises as
+        `predict`."""
+        size = 1 if self.apart else self.bundle.manifest.max_batch
+        with self._answering(interrupt):
+            return np.concatenate(
+                [self._run(rows[start : start + size], interrupt)[0] for start in range(0, len(rows), size)]
+            )
+
+    def explained(
+        self,
+        rows: Rows,
+        said: Sequence[Said],
+        interrupt: Interrupt | None = None,
+        progress: Callable[[float], object] = lambda _: None,
+    ) -> list[Said]:
+        """What was said to these rows, each with how much every feature moved it, as the manifest's `explain` says;
+        `progress` hears how much is done, up to 1.0. Raises as `predict`."""
+        with self._answering(interrupt):
+            return self._explainer.explained(rows, said, interrupt, progress)
+
+    @functools.cached_property
+    def _explainer(self) -> Explainer:
+        return Explainer(self)
 
     def each(self, rows: Rows, interrupt: Interrupt | None = None) -> list[Said | errors.CoatcheckError]:
         """The same, with its own error in the place of a row that cannot be read."""

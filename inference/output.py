@@ -8,6 +8,24 @@ from typing import Any
 
 
 @dataclass(frozen=True, slots=True)
+class Explanation:
+    """How much each feature moved what the model gave for `output` from its usual value, `base_value`, to `value`, by
+    Shapley; `std_errors` are None where that is exact, `additivity_error` is how far all of it together is from what
+    the model answers, and `evaluations` how many rows the model was asked for it."""
+
+    algorithm: str
+    output: str
+    scale: str
+    features: Sequence[str]
+    scores: Sequence[float]
+    std_errors: Sequence[float] | None
+    base_value: float
+    value: float
+    additivity_error: float
+    evaluations: int
+
+
+@dataclass(frozen=True, slots=True)
 class Label:
     """`label` is the likeliest one, or the manifest's `below_threshold`; `confidence` is its probability, `scores` that
     of every label, as far as it is known."""
@@ -15,6 +33,7 @@ class Label:
     label: str
     confidence: float
     scores: Mapping[str, float]
+    explained: Explanation | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -22,6 +41,7 @@ class Numbers:
     """The values of the manifest's `numbers`, by their names."""
 
     values: Mapping[str, float]
+    explained: Explanation | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,13 +15,15 @@ from inference.faults import Fault
 from inference.keys import Key
 from inference.kinds.kind import Kind
 from inference.kinds.rows import RowKind
-from inference.manifest import Manifest
+from inference.manifest import SHAP, Manifest
 
 POOLS = ("cpu", "gpu")
-EXPLANATIONS = ("simple",)
+EXPLANATIONS = ("simple", SHAP)
 MAX_BATCH = 4096
 #: A chunk of 32 of the largest batches is charged as a number of 32 bits.
 MAX_UNITS = 10_000
+#: Questions to the model for one explanation.
+MAX_EVALUATIONS = 8192
 NAME, NAMES = r"[a-z][a-z0-9_-]{0,62}\Z", "1 to 63 of a-z, 0-9, _ and -, beginning with a letter"
 VERSION, VERSIONS = r"[0-9]{1,9}\.[0-9]{1,9}\.[0-9]{1,9}\Z", "three numbers with points between them, like 1.0.0"
 
@@ -73,6 +75,13 @@ _FIELD = {
     "dtype": keys.one_of(*tensors.DTYPES, allow_none=True),
     "shape": keys.listed(keys.whole(0, 2**31, allow_none=True), allow_none=True),
 }
+_EXPLAIN = {
+    "method": keys.one_of("exact", "sampled", required=True),
+    "background": keys.text(),
+    "groups": keys.by_name(keys.listed(keys.text(), least=2)),
+    "evaluations": keys.whole(64, MAX_EVALUATIONS),
+    "units": keys.whole(0, MAX_UNITS),
+}
 _COMMON = {
     "name": keys.named(NAME, NAMES),
     "version": keys.named(VERSION, VERSIONS),
@@ -84,6 +93,7 @@ _COMMON = {
     "max_batch": keys.whole(1, MAX_BATCH),
     "units": keys.whole(0, MAX_UNITS),
     "explanation": keys.listed(keys.one_of(*EXPLANATIONS)),
+    "explain": keys.mapping(_EXPLAIN),
 }
 
 

@@ -11,7 +11,7 @@ import marshmallow as ma
 from core import errors
 from inference import kinds, schema, tensors
 from inference.faults import Fault
-from inference.manifest import Field, Manifest
+from inference.manifest import SHAP, Explain, Field, Manifest
 
 NUMBERS = ("number", "integer")
 #: That one run may give, which are written down one by one.
@@ -92,8 +92,7 @@ def _together(manifest: Manifest) -> Iterator[Fault]:
     yield from _twice("labels", manifest.labels)
     yield from _twice("tags", manifest.tags)
     yield from _twice("numbers", [number.name for number in manifest.numbers])
-    if manifest.explanation and not (manifest.labels or manifest.tags):
-        yield Fault(("explanation",), "is for models that give labels or tags")
+    yield from _explained(manifest)
     if manifest.inline and (manifest.pool != "cpu" or manifest.takes_file):
         yield Fault(("inline",), "must be false: the API answers rows without files in them, and on its own CPU")
     kind = kinds.find(manifest.kind)
@@ -105,6 +104,51 @@ def _together(manifest: Manifest) -> Iterator[Fault]:
         most = MOST_NUMBERS // (manifest.embedding or 1)
         yield Fault(("max_batch",), f"must be at most {most} for vectors of {manifest.embedding} numbers")
     yield from kind.broken(manifest)
+
+
+def _explained(manifest: Manifest) -> Iterator[Fault]:
+    says = manifest.explain
+    if {*manifest.explanation} - {SHAP} and not (manifest.labels or manifest.tags):
+        yield Fault(("explanation",), "is for models that give labels or tags")
+    if (says is not None) != (SHAP in manifest.explanation):
+        missing = (
+            f"is missing: it says how {SHAP} is made" if says is None else f"is for models whose explanation has {SHAP}"
+        )
+        yield Fault(("explain",), missing)
+    if says is None:
+        return
+    if not manifest.labels and len(manifest.numbers) != 1:
+        yield Fault(("explain",), "is for models that give labels, or one number")
+    yield from _features(manifest, says)
+    yield from _groups(manifest, says)
+
+
+def _features(manifest: Manifest, says: Explain) -> Iterator[Fault]:
+    features = kinds.find(manifest.kind).features
+    if features is None:
+        yield Fault(("explain",), "is for fields of tabular and words of texts; nothing else has features with names")
+    elif features == "words":
+        for name in ("background", "groups"):
+            if getattr(says, name):
+                yield Fault(("explain", name), "is for tabular: a word that is not known is left out")
+        if says.method == "exact":
+            yield Fault(("explain", "method"), "must be sampled for texts")
+    elif says.background is None:
+        yield Fault(("explain", "background"), "is missing: the file with the usual inputs, a line of JSON for each")
+
+
+def _groups(manifest: Manifest, says: Explain) -> Iterator[Fault]:
+    names, taken = {field.name for field in manifest.fields}, set[object]()
+    for name, fields in says.groups.items():
+        at = ("explain", "groups", name)
+        if name in names - {*fields}:
+            yield Fault(at, "is the name of a field that is not in it")
+        for field in fields:
+            if field not in names:
+                yield Fault(at, f"names '{field}', which is no field")
+            elif field in taken:
+                yield Fault(at, f"names {field}, which is in a group already")
+            taken.add(field)
 
 
 def _golden(manifest: Manifest) -> Iterator[Fault]:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from core import errors
-from inference.output import Boxes, Embedding, Label, Numbers, Object, Record, Said, Tags, Tensors, Text
+from inference.output import Boxes, Embedding, Explanation, Label, Numbers, Object, Record, Said, Tags, Tensors, Text
 
 
 @dataclass(frozen=True, slots=True)
@@ -100,6 +100,8 @@ def dump(result: Result | Fault) -> dict[str, Any]:
         files = [dataclasses.asdict(file) for file in result.files]
         return {"form": _NAMES[WithFiles], "answer": dump(result.answer), "files": files}
     values = {field.name: getattr(result, field.name) for field in dataclasses.fields(result)}
+    if values.get("explained") is not None:
+        values["explained"] = dataclasses.asdict(values["explained"])
     return {"form": _NAMES[type(result)], **{name: value for name, value in values.items() if value is not None}}
 
 
@@ -118,6 +120,8 @@ def load(stored: Mapping[str, Any]) -> Any:
         return Several([load(item) for item in values["items"]])
     if name == _NAMES[WithFiles]:
         return WithFiles(load(values["answer"]), [Kept(**file) for file in values["files"]])
+    if "explained" in values:
+        values["explained"] = Explanation(**values["explained"])
     return _FORMS[name](**values)
 
 
@@ -131,19 +135,31 @@ def with_faults(several: Several, faults: Mapping[str, Mapping[str, Any]]) -> Se
 def _told(stored: Mapping[str, Any]) -> Result | Fault:
     if "predictions" in stored:
         return Several([load(item) for item in stored["predictions"]])
-    scores = stored.get("scores", stored.get("explanation", {}).get("scores", {}))
+    about = stored.get("explanation", {})
+    scores = stored.get("scores", about.get("scores", {}))
+    why = _reasons(about) if "feature_importance" in about else None
     if stored.keys() in ({"tags"}, {"tags", "explanation"}):
         told = {tag["label"]: tag["confidence"] for tag in stored["tags"]}
         return Tags([*told], scores or told)
     if len(stored) == 1 and (key := next(iter(stored))) in _ALONE:
         return _ALONE[key](stored[key])
-    if stored.keys() == {"prediction"}:
+    if stored.keys() in ({"prediction"}, {"prediction", "explanation"}):
         said = stored["prediction"]
-        return Numbers(said if isinstance(said, dict) else {"prediction": said})
+        return Numbers(said if isinstance(said, dict) else {"prediction": said}, why)
     if {"prediction", "confidence"} <= stored.keys():
-        return Label(stored["prediction"], stored["confidence"], scores)
+        return Label(stored["prediction"], stored["confidence"], scores, why)
     for form in (Stored, Part, Rows):
         needed = {field.name for field in dataclasses.fields(form) if field.default is dataclasses.MISSING}
         if needed <= stored.keys():
             return form(**stored)
     return Record(stored)
+
+
+def _reasons(about: Mapping[str, Any]) -> Explanation:
+    """Of what is told of them; an exact one has no errors."""
+    features = about["feature_importance"]
+    off = [each["std_error"] for each in features if "std_error" in each]
+    named = {field.name for field in dataclasses.fields(Explanation)}
+    rest = {name: value for name, value in about.items() if name in named}
+    names, scores = [each["feature"] for each in features], [each["score"] for each in features]
+    return Explanation(features=names, scores=scores, std_errors=off or None, **rest)

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 from core import database
-from inference.output import Boxes, Embedding, Label, Numbers, Object, Record, Said, Tags, Tensors, Text
+from inference.manifest import SHAP
+from inference.output import Boxes, Embedding, Explanation, Label, Numbers, Object, Record, Said, Tags, Tensors, Text
 from jobs.job import Claimed
 from jobs.result import Fault, Part, Result, Rows, Several, Stored, WithFiles
 
@@ -44,7 +46,8 @@ def _answer(said: Said, explain: str) -> dict[str, Any]:
             return {"tags": tags, **_explained(said, explain)}
         case Numbers():
             values = dict(said.values)
-            return {"prediction": values if len(values) > 1 else next(iter(values.values()))}
+            told = values if len(values) > 1 else next(iter(values.values()))
+            return {"prediction": told, **_explained(said, explain)}
         case Embedding():
             return {"embedding": list(said.vector)}
         case Object():
@@ -57,8 +60,32 @@ def _answer(said: Said, explain: str) -> dict[str, Any]:
             return {"boxes": [dict(box) for box in said.boxes]}
 
 
-def _explained(found: Label | Tags, explain: str) -> dict[str, Any]:
-    return {"explanation": {"method": "scores", "scores": found.scores}} if explain else {}
+def _explained(found: Label | Tags | Numbers, explain: str) -> dict[str, Any]:
+    if explain == SHAP and not isinstance(found, Tags):
+        return {} if found.explained is None else {"explanation": _reasons(found.explained)}
+    if explain and not isinstance(found, Numbers):
+        return {"explanation": {"method": "scores", "scores": found.scores}}
+    return {}
+
+
+def _reasons(why: Explanation) -> dict[str, Any]:
+    """What moved the answer most comes first; how far off a score may be is told where it is not exact."""
+    off: Sequence[float | None] = why.std_errors or [None] * len(why.scores)
+    features = [
+        {"feature": feature, "score": score, **({} if error is None else {"std_error": error})}
+        for feature, score, error in zip(why.features, why.scores, off, strict=True)
+    ]
+    return {
+        "method": "SHAP",
+        "feature_importance": sorted(features, key=lambda each: -abs(each["score"])),
+        "algorithm": why.algorithm,
+        "output": why.output,
+        "scale": why.scale,
+        "base_value": why.base_value,
+        "value": why.value,
+        "additivity_error": why.additivity_error,
+        "evaluations": why.evaluations,
+    }
 
 
 def to_receivers(job: Claimed, result: Result) -> str | None:

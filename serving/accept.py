@@ -28,19 +28,22 @@ def _made_of(
     serving: Serving, ask: Ask, order: Order, resolved: Resolved, job_id: uuid.UUID
 ) -> tuple[kinds.Kind, Any, dict[str, Any]]:
     """The kind of the job, what it keeps of its inputs, and its options."""
-    options: dict[str, Any] = {"explain": inputs.explain(resolved, order.explain)}
+    level = inputs.explain(resolved, order.explain)
+    options: dict[str, Any] = {"explain": level}
     if order.has_file:
+        inputs.in_file(resolved, level)
         kind, payload = files.kept(serving, ask, order, resolved, job_id)
         if kind is kinds.BULK:
             options["return_errors"] = order.return_errors or ReturnErrors.INDIVIDUAL
         return kind, payload.to_json(), options
     manifest = inputs.takes_rows(resolved).manifest
+    kind = kinds.EXPLAIN if manifest.asked_apart(level) else kinds.PREDICT
     if not isinstance(order.inputs, list):
-        return kinds.PREDICT, inputs.one(manifest, order.inputs), options
+        return kind, inputs.one(manifest, order.inputs), options
     options["return_errors"] = order.return_errors or ReturnErrors.FAIL_FAST
-    most = serving.settings.api.max_batch_items
+    most = inputs.most(manifest, level, serving.settings.api.max_batch_items)
     rows, options["refused"] = inputs.many(manifest, order.inputs, options["return_errors"], most=most)
-    return kinds.PREDICT, rows, options
+    return kind, rows, options
 
 
 def new(
@@ -75,7 +78,7 @@ def new(
         ttl_s=ttl_s,
         timeout_s=_timeout_s(serving, ask, order),
         max_attempts=jobs.max_attempts,
-        units=resolved.manifest.units * count,
+        units=resolved.manifest.cost(options["explain"]) * count,
         priority=Priority(order.priority),
         kind=kind,
         webhook_url=order.webhook_url,

@@ -13,6 +13,7 @@ from prometheus_client import Counter, Histogram
 
 from access.keys import Caller
 from core import errors, metrics
+from inference.manifest import SHAP
 from inference.model import Model
 from inference.output import Said
 from jobs.result import Fault
@@ -24,26 +25,34 @@ log = structlog.get_logger()
 Row = Mapping[str, Any]
 
 
-def one(serving: Serving, caller: Caller, resolved: Resolved, row: Row) -> Said:
-    """One prediction; raises RateLimited, RequestTooCostly, ModelError, TimedOut, and what opening the model raises."""
-    with serving.gate.spending(caller, resolved.manifest.units):
+def one(serving: Serving, caller: Caller, resolved: Resolved, row: Row, explain: str) -> Said:
+    """One prediction, explained on this level; raises RateLimited, RequestTooCostly, ModelError, TimedOut, and what
+    opening the model raises."""
+    with serving.gate.spending(caller, resolved.manifest.cost(explain)):
         model = serving.shelf.predictor(resolved)
-        return _predict(serving, model, [row], _end(serving))[0]
+        return _predict(serving, model, [row], explain, _end(serving))[0]
 
 
 def several(
-    serving: Serving, caller: Caller, resolved: Resolved, rows: Sequence[Row], size: int, *, individual: bool
+    serving: Serving,
+    caller: Caller,
+    resolved: Resolved,
+    rows: Sequence[Row],
+    size: int,
+    explain: str,
+    *,
+    individual: bool,
 ) -> list[Said | Fault]:
     """The answers to a batch, so many rows in one run at most; raises as `one`, unless each row has its own error."""
     if not rows:
         return []
-    units, size = resolved.manifest.units, min(size, resolved.manifest.max_batch)
+    units, size = resolved.manifest.cost(explain), min(size, resolved.manifest.max_batch)
     with serving.gate.spending(caller, units * len(rows)) as bill:
         model, ends_at = serving.shelf.predictor(resolved), _end(serving)
         if not individual:
             slices = (rows[start : start + size] for start in range(0, len(rows), size))
-            return [made for slice_ in slices for made in _predict(serving, model, slice_, ends_at)]
-        said = _each(serving, model, rows, size, ends_at)
+            return [made for slice_ in slices for made in _predict(serving, model, slice_, explain, ends_at)]
+        said = _each(serving, model, rows, size, explain, ends_at)
         bill.units = units * sum(not isinstance(item, Fault) or _ran_out(item) for item in said)
         return said
 
@@ -53,7 +62,9 @@ def _ran_out(fault: Fault) -> bool:
     return bool(fault.error["code"] == errors.TimedOut.code)
 
 
-def _each(serving: Serving, model: Model, rows: Sequence[Row], size: int, ends_at: float) -> list[Said | Fault]:
+def _each(
+    serving: Serving, model: Model, rows: Sequence[Row], size: int, explain: str, ends_at: float
+) -> list[Said | Fault]:
     """A row that fails or is slow spoils only its own answer: a slice that fails runs again row by row, and so does all
     that is left once one was slow. What runs may take half of the time that is left, or then an even share of it."""
     made: list[Said | Fault] = []
@@ -61,7 +72,8 @@ def _each(serving: Serving, model: Model, rows: Sequence[Row], size: int, ends_a
     while left := rows[len(made) :]:
         slice_ = left[: 1 if slow or len(made) < alone_to else size]
         try:
-            made += _predict(serving, model, slice_, _share(ends_at, len(left) if slow else min(2, len(left))))
+            share = _share(ends_at, len(left) if slow else min(2, len(left)))
+            made += _predict(serving, model, slice_, explain, share)
         except (errors.ModelError, errors.TimedOut) as error:
             slow = slow or isinstance(error, errors.TimedOut)
             alone_to = max(alone_to, len(made) + len(slice_))
@@ -70,12 +82,14 @@ def _each(serving: Serving, model: Model, rows: Sequence[Row], size: int, ends_a
     return made
 
 
-def _predict(serving: Serving, model: Model, rows: Sequence[Row], ends_at: float) -> list[Said]:
+def _predict(serving: Serving, model: Model, rows: Sequence[Row], explain: str, ends_at: float) -> list[Said]:
     manifest = model.bundle.manifest
     seconds, predicted = _counters(manifest.name, manifest.version)
     try:
         with seconds.time(), serving.watch.until(ends_at) as interrupt:
             found = model.predict(rows, interrupt)
+            if explain == SHAP:
+                found = model.explained(rows, found, interrupt)
     except errors.ModelInterrupted as error:
         limit_s = serving.settings.api.inline_timeout_s
         log.warning("inline_run_ended", model=manifest.name, version=manifest.version, rows=len(rows), limit_s=limit_s)

@@ -16,6 +16,8 @@ from serving.values import Ask
 
 #: What `explain: true` means: the best level that the model offers.
 BEST = "best"
+#: Inputs of one request whose reasons take hundreds of questions each.
+MOST_ASKED = 16
 
 
 def resolve(serving: Serving, ask: Ask) -> Resolved:
@@ -65,6 +67,18 @@ def many(
                 raise
             refused[str(place)] = {"error": errors.body(error, most=1)}
     return good, refused
+
+
+def most(manifest: Manifest, level: str, usual: int) -> int:
+    """How many inputs a list may have that is explained on this level, where it may usually have so many."""
+    return min(usual, MOST_ASKED) if manifest.asked_apart(level) else usual
+
+
+def in_file(resolved: Resolved, level: str) -> None:
+    """Raises InvalidInput where rows of a file cannot be explained on this level: each would be many questions."""
+    if resolved.manifest.asked_apart(level):
+        issue = f"{level} asks {resolved.model} hundreds of times for each input: hand in up to {MOST_ASKED} as inputs"
+        raise errors.InvalidInput.field("options.explain", issue)
 
 
 def limit(count: int, most: int) -> None:

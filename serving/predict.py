@@ -8,6 +8,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, cast
 
 from inference.output import Said
+from jobs import kinds
 from jobs.job import ReturnErrors, Timing
 from jobs.kinds.predict import in_place
 from jobs.result import Fault, Several
@@ -38,11 +39,12 @@ def one(
     def answer(said: Said, timing: Timing) -> Answer:
         return Answer(said, level, Served.by(resolved), ask.request_id, timing)
 
-    if manifest.inline and not wants.respond_async:
-        run = functools.partial(inline.one, serving, ask.caller, resolved, row)
+    if manifest.inline and not wants.respond_async and not manifest.asked_apart(level):
+        run = functools.partial(inline.one, serving, ask.caller, resolved, row, level)
         made = once.replied(serving.engine, ask.key, lambda: answer(*_timed(ask, run)))
-        return _written_down(serving, ask, resolved, made, 1)
-    new = accept.new(serving, ask, Order(), resolved, row, {"explain": level})
+        return _written_down(serving, ask, resolved, made, manifest.cost(level))
+    kind = kinds.EXPLAIN if manifest.asked_apart(level) else kinds.PREDICT
+    new = accept.new(serving, ask, Order(), resolved, row, {"explain": level}, kind=kind)
     by_job = Waited(serving, ask, resolved, wants, patience, lambda said, timing: answer(cast(Said, said), timing))
     return by_job.reply(new)
 
@@ -52,6 +54,7 @@ def several(
     ask: Ask,
     raw: list[Any],
     *,
+    explain: str | None = None,
     return_errors: str,
     batch_size: int,
     wants: Preference,
@@ -62,23 +65,29 @@ def several(
     one; raises as `one`, and BatchTooLarge."""
     resolved, most = resolved or inputs.resolve(serving, ask), serving.settings.api.max_batch_items
     with inputs.judged_by(resolved):
-        rows, refused = inputs.many(inputs.takes_rows(resolved).manifest, raw, return_errors, most=most)
+        manifest = inputs.takes_rows(resolved).manifest
+        level = inputs.explain(resolved, explain)
+        apart = manifest.asked_apart(level)
+        rows, refused = inputs.many(manifest, raw, return_errors, most=inputs.most(manifest, level, most))
 
     def answers(said: Sequence[Said | Fault], timing: Timing) -> Answers:
-        return Answers(said, Served.by(resolved), ask.request_id, timing)
+        return Answers(said, Served.by(resolved), ask.request_id, timing, level)
 
     def at_once() -> Answers:
         individual = return_errors == ReturnErrors.INDIVIDUAL
-        run = functools.partial(inline.several, serving, ask.caller, resolved, rows, batch_size, individual=individual)
+        run = functools.partial(
+            inline.several, serving, ask.caller, resolved, rows, batch_size, level, individual=individual
+        )
         made, timing = _timed(ask, run)
         return answers(in_place(made, refused), timing)
 
-    if not rows or (resolved.manifest.inline and not wants.respond_async):
+    if not rows or (manifest.inline and not wants.respond_async and not apart):
         replied = once.replied(serving.engine, ask.key, at_once)
         answered = sum(not isinstance(said, Fault) for said in cast(Answers, replied.value).said)
-        return _written_down(serving, ask, resolved, replied, answered)
-    options = {"explain": "", "return_errors": return_errors, "refused": refused}
-    new = accept.new(serving, ask, Order(), resolved, rows, options)
+        return _written_down(serving, ask, resolved, replied, manifest.cost(level) * answered)
+    options = {"explain": level, "return_errors": return_errors, "refused": refused}
+    kind = kinds.EXPLAIN if apart else kinds.PREDICT
+    new = accept.new(serving, ask, Order(), resolved, rows, options, kind=kind)
     by_job = Waited(
         serving, ask, resolved, wants, patience, lambda said, timing: answers(cast(Several, said).items, timing)
     )
@@ -94,9 +103,9 @@ def _timed(ask: Ask, run: Callable[[], T]) -> tuple[T, Timing]:
 
 
 def _written_down(
-    serving: Serving, ask: Ask, resolved: Resolved, replied: Replied[Reply], answered: int
+    serving: Serving, ask: Ask, resolved: Resolved, replied: Replied[Reply], units: int
 ) -> Replied[Reply]:
     """What it cost, unless an earlier request under the same key has paid for it."""
     if not replied.again:
-        serving.gate.write_down(ask.caller, resolved.model, resolved.version, resolved.manifest.units * answered)
+        serving.gate.write_down(ask.caller, resolved.model, resolved.version, units)
     return replied

@@ -124,6 +124,7 @@ class Answers:
     served: Served
     request_id: str
     timing: Timing | None = None
+    explain: str = ""
 
 
 Reply = Ticket | Answer | Answers

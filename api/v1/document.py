@@ -39,7 +39,7 @@ SECTIONS = {
     "Health and metrics": "For probes and scrapers",
 }
 TITLES = {
-    "predict": "Predictions",
+    **dict.fromkeys(("predict", "explain"), "Predictions"),
     "jobs": "Jobs",
     "uploads": "Uploads",
     "webhooks": "Webhooks",

@@ -19,6 +19,10 @@ PREDICT = _examples(
     explained=("With the scores of all labels", {"model": "sentiment", "inputs": _GOOD, "options": {"explain": True}}),
     ticket=("A ticket, and the answer later", {"model": "sentiment", "inputs": _GOOD, "options": {"async": True}}),
 )
+EXPLAIN = _examples(
+    best=("The best that the model offers", {"model": "sentiment", "inputs": _GOOD}),
+    ticket=("A ticket, and the answer later", {"model": "sentiment", "inputs": _GOOD, "options": {"async": True}}),
+)
 BATCH = _examples(
     several=("Several inputs", {"model": "sentiment", "inputs": [_GOOD, _BAD]}),
     forgiving=(

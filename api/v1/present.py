@@ -57,7 +57,7 @@ class V1(Edition):
             body = self.told(value.said, value.explain)
         else:
             failed = sum(isinstance(item, Fault) for item in value.said)
-            body = {**self.told(Several(value.said), ""), "count": len(value.said), "failed": failed}
+            body = {**self.told(Several(value.said), value.explain), "count": len(value.said), "failed": failed}
         return {**body, **self.served(value.served), "request_id": value.request_id}
 
     def told(self, result: Result | Fault, explain: str) -> dict[str, Any]:

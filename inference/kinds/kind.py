@@ -37,6 +37,8 @@ class Kind(ABC):
     one_thread: bool = False
     #: Whether a session keeps for the next input the memory that the largest one took.
     arena: bool = True
+    #: What a feature of an explanation is, "fields" or "words", where its models' answers can be explained by such.
+    features: ClassVar[str | None] = None
     #: Of model.yaml: the keys that not every kind has, those of a golden example, and those of `options`, None for any.
     own_keys: ClassVar[Mapping[str, Key]] = {}
     golden_keys: ClassVar[Mapping[str, Key]]

@@ -114,6 +114,7 @@ class TabularKind(RowKind):
     #: A second one adds up the trees of a forest in another order.
     one_thread = True
     names_inputs = True
+    features = "fields"
     option_keys: ClassVar[Mapping[str, Key] | None] = {}
 
     def __init__(self) -> None:

@@ -42,6 +42,7 @@ class TextKind(RowKind):
     CPU takes longer than a run for each."""
 
     apart = True
+    features = "words"
     option_keys: ClassVar[Mapping[str, Key] | None] = {"field": keys.text()}
 
     def __init__(self) -> None:

@@ -12,7 +12,9 @@ from core import errors
 from inference import output
 from inference import threads as cpus
 from inference.interrupt import Interrupt
+from inference.manifest import SHAP
 from inference.model import Model
+from jobs import told, why
 from jobs.bulk.rows import Row
 from jobs.lease import Held
 
@@ -57,10 +59,13 @@ def _run(model: Model, held: Held, interrupt: Interrupt, inputs: Sequence[dict[s
     if not inputs:
         return []
     try:
-        return model.each(inputs, interrupt)
+        said = model.each(inputs, interrupt)
+        if told.explain_of(held.job) == SHAP:
+            return why.explained(model, inputs, said, interrupt, lambda _: None)
     except errors.ModelInterrupted:
         raise
     except errors.ModelError as error:
         if len(inputs) == 1:
             return [error]
-        return [said for one in inputs for said in _run(model, held, interrupt, [one])]
+        return [one for each in inputs for one in _run(model, held, interrupt, [each])]
+    return said

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from core import errors
 from jobs.kinds.bulk import Bulk
 from jobs.kinds.chunk import Chunk
+from jobs.kinds.explain import Explain
 from jobs.kinds.file import File
 from jobs.kinds.kind import Kind as Kind
 from jobs.kinds.kind import Tools as Tools
@@ -25,10 +26,10 @@ class _Unknown(Kind):
         raise errors.Unavailable(f"Jobs of kind '{held[0].job.kind}' are unknown here")
 
 
-PREDICT, FILE, BULK, CHUNK, PUBLISH = Predict(), File(), Bulk(), Chunk(), Publish()
+PREDICT, EXPLAIN, FILE, BULK, CHUNK, PUBLISH = Predict(), Explain(), File(), Bulk(), Chunk(), Publish()
 _UNKNOWN = _Unknown()
 
-KINDS: dict[str, Kind] = {kind.name: kind for kind in (PREDICT, FILE, BULK, CHUNK, PUBLISH)}
+KINDS: dict[str, Kind] = {kind.name: kind for kind in (PREDICT, EXPLAIN, FILE, BULK, CHUNK, PUBLISH)}
 
 
 def find(name: str) -> Kind:

@@ -12,7 +12,7 @@ import structlog
 from access import quota
 from core import errors
 from core.seal import Purpose
-from jobs import payloads
+from jobs import payloads, told
 from jobs.bulk import failed_rows, merge, places, plan, progress
 from jobs.kinds.kind import Kind, Tools
 from jobs.lease import Held
@@ -41,12 +41,13 @@ class Bulk(Kind):
             made = _plan(tools, mine, payload)
         except errors.ModelInterrupted:
             return [stopped(mine)]
+        units = manifest.cost(told.explain_of(mine.job))
         # Until now it was accepted at the cost of one row.
         rows = sum(span.rows for span in made.spans)
         if tools.limits:
-            quota.judge(tools.engine, mine.job.tenant_id, manifest.units * rows, counted=manifest.units)
+            quota.judge(tools.engine, mine.job.tenant_id, units * rows, counted=units)
         log.info("bulk_planned", chunks=len(made.spans), rows=rows)
-        park = functools.partial(progress.park, job=mine.job, plan=made, units=manifest.units)
+        park = functools.partial(progress.park, job=mine.job, plan=made, units=units)
         return [Outcome(mine, hand_over=park)]
 
     def folder(self, job_id: uuid.UUID) -> str:

@@ -8,6 +8,7 @@ from collections.abc import Sequence
 
 from core import errors
 from inference.model import Model
+from jobs import told
 from jobs.bulk import answering, progress, rows
 from jobs.bulk.part import Writing
 from jobs.bulk.rows import Row
@@ -53,7 +54,7 @@ def _answer(tools: Tools, model: Model, held: Held) -> Outcome:
         except errors.ModelInterrupted:
             return stopped(held)
         stored = part.store(tools.store, chunk, job.attempt)
-    units = manifest.units * (stored.rows - stored.failed)
+    units = manifest.cost(told.explain_of(job)) * (stored.rows - stored.failed)
     return Outcome(held, stored, units=units, run_s=time.perf_counter() - started)
 
 

@@ -9,8 +9,10 @@ from typing import Any
 
 from core import errors
 from inference.interrupt import Interrupt
+from inference.manifest import SHAP, Manifest
 from inference.model import Model
 from inference.output import Said
+from jobs import told, why
 from jobs.job import Claimed, ReturnErrors
 from jobs.kinds.kind import Kind, Tools, inference
 from jobs.lease import Held
@@ -45,14 +47,14 @@ def in_place(said: Sequence[Said | Fault], refused: Mapping[str, Mapping[str, An
     return [Fault(refused[place]["error"]) if place in refused else next(made) for place in places]
 
 
-def run(model: Model, held: Sequence[Held]) -> list[Outcome]:
-    """Predict every input of every job, `max_batch` at a time; a job nobody wants any more is left where it is."""
+def run(model: Model, held: Sequence[Held], *, most: int | None = None) -> list[Outcome]:
+    """Predict every input of every job, `max_batch` or `most` at a time; a job nobody wants any more stays as it is."""
     running = [_Running(item, rows_of(item.job)) for item in held]
-    for slice_ in _slices(running, model.bundle.manifest.max_batch):
+    for slice_ in _slices(running, most or model.bundle.manifest.max_batch):
         rows = [(item, row) for item, row in slice_ if item.open]
         if rows:
             _predict(model, rows)
-    return [item.outcome(model.bundle.manifest.units) for item in running]
+    return [item.outcome(model.bundle.manifest) for item in running]
 
 
 @dataclass
@@ -80,7 +82,7 @@ class _Running:
             return
         self.held.advance(len(self.said) / len(self.rows))
 
-    def outcome(self, units: int) -> Outcome:
+    def outcome(self, manifest: Manifest) -> Outcome:
         job = self.held.job
         if self.error is not None:
             return Outcome(self.held, error=self.error, run_s=self.run_s)
@@ -93,7 +95,8 @@ class _Running:
             # Its only input was answered: an error would have ended it.
             [result] = [said for said in self.said if not isinstance(said, Fault)]
         answered = sum(not isinstance(said, Fault) for said in self.said)
-        return Outcome(self.held, result, units=units * answered, run_s=self.run_s)
+        units = manifest.cost(told.explain_of(job)) * answered
+        return Outcome(self.held, result, units=units, run_s=self.run_s)
 
 
 def _located(error: errors.CoatcheckError, place: int) -> errors.CoatcheckError:
@@ -119,7 +122,7 @@ def _predict(model: Model, rows: Sequence[RunningRow]) -> None:
         item.held.begin(interrupt)
     started = time.perf_counter()
     try:
-        predictions = model.each([row for _, row in rows], interrupt)
+        predictions = _explained(model, rows, model.each([row for _, row in rows], interrupt), interrupt)
     except errors.ModelInterrupted:
         _one_job_at_a_time(model, rows)
         return
@@ -131,6 +134,25 @@ def _predict(model: Model, rows: Sequence[RunningRow]) -> None:
             item.run_s += time.perf_counter() - started
     for (item, _), prediction in zip(rows, predictions, strict=True):
         item.hear(prediction)
+
+
+def _explained(
+    model: Model, rows: Sequence[RunningRow], said: Sequence[why.Answer], interrupt: Interrupt
+) -> list[why.Answer]:
+    """With reasons where their job asks for them."""
+    found = [*said]
+    asking = [place for place, (item, _) in enumerate(rows) if told.explain_of(item.held.job) == SHAP]
+    if not asking:
+        return found
+    first, mine = rows[asking[0]][0], [rows[place][1] for place in asking]
+
+    def heard(part: float) -> None:
+        first.held.advance((len(first.said) + part) / len(first.rows))
+
+    made = why.explained(model, mine, [said[place] for place in asking], interrupt, heard)
+    for place, one in zip(asking, made, strict=True):
+        found[place] = one
+    return found
 
 
 def _one_job_at_a_time(model: Model, rows: Sequence[RunningRow]) -> None:

@@ -117,7 +117,8 @@ def test_without_a_key_that_opens_nothing_is_answered_and_nothing_has_changed(
 ADMINISTRATION = dict.fromkeys(("tenants", "tiers", "admin_keys", "adjustments", "audit", "blocks"), "admin")
 #: What a key needs for the routes of a blueprint.
 WANTED = {
-    "predict": "predict", "jobs": "jobs", "uploads": "files", "webhooks": "webhooks", "webhook_keys": "webhooks",
+    "predict": "predict", "explain": "predict",
+    "jobs": "jobs", "uploads": "files", "webhooks": "webhooks", "webhook_keys": "webhooks",
     "deliveries": "webhooks", "models": "models:read", "keys": "keys", "usage": "usage:read",
     "oip": "predict", "graphql": "models:read", **ADMINISTRATION,
 }  # fmt: skip
@@ -181,7 +182,15 @@ def test_from_another_network_no_route_answers_and_nothing_has_changed(
 
 
 #: What asks a model for work.
-WORK = {"predict.predict", "predict.predict_batch", "oip.infer", "jobs.submit", "jobs.retry", "models.publish"}
+WORK = {
+    "predict.predict",
+    "predict.predict_batch",
+    "explain.explain",
+    "oip.infer",
+    "jobs.submit",
+    "jobs.retry",
+    "models.publish",
+}
 
 
 def test_for_another_model_no_route_makes_work_and_no_other_route_is_closed(

@@ -21,6 +21,7 @@ TENANT, TIER, SEEN, CURSOR, UNITS = (1, 100), (1, 40), (1, 200), (1, 100), 2**53
 #: What the contract says of the length, the number and the count of everything in a body or a query: least, most.
 BOUNDS: Mapping[str, tuple[float, float | None]] = {
     "predict model": NAME, "predict model_version": NAME,
+    "explain model": NAME, "explain model_version": NAME,
     "predictBatch model": NAME, "predictBatch model_version": NAME, "predictBatch inputs": (1, None),
     "predictBatch options.batch_size": (1, 256),
     "createJob model": NAME, "createJob model_version": NAME, "createJob inputs": (1, None),

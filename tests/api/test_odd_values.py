@@ -56,6 +56,7 @@ LIMITS = {**{name: limit.least for name, limit in tiers.LIMITS.items()}, "priori
 UPLOAD = {"content_type": "text/csv", "size": 1}
 BODIES: dict[str, dict[str, Any]] = {
     "/api/v1/predict": {"inputs": GOOD, "model": "sentiment", "model_version": "1.0.0", "options": {"explain": True}},
+    "/api/v1/explain": {"inputs": GOOD, "model": "sentiment", "options": {"explain": "simple"}},
     "/api/v1/predict/batch": {"inputs": [GOOD], "options": {"batch_size": 1, "return_errors": "individual"}},
     "/api/v1/jobs": {
         "inputs": GOOD, "upload_id": "upl_", "input_url": "https://a.example/x", "output_url": "https://a.example/x",

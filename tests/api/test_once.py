@@ -27,7 +27,8 @@ SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query L
 """
 #: The routes that take a key, and their names in the contract.
 KEYED = {
-    "predict.predict": "predict", "predict.predict_batch": "predictBatch", "jobs.submit": "createJob",
+    "predict.predict": "predict", "explain.explain": "explain",
+    "predict.predict_batch": "predictBatch", "jobs.submit": "createJob",
     "jobs.retry": "retryJob", "uploads.create": "createUpload", "models.publish": "publishModel",
     "webhooks.create": "createWebhook", "adjustments.create": "createAdjustment",
 }  # fmt: skip

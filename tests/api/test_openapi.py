@@ -28,7 +28,7 @@ from webhooks.trouble import Trouble
 
 #: Generated clients call these by name: one may be added, none may change.
 OPERATIONS = {
-    *("predict", "predictBatch"),
+    *("predict", "predictBatch", "explain"),
     *("createJob", "listJobs", "getJob", "getJobResult", "listJobParts", "streamJobEvents", "cancelJob", "retryJob"),
     "createUpload",
     *("createWebhook", "listWebhooks", "getWebhook", "updateWebhook", "deleteWebhook", "pingWebhook"),
@@ -224,6 +224,7 @@ def test_every_request_with_a_body_has_examples(spec: dict[str, Any]) -> None:
 
 PATHS = {
     "/api/v1/predict": examples.PREDICT,
+    "/api/v1/explain": examples.EXPLAIN,
     "/api/v1/predict/batch": examples.BATCH,
     "/api/v1/jobs": examples.NEW_JOB,
     "/api/v1/uploads": examples.NEW_UPLOAD,

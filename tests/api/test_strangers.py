@@ -24,6 +24,7 @@ SLOW = {"X-Model-Version": "2.1.0"}  # of sentiment, which is not inline
 OPEN = {
     "predict.predict",
     "predict.predict_batch",
+    "explain.explain",
     "models.list_models",
     "models.show_model",
     "models.show_version",

@@ -106,8 +106,9 @@ def test_an_explanation_that_a_model_has_not_is_refused_by_the_word_that_was_sen
         details = client.post("/api/v1/jobs", json=body).get_json()["error"]["details"]
         assert details["field"] == "options.explain"
         assert details["issue"].startswith(f"{word} is not offered by speech")
-    answer = client.post("/api/v1/predict?explain=shap", json={"inputs": {"text": "x"}})
-    assert answer.get_json()["error"]["details"]["issue"] == "must be true, false or one of: simple"
+    for level, issue in (("shap", "'shap' is not offered by sentiment"), ("lime", "must be true, false or one of: s")):
+        answer = client.post(f"/api/v1/predict?explain={level}", json={"inputs": {"text": "x"}})
+        assert answer.get_json()["error"]["details"]["issue"].startswith(issue)
 
 
 @pytest.mark.parametrize("written", ["{key}", "Token {key}", "Basic {key}", "ApiKey {key}", "Bearer={key}"])

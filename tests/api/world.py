@@ -48,6 +48,7 @@ ASKED: Mapping[str, Asked] = {
     "api-docs.openapi_swagger_ui": Asked(200),
     "v2-api-docs.openapi_json": Asked(200),
     "predict.predict": Asked(200, {"inputs": GOOD}, changes=True),
+    "explain.explain": Asked(200, {"inputs": GOOD}, changes=True),
     "predict.predict_batch": Asked(200, {"inputs": [GOOD]}, changes=True),
     "jobs.submit": Asked(202, {"inputs": GOOD, "webhook_url": HOOK}, changes=True),
     "jobs.list_jobs": Asked(200),

@@ -45,6 +45,10 @@ OF_BOXES: Mapping[Where, tuple[str, str]] = {
     ("boxes", "count"): (TEXT, MAY_BE_NULL),
     ("boxes", "format"): (TEXT, MAY), ("boxes", "units"): (TEXT, MAY),
 }  # fmt: skip
+OF_EXPLAIN: Mapping[Where, tuple[str, str]] = {
+    ("explain", "method"): (TEXT, MUST), ("explain", "background"): (TEXT, MAY), ("explain", "groups"): (MAPPING, MAY),
+    ("explain", "evaluations"): (WHOLE, MAY), ("explain", "units"): (WHOLE, MAY),
+}  # fmt: skip
 OF_ROWS: Mapping[Where, tuple[str, str]] = {
     ("labels",): (LIST, MUST), ("numbers",): (LIST, MAY), ("embedding",): (WHOLE, MAY), **OF_NUMBERS,
     ("tags",): (LIST, MAY), ("at_least",): (NUMBER, MAY_BE_NULL), ("text",): (FLAG, MAY),
@@ -64,7 +68,7 @@ COMMON: Mapping[Where, tuple[str, str]] = {
     ("name",): (promise.NAMES, MUST), ("version",): (promise.VERSIONS, MUST), ("kind",): ("one of ", MUST),
     ("summary",): (TEXT, MUST), ("licence",): (TEXT, MUST), ("fields",): (LIST, MUST), ("golden",): (LIST, MUST),
     ("pool",): (TEXT, MAY), ("inline",): (FLAG, MAY), ("max_batch",): (WHOLE, MAY), ("units",): (WHOLE, MAY),
-    ("explanation",): (LIST, MAY), ("options",): (MAPPING, MAY),
+    ("explanation",): (LIST, MAY), ("explain",): (MAPPING, MAY), ("options",): (MAPPING, MAY),
     ("fields", 0, "name"): (TEXT, MUST), ("fields", 0, "type"): (TEXT, MUST), ("fields", 0, "description"): (TEXT, MAY),
     ("fields", 0, "required"): (FLAG, MAY), ("fields", 0, "default"): (ANYTHING, MAY_BE_NULL),
     ("fields", 0, "min_length"): (WHOLE, MAY_BE_NULL), ("fields", 0, "max_length"): (WHOLE, MAY_BE_NULL),
@@ -97,7 +101,8 @@ KEYS: Mapping[str, Mapping[Where, tuple[str, str]]] = {
         ("options", "class"): (TEXT, MUST), ("options", "takes"): (LIST, MUST),
         ("golden", 0, "record"): (MAPPING, MUST), ("golden", 0, "files"): (LIST, MAY),
     },
-    # No kind, but what a model of one says that gives these.
+    # No kind, but what a model of one says that gives these, or the reasons of its answers.
+    "explained": OF_EXPLAIN,
     "numbers": OF_NUMBERS, "tags": {("golden", 0, "tags"): (MAPPING, MUST)},
     "a text": {("golden", 0, "text"): (TEXT, MUST)},
     "tensors": {**OF_TENSORS, ("golden", 0, "tensors"): (MAPPING, MUST)},
@@ -135,6 +140,7 @@ def of_texts(kind: str) -> dict[str, Any]:
 #: What says no more than it must.
 LEAST: Mapping[str, dict[str, Any]] = {
     "tabular": graphs.manifest(inline=None),
+    "explained": graphs.manifest(explanation=["shap"], explain={"method": "exact", "background": "usual.jsonl"}),
     "numbers": graphs.manifest(
         labels=None, numbers=[{"name": "sum"}], golden=[{"inputs": {"x": 2, "y": 1}, "prediction": 3}]
     ),
@@ -222,7 +228,7 @@ def place(where: Where) -> str:
 
 @pytest.mark.parametrize("kind", kinds.SHIPPED)
 def test_every_key_of_every_kind_has_its_case(kind: str) -> None:
-    assert set(parts(promise._schema(kinds.find(kind), LEAST[kind]).fields)) == set(KEYS[kind])
+    assert set(parts(promise._schema(kinds.find(kind), LEAST[kind]).fields)) == {*KEYS[kind], *OF_EXPLAIN}
 
 
 @pytest.mark.parametrize("kind", KEYS)
@@ -268,7 +274,11 @@ LONG = "x" * 1000
         ("tabular", ("fields", 0, "description"), ["", LONG], [f"{LONG}x"], "at most 1000 characters"),
         ("audio", ("golden", 0, "file"), ["x", LONG], [f"{LONG}x"], "at most 1000 characters"),
         ("tabular", ("pool",), ["cpu", "gpu"], ["tpu", ""], "must be one of cpu, gpu"),
-        ("tabular", ("explanation",), [[], ["simple"]], [["other"], ["simple", "other"]], "must be one of simple"),
+        ("tabular", ("explanation",), [[], ["simple"]], [["other"], ["simple", "x"]], "must be one of simple, shap"),
+        ("explained", ("explain", "method"), ["exact", "sampled"], ["tree", ""], "must be one of exact, sampled"),
+        ("explained", ("explain", "evaluations"), [64, 8192], [63, 8193], "a whole number from 64 to 8192"),
+        ("explained", ("explain", "units"), [0, 10_000], [-1, 10_001], "a whole number from 0 to 10000"),
+        ("explained", ("explain", "groups"), [{}, {"both": ["x", "y"]}], [{"one": ["x"]}], "must have at least 2"),
         ("tabular", ("max_batch",), [1, 4096], [0, -1, 4097], "a whole number from 1 to 4096"),
         ("tabular", ("units",), [0, 10_000], [-1, 10_001], "a whole number from 0 to 10000"),
         ("text", ("fields", 1, "min_length"), [0, 2**31], [-1, 2**31 + 1], "a whole number from 0 to 2147483648"),

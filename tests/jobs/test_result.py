@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
 from typing import Any
 
 import pytest
 
 import models
 from core import errors
-from inference.output import Boxes, Embedding, Label, Numbers, Object, Record, Tags, Tensors, Text
+from inference.output import Boxes, Embedding, Explanation, Label, Numbers, Object, Record, Tags, Tensors, Text
 from jobs import queries, result, told
 from jobs.result import Fault, Kept, Part, Result, Rows, Several, Stored, WithFiles
 from tests import factories
@@ -18,6 +19,22 @@ GOOD = Label("positive", 0.9, {"positive": 0.9, "negative": 0.1})
 BAD = Fault({"code": "INVALID_INPUT", "message": "no"})
 SHOWN = {"prediction": "positive", "confidence": 0.9}
 EXPLAINED = {**SHOWN, "explanation": {"method": "scores", "scores": dict(GOOD.scores)}}
+#: What moved it most stands behind what moved it less, as the fields of a model do.
+WHY = Explanation("leverage", "positive", "probability", ["a", "b"], [0.1, -0.4], [0.01, 0.02], 1.2, 0.9, 0.0, 64)
+TOLD_WHY = {
+    "method": "SHAP",
+    "feature_importance": [
+        {"feature": "b", "score": -0.4, "std_error": 0.02},
+        {"feature": "a", "score": 0.1, "std_error": 0.01},
+    ],
+    "algorithm": "leverage",
+    "output": "positive",
+    "scale": "probability",
+    "base_value": 1.2,
+    "value": 0.9,
+    "additivity_error": 0.0,
+    "evaluations": 64,
+}
 COUNTED = {"rows": 3, "failed": 1}
 #: Its names are its own, whatever they mean elsewhere.
 ODD = {"rows": 1, "failed": 2, "form": "x"}
@@ -71,6 +88,22 @@ def test_it_is_read_as_it_was_written_and_shown_as_it_is_asked_for(name: str) ->
     found, plain, explained = ALL[name]
     assert result.load(result.dump(found)) == found
     assert (told.v1(found, ""), told.v1(found, "simple")) == (plain, explained)
+
+
+@pytest.mark.parametrize("said", [Label("positive", 0.9, dict(GOOD.scores), WHY), Numbers({"price": 7.5}, WHY)])
+def test_reasons_are_kept_with_the_answer_and_told_by_their_weight(said: Label | Numbers) -> None:
+    exact = dataclasses.replace(said, explained=dataclasses.replace(WHY, std_errors=None))
+    shown = {
+        feature["feature"]: feature.keys() for feature in told.v1(exact, "shap")["explanation"]["feature_importance"]
+    }
+    assert shown == {"a": {"feature", "score"}, "b": {"feature", "score"}}
+    for each in (said, exact):
+        assert result.load(result.dump(each)) == each
+        # A large list is kept as it is told.
+        again = result.load({"predictions": [told.v1(each, "shap")]})
+        assert told.v1(again, "shap") == {"predictions": [told.v1(each, "shap")]}
+    assert told.v1(said, "shap")["explanation"] == TOLD_WHY
+    assert "explanation" not in told.v1(said, "")
 
 
 @pytest.mark.parametrize(

@@ -6,6 +6,7 @@ from api.v1 import refusals
 from api.v1.routes import (
     admin,
     deliveries,
+    explain,
     jobs,
     keys,
     models,
@@ -20,6 +21,7 @@ from core import errors
 #: In the order of the contract.
 BLUEPRINTS = (
     predict.blueprint,
+    explain.blueprint,
     jobs.blueprint,
     uploads.blueprint,
     webhooks.blueprint,

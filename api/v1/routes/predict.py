@@ -66,6 +66,7 @@ def predict_batch(body: dict[str, Any]) -> flask.Response:
         here.serving,
         negotiation.ask("predict/batch", body),
         body["inputs"],
+        explain=body["options"].get("explain"),
         return_errors=body["options"]["return_errors"],
         batch_size=body["options"]["batch_size"],
         wants=negotiation.preference(here),

@@ -5,22 +5,12 @@ from __future__ import annotations
 from marshmallow import Schema, fields, validate
 
 from api.v1.schemas.errors import ItemFault
+from api.v1.schemas.reasons import Explanation
 from inference.promise import EXPLANATIONS, POOLS
 from inference.tensors import DTYPES
 from jobs.content_types import TYPES
 
 _NUMBERS = [{"type": "number"}, {"type": "object", "additionalProperties": {"type": "number"}}]
-
-
-class Explanation(Schema):
-    """What the answer rests on."""
-
-    method = fields.String(
-        required=True, validate=validate.OneOf(["scores"]), metadata={"description": "How it was made"}
-    )
-    scores = fields.Dict(
-        keys=fields.String(), values=fields.Float(), metadata={"description": "Of every label, its probability"}
-    )
 
 
 class Answered(Schema):
@@ -40,6 +30,7 @@ class AnsweredByNumbers(Schema):
         required=True,
         metadata={"description": "A number, or several by the names that the model gives them", "anyOf": _NUMBERS},
     )
+    explanation = fields.Nested(Explanation, metadata={"description": "If it was asked for"})
 
 
 class AnsweredByEmbedding(Schema):

@@ -23,6 +23,7 @@ from api.v1.schemas.fields import (
     StrictString,
     Whole,
 )
+from inference.promise import EXPLANATIONS
 from jobs import content_types
 from jobs.job import Priority, Status
 from webhooks.events import FOR_JOBS
@@ -64,9 +65,31 @@ class PredictQuery(StrictSchema):
     explain = Explain(metadata={"type": "string", "enum": list(LEVELS), "description": "As `options.explain`."})
 
 
+class ExplainedOptions(Body):
+    """How to answer."""
+
+    explain = StrictString(
+        validate=validate.OneOf(EXPLANATIONS),
+        metadata={"description": "A level that the model offers; without it, the best of them."},
+    )
+    async_ = StrictBoolean(
+        data_key="async", metadata={"description": "Take a ticket instead of waiting, as `Prefer: respond-async`."}
+    )
+
+
+class Explained(Body):
+    """One input for a model that is to say why."""
+
+    model = StrictString(validate=_NAME, metadata=_MODEL)
+    model_version = StrictString(validate=_NAME, metadata=_VERSION)
+    inputs = fields.Raw(required=True, metadata={**_ROW, "description": f"The model's fields. {_INPUT}"})
+    options = fields.Nested(ExplainedOptions, load_default=dict, metadata={"description": "How to answer."})
+
+
 class BatchOptions(Body):
     """How to answer."""
 
+    explain = Explain(metadata=_EXPLAIN)
     batch_size = StrictInteger(
         validate=validate.Range(1, 256),
         load_default=32,

@@ -1,0 +1,109 @@
+"""Explanations of models that can only be asked: what do they answer when a part of the input is not known?"""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from inference.explain import background, players, sampled
+from inference.explain.link import NUMBER, PROBABILITY
+from inference.kinds import text
+from inference.output import Explanation
+
+if TYPE_CHECKING:
+    from inference.interrupt import Interrupt
+    from inference.manifest import Explain
+    from inference.model import Model
+
+Array = np.ndarray[Any, Any]
+Row = Mapping[str, Any]
+#: Hears how much of what was planned is done, up to 1.
+Progress = Callable[[float], object]
+
+#: Of a text with more words, neighbours are one part together.
+MOST_PARTS = 64
+
+
+class Asked:
+    """Made once for an opened model, used by many threads. Of a text, a word that is not known is left out; of named
+    values, each usual input has a turn to say what it would be."""
+
+    def __init__(self, model: Model, says: Explain, outputs: Sequence[str]) -> None:
+        bundle = model.bundle
+        self._model, self._says, self._manifest, self._outputs = model, says, bundle.manifest, outputs
+        self._usual = [] if says.background is None else background.rows(bundle, says.background)
+        self._players = players.of(bundle.manifest, says.groups)
+
+    def explain(
+        self, rows: Sequence[Row], answers: Array, interrupt: Interrupt | None, progress: Progress
+    ) -> list[Explanation]:
+        """Of rows with the numbers that the model gave to them, [rows, numbers], why the largest of each is what it
+        is; raises ModelInterrupted."""
+        found: list[Explanation] = []
+        for row, answer in zip(rows, answers.argmax(axis=1).tolist(), strict=True):
+            done = len(found)
+            found.append(self._one(row, answer, interrupt, lambda part, done=done: progress((done + part) / len(rows))))  # type: ignore[misc]
+        return found
+
+    def _one(self, row: Row, answer: int, interrupt: Interrupt | None, progress: Progress) -> Explanation:
+        names, rows_of = self._of_text(row) if not self._usual else self._of_fields(row)
+        each = len(rows_of(np.ones(len(names), bool)))
+        budget = max(self._says.evaluations, sampled.least(len(names)))
+        asked = 0
+
+        def worth(masks: Array) -> Array:
+            nonlocal asked
+            unlike, places = np.unique(masks, axis=0, return_inverse=True)
+            found = np.empty(len(unlike))
+            step = max(1, self._manifest.max_batch // each)
+            for start in range(0, len(unlike), step):
+                rows = [made for mask in unlike[start : start + step] for made in rows_of(mask)]
+                scores = self._model.scores(rows, interrupt)[:, answer].astype(float)
+                found[start : start + step] = scores.reshape(-1, each).mean(axis=1)
+                asked += len(rows)
+                progress(min(1.0, asked / (budget * each)))
+            return found[places.reshape(-1)]
+
+        made = sampled.estimate(worth, len(names), budget, seed=0)
+        off = abs(made.base + float(made.scores.sum()) - made.whole)
+        return Explanation(
+            algorithm=made.algorithm,
+            output=self._outputs[answer],
+            scale=PROBABILITY if self._manifest.labels else NUMBER,
+            features=names,
+            scores=made.scores.tolist(),
+            std_errors=None if made.algorithm == "enumeration" else made.errors.tolist(),
+            base_value=made.base,
+            value=made.whole,
+            additivity_error=off,
+            evaluations=asked,
+        )
+
+    def _of_fields(self, row: Row) -> tuple[Sequence[str], Callable[[Array], list[Row]]]:
+        def rows_of(mask: Array) -> list[Row]:
+            known = [name for there, fields in zip(mask, self._players.fields, strict=True) if there for name in fields]
+            mine = {name: row[name] for name in known}
+            return [{**usual, **mine} for usual in self._usual]
+
+        return self._players.names, rows_of
+
+    def _of_text(self, row: Row) -> tuple[Sequence[str], Callable[[Array], list[Row]]]:
+        name = text.read(self._manifest)
+        parts = parted(row[name])
+
+        def rows_of(mask: Array) -> list[Row]:
+            return [{**row, name: " ".join(part for there, part in zip(mask, parts, strict=True) if there)}]
+
+        return parts, rows_of
+
+
+def parted(said: str) -> list[str]:
+    """A text as its words, or as MOST_PARTS runs of them; a blank one is a single part."""
+    words = said.split() or [said]
+    if len(words) <= MOST_PARTS:
+        return words
+    ends = np.linspace(0, len(words), MOST_PARTS + 1).round().astype(int).tolist()
+    return [" ".join(words[start:end]) for start, end in itertools.pairwise(ends)]

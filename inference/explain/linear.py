@@ -1,0 +1,42 @@
+"""Exact Shapley values of a weighted sum: each column's weight times how far it is from what is usual."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from inference.explain.graph import Node
+from inference.explain.trees import NotAdditive
+
+Array = np.ndarray[Any, Any]
+
+OPS = ("LinearClassifier", "LinearRegressor")
+
+
+class Linear:
+    """LinearClassifier and LinearRegressor with the usual rows; the same questions as `forest.Forest`."""
+
+    def __init__(self, node: Node, usual: Array, player_of: Array) -> None:
+        said = node.attributes
+        try:
+            whole = np.asarray(said["coefficients"], float)
+            self._weights = whole.reshape(-1, usual.shape[1])
+            offsets = said.get("intercepts")
+            self._offsets = np.zeros(len(self._weights)) if offsets is None else np.asarray(offsets, float)
+        except (KeyError, ValueError) as error:
+            raise NotAdditive(f"its {node.op} cannot be read: {error}") from error
+        self.post = said.get("post_transform", b"NONE").decode()
+        self._groups = np.eye(int(player_of.max()) + 1)[player_of]
+        self._usual = usual.astype(float).mean(axis=0)
+        self.base = self.margins(self._usual[None])[0]
+
+    def margins(self, rows: Array) -> Array:
+        """What the sums are: [rows, outputs]."""
+        found: Array = rows @ self._weights.T + self._offsets
+        return found
+
+    def values(self, rows: Array, output: int) -> Array:
+        """The Shapley values of each player for one output, [rows, players]: they add up to its margin, less `base`."""
+        found: Array = ((rows - self._usual) * self._weights[output]) @ self._groups
+        return found

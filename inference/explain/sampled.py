@@ -1,0 +1,134 @@
+"""Shapley values of whatever can only be asked: what is it worth if just these players are there?
+
+Few players are asked in every combination. Of more, permutations are walked in both directions while there is room for
+less than about six questions for each player; above, coalitions are drawn by their leverage, each with its complement,
+and a weighted regression is solved. The error that is stated is that of the estimate itself.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+#: What coalitions, [coalitions, players] of true and false, are worth.
+Worth = Callable[[Array], Array]
+
+#: So many questions for each player, and regression is the better estimate.
+FOR_REGRESSION = 6
+#: Into so many parts the coalitions are cut, each left out once, to see how far the estimate moves.
+PARTS = 12
+
+
+@dataclass(frozen=True)
+class Estimate:
+    """What each player is worth and how far off that may be, as a standard error; of nobody and of all together."""
+
+    algorithm: str
+    scores: Array
+    errors: Array
+    base: float
+    whole: float
+    asked: int
+
+
+def least(players: int) -> int:
+    """The fewest questions from which an estimate with an error can be made."""
+    return 2**players if players < 4 else 4 * (players - 1) + 2
+
+
+def estimate(worth: Worth, players: int, budget: int, seed: int) -> Estimate:
+    """By at most so many questions, no fewer than `least`; the same seed asks the same ones."""
+    random = np.random.default_rng(seed)
+    ends = np.array([np.zeros(players, bool), np.ones(players, bool)])
+    if 2**players <= budget:
+        return _every(worth, players)
+    base, whole = (float(value) for value in worth(ends))
+    if budget < FOR_REGRESSION * players:
+        masks, chosen, found = _walks(players, (budget - 2) // (2 * (players - 1)), random)
+        scores, off = found(worth(masks), base, whole)
+        return Estimate("permutation", scores, off, base, whole, chosen + 2)
+    masks = _drawn(players, (budget - 2) // 2, random)
+    scores, off = _regressed(masks, worth(masks), base, whole)
+    return Estimate("leverage", scores, off, base, whole, len(masks) + 2)
+
+
+def _every(worth: Worth, players: int) -> Estimate:
+    """Exact: all there are."""
+    numbers = np.arange(2**players)
+    values = worth((numbers[:, None] >> np.arange(players) & 1).astype(bool))
+    size = np.bitwise_count(numbers)
+    scores = np.empty(players)
+    for player in range(players):
+        without = numbers[numbers >> player & 1 == 0]
+        weights = np.array([1 / (players * math.comb(players - 1, int(count))) for count in size[without]])
+        scores[player] = weights @ (values[without | 1 << player] - values[without])
+    return Estimate("enumeration", scores, np.zeros(players), float(values[0]), float(values[-1]), len(values))
+
+
+def _walks(
+    players: int, rounds: int, random: np.random.Generator
+) -> tuple[Array, int, Callable[[Array, float, float], tuple[Array, Array]]]:
+    """The coalitions of so many permutations, each forwards and backwards, and what is made of what they are worth."""
+    orders = [random.permutation(players) for _ in range(rounds)]
+    masks = np.concatenate([mask for order in orders for mask in (_walk(order), _walk(order[::-1]))])
+
+    def found(values: Array, base: float, whole: float) -> tuple[Array, Array]:
+        steps = values.reshape(rounds, 2, players - 1)
+        each = np.zeros((rounds, players))
+        for number, order in enumerate(orders):
+            for way, walked in enumerate((order, order[::-1])):
+                each[number, walked] += np.diff([base, *steps[number, way], whole]) / 2
+        spread = each.var(axis=0, ddof=1) / rounds
+        # Two or three rounds say little of one player: what they say of all counts as much.
+        return each.mean(axis=0), np.sqrt((spread + spread.mean()) / 2)
+
+    return masks, len(masks), found
+
+
+def _walk(order: Array) -> Array:
+    """One player after the other comes in: the coalitions between nobody and all."""
+    place = np.empty(len(order), np.int64)
+    place[order] = np.arange(len(order))
+    found: Array = place[None, :] < np.arange(1, len(order))[:, None]
+    return found
+
+
+def _drawn(players: int, pairs: int, random: np.random.Generator) -> Array:
+    """Coalitions of every size alike, each once and with its complement right behind it."""
+    seen: set[bytes] = set()
+    found: list[Array] = []
+    # All there are may be few.
+    for _ in range(50 * pairs):
+        if len(found) == 2 * pairs:
+            break
+        mask = np.zeros(players, bool)
+        mask[random.choice(players, int(random.integers(1, players)), replace=False)] = True
+        if mask.tobytes() not in seen:
+            seen |= {mask.tobytes(), (~mask).tobytes()}
+            found += [mask, ~mask]
+    return np.array(found)
+
+
+def _regressed(masks: Array, values: Array, base: float, whole: float) -> tuple[Array, Array]:
+    """The weighted least squares, under which all scores add up; the error is a jack-knife's over parts of pairs."""
+    size, players = masks.sum(axis=1), masks.shape[1]
+    centred = masks - size[:, None] / players
+    wanted = values - base - (whole - base) * size / players
+
+    def solved(kept: Array) -> Array:
+        # All coalitions of a size weigh 1 / (size (players - size)) together, however many of them were drawn.
+        drawn = np.bincount(size[kept], minlength=players + 1)[size[kept]]
+        weight = np.sqrt(1 / (drawn * size[kept] * (players - size[kept])))
+        raw = np.linalg.lstsq(centred[kept] * weight[:, None], wanted[kept] * weight)[0]
+        found: Array = raw - raw.mean() + (whole - base) / players
+        return found
+
+    part = np.arange(len(masks)) // 2 % PARTS
+    without = np.array([solved(part != left_out) for left_out in range(PARTS)])
+    spread = ((without - without.mean(axis=0)) ** 2).sum(axis=0)
+    return solved(np.ones(len(masks), bool)), np.sqrt(spread * (PARTS - 1) / PARTS)

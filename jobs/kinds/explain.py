@@ -1,0 +1,25 @@
+"""Inputs whose model has to be asked many times over for the reasons of one answer."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from jobs.kinds import predict
+from jobs.kinds.kind import Tools, inference
+from jobs.kinds.predict import Predict
+from jobs.lease import Held
+from jobs.outcome import Outcome
+
+
+class Explain(Predict):
+    """The payload is that of a prediction. Its jobs run one at a time, in a lane of their own, a little behind the
+    predictions of the same moment: nobody's prediction shares a batch with them."""
+
+    name = "explain"
+    batches = False
+    offset_s = 1.0
+
+    def run(self, tools: Tools, held: Sequence[Held]) -> list[Outcome]:
+        model = tools.shelf.predictor(tools.version(held[0].job))
+        with inference(held):
+            return predict.run(model, held, most=1)

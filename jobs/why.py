@@ -1,0 +1,29 @@
+"""Answers with the reasons that their job asks for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any
+
+from core import errors
+from inference.interrupt import Interrupt
+from inference.model import Model
+from inference.output import Said
+
+Answer = Said | errors.CoatcheckError
+
+
+def explained(
+    model: Model,
+    rows: Sequence[Mapping[str, Any]],
+    said: Sequence[Answer],
+    interrupt: Interrupt,
+    progress: Callable[[float], object],
+) -> list[Answer]:
+    """What was said to these rows with how much each feature moved it, where it is no error; raises ModelInterrupted,
+    ModelError."""
+    found = [(row, one) for row, one in zip(rows, said, strict=True) if not isinstance(one, errors.CoatcheckError)]
+    if not found:
+        return [*said]
+    why = iter(model.explained([row for row, _ in found], [one for _, one in found], interrupt, progress))
+    return [one if isinstance(one, errors.CoatcheckError) else next(why) for one in said]

@@ -1,0 +1,57 @@
+"""Reasons that take many questions: their job says how far it is, and ends in the middle."""
+
+from __future__ import annotations
+
+import shutil
+import threading
+from pathlib import Path
+from uuid import UUID
+
+import pytest
+import yaml
+
+from core import errors
+from inference import bundle, model
+from jobs.job import Claimed
+from jobs.kinds import predict
+from jobs.lease import Held
+from tests.conftest import ROOT, until
+
+TEXT = " ".join(f"word{number}" for number in range(60))
+ROW = {"text": TEXT, "language": "en", "confidence_threshold": 0.0}
+
+
+@pytest.fixture
+def asking(tmp_path: Path) -> model.Model:
+    folder = shutil.copytree(ROOT / "bundles" / "sentiment-2", tmp_path / "b")
+    says = yaml.safe_load((folder / "model.yaml").read_text())
+    says |= {"explanation": ["shap"], "explain": {"method": "sampled", "evaluations": 8192, "units": 9}}
+    (folder / "model.yaml").write_text(yaml.safe_dump(says))
+    opened = model.open_model(bundle.load(folder))
+    assert isinstance(opened, model.Model)
+    return opened
+
+
+def held(inputs: object) -> Held:
+    options = {"explain": "shap"}
+    return Held(Claimed(UUID(int=1), UUID(int=0), "explain", 1, 4, "m", "1", 300, inputs, options, "req"))
+
+
+def test_it_tells_how_many_questions_are_answered_and_ends_between_two(asking: model.Model) -> None:
+    mine, found = held(ROW), list[object]()
+    run = threading.Thread(target=lambda: found.extend(predict.run(asking, [mine], most=1)))
+    run.start()
+    until(lambda: mine.progress > 0)
+    assert mine.progress < 50
+    mine.canceled = True
+    mine.interrupt.set()
+    run.join(20)
+    [outcome] = found
+    assert (outcome.result, outcome.error, outcome.units) == (None, None, 0)  # type: ignore[attr-defined]
+
+
+def test_a_short_one_is_charged_with_its_reasons(asking: model.Model) -> None:
+    [outcome] = predict.run(asking, [held({**ROW, "text": "So good"})], most=1)
+    manifest = asking.bundle.manifest
+    assert outcome.units == manifest.units + 9
+    assert not isinstance(outcome.error, errors.CoatcheckError)
