@@ -8,11 +8,12 @@ import functools
 import sqlalchemy
 from sqlalchemy import text
 
-from core import broker
+from core import broker, metrics
 from core.chores import Chore
 from jobs import idempotency, presence, removed, rescue, retention, uploads
 from jobs.bulk import progress
 from jobs.job import Status
+from jobs.shadows import copies, pairs
 from registry import unlisted
 from storage.objects import Store
 
@@ -33,7 +34,7 @@ _EXPIRE_BY = {Status.PENDING: _EXPIRE_PENDING, Status.PROCESSING: _EXPIRE_PROCES
 _DUE = text("""
 SELECT EXISTS (
   SELECT FROM jobs WHERE status = 'pending' AND pool = :pool AND not_before <= now() AND (expires_at > now()) IS TRUE
-)
+) OR EXISTS (SELECT FROM shadow_copies WHERE pool = :pool AND expires_at > now())
 """)
 
 
@@ -49,6 +50,7 @@ def of_jobs(engine: sqlalchemy.Engine, hints: broker.Hints, store: Store, *, max
         Chore("forget keys", 2, lambda: idempotency.purge(engine)),
         Chore("forget models", 60, lambda: removed.purge(engine, store)),
         Chore("forget bundles", 600, lambda: unlisted.purge(engine, store)),
+        Chore("forget shadows", 2, lambda: forget_shadows(engine)),
         Chore("forget workers", 60, lambda: presence.purge(engine)),
     ]
 
@@ -73,3 +75,11 @@ def wake(engine: sqlalchemy.Engine, hints: broker.Hints) -> int:
     with engine.connect() as connection:
         due = [pool for pool in broker.POOLS if connection.execute(_DUE, {"pool": pool}).scalar_one()]
     return sum(hints.send(pool) for pool in due)
+
+
+def forget_shadows(engine: sqlalchemy.Engine) -> int:
+    """What nobody had time to ask shadows, and what they said long ago; returns how many of both."""
+    late = copies.purge(engine)
+    for model, count in late.items():
+        metrics.SHADOWS.labels(model, "expired").inc(count)
+    return sum(late.values()) + pairs.purge(engine)

@@ -46,7 +46,7 @@ UPDATE jobs SET status = 'processing', attempt = attempt + 1, worker = :worker, 
   started_at = coalesce(started_at, now()), lease_expires_at = clock_timestamp() + make_interval(secs => :lease_s)
 FROM picked, size WHERE jobs.id = picked.id
 RETURNING jobs.id, jobs.tenant_id, jobs.kind, attempt, max_attempts, jobs.model, jobs.version, timeout_s, inputs,
-  options, request_id,
+  options, request_id, route,
   webhook_url IS NOT NULL OR EXISTS (SELECT FROM webhook_endpoints WHERE tenant_id = jobs.tenant_id) AS notifies,
   max_jobs, fair_at
 """)

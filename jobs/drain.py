@@ -15,6 +15,7 @@ from jobs.attempt import Attempts
 from jobs.finish import Finisher
 from jobs.outcome import Outcome
 from jobs.presence import Presence
+from jobs.shadows.slack import Slack
 
 
 @dataclass(frozen=True)
@@ -28,19 +29,28 @@ class Drainer:
     finisher: Finisher
     presence: Presence
     board: Board
+    slack: Slack
     slice_s: float  #: how long one wake-up may drain
     lease_s: float
     #: Settles one batch while the next one runs: Postgres and the model each have a core to themselves.
     settler: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "settler"))
 
     def drain(self, pool: str, wake_id: str) -> int:
-        """Run what is due in `pool`; returns how many jobs were settled here."""
+        """Run what is due in `pool`, and ask shadows while nothing is; returns how many jobs were settled here."""
         self.hints.clear(pool)
         settled = 0
         settling: Future[int] | None = None
         ends_at = time.monotonic() + self.slice_s
-        while batch := self._claim(pool, wake_id):
+        over = False
+        while not over:
+            batch = self._claim(pool, wake_id)
             over = time.monotonic() > ends_at
+            if batch is None:
+                if not self._used_slack(pool):
+                    break
+                if over:
+                    self.hints.send(pool)
+                continue
             if batch.full or over:
                 self.hints.send(pool)
             with self.presence.working(len(batch.jobs)):
@@ -48,8 +58,6 @@ class Drainer:
                 # First this one is on its way: whatever came of the last one must not leave it behind.
                 last, settling = settling, self.settler.submit(self.finisher.finish, held, outcomes)
                 settled += last.result() if last else 0
-            if over:
-                break
         return settled + (settling.result() if settling else 0)
 
     def _claim(self, pool: str, wake_id: str) -> claim.Batch | None:
@@ -58,6 +66,10 @@ class Drainer:
             self.hints.send(pool)
             return None
         return claim.claim(self.engine, pool=pool, worker=self.presence.name, wake_id=wake_id, lease_s=self.lease_s)
+
+    def _used_slack(self, pool: str) -> bool:
+        """Whether shadows had something to be asked; never while this worker is to stop."""
+        return self.leases.may_claim and self.slack.use(pool)
 
     def _work(self, batch: claim.Batch) -> tuple[list[lease.Held], list[Outcome]]:
         held = self.leases.hold(batch.jobs)

@@ -137,6 +137,7 @@ class Claimed:
     options: Mapping[str, Any]
     request_id: str
     notifies: bool = False  #: somebody wants to be told of it
+    route: str | None = None  #: why it is this version
 
     @classmethod
     def from_row(cls, row: Mapping[Any, Any]) -> Claimed:

@@ -5,6 +5,7 @@ from models.base import Base
 from models.files import Upload
 from models.jobs import Chore, Count, IdempotencyKey, Job, JobEvent, JobResult, Worker
 from models.registry import Model, ModelVersion
+from models.shadows import Feedback, ShadowCopy, ShadowPair
 from models.usage import Adjustment, QuotaNotice, Usage, UsageDay, UsageMark
 from models.webhooks import WebhookAttempt, WebhookDelivery, WebhookEndpoint, WebhookSecret, WebhookTrouble
 
@@ -16,6 +17,7 @@ __all__ = [
     "Block",
     "Chore",
     "Count",
+    "Feedback",
     "IdempotencyKey",
     "Job",
     "JobEvent",
@@ -23,6 +25,8 @@ __all__ = [
     "Model",
     "ModelVersion",
     "QuotaNotice",
+    "ShadowCopy",
+    "ShadowPair",
     "Tenant",
     "Tier",
     "Upload",

@@ -20,7 +20,7 @@ from inference.manifest import Manifest
 from registry import choice, lifecycle, rules
 from registry.routes import Routes, Unit
 from registry.shelf import bundle_key
-from registry.versions import Deprecation, Listed, Resolved, Version
+from registry.versions import Deprecation, Listed, Mirror, Resolved, Version
 from storage.objects import Store
 
 log = structlog.get_logger()
@@ -78,6 +78,11 @@ class Catalog:
             return choice.resolved(known, name or choice.default(known, self._default), version, unit)
 
         return self._found(look)
+
+    def mirrors(self, name: str, request: str) -> tuple[Mirror, ...]:
+        """The shadows that are asked what a request to the stable version asks, at most CACHE_S old."""
+        model = self._read().get(name)
+        return choice.mirrors(model, name, request) if model else ()
 
     def model(self, name: str) -> list[Version]:
         """Its versions, one of which is stable; raises ModelNotFound, Unavailable."""

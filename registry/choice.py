@@ -8,7 +8,7 @@ from collections.abc import Collection, Mapping
 
 from core import errors
 from registry.routes import Unit
-from registry.versions import Listed, Resolved, Version
+from registry.versions import Listed, Mirror, Resolved, Version
 
 #: So many names are told, and so many that may have been meant.
 TOLD, NEAR = 10, 3
@@ -40,11 +40,20 @@ def resolved(known: Known, name: str, asked: str | None, unit: Unit | None = Non
     found = model(known, name)
     if unit is not None and (taken := found.routes.taken(name, unit)) is not None and taken[0] in found.versions:
         return _resolved(found.versions[taken[0]], taken[1])
-    return _resolved(_stable(found, name), "stable")
+    return _resolved(_stable(found, name), "stable", () if unit is None else mirrors(found, name, unit.request))
 
 
-def _resolved(found: Version, route: str) -> Resolved:
-    return Resolved(found.model, found.version, found.digest, found.manifest, route)
+def mirrors(found: Listed, name: str, request: str) -> tuple[Mirror, ...]:
+    """The shadows that are asked what a request to the stable version asks."""
+    return tuple(
+        Mirror(shadow.name, shadow.version, found.versions[shadow.version].manifest.pool)
+        for shadow in found.routes.shadows
+        if shadow.version in found.versions and shadow.takes(name, request)
+    )
+
+
+def _resolved(found: Version, route: str, mirrored: tuple[Mirror, ...] = ()) -> Resolved:
+    return Resolved(found.model, found.version, found.digest, found.manifest, route, mirrored)
 
 
 def model(known: Known, name: str) -> Listed:

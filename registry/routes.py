@@ -76,6 +76,19 @@ class Experiment:
 
 
 @dataclass(frozen=True)
+class Shadow:
+    """A version that is asked beside the stable one and answers nobody: of so many percent of the requests."""
+
+    name: str
+    version: str
+    percent: float
+
+    def takes(self, model: str, request: str) -> bool:
+        """Whether it is asked what this request asks."""
+        return part(model, f"shadow/{self.name}", request) * ALL < self.percent
+
+
+@dataclass(frozen=True)
 class Routes:
     """What lies beside a model's stable version; aliases are names for versions that callers may pin."""
 
@@ -83,6 +96,7 @@ class Routes:
     canaries: tuple[Canary, ...] = ()
     experiments: tuple[Experiment, ...] = ()
     aliases: Mapping[str, str] = field(default_factory=dict)
+    shadows: tuple[Shadow, ...] = ()
 
     def taken(self, model: str, unit: Unit) -> tuple[str, str] | None:
         """The version that a rule gives this unit, and why; None: the stable one."""
@@ -102,6 +116,8 @@ class Routes:
         for experiment in self.experiments:
             for variant in experiment.variants:
                 yield f"experiment {experiment.name}/{variant.name}", variant.version
+        for shadow in self.shadows:
+            yield f"shadow {shadow.name}", shadow.version
         for name, version in self.aliases.items():
             yield f"alias {name}", version
 

@@ -21,7 +21,8 @@ _VERSION = re.compile(VERSION)
 #: Whoever changes a model holds its row.
 _MODEL = text("SELECT stable_version, routes FROM models WHERE name = :model FOR UPDATE")
 _LISTED = text("""
-SELECT version, deprecated_at FROM model_versions WHERE model = :model AND removed_at IS NULL ORDER BY created_at
+SELECT version, deprecated_at, manifest FROM model_versions WHERE model = :model AND removed_at IS NULL
+ORDER BY created_at
 """)
 _CHANGE = text("""
 UPDATE models SET stable_version = :stable, routes = CAST(:routes AS json) WHERE name = :model
@@ -45,6 +46,8 @@ class Plan:
         for experiment in routes.experiments:
             sides = ", ".join(f"{item.name} {item.version} ({item.weight})" for item in experiment.variants)
             yield f"experiment {experiment.name}", f"{experiment.percent:g} %: {sides}"
+        for shadow in routes.shadows:
+            yield f"shadow {shadow.name}", f"{shadow.version}, {shadow.percent:g} %"
         for name, version in routes.aliases.items():
             yield f"alias {name}", version
 
@@ -119,12 +122,22 @@ def _make(connection: sqlalchemy.Connection, model: str, before: Plan, after: Pl
 
 
 def _check(connection: sqlalchemy.Connection, model: str, plan: Plan) -> None:
-    known = {row.version: row.deprecated_at is not None for row in connection.execute(_LISTED, {"model": model})}
+    rows = {row.version: row for row in connection.execute(_LISTED, {"model": model})}
+    known = {version: row.deprecated_at is not None for version, row in rows.items()}
     for part, version in (("stable", plan.stable), *plan.routes.versions()):
         if version not in known:
             issue = f"{model} has no version {version}; it has: {', '.join(known) or 'none'}"
             raise errors.InvalidInput.field(part, issue)
         if known[version] and not part.startswith("alias "):
             raise errors.VersionConflict(f"{model} {version} is deprecated, and cannot be its {part}")
-        if version == plan.stable and part.startswith("canary "):
+        if version == plan.stable and part.startswith(("canary ", "shadow ")):
             raise errors.VersionConflict(f"{model} {version} is its stable version, and cannot be its {part} as well")
+        if part.startswith("shadow ") and not _comparable(rows[plan.stable].manifest, rows[version].manifest):
+            issue = f"{model} {plan.stable} and {version} must both answer with a label, or both with one number"
+            raise errors.InvalidInput.field(part, issue)
+
+
+def _comparable(stable: Mapping[str, Any], shadow: Mapping[str, Any]) -> bool:
+    """Whether it can be said how far the answers of two versions lie apart."""
+    both_label = bool(stable.get("labels") and shadow.get("labels"))
+    return both_label or len(stable.get("numbers", ())) == len(shadow.get("numbers", ())) == 1

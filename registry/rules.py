@@ -13,12 +13,12 @@ from core import errors
 from inference import faults, keys
 from inference.faults import Fault
 from inference.promise import NAME, NAMES, VERSION, VERSIONS
-from registry.routes import ALL, By, Canary, Experiment, Routes, Variant
+from registry.routes import ALL, By, Canary, Experiment, Routes, Shadow, Variant
 
 #: Of each list so many at most, and so many aliases.
 MOST, MOST_ALIASES = 10, 50
 MAX_WEIGHT = 1_000_000
-_LISTS = ("canaries", "experiments")
+_LISTS = ("canaries", "experiments", "shadows")
 #: A share has at most two digits behind the point.
 _STEPS = 100
 
@@ -40,6 +40,7 @@ _ROUTES = keys.Keys.from_dict(
         "by": keys.one_of(*By),
         "canaries": keys.listed(keys.mapping({**_TO, "percent": _share()})),
         "experiments": keys.listed(keys.mapping(_EXPERIMENT)),
+        "shadows": keys.listed(keys.mapping({**_TO, "percent": _share()})),
         "aliases": keys.mapping(),
     }
 )
@@ -68,6 +69,7 @@ def of(checked: Mapping[str, Any]) -> Routes:
             for item in checked.get("experiments", ())
         ),
         dict(checked.get("aliases", {})),
+        tuple(Shadow(**item) for item in checked.get("shadows", ())),
     )
 
 

@@ -46,12 +46,22 @@ class Listed:
 
 
 @dataclass(frozen=True)
+class Mirror:
+    """A shadow that is asked the same, and the pool that runs it."""
+
+    name: str
+    version: str
+    pool: str
+
+
+@dataclass(frozen=True)
 class Resolved:
     """The version that answers, and why: `pinned` by the caller, by a rule (`canary NAME`, `experiment NAME/VARIANT`),
-    or `stable`."""
+    or `stable`; and the shadows that are asked beside it."""
 
     model: str
     version: str
     digest: str
     manifest: Manifest
     route: str
+    mirrors: tuple[Mirror, ...] = ()

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any, TypeVar, cast
 
+from core import errors
 from inference.output import Said
 from jobs import kinds
 from jobs.job import ReturnErrors, Timing
@@ -41,7 +42,12 @@ def one(
 
     if manifest.inline and not wants.respond_async and not manifest.asked_apart(level):
         run = functools.partial(inline.one, serving, ask.caller, resolved, row, level)
-        made = once.replied(serving.engine, ask.key, lambda: answer(*_timed(ask, run)))
+
+        def at_once() -> Answer:
+            [said], timing = _timed(serving, ask, resolved, [row], lambda: [run()])
+            return answer(said, timing)
+
+        made = once.replied(serving.engine, ask.key, at_once)
         return _written_down(serving, ask, resolved, made, manifest.cost(level))
     kind = kinds.EXPLAIN if manifest.asked_apart(level) else kinds.PREDICT
     new = accept.new(serving, ask, Order(), resolved, row, {"explain": level}, kind=kind)
@@ -78,7 +84,7 @@ def several(
         run = functools.partial(
             inline.several, serving, ask.caller, resolved, rows, batch_size, level, individual=individual
         )
-        made, timing = _timed(ask, run)
+        made, timing = _timed(serving, ask, resolved, rows, run)
         return answers(in_place(made, refused), timing)
 
     if not rows or (manifest.inline and not wants.respond_async and not apart):
@@ -94,12 +100,21 @@ def several(
     return by_job.reply(new)
 
 
-def _timed(ask: Ask, run: Callable[[], T]) -> tuple[T, Timing]:
-    """What it gives, with how long that took since it was asked."""
+def _timed(
+    serving: Serving, ask: Ask, resolved: Resolved, rows: Sequence[Any], run: Callable[[], list[T]]
+) -> tuple[list[T], Timing]:
+    """What it gives, with how long that took since it was asked. Shadows are to be asked the same afterwards."""
+    asked = resolved.model, resolved.version, ask.request_id
     began = time.perf_counter()
-    found = run()
+    try:
+        found = run()
+    except (errors.ModelError, errors.TimedOut) as error:
+        serving.shadows.offer(resolved.mirrors, asked, rows, [error] * len(rows))
+        raise
     queued_s, total_s = began - ask.began, time.perf_counter() - ask.began
-    return found, Timing(queued_s * 1000, (total_s - queued_s) * 1000, total_s * 1000)
+    timing = Timing(queued_s * 1000, (total_s - queued_s) * 1000, total_s * 1000)
+    serving.shadows.offer(resolved.mirrors, asked, rows, found, ms=timing.ran_ms if len(rows) == 1 else None)
+    return found, timing
 
 
 def _written_down(

@@ -12,6 +12,7 @@ from core.clock import Clock
 from core.seal import Seal
 from core.settings import Settings
 from inference.interrupt import Watch
+from jobs.shadows.buffer import Buffer
 from jobs.submit import Submitter
 from registry.catalog import Catalog
 from registry.shelf import Shelf
@@ -36,4 +37,5 @@ class Serving:
     receivers: Receivers
     clock: Clock
     gate: Gate
+    shadows: Buffer
     watch: Watch = field(default_factory=Watch)  #: over inline runs

@@ -29,6 +29,7 @@ from jobs.drain import Drainer
 from jobs.finish import Finisher
 from jobs.lease import Leases
 from jobs.presence import Presence
+from jobs.shadows.slack import Slack
 from local.child import Child, Program
 from tests import engines
 from tests.engines import ROOT, Engines, until
@@ -131,7 +132,8 @@ def app(platform: Platform) -> Iterator[flask.Flask]:
 @pytest.fixture
 def quiet(platform: Platform) -> None:
     """No jobs but the test's own."""
-    platform.execute("TRUNCATE jobs, job_results, usage, job_events, workers, chores, idempotency_keys")
+    tables = "jobs, job_results, feedback, shadow_copies, usage, job_events, workers, chores, idempotency_keys"
+    platform.execute(f"TRUNCATE {tables}")
 
 
 @pytest.fixture
@@ -180,7 +182,8 @@ def drainer(platform: Platform, quiet: None) -> Iterator[Drainer]:
     )
     lease_s, slice_s = platform.settings.jobs.lease_s, platform.settings.queue.slice_s
     finisher = Finisher(*shared, board, platform.presence.name, lease_s)
-    yield Drainer(*shared, finisher, platform.presence, board, slice_s=slice_s, lease_s=lease_s)
+    slack = Slack(platform.engine, platform.catalog, platform.shelf)
+    yield Drainer(*shared, finisher, platform.presence, board, slack, slice_s=slice_s, lease_s=lease_s)
     leases.close()
 
 

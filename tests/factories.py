@@ -69,6 +69,13 @@ def _delivery(given: Row) -> dict[str, Any]:
     return made
 
 
+def _compared() -> dict[str, Any]:
+    return {
+        "id": 2**62 + next(_number), "model": "sentiment", "name": "next", "version": "2.1.0",
+        "stable_version": "1.0.0", "request_id": "req_made", "place": 0, "stable_label": "positive",
+    }  # fmt: skip
+
+
 #: What a row of each table has when nothing else is said.
 DEFAULTS: Mapping[type[Base], Callable[[Row], dict[str, Any]]] = {
     models.Tier: lambda _: {
@@ -112,6 +119,9 @@ DEFAULTS: Mapping[type[Base], Callable[[Row], dict[str, Any]]] = {
     models.WebhookDelivery: _delivery,
     models.WebhookAttempt: lambda _: {"attempt": 1},
     models.WebhookTrouble: lambda _: {"target": unique("target"), "failures": 1},
+    models.ShadowCopy: lambda _: {**_compared(), "pool": "cpu", "expires_at": SOON, "inputs": {"text": "Lovely"}},
+    models.ShadowPair: lambda _: {**_compared(), "digest": "0" * 64, "shadow_label": "positive"},
+    models.Feedback: lambda _: {"model": "sentiment", "version": "1.0.0", "label": "a", "true_label": "b"},
 }  # fmt: skip
 
 

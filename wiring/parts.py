@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import sqlalchemy
+
 from core.clock import Clock
 from core.seal import Seal
+from jobs.shadows.buffer import Buffer
 from jobs.source import Sources
 from registry.catalog import Catalog
 from registry.shelf import Shelf
@@ -53,6 +56,15 @@ class Parts(Base):
             threads=models.onnx_threads,
             memory_mb=models.model_memory_mb,
         )
+
+    @part
+    def aside(self) -> sqlalchemy.Engine:
+        """What shadows are to be asked is stored by a connection that nobody else waits for."""
+        return self.connections(1, "coatcheck-shadows")
+
+    @part
+    def shadows(self) -> Buffer:
+        return Buffer(self.aside, self.hints)
 
     @part
     def receivers(self) -> Receivers:

@@ -14,6 +14,7 @@ from jobs.finish import Finisher
 from jobs.kinds.kind import Tools
 from jobs.lease import Leases
 from jobs.presence import Presence
+from jobs.shadows.slack import Slack
 from wiring.base import Limits, part
 from wiring.parts import Parts
 
@@ -69,6 +70,7 @@ class Runner(Parts):
             self.sources,
             max_unpacked_bytes=self.settings.files.max_unpacked_bytes,
             limits=self.settings.api.limits,
+            shadows=self.shadows,
         )
         return Attempts(tools)
 
@@ -78,7 +80,8 @@ class Runner(Parts):
         shared = (self.engine, self.hints, self.leases, self.attempts)
         lease_s, slice_s = self.settings.jobs.lease_s, self.settings.queue.slice_s
         finisher = Finisher(*shared, self.board, self.presence.name, lease_s)
-        return Drainer(*shared, finisher, self.presence, self.board, slice_s=slice_s, lease_s=lease_s)
+        slack = Slack(self.engine, self.catalog, self.shelf)
+        return Drainer(*shared, finisher, self.presence, self.board, slack, slice_s=slice_s, lease_s=lease_s)
 
     def get_ready(self) -> None:
         """Make what jobs need before there is one, and load what runs them."""

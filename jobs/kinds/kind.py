@@ -17,6 +17,7 @@ from core.seal import Purpose
 from jobs.job import Claimed
 from jobs.lease import Held
 from jobs.outcome import Outcome
+from jobs.shadows.buffer import Buffer
 from jobs.source import Sources
 from registry.catalog import Catalog
 from registry.shelf import Shelf
@@ -37,6 +38,7 @@ class Tools:
     sources: Sources
     max_unpacked_bytes: int  #: of one file of rows
     limits: bool  #: whether a tier's month holds anybody back
+    shadows: Buffer  #: takes what shadows are to be asked
 
     def version(self, job: Claimed) -> Resolved:
         """That which the job was accepted for: if it is not there, that is nobody's fault who handed it in. Raises

@@ -17,7 +17,7 @@ from jobs.job import Claimed, ReturnErrors
 from jobs.kinds.kind import Kind, Tools, inference
 from jobs.lease import Held
 from jobs.outcome import Outcome, stopped
-from jobs.result import Fault, Result, Several
+from jobs.result import Fault, Result, Several, Stored
 
 Row = Mapping[str, Any]
 
@@ -32,6 +32,30 @@ class Predict(Kind):
         model = tools.shelf.predictor(tools.version(held[0].job))
         with inference(held):
             return run(model, held)
+
+    def settled(self, tools: Tools, outcome: Outcome) -> set[str]:
+        """Shadows are asked what the stable version has answered, or could not."""
+        job = outcome.held.job
+        if job.route == "stable" and not outcome.held.lost and (said := _said(outcome)) is not None:
+            mirrors = tools.catalog.mirrors(job.model, job.request_id)
+            tools.shadows.offer(mirrors, (job.model, job.version, job.request_id), rows_of(job), said)
+        return set()
+
+
+def _said(outcome: Outcome) -> list[object] | None:
+    """What was said to each of its rows, or why nothing was; None of what is not over, or was too large to be kept
+    here."""
+    rows = rows_of(outcome.held.job)
+    match outcome.result:
+        case Several(items):
+            refused = outcome.held.job.options.get("refused", {})
+            return [item for place, item in enumerate(items) if str(place) not in refused]
+        case Stored():
+            return None
+        case None:
+            over = isinstance(outcome.error, errors.ModelError) and not outcome.error.retryable
+            return [outcome.error] * len(rows) if over else None
+    return [outcome.result]
 
 
 def rows_of(job: Claimed) -> Sequence[Row]:

@@ -136,6 +136,11 @@ ELSEWHERE = {
     "idempotency._PURGE": "test_idempotency",
     "presence._TELL": "a process's own row",
     "presence._FORGET": "tests/workers/test_signs.py: a node's own rows",
+    "shadows.copies._PUT": "new rows",
+    "shadows.copies._TAKE": "test_shadows: copies are no jobs, and who takes one is the only one to have it",
+    "shadows.copies._PURGE": "test_shadows: what was found to be over",
+    "shadows.pairs._ADD": "new rows",
+    "shadows.pairs._PURGE": "test_shadows: what was found to be old",
     "reseal._SWAP_SECRET": "tests/cli/test_reseal.py: compares before it swaps",
     "reseal._SWAP_INPUT": "tests/cli/test_reseal.py: compares before it swaps",
 }
@@ -264,8 +269,9 @@ def test_a_sweep_waits_for_no_job_that_somebody_else_is_writing_and_finds_it_the
 
 def test_every_statement_that_skips_what_is_locked_is_tried_on_a_locked_row() -> None:
     skipping = {name for name, statement in WRITING.items() if "SKIP LOCKED" in statement.text}
-    # Keys are no jobs: test_idempotency.
-    assert {*SWEEPING, "idempotency._PURGE"} == skipping
+    # Keys are no jobs: test_idempotency. Neither is what shadows are asked: test_shadows.
+    of_shadows = {"shadows.copies._TAKE", "shadows.copies._PURGE", "shadows.pairs._PURGE"}
+    assert {*SWEEPING, "idempotency._PURGE", *of_shadows} == skipping
 
 
 @pytest.mark.parametrize("situation", [*NOT_THEIRS, "held", "due"])

@@ -15,6 +15,7 @@ import jobs
 import registry
 import webhooks
 from jobs import queries
+from jobs.shadows import copies
 from tests import statements
 from tests.conftest import Platform
 
@@ -37,7 +38,7 @@ def crowded(platform: Platform) -> Iterator[sqlalchemy.Connection]:
     """A connection that sees many ended jobs of several tenants and a few open ones; nothing is kept."""
     tenants = [platform.new_tenant()[0].tenant_id for _ in range(3)]
     with platform.admin.connect() as connection:
-        connection.execute(text("TRUNCATE jobs, job_results, job_events, usage"))
+        connection.execute(text("TRUNCATE jobs, job_results, feedback, job_events, usage"))
         connection.execute(text("SET LOCAL session_replication_role = replica"))
         fill = {"tenants": tenants, "count": ENDED // 3}
         connection.execute(text(FILL), {**fill, "states": ["completed"]})
@@ -80,6 +81,7 @@ ELSE: Mapping[str, Mapping[str, str]] = {
     "jobs.events._KNOWS": {"id": "1"},
     "jobs.events._NEW": {"after": NUMBERS},
     "jobs.reseal._JOBS": {"after": ID},
+    "jobs.shadows.copies._PUT": {**dict.fromkeys(copies._TYPES, NUMBERS), "inputs": OBJECTS},
     "jobs.reseal._SECRETS": {"after": ID},
 }
 ROOMS = (access, core, jobs, registry, webhooks)

@@ -28,6 +28,7 @@ FORBIDDEN: Mapping[str, Sequence[str]] = {
     "ck_tiers_past_allowance": ["past_allowance = 'odd'", "past_allowance = ''"],
     "ck_blocks_level": ["level = 0", "level = 4"],
     "ck_usage_mark_one": ["one = false"],
+    "ck_feedback_one": ["true_label = NULL", "number = 1", "label = NULL, true_label = NULL", "true_number = 1"],
     "ck_webhook_endpoints_signing": ["signing = 'none'"],
     "ck_webhook_endpoints_enabled": ["enabled = false", "disabled_code = 'GONE'"],
     "ck_webhook_deliveries_status": ["status = 'odd'"],
