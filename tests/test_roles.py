@@ -168,6 +168,11 @@ def test_roles_that_are_not_three_are_refused_in_a_sentence(platform: Platform) 
         roles.ensure(superuser_url=superuser, owner_url=app, app_url=app)
     with pytest.raises(errors.SettingsInvalid, match="three roles"):
         roles.ensure(superuser_url=superuser, owner_url=owner, app_url=superuser)
+    for without in ("owner_url", "app_url"):
+        urls = {"superuser_url": superuser, "owner_url": owner, "app_url": app}
+        bare = sqlalchemy.make_url(urls[without]).set(password="").render_as_string(hide_password=False)
+        with pytest.raises(errors.SettingsInvalid, match="each with its password"):
+            roles.ensure(**{**urls, without: bare})
     other = sqlalchemy.make_url(owner).set(username="other").render_as_string(hide_password=False)
     with pytest.raises(errors.SettingsInvalid, match="coatcheck_owner is no superuser"):
         roles.ensure(superuser_url=owner, owner_url=other, app_url=app)

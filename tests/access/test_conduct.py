@@ -5,6 +5,7 @@ from __future__ import annotations
 import uuid
 
 import pytest
+from sqlalchemy import text
 
 import models
 from access import blocks
@@ -233,6 +234,26 @@ def test_operators_see_who_is_held_back_as_it_is_by_now(platform: Platform, subj
     (found,) = [item for item in blocks.listed(platform.engine, ladder) if item.subject == subject]
     assert (found.tenant, found.level, found.reason) == (tenant, "slowed", "made")
     assert 3500 < (found.until - found.since).total_seconds() < 3700
+
+
+def test_of_too_many_those_are_known_who_are_held_longest_and_none_who_is_free(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    platform.execute("TRUNCATE blocks")
+    for name, days in (("key:gone", -1), ("key:a", 1), ("key:c", 3), ("key:b", 2)):
+        at = text(f"now() + interval '{days} d'")
+        factories.add(platform, models.Block, subject=name, level=3, until=at, gone_at=at)
+
+    def known() -> list[str]:
+        with platform.engine.connect() as connection:
+            return list(blocks.standing(connection)[1])
+
+    assert known() == ["key:c", "key:b", "key:a"]
+    monkeypatch.setattr(blocks, "MOST", 2)
+    assert known() == ["key:c", "key:b"]
+    platform.execute("DELETE FROM blocks WHERE gone_at > now()")
+    with platform.engine.connect() as connection:
+        assert blocks.standing(connection) == (0.0, {})
 
 
 def test_while_the_database_is_away_nobody_waits_and_the_step_is_taken_later(

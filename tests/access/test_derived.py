@@ -4,7 +4,10 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
+from sqlalchemy import text
+
 from access import derived
+from access.bounds import UNBOUND
 from access.keys import Keyring
 from core.audit import Actor
 from tests import callers
@@ -34,3 +37,18 @@ def test_two_that_rotate_each_other_s_keys_do_not_wait_for_each_other(platform: 
     assert [ring.verify(token).tenant_id for token in made] == [
         ring.verify(key.token).tenant_id for key in (first, second)
     ]
+
+
+def test_who_makes_a_key_waits_for_its_own_tenant_alone(platform: Platform) -> None:
+    own, other = (Keyring(platform.engine).verify(callers.key(platform, scopes=("keys",)).token) for _ in range(2))
+
+    def make() -> str:
+        return derived.create(platform.engine, own, name="one", scopes=None, bounds=UNBOUND, by=BY)
+
+    with ThreadPoolExecutor(1) as pool, platform.admin.begin() as connection:
+        connection.execute(text("SELECT FROM tenants WHERE id = :id FOR UPDATE"), {"id": other.tenant_id})
+        assert pool.submit(make).result(timeout=10)
+        connection.execute(text("SELECT FROM tenants WHERE id = :id FOR UPDATE"), {"id": own.tenant_id})
+        made = pool.submit(make)
+        until(lambda: waiting(platform, "tenants") == 1)
+        assert not made.done()

@@ -79,6 +79,8 @@ def test_a_month_is_what_was_used_in_it_and_what_waits_and_runs_will_cost(platfo
     parked = factories.job(platform, mine, kind="bulk", cost=1000, status="processing", lease_expires_at="infinity")
     for cost, status in ((16, "pending"), (32, "processing"), (1000, "completed")):
         factories.job(platform, mine, kind="chunk", parent_id=parked["id"], cost=cost, status=status)
+    # One whose parts have all ended, or that has none, will cost nothing more.
+    factories.job(platform, mine, kind="bulk", cost=1000, status="processing", lease_expires_at="infinity")
     assert used(platform, caller) == 3 + 4 + 8 + 16 + 32
     give(platform, tenant_of(platform, caller), 50, "a gift", BY)
     give(platform, tenant_of(platform, caller), -1, "less of it", BY)
@@ -248,9 +250,10 @@ def test_each_step_of_a_month_is_told_once_to_the_endpoints_that_want_it(
         assert (row.status, row.target) == ("pending", str(row.endpoint_id))
         body = json.loads(row.body)
         assert body["type"] == row.event
-        assert body["data"] | {"resets_at": ""} == {
+        next_month = (MONTH + dt.timedelta(32)).replace(day=1)
+        assert body["data"] == {
             "month": f"{MONTH:%Y-%m}", "units": units, "monthly_units": 100, "allowance_percent": 10,
-            "past_allowance": "refuse", "resets_at": "",
+            "past_allowance": "refuse", "resets_at": f"{next_month}T00:00:00+00:00",
         }  # fmt: skip
 
 

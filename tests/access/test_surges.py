@@ -6,6 +6,7 @@ from collections.abc import Iterator, Sequence
 from uuid import UUID
 
 import pytest
+from prometheus_client import REGISTRY
 from sqlalchemy import text
 
 import models
@@ -66,10 +67,13 @@ def test_ten_times_its_own_mean_of_the_week_before_is_a_surge(
 
 def test_it_is_warned_once_and_until_the_end_of_the_day(platform: Platform, tenant: UUID) -> None:
     used(platform, tenant, "key", (USUAL, 1), (TIMES * USUAL, 0))
+    counted = {"level": "warned", "reason": "surge"}
+    before = REGISTRY.get_sample_value("access_held_back_total", counted) or 0
     assert [blocks.find_surges(platform.engine) for _ in range(2)] == [1, 0]
     assert platform.rows(
         "SELECT tenant_id, level, steps, reason, until = current_date + 1, gone_at = until FROM blocks"
     ) == [(tenant, 1, 1, "surge", True, True)]
+    assert REGISTRY.get_sample_value("access_held_back_total", counted) == before + 1
 
 
 def test_who_was_let_go_today_is_not_warned_again(platform: Platform, tenant: UUID) -> None:

@@ -265,6 +265,7 @@ def test_while_the_issuer_is_away_known_keys_go_on_and_others_may_come_again(
         (".well-known/openid-configuration", 200, b'{"issuer": "{issuer}", "jwks_uri": 7}'),
         (".well-known/openid-configuration", 200, b'{"issuer": "{issuer}", "jwks_uri": "file:///etc/passwd"}'),
         ("keys", 404, b"{}"),
+        ("keys", 500, b"{listed}"),
         ("keys", 200, b"[]"),
         ("keys", 200, b"{"),
         ("keys", 200, b"\xff"),
@@ -277,6 +278,7 @@ def test_an_issuer_that_says_nothing_of_use_lets_nobody_in_and_can_mend_it(
     issuer: Issuer, verifies: Tokens, clock: Clock, org: str, path: str, status: int, body: bytes
 ) -> None:
     said = body.replace(b"{issuer}", issuer.url.encode()).replace(b"{keys}", f"{issuer.url}keys".encode())
+    said = said.replace(b"{listed}", json.dumps({"keys": issuer.listed}).encode())
     issuer.answers[f"/login/{path}"] = (status, said)
     token = issuer.token(org_id=org)
     with pytest.raises(errors.Unavailable):

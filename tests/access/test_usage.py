@@ -83,6 +83,25 @@ def test_a_transaction_that_commits_late_is_counted_once_before_and_after_it_is_
     assert folded(platform) == 0
 
 
+def test_a_day_grows_by_calls_units_and_price(platform: Platform, tenant: uuid.UUID) -> None:
+    for units in (1, 10, 100):
+        added(platform, tenant, units)
+        folded(platform)
+    (found,) = usage.read(platform.engine, tenant, ALL, ["model"])
+    assert platform.one("SELECT count(*) FROM usage_days") == (1,)
+    assert (found.calls, found.units, found.price) == (3, 111, Decimal("55.5"))
+
+
+def test_what_was_added_up_is_never_added_up_again_where_transactions_begin_anew(
+    platform: Platform, tenant: uuid.UUID
+) -> None:
+    """As after a dump is restored in a younger database."""
+    platform.execute("INSERT INTO usage_mark (xact) VALUES (9000000000000000000)")
+    added(platform, tenant, 1)
+    assert usage.fold(platform.engine) == 0
+    assert platform.one("SELECT xact FROM usage_mark") == (9000000000000000000,)
+
+
 def test_what_is_taken_back_is_not_counted(platform: Platform, tenant: uuid.UUID) -> None:
     with platform.engine.connect() as never:
         add(never, tenant, 10)

@@ -276,3 +276,9 @@ def test_a_model_is_called_as_its_file_is(run: Run, tmp_path: Path, path: str, n
     (tmp_path / path).parent.mkdir(exist_ok=True)
     (tmp_path / path).write_bytes(graphs.graph(graphs.GOOD))
     assert begun(run, tmp_path, path, "--out", "new")[0]["model"] == name
+
+
+def test_a_file_that_is_not_there_is_said_to_be_missing(run: Run, tmp_path: Path) -> None:
+    done = run("models", "init", str(tmp_path / "none.onnx"))
+    assert (done.code, done.out) == (2, "")
+    assert "does not exist" in done.err

@@ -11,7 +11,7 @@ import pytest
 
 from access import keys
 from tests import callers, graphs
-from tests.cli.conftest import OPERATOR, Done, Here
+from tests.cli.conftest import KEY, OPERATOR, Done, Here, Run, serving
 
 
 def push(here: Here, *words: str, scopes: Collection[str] = keys.CLIENT | {keys.MODELS}) -> Done:
@@ -66,6 +66,16 @@ def test_a_key_that_may_not_is_told_which_scope_it_lacks(here: Here) -> None:
     assert (done.code, done.out) == (1, "")
     assert "does not have the scope 'models:write'" in done.err
     assert "`coatcheck keys create --models`" in done.err
+
+
+def test_what_else_it_is_refused_for_is_told_as_it_is(run: Run, tmp_path: Path) -> None:
+    said = {"error": {"code": "UPLOAD_QUOTA", "message": "Too many uploads", "details": {}}}
+    answer = (422, {"Content-Type": "application/json"}, json.dumps(said).encode())
+    with serving(lambda _: answer) as (url, _):
+        done = run("models", "push", str(graphs.bundle(tmp_path / "one")), COATCHECK_URL=url, COATCHECK_API_KEY=KEY)
+    assert (done.code, done.out) == (1, "")
+    assert "Too many uploads" in done.err
+    assert "keys create" not in done.err
 
 
 def test_with_the_address_alone_it_says_what_is_missing(here: Here) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import dataclasses
 import hashlib
+import json
 import os
 import pty
 import subprocess
@@ -58,8 +59,8 @@ def new(platform: Platform) -> Seal:
 
 @pytest.fixture
 def run(run: Run, platform: Platform) -> Command:
-    def call(**env: str) -> Done:
-        return run("reseal", **{**platform.engines.env, "COATCHECK_OLD_SECRET_KEYS": OLD, **env})
+    def call(*words: str, **env: str) -> Done:
+        return run("reseal", *words, **{**platform.engines.env, "COATCHECK_OLD_SECRET_KEYS": OLD, **env})
 
     return call
 
@@ -150,6 +151,10 @@ def test_what_is_lost_is_named_and_left_as_it_is_and_the_rest_goes_on(
     assert f"lost: jobs {lost} output_url" in done.err
     assert "Error: 3 values are lost, sealed under none of the keys given" in done.err
     assert "Traceback" not in done.err
+    told = json.loads(run("--json").err)["error"]
+    assert told["code"] == "SECRET_LOST"
+    assert f"jobs {lost} output_url" in told["details"]["lost"]
+    assert len(told["details"]["lost"]) == 3
     assert opened(platform, new, job)
     assert opened(platform, foreign, lost)
     done = run(COATCHECK_OLD_SECRET_KEYS=f"{OLD},{LOST}")

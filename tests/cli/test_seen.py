@@ -40,6 +40,7 @@ def test_show_tells_what_goes_in_what_comes_out_and_how_to_try_it(here: Here) ->
         "Which is larger?",
         "kind tabular, answers at once on cpu, licence Apache-2.0",
     ]
+    assert [lines[lines.index(title) - 1] for title in ("takes:", "answers:")] == ["", ""]
     cells = [line.split() for line in lines]
     assert ["x", "number", "yes", "from", "0.0,", "to", "9.5", "How", "far"] in cells
     assert ["y", "number", "1"] in cells

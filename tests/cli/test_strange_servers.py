@@ -9,10 +9,12 @@ import threading
 import time
 import uuid
 from collections.abc import Callable, Iterator
+from pathlib import Path
 
 import pytest
 import urllib3
 
+from cli import words
 from tests.cli.conftest import JOB, KEY, SECRET, Answer, Done, Run, deaf, serving
 
 HTML = {"Content-Type": "text/html; charset=utf-8"}
@@ -95,6 +97,10 @@ def test_every_fault_and_every_fact_is_told(against: Callable[..., Done]) -> Non
     given = json.loads(against((422, JSON, body), "jobs", "--json").err)["error"]
     assert given["details"] == faults[0]
     assert given["message"].endswith(f"{told}; and 4 more (INVALID_INPUT)")
+
+
+def test_a_fact_that_is_no_json_is_told_as_a_text() -> None:
+    assert words.sentence("No", {"limit": Path("a/b"), "at": {"x": Path("c")}}) == 'No: (limit: "a/b", at: {"x": "c"})'
 
 
 @pytest.mark.parametrize("status", [429, 502, 503, 504])

@@ -31,5 +31,10 @@ def test_a_table_is_answered_whole_by_a_model_that_reads_no_rows(
     table.write_text("one\ntwo\nthree\n")
     assert here("submit", str(table), "--model", name).code == 0
     assert json.loads((tmp_path / "table.csv.out.json").read_text()) == {"lines": 3}
+    (tmp_path / "table.wav").write_bytes(b"RIFF    WAVE")
+    other = here("submit", str(tmp_path / "table.wav"), "--model", name, "--json")
+    told = json.loads(other.err)["error"]
+    assert (other.code, told["code"]) == (1, "INVALID_INPUT")
+    assert told["details"] == {"file_types": ["text/csv"], "received": "audio/wav"}
     refused = here("submit", str(table), "--model", name, "--fail-fast")
     assert (refused.code, "--fail-fast is for rows" in refused.err) == (2, True)

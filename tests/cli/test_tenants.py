@@ -117,6 +117,10 @@ def test_who_changed_what_is_told_newest_first(operator: Operator, tenant: str) 
     head, row = operator("audit", "--subject", f"tenant:{tenant}", "--limit", "1").out.splitlines()
     assert head.split() == ["at", "actor", "address", "action", "subject", "tenant", "before", "after"]
     assert row.endswith('{"tier": "free"}  {"tier": "pro"}')
+    # What was made had nothing before, and nothing is said of that.
+    *_, first = operator("audit", "--subject", f"tenant:{tenant}").out.splitlines()
+    assert "tenant.create" in first
+    assert "null" not in first
     assert [item["action"] for item in operator.json("audit", "--subject", f"key:{key}")] == ["key.create"]
     assert operator.json("audit", "--subject", f"key:{key}", "--action", "key.revoke") == []
     assert operator.json("audit", "--actor", "nobody") == []

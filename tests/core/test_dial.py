@@ -126,3 +126,13 @@ def test_the_next_address_is_tried_where_one_takes_no_connection() -> None:
         place = Place(urls.parse(f"http://localhost:{server.getsockname()[1]}/", "url"), ["127.0.0.2", "127.0.0.1"])
         with dial.Client().ask("POST", place, {}, dial.Deadline(END_S), b"x") as response:
             assert response.status == 413
+
+
+def test_an_address_of_the_newer_kind_is_called_too() -> None:
+    if not socket.has_dualstack_ipv6():
+        pytest.skip("there is no IPv6 here")
+    with socket.create_server(("::1", 0), family=socket.AF_INET6) as server:
+        threading.Thread(target=serving, args=(server, None, says_no_and_hangs_up), daemon=True).start()
+        place = Place(urls.parse(f"http://localhost:{server.getsockname()[1]}/", "url"), ["::1"])
+        with dial.Client().ask("POST", place, {}, dial.Deadline(END_S), b"x") as response:
+            assert response.status == 413

@@ -7,6 +7,7 @@ import time
 import tomllib
 from pathlib import Path
 
+import pytest
 import redis
 import sqlalchemy
 
@@ -94,3 +95,13 @@ def test_seaweedfs_is_prepared_so_that_every_port_but_s3_asks_for_a_certificate(
     before = (run / "certificates" / "key.pem").read_bytes()
     engine.prepare()
     assert (run / "certificates" / "key.pem").read_bytes() == before
+
+
+@pytest.mark.parametrize("name", ["postgres", "valkey"])
+def test_what_an_engine_keeps_is_the_owner_s_alone(tmp_path: Path, name: str) -> None:
+    made = state.load(tmp_path / ".coatcheck")
+    for engine in engines.embedded(made, made.urls({}), {}):
+        if engine.program.name == name:
+            engine.prepare()
+    folder = made.data / name
+    assert folder.stat().st_mode & 0o777 == 0o700

@@ -8,6 +8,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from itertools import pairwise
 from pathlib import Path
 
 import click
@@ -238,3 +239,27 @@ def test_who_goes_on_in_time_has_not_been_stopped(start: Callable[..., Child]) -
         time.sleep(0.06)
         assert vigil.stopped([one]) == []
     vigil.close()
+
+
+def test_nobody_is_asked_again_before_its_time_or_before_it_has_answered(start: Callable[..., Child]) -> None:
+    asked: list[float] = []
+    goes_on = threading.Event()
+
+    def answers() -> bool:
+        asked.append(time.monotonic())
+        return goes_on.wait(30) if len(asked) == 3 else True
+
+    child = start("import time; time.sleep(60)", answers)
+    vigil = Vigil(ask_every_s=0.2, silent_s=60)
+    try:
+        until(lambda: vigil.silent([child]) == [] and len(asked) == 3)
+        assert min(later - sooner for sooner, later in pairwise(asked)) > 0.15
+        ends_at = time.monotonic() + 1
+        while time.monotonic() < ends_at:
+            vigil.silent([child])
+        assert len(asked) == 3
+        goes_on.set()
+        until(lambda: vigil.silent([child]) == [] and len(asked) == 4)
+    finally:
+        goes_on.set()
+        vigil.close()
