@@ -207,6 +207,17 @@ def test_long_paths_are_worth_what_short_ones_are(monkeypatch: pytest.MonkeyPatc
     assert kept.values(rows[:20], 0) == pytest.approx(paired.values(rows[:20], 0))
 
 
+def test_trees_that_would_take_seconds_for_each_input_are_not_for_exact(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, target = data(2)
+    read = read_trees(to_onnx(RandomForestClassifier(5, random_state=0).fit(rows, target), rows[:1], target_opset=17))
+    monkeypatch.setattr(forest, "TABLES_BYTES", 0)
+    leaves = len(forest.Forest(read, rows[:1], np.arange(5))._long)
+    monkeypatch.setattr(forest, "MOST_PAIRS", leaves * USUAL)
+    forest.Forest(read, rows[:USUAL], np.arange(5))
+    with pytest.raises(trees.NotAdditive, match=f"{leaves} long paths times {USUAL + 1} usual rows"):
+        forest.Forest(read, rows[: USUAL + 1], np.arange(5))
+
+
 def test_a_graph_that_is_more_than_its_trees_is_not_said_to_be_exact(tmp_path: Path) -> None:
     random = np.random.default_rng(0)
     read = onnx.load_from_string(drawn(random, "BRANCH_LEQ", 0))
