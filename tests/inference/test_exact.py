@@ -7,11 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import lightgbm
 import numpy as np
 import onnx
 import onnx.helper
+import onnxmltools
 import orjson
 import pytest
+from onnxmltools.convert.common.data_types import FloatTensorType as FloatTensorOfTools
 from skl2onnx import to_onnx
 from skl2onnx.common.data_types import FloatTensorType
 from sklearn.datasets import make_classification, make_regression
@@ -117,6 +120,23 @@ def test_values_are_those_of_the_definition(name: str, groups: dict[str, list[st
         assert (why.std_errors, why.evaluations) == (None, 0)
         assert why.additivity_error < 1e-4
         assert why.value == pytest.approx(why.base_value + sum(why.scores))
+
+
+@pytest.mark.parametrize("classes", [0, 2])
+def test_what_lightgbm_has_made_is_read_too(classes: int, tmp_path: Path) -> None:
+    rows, target = data(classes)
+    estimator = lightgbm.LGBMClassifier if classes else lightgbm.LGBMRegressor
+    trained = onnxmltools.convert_lightgbm(
+        estimator(n_estimators=10, verbose=-1).fit(rows, target), target_opset=15,
+        initial_types=[("features", FloatTensorOfTools([None, 5]))], **({"zipmap": False} if classes else {}),
+    )  # fmt: skip
+    opened = made(tmp_path / "b", trained.SerializeToString(), rows[:USUAL], classes)
+    for row in rows[20:23]:
+        why, _ = explained(opened, row)
+        scale = logit if classes else plain
+        wanted = shapley.against(answering(opened, why.output, scale), row, rows[:USUAL], [[at] for at in range(5)])
+        assert why.scores == pytest.approx(wanted, abs=2e-4)
+        assert why.algorithm == "trees"
 
 
 MODES = ["BRANCH_LEQ", "BRANCH_LT", "BRANCH_GTE", "BRANCH_GT", "BRANCH_EQ", "BRANCH_NEQ"]
