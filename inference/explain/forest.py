@@ -24,6 +24,8 @@ Array = np.ndarray[Any, Any]
 MOST = 62
 #: What may be kept of what short paths are worth, what is worked on at once, and pairs of a leaf and a usual row.
 TABLES_BYTES, BLOCK, PAIRS = 64 * 2**20, 1 << 22, 1 << 20
+#: Of the latter so many for one input, which are looked at in about a second and by nobody who could be told to stop.
+MOST_PAIRS = 1 << 24
 
 
 class Forest:
@@ -36,6 +38,9 @@ class Forest:
         self.base = self.margins(usual).mean(axis=0)
         self._tables = dict(self._kept())
         self._long = np.flatnonzero((self._sizes > 0) & ~np.isin(self._sizes, [*self._tables]))
+        if len(self._long) * len(usual) > MOST_PAIRS:
+            pairs = f"{len(self._long)} long paths times {len(usual)} usual rows"
+            raise NotAdditive(f"its trees have {pairs}, which is more than {MOST_PAIRS} for each input")
 
     def _lay_out(self, player_of: Array) -> None:
         """Each leaf's path as slots, one for each player on it, and each slot's as edges, one for each node."""

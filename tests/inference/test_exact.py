@@ -7,11 +7,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import lightgbm
 import numpy as np
 import onnx
 import onnx.helper
+import onnxmltools
 import orjson
 import pytest
+from onnxmltools.convert.common.data_types import FloatTensorType as FloatTensorOfTools
 from skl2onnx import to_onnx
 from skl2onnx.common.data_types import FloatTensorType
 from sklearn.datasets import make_classification, make_regression
@@ -119,6 +122,23 @@ def test_values_are_those_of_the_definition(name: str, groups: dict[str, list[st
         assert why.value == pytest.approx(why.base_value + sum(why.scores))
 
 
+@pytest.mark.parametrize("classes", [0, 2])
+def test_what_lightgbm_has_made_is_read_too(classes: int, tmp_path: Path) -> None:
+    rows, target = data(classes)
+    estimator = lightgbm.LGBMClassifier if classes else lightgbm.LGBMRegressor
+    trained = onnxmltools.convert_lightgbm(
+        estimator(n_estimators=10, verbose=-1).fit(rows, target), target_opset=15,
+        initial_types=[("features", FloatTensorOfTools([None, 5]))], **({"zipmap": False} if classes else {}),
+    )  # fmt: skip
+    opened = made(tmp_path / "b", trained.SerializeToString(), rows[:USUAL], classes)
+    for row in rows[20:23]:
+        why, _ = explained(opened, row)
+        scale = logit if classes else plain
+        wanted = shapley.against(answering(opened, why.output, scale), row, rows[:USUAL], [[at] for at in range(5)])
+        assert why.scores == pytest.approx(wanted, abs=2e-4)
+        assert why.algorithm == "trees"
+
+
 MODES = ["BRANCH_LEQ", "BRANCH_LT", "BRANCH_GTE", "BRANCH_GT", "BRANCH_EQ", "BRANCH_NEQ"]
 
 
@@ -205,6 +225,17 @@ def test_long_paths_are_worth_what_short_ones_are(monkeypatch: pytest.MonkeyPatc
     monkeypatch.setattr(forest, "TABLES_BYTES", 0)
     paired = forest.Forest(read, rows[:USUAL], np.arange(5))
     assert kept.values(rows[:20], 0) == pytest.approx(paired.values(rows[:20], 0))
+
+
+def test_trees_that_would_take_seconds_for_each_input_are_not_for_exact(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows, target = data(2)
+    read = read_trees(to_onnx(RandomForestClassifier(5, random_state=0).fit(rows, target), rows[:1], target_opset=17))
+    monkeypatch.setattr(forest, "TABLES_BYTES", 0)
+    leaves = len(forest.Forest(read, rows[:1], np.arange(5))._long)
+    monkeypatch.setattr(forest, "MOST_PAIRS", leaves * USUAL)
+    forest.Forest(read, rows[:USUAL], np.arange(5))
+    with pytest.raises(trees.NotAdditive, match=f"{leaves} long paths times {USUAL + 1} usual rows"):
+        forest.Forest(read, rows[: USUAL + 1], np.arange(5))
 
 
 def test_a_graph_that_is_more_than_its_trees_is_not_said_to_be_exact(tmp_path: Path) -> None:
