@@ -24,7 +24,7 @@ JSON, CSV, EVENTS, SVG = "application/json", "text/csv", "text/event-stream", "i
 ALSO: Mapping[str, tuple[str, ...]] = {"usage.show": (CSV,), "jobs.events": (EVENTS,), "explain.explain": (SVG,)}
 #: Of which type the answer is to be, where it is not JSON by its plain name.
 TYPE = "coatcheck.media_type"
-_VERSIONED = re.compile(rf"{editions.ROOT}/v[0-9]+(/|\Z)")
+_VERSIONED = re.compile(rf"{editions.ROOT}/(v[0-9]+)(/|\Z)")
 #: JSON has no such parameter (RFC 8259 §11), and it means what is so anyway.
 _CHARSET = re.compile(r';\s*charset\s*=\s*"?utf-8"?', re.IGNORECASE)
 
@@ -49,14 +49,14 @@ class Chosen:
     def __init__(self, app: WSGIApplication, known: Sequence[Edition], ended: Mapping[str, Headers]) -> None:
         self._app, self._ended = app, ended
         self._known, self._first = known, known[0]
-        self._named = {f"{item.prefix}/": item for item in known}
+        self._named = {item.name: item for item in known}
         self._offered = {JSON: self._first, **{item.media_type: item for item in known}}
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         path = environ["PATH_INFO"]
-        named = self._named.get(path[: len(editions.ROOT) + 4])
+        named = self._name(path)
         environ[editions.KEY], environ[editions.KNOWN] = named or self._first, self._known
-        if named is None and path.startswith(f"{editions.ROOT}/") and not _VERSIONED.match(path):
+        if named is None and path.startswith(f"{editions.ROOT}/"):
             environ[editions.KEY] = named = self._choose(environ.get("HTTP_ACCEPT", ""))
             environ[editions.CHOSEN] = True
             environ["PATH_INFO"] = named.prefix + path.removeprefix(editions.ROOT)
@@ -67,6 +67,12 @@ class Chosen:
             return start_response(status, self._told(environ, headers), *failed)
 
         return self._app(environ, start)
+
+    def _name(self, path: str) -> Edition | None:
+        """The version that an address names. Of one that is not there the newest says so: who asks for it knows more
+        than v1."""
+        found = _VERSIONED.match(path)
+        return self._named.get(found[1], self._known[-1]) if found else None
 
     def _choose(self, accept: str) -> Edition:
         return self._offered[best(accept, tuple(self._offered)) or JSON]

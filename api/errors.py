@@ -68,10 +68,10 @@ CODES = {
 }
 
 
-#: What is said of it, where the one who refuses says nothing of their own.
+#: What is said of it, where the one who refuses says nothing of their own; `version` is the one that answers.
 SAID = {
     400: "The request cannot be read",
-    404: "There is no such route: the contract, at /openapi/v1.json, lists them all",
+    404: "There is no such route: the contract, at /openapi/{version}.json, lists them all",
     405: "This route does not take this method; the header Allow says which it takes",
     406: "Nothing that is there is what Accept asks for",
     408: "The request did not arrive in time",
@@ -133,10 +133,15 @@ def _http(error: HTTPException) -> flask.Response:
     code = error.code or 500
     # Werkzeug's own words are for people who typed an address into a browser.
     ours = error.description if error.description != type(error).description else None
-    message = _too_large() if code == 413 else ours or SAID.get(code) or error.name
+    message = _too_large() if code == 413 else ours or _said(error)
     content = {"code": CODES.get(code, error.name.upper().replace(" ", "_")), "message": message, "details": {}}
     keep = {name: value for name, value in error.get_headers() if name.lower() != "content-type"}
     return _answer(content, code, keep)
+
+
+def _said(error: HTTPException) -> str:
+    said = SAID.get(error.code or 500)
+    return said.format(version=editions.here().name) if said else error.name
 
 
 def _too_large() -> str:

@@ -122,7 +122,7 @@ class Turns:
         """It says when all that are kept here could have had a turn."""
         return errors.Busy(
             f"{self.taken} predictions are being made already, and more wait; try again, or hand it in as a job: say "
-            "`Prefer: respond-async`, or POST /api/v1/jobs",
+            "`Prefer: respond-async`, or POST /api/jobs",
             retry_after_s=min(MOST_S, max(1.0, self.kept * self._took_s / self._total)),
         )
 

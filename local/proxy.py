@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import http.client
 import json
 import resource
 import signal
@@ -9,7 +10,9 @@ import string
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
+from core import errors
 from core.http import SAFE_HEADERS
 from core.setting_doors import Http
 from local.child import Program
@@ -164,11 +167,10 @@ def _origins(listed: tuple[str, ...]) -> str:
 
 
 def _errors(**facts: int) -> str:
-    """What nginx refuses wears the envelope of the API's errors."""
-    lines = [f"error_page {AS_503} =503 /-/503;"]
+    """What nginx refuses is said as the API says its errors at that address: in v1, in v2, in the open protocol."""
+    lines = [f"error_page {AS_503} =503 /-/503$worn;"]
     for status, code, message, again in ERRORS:
-        content = {"code": code, "message": message.format_map(facts), "details": {}}
-        body = {"error": {**content, "request_id": "$request_id", "timestamp": "$time_iso8601"}}
+        lines.append(f"error_page {status} {'494 495 496 497 ' if status == 400 else ''}/-/{status}$worn;")
         headers = {"X-Request-ID": "$request_id", **SAFE_HEADERS, **_CORS}
         if again:
             headers["Retry-After"] = "2"
@@ -176,16 +178,41 @@ def _errors(**facts: int) -> str:
             headers["WWW-Authenticate"] = "Bearer"
         if status == 405:
             headers["Allow"] = METHODS
-        lines += [
-            f"error_page {status} {'494 495 496 497 ' if status == 400 else ''}/-/{status};",
-            f"location = /-/{status} {{",
-            "    internal;",
-            "    default_type application/json;",
-            *(f'    add_header {name} "{value}" always;' for name, value in headers.items()),
-            f"    return {status} '{json.dumps(body)}';",
-            "}",
-        ]
+        for worn, media_type, body in _bodies(status, code, message.format_map(facts)):
+            lines += [
+                f"location = /-/{status}{worn} {{",
+                "    internal;",
+                f"    default_type {media_type};",
+                *(f'    add_header {name} "{value}" always;' for name, value in headers.items()),
+                f"    return {status} '{json.dumps(body)}';",
+                "}",
+            ]
     return "".join(f"        {line}\n" for line in lines)
+
+
+def _bodies(status: int, code: str, message: str) -> tuple[tuple[str, str, dict[str, Any]], ...]:
+    """One refusal in each of its shapes, by what $worn is where it is wanted."""
+    asked = {"request_id": "$request_id", "timestamp": "$time_iso8601"}
+    problem = {
+        "type": f"/openapi/v2.json#/x-problems/{code}",
+        "title": _title(status, code),
+        "status": status,
+        "detail": message,
+        "instance": "#$request_id",
+        "code": code,
+        **asked,
+    }
+    return (
+        ("", "application/json", {"error": {"code": code, "message": message, "details": {}, **asked}}),
+        ("/problem", "application/problem+json", problem),
+        ("/text", "application/json", {"error": message}),
+    )
+
+
+def _title(status: int, code: str) -> str:
+    """A code in words: those of the first kind of error that has it, or of HTTP."""
+    words = (" ".join((kind.__doc__ or "").split()) for kind in errors.tree() if kind.code == code)
+    return next(words, http.client.responses[status])
 
 
 def _quoted(path: Path | None) -> str:

@@ -95,7 +95,7 @@ def _predict(serving: Serving, model: Model, rows: Sequence[Row], explain: str, 
         log.warning("inline_run_ended", model=manifest.name, version=manifest.version, rows=len(rows), limit_s=limit_s)
         raise errors.TimedOut(
             f"The model did not answer in time: a request that is answered at once has {limit_s:g} s for all of its "
-            "inputs. Hand it in as a job: say `Prefer: respond-async`, or POST /api/v1/jobs",
+            "inputs. Hand it in as a job: say `Prefer: respond-async`, or POST /api/jobs",
             details={"limit_s": limit_s},
         ) from error
     predicted.inc(len(rows))

@@ -41,7 +41,7 @@ def judged_by(resolved: Resolved) -> Iterator[None]:
 def takes_rows(resolved: Resolved) -> Resolved:
     """Raises InvalidInput for a model whose input is a file."""
     if not resolved.manifest.takes_rows:
-        issue = f"{resolved.model} takes a file: POST /api/v1/jobs with upload_id or input_url"
+        issue = f"{resolved.model} takes a file: POST /api/jobs with upload_id or input_url"
         raise errors.InvalidInput.field("model", issue)
     return resolved
 

@@ -25,7 +25,6 @@ from serving.values import Answer, Answers, Served
 PROBLEM = "application/problem+json"
 #: Where the contract describes kinds of problems, by their codes.
 PLACE = "x-problems"
-_FIRST = V1()
 
 
 def titles() -> dict[str, str]:
@@ -56,22 +55,17 @@ class V2(V1):
             "type": f"/openapi/{self.name}.json#/{PLACE}/{code}",
             "title": _TITLES.get(code, http.HTTPStatus(status).phrase),
             "status": status,
-            "detail": self._leading_here(detail),
+            "detail": detail,
             "instance": f"#{said['request_id']}",
             "code": code,
         }
         if faults:
-            problem["errors"] = [{**fault, "issue": self._leading_here(fault["issue"])} for fault in faults]
+            problem["errors"] = faults
         elif details:
             problem["details"] = details
         response = flask.jsonify({**problem, **rest})
         response.mimetype = PROBLEM
         return response
-
-    def _leading_here(self, text: str) -> str:
-        """What the rooms below say of addresses, they say of v1."""
-        here = text.replace(f"{_FIRST.prefix}/", f"{self.prefix}/")
-        return here.replace(f"/openapi/{_FIRST.name}.json", f"/openapi/{self.name}.json")
 
     def listed(
         self, name: str, items: Sequence[Any], about: Mapping[str, Any] = NOTHING, **more: Any

@@ -56,6 +56,19 @@ def test_at_an_address_without_a_version_what_is_accepted_most_is_answered(
     )
 
 
+@pytest.mark.parametrize("path", ["/api/v2", "/api/v2/", "/api/v9", "/api/v9/jobs", "/api/v10/jobs", "/api/v22"])
+def test_an_address_that_names_v2_or_none_that_is_there_is_refused_as_v2_does(client: FlaskClient, path: str) -> None:
+    answer = client.get(path)
+    assert (answer.status_code, answer.mimetype, answer.get_json()["status"]) == (404, PROBLEM, 404)
+
+
+@pytest.mark.parametrize("path", ["/api", "/api/v1", "/api/v1/", "/api/v1/nothing", "/api/vx", "/nothing"])
+def test_any_other_address_without_a_route_is_refused_as_v1_does(client: FlaskClient, path: str) -> None:
+    answer = client.get(path)
+    assert (answer.status_code, answer.mimetype) == (404, JSON)
+    assert answer.get_json()["error"]["code"] == "NOT_FOUND"
+
+
 NOTHING = [
     "application/vnd.coatcheck.v9+json", "text/html", "image/*", "*/*;q=0", f"{JSON};q=0", f"{V2};q=0",
     f"{V2};q=0, text/html", f"{V2};version=3", "nonsense", ";;;", f"{V2};q=2", "text/csv", "text/event-stream",

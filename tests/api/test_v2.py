@@ -153,7 +153,27 @@ def test_a_fault_is_a_problem_that_names_each_field(client: FlaskClient) -> None
     assert [fault["field"] for fault in one["errors"]] == ["text"]
     assert one["links"] == {"schema": f"{SENTIMENT}/versions/1.0.0"}
     file = client.post("/api/v2/predict", json={"model": "speech", "inputs": {}}).get_json()
-    assert "POST /api/v2/jobs" in file["errors"][0]["issue"]
+    assert "POST /api/jobs" in file["errors"][0]["issue"]
+
+
+def test_what_a_caller_wrote_is_told_as_they_wrote_it(client: FlaskClient) -> None:
+    theirs = "/api/v1/jobs and /openapi/v1.json"
+    first, second = (client.post(f"/api/{name}/predict", json={"inputs": GOOD, theirs: 1}) for name in ("v1", "v2"))
+    assert first.get_json()["error"]["details"]["field"] == second.get_json()["errors"][0]["field"] == theirs
+    first, second = (
+        client.post(f"/api/{name}/predict", json={"inputs": GOOD, "model": theirs}) for name in ("v1", "v2")
+    )
+    assert theirs in first.get_data(as_text=True)
+    assert theirs in second.get_data(as_text=True)
+
+
+@pytest.mark.parametrize(("path", "version"), [("/api/v1/x", "v1"), ("/api/v2/x", "v2"), ("/x", "v1")])
+def test_who_is_at_no_route_is_led_to_the_contract_of_their_version(
+    client: FlaskClient, path: str, version: str
+) -> None:
+    said = client.get(path).get_json()
+    message = said["detail"] if version == "v2" else said["error"]["message"]
+    assert message == f"There is no such route: the contract, at /openapi/{version}.json, lists them all"
 
 
 def test_a_deprecated_version_says_so_and_what_takes_its_place(

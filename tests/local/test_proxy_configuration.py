@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 
+from api.v2 import present
 from core.http import SAFE_HEADERS
 from core.setting_doors import Http
 from local import proxy
@@ -131,12 +132,12 @@ ALWAYS = {
 }  # fmt: skip
 
 
-def refusal(status: int) -> tuple[dict[str, str], Any]:
+def refusal(status: int, worn: str = "", media_type: str = "application/json") -> tuple[dict[str, str], Any]:
     """The headers, and the body, that the door has for a status."""
     found = lines()
-    at = found.index(f"location = /-/{status} {{")
+    at = found.index(f"location = /-/{status}{worn} {{")
     part = found[at + 1 : found.index("}", at)]
-    assert part[:2] == ["internal;", "default_type application/json;"]
+    assert part[:2] == ["internal;", f"default_type {media_type};"]
     matches = [re.fullmatch(r'add_header (\S+) "(.*)" always;', line) for line in part[2:-1]]
     body = part[-1].removeprefix(f"return {status} '").removesuffix("';")
     return {item[1]: item[2] for item in matches if item}, json.loads(body)
@@ -155,11 +156,29 @@ def test_what_the_door_refuses_it_says_as_the_api_would(status: int) -> None:
     }  # fmt: skip
 
 
+@pytest.mark.parametrize("status", REFUSALS)
+def test_what_the_door_refuses_at_v2_is_a_problem_as_v2_has_it(status: int) -> None:
+    code, message, more = REFUSALS[status]
+    headers, body = refusal(status, "/problem", "application/problem+json")
+    assert headers == {**ALWAYS, **more}
+    assert body == {
+        "type": f"/openapi/v2.json#/{present.PLACE}/{code}", "title": present.titles()[code], "status": status,
+        "detail": message, "instance": "#$request_id", "code": code, "request_id": "$request_id",
+        "timestamp": "$time_iso8601",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("status", REFUSALS)
+def test_what_the_door_refuses_in_the_open_protocol_is_a_text(status: int) -> None:
+    _, message, more = REFUSALS[status]
+    assert refusal(status, "/text") == ({**ALWAYS, **more}, {"error": message})
+
+
 def test_every_refusal_has_its_words_and_every_kind_of_it_leads_there() -> None:
     pages = [line for line in beginning("error_page", lines()) if "@" not in line]
-    special = {400: "400 494 495 496 497 /-/400;"}
-    expected = {special.get(status, f"{status} /-/{status};") for status in REFUSALS}
-    assert expected | {"500 502 504 =503 /-/503;"} <= set(pages)
+    special = {400: "400 494 495 496 497 /-/400$worn;"}
+    expected = {special.get(status, f"{status} /-/{status}$worn;") for status in REFUSALS}
+    assert expected | {"500 502 504 =503 /-/503$worn;"} <= set(pages)
     assert {item[0] for item in proxy.ERRORS} == REFUSALS.keys()
 
 

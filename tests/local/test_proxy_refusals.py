@@ -120,6 +120,40 @@ def test_a_body_over_the_limit_is_413_in_the_usual_envelope(opened: Callable[...
     assert door.behind.seen == []
 
 
+@pytest.mark.parametrize(
+    ("path", "told"),
+    [
+        ("/v2", "text"),
+        ("/v2?x=1", "text"),
+        ("/v2/models/m/infer", "text"),
+        ("/v2x", "v1"),
+        ("/api/v2", "problem"),
+        ("/api/v2/predict", "problem"),
+        ("/api/v9/predict", "problem"),
+        ("/api/v1/predict", "v1"),
+        ("/api/predict", "v1"),
+        ("/x/v2/y", "v1"),
+    ],
+)
+def test_a_refusal_has_the_shape_of_the_errors_at_that_address(
+    opened: Callable[..., Door], path: str, told: str
+) -> None:
+    door = opened(behind=False)
+    too_large = door.ask(f"POST {path} HTTP/1.1", "Host: a", KEY, f"Content-Length: {LIMITS.max_body_bytes + 1}")
+    without_key = door.ask(f"POST {path} HTTP/1.1", "Host: a", "Content-Length: 3")
+    away = door.ask(f"GET {path} HTTP/1.1", "Host: a", KEY)
+    for expected, (status, headers, content) in zip((413, 401, 503), (too_large, without_key, away), strict=True):
+        body = json.loads(content)
+        assert status == expected
+        if told == "problem":
+            assert headers["content-type"] == "application/problem+json"
+            assert (body["status"], body["instance"]) == (status, f"#{headers['x-request-id']}")
+            continue
+        assert headers["content-type"] == "application/json"
+        assert isinstance(body["error"], str) == (told == "text")
+        assert told == "text" or body["error"]["request_id"] == headers["x-request-id"]
+
+
 def test_an_api_that_is_not_there_is_503_and_worth_another_try(opened: Callable[..., Door]) -> None:
     status, headers, body = opened(behind=False).ask(*GET)
     assert (status, headers["retry-after"]) == (503, "2")
