@@ -28,6 +28,8 @@ from webhooks.trouble import Trouble
 
 #: Generated clients call these by name: one may be added, none may change.
 OPERATIONS = {
+    "giveFeedback",
+    *("listShadows", "getShadow", "getQuality"),
     *("predict", "predictBatch"),
     *("createJob", "listJobs", "getJob", "getJobResult", "listJobParts", "streamJobEvents", "cancelJob", "retryJob"),
     "createUpload",
