@@ -5,7 +5,21 @@ from __future__ import annotations
 import argparse
 import sys
 
-from benchmarks import away, bulk, drain, history, hostile, hot_path, inline, overload, rates, recovery, shelf, webhooks
+from benchmarks import (
+    away,
+    bulk,
+    drain,
+    history,
+    hostile,
+    hot_path,
+    inline,
+    overload,
+    rates,
+    recovery,
+    shadow,
+    shelf,
+    webhooks,
+)
 
 EVERY = {"inline": inline.run, "drain": drain.run}
 #: Only when asked for: it takes minutes and several GB of disk.
@@ -18,6 +32,7 @@ LONG = {
     "overload": overload.run,
     "rates": rates.run,
     "recovery": recovery.run,
+    "shadow": shadow.run,
     "shelf": shelf.run,
     "webhooks": webhooks.run,
 }

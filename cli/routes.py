@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from cli import operators, output
+from cli import compared, operators, output
 from cli.failures import Failure
 from core import audit, errors
 from inference import model_yaml
@@ -91,6 +91,10 @@ def _end(model: str, canary: str, *, as_json: bool, promoted: bool) -> None:
     _say({model: changes}, as_json=as_json)
 
 
+for command in (compared.shadows, compared.shadow, compared.quality):
+    routes.add_command(command)
+
+
 @click.command()
 @click.option(
     "-f",
@@ -104,7 +108,7 @@ def _end(model: str, canary: str, *, as_json: bool, promoted: bool) -> None:
 def apply(file: Path, dry_run: bool, as_json: bool) -> None:
     """Have models answered as a file says.
 
-    It has `models:`, and under each name `stable`, `by`, `canaries`, `experiments` and `aliases` as
+    It has `models:`, and under each name `stable`, `by`, `canaries`, `experiments`, `shadows` and `aliases` as
     docs/versions.md describes them. What a model's entry does not say is not there afterwards, but for the stable
     version, which stays; models that are not named stay as they are. All changes are made, or none.
     """

@@ -49,7 +49,7 @@ TITLES = {
     "limits": "Limits and usage",
     "usage": "Limits and usage",
     "keys": "API keys",
-    **dict.fromkeys(("tenants", "tiers", "admin_keys", "adjustments", "audit"), "Administration"),
+    **dict.fromkeys(("tenants", "tiers", "admin_keys", "adjustments", "audit", "shadows", "quality"), "Administration"),
     "blocks": "Blocks",
     "health": "Health and metrics",
 }
@@ -63,6 +63,7 @@ IN_PATH = {
     "tier": "The name of a tier, percent-encoded",
     "subject": "Who is held back: `key:<id>`, or `address:<network>`",
     "name": "The name of a model",
+    "shadow": "The name of a shadow",
     "version": "A version of the model, such as `1.0.0`",
 }
 

@@ -65,6 +65,10 @@ NEW_VERSION = _examples(
         {"model": "churn", "version": "1.0.0", "upload_id": "upl_01a213d5f4b37c4b96a585d42ec9f663"},
     ),
 )
+FEEDBACK = _examples(
+    label=("Of a model that gives a label", {"truth": "negative"}),
+    number=("Of one that gives a number", {"truth": 21.5}),
+)
 NEW_ENDPOINT = _examples(
     ends=("Jobs that ended", {"url": "https://example.com/hook", "events": ["job.completed", "job.failed"]}),
     asymmetric=(

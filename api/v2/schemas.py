@@ -7,7 +7,7 @@ from collections.abc import Mapping
 import marshmallow as ma
 from marshmallow import Schema, fields, validate
 
-from api.v1.schemas import admin, answers, keys, keys_of_all, tiers, usage, webhooks
+from api.v1.schemas import admin, answers, keys, keys_of_all, shadows, tiers, usage, webhooks
 from api.v1.schemas import jobs as jobs_of_v1
 from api.v1.schemas.errors import CODES, Issue
 from core import errors
@@ -262,6 +262,7 @@ STANDS_IN: Mapping[type[Schema], type[Schema]] = {
         for of in (
             jobs_of_v1.Parts, keys.ApiKeys, keys_of_all.IssuedKeys, usage.Usage, webhooks.Endpoints,
             webhooks.Deliveries, tiers.Tiers, admin.Tenants, admin.Adjustments, admin.Changes, admin.Blocks,
+            shadows.Shadows,
         )
     },
 }  # fmt: skip

@@ -66,6 +66,7 @@ SAME: Mapping[str, str] = {
     "adjustments.list_adjustments": "tenants adjustments", "adjustments.create": "adjust",
     "audit.list_changes": "audit",
     "blocks.list_blocks": "blocks list", "blocks.lift": "blocks lift",
+    "shadows.list_shadows": "routes shadows", "shadows.show": "routes shadow", "quality.show_quality": "routes quality",
 }  # fmt: skip
 
 

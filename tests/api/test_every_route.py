@@ -23,6 +23,7 @@ MISSING = {
     "job_id": "JOB_NOT_FOUND", "endpoint_id": "WEBHOOK_NOT_FOUND", "delivery_id": "DELIVERY_NOT_FOUND",
     "key_id": "KEY_NOT_FOUND", "name": "MODEL_NOT_FOUND", "version": "MODEL_VERSION_NOT_FOUND",
     "subject": "BLOCK_NOT_FOUND", "tenant": "TENANT_NOT_FOUND", "tier": "TIER_NOT_FOUND",
+    "shadow": "NOT_FOUND",
 }  # fmt: skip
 PREFIX = {"job_id": "job_", "endpoint_id": "ep_", "delivery_id": "msg_", "key_id": ""}
 
@@ -114,7 +115,9 @@ def test_without_a_key_that_opens_nothing_is_answered_and_nothing_has_changed(
         assert digest(platform) == before, route
 
 
-ADMINISTRATION = dict.fromkeys(("tenants", "tiers", "admin_keys", "adjustments", "audit", "blocks"), "admin")
+ADMINISTRATION = dict.fromkeys(
+    ("tenants", "tiers", "admin_keys", "adjustments", "audit", "blocks", "shadows", "quality"), "admin"
+)
 #: What a key needs for the routes of a blueprint.
 WANTED = {
     "predict": "predict", "explain": "predict",

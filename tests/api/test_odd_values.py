@@ -64,6 +64,7 @@ BODIES: dict[str, dict[str, Any]] = {
         "expires_in_s": 60, "timeout_s": 60, "metadata": {"a": 1},
         "options": {"format": "csv", "return_errors": "individual"},
     },
+    "/api/v1/jobs/{job_id}/feedback": {"truth": "positive"},
     "/api/v1/uploads": {**UPLOAD, "filename": "a.csv", "sha256": "0" * 64},
     "/api/v1/models": {"model": "a", "version": "1.0.0", "upload_id": "upl_", "stable": True},
     "/api/v1/keys": {"name": "n", "scopes": ["jobs"], "models": ["a"], "networks": ["192.0.2.0/24"],

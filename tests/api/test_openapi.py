@@ -29,6 +29,8 @@ from webhooks.trouble import Trouble
 #: Generated clients call these by name: one may be added, none may change.
 OPERATIONS = {
     *("predict", "predictBatch", "explain"),
+    "giveFeedback",
+    *("listShadows", "getShadow", "getQuality"),
     *("createJob", "listJobs", "getJob", "getJobResult", "listJobParts", "streamJobEvents", "cancelJob", "retryJob"),
     "createUpload",
     *("createWebhook", "listWebhooks", "getWebhook", "updateWebhook", "deleteWebhook", "pingWebhook"),

@@ -58,6 +58,7 @@ ASKED: Mapping[str, Asked] = {
     "jobs.events": Asked(200),
     "jobs.cancel": Asked(200, changes=True, of={"job_id": "waiting"}),
     "jobs.retry": Asked(202, changes=True),
+    "jobs.give_feedback": Asked(204, {"truth": "negative"}, changes=True),
     "uploads.create": Asked(201, {"content_type": "text/csv", "size": 1}, changes=True),
     "webhooks.create": Asked(201, {"url": HOOK, "events": ["job.completed"]}, changes=True),
     "webhooks.list_endpoints": Asked(200),
@@ -93,6 +94,9 @@ ASKED: Mapping[str, Asked] = {
     "audit.list_changes": Asked(200),
     "blocks.list_blocks": Asked(200),
     "blocks.lift": Asked(204, changes=True),
+    "shadows.list_shadows": Asked(200),
+    "shadows.show": Asked(200),
+    "quality.show_quality": Asked(200),
     "models.publish": Asked(202, {"model": "sentiment", "version": "9.0.0", "upload_id": "{upload_id}"}, changes=True),
     "models.list_models": Asked(200),
     "models.show_model": Asked(200),
@@ -228,5 +232,6 @@ def made(platform: Platform, app: flask.Flask) -> World:
         "delivery_id": delivery["id"], "upload_id": upload, "name": "sentiment", "version": "1.0.0",
         "asset": "page.css", "key_id": other, "tenant": key.tenant, "tier": callers.tier(platform),
         "subject": str(factories.add(platform, models.Block)["subject"]),
+        "shadow": str(factories.add(platform, models.ShadowPair, name=callers.name("next"))["name"]),
     }  # fmt: skip
     return World(app, key, found)

@@ -73,6 +73,12 @@ def routed(here: Here) -> str:
     return name
 
 
+def compared(here: Here) -> tuple[str, str]:
+    """A model and its shadow, of which there is a pair."""
+    row = factories.add(here.platform, models.ShadowPair, name=callers.name("next"))
+    return str(row["model"]), str(row["name"])
+
+
 CASES: Mapping[str, Case] = {
     "submit": Case(
         lambda _: ("rows.jsonl", "--model", "sentiment", "--no-wait"), ANSWER,
@@ -122,7 +128,7 @@ CASES: Mapping[str, Case] = {
     "blocks list": Case(lambda here: (held(here),)[1:], {"subject", "tenant", "level", "reason", "since", "until"}),
     "blocks lift": Case(lambda here: (held(here),), {"subject"}, lambda _: ("key:nobody",), "BLOCK_NOT_FOUND"),
     "routes show": Case(
-        lambda _: ("sentiment",), {"model", "stable", "by", "canaries", "experiments", "aliases"},
+        lambda _: ("sentiment",), {"model", "stable", "by", "canaries", "experiments", "aliases", "shadows"},
         lambda _: ("nope",), "MODEL_NOT_FOUND"),
     "routes explain": Case(
         lambda _: ("sentiment", "--key", "req_1"), {"key", "version", "route"},
@@ -131,6 +137,13 @@ CASES: Mapping[str, Case] = {
         lambda here: (routed(here), "next"), {"applied", "changes"}, lambda _: ("sentiment", "nope"), "INVALID_INPUT"),
     "routes rollback": Case(
         lambda here: (routed(here), "next"), {"applied", "changes"}, lambda _: ("sentiment", "nope"), "INVALID_INPUT"),
+    "routes shadows": Case(lambda here: compared(here)[2:], {"model", "name", "pairs", "last_at"}),
+    "routes shadow": Case(
+        compared,
+        {"model", "shadow", "version", "stable_version", "pairs", "compared", "stable_errors", "shadow_errors",
+         "labels", "numbers", "latency", "disagreements"},
+        lambda _: ("sentiment", "nope"), "NOT_FOUND"),
+    "routes quality": Case(lambda _: ("sentiment",), {"model", "versions"}, lambda _: ("nope",), "MODEL_NOT_FOUND"),
     "apply": Case(
         lambda here: ("-f", routes_file(here, "models: {sentiment: {aliases: {best: 1.0.0}}}"), "--dry-run"),
         {"applied", "changes"},

@@ -136,6 +136,7 @@ ELSEWHERE = {
     "idempotency._PURGE": "test_idempotency",
     "presence._TELL": "a process's own row",
     "presence._FORGET": "tests/workers/test_signs.py: a node's own rows",
+    "feedback._PUT": "tests/api/test_feedback.py: of a job that has ended, and stays as it is",
     "shadows.copies._PUT": "new rows",
     "shadows.copies._TAKE": "test_shadows: copies are no jobs, and who takes one is the only one to have it",
     "shadows.copies._PURGE": "test_shadows: what was found to be over",

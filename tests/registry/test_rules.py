@@ -64,7 +64,7 @@ def test_what_is_no_mapping_of_known_keys_is_refused(raw: object) -> None:
         ({"canaries": [{"name": "next", "version": "2.0.0"}]}, "canaries.0.percent", "is missing"),
         ({"canaries": [CANARY, CANARY]}, "name", "'next' is of 2 rules"),
         ({"canaries": [{**CANARY, "name": "tone"}]}, "name", "'tone' is of 2 rules"),
-        ({"shadows": []}, "shadows", "is unknown"),
+        ({"mirrors": []}, "mirrors", "is unknown"),
         ({"canaries": named(11)}, "canaries", "at most 10"),
         ({"experiments": [{**EXPERIMENT, "variants": VARIANTS[:1]}]}, "experiments.0.variants", "at least 2"),
         ({"experiments": [{**EXPERIMENT, "variants": VARIANTS * 2}]}, "experiments.0.variants", "is of 2 variants"),

@@ -13,8 +13,8 @@ from api.v1 import examples, present
 from api.v1.schemas import jobs as out
 from api.v1.schemas import requests as into
 from core import ids
+from serving import feedback, retrieve
 from serving import jobs as serve
-from serving import retrieve
 
 blueprint = contract.Blueprint("jobs", __name__, url_prefix="/jobs")
 
@@ -147,6 +147,20 @@ def retry(query: dict[str, Any], job_id: str) -> flask.Response:
     ask = negotiation.ask("retry", {}, {"job_id": job_id, **query})
     old = ids.parse_job_id(job_id)
     return present.here().reply(serve.again(resources.here().serving, ask, old, failed_rows=bool(query)))
+
+
+@blueprint.route("/<job_id>/feedback", methods=["POST"])
+@blueprint.arguments(into.Feedback(), examples=examples.FEEDBACK)
+@blueprint.no_query
+@blueprint.operation("giveFeedback", {204: "It is written down"}, 400, 404, 409, 413, 415, *BAD)
+def give_feedback(body: dict[str, Any], job_id: str) -> tuple[str, int]:
+    """Say what a job should have answered.
+
+    Of a completed job with one input, whose answer is a label or one number. Safe to repeat, and may be changed.
+    """
+    here, tenant_id, found_id = _mine(job_id)
+    feedback.give(here.serving, tenant_id, found_id, body["truth"])
+    return "", 204
 
 
 def _mine(job_id: str) -> tuple[Resources, uuid.UUID, uuid.UUID]:

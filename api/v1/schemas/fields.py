@@ -30,6 +30,7 @@ __all__ = [
     "StrictNumber",
     "StrictSchema",
     "StrictString",
+    "Truth",
     "Whole",
 ]
 
@@ -80,6 +81,17 @@ class Explain(fields.Field[str]):
         if value in EXPLANATIONS:
             return str(value)
         raise ma.ValidationError(f"must be true, false or one of: {', '.join(EXPLANATIONS)}")
+
+
+class Truth(fields.Field[str | float]):
+    """A label or a number."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str | float:
+        if isinstance(value, str):
+            return str(StrictString(validate=validate.Length(1, 200)).deserialize(value))
+        if isinstance(value, bool) or not isinstance(value, int | float):
+            raise ma.ValidationError("must be a label or a number")
+        return float(StrictNumber().deserialize(value))
 
 
 class Metadata(fields.Dict):

@@ -21,6 +21,7 @@ from api.v1.schemas.fields import (
     StrictInteger,
     StrictSchema,
     StrictString,
+    Truth,
     Whole,
 )
 from inference.promise import EXPLANATIONS
@@ -251,6 +252,18 @@ class NewUpload(Body):
         if kind is None:
             raise ValidationError({"content_type": [f"must be one of: {', '.join(content_types.TYPES)}"]})
         return {**data, "content_type": kind}
+
+
+class Feedback(Body):
+    """What turned out to be true."""
+
+    truth = Truth(
+        required=True,
+        metadata={
+            "description": "What the job should have answered: one of the model's labels, or a number.",
+            "oneOf": [{"type": "string", "minLength": 1, "maxLength": 200}, {"type": "number"}],
+        },
+    )
 
 
 class Wait(StrictSchema):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from api.v1.routes.admin import adjustments, audit, blocks, keys, tenants, tiers
+from api.v1.routes.admin import adjustments, audit, blocks, keys, shadows, tenants, tiers
 
 #: In the order of the contract.
 BLUEPRINTS = (
@@ -12,4 +12,6 @@ BLUEPRINTS = (
     adjustments.blueprint,
     audit.blueprint,
     blocks.blueprint,
+    shadows.blueprint,
+    shadows.quality_blueprint,
 )
