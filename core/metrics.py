@@ -32,6 +32,7 @@ MODELS_CLOSED = Counter("infer_models_closed_total", "Models closed to make room
 REDIS_FAILURES = Counter("redis_failures_total", "Calls that Redis did not answer; each was done without")
 HINTS = Counter("infer_hints_sent_total", "Wake-ups by outcome", ["result"])
 HELD_BACK = Counter("access_held_back_total", "Steps up by callers who are held back", ["level", "reason"])
+CANARIES = Counter("routes_canaries_judged_total", "Canaries that ended by what was seen of them", ["model", "result"])
 
 # Of workers.
 ATTEMPTS = Counter(
@@ -47,5 +48,5 @@ WEBHOOK_SECONDS = Histogram("webhook_delivery_seconds", "Time of one call", buck
 UNSHOWN = Counter("infer_jobs_unshown_total", "Jobs that Flower was not told of, there being too many at a time")
 CHORES = Counter("upkeep_chores_total", "Pieces of housekeeping by how they ended", ["chore", "result"])
 
-OF_BOTH = (INFERENCE_SECONDS, MODEL_OPEN_SECONDS, MODELS_CLOSED, REDIS_FAILURES, HINTS, HELD_BACK)
+OF_BOTH = (INFERENCE_SECONDS, MODEL_OPEN_SECONDS, MODELS_CLOSED, REDIS_FAILURES, HINTS, HELD_BACK, CANARIES)
 OF_WORKERS = (ATTEMPTS, LOST, FENCED, WEBHOOKS, WEBHOOK_SECONDS, UNSHOWN, CHORES)

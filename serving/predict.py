@@ -39,7 +39,7 @@ def one(
         return Answer(said, level, Served.by(resolved), ask.request_id, timing)
 
     if manifest.inline and not wants.respond_async:
-        run = functools.partial(inline.one, serving, ask.caller, resolved, row)
+        run = functools.partial(inline.one, serving, ask, resolved, row)
         made = once.replied(serving.engine, ask.key, lambda: answer(*_timed(ask, run)))
         return _written_down(serving, ask, resolved, made, 1)
     new = accept.new(serving, ask, Order(), resolved, row, {"explain": level})
@@ -69,7 +69,7 @@ def several(
 
     def at_once() -> Answers:
         individual = return_errors == ReturnErrors.INDIVIDUAL
-        run = functools.partial(inline.several, serving, ask.caller, resolved, rows, batch_size, individual=individual)
+        run = functools.partial(inline.several, serving, ask, resolved, rows, batch_size, individual=individual)
         made, timing = _timed(ask, run)
         return answers(in_place(made, refused), timing)
 

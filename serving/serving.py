@@ -14,6 +14,7 @@ from core.settings import Settings
 from inference.interrupt import Watch
 from jobs.submit import Submitter
 from registry.catalog import Catalog
+from registry.judging.witness import Witness
 from registry.shelf import Shelf
 from storage.fetch import Fetcher
 from storage.objects import Store
@@ -36,4 +37,5 @@ class Serving:
     receivers: Receivers
     clock: Clock
     gate: Gate
+    witness: Witness
     watch: Watch = field(default_factory=Watch)  #: over inline runs

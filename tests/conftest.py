@@ -179,7 +179,7 @@ def drainer(platform: Platform, quiet: None) -> Iterator[Drainer]:
         Board(platform.settings.queue.redis_url),
     )
     lease_s, slice_s = platform.settings.jobs.lease_s, platform.settings.queue.slice_s
-    finisher = Finisher(*shared, board, platform.presence.name, lease_s)
+    finisher = Finisher(*shared, board, platform.presence.name, lease_s, platform.witness)
     yield Drainer(*shared, finisher, platform.presence, board, slice_s=slice_s, lease_s=lease_s)
     leases.close()
 

@@ -31,4 +31,5 @@ class Door(Access, Parts):
             self.receivers,
             self.clock,
             self.gate,
+            self.witness,
         )
