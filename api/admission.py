@@ -90,6 +90,7 @@ SCOPES: Mapping[str, tuple[str, ...]] = {
             "audit.list_changes",
             "blocks.list_blocks",
             "blocks.lift",
+            "routes.show",
         ),
         (keys.ADMIN,),
     ),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, ForeignKeyConstraint, func
+from sqlalchemy import CheckConstraint, ForeignKey, func
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.base import Base
@@ -64,9 +64,8 @@ class CanaryUnit(Base):
     """A request or caller that has had its bad event: each counts once."""
 
     __tablename__ = "canary_units"
-    __table_args__ = (ForeignKeyConstraint(["model", "name"], ["canaries.model", "canaries.name"], ondelete="CASCADE"),)
 
-    model: Mapped[str] = mapped_column(primary_key=True)
+    model: Mapped[str] = mapped_column(ForeignKey("models.name", ondelete="CASCADE"), primary_key=True)
     name: Mapped[str] = mapped_column(primary_key=True)
     metric: Mapped[str] = mapped_column(primary_key=True)
     unit: Mapped[bytes] = mapped_column(primary_key=True)  #: eight bytes of its hash

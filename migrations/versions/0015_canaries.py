@@ -58,10 +58,7 @@ def upgrade() -> None:
         sa.Column("metric", sa.Text(), nullable=False),
         sa.Column("unit", sa.LargeBinary(), nullable=False),
         sa.ForeignKeyConstraint(
-            ["model", "name"],
-            ["canaries.model", "canaries.name"],
-            ondelete="CASCADE",
-            name=op.f("fk_canary_units_model_canaries"),
+            ["model"], ["models.name"], ondelete="CASCADE", name=op.f("fk_canary_units_model_models")
         ),
         sa.PrimaryKeyConstraint("model", "name", "metric", "unit", name=op.f("pk_canary_units")),
     )

@@ -15,7 +15,7 @@ from core import database, errors
 from registry.judging.trial import Bad, Sums, Trial
 from registry.routes import Canary, Routes
 
-RUNNING, ROLLED_BACK, PROMOTED, REMOVED = "running", "rolled_back", "promoted", "removed"
+RUNNING, ROLLED_BACK, PROMOTED, REMOVED = STATES = ("running", "rolled_back", "promoted", "removed")
 
 _RUNNING = text("""
 SELECT name, version, stable, rules, share, share_since, seen FROM canaries WHERE model = :model AND state = 'running'
@@ -46,9 +46,9 @@ INSERT INTO canary_units (model, name, metric, unit)
 SELECT :model, :name, metric, unit FROM unnest(CAST(:metrics AS text[]), CAST(:units AS bytea[])) AS new (metric, unit)
 ON CONFLICT DO NOTHING RETURNING metric, unit
 """)
-_SHOWN = text("""
-SELECT model, name, version, stable, state, since, ended_at, ended_by, evidence FROM canaries
-WHERE model = :model AND name = :name
+_LISTED = text("""
+SELECT model, name AS canary, version, stable, state, since, ended_at, ended_by, evidence FROM canaries
+WHERE model = :model ORDER BY name
 """)
 
 
@@ -57,7 +57,7 @@ class Shown:
     """A canary as operators see it; `evidence` is as `Trial.told` says, and empty before anything was seen."""
 
     model: str
-    name: str
+    canary: str
     version: str
     stable: str
     state: str
@@ -66,13 +66,22 @@ class Shown:
     ended_by: str | None
     evidence: Mapping[str, Any]
 
+    def told(self) -> dict[str, Any]:
+        moments = {"since": self.since.isoformat(), "ended_at": self.ended_at and self.ended_at.isoformat()}
+        return {**vars(self), **moments}
+
+
+def listed(connection: sqlalchemy.Connection, model: str) -> list[Shown]:
+    """Of a model, those that run and the last of each name."""
+    return [Shown(**row._mapping) for row in connection.execute(_LISTED, {"model": model})]
+
 
 def find(connection: sqlalchemy.Connection, model: str, name: str) -> Shown:
     """The canary of this name, or the last one; raises InvalidInput."""
-    row = connection.execute(_SHOWN, {"model": model, "name": name}).one_or_none()
-    if row is None:
+    found = next((item for item in listed(connection, model) if item.canary == name), None)
+    if found is None:
         raise errors.InvalidInput.field("canary", f"{model} has had no canary {name!r}")
-    return Shown(**row._mapping)
+    return found
 
 
 def follow(

@@ -66,6 +66,7 @@ SAME: Mapping[str, str] = {
     "adjustments.list_adjustments": "tenants adjustments", "adjustments.create": "adjust",
     "audit.list_changes": "audit",
     "blocks.list_blocks": "blocks list", "blocks.lift": "blocks lift",
+    "routes.show": "routes show",
 }  # fmt: skip
 
 

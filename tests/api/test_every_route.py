@@ -114,7 +114,7 @@ def test_without_a_key_that_opens_nothing_is_answered_and_nothing_has_changed(
         assert digest(platform) == before, route
 
 
-ADMINISTRATION = dict.fromkeys(("tenants", "tiers", "admin_keys", "adjustments", "audit", "blocks"), "admin")
+ADMINISTRATION = dict.fromkeys(("tenants", "tiers", "admin_keys", "adjustments", "audit", "blocks", "routes"), "admin")
 #: What a key needs for the routes of a blueprint.
 WANTED = {
     "predict": "predict", "jobs": "jobs", "uploads": "files", "webhooks": "webhooks", "webhook_keys": "webhooks",

@@ -92,6 +92,7 @@ ASKED: Mapping[str, Asked] = {
     "audit.list_changes": Asked(200),
     "blocks.list_blocks": Asked(200),
     "blocks.lift": Asked(204, changes=True),
+    "routes.show": Asked(200),
     "models.publish": Asked(202, {"model": "sentiment", "version": "9.0.0", "upload_id": "{upload_id}"}, changes=True),
     "models.list_models": Asked(200),
     "models.show_model": Asked(200),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from api.v1.routes.admin import adjustments, audit, blocks, keys, tenants, tiers
+from api.v1.routes.admin import adjustments, audit, blocks, keys, routes, tenants, tiers
 
 #: In the order of the contract.
 BLUEPRINTS = (
@@ -12,4 +12,5 @@ BLUEPRINTS = (
     adjustments.blueprint,
     audit.blueprint,
     blocks.blueprint,
+    routes.blueprint,
 )
