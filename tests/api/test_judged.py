@@ -14,6 +14,8 @@ from flask.testing import FlaskClient
 
 from core.audit import Actor
 from inference import bundle
+from jobs import rescue
+from jobs.drain import Drainer
 from registry import routing
 from registry.catalog import CACHE_S, Catalog
 from registry.judging import judge, trials
@@ -42,6 +44,7 @@ def name(platform: Platform, app: flask.Flask, tmp_path: Path) -> Iterator[str]:
         routing.change(connection, found, raw, Actor("cli:test"))
     app.extensions["coatcheck"].catalog._forget()
     yield found
+    platform.execute("DELETE FROM jobs WHERE model = :name", name=found)
     platform.execute("DELETE FROM models WHERE name = :name", name=found)
 
 
@@ -75,3 +78,48 @@ def test_a_canary_that_always_fails_is_rolled_back_and_the_stable_version_answer
     assert found.evidence["metrics"]["errors"]["stable"] == 0
     assert found.ended_at is not None
     assert found.ended_at > found.since + SETTLES
+
+
+@pytest.fixture
+def canary_job(platform: Platform, client: FlaskClient, name: str) -> str:
+    """A job that the canary is to do and cannot, of a time when everybody knew of it."""
+    platform.execute("UPDATE canaries SET share_since = share_since - interval '1 h' WHERE model = :name", name=name)
+    for _ in range(100):
+        headers = {"X-Request-ID": uuid.uuid4().hex}
+        made = client.post("/api/v1/jobs", json={"model": name, "inputs": ZERO}, headers=headers)
+        job_id = str(made.get_json()["job_id"])
+        if made.headers["X-Model-Route"] == "canary next":
+            return job_id
+        client.post(f"/api/v1/jobs/{job_id}/cancel")
+    raise AssertionError("no request went to the canary")
+
+
+def exposed(platform: Platform, name: str) -> tuple[int, int]:
+    """How many errors of the canary there were, among how many of its requests."""
+    with platform.engine.connect() as connection:
+        evidence = trials.find(connection, name, "next").evidence
+    return evidence["metrics"]["errors"]["canary"], evidence["exposed"]["canary"]
+
+
+def test_a_job_that_the_canary_fails_is_held_against_it_once_and_one_made_by_retrying_it_is_not(
+    platform: Platform, client: FlaskClient, drainer: Drainer, name: str, canary_job: str
+) -> None:
+    drainer.drain("cpu", "wake")
+    platform.witness.flush()
+    assert exposed(platform, name) == (1, 1)
+    assert client.post(f"/api/v1/jobs/{canary_job}/retry").status_code == 202
+    drainer.drain("cpu", "wake")
+    platform.witness.flush()
+    assert exposed(platform, name) == (1, 1)
+
+
+def test_a_job_that_the_canary_has_lost_its_workers_by_is_held_against_it(
+    platform: Platform, quiet: None, name: str, canary_job: str
+) -> None:
+    platform.execute(
+        "UPDATE jobs SET status = 'processing', attempt = 1, worker = 'gone', started_at = now(), "
+        "lease_expires_at = now() - interval '1 s' WHERE model = :name AND status = 'pending'",
+        name=name,
+    )
+    assert rescue.lease_over(platform.engine, max_losses=1) == 1
+    assert exposed(platform, name) == (1, 1)
