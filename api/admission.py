@@ -96,6 +96,7 @@ SCOPES: Mapping[str, tuple[str, ...]] = {
             "shadows.list_shadows",
             "shadows.show",
             "quality.show_quality",
+            "routes.show",
         ),
         (keys.ADMIN,),
     ),

@@ -15,6 +15,7 @@ from cli.failures import Failure
 from core import audit, errors
 from inference import model_yaml
 from registry import routing
+from registry.judging import trials
 from registry.routes import Unit
 from registry.routing import Change
 
@@ -59,6 +60,31 @@ def explain(model: str, keys: Sequence[str], as_json: bool) -> None:
     if len(found) > 1:
         counts = Counter(item.route for _, item in found)
         output.say(", ".join(f"{route}: {count}" for route, count in counts.most_common()))
+
+
+@routes.command()
+@click.argument("model")
+@click.argument("name")
+@output.as_json
+def canary(model: str, name: str, as_json: bool) -> None:
+    """Show what was seen of a canary, and what came of it.
+
+    The one of this NAME, or the last that had it. It is rolled back where the e of a metric comes to the threshold;
+    while it runs, "needs" says about how many more requests it takes to find one twice as bad as is tolerated.
+    """
+    with operators.parts() as parts, parts.engine.connect() as connection:
+        found = trials.find(connection, model, name)
+    if as_json:
+        output.document(found.told())
+        return
+    ended = f"{found.state.replace('_', ' ')} by {found.ended_by}" if found.ended_at else "running, inconclusive"
+    output.line(f"{model} {found.version} beside {found.stable}: {ended}")
+    rows = [
+        [metric, str(seen["canary"]), str(seen["stable"]), f"{seen['e']:g}", f"{found.evidence['threshold']:g}",
+         "" if found.ended_at or seen["needs"] is None else f"about {seen['needs']} more"]
+        for metric, seen in found.evidence.get("metrics", {}).items()
+    ]  # fmt: skip
+    output.table(("metric", "canary", "stable", "e", "threshold", "needs"), rows)
 
 
 @routes.command()

@@ -35,6 +35,7 @@ SHADOWS = Counter(
     "infer_shadow_copies_total", "What shadows were to be asked, by what became of it", ["model", "result"]
 )
 HELD_BACK = Counter("access_held_back_total", "Steps up by callers who are held back", ["level", "reason"])
+CANARIES = Counter("routes_canaries_judged_total", "Canaries that ended by what was seen of them", ["model", "result"])
 
 # Of workers.
 ATTEMPTS = Counter(
@@ -50,5 +51,5 @@ WEBHOOK_SECONDS = Histogram("webhook_delivery_seconds", "Time of one call", buck
 UNSHOWN = Counter("infer_jobs_unshown_total", "Jobs that Flower was not told of, there being too many at a time")
 CHORES = Counter("upkeep_chores_total", "Pieces of housekeeping by how they ended", ["chore", "result"])
 
-OF_BOTH = (INFERENCE_SECONDS, MODEL_OPEN_SECONDS, MODELS_CLOSED, REDIS_FAILURES, HINTS, HELD_BACK, SHADOWS)
+OF_BOTH = (INFERENCE_SECONDS, MODEL_OPEN_SECONDS, MODELS_CLOSED, REDIS_FAILURES, HINTS, HELD_BACK, SHADOWS, CANARIES)
 OF_WORKERS = (ATTEMPTS, LOST, FENCED, WEBHOOKS, WEBHOOK_SECONDS, UNSHOWN, CHORES)

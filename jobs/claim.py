@@ -48,7 +48,7 @@ FROM picked, size WHERE jobs.id = picked.id
 RETURNING jobs.id, jobs.tenant_id, jobs.kind, attempt, max_attempts, jobs.model, jobs.version, timeout_s, inputs,
   options, request_id, route,
   webhook_url IS NOT NULL OR EXISTS (SELECT FROM webhook_endpoints WHERE tenant_id = jobs.tenant_id) AS notifies,
-  max_jobs, fair_at
+  CASE WHEN retry_of IS NULL THEN jobs.route END AS route, jobs.created_at, max_jobs, fair_at
 """)
 
 

@@ -20,7 +20,10 @@ from jobs import lease, settle, shown
 from jobs.attempt import Attempts
 from jobs.job import Claimed
 from jobs.outcome import Outcome
-from jobs.result import Result
+from jobs.result import Fault, Result, Several
+from registry.judging.trial import FAULTS
+from registry.judging.witness import Sight, Witness
+from registry.routes import Unit
 
 log = structlog.get_logger()
 
@@ -41,6 +44,7 @@ class Finisher:
     board: Board
     worker: str
     lease_s: float
+    witness: Witness
 
     def finish(self, held: Sequence[lease.Held], outcomes: Sequence[Outcome]) -> int:
         """End the attempts as they came out; returns how many jobs were ended here."""
@@ -65,6 +69,9 @@ class Finisher:
             settled += write is not None
             job = outcome.held.job
             self.attempts.count(job, result)
+        for outcome in outcomes:
+            if outcome.held.job.id not in fenced:
+                self._witness(outcome)
         for pool in self._insist(functools.partial(self.attempts.settled, outcomes)):
             self.hints.send(pool)
         if any(outcome.held.job.notifies for outcome in outcomes):
@@ -73,6 +80,18 @@ class Finisher:
             metrics.FENCED.inc(len(fenced))
             log.warning("write_fenced", job_ids=[str(item) for item in fenced])
         return settled
+
+    def _witness(self, outcome: Outcome) -> None:
+        """What it says of a version on trial, or of the one that is compared with it."""
+        job, error, result = outcome.held.job, outcome.error, outcome.result
+        if outcome.held.lost or outcome.held.canceled or job.route is None or job.created_at is None:
+            return
+        items = result.items if isinstance(result, Several) else []
+        fault = next((item.error["code"] for item in items if isinstance(item, Fault)), None)
+        code = error.code if error else fault
+        if (result or code in FAULTS) and self.witness.watches(job.model, job.route):
+            unit = Unit(job.request_id, job.tenant_id.hex)
+            self.witness.add(Sight(job.model, job.route, unit, job.created_at, code=code))
 
     def complete(self, done: Sequence[settle.Done]) -> set[uuid.UUID]:
         """Which of them are stored; what cannot be stored fails alone, never with its neighbours."""

@@ -137,7 +137,8 @@ class Claimed:
     options: Mapping[str, Any]
     request_id: str
     notifies: bool = False  #: somebody wants to be told of it
-    route: str | None = None  #: why it is this version
+    route: str | None = None  #: why it is this version, where that was decided for this job
+    created_at: dt.datetime | None = None
 
     @classmethod
     def from_row(cls, row: Mapping[Any, Any]) -> Claimed:

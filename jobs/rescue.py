@@ -5,11 +5,18 @@ Each way re-checks status and attempt at the write: a job that settled between t
 
 from __future__ import annotations
 
+import contextlib
+from typing import Any
+
 import sqlalchemy
 from sqlalchemy import text
 
-from core import metrics
+from core import database, errors, metrics
 from jobs import retry
+from jobs.job import Status
+from registry.judging import judge
+from registry.judging.trial import Seen
+from registry.routes import Unit
 
 LIMIT = 500
 
@@ -26,7 +33,8 @@ UPDATE jobs SET lost_count = lost_count + 1,
                ELSE '{{"code": "WORKER_LOST", "message": "The worker disappeared while running this job"}}'::json END,
   not_before = now() + make_interval(secs => :base_s * lost_count * random())
 FROM dead WHERE jobs.id = dead.id AND jobs.attempt = dead.attempt AND jobs.status = 'processing'
-RETURNING jobs.id
+RETURNING jobs.status, error ->> 'code' AS code, jobs.model, CASE WHEN retry_of IS NULL THEN route END AS route,
+  jobs.request_id, jobs.tenant_id, jobs.created_at
 """
 
 _LEASE_OVER = text(_TEMPLATE.format(gone="lease_expires_at < clock_timestamp()"))
@@ -58,6 +66,16 @@ def _rescue(
 ) -> int:
     parameters = {"limit": LIMIT, "max_losses": max_losses, "base_s": retry.BASE_S, **whose}
     with engine.begin() as connection:
-        count = len(connection.execute(statement, parameters).all())
-    metrics.LOST.labels(found_by).inc(count)
-    return count
+        rows = connection.execute(statement, parameters).all()
+    metrics.LOST.labels(found_by).inc(len(rows))
+    for row in rows:
+        if row.status == Status.FAILED and row.route is not None:
+            _witness(engine, row)
+    return len(rows)
+
+
+def _witness(engine: sqlalchemy.Engine, row: Any) -> None:
+    """A version on trial is told of the job that it has lost; what cannot be written now is let go."""
+    seen = Seen(row.route, Unit(row.request_id, row.tenant_id.hex), row.created_at, code=row.code)
+    with contextlib.suppress(errors.CoatcheckError, *database.OUTAGES):
+        judge.add(engine, row.model, [seen])

@@ -4,7 +4,7 @@ from models.access import ApiKey, Audit, Block, Tenant, Tier
 from models.base import Base
 from models.files import Upload
 from models.jobs import Chore, Count, IdempotencyKey, Job, JobEvent, JobResult, Worker
-from models.registry import Model, ModelVersion
+from models.registry import Canary, CanaryUnit, Model, ModelVersion
 from models.shadows import Feedback, ShadowCopy, ShadowPair
 from models.usage import Adjustment, QuotaNotice, Usage, UsageDay, UsageMark
 from models.webhooks import WebhookAttempt, WebhookDelivery, WebhookEndpoint, WebhookSecret, WebhookTrouble
@@ -15,6 +15,8 @@ __all__ = [
     "Audit",
     "Base",
     "Block",
+    "Canary",
+    "CanaryUnit",
     "Chore",
     "Count",
     "Feedback",

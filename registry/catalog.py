@@ -18,7 +18,7 @@ from core import database, errors
 from inference import bundle, trial
 from inference.manifest import Manifest
 from registry import choice, lifecycle, rules
-from registry.routes import Routes, Unit
+from registry.routes import NONE, Routes, Unit
 from registry.shelf import bundle_key
 from registry.versions import Deprecation, Listed, Mirror, Resolved, Version
 from storage.objects import Store
@@ -122,6 +122,11 @@ class Catalog:
         """That version, if it is published, at most CACHE_S old."""
         model = self._read().get(name)
         return model.versions.get(version) if model else None
+
+    def routes(self, name: str) -> Routes:
+        """Who gets which version of a model, at most CACHE_S old."""
+        model = self._read().get(name)
+        return model.routes if model else NONE
 
     def publish(
         self,

@@ -36,12 +36,50 @@ class Unit:
 
 
 @dataclass(frozen=True)
+class Judge:
+    """When a canary is worse: more than `tolerance` times as bad as the stable version, where at most so many good ones
+    in all (`level`, a share) may be taken for that. One that does not act only says what it sees."""
+
+    tolerance: float = 1.25
+    level: float = 0.01
+    acts: bool = True
+
+
+class Then(StrEnum):
+    """What becomes of a canary at the end of its ramp."""
+
+    HOLD = "hold"
+    PROMOTE = "promote"
+
+
+@dataclass(frozen=True)
+class Ramp:
+    """How a canary grows: to each of these shares in turn, after so many `requests` of its own at the one before, once
+    what was seen speaks no more for that it is worse than against it."""
+
+    to: tuple[float, ...]
+    requests: int = 1000
+    then: Then = Then.HOLD
+
+    def after(self, percent: float) -> float | None:
+        """The next share; None: there is none."""
+        return next((step for step in self.to if step > percent), None)
+
+
+@dataclass(frozen=True)
 class Canary:
-    """A version on trial: so many percent of the traffic."""
+    """A version on trial: so many percent of the traffic, and perhaps more as it proves itself."""
 
     name: str
     version: str
     percent: float
+    judge: Judge = Judge()
+    ramp: Ramp | None = None
+
+    @property
+    def most(self) -> float:
+        """The largest share that it may come to have."""
+        return max(self.percent, *self.ramp.to) if self.ramp else self.percent
 
     def taken(self, model: str, unit: str) -> tuple[str, str]:
         """The version, and why."""
@@ -108,6 +146,13 @@ class Routes:
                 return rule.taken(model, mine)
             left -= rule.percent
         return None
+
+    def share(self, canary: Canary) -> float:
+        """Which part of what it and the stable version get together is a canary's."""
+        rules: tuple[Canary | Experiment, ...] = (*self.canaries, *self.experiments)
+        stable = ALL - sum(rule.percent for rule in rules)
+        together = max(0.0, stable) + canary.percent
+        return canary.percent / together if together else 0.0
 
     def versions(self) -> Iterator[tuple[str, str]]:
         """Each that is named, and where."""

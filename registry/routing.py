@@ -15,7 +15,8 @@ from core import audit, database, errors
 from core.audit import Actor
 from inference.promise import VERSION, VERSIONS
 from registry import rules
-from registry.routes import Routes
+from registry.judging import trials
+from registry.routes import Canary, Judge, Routes
 
 _VERSION = re.compile(VERSION)
 #: Whoever changes a model holds its row.
@@ -42,7 +43,7 @@ class Plan:
         yield "stable", self.stable
         yield "by", routes.by
         for canary in routes.canaries:
-            yield f"canary {canary.name}", f"{canary.version}, {canary.percent:g} %"
+            yield f"canary {canary.name}", _told(canary)
         for experiment in routes.experiments:
             sides = ", ".join(f"{item.name} {item.version} ({item.weight})" for item in experiment.variants)
             yield f"experiment {experiment.name}", f"{experiment.percent:g} %: {sides}"
@@ -74,6 +75,17 @@ def read(raw: object, *, before: str) -> Plan:
     return Plan(stable, rules.read(rest))
 
 
+def _told(canary: Canary) -> str:
+    """Without what is as it would be if nothing were said."""
+    said = [canary.version, f"{canary.percent:g} %"]
+    if canary.ramp:
+        steps = ", ".join(f"{step:g}" for step in canary.ramp.to)
+        said.append(f"to {steps} % by {canary.ramp.requests} requests each, then {canary.ramp.then}")
+    if canary.judge != Judge():
+        said.append(f"tolerance {canary.judge.tolerance:g}, level {canary.judge.level:g}")
+    return ", ".join([*said, *([] if canary.judge.acts else ["not acted on"])])
+
+
 def diff(before: Plan, after: Plan) -> list[Change]:
     """What is not the same, in the order in which it is told."""
     old, new = dict(before.told()), dict(after.told())
@@ -95,7 +107,9 @@ def change(connection: sqlalchemy.Connection, model: str, raw: object, by: Actor
     answer so.
     """
     before = current(connection, model)
-    return _make(connection, model, before, read(raw, before=before.stable), by)
+    after = read(raw, before=before.stable)
+    _check(connection, model, after)
+    return _make(connection, model, before, after, by)
 
 
 def end(connection: sqlalchemy.Connection, model: str, canary: str, by: Actor, *, promoted: bool) -> list[Change]:
@@ -107,17 +121,40 @@ def end(connection: sqlalchemy.Connection, model: str, canary: str, by: Actor, *
         there = ", ".join(item.name for item in before.routes.canaries) or "none"
         raise errors.InvalidInput.field("canary", f"{model} has no canary {canary!r}; it has: {there}")
     left = tuple(item for item in before.routes.canaries if item is not ending)
-    stable = ending.version if promoted else before.stable
-    return _make(connection, model, before, Plan(stable, dataclasses.replace(before.routes, canaries=left)), by)
+    after = Plan(ending.version if promoted else before.stable, dataclasses.replace(before.routes, canaries=left))
+    if promoted:
+        # To roll back is always possible, whatever has become of the rest.
+        _check(connection, model, after)
+    return _make(connection, model, before, after, by, ended=trials.PROMOTED if promoted else trials.ROLLED_BACK)
 
 
-def _make(connection: sqlalchemy.Connection, model: str, before: Plan, after: Plan, by: Actor) -> list[Change]:
-    _check(connection, model, after)
+def grow(
+    connection: sqlalchemy.Connection, model: str, before: Plan, canary: Canary, percent: float, by: Actor
+) -> None:
+    """Give a canary this share, by which the whole stays within what the rules allow."""
+    grown = tuple(
+        dataclasses.replace(item, percent=percent) if item.name == canary.name else item
+        for item in before.routes.canaries
+    )
+    _make(connection, model, before, Plan(before.stable, dataclasses.replace(before.routes, canaries=grown)), by)
+
+
+def _make(
+    connection: sqlalchemy.Connection,
+    model: str,
+    before: Plan,
+    after: Plan,
+    by: Actor,
+    *,
+    ended: str = trials.REMOVED,
+) -> list[Change]:
+    """`ended` is what a canary is that is not there any more."""
     changes = diff(before, after)
     if changes:
         given = {"model": model, "stable": after.stable, "routes": database.dumps(dataclasses.asdict(after.routes))}
         connection.execute(_CHANGE, given)
         audit.record(connection, by, "routes.change", f"model:{model}", before=before.to_json(), after=after.to_json())
+        trials.follow(connection, model, after.stable, after.routes, ended=ended, by=by.name)
     return changes
 
 

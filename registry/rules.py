@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import marshmallow as ma
@@ -13,11 +13,13 @@ from core import errors
 from inference import faults, keys
 from inference.faults import Fault
 from inference.promise import NAME, NAMES, VERSION, VERSIONS
-from registry.routes import ALL, By, Canary, Experiment, Routes, Shadow, Variant
+from registry.routes import ALL, By, Canary, Experiment, Judge, Ramp, Routes, Shadow, Then, Variant
 
 #: Of each list so many at most, and so many aliases.
 MOST, MOST_ALIASES = 10, 50
 MAX_WEIGHT = 1_000_000
+#: Of a canary's judge and ramp.
+MAX_TOLERANCE, MIN_LEVEL, MAX_LEVEL, MAX_REQUESTS = 10, 0.000001, 0.1, 1_000_000_000
 _LISTS = ("canaries", "experiments", "shadows")
 #: A share has at most two digits behind the point.
 _STEPS = 100
@@ -35,10 +37,26 @@ _EXPERIMENT = {
     "percent": _share(),
     "variants": keys.listed(keys.mapping(_VARIANT), least=2, required=True),
 }
+_JUDGE = {
+    "tolerance": keys.number(1, MAX_TOLERANCE),
+    "level": keys.number(MIN_LEVEL, MAX_LEVEL),
+    "acts": keys.flag(),
+}
+_RAMP = {
+    "to": keys.listed(keys.number(0, ALL), least=1, required=True),
+    "requests": keys.whole(1, MAX_REQUESTS),
+    "then": keys.one_of(*Then),
+}
+_CANARY = {
+    **_TO,
+    "percent": _share(),
+    "judge": keys.mapping(_JUDGE),
+    "ramp": keys.mapping(_RAMP, allow_none=True),
+}
 _ROUTES = keys.Keys.from_dict(
     {
         "by": keys.one_of(*By),
-        "canaries": keys.listed(keys.mapping({**_TO, "percent": _share()})),
+        "canaries": keys.listed(keys.mapping(_CANARY)),
         "experiments": keys.listed(keys.mapping(_EXPERIMENT)),
         "shadows": keys.listed(keys.mapping({**_TO, "percent": _share()})),
         "aliases": keys.mapping(),
@@ -63,13 +81,24 @@ def of(checked: Mapping[str, Any]) -> Routes:
     """Of what `read` has let through, now or when it was stored."""
     return Routes(
         By(checked.get("by", By.REQUEST)),
-        tuple(Canary(**item) for item in checked.get("canaries", ())),
+        tuple(_canary(item) for item in checked.get("canaries", ())),
         tuple(
             Experiment(item["name"], item["percent"], tuple(Variant(**each) for each in item["variants"]))
             for item in checked.get("experiments", ())
         ),
         dict(checked.get("aliases", {})),
         tuple(Shadow(**item) for item in checked.get("shadows", ())),
+    )
+
+
+def _canary(item: Mapping[str, Any]) -> Canary:
+    ramp = item.get("ramp")
+    return Canary(
+        item["name"],
+        item["version"],
+        item["percent"],
+        Judge(**item.get("judge", {})),
+        ramp and Ramp(**{**ramp, "to": tuple(ramp["to"]), "then": Then(ramp.get("then", Then.HOLD))}),
     )
 
 
@@ -87,15 +116,39 @@ def _between(found: Mapping[str, Any]) -> Iterator[Fault]:
         for place, item in enumerate(found.get(name, ())):
             if round(item["percent"] * _STEPS, 6) % 1:
                 yield Fault((name, place, "percent"), "must have at most two digits behind the point")
+    yield from _ramps(found.get("canaries", ()))
     together = [*found.get("canaries", ()), *found.get("experiments", ())]
-    if (total := round(sum(item["percent"] for item in together), 2)) > ALL:
-        yield Fault((), f"canaries and experiments have {total:g} % of the traffic together; there are 100")
+    if (total := round(sum(max(item["percent"], *_steps(item)) for item in together), 2)) > ALL:
+        yield Fault(
+            (), f"canaries and experiments have, or come to, {total:g} % of the traffic together; there are 100"
+        )
     if found.get("experiments") and found.get("by", By.REQUEST) != By.CALLER:
         yield Fault(("by",), "must be caller where there are experiments: who takes part keeps its variant")
     for place, item in enumerate(found.get("experiments", ())):
         if len(item["variants"]) > MOST:
             yield Fault(("experiments", place, "variants"), f"must have at most {MOST} entries")
     yield from _aliases(found.get("aliases", {}))
+
+
+def _steps(canary: Mapping[str, Any]) -> list[float]:
+    """The shares that it is to come to; 0 for none."""
+    ramp: Mapping[str, Any] = canary.get("ramp") or {}
+    return list(ramp.get("to", [0.0]))
+
+
+def _ramps(canaries: Sequence[Mapping[str, Any]]) -> Iterator[Fault]:
+    for place, item in enumerate(canaries):
+        if not (ramp := item.get("ramp")):
+            continue
+        where = ("canaries", place, "ramp", "to")
+        if len(ramp["to"]) > MOST:
+            yield Fault(where, f"must have at most {MOST} entries")
+        if any(round(step * _STEPS, 6) % 1 for step in ramp["to"]):
+            yield Fault(where, "must have at most two digits behind the point")
+        if ramp["to"] != sorted({*ramp["to"]}) or ramp["to"][-1] <= item["percent"]:
+            yield Fault(where, "must rise from step to step, and end above percent")
+        if not item.get("judge", {}).get("acts", True):
+            yield Fault(("canaries", place, "ramp"), "is for a canary whose judge acts: it grows by evidence")
 
 
 def _twice(found: Mapping[str, Any]) -> Iterator[Fault]:

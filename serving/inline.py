@@ -3,39 +3,42 @@ COATCHECK_INLINE_TIMEOUT_S."""
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import time
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar
 
 import structlog
 from prometheus_client import Counter, Histogram
 
-from access.keys import Caller
 from core import errors, metrics
 from inference.manifest import SHAP
 from inference.model import Model
 from inference.output import Said
 from jobs.result import Fault
+from registry.judging.witness import Sight
 from registry.versions import Resolved
 from serving.serving import Serving
+from serving.values import Ask
 
 log = structlog.get_logger()
 
+T = TypeVar("T")
 Row = Mapping[str, Any]
 
 
-def one(serving: Serving, caller: Caller, resolved: Resolved, row: Row, explain: str) -> Said:
+def one(serving: Serving, ask: Ask, resolved: Resolved, row: Row, explain: str) -> Said:
     """One prediction, explained on this level; raises RateLimited, RequestTooCostly, ModelError, TimedOut, and what
     opening the model raises."""
-    with serving.gate.spending(caller, resolved.manifest.cost(explain)):
+    with serving.gate.spending(ask.caller, resolved.manifest.cost(explain)):
         model = serving.shelf.predictor(resolved)
-        return _predict(serving, model, [row], explain, _end(serving))[0]
+        return _seen(serving, ask, resolved, lambda: _predict(serving, model, [row], explain, _end(serving)))[0]
 
 
 def several(
     serving: Serving,
-    caller: Caller,
+    ask: Ask,
     resolved: Resolved,
     rows: Sequence[Row],
     size: int,
@@ -47,14 +50,38 @@ def several(
     if not rows:
         return []
     units, size = resolved.manifest.cost(explain), min(size, resolved.manifest.max_batch)
-    with serving.gate.spending(caller, units * len(rows)) as bill:
+    with serving.gate.spending(ask.caller, units * len(rows)) as bill:
         model, ends_at = serving.shelf.predictor(resolved), _end(serving)
-        if not individual:
+
+        def run() -> list[Said | Fault]:
+            if individual:
+                return _each(serving, model, rows, size, explain, ends_at)
             slices = (rows[start : start + size] for start in range(0, len(rows), size))
             return [made for slice_ in slices for made in _predict(serving, model, slice_, explain, ends_at)]
-        said = _each(serving, model, rows, size, explain, ends_at)
+
+        said = _seen(serving, ask, resolved, run)
+        if not individual:
+            return said
         bill.units = units * sum(not isinstance(item, Fault) or _ran_out(item) for item in said)
         return said
+
+
+def _seen(serving: Serving, ask: Ask, resolved: Resolved, run: Callable[[], list[T]]) -> list[T]:
+    """What it gives, noted where the version is on trial or compared with one that is. How long it takes says something
+    only of a single row."""
+    if not serving.witness.watches(resolved.model, resolved.route):
+        return run()
+    began = time.perf_counter()
+    sight = Sight(resolved.model, resolved.route, ask.unit, ask.began)
+    try:
+        made = run()
+    except (errors.ModelError, errors.TimedOut) as error:
+        serving.witness.add(dataclasses.replace(sight, code=error.code))
+        raise
+    took_s = time.perf_counter() - began if len(made) == 1 else None
+    code = next((str(item.error["code"]) for item in made if isinstance(item, Fault)), None)
+    serving.witness.add(dataclasses.replace(sight, run_s=took_s, code=code))
+    return made
 
 
 def _ran_out(fault: Fault) -> bool:

@@ -41,7 +41,7 @@ def one(
         return Answer(said, level, Served.by(resolved), ask.request_id, timing)
 
     if manifest.inline and not wants.respond_async and not manifest.asked_apart(level):
-        run = functools.partial(inline.one, serving, ask.caller, resolved, row, level)
+        run = functools.partial(inline.one, serving, ask, resolved, row, level)
 
         def at_once() -> Answer:
             [said], timing = _timed(serving, ask, resolved, [row], lambda: [run()])
@@ -81,9 +81,7 @@ def several(
 
     def at_once() -> Answers:
         individual = return_errors == ReturnErrors.INDIVIDUAL
-        run = functools.partial(
-            inline.several, serving, ask.caller, resolved, rows, batch_size, level, individual=individual
-        )
+        run = functools.partial(inline.several, serving, ask, resolved, rows, batch_size, level, individual=individual)
         made, timing = _timed(serving, ask, resolved, rows, run)
         return answers(in_place(made, refused), timing)
 

@@ -15,6 +15,7 @@ from inference.interrupt import Watch
 from jobs.shadows.buffer import Buffer
 from jobs.submit import Submitter
 from registry.catalog import Catalog
+from registry.judging.witness import Witness
 from registry.shelf import Shelf
 from storage.fetch import Fetcher
 from storage.objects import Store
@@ -38,4 +39,5 @@ class Serving:
     clock: Clock
     gate: Gate
     shadows: Buffer
+    witness: Witness
     watch: Watch = field(default_factory=Watch)  #: over inline runs

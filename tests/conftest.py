@@ -181,7 +181,7 @@ def drainer(platform: Platform, quiet: None) -> Iterator[Drainer]:
         Board(platform.settings.queue.redis_url),
     )
     lease_s, slice_s = platform.settings.jobs.lease_s, platform.settings.queue.slice_s
-    finisher = Finisher(*shared, board, platform.presence.name, lease_s)
+    finisher = Finisher(*shared, board, platform.presence.name, lease_s, platform.witness)
     slack = Slack(platform.engine, platform.catalog, platform.shelf)
     yield Drainer(*shared, finisher, platform.presence, board, slack, slice_s=slice_s, lease_s=lease_s)
     leases.close()

@@ -88,6 +88,10 @@ DEFAULTS: Mapping[type[Base], Callable[[Row], dict[str, Any]]] = {
     },
     models.Model: lambda _: {"name": unique("model"), "stable_version": "1.0.0"},
     models.ModelVersion: lambda _: {"version": "1.0.0", "digest": unique("digest"), "manifest": {}, "max_batch": 1},
+    models.Canary: lambda _: {
+        "name": unique("canary"), "version": "2.0.0", "stable": "1.0.0", "rules": "[]", "share": 0.1,
+    },
+    models.CanaryUnit: lambda _: {"name": unique("canary"), "metric": "errors", "unit": unique("unit").encode()},
     models.Job: _job,
     models.JobResult: lambda _: {
         "attempt": 1, "body": {"form": "label", "label": "positive", "confidence": 1.0, "scores": {}},

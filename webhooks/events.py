@@ -20,6 +20,8 @@ class Event(enum.StrEnum):
     WARNED = "access.warned"  #: a caller, of whatever tenant, makes errors again and again
     SLOWED = "access.slowed"
     BLOCKED = "access.blocked"
+    ROLLED_BACK = "routes.canary_rolled_back"  #: a canary of any model has ended
+    PROMOTED = "routes.canary_promoted"
     # Of the tenant's month; access.quota says when.
     QUOTA_WARNING = "quota.warning"
     QUOTA_REACHED = "quota.reached"
@@ -30,8 +32,8 @@ class Event(enum.StrEnum):
 #: What a receiver is told if it does not say.
 ENDS = (Event.COMPLETED, Event.FAILED, Event.CANCELED, Event.EXPIRED)
 QUOTA = (Event.QUOTA_WARNING, Event.QUOTA_REACHED, Event.QUOTA_EXCEEDED)
-#: What only an operator's endpoint may ask for, as it is of all tenants; written by the database (migration 0013).
-FOR_OPERATORS = (Event.WARNED, Event.SLOWED, Event.BLOCKED)
+#: What only an operator's endpoint may ask for, being of all tenants; the database writes them (migrations 0013, 0015).
+FOR_OPERATORS = (Event.WARNED, Event.SLOWED, Event.BLOCKED, Event.ROLLED_BACK, Event.PROMOTED)
 #: What an endpoint may ask for, and what a job may.
 FOR_ENDPOINTS = (*ENDS, Event.PROGRESS, Event.DISABLED, *QUOTA, *FOR_OPERATORS)
 FOR_JOBS = (*ENDS, Event.PROGRESS)

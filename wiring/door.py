@@ -32,4 +32,5 @@ class Door(Access, Parts):
             self.clock,
             self.gate,
             self.shadows,
+            self.witness,
         )

@@ -9,6 +9,7 @@ from core.seal import Seal
 from jobs.shadows.buffer import Buffer
 from jobs.source import Sources
 from registry.catalog import Catalog
+from registry.judging.witness import Witness
 from registry.shelf import Shelf
 from storage.fetch import Fetcher
 from storage.objects import Store
@@ -21,6 +22,12 @@ class Parts(Base):
 
     #: The hardware that models run on here.
     provider = "cpu"
+
+    def close(self) -> None:
+        """First wait for what writes by itself."""
+        if "witness" in vars(self):
+            self.witness.close()
+        super().close()
 
     @part
     def clock(self) -> Clock:
@@ -45,6 +52,11 @@ class Parts(Base):
     @part
     def catalog(self) -> Catalog:
         return Catalog(self.engine, self.store, self.settings.models.default_model)
+
+    @part
+    def witness(self) -> Witness:
+        """Sees what becomes of canaries, and writes by itself, in a thread of its own."""
+        return Witness(self.engine, self.catalog, self.clock)
 
     @part
     def shelf(self) -> Shelf:

@@ -79,7 +79,7 @@ class Runner(Parts):
         """Runs jobs."""
         shared = (self.engine, self.hints, self.leases, self.attempts)
         lease_s, slice_s = self.settings.jobs.lease_s, self.settings.queue.slice_s
-        finisher = Finisher(*shared, self.board, self.presence.name, lease_s)
+        finisher = Finisher(*shared, self.board, self.presence.name, lease_s, self.witness)
         slack = Slack(self.engine, self.catalog, self.shelf)
         return Drainer(*shared, finisher, self.presence, self.board, slack, slice_s=slice_s, lease_s=lease_s)
 

@@ -7,6 +7,7 @@ from typing import Any
 import apispec
 
 from api.v1.schemas.admin import Block
+from api.v1.schemas.routes import CanaryData
 from api.v1.schemas.usage import QuotaData
 from api.v1.schemas.webhooks import EndpointData, JobData
 from webhooks.events import FOR_ENDPOINTS, Event
@@ -27,13 +28,15 @@ SUMMARIES = {
     Event.WARNED: "A caller makes errors again and again, and was warned",
     Event.SLOWED: "It goes on, and has a part of its rates",
     Event.BLOCKED: "It goes on, and is refused",
+    Event.ROLLED_BACK: "A canary was rolled back, by what was seen of it or by somebody",
+    Event.PROMOTED: "A canary was promoted: its version is the stable one",
     Event.QUOTA_WARNING: "80 % of the month's units are used, or will be by jobs that are not done",
     Event.QUOTA_REACHED: "All of the month's units are used; the allowance begins",
     Event.QUOTA_EXCEEDED: "The allowance is used as well: what comes now is refused, or paid for",
     Event.TEST: "You asked for it",
 }
 #: What each kind of events is about, by how its name begins.
-ABOUT = {"job": JobData, "webhook": EndpointData, "access": Block, "quota": QuotaData}
+ABOUT = {"job": JobData, "webhook": EndpointData, "access": Block, "quota": QuotaData, "routes": CanaryData}
 
 
 def document(spec: apispec.APISpec) -> None:
@@ -55,7 +58,7 @@ def _operation(event: Event) -> dict[str, Any]:
         },
     }
     return {
-        "operationId": f"on{event.title().replace('.', '')}",
+        "operationId": f"on{event.title().replace('.', '').replace('_', '')}",
         "summary": SUMMARIES[event],
         "tags": ["Webhooks"],
         "security": [],

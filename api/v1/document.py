@@ -36,6 +36,7 @@ SECTIONS = {
     "API keys": "Your own: made, rotated and ended",
     "Administration": "Tenants, tiers, keys, units and the audit log, for operators",
     "Blocks": "Who is held back for repeated errors, for operators",
+    "Routes": "Who gets which version of a model, and what was seen of its canaries, for operators",
     "Health and metrics": "For probes and scrapers",
 }
 TITLES = {
@@ -51,6 +52,7 @@ TITLES = {
     "keys": "API keys",
     **dict.fromkeys(("tenants", "tiers", "admin_keys", "adjustments", "audit", "shadows", "quality"), "Administration"),
     "blocks": "Blocks",
+    "routes": "Routes",
     "health": "Health and metrics",
 }
 #: What is in an address, by the name that stands there in braces.

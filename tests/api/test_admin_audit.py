@@ -67,6 +67,7 @@ SAME: Mapping[str, str] = {
     "audit.list_changes": "audit",
     "blocks.list_blocks": "blocks list", "blocks.lift": "blocks lift",
     "shadows.list_shadows": "routes shadows", "shadows.show": "routes shadow", "quality.show_quality": "routes quality",
+    "routes.show": "routes show",
 }  # fmt: skip
 
 

@@ -116,7 +116,7 @@ def test_without_a_key_that_opens_nothing_is_answered_and_nothing_has_changed(
 
 
 ADMINISTRATION = dict.fromkeys(
-    ("tenants", "tiers", "admin_keys", "adjustments", "audit", "blocks", "shadows", "quality"), "admin"
+    ("tenants", "tiers", "admin_keys", "adjustments", "audit", "blocks", "routes", "shadows", "quality"), "admin"
 )
 #: What a key needs for the routes of a blueprint.
 WANTED = {

@@ -97,6 +97,7 @@ ASKED: Mapping[str, Asked] = {
     "shadows.list_shadows": Asked(200),
     "shadows.show": Asked(200),
     "quality.show_quality": Asked(200),
+    "routes.show": Asked(200),
     "models.publish": Asked(202, {"model": "sentiment", "version": "9.0.0", "upload_id": "{upload_id}"}, changes=True),
     "models.list_models": Asked(200),
     "models.show_model": Asked(200),

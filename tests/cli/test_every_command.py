@@ -198,6 +198,7 @@ OPTIONS = {
     "tiers change": f"{LIMITS} {AS_JSON}",
     "routes show": AS_JSON,
     "routes explain": f"--key! {AS_JSON}",
+    "routes canary": AS_JSON,
     "routes promote": AS_JSON,
     "routes rollback": AS_JSON,
     "routes shadows": AS_JSON,

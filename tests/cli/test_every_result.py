@@ -133,6 +133,9 @@ CASES: Mapping[str, Case] = {
     "routes explain": Case(
         lambda _: ("sentiment", "--key", "req_1"), {"key", "version", "route"},
         lambda _: ("nope", "--key", "x"), "MODEL_NOT_FOUND"),
+    "routes canary": Case(
+        lambda here: (routed(here), "next"), {"model", "canary", "version", "stable", "state", "since", "evidence"},
+        lambda _: ("sentiment", "nope"), "INVALID_INPUT"),
     "routes promote": Case(
         lambda here: (routed(here), "next"), {"applied", "changes"}, lambda _: ("sentiment", "nope"), "INVALID_INPUT"),
     "routes rollback": Case(

@@ -27,6 +27,8 @@ FORBIDDEN: Mapping[str, Sequence[str]] = {
     "ck_jobs_finished": ["finished_at = now()", *(f"status = '{status}'" for status in factories.TERMINAL)],
     "ck_tiers_past_allowance": ["past_allowance = 'odd'", "past_allowance = ''"],
     "ck_blocks_level": ["level = 0", "level = 4"],
+    "ck_canaries_state": ["state = 'odd', ended_at = now()"],
+    "ck_canaries_ended": ["ended_at = now()", "state = 'promoted'"],
     "ck_usage_mark_one": ["one = false"],
     "ck_feedback_one": ["true_label = NULL", "number = 1", "label = NULL, true_label = NULL", "true_number = 1"],
     "ck_webhook_endpoints_signing": ["signing = 'none'"],

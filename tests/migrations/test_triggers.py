@@ -255,3 +255,27 @@ def test_blocks_tell_tells_of_every_step_to_whoever_asked_for_it_of_whatever_ten
     run(db, "DELETE FROM webhook_deliveries")
     run(db, "DELETE FROM blocks")
     assert deliveries(db) == {}
+
+
+@pytest.mark.parametrize(("state", "said"), [("rolled_back", "routes.canary_rolled_back"),
+                                             ("promoted", "routes.canary_promoted"), ("removed", None)])  # fmt: skip
+def test_canaries_tell_tells_how_a_canary_ended_to_whoever_asked_for_it_of_whatever_tenant(
+    db: Db, tenant: UUID, state: str, said: str | None
+) -> None:
+    events = ("routes.canary_rolled_back", "routes.canary_promoted")
+    asked = {event: endpoint(db, tenant, event) for event in events}
+    endpoint(db, tenant, *events, enabled=False, disabled_code="BY_TENANT")
+    made = factories.put(db, models.Canary, model=factories.put(db, models.Model)["name"])
+    run(db, "UPDATE canaries SET evidence = '{\"level\": 0.01}'")
+    assert deliveries(db) == {}
+    run(db, "UPDATE canaries SET state = :state, ended_at = now(), ended_by = 'canary judge'", state=state)
+    run(db, "UPDATE canaries SET ended_by = 'somebody'")
+    assert deliveries(db) == ({asked[said]: (said, "pending", None)} if said else {})
+    for row in db.execute(text("SELECT body::json AS body FROM webhook_deliveries")):
+        data = row.body["data"]
+        assert row.body["timestamp"] == data.pop("ended_at")
+        assert dt.datetime.fromisoformat(data.pop("since"))
+        assert data == {
+            "model": made["model"], "canary": made["name"], "version": made["version"], "stable": made["stable"],
+            "ended_by": "canary judge", "evidence": {"level": 0.01},
+        }  # fmt: skip

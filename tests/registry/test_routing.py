@@ -74,7 +74,8 @@ def test_what_changed_is_in_the_audit_log_in_the_same_transaction(platform: Plat
     )
     ((actor, address, action, before, after),) = rows
     assert (actor, address, action) == ("cli:me", "10.0.0.1", "routes.change")
-    assert (before["canaries"], after["canaries"]) == ([], [canary()])
+    rest = {"judge": {"tolerance": 1.25, "level": 0.01, "acts": True}, "ramp": None}
+    assert (before["canaries"], after["canaries"]) == ([], [{**canary(), **rest}])
 
 
 @pytest.mark.parametrize(

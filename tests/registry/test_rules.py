@@ -9,7 +9,7 @@ import pytest
 
 from core import errors
 from registry import rules
-from registry.routes import By, Canary, Experiment, Routes, Variant
+from registry.routes import By, Canary, Experiment, Judge, Ramp, Routes, Then, Variant
 
 CANARY = {"name": "next", "version": "2.0.0", "percent": 10}
 VARIANTS = [{"name": "a", "version": "1.1.0", "weight": 1}, {"name": "b", "version": "1.2.0", "weight": 3}]
@@ -28,6 +28,12 @@ def faults(**raw: Any) -> list[tuple[str, str]]:
 
 def named(count: int, **other: Any) -> list[dict[str, Any]]:
     return [{**CANARY, "percent": 0, "name": f"c{number}", **other} for number in range(count)]
+
+
+def test_what_a_canary_does_not_say_of_its_judge_and_ramp_is_as_documented() -> None:
+    (plain, ramped) = rules.read({"canaries": [CANARY, {**CANARY, "name": "other", "ramp": {"to": [20, 50]}}]}).canaries
+    assert (plain.judge, plain.ramp) == (Judge(1.25, 0.01, acts=True), None)
+    assert ramped.ramp == Ramp((20, 50), 1000, Then.HOLD)
 
 
 def test_everything_that_may_be_said_is_read_and_read_back_the_same() -> None:
@@ -65,6 +71,23 @@ def test_what_is_no_mapping_of_known_keys_is_refused(raw: object) -> None:
         ({"canaries": [CANARY, CANARY]}, "name", "'next' is of 2 rules"),
         ({"canaries": [{**CANARY, "name": "tone"}]}, "name", "'tone' is of 2 rules"),
         ({"mirrors": []}, "mirrors", "is unknown"),
+        ({"canaries": [{**CANARY, "judge": {"tolerance": 0.9}}]}, "canaries.0.judge.tolerance", "from 1 to 10"),
+        ({"canaries": [{**CANARY, "judge": {"tolerance": 10.1}}]}, "canaries.0.judge.tolerance", "from 1 to 10"),
+        ({"canaries": [{**CANARY, "judge": {"level": 0}}]}, "canaries.0.judge.level", "from 1e-06 to 0.1"),
+        ({"canaries": [{**CANARY, "judge": {"level": 0.11}}]}, "canaries.0.judge.level", "from 1e-06 to 0.1"),
+        ({"canaries": [{**CANARY, "judge": {"acts": 1}}]}, "canaries.0.judge.acts", "true or false"),
+        ({"canaries": [{**CANARY, "judge": {"alpha": 1}}]}, "canaries.0.judge.alpha", "is unknown"),
+        ({"canaries": [{**CANARY, "ramp": {"requests": 5}}]}, "canaries.0.ramp.to", "is missing"),
+        ({"canaries": [{**CANARY, "ramp": {"to": []}}]}, "canaries.0.ramp.to", "must not be empty"),
+        ({"canaries": [{**CANARY, "ramp": {"to": [20, 15]}}]}, "canaries.0.ramp.to", "must rise"),
+        ({"canaries": [{**CANARY, "ramp": {"to": [20, 20]}}]}, "canaries.0.ramp.to", "must rise"),
+        ({"canaries": [{**CANARY, "ramp": {"to": [5, 10]}}]}, "canaries.0.ramp.to", "must rise"),
+        ({"canaries": [{**CANARY, "ramp": {"to": [20.001]}}]}, "canaries.0.ramp.to", "two digits"),
+        ({"canaries": [{**CANARY, "ramp": {"to": list(range(11, 22))}}]}, "canaries.0.ramp.to", "at most 10"),
+        ({"canaries": [{**CANARY, "ramp": {"to": [20], "requests": 0}}]}, "canaries.0.ramp.requests", "from 1"),
+        ({"canaries": [{**CANARY, "ramp": {"to": [20], "then": "stop"}}]}, "canaries.0.ramp.then", "hold, promote"),
+        ({"canaries": [{**CANARY, "judge": {"acts": False}, "ramp": {"to": [20]}}]}, "canaries.0.ramp", "acts"),
+        ({"canaries": [{**CANARY, "ramp": {"to": [20, 60]}}]}, "routes", "100.5 % of the traffic together"),
         ({"canaries": named(11)}, "canaries", "at most 10"),
         ({"experiments": [{**EXPERIMENT, "variants": VARIANTS[:1]}]}, "experiments.0.variants", "at least 2"),
         ({"experiments": [{**EXPERIMENT, "variants": VARIANTS * 2}]}, "experiments.0.variants", "is of 2 variants"),

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from api.v1.routes.admin import adjustments, audit, blocks, keys, shadows, tenants, tiers
+from api.v1.routes.admin import adjustments, audit, blocks, keys, routes, shadows, tenants, tiers
 
 #: In the order of the contract.
 BLUEPRINTS = (
@@ -14,4 +14,5 @@ BLUEPRINTS = (
     blocks.blueprint,
     shadows.blueprint,
     shadows.quality_blueprint,
+    routes.blueprint,
 )

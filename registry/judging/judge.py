@@ -1,0 +1,62 @@
+"""What was seen of a model is added to the trials of its canaries, and what that comes to is done at once: one that is
+worse is rolled back, and one that proves itself grows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import sqlalchemy
+import structlog
+
+from core import metrics
+from core.audit import Actor
+from registry import routing
+from registry.judging import trials
+from registry.judging.trial import Seen, Trial
+from registry.routes import Canary, Then
+
+log = structlog.get_logger()
+
+JUDGE = Actor("canary judge")
+
+
+def add(engine: sqlalchemy.Engine, model: str, seen: Sequence[Seen]) -> None:
+    """Raises ModelNotFound, and an outage. What is added twice counts once where it was bad."""
+    with engine.begin() as connection:
+        plan = routing.current(connection, model)
+        found = trials.follow(connection, model, plan.stable, plan.routes)
+        canaries = {canary.name: canary for canary in plan.routes.canaries}
+        judged = [_added(connection, trial, seen) for trial in found]
+        ended = [(trial, _act(connection, trial, canaries[trial.name])) for trial in judged]
+    for trial, result in ended:
+        if result:
+            log.warning("canary_judged", model=model, canary=trial.name, result=result, evidence=trial.told())
+            metrics.CANARIES.labels(model, result).inc()
+
+
+def _added(connection: sqlalchemy.Connection, trial: Trial, seen: Sequence[Seen]) -> Trial:
+    counting = trial.counting(seen)
+    if not counting:
+        return trial
+    after = trial.after(counting, trials.once(connection, trial, trial.bad(counting)))
+    trials.save(connection, after)
+    return after
+
+
+def _act(connection: sqlalchemy.Connection, trial: Trial, canary: Canary) -> str | None:
+    """How it has ended by that, if it has."""
+    if not canary.judge.acts:
+        return None
+    if trial.worse:
+        routing.end(connection, trial.model, trial.name, JUDGE, promoted=False)
+        return trials.ROLLED_BACK
+    ramp = canary.ramp
+    if ramp is None or trial.sums.step < ramp.requests or trial.leans_worse:
+        return None
+    before = routing.current(connection, trial.model)
+    if (percent := ramp.after(canary.percent)) is not None:
+        routing.grow(connection, trial.model, before, canary, percent, JUDGE)
+    elif ramp.then is Then.PROMOTE:
+        routing.end(connection, trial.model, trial.name, JUDGE, promoted=True)
+        return trials.PROMOTED
+    return None

@@ -1,0 +1,135 @@
+"""The trials of canaries, as rows: they follow what the routes say. Whoever changes them holds the model's row."""
+
+from __future__ import annotations
+
+import dataclasses
+import datetime as dt
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import sqlalchemy
+from sqlalchemy import text
+
+from core import database, errors
+from registry.judging.trial import Bad, Sums, Trial
+from registry.routes import Canary, Routes
+
+RUNNING, ROLLED_BACK, PROMOTED, REMOVED = STATES = ("running", "rolled_back", "promoted", "removed")
+
+_RUNNING = text("""
+SELECT name, version, stable, rules, share, share_since, seen FROM canaries WHERE model = :model AND state = 'running'
+""")
+_BEGIN = text("""
+INSERT INTO canaries (model, name, version, stable, rules, share, seen, evidence)
+VALUES (:model, :name, :version, :stable, :rules, :share, '{}', '{}')
+ON CONFLICT (model, name) DO UPDATE SET version = excluded.version, stable = excluded.stable, rules = excluded.rules,
+  share = excluded.share, share_since = clock_timestamp(), since = clock_timestamp(), state = 'running',
+  ended_at = NULL, ended_by = NULL, seen = '{}', evidence = '{}'
+RETURNING share_since
+""")
+_FORGET = text("DELETE FROM canary_units WHERE model = :model AND name = :name")
+_SHARE = text("""
+UPDATE canaries SET share = :share, share_since = clock_timestamp(), seen = CAST(:seen AS json)
+WHERE model = :model AND name = :name RETURNING share_since
+""")
+_END = text("""
+UPDATE canaries SET state = :state, ended_at = now(), ended_by = :by
+WHERE model = :model AND name = :name AND state = 'running'
+""")
+_SAVE = text("""
+UPDATE canaries SET seen = CAST(:seen AS json), evidence = CAST(:evidence AS json)
+WHERE model = :model AND name = :name AND state = 'running'
+""")
+_UNITS = text("""
+INSERT INTO canary_units (model, name, metric, unit)
+SELECT :model, :name, metric, unit FROM unnest(CAST(:metrics AS text[]), CAST(:units AS bytea[])) AS new (metric, unit)
+ON CONFLICT DO NOTHING RETURNING metric, unit
+""")
+_LISTED = text("""
+SELECT model, name AS canary, version, stable, state, since, ended_at, ended_by, evidence FROM canaries
+WHERE model = :model ORDER BY name
+""")
+
+
+@dataclass(frozen=True)
+class Shown:
+    """A canary as operators see it; `evidence` is as `Trial.told` says, and empty before anything was seen."""
+
+    model: str
+    canary: str
+    version: str
+    stable: str
+    state: str
+    since: dt.datetime
+    ended_at: dt.datetime | None
+    ended_by: str | None
+    evidence: Mapping[str, Any]
+
+    def told(self) -> dict[str, Any]:
+        moments = {"since": self.since.isoformat(), "ended_at": self.ended_at and self.ended_at.isoformat()}
+        return {**vars(self), **moments}
+
+
+def listed(connection: sqlalchemy.Connection, model: str) -> list[Shown]:
+    """Of a model, those that run and the last of each name."""
+    return [Shown(**row._mapping) for row in connection.execute(_LISTED, {"model": model})]
+
+
+def find(connection: sqlalchemy.Connection, model: str, name: str) -> Shown:
+    """The canary of this name, or the last one; raises InvalidInput."""
+    found = next((item for item in listed(connection, model) if item.canary == name), None)
+    if found is None:
+        raise errors.InvalidInput.field("canary", f"{model} has had no canary {name!r}")
+    return found
+
+
+def follow(
+    connection: sqlalchemy.Connection, model: str, stable: str, routes: Routes, *, ended: str = REMOVED, by: str = ""
+) -> list[Trial]:
+    """Bring the trials to what a model's routes say, and return those that run. What is compared, or how, having
+    changed, a trial begins anew."""
+    rows = {row.name: row for row in connection.execute(_RUNNING, {"model": model})}
+    found = [_following(connection, model, stable, routes, canary, rows.get(canary.name)) for canary in routes.canaries]
+    for name in rows.keys() - {canary.name for canary in routes.canaries}:
+        connection.execute(_END, {"model": model, "name": name, "state": ended, "by": by})
+        connection.execute(_FORGET, {"model": model, "name": name})
+    return found
+
+
+def _following(
+    connection: sqlalchemy.Connection, model: str, stable: str, routes: Routes, canary: Canary, row: Any
+) -> Trial:
+    rules = database.dumps([routes.by, canary.judge.tolerance, canary.judge.level])
+    mine = {"model": model, "name": canary.name, "share": routes.share(canary)}
+    compared = {"version": canary.version, "stable": stable, "rules": rules}
+    sums = Sums()
+    if row is None or (row.version, row.stable, row.rules) != tuple(compared.values()):
+        connection.execute(_FORGET, mine)
+        since = connection.execute(_BEGIN, {**mine, **compared}).scalar_one()
+    elif row.share != mine["share"]:
+        sums = dataclasses.replace(Sums.of(row.seen), step=0)
+        since = connection.execute(_SHARE, {**mine, "seen": _stored(sums)}).scalar_one()
+    else:
+        sums, since = Sums.of(row.seen), row.share_since
+    return Trial(model, canary.name, routes.share(canary), since, canary.judge, routes.by, sums)
+
+
+def once(connection: sqlalchemy.Connection, trial: Trial, bad: Sequence[Bad]) -> list[Bad]:
+    """Those of units that have had none before, in this trial and by this metric."""
+    first = {(item.metric, item.unit): item for item in reversed(bad)}
+    values = {"model": trial.model, "name": trial.name}
+    given = {"metrics": [metric for metric, _ in first], "units": [unit for _, unit in first]}
+    rows = connection.execute(_UNITS, {**values, **given}).all() if first else []
+    new = {(row.metric, bytes(row.unit)) for row in rows}
+    return [item for item in bad if first[item.metric, item.unit] is item and (item.metric, item.unit) in new]
+
+
+def save(connection: sqlalchemy.Connection, trial: Trial) -> None:
+    """What was seen of a canary that still runs."""
+    values = {"model": trial.model, "name": trial.name, "evidence": database.dumps(trial.told())}
+    connection.execute(_SAVE, {**values, "seen": _stored(trial.sums)})
+
+
+def _stored(sums: Sums) -> str:
+    return database.dumps(dataclasses.asdict(sums))

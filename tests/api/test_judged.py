@@ -1,0 +1,125 @@
+"""Canaries that judge themselves, as clients see them: one that always fails is soon everybody's past."""
+
+from __future__ import annotations
+
+import time
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import flask
+import pytest
+from flask.testing import FlaskClient
+
+from core.audit import Actor
+from inference import bundle
+from jobs import rescue
+from jobs.drain import Drainer
+from registry import routing
+from registry.catalog import CACHE_S, Catalog
+from registry.judging import judge, trials
+from registry.judging.trial import SETTLES
+from registry.routes import Unit
+from tests import factories, graphs
+from tests.conftest import Platform, until
+
+#: Right but where an input is 0: a number that is not finite then.
+BROKEN = graphs.graph(
+    "quotient = Div (features, features) nothing = Mul (quotient, zero) sum = Add (features, nothing) "
+    "probabilities = Softmax <axis = 1> (sum)"
+)
+ZERO = {"x": 0, "y": 0}
+
+
+@pytest.fixture
+def name(platform: Platform, app: flask.Flask, tmp_path: Path) -> Iterator[str]:
+    """A model whose canary, of half of the traffic, fails where an input is 0."""
+    found = factories.unique("judged").lower()
+    for version, made in (("1.0.0", None), ("2.0.0", BROKEN)):
+        folder = graphs.bundle(tmp_path / version, made, name=found, version=version)
+        platform.catalog.publish(bundle.load(folder))
+    raw = {"canaries": [{"name": "next", "version": "2.0.0", "percent": 50}]}
+    with platform.engine.begin() as connection:
+        routing.change(connection, found, raw, Actor("cli:test"))
+    app.extensions["coatcheck"].catalog._forget()
+    yield found
+    platform.execute("DELETE FROM jobs WHERE model = :name", name=found)
+    platform.execute("DELETE FROM models WHERE name = :name", name=found)
+
+
+def ended(platform: Platform, name: str) -> trials.Shown | None:
+    with platform.engine.connect() as connection:
+        found = trials.find(connection, name, "next")
+    return None if found.state == trials.RUNNING else found
+
+
+@pytest.mark.parametrize("path", ["/api/v1/predict", "/api/v1/predict/batch"])
+def test_a_canary_that_always_fails_is_rolled_back_and_the_stable_version_answers_everybody_within_a_second(
+    platform: Platform, client: FlaskClient, name: str, path: str
+) -> None:
+    inputs: Any = [ZERO] if path.endswith("batch") else ZERO
+    other = Catalog(platform.engine, platform.store)
+
+    def asked() -> bool:
+        client.post(path, json={"model": name, "inputs": inputs}, headers={"X-Request-ID": uuid.uuid4().hex})
+        return ended(platform, name) is not None
+
+    until(asked, 30)
+    begun = time.monotonic()
+    units = [Unit(f"req_{number}", "c") for number in range(50)]
+    until(lambda: {other.resolve(name, None, unit).route for unit in units} == {"stable"}, CACHE_S + 0.5)
+    until(lambda: time.monotonic() - begun > CACHE_S, 5)
+    answers = [client.post(path, json={"model": name, "inputs": inputs}) for _ in range(20)]
+    assert {(item.status_code, item.headers["X-Model-Version"]) for item in answers} == {(200, "1.0.0")}
+    found = ended(platform, name)
+    assert found is not None
+    assert (found.state, found.ended_by) == (trials.ROLLED_BACK, judge.JUDGE.name)
+    assert found.evidence["metrics"]["errors"]["stable"] == 0
+    assert found.ended_at is not None
+    assert found.ended_at > found.since + SETTLES
+
+
+@pytest.fixture
+def canary_job(platform: Platform, client: FlaskClient, name: str) -> str:
+    """A job that the canary is to do and cannot, of a time when everybody knew of it."""
+    platform.execute("UPDATE canaries SET share_since = share_since - interval '1 h' WHERE model = :name", name=name)
+    for _ in range(100):
+        headers = {"X-Request-ID": uuid.uuid4().hex}
+        made = client.post("/api/v1/jobs", json={"model": name, "inputs": ZERO}, headers=headers)
+        job_id = str(made.get_json()["job_id"])
+        if made.headers["X-Model-Route"] == "canary next":
+            return job_id
+        client.post(f"/api/v1/jobs/{job_id}/cancel")
+    raise AssertionError("no request went to the canary")
+
+
+def exposed(platform: Platform, name: str) -> tuple[int, int]:
+    """How many errors of the canary there were, among how many of its requests."""
+    with platform.engine.connect() as connection:
+        evidence = trials.find(connection, name, "next").evidence
+    return evidence["metrics"]["errors"]["canary"], evidence["exposed"]["canary"]
+
+
+def test_a_job_that_the_canary_fails_is_held_against_it_once_and_one_made_by_retrying_it_is_not(
+    platform: Platform, client: FlaskClient, drainer: Drainer, name: str, canary_job: str
+) -> None:
+    drainer.drain("cpu", "wake")
+    platform.witness.flush()
+    assert exposed(platform, name) == (1, 1)
+    assert client.post(f"/api/v1/jobs/{canary_job}/retry").status_code == 202
+    drainer.drain("cpu", "wake")
+    platform.witness.flush()
+    assert exposed(platform, name) == (1, 1)
+
+
+def test_a_job_that_the_canary_has_lost_its_workers_by_is_held_against_it(
+    platform: Platform, quiet: None, name: str, canary_job: str
+) -> None:
+    platform.execute(
+        "UPDATE jobs SET status = 'processing', attempt = 1, worker = 'gone', started_at = now(), "
+        "lease_expires_at = now() - interval '1 s' WHERE model = :name AND status = 'pending'",
+        name=name,
+    )
+    assert rescue.lease_over(platform.engine, max_losses=1) == 1
+    assert exposed(platform, name) == (1, 1)

@@ -1,0 +1,270 @@
+"""What is seen of canaries has its consequences at once: worse ones are rolled back, good ones grow."""
+
+from __future__ import annotations
+
+import datetime as dt
+import itertools
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from core import errors
+from core.audit import Actor
+from registry import routing
+from registry.catalog import Catalog
+from registry.judging import judge, trials
+from registry.judging.trial import CALIBRATION, SETTLES, Seen
+from registry.routes import Unit
+from tests.conftest import Platform
+from tests.registry.conftest import MakeBundle
+
+ME = Actor("cli:me")
+#: Later than any share's beginning, by more than it takes to settle.
+LATER = dt.datetime.now(dt.UTC) + dt.timedelta(days=1)
+_numbers = itertools.count()
+
+Route = Callable[..., None]
+See = Callable[..., None]
+
+
+def seen(route: str, *, caller: str = "one", at: dt.datetime = LATER, **how: Any) -> Seen:
+    return Seen(route, Unit(f"req_{next(_numbers)}", caller), at, **how)
+
+
+@pytest.fixture
+def name(catalog: Catalog, make_bundle: MakeBundle) -> str:
+    """A model with two versions, of which the first is stable."""
+    made = [make_bundle(version) for version in ("1.0.0", "2.0.0")]
+    for bundle in made:
+        catalog.publish(bundle)
+    return made[0].manifest.name
+
+
+@pytest.fixture
+def route(platform: Platform, name: str) -> Route:
+    """Has the model answered by one canary that is as said, or by none."""
+
+    def change(by: str = "request", **canary: Any) -> None:
+        canaries = [{"name": "next", "version": "2.0.0", "percent": 10, **canary}]
+        with platform.engine.begin() as connection:
+            routing.change(connection, name, {"by": by, "canaries": canaries}, ME)
+
+    return change
+
+
+@pytest.fixture
+def see(platform: Platform, name: str) -> See:
+    def add(*found: Seen) -> None:
+        judge.add(platform.engine, name, found)
+
+    return add
+
+
+def shown(platform: Platform, name: str) -> trials.Shown:
+    with platform.engine.connect() as connection:
+        return trials.find(connection, name, "next")
+
+
+def counts(platform: Platform, name: str, metric: str = "errors") -> tuple[int, int]:
+    evidence = shown(platform, name).evidence
+    found = evidence["metrics"][metric] if evidence else {"canary": 0, "stable": 0}
+    return found["canary"], found["stable"]
+
+
+def percent(platform: Platform, name: str) -> float | None:
+    with platform.engine.begin() as connection:
+        found = routing.current(connection, name).routes.canaries
+    return found[0].percent if found else None
+
+
+def test_a_canary_that_always_fails_is_rolled_back_by_five_failures_and_it_is_written_down(
+    platform: Platform, name: str, route: Route, see: See
+) -> None:
+    route()
+    for _ in range(4):
+        see(seen("stable"), seen("canary next", code="MODEL_ERROR"))
+    found = shown(platform, name)
+    assert percent(platform, name) is None
+    assert (found.state, found.ended_by) == (trials.ROLLED_BACK, "canary judge")
+    errors_ = found.evidence["metrics"]["errors"]
+    assert (errors_["canary"], errors_["stable"], found.evidence["threshold"]) == (4, 0, 200)
+    assert errors_["e"] >= 200
+    assert found.evidence["exposed"] == {"canary": 4, "stable": 4}
+    actors = platform.rows("SELECT actor FROM audit WHERE object = :object ORDER BY id", object=f"model:{name}")
+    assert [actor for (actor,) in actors] == ["cli:me", "canary judge"]
+
+
+def test_what_fails_as_often_with_the_stable_version_rolls_nothing_back(
+    platform: Platform, name: str, route: Route, see: See
+) -> None:
+    route()
+    bad = [seen("canary next" if number % 10 == 9 else "stable", code="TIMED_OUT") for number in range(300)]
+    see(*bad)
+    assert counts(platform, name) == (30, 270)
+    assert percent(platform, name) == 10
+    assert shown(platform, name).evidence["metrics"]["errors"]["needs"] > 0
+
+
+@pytest.mark.parametrize("code", ["INVALID_INPUT", "RATE_LIMITED", "UNAVAILABLE", None])
+def test_what_is_no_fault_of_the_model_is_not_held_against_it(
+    platform: Platform, name: str, route: Route, see: See, code: str | None
+) -> None:
+    route()
+    see(*(seen("canary next", code=code) for _ in range(50)))
+    assert counts(platform, name) == (0, 0)
+    assert percent(platform, name) == 10
+
+
+@pytest.mark.parametrize("way", ["canary other", "experiment tone/a", "pinned"])
+def test_what_other_rules_led_to_says_nothing_of_a_canary(
+    platform: Platform, name: str, route: Route, see: See, way: str
+) -> None:
+    route()
+    see(*(seen(way, code="MODEL_ERROR") for _ in range(50)))
+    assert counts(platform, name) == (0, 0)
+
+
+def test_a_caller_that_keeps_its_version_counts_once_however_often_it_fails(
+    platform: Platform, name: str, route: Route, see: See
+) -> None:
+    route(by="caller")
+    for _ in range(3):
+        see(*(seen("canary next", code="MODEL_ERROR") for _ in range(20)))
+    assert counts(platform, name) == (1, 0)
+    see(*(seen("canary next", caller=f"c{number}", code="MODEL_ERROR") for number in range(5)))
+    assert percent(platform, name) is None
+
+
+def test_a_request_that_is_seen_again_counts_once(platform: Platform, name: str, route: Route, see: See) -> None:
+    route()
+    again = seen("canary next", code="MODEL_ERROR")
+    see(again, again)
+    see(again)
+    assert counts(platform, name) == (1, 0)
+
+
+def test_what_was_asked_before_a_share_holds_everywhere_counts_for_neither(
+    platform: Platform, name: str, route: Route, see: See
+) -> None:
+    route()
+    since = shown(platform, name).since
+    early, late = (since + SETTLES + dt.timedelta(seconds=seconds) for seconds in (-0.01, 0.01))
+    see(*(seen("canary next", code="MODEL_ERROR", at=early) for _ in range(50)))
+    assert shown(platform, name).evidence == {}
+    see(seen("canary next", code="MODEL_ERROR", at=late))
+    assert counts(platform, name) == (1, 0)
+
+
+def test_a_canary_slower_than_the_stable_version_mostly_is_is_rolled_back(
+    platform: Platform, name: str, route: Route, see: See
+) -> None:
+    route()
+    see(*(seen("canary next", run_s=9.0) for _ in range(50)))
+    see(*(seen("stable", run_s=number / 1000) for number in range(CALIBRATION)))
+    assert shown(platform, name).evidence["slow_s"] == 0.474
+    assert counts(platform, name, "slow") == (0, 0)
+    see(seen("canary next", run_s=0.474), *(seen("canary next", run_s=0.475) for _ in range(4)))
+    assert (percent(platform, name), shown(platform, name).state) == (None, trials.ROLLED_BACK)
+    assert counts(platform, name, "slow") == (4, 0)
+
+
+def test_a_judge_that_does_not_act_only_says_what_it_sees(
+    platform: Platform, name: str, route: Route, see: See
+) -> None:
+    route(judge={"acts": False})
+    see(*(seen("canary next", code="MODEL_ERROR") for _ in range(500)))
+    assert percent(platform, name) == 10
+    assert shown(platform, name).evidence["metrics"]["errors"]["e"] > 1e300
+
+
+@pytest.mark.parametrize(
+    "change",
+    [{"version": "1.5.0"}, {"by": "caller"}, {"judge": {"tolerance": 2}}, {"judge": {"level": 0.001}}],
+)
+def test_a_trial_begins_anew_when_what_is_compared_or_how_changes(
+    platform: Platform, catalog: Catalog, make_bundle: MakeBundle, name: str, route: Route, see: See,
+    change: dict[str, Any],
+) -> None:  # fmt: skip
+    catalog.publish(make_bundle("1.5.0"))
+    route()
+    bad = seen("canary next", code="MODEL_ERROR")
+    see(bad)
+    route(**change)
+    assert shown(platform, name).evidence == {}
+    see(bad)
+    assert counts(platform, name) == (1, 0)
+
+
+def test_a_trial_goes_on_when_only_its_share_changes(platform: Platform, name: str, route: Route, see: See) -> None:
+    route()
+    see(seen("canary next", code="MODEL_ERROR"))
+    route(percent=20)
+    see(seen("stable", code="MODEL_ERROR"))
+    assert (counts(platform, name), shown(platform, name).evidence["share"]) == ((1, 1), 0.2)
+
+
+def test_a_stable_version_that_is_another_since_is_another_comparison(
+    platform: Platform, catalog: Catalog, make_bundle: MakeBundle, name: str, route: Route, see: See
+) -> None:
+    route()
+    see(seen("canary next", code="MODEL_ERROR"))
+    catalog.publish(make_bundle("1.0.1"), stable=True)
+    see(seen("stable"))
+    assert (counts(platform, name), shown(platform, name).stable) == ((0, 0), "1.0.1")
+
+
+RAMP = {"to": [50, 100], "requests": 20, "then": "promote"}
+
+
+def test_a_good_canary_grows_step_by_step_and_is_promoted(
+    platform: Platform, name: str, route: Route, see: See
+) -> None:
+    route(ramp=RAMP)
+    found = []
+    for _ in range(4):
+        see(*(seen("canary next") for _ in range(19)))
+        found.append(percent(platform, name))
+        see(seen("canary next"))
+    assert found == [10, 50, 100, None]
+    with platform.engine.begin() as connection:
+        assert routing.current(connection, name).stable == "2.0.0"
+    assert shown(platform, name).state == trials.PROMOTED
+
+
+def test_one_that_is_to_be_held_stays_at_its_last_share(platform: Platform, name: str, route: Route, see: See) -> None:
+    route(ramp={"to": [50], "requests": 20})
+    for _ in range(3):
+        see(*(seen("canary next") for _ in range(20)))
+    assert percent(platform, name) == 50
+
+
+def test_a_canary_does_not_grow_while_what_was_seen_speaks_against_it(
+    platform: Platform, name: str, route: Route, see: See
+) -> None:
+    route(ramp=RAMP)
+    see(seen("canary next", code="MODEL_ERROR"), *(seen("canary next") for _ in range(50)))
+    assert percent(platform, name) == 10
+    see(*(seen("stable", code="MODEL_ERROR") for _ in range(30)))
+    assert percent(platform, name) == 50
+
+
+def test_what_a_person_ends_says_so_and_a_name_that_had_none_is_refused(
+    platform: Platform, name: str, route: Route
+) -> None:
+    route()
+    with platform.engine.begin() as connection:
+        routing.end(connection, name, "next", ME, promoted=True)
+    found = shown(platform, name)
+    assert (found.state, found.ended_by) == (trials.PROMOTED, "cli:me")
+    with platform.engine.connect() as connection, pytest.raises(errors.InvalidInput):
+        trials.find(connection, name, "nothing")
+
+
+def test_a_canary_is_rolled_back_whatever_has_become_of_the_rest(
+    platform: Platform, name: str, route: Route, see: See
+) -> None:
+    route()
+    platform.execute("UPDATE model_versions SET deprecated_at = now() WHERE model = :name", name=name)
+    see(*(seen("canary next", code="MODEL_ERROR") for _ in range(5)))
+    assert percent(platform, name) is None
