@@ -88,10 +88,6 @@ class Catalog:
         """Its versions, one of which is stable; raises ModelNotFound, Unavailable."""
         return self._found(lambda known: list(choice.model(known, name).versions.values()))
 
-    def routes(self, name: str) -> Routes:
-        """Who gets which of its versions; raises ModelNotFound, Unavailable."""
-        return self._found(lambda known: choice.model(known, name).routes)
-
     def version(self, name: str, version: str) -> Version:
         """Raises ModelNotFound, VersionNotFound, Unavailable."""
         return self._found(lambda known: choice.version(known, name, version))
