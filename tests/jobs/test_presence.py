@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from types import SimpleNamespace
+
 import pytest
 
 from jobs import presence
@@ -28,7 +30,7 @@ def test_a_speed_changes_by_half_with_the_newest_stretch_of_work_and_stays_where
 ) -> None:
     process = Presence("n/i/1", node="n/i", pools=["cpu"])
     clock = iter([0.0, 2.0, 10.0, 11.0])
-    monkeypatch.setattr(presence.time, "monotonic", lambda: next(clock))
+    monkeypatch.setattr(presence, "time", SimpleNamespace(monotonic=lambda: next(clock)))
     told = []
     for jobs in (4, 4, 0):
         if jobs:
