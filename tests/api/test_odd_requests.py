@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import re
 
 import pytest
 
+from api import admission
+from core import errors
 from tests.api.conftest import Server
 from tests.conftest import Platform
 
@@ -72,6 +75,14 @@ def test_where_a_redirect_leads_is_not_for_headers_to_say(server: Server, head: 
     assert answer.split(b" ")[1] == b"302"
     assert b"location: /docs\r\n" in answer.lower()
     assert b"evil" not in answer
+
+
+@pytest.mark.parametrize("protocol", ["HTTP/1", "HTTP/1.0", "HTTP/1.1", "HTTP/2"])
+@pytest.mark.parametrize("environ", [{}, {"HTTP_HOST": ""}], ids=["none", "empty"])
+def test_only_who_speaks_the_first_http_may_name_no_host(protocol: str, environ: dict[str, str]) -> None:
+    may = contextlib.nullcontext() if protocol in ("HTTP/1", "HTTP/1.0") else pytest.raises(errors.MalformedRequest)
+    with may:
+        admission._check_host({**environ, "SERVER_PROTOCOL": protocol})
 
 
 INNER = "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"

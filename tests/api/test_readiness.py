@@ -42,6 +42,11 @@ def test_one_model_that_does_not_open_is_named_and_the_others_are_answered(platf
         assert [problem for problem in found["problems"] if name in problem] == [
             f"{name} does not open; the log says why"
         ]
+        # Nobody gets it without asking for it.
+        platform.catalog.publish(bundle.load(graphs.bundle(tmp_path / "next", name=name, version="2.0.0")), stable=True)
+        catalog = Catalog(platform.engine, platform.store)
+        found = Probe(platform.engine, clock, platform.submitter, catalog, shelf, line, platform.store).check()
+        assert [problem for problem in found["problems"] if name in problem] == []
     finally:
         platform.execute("DELETE FROM model_versions WHERE model = :name", name=name)
         platform.execute("DELETE FROM models WHERE name = :name", name=name)

@@ -12,8 +12,8 @@ import pytest
 import yaml
 
 from core import errors
-from inference import kinds, promise
-from inference.manifest import Golden
+from inference import kinds, promise, rules
+from inference.manifest import Golden, Manifest
 from inference.output import Label
 from tests import graphs
 
@@ -235,3 +235,10 @@ def test_a_kind_of_texts_has_a_string_in_every_input_by_the_name_that_it_reads(
     found = said(tmp_path, graphs.manifest(kind="text", fields=[named], golden=golden, options=options))
     needs = f"fields must have a string '{options.get('field', 'text')}', required or with a default: text reads that"
     assert [sentence.startswith(needs) for sentence in found] == ([] if right else [True])
+
+
+@pytest.mark.parametrize(("type_", "is_a"), [("image", "an image"), ("tensor", "a tensor"), ("integer", "an integer")])
+def test_what_a_limit_is_not_for_is_named_as_one_says_it(type_: str, is_a: str) -> None:
+    raw = {"name": "n", "version": "1.0.0", "kind": "tensor", "summary": "", "licence": "", "golden": []}
+    found = rules.broken(Manifest.from_dict({**raw, "fields": [{"name": "x", "type": type_, "max_length": 3}]}))
+    assert f"is for a string, and the field is {is_a}" in [fault.issue for fault in found]

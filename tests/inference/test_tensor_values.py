@@ -9,7 +9,7 @@ import jsonschema
 import pytest
 
 from core import errors
-from inference import schema
+from inference import schema, tensors
 from inference.manifest import Manifest
 from tests.inference.test_tensors import Sizes, field
 
@@ -59,3 +59,12 @@ def test_what_does_not_fit_is_told_with_its_place(dtype: str, shape: Sizes, valu
     if value is not None and "elements; it" not in issue and not isinstance(value, list | str):
         with pytest.raises(jsonschema.ValidationError):
             jsonschema.validate({"x": value}, schema.json_schema(manifest))
+
+
+@pytest.mark.parametrize("name", [name for name, kind in tensors.DTYPES.items() if kind.is_number])
+def test_the_least_and_the_most_of_a_type_fit_and_are_not_what_is_told_beside_a_misfit(name: str) -> None:
+    kind = tensors.DTYPES[name]
+    tensors.check([kind.least, kind.most], name, [2])
+    with pytest.raises(tensors.Misfit, match="must be") as caught:
+        tensors.check([kind.least, kind.most, "x"], name, [3])
+    assert caught.value.place == "[2]"

@@ -115,6 +115,15 @@ def test_what_goes_in_and_comes_out_has_its_json_schema(matrix: Model) -> None:
             jsonschema.validate({"tensors": {"y": {**told, key: value}}}, tells)
 
 
+@pytest.mark.parametrize("description", ["", "What was seen"])
+def test_the_json_schema_of_an_answer_describes_a_tensor_as_the_manifest_does(tmp_path: Path, description: str) -> None:
+    own = says("float32", [2], [1, 2], [1, 2], tensors=[gives("y", "float32", [2], description=description)])
+    made = opened(tmp_path, graph(SAME, "float[N, 2] x", "float[N, 2] y"), **own)
+    told = made.bundle.manifest.output_schema["properties"]["tensors"]["properties"]["y"]
+    assert told.get("description", "") == description
+    assert ("description" in told) == bool(description)
+
+
 def test_a_graph_without_an_axis_for_rows_gets_just_what_a_row_says(tmp_path: Path) -> None:
     made = graph("y = Transpose (x)", "float[H, W] x", "float[W, H] y")
     own = says("float32", [None, None], [[1, 2]], [1, 2], max_batch=1)

@@ -176,6 +176,33 @@ def test_a_job_that_is_tried_again_later_passes_nobody_who_has_come_meanwhile(
     assert order == [meanwhile, again]
 
 
+def test_a_job_that_is_tried_again_is_not_due_at_once(platform: Platform, new_job: NewJob) -> None:
+    job = new_job()
+    (held,) = took(platform)
+    platform.execute("UPDATE jobs SET not_before = now() - interval '1 h'")
+    assert settle.fail(platform.engine, held, errors.ModelUnavailable())
+    assert platform.one("SELECT not_before >= now() - interval '1 min' FROM jobs WHERE id = :id", id=job) == (True,)
+
+
+def test_an_attempt_is_its_holders_until_somebody_else_has_the_job_or_it_is_to_end(
+    platform: Platform, new_job: NewJob
+) -> None:
+    job = new_job()
+
+    def is_ours(held: Claimed) -> bool:
+        with platform.engine.begin() as connection:
+            return settle.is_ours(connection, held)
+
+    (first,) = took(platform)
+    assert is_ours(first)
+    lose(platform)
+    assert not is_ours(first)
+    (second,) = took(platform)
+    assert (is_ours(first), is_ours(second)) == (False, True)
+    platform.execute("UPDATE jobs SET cancel_requested_at = now() WHERE id = :id", id=job)
+    assert not is_ours(second)
+
+
 def test_a_permanent_error_fails_at_once(platform: Platform, new_job: NewJob) -> None:
     job = new_job()
     batch = take(platform)

@@ -325,3 +325,11 @@ def test_before_a_job_are_those_that_wait_and_nobody_else(platform: Platform) ->
         factories.job(platform, tenant, fair_at=earlier, **given)
     mine = queries.get(platform.engine, tenant, factories.job(platform, tenant)["id"])
     assert place.place(platform.engine, tenant, mine).ahead == 3
+
+
+def test_a_file_that_waits_for_its_parts_is_not_counted_as_running_beside_them(platform: Platform) -> None:
+    tenant = factories.tenant(platform)
+    factories.parked(platform, tenant)
+    factories.job(platform, tenant)
+    factories.job(platform, factories.tenant(platform), status="processing")
+    assert backlog.count(platform.engine, tenant) == backlog.Count(waiting=1, running=1)

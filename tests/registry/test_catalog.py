@@ -173,6 +173,18 @@ def test_a_version_that_is_removed_while_it_is_handed_in_again_stays_so_and_anot
     assert catalog.resolve(name, None).version == "2.0.0"
 
 
+def test_what_is_published_after_the_last_version_was_removed_answers(
+    platform: Platform, catalog: Catalog, make_bundle: MakeBundle
+) -> None:
+    first, second, third = (make_bundle(f"{number}.0.0") for number in (1, 2, 3))
+    name = first.manifest.name
+    catalog.publish(first)
+    lifecycle.remove(platform.engine, name, "1.0.0")
+    catalog.publish(second)
+    catalog.publish(third)
+    assert catalog.resolve(name, None).version == "2.0.0"
+
+
 def test_what_there_is_not_is_told_with_what_there_is(
     platform: Platform, catalog: Catalog, make_bundle: MakeBundle
 ) -> None:

@@ -68,6 +68,7 @@ def test_what_is_no_mapping_of_known_keys_is_refused(raw: object) -> None:
         ({"canaries": [{**CANARY, "version": "2"}]}, "canaries.0.version", "three numbers"),
         ({"canaries": [{**CANARY, "weight": 2}]}, "canaries.0.weight", "is unknown"),
         ({"canaries": [{"name": "next", "version": "2.0.0"}]}, "canaries.0.percent", "is missing"),
+        ({"experiments": [{"name": "tone", "variants": VARIANTS}]}, "experiments.0.percent", "is missing"),
         ({"canaries": [CANARY, CANARY]}, "name", "'next' is of 2 rules"),
         ({"canaries": [{**CANARY, "name": "tone"}]}, "name", "'tone' is of 2 rules"),
         ({"mirrors": []}, "mirrors", "is unknown"),

@@ -281,6 +281,21 @@ def test_a_process_has_no_more_calls_than_places_and_a_tenant_no_more_than_its_p
     assert sum(item.tenant_id == tenant for item in process.begin()) <= 1
 
 
+def test_a_process_is_idle_when_nothing_waits_and_what_came_of_all_that_was_begun_is_known(tenant: UUID) -> None:
+    process = Slots(places=100)
+    assert process.idle
+    (first,) = handed(process, "a", tenant, 2)
+    process.known(1)
+    assert (process.waiting, process.idle) == (1, False)
+    process.end(first, delivered=True)
+    (second,) = process.begin()
+    assert (process.waiting, process.idle) == (0, False)
+    process.end(second, delivered=True)
+    assert not process.idle
+    process.known(1)
+    assert process.idle
+
+
 @pytest.mark.parametrize(("others", "begun"), [(0, 2), (1, 2), (2, 1)])
 def test_so_many_receivers_are_remembered_to_have_taken_a_call_and_then_all_are_forgotten(
     tenant: UUID, monkeypatch: pytest.MonkeyPatch, others: int, begun: int
