@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import time
 from collections.abc import Callable, Sequence
@@ -13,6 +14,7 @@ from jobs.kinds.predict import in_place
 from jobs.result import Fault, Several
 from registry.versions import Resolved
 from serving import accept, inline, inputs, once
+from serving.cached import Cached
 from serving.serving import Serving
 from serving.values import Answer, Answers, Ask, Order, Patience, Preference, Replied, Reply, Served
 from serving.waited import Waited
@@ -34,17 +36,23 @@ def one(
         manifest = inputs.takes_rows(resolved).manifest
         level = inputs.explain(resolved, *explain)
         row = inputs.one(manifest, raw)
+    cached = Cached(serving, ask, resolved, level)
 
     def answer(said: Said, timing: Timing) -> Answer:
         return Answer(said, level, Served.by(resolved), ask.request_id, timing)
 
     if manifest.inline and not wants.respond_async:
         run = functools.partial(inline.one, serving, ask.caller, resolved, row)
-        made = once.replied(serving.engine, ask.key, lambda: answer(*_timed(ask, run)))
-        return _written_down(serving, ask, resolved, made, 1)
+        made = once.replied(serving.engine, ask.key, lambda: answer(*_timed(ask, lambda: cached.one(row, run))))
+        return _written_down(serving, ask, resolved, made, 1, cached)
+    # A key stands for a job, and nobody waits for a ticket.
+    if ask.key is None and not wants.respond_async and (found := cached.get(row)) is not None:
+        return _written_down(serving, ask, resolved, Replied(answer(*_timed(ask, lambda: found))), 1, cached)
     new = accept.new(serving, ask, Order(), resolved, row, {"explain": level})
-    by_job = Waited(serving, ask, resolved, wants, patience, lambda said, timing: answer(cast(Said, said), timing))
-    return by_job.reply(new)
+    by_job = Waited(
+        serving, ask, resolved, wants, patience, lambda said, timing: answer(cached.keep(row, cast(Said, said)), timing)
+    )
+    return dataclasses.replace(by_job.reply(new), found=cached.found)
 
 
 def several(
@@ -63,26 +71,27 @@ def several(
     resolved, most = resolved or inputs.resolve(serving, ask), serving.settings.api.max_batch_items
     with inputs.judged_by(resolved):
         rows, refused = inputs.many(inputs.takes_rows(resolved).manifest, raw, return_errors, most=most)
+    cached = Cached(serving, ask, resolved, "")
 
     def answers(said: Sequence[Said | Fault], timing: Timing) -> Answers:
         return Answers(said, Served.by(resolved), ask.request_id, timing)
 
     def at_once() -> Answers:
         individual = return_errors == ReturnErrors.INDIVIDUAL
-        run = functools.partial(inline.several, serving, ask.caller, resolved, rows, batch_size, individual=individual)
-        made, timing = _timed(ask, run)
+        run = functools.partial(inline.several, serving, ask.caller, resolved, size=batch_size, individual=individual)
+        made, timing = _timed(ask, lambda: cached.several(rows, run))
         return answers(in_place(made, refused), timing)
 
     if not rows or (resolved.manifest.inline and not wants.respond_async):
         replied = once.replied(serving.engine, ask.key, at_once)
         answered = sum(not isinstance(said, Fault) for said in cast(Answers, replied.value).said)
-        return _written_down(serving, ask, resolved, replied, answered)
+        return _written_down(serving, ask, resolved, replied, answered, cached)
     options = {"explain": "", "return_errors": return_errors, "refused": refused}
     new = accept.new(serving, ask, Order(), resolved, rows, options)
     by_job = Waited(
         serving, ask, resolved, wants, patience, lambda said, timing: answers(cast(Several, said).items, timing)
     )
-    return by_job.reply(new)
+    return dataclasses.replace(by_job.reply(new), found=cached.found)
 
 
 def _timed(ask: Ask, run: Callable[[], T]) -> tuple[T, Timing]:
@@ -94,9 +103,11 @@ def _timed(ask: Ask, run: Callable[[], T]) -> tuple[T, Timing]:
 
 
 def _written_down(
-    serving: Serving, ask: Ask, resolved: Resolved, replied: Replied[Reply], answered: int
+    serving: Serving, ask: Ask, resolved: Resolved, replied: Replied[Reply], answered: int, cached: Cached
 ) -> Replied[Reply]:
-    """What it cost, unless an earlier request under the same key has paid for it."""
+    """What it cost, unless an earlier request under the same key has paid for it; what was kept costs nothing."""
     if not replied.again:
-        serving.gate.write_down(ask.caller, resolved.model, resolved.version, resolved.manifest.units * answered)
-    return replied
+        serving.gate.write_down(
+            ask.caller, resolved.model, resolved.version, resolved.manifest.units * (answered - cached.hits)
+        )
+    return dataclasses.replace(replied, found=cached.found)

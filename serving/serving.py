@@ -15,6 +15,7 @@ from inference.interrupt import Watch
 from jobs.submit import Submitter
 from registry.catalog import Catalog
 from registry.shelf import Shelf
+from serving.cache import Cache
 from storage.fetch import Fetcher
 from storage.objects import Store
 from webhooks.receivers import Receivers
@@ -36,4 +37,5 @@ class Serving:
     receivers: Receivers
     clock: Clock
     gate: Gate
+    cache: Cache | None  #: of answers; None: none are kept
     watch: Watch = field(default_factory=Watch)  #: over inline runs
