@@ -5,13 +5,28 @@ from __future__ import annotations
 import argparse
 import sys
 
-from benchmarks import away, bulk, drain, history, hostile, hot_path, inline, overload, rates, recovery, shelf, webhooks
+from benchmarks import (
+    away,
+    bulk,
+    cache,
+    drain,
+    history,
+    hostile,
+    hot_path,
+    inline,
+    overload,
+    rates,
+    recovery,
+    shelf,
+    webhooks,
+)
 
 EVERY = {"inline": inline.run, "drain": drain.run}
 #: Only when asked for: it takes minutes and several GB of disk.
 LONG = {
     "away": away.run,
     "bulk": bulk.run,
+    "cache": cache.run,
     "history": history.run,
     "hostile": hostile.run,
     "hot_path": hot_path.run,
