@@ -7,8 +7,8 @@ import threading
 import time
 from collections import OrderedDict
 from collections.abc import Callable
-from concurrent.futures import CancelledError, Future
-from dataclasses import dataclass
+from concurrent.futures import Future
+from typing import Any, NamedTuple
 
 from core import metrics
 from inference.output import Said
@@ -17,10 +17,20 @@ from inference.output import Said
 BESIDE = 400
 
 
-@dataclass(frozen=True, slots=True)
-class _Kept:
-    written: bytes
+class _Kept(NamedTuple):
+    """An answer, taken apart: to write its class as well would take three times as long."""
+
+    form: type[Any]
+    values: bytes
     until: float
+
+    @property
+    def size(self) -> int:
+        return len(self.values) + BESIDE
+
+    def read(self) -> Said:
+        said: Said = self.form(*pickle.loads(self.values))  # noqa: S301 - written by this very process
+        return said
 
 
 class Cache:
@@ -33,7 +43,8 @@ class Cache:
         self.most, self.for_s, self._now = most, for_s, now
         self._lock = threading.Lock()
         self._kept: OrderedDict[bytes, _Kept] = OrderedDict()
-        self._coming: dict[bytes, Future[bytes]] = {}
+        #: Of each that is being made, who waits for it.
+        self._coming: dict[bytes, list[Future[_Kept | None]]] = {}
         self._size = 0
 
     @property
@@ -45,47 +56,54 @@ class Cache:
         """What is kept, if it is good."""
         with self._lock:
             found = self._find(key)
-        return None if found is None else _read(found)
+        return None if found is None else found.read()
 
     def put(self, key: bytes, said: Said) -> None:
         """Keep it, if it fits at all."""
-        self._put(key, pickle.dumps(said))
+        written = self._written(said)
+        with self._lock:
+            self._put(key, written)
 
     def once(self, key: bytes, make: Callable[[], Said]) -> tuple[Said, bool]:
         """What is kept, or what `make` gives, and whether somebody had made it. Who asks for what is being made waits
         for it; if that fails, each makes its own."""
-        if (kept := self.get(key)) is not None:
-            return kept, True
-        mine: Future[bytes] = Future()
+        mine: Future[_Kept | None] | None = None
         with self._lock:
-            # It may have come since.
             found = self._find(key)
-            coming = mine if found is not None else self._coming.setdefault(key, mine)
-        if found is not None:
-            return _read(found), True
-        if coming is mine:
-            return self._first(key, mine, make), False
-        try:
-            return _read(coming.result()), True
-        except CancelledError:
-            said = make()
-            self.put(key, said)
-            return said, False
+            if found is None and key in self._coming:
+                mine = Future()
+                self._coming[key].append(mine)
+            elif found is None:
+                self._coming[key] = []
+        if found is None and mine is None:
+            return self._first(key, make), False
+        kept = found if mine is None else mine.result()
+        if kept is not None:
+            return kept.read(), True
+        said = make()
+        self.put(key, said)
+        return said, False
 
-    def _first(self, key: bytes, mine: Future[bytes], make: Callable[[], Said]) -> Said:
+    def _first(self, key: bytes, make: Callable[[], Said]) -> Said:
+        """What it gives, for all who wait; for these None if it fails, whatever it is that fails."""
+        written = None
         try:
             said = make()
-            written = pickle.dumps(said)
-            self._put(key, written)
-            mine.set_result(written)
+            written = self._written(said)
             return said
         finally:
-            # Nothing, where it has a result.
-            mine.cancel()
             with self._lock:
-                del self._coming[key]
+                if written is not None:
+                    self._put(key, written)
+                waiting = self._coming.pop(key)
+            for one in waiting:
+                one.set_result(written)
 
-    def _find(self, key: bytes) -> bytes | None:
+    def _written(self, said: Said) -> _Kept:
+        values = pickle.dumps([getattr(said, name) for name in said.__slots__])
+        return _Kept(type(said), values, self._now() + self.for_s)
+
+    def _find(self, key: bytes) -> _Kept | None:
         found = self._kept.get(key)
         if found is None:
             return None
@@ -93,29 +111,21 @@ class Cache:
             self._drop(key)
             return None
         self._kept.move_to_end(key)
-        return found.written
+        return found
 
-    def _put(self, key: bytes, written: bytes) -> None:
-        size = len(written) + BESIDE
+    def _put(self, key: bytes, written: _Kept) -> None:
+        size = written.size
         if size > self.most:
             return
-        with self._lock:
-            if key in self._kept:
-                self._drop(key)
-            while self._size + size > self.most:
-                self._drop(next(iter(self._kept)))
-                metrics.CACHE_EVICTIONS.inc()
-            self._kept[key] = _Kept(written, self._now() + self.for_s)
-            self._hold(size)
-
-    def _drop(self, key: bytes) -> None:
-        self._hold(-len(self._kept.pop(key).written) - BESIDE)
-
-    def _hold(self, more: int) -> None:
-        self._size += more
+        if key in self._kept:
+            self._drop(key)
+        while self._size + size > self.most:
+            self._drop(next(iter(self._kept)))
+            metrics.CACHE_EVICTIONS.inc()
+        self._kept[key] = written
+        self._size += size
         metrics.CACHE_BYTES.set(self._size)
 
-
-def _read(written: bytes) -> Said:
-    found: Said = pickle.loads(written)  # noqa: S301 - written by this very process
-    return found
+    def _drop(self, key: bytes) -> None:
+        self._size -= self._kept.pop(key).size
+        metrics.CACHE_BYTES.set(self._size)

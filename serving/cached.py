@@ -92,8 +92,10 @@ class Cached:
         self._rows += rows
         self.hits += hits
         hit, missed = _counters(self._model)
-        hit.inc(hits)
-        missed.inc(rows - hits)
+        if hits:
+            hit.inc(hits)
+        if rows > hits:
+            missed.inc(rows - hits)
 
 
 @functools.cache

@@ -98,7 +98,7 @@ def test_what_many_ask_for_at_once_is_made_once() -> None:
 
 def waited_for(cache: Cache) -> None:
     """Until somebody waits for what another makes."""
-    until(lambda: any(coming._condition._waiters for coming in cache._coming.values()))  # type: ignore[attr-defined]
+    until(lambda: any(cache._coming.values()))
 
 
 def test_what_is_too_large_to_be_kept_is_given_to_all_who_wait_for_it() -> None:
