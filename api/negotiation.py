@@ -26,7 +26,8 @@ def ask(route: str, body: Mapping[str, Any], meant: Mapping[str, Any] | None = N
     if header and in_body and header.removeprefix("v") != in_body.removeprefix("v"):
         raise errors.InvalidInput.field("model_version", f"is {in_body}, but the header X-Model-Version says {header}")
     model, version = body.get("model"), header or in_body
-    return Ask(context.caller(), flask.g.request_id, model, version, key, _route_key(), flask.g.started)
+    cache = body.get("options", {}).get("cache")
+    return Ask(context.caller(), flask.g.request_id, model, version, key, _route_key(), cache, flask.g.started)
 
 
 def _route_key() -> str | None:

@@ -8,6 +8,7 @@ import sys
 from benchmarks import (
     away,
     bulk,
+    cache,
     drain,
     history,
     hostile,
@@ -26,6 +27,7 @@ EVERY = {"inline": inline.run, "drain": drain.run}
 LONG = {
     "away": away.run,
     "bulk": bulk.run,
+    "cache": cache.run,
     "history": history.run,
     "hostile": hostile.run,
     "hot_path": hot_path.run,

@@ -21,6 +21,11 @@ REFUSED_AGAIN = Counter("http_requests_refused_again_total", "Requests of blocke
 WAITERS = Gauge("http_waiters", "Requests waiting for a job to end")
 STREAMS = Gauge("http_event_streams", "Open event streams")
 ACCEPTED = Counter("infer_jobs_accepted_total", "Jobs committed and answered with a ticket", ["model"])
+CACHE = Counter(
+    "infer_cache_inputs_total", "Inputs whose answers were looked for among those kept", ["model", "result"]
+)
+CACHE_BYTES = Gauge("infer_cache_bytes", "Taken by answers that are kept")
+CACHE_EVICTIONS = Counter("infer_cache_evictions_total", "Answers that went to make room for others")
 INLINE = Counter("infer_inline_total", "Inputs predicted inline", ["model", "version"])
 
 # Of the API and of workers: `process` says of whom.

@@ -15,6 +15,7 @@ from marshmallow import validate
 from core import errors, hosts
 from core import setting_rules as rules
 from core.environment import read, setting, settings_of
+from core.setting_cache import Cache
 from core.setting_doors import Http, Oidc, Versions
 from core.setting_groups import Api, Files, Jobs, Models, Queue, Sealing, Storage, Webhooks
 
@@ -49,6 +50,7 @@ class Settings(CelerySettings):
     versions: Versions
     oidc: Oidc
     api: Api
+    cache: Cache
     files: Files
     jobs: Jobs
     webhooks: Webhooks

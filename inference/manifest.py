@@ -14,7 +14,7 @@ from core import errors
 #: Releases before these keys know none of them.
 NEWER = (
     "numbers", "embedding", "output", "input", "tags", "at_least", "text", "tensors", "dtype", "shape", "record",
-    "boxes", "explain",
+    "boxes", "explain", "cache",
 )  # fmt: skip
 
 #: The level of explanation that says how much each feature moved the answer.
@@ -139,6 +139,7 @@ class Manifest:
     inline: bool = False  #: light enough to be answered by the API itself
     max_batch: int = 32  #: inputs that the model is handed at once
     units: int = 1  #: what one input costs
+    cache: bool | None = None  #: whether answers are kept; None for who asks for that
     explanation: tuple[str, ...] = ()
     explain: Explain | None = None  #: of the level SHAP
     threshold_field: str | None = None  #: the input field below which the answer is `below_threshold`

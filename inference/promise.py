@@ -91,6 +91,7 @@ _COMMON = {
     "pool": keys.one_of(*POOLS),
     "inline": keys.flag(),
     "max_batch": keys.whole(1, MAX_BATCH),
+    "cache": keys.flag(),
     "units": keys.whole(0, MAX_UNITS),
     "explanation": keys.listed(keys.one_of(*EXPLANATIONS)),
     "explain": keys.mapping(_EXPLAIN),

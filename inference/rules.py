@@ -95,6 +95,8 @@ def _together(manifest: Manifest) -> Iterator[Fault]:
     yield from _explained(manifest)
     if manifest.inline and (manifest.pool != "cpu" or manifest.takes_file):
         yield Fault(("inline",), "must be false: the API answers rows without files in them, and on its own CPU")
+    if manifest.cache and not manifest.takes_rows:
+        yield Fault(("cache",), "must be false: answers to rows are kept, and it takes a file")
     kind = kinds.find(manifest.kind)
     for place, field in enumerate(manifest.fields):
         if field.input is not None and not kind.names_inputs:

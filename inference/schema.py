@@ -182,7 +182,9 @@ def rule(field: Field) -> fields.Field[Any]:
         "null": "must not be null",
         "invalid": _INVALID.get(field.type, f"must be a {field.type}"),
     }
-    extra: dict[str, Any] = {} if field.required else {"load_default": field.default}
+    # A number is a float, said or not.
+    default = float(field.default) if field.type == "number" and field.default is not None else field.default
+    extra: dict[str, Any] = {} if field.required else {"load_default": default}
     if field.type == "tensor":
         return StrictTensor(field, required=field.required, error_messages=messages, **extra)
     return _TYPES[field.type](required=field.required, validate=rules, error_messages=messages, **extra)

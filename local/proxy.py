@@ -46,8 +46,8 @@ ALLOWED = (
 )
 EXPOSED = (
     "Deprecation, ETag, Idempotent-Replayed, Link, Location, Preference-Applied, RateLimit, RateLimit-Policy, "
-    "Retry-After, Sunset, WWW-Authenticate, X-Conduct, X-Model-Route, X-Model-Version, X-RateLimit-Limit, "
-    "X-RateLimit-Remaining, X-RateLimit-Reset, X-Request-ID"
+    "Retry-After, Sunset, WWW-Authenticate, X-Cache, X-Conduct, X-Model-Route, X-Model-Version, "
+    "X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, X-Request-ID"
 )
 #: Those that the proxy lets through to any route; what a route takes of them, the API says.
 METHODS = "DELETE, GET, HEAD, OPTIONS, PATCH, POST"

@@ -15,6 +15,7 @@ from jobs.kinds.predict import in_place
 from jobs.result import Fault, Several
 from registry.versions import Resolved
 from serving import accept, inline, inputs, once
+from serving.cached import Cached
 from serving.serving import Serving
 from serving.values import Answer, Answers, Ask, Order, Patience, Preference, Replied, Reply, Served
 from serving.waited import Waited
@@ -36,6 +37,7 @@ def one(
         manifest = inputs.takes_rows(resolved).manifest
         level = inputs.explain(resolved, *explain)
         row = inputs.one(manifest, raw)
+    cached = Cached(serving, ask, resolved, level)
 
     def answer(said: Said, timing: Timing) -> Answer:
         return Answer(said, level, Served.by(resolved), ask.request_id, timing)
@@ -44,15 +46,22 @@ def one(
         run = functools.partial(inline.one, serving, ask, resolved, row, level)
 
         def at_once() -> Answer:
-            [said], timing = _timed(serving, ask, resolved, [row], lambda: [run()])
+            [said], timing = _timed(serving, ask, resolved, [row], lambda: [cached.one(row, run)])
             return answer(said, timing)
 
         made = once.replied(serving.engine, ask.key, at_once)
-        return _written_down(serving, ask, resolved, made, manifest.cost(level))
+        units = 0 if cached.hits else manifest.cost(level)
+        return _written_down(serving, ask, resolved, made, units, cached)
+    # A key stands for a job, and nobody waits for a ticket.
+    if ask.key is None and not wants.respond_async and (kept := cached.get(row)) is not None:
+        [said], timing = _timed(serving, ask, resolved, [row], lambda: [kept])
+        return _written_down(serving, ask, resolved, Replied(answer(said, timing)), 0, cached)
     kind = kinds.EXPLAIN if manifest.asked_apart(level) else kinds.PREDICT
     new = accept.new(serving, ask, Order(), resolved, row, {"explain": level}, kind=kind)
-    by_job = Waited(serving, ask, resolved, wants, patience, lambda said, timing: answer(cast(Said, said), timing))
-    return by_job.reply(new)
+    by_job = Waited(
+        serving, ask, resolved, wants, patience, lambda said, timing: answer(cached.keep(row, cast(Said, said)), timing)
+    )
+    return cached.told(by_job.reply(new))
 
 
 def several(
@@ -75,27 +84,31 @@ def several(
         level = inputs.explain(resolved, explain)
         apart = manifest.asked_apart(level)
         rows, refused = inputs.many(manifest, raw, return_errors, most=inputs.most(manifest, level, most))
+    cached = Cached(serving, ask, resolved, level)
 
     def answers(said: Sequence[Said | Fault], timing: Timing) -> Answers:
         return Answers(said, Served.by(resolved), ask.request_id, timing, level)
 
     def at_once() -> Answers:
         individual = return_errors == ReturnErrors.INDIVIDUAL
-        run = functools.partial(inline.several, serving, ask, resolved, rows, batch_size, level, individual=individual)
-        made, timing = _timed(serving, ask, resolved, rows, run)
+        run = functools.partial(
+            inline.several, serving, ask, resolved, size=batch_size, explain=level, individual=individual
+        )
+        made, timing = _timed(serving, ask, resolved, rows, lambda: cached.several(rows, run))
         return answers(in_place(made, refused), timing)
 
     if not rows or (manifest.inline and not wants.respond_async and not apart):
         replied = once.replied(serving.engine, ask.key, at_once)
         answered = sum(not isinstance(said, Fault) for said in cast(Answers, replied.value).said)
-        return _written_down(serving, ask, resolved, replied, manifest.cost(level) * answered)
+        units = manifest.cost(level) * (answered - cached.hits)
+        return _written_down(serving, ask, resolved, replied, units, cached)
     options = {"explain": level, "return_errors": return_errors, "refused": refused}
     kind = kinds.EXPLAIN if apart else kinds.PREDICT
     new = accept.new(serving, ask, Order(), resolved, rows, options, kind=kind)
     by_job = Waited(
         serving, ask, resolved, wants, patience, lambda said, timing: answers(cast(Several, said).items, timing)
     )
-    return by_job.reply(new)
+    return cached.told(by_job.reply(new))
 
 
 def _timed(
@@ -116,9 +129,9 @@ def _timed(
 
 
 def _written_down(
-    serving: Serving, ask: Ask, resolved: Resolved, replied: Replied[Reply], units: int
+    serving: Serving, ask: Ask, resolved: Resolved, replied: Replied[Reply], units: int, cached: Cached
 ) -> Replied[Reply]:
-    """What it cost, unless an earlier request under the same key has paid for it."""
+    """What it cost, unless an earlier request under the same key has paid for it; what was kept costs nothing."""
     if not replied.again:
         serving.gate.write_down(ask.caller, resolved.model, resolved.version, units)
-    return replied
+    return cached.told(replied)

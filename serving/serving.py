@@ -17,6 +17,7 @@ from jobs.submit import Submitter
 from registry.catalog import Catalog
 from registry.judging.witness import Witness
 from registry.shelf import Shelf
+from serving.cache import Cache
 from storage.fetch import Fetcher
 from storage.objects import Store
 from webhooks.receivers import Receivers
@@ -40,4 +41,5 @@ class Serving:
     gate: Gate
     shadows: Buffer
     witness: Witness
+    cache: Cache | None  #: of answers; None: none are kept
     watch: Watch = field(default_factory=Watch)  #: over inline runs

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import time
 import uuid
 from collections.abc import Mapping, Sequence
@@ -19,6 +20,14 @@ from registry.versions import Resolved
 T = TypeVar("T")
 
 
+class Found(enum.StrEnum):
+    """Whether all answers were kept from before, or not, or could not have been."""
+
+    HIT = "hit"
+    MISS = "miss"
+    BYPASS = "bypass"
+
+
 @dataclass(frozen=True)
 class Ask:
     """Who asks, and for which version of which model; None is the default one. Under a key it is done once."""
@@ -29,6 +38,7 @@ class Ask:
     version: str | None = None
     key: Key | None = None
     route_key: str | None = None  #: on whose behalf, where callers keep the version that they got
+    cache: bool | None = None  #: whether a kept answer will do; None: as the model says
     began: float = field(default_factory=time.perf_counter)  #: when it came, as that clock counts
 
     @property
@@ -132,7 +142,8 @@ Reply = Ticket | Answer | Answers
 
 @dataclass(frozen=True)
 class Replied(Generic[T]):
-    """A reply, and whether an earlier request under the same key has made it."""
+    """A reply, whether an earlier request under the same key has made it, and whether it was kept, for who asked."""
 
     value: T
     again: bool = False
+    found: Found | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from jobs.submit import Submitter
+from serving.cache import Cache
 from serving.serving import Serving
 from wiring.access import Access
 from wiring.base import part
@@ -15,6 +16,11 @@ class Door(Access, Parts):
     @part
     def submitter(self) -> Submitter:
         return Submitter(self.engine, self.line, self.hints, self.seal)
+
+    @part
+    def cache(self) -> Cache | None:
+        found = self.settings.cache
+        return Cache(found.cache_mb << 20, found.cache_s) if found.cache_mb else None
 
     @part
     def serving(self) -> Serving:
@@ -33,4 +39,5 @@ class Door(Access, Parts):
             self.gate,
             self.shadows,
             self.witness,
+            self.cache,
         )

@@ -69,6 +69,8 @@ def inferred(found: Inferred) -> flask.Response:
     else:
         response = flask.Response(head, mimetype="application/json")
     by(response, served)
+    if found.found:
+        response.headers["X-Cache"] = found.found
     return once.replayed(response) if found.again else response
 
 

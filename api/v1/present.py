@@ -49,6 +49,8 @@ class V1(Edition):
         value = replied.value
         response = self._ticket(value) if isinstance(value, Ticket) else flask.jsonify(self.answer(value))
         response = self._by(response, value.served)
+        if replied.found:
+            response.headers["X-Cache"] = replied.found
         return once.replayed(response) if replied.again else response
 
     def answer(self, value: Answer | Answers) -> dict[str, Any]:

@@ -14,7 +14,7 @@ from serving import inputs, predict
 from serving.oip import outputs, rows, signature
 from serving.oip.tensors import BYTES, FP16, Tensor, misfit
 from serving.serving import Serving
-from serving.values import Answers, Ask, Patience, Preference, Served, Ticket
+from serving.values import Answers, Ask, Found, Patience, Preference, Served, Ticket
 
 #: What mlserver's clients say of how an input was made that changes nothing here, and what does.
 CONTENT_TYPES, BASE64 = ("np", "str", "pd"), "base64"
@@ -42,12 +42,14 @@ class Asked:
 
 @dataclass(frozen=True)
 class Inferred:
-    """The outputs in the order in which they were asked for, and whether an earlier request has made them."""
+    """The outputs in the order in which they were asked for, and whether an earlier request has made them, or they
+    were kept, if that was asked."""
 
     outputs: Sequence[tuple[Tensor, bool]]
     served: Served
     id: str
     again: bool
+    found: Found | None
 
 
 def read(tensor: Tensor, parameters: Mapping[str, Any]) -> Tensor:
@@ -94,7 +96,9 @@ def infer(serving: Serving, ask: Ask, asked: Asked, *, wants: Preference, patien
         )
     answers = cast(Answers, replied.value)
     made = outputs.of(cast(Sequence[Said], answers.said))
-    return Inferred([(made[item.name], item.binary) for item in wanted], answers.served, asked.id, replied.again)
+    return Inferred(
+        [(made[item.name], item.binary) for item in wanted], answers.served, asked.id, replied.again, replied.found
+    )
 
 
 def _wanted(manifest: Manifest, asked: Asked) -> Sequence[Wanted]:

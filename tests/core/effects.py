@@ -211,6 +211,13 @@ def model_memory_mb(here: Here) -> None:
         assert shelf.loaded() == ["tumor@1.0.0"]
 
 
+def cache(here: Here) -> None:
+    """How much is kept, and for how long, which tests/serving/test_cache.py shows at a clock of its own."""
+    kept = here.client(cache_mb=2, cache_s=7).application.extensions["coatcheck"].serving.cache
+    assert (kept.most, kept.for_s) == (2 << 20, 7)
+    assert here.client(cache_mb=0).application.extensions["coatcheck"].serving.cache is None
+
+
 def max_unpacked_bytes(here: Here) -> None:
     data, client = gzip.compress(b'{"text": "Lovely"}\n' * 100), here.client()
     body = {"content_type": "application/gzip", "filename": "a.jsonl.gz", "size": len(data)}

@@ -159,6 +159,8 @@ EFFECTS: Mapping[str, Callable[[Here], object]] = {
     "default_model": effects.default_model,
     "onnx_threads": effects.onnx_threads,
     "model_memory_mb": effects.model_memory_mb,
+    "cache_mb": effects.cache,
+    "cache_s": effects.cache,
     "limits": effects.limits,
     "max_batch_items": batch,
     "max_upload_bytes": largest_file,

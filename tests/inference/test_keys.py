@@ -68,7 +68,7 @@ COMMON: Mapping[Where, tuple[str, str]] = {
     ("name",): (promise.NAMES, MUST), ("version",): (promise.VERSIONS, MUST), ("kind",): ("one of ", MUST),
     ("summary",): (TEXT, MUST), ("licence",): (TEXT, MUST), ("fields",): (LIST, MUST), ("golden",): (LIST, MUST),
     ("pool",): (TEXT, MAY), ("inline",): (FLAG, MAY), ("max_batch",): (WHOLE, MAY), ("units",): (WHOLE, MAY),
-    ("explanation",): (LIST, MAY), ("explain",): (MAPPING, MAY), ("options",): (MAPPING, MAY),
+    ("cache",): (FLAG, MAY), ("explanation",): (LIST, MAY), ("explain",): (MAPPING, MAY), ("options",): (MAPPING, MAY),
     ("fields", 0, "name"): (TEXT, MUST), ("fields", 0, "type"): (TEXT, MUST), ("fields", 0, "description"): (TEXT, MAY),
     ("fields", 0, "required"): (FLAG, MAY), ("fields", 0, "default"): (ANYTHING, MAY_BE_NULL),
     ("fields", 0, "min_length"): (WHOLE, MAY_BE_NULL), ("fields", 0, "max_length"): (WHOLE, MAY_BE_NULL),

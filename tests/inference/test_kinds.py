@@ -16,6 +16,7 @@ from inference import kinds, promise, rules
 from inference.manifest import Golden, Manifest
 from inference.output import Label
 from tests import graphs
+from tests.conftest import ROOT
 
 
 def example(**answer: Any) -> Golden:
@@ -216,6 +217,13 @@ def test_an_example_is_answered_by_a_label_or_the_word_for_less(
 def test_the_api_answers_on_its_own_cpu_only(tmp_path: Path, pool: str, inline: bool, right: bool) -> None:
     issue = "inline must be false: the API answers rows without files in them, and on its own CPU, but is true"
     assert said(tmp_path, graphs.manifest(pool=pool, inline=inline)) == ([] if right else [issue])
+
+
+@pytest.mark.parametrize(("cache", "right"), [(True, False), (False, True)])
+def test_answers_to_files_are_not_kept(tmp_path: Path, cache: bool, right: bool) -> None:
+    speech = yaml.safe_load((ROOT / "bundles" / "speech" / "model.yaml").read_text())
+    issue = "cache must be false: answers to rows are kept, and it takes a file, but is true"
+    assert said(tmp_path, {**speech, "cache": cache}) == ([] if right else [issue])
 
 
 @pytest.mark.parametrize(

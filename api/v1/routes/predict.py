@@ -20,6 +20,8 @@ SERVED = {
     "X-Model-Route": "Why it did: `pinned`, `stable`, `canary NAME` or `experiment NAME/VARIANT`",
     "Deprecation": "Since when the version that answered is deprecated (RFC 9745); only of one that is",
     "Sunset": "Until when it is meant to answer (RFC 8594); where that is known",
+    "X-Cache": "Where the request or the model asks for kept answers: `hit` if all of them were kept, else `miss`, "
+    "or `bypass` where nothing was looked for",
     "Preference-Applied": "What of `Prefer` was honoured",
     **contract.REPLAYED,
 }

@@ -44,8 +44,16 @@ _EXPLAIN = {
 }
 
 
+_CACHE = {
+    "description": "Whether an answer that was kept will do, and this one may be kept; without it, as the model says. "
+    "`X-Cache` says how it went."
+}
+
+
 class Options(Body):
     """How to answer."""
+
+    cache = StrictBoolean(metadata=_CACHE)
 
     explain = Explain(metadata=_EXPLAIN)
     async_ = StrictBoolean(
@@ -91,6 +99,7 @@ class BatchOptions(Body):
     """How to answer."""
 
     explain = Explain(metadata=_EXPLAIN)
+    cache = StrictBoolean(metadata=_CACHE)
     batch_size = StrictInteger(
         validate=validate.Range(1, 256),
         load_default=32,

@@ -1,0 +1,196 @@
+"""Answers that are kept, as clients see them."""
+
+from __future__ import annotations
+
+import uuid
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+import pytest
+from flask.testing import FlaskClient
+from werkzeug.test import TestResponse
+
+import api
+from core import metrics
+from inference import bundle
+from registry import lifecycle
+from tests import callers, graphs
+from tests.changed import changed
+from tests.conftest import Platform, until
+from tests.hands import work
+
+PREDICT = "/api/v1/predict"
+ROW = {"x": 2, "y": 1}
+FIELDS = [graphs.FIELDS[0], {"name": "y", "type": "number", "required": False, "default": 1}]
+HEAVY = {"model": "sentiment", "model_version": "2.1.0", "inputs": {"text": "Lovely"}}
+
+
+def published(platform: Platform, folder: Any, name: str, **says: Any) -> str:
+    platform.catalog.publish(bundle.load(graphs.bundle(folder / uuid.uuid4().hex, name=name, **says)))
+    return name
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Any:
+    return tmp_path_factory.mktemp("kept")
+
+
+@pytest.fixture
+def model(platform: Platform, folder: Any) -> str:
+    return published(platform, folder, f"m{uuid.uuid4().hex}", fields=FIELDS)
+
+
+@pytest.fixture(scope="module")
+def keeping(platform: Platform) -> Iterator[FlaskClient]:
+    made = api.create_app(changed(platform.settings, cache_mb=1))
+    client = made.test_client()
+    client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {platform.new_tenant()[1]}"
+    yield client
+    made.extensions["coatcheck"].close()
+
+
+def ask(client: FlaskClient, model: str, inputs: Any = ROW, path: str = PREDICT, **more: Any) -> TestResponse:
+    options = {"cache": True, **more.pop("options", {})}
+    headers = more.pop("headers", None)
+    return client.post(path, json={"model": model, "inputs": inputs, "options": options, **more}, headers=headers)
+
+
+def found(*answers: TestResponse) -> list[str | None]:
+    assert [answer.status_code for answer in answers] == [200] * len(answers), answers[0].get_json()
+    return [answer.headers.get("X-Cache") for answer in answers]
+
+
+def runs(model: str, version: str = "1.0.0") -> float:
+    return metrics.INLINE.labels(model, version)._value.get()
+
+
+def same(one: TestResponse, other: TestResponse) -> bool:
+    """Apart from who asked when, to the last byte."""
+    ids = [answer.get_json()["request_id"].encode() for answer in (one, other)]
+    return one.data.replace(ids[0], b"") == other.data.replace(ids[1], b"")
+
+
+def test_an_answer_that_is_kept_is_the_same_to_the_last_byte_and_no_run(keeping: FlaskClient, model: str) -> None:
+    row = {"x": 0.1, "y": 0.7}
+    first, again = ask(keeping, model, row), ask(keeping, model, {"y": 0.7, "x": 0.1})
+    assert found(first, again) == ["miss", "hit"]
+    assert same(first, again)
+    assert runs(model) == 1
+    v2 = ask(keeping, model, row, "/api/v2/predict")
+    assert found(v2) == ["hit"]
+    assert v2.get_json()["timing"]["total_ms"] < 1000
+
+
+def test_nothing_is_kept_where_the_platform_keeps_nothing(client: FlaskClient, model: str) -> None:
+    assert found(ask(client, model), ask(client, model)) == ["bypass", "bypass"]
+    assert runs(model) == 2
+
+
+def test_nothing_is_kept_that_nobody_asked_for(keeping: FlaskClient, model: str) -> None:
+    body = {"model": model, "inputs": ROW}
+    assert found(*(keeping.post(PREDICT, json=body) for _ in range(2))) == [None, None]
+    assert found(ask(keeping, model)) == ["miss"]
+    # Nor is what is kept used.
+    assert found(keeping.post(PREDICT, json=body), ask(keeping, model, options={"cache": False})) == [None, None]
+    assert runs(model) == 5
+
+
+def test_a_model_may_have_all_its_answers_kept_or_none(keeping: FlaskClient, platform: Platform, folder: Any) -> None:
+    always = published(platform, folder, f"m{uuid.uuid4().hex}", cache=True)
+    never = published(platform, folder, f"m{uuid.uuid4().hex}", cache=False)
+    body = {"model": always, "inputs": ROW}
+    assert found(*(keeping.post(PREDICT, json=body) for _ in range(2))) == ["miss", "hit"]
+    assert found(ask(keeping, always, options={"cache": False})) == [None]
+    assert found(*(ask(keeping, never) for _ in range(2))) == ["bypass", "bypass"]
+    assert found(keeping.post(PREDICT, json={"model": never, "inputs": ROW})) == [None]
+    tensors = [{"name": name, "datatype": "FP64", "shape": [1], "data": [ROW[name]]} for name in ROW]
+    answer = keeping.post(f"/v2/models/{always}/infer", json={"inputs": tensors})
+    assert found(answer) == ["hit"]
+
+
+def test_a_default_is_the_same_as_if_it_were_said_and_another_input_is_not(keeping: FlaskClient, model: str) -> None:
+    assert found(ask(keeping, model, {"x": 3}), ask(keeping, model, {"x": 3, "y": 1})) == ["miss", "hit"]
+    assert found(ask(keeping, model, {"x": 3, "y": 2}), ask(keeping, model, {"x": 1, "y": 3})) == ["miss", "miss"]
+
+
+def test_another_tenant_does_not_learn_what_was_asked(platform: Platform, keeping: FlaskClient, model: str) -> None:
+    mine, theirs = callers.key(platform), callers.key(platform)
+    answers = [ask(keeping, model, headers=key.headers) for key in (mine, theirs, mine)]
+    assert found(*answers) == ["miss", "miss", "hit"]
+
+
+def test_another_level_of_explanation_is_another_answer(keeping: FlaskClient) -> None:
+    body: dict[str, Any] = {"inputs": {"text": uuid.uuid4().hex}, "model_version": "1.0.0"}
+    plain, explained = ask(keeping, "sentiment", **body), ask(keeping, "sentiment", **body, options={"explain": True})
+    assert found(plain, explained, ask(keeping, "sentiment", **body)) == ["miss", "miss", "hit"]
+    assert "explanation" in explained.get_json()
+
+
+def test_another_version_is_asked_itself_and_one_that_was_removed_answers_no_more(
+    platform: Platform, keeping: FlaskClient, folder: Any, model: str
+) -> None:
+    published(platform, folder, model, version="1.1.0", fields=FIELDS)
+    newest = keeping.application.extensions["coatcheck"].catalog
+    until(lambda: len(newest.model(model)) == 2)
+    pinned = {"model_version": "1.1.0"}
+    assert found(ask(keeping, model, model_version="1.0.0"), ask(keeping, model, **pinned)) == ["miss", "miss"]
+    assert found(ask(keeping, model, **pinned)) == ["hit"]
+    lifecycle.remove(platform.engine, model, "1.1.0")
+    until(lambda: ask(keeping, model, **pinned).status_code == 410)
+
+
+def test_of_a_batch_only_what_is_not_kept_is_run_and_what_is_there_twice_once(keeping: FlaskClient, model: str) -> None:
+    rows = [{"x": 1, "y": 2}, ROW, {"x": 5, "y": 0}, {"x": 5, "y": 0}, {"x": "bad"}]
+    single = ask(keeping, model)
+    batch: dict[str, Any] = {"path": f"{PREDICT}/batch", "options": {"return_errors": "individual"}}
+    first, again = ask(keeping, model, rows, **batch), ask(keeping, model, rows, **batch)
+    assert found(single, first, again) == ["miss", "miss", "hit"]
+    assert same(first, again)
+    assert runs(model) == 3
+    told = [row.get("prediction") for row in first.get_json()["predictions"]]
+    assert told == ["b", "a", "a", "a", None]
+
+
+def test_what_is_kept_costs_a_request_and_no_units(platform: Platform, keeping: FlaskClient, model: str) -> None:
+    headers = callers.key(platform, tier=callers.tier(platform, units_per_minute=1, units_burst=10)).headers
+    answers = [ask(keeping, model, headers=headers) for _ in range(12)]
+    assert found(*answers) == ["miss"] + ["hit"] * 11
+    assert '"units";r=9' in answers[-1].headers["RateLimit"]
+
+    def used() -> Any:
+        return keeping.get("/api/v1/usage", headers=headers).get_json()["usage"]
+
+    until(lambda: used() and used()[0]["calls"] == 12)
+    assert used()[0]["units"] == 1
+
+
+def test_a_failure_is_not_kept(platform: Platform, folder: Any) -> None:
+    name = f"m{uuid.uuid4().hex}"
+    made = graphs.graph(graphs.TURNS)
+    platform.catalog.publish(bundle.load(graphs.bundle(folder / name, made, name=name)))
+    app = api.create_app(changed(platform.settings, cache_mb=1, inline_timeout_s=0.5))
+    impatient = app.test_client()
+    impatient.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {platform.new_tenant()[1]}"
+    for _ in range(2):
+        assert ask(impatient, name, {"x": graphs.ENDLESS, "y": 1}).get_json()["error"]["code"] == "TIMED_OUT"
+    assert app.extensions["coatcheck"].serving.cache.size == 0
+    app.extensions["coatcheck"].close()
+
+
+@pytest.mark.usefixtures("quiet")
+def test_what_a_job_has_answered_needs_no_second_job(platform: Platform, keeping: FlaskClient) -> None:
+    body = {**HEAVY, "options": {"cache": True}}
+    with ThreadPoolExecutor(1) as pool:
+        waits = pool.submit(keeping.post, PREDICT, json=body, headers={"Prefer": "wait=25"})
+        until(lambda: platform.rows("SELECT FROM jobs"))
+        work(platform)
+        first = waits.result()
+    again = keeping.post(PREDICT, json=body)
+    assert found(first, again) == ["miss", "hit"]
+    assert same(first, again)
+    assert len(platform.rows("SELECT FROM jobs")) == 1
+    # A ticket is a job's, and so is what a key stands for.
+    for more in ({"Prefer": "respond-async"}, {"Prefer": "wait=0", "Idempotency-Key": uuid.uuid4().hex}):
+        ticket = keeping.post(PREDICT, json=body, headers=more)
+        assert (ticket.status_code, ticket.headers["X-Cache"]) == (202, "bypass")
