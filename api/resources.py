@@ -12,6 +12,7 @@ from api.places import Places
 from api.turns import Turns
 from core import errors, metrics
 from core.settings import Settings
+from inference import threads
 from jobs import figures
 from jobs.follower import Follower
 from storage.objects import Store
@@ -48,7 +49,10 @@ class Resources(Door):
         )
         #: The same of requests to predict, until it is known that they wait for a job.
         self.predictions = Turns(
-            settings.api.max_predictions, PART_OF_REQUESTS, metrics.PREDICTIONS, metrics.PREDICTIONS_KEPT
+            settings.api.max_predictions or threads.available(),
+            PART_OF_REQUESTS,
+            metrics.PREDICTIONS,
+            metrics.PREDICTIONS_KEPT,
         )
         #: Of requests that wait for a job, and of open event streams.
         self.waiters = Places("waiting requests", settings.api.max_waiters, PART, metrics.WAITERS)

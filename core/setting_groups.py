@@ -155,10 +155,11 @@ class Api:
     )
     max_predictions: int = setting(
         "COATCHECK_MAX_PREDICTIONS",
-        4,
+        0,
         "requests to predict that one process answers at once when more come than it can answer, three quarters of "
-        "them of one tenant; the others are 503 `BUSY` then. Else 32 are, and others wait. See [sizing.md](sizing.md)",
-        validate.Range(1, 256),
+        "them of one tenant; the others are 503 `BUSY` then. Else 32 are, and others wait; 0 = as many as CPUs. See "
+        "[sizing.md](sizing.md)",
+        validate.Range(0, 256),
     )
     max_errors: int = setting(
         "COATCHECK_MAX_ERRORS",

@@ -152,7 +152,7 @@ REFUSED: Mapping[str, tuple[str, ...]] = {
     "max_waiters": (*WHOLE, "-1"),
     "max_streams": (*WHOLE, "-1"),
     "request_threads": (*WHOLE, "0", "1025"),
-    "max_predictions": (*WHOLE, "0", "257"),
+    "max_predictions": (*WHOLE, "-1", "257"),
     "cache_mb": (*WHOLE, "-1", "1048577"),
     "cache_s": (*WHOLE, "0", "2592001"),
     "max_errors": (*WHOLE, "-1", "10001"),
