@@ -94,8 +94,10 @@ def add(engine: sqlalchemy.Engine, pairs: Sequence[Pair]) -> None:
 
 def of(engine: sqlalchemy.Engine, model: str, name: str) -> list[Pair]:
     """Those of a shadow's latest version and the version beside it, as they came; raises NotFound."""
-    with database.reading(engine) as connection:
-        rows = connection.execute(_READ, {"model": model, "name": name}).mappings().all()
+    rows = []
+    if name.isprintable():  # what cannot be in a text of the database is the name of none
+        with database.reading(engine) as connection:
+            rows = list(connection.execute(_READ, {"model": model, "name": name}).mappings())
     if not rows:
         raise errors.NotFound(f"Nothing was compared with a shadow {name!r} of {model!r}")
     return [Pair.from_row(row) for row in rows]

@@ -30,7 +30,7 @@ BOUNDS: Mapping[str, tuple[float, float | None]] = {
     "createJob timeout_s": (1, None),
     "listJobs model": NAME, "listJobs limit": PAGE, "listJobs cursor": NAME, "getJob wait": (0, None),
     "listJobParts after": (0, None), "listJobParts limit": (1, 1000),
-    "publishModel upload_id": NAME,
+    "publishModel upload_id": NAME, "giveFeedback truth": (1, 200),
     "createKey name": (1, 100), "createKey scopes": (1, 10), "createKey models": (1, 50),
     "createKey networks": (1, 50), "createKey expires_in_s": (1, 315_360_000), "rotateKey overlap_s": (0, 604_800),
     "createUpload filename": (1, 255), "createUpload size": (1, None), "createUpload sha256": (44, 64),

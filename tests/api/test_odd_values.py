@@ -115,7 +115,7 @@ def known(platform: Platform, client: FlaskClient) -> Iterator[dict[str, str]]:
     yield {
         "job_id": job_id, "endpoint_id": made["id"], "delivery_id": delivery["id"],
         "key_id": callers.key(platform).id, "tenant": callers.key(platform).tenant, "tier": callers.tier(platform),
-        "name": "sentiment", "version": "1.0.0", "subject": "key:x",
+        "name": "sentiment", "version": "1.0.0", "subject": "key:x", "shadow": "next", "model": "sentiment",
     }  # fmt: skip
     platform.execute("UPDATE tenants SET tier = 'free' WHERE tier <> ALL (:before)", before=before)
     platform.execute("DELETE FROM tiers WHERE name <> ALL (:before)", before=before)
@@ -173,8 +173,12 @@ def test_odd_values_in_every_query_and_address(client: FlaskClient, known: dict[
                     url = f"{path.format_map(known)}?{name}={text}"
                     refused_or_answered(client.open(url, method=method, **body), url[:200])
         for text in TEXTS if "{" in path else ():
-            url = path.format_map(dict.fromkeys([*IDS, "key_id", "subject", "name", "version", "tenant", "tier"], text))
+            url = path.format_map(dict.fromkeys([*IDS, *known], text))
             refused_or_answered(client.open(url, method=method, **body), url[:200])
+            for name in known:
+                if f"{{{name}}}" in path and path.count("{") > 1:
+                    url = path.format_map({**known, name: text})
+                    refused_or_answered(client.open(url, method=method, **body), url[:200])
 
 
 @VERSIONS

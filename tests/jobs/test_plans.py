@@ -64,7 +64,7 @@ GIVEN: Mapping[str, str] = {
     **dict.fromkeys(("bodies", "labels", "outputs"), OBJECTS),
     **dict.fromkeys(
         ("attempts", "before", "costs", "delays", "endings", "errors", "events", "failures", "in_parts", "kinds",
-         "calls", "keys", "leaving", "models", "ms", "prices", "versions",
+         "calls", "keys", "leaving", "metrics", "models", "ms", "prices", "versions",
          "names", "networks", "pools", "priorities", "progress", "responses", "run_ms", "scopes", "statuses", "targets",
          "times", "without",
          "told", "units", "values", "webhook_events", "wishes"),
@@ -83,6 +83,7 @@ ELSE: Mapping[str, Mapping[str, str]] = {
     "jobs.reseal._JOBS": {"after": ID},
     "jobs.shadows.copies._PUT": {**dict.fromkeys(copies._TYPES, NUMBERS), "inputs": OBJECTS},
     "jobs.reseal._SECRETS": {"after": ID},
+    "registry.judging.trials._UNITS": {"units": r"{}"},
 }
 ROOMS = (access, core, jobs, registry, webhooks)
 STATEMENTS = {name: statement for room in ROOMS for name, statement in statements.constants(room).items()}

@@ -86,6 +86,7 @@ class Routes(Schema):
     by = fields.String(required=True, validate=validate.OneOf([*By]), metadata={"description": "What is decided for"})
     canaries = fields.List(fields.Dict(), required=True, metadata={"description": "Versions on trial"})
     experiments = fields.List(fields.Dict(), required=True, metadata={"description": "Versions that are compared"})
+    shadows = fields.List(fields.Dict(), required=True, metadata={"description": "Versions that are asked the same"})
     aliases = fields.Dict(
         keys=fields.String(), values=fields.String(), required=True, metadata={"description": "Names for versions"}
     )

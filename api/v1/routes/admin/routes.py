@@ -21,6 +21,8 @@ def show(name: str) -> flask.Response:
 
     With the trials of its canaries: what was seen, and what came of it. Takes a key with the scope `admin`.
     """
-    with database.writing(resources.here().engine) as connection:
+    here = resources.here()
+    here.catalog.model(name)
+    with database.writing(here.engine) as connection:
         plan, found = routing.current(connection, name), trials.listed(connection, name)
     return flask.jsonify({"model": name, **plan.to_json(), "trials": [item.told() for item in found]})
