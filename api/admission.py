@@ -97,6 +97,7 @@ SCOPES: Mapping[str, tuple[str, ...]] = {
             "shadows.show",
             "quality.show_quality",
             "routes.show",
+            "routes.change",
         ),
         (keys.ADMIN,),
     ),

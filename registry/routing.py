@@ -112,6 +112,11 @@ def change(connection: sqlalchemy.Connection, model: str, raw: object, by: Actor
     return _make(connection, model, before, after, by)
 
 
+def amend(connection: sqlalchemy.Connection, model: str, raw: Mapping[str, Any], by: Actor) -> list[Change]:
+    """The same with what is not said as it was before."""
+    return change(connection, model, {**current(connection, model).to_json(), **raw}, by)
+
+
 def end(connection: sqlalchemy.Connection, model: str, canary: str, by: Actor, *, promoted: bool) -> list[Change]:
     """End a canary: `promoted`, its version is the stable one, else its traffic is that one's again. Raises
     ModelNotFound, InvalidInput where there is none of that name, VersionConflict."""

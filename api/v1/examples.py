@@ -97,6 +97,22 @@ NEW_TENANT = _examples(one=("A customer", {"name": "acme", "tier": "pro"}))
 CHANGED_TENANT = _examples(one=("Another tier", {"tier": "free"}))
 NEW_TIER = _examples(one=("A small one", {"name": "trial", "like": "free", "monthly_units": 10_000}))
 CHANGED_TIER = _examples(one=("More at once", {"requests_burst": 500, "max_running": 20}))
+CHANGED_ROUTES = _examples(
+    canary=(
+        "A canary that grows",
+        {
+            "canaries": [
+                {
+                    "name": "next",
+                    "version": "2.1.0",
+                    "percent": 5,
+                    "ramp": {"to": [25, 50], "requests": 1000, "then": "promote"},
+                }
+            ]
+        },
+    ),
+    promoted=("Promoted", {"stable": "2.1.0", "canaries": []}),
+)
 NEW_ISSUED_KEY = _examples(
     client=("What a client needs", {"tenant": "acme", "name": "web"}),
     publisher=("For a pipeline", {"tenant": "acme", "name": "ci", "scopes": ["files", "jobs", "models:write"]}),

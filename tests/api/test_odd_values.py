@@ -77,6 +77,10 @@ BODIES: dict[str, dict[str, Any]] = {
     "/api/v1/admin/keys": {"tenant": "{tenant}", "name": "n", "scopes": ["jobs"], "models": ["a"],
                            "networks": ["192.0.2.0/24"], "expires_in_s": 60},
     "/api/v1/admin/keys/{key_id}/rotate": {"overlap_s": 60},
+    "/api/v1/admin/routes/{name}": {
+        "stable": "1.0.0", "by": "request", "canaries": [], "experiments": [], "shadows": [],
+        "aliases": {"champion": "1.0.0"},
+    },
     "/api/v1/admin/adjustments": {"tenant": "{tenant}", "units": 1, "reason": "r"},
     "/api/v1/webhooks": {"url": "https://a.example/x", "events": ["job.completed"], "description": "d",
                          "signing": "v1"},

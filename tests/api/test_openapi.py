@@ -40,7 +40,7 @@ OPERATIONS = {
     *("listKeys", "createKey", "rotateKey", "revokeKey", "getLimits", "getUsage"),
     *("listTenants", "createTenant", "getTenant", "updateTenant", "listTiers", "createTier", "getTier", "updateTier"),
     *("listIssuedKeys", "issueKey", "rotateIssuedKey", "revokeIssuedKey"),
-    *("listAdjustments", "createAdjustment", "listChanges", "listBlocks", "getRoutes", "liftBlock"),
+    *("listAdjustments", "createAdjustment", "listChanges", "listBlocks", "getRoutes", "updateRoutes", "liftBlock"),
 }
 #: Of what has no version; they are in v1's contract.
 PROBES = {"getHealth", "getReadiness", "getMetrics"}

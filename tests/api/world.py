@@ -98,6 +98,7 @@ ASKED: Mapping[str, Asked] = {
     "shadows.show": Asked(200),
     "quality.show_quality": Asked(200),
     "routes.show": Asked(200),
+    "routes.change": Asked(200, {"aliases": {"{new}": "1.0.0"}}, changes=True),
     "models.publish": Asked(202, {"model": "sentiment", "version": "9.0.0", "upload_id": "{upload_id}"}, changes=True),
     "models.list_models": Asked(200),
     "models.show_model": Asked(200),
@@ -185,7 +186,13 @@ class World:
     def told(self, said: Mapping[str, Any]) -> dict[str, Any]:
         """With what is of this world in the place of what is in braces."""
         known = {**self.ids, "new": callers.name("new")}
-        return {name: value.format(**known) if isinstance(value, str) else value for name, value in said.items()}
+
+        def filled(value: Any) -> Any:
+            if isinstance(value, Mapping):
+                return {filled(name): filled(inner) for name, inner in value.items()}
+            return value.format(**known) if isinstance(value, str) else value
+
+        return {name: filled(value) for name, value in said.items()}
 
     def ask(self, route: Route, headers: Mapping[str, str], **other_ids: str) -> TestResponse:
         """A good request, with these headers and perhaps other ids; a body that goes on is left."""

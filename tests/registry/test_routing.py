@@ -175,3 +175,12 @@ def test_a_version_that_was_removed_says_what_to_use_and_is_no_part_of_a_range(
     catalog._forget()
     with pytest.raises(errors.ModelNotFound):
         catalog.resolve(name, "1.0.0")
+
+
+def test_what_is_not_said_of_an_amendment_stays_as_it_was(platform: Platform, name: str, route: Set) -> None:
+    route(by="caller", canaries=[canary()], aliases={"champion": "1.0.0"})
+    with platform.engine.begin() as connection:
+        assert routing.amend(connection, name, {"canaries": []}, ME) == [Change("canary next", "2.0.0, 50 %", None)]
+        assert [change.part for change in routing.amend(connection, name, {"stable": "2.1.0"}, ME)] == ["stable"]
+        plan = routing.current(connection, name)
+    assert (plan.stable, plan.routes.by, plan.routes.aliases) == ("2.1.0", "caller", {"champion": "1.0.0"})

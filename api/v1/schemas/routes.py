@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from marshmallow import Schema, fields, validate
 
+from api.v1.schemas.fields import Body, StrictString
 from registry.judging.trials import STATES
 from registry.routes import By
 
@@ -76,6 +77,17 @@ class Trial(CanaryData):
         validate=validate.OneOf(STATES),
         metadata={"description": "`running` is: not worse as far as can be said yet"},
     )
+
+
+class ChangedRoutes(Body):
+    """Who is to get which version of a model, in the words of the file that `coatcheck apply` takes."""
+
+    stable = StrictString(metadata={"description": "The version that answers the rest"})
+    by = StrictString(validate=validate.OneOf([*By]), metadata={"description": "What is decided for"})
+    canaries = fields.List(fields.Dict(), metadata={"description": "Versions on trial"})
+    experiments = fields.List(fields.Dict(), metadata={"description": "Versions that are compared"})
+    shadows = fields.List(fields.Dict(), metadata={"description": "Versions that are asked the same"})
+    aliases = fields.Dict(keys=StrictString(), values=StrictString(), metadata={"description": "Names for versions"})
 
 
 class Routes(Schema):
