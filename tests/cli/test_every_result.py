@@ -81,6 +81,10 @@ CASES: Mapping[str, Case] = {
         lambda here: ("--status", "completed") if here.ended() else (), {"job_id", "status", "progress", "links"},
         lambda _: ("--model", "no model"), "INVALID_INPUT"),
     "result": Case(lambda here: (here.ended(),), ANSWER, lambda _: (JOB,), "JOB_NOT_FOUND"),
+    "load": Case(
+        lambda _: ("--seconds", "1", "--warm-up", "0", "--mix", "inline=1,hostile=1", "--model", "tumor"),
+        {"model", "routes", "errors", "tickets", "moments", "good"},
+        lambda _: ("--model", "nope"), "MODEL_NOT_FOUND"),
     "models check": Case(
         lambda here: (here.model(),), {"model", "version", "digest"}, lambda here: (here.nothing(),), "BUNDLE_INVALID"),
     "models init": Case(
