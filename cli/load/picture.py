@@ -7,9 +7,9 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 from xml.sax.saxutils import escape
 
-WIDTH, LEFT, RIGHT, HIGH, TOP, ROW = 900, 270, 20, 260, 60, 34
+WIDTH, LEFT, RIGHT, HIGH, TOP, ROW = 900, 270, 40, 260, 60, 34
 #: Okabe and Ito's, told apart by those who see few colours; and by their dashes and marks.
-STYLES = {"p50": ("#0072B2", ""), "p99": ("#E69F00", "8 4"), "p99_9": ("#D55E00", "2 3")}
+STYLES = {"p50": ("#0072B2", ""), "p99": ("#E69F00", "8 4"), "p99_9": ("#000000", "2 3")}
 SHOWN = {"p50": "p50", "p99": "p99", "p99_9": "p99.9"}
 
 

@@ -15,7 +15,7 @@ from cli.load.record import Record
 from core import errors
 
 FOLLOWERS = 16
-#: A stream that says nothing of an end is asked for no longer; its job is polled.
+#: What both take is the time from when the job was due to when its end is known.
 STREAM, POLL = "stream GET /jobs/{id}/events", "poll GET /jobs/{id}?wait"
 
 
@@ -54,7 +54,7 @@ class Followers:
                 self._waiting.put(Ticket(ticket.job_id, ticket.due_s))
 
     def _streamed(self, ticket: Ticket) -> str | None:
-        """The status by which it ended, if the stream says so."""
+        """The status by which it ended, if the stream says so; where it does not, the job is polled from then on."""
         try:
             for event in self._door.events(f"/jobs/{ticket.job_id}/events"):
                 if event in ENDED:

@@ -229,9 +229,9 @@ def test_what_is_refused_is_one_sentence_on_standard_error_and_it_ends_with_1(he
     assert isinstance(error["details"], dict)
 
 
-@pytest.mark.parametrize("command", ["submit", "jobs", "result"])
+@pytest.mark.parametrize("command", ["submit", "jobs", "result", "load"])
 def test_a_key_that_opens_nothing_is_said_to(here: Here, command: str) -> None:
-    words = {"submit": ("rows.jsonl", "--model", "m"), "jobs": (), "result": (JOB,)}[command]
+    words = {"submit": ("rows.jsonl", "--model", "m"), "jobs": (), "result": (JOB,), "load": ()}[command]
     keys.revoke(here.platform.engine, here.key.id)
     done = here(command, *words, "--json")
     error = json.loads(done.err)["error"]
