@@ -96,6 +96,26 @@ def test_a_ticket_that_does_not_end_is_told_as_open(run: Run, monkeypatch: pytes
     assert said["tickets"]["open"] == said["tickets"]["accepted"] > 0
 
 
+def test_what_could_not_be_sent_in_time_is_told(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cli.load.drive.SENDERS", 1)
+    monkeypatch.setattr("cli.load.drive.AFTER_S", 0.1)
+    stub = Stub(predict=answer(200, label="a"))
+    stub.stall_s = 4.0
+    done, said = loaded(run, stub, "inline=1")
+    assert (done.code, said["good"], said["late"]) == (1, False, True)
+    assert said["unsent"] > 30
+
+
+def test_a_model_that_takes_a_whole_file_is_not_asked(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = {"inline": False, "example": {}, "file_types": ["audio/wav"]}
+    monkeypatch.setitem(MODELS, "/api/v1/models/m/versions/1.0.0", whole)
+    with serving(Stub()) as (url, _):
+        for words, told in (((), "There is no model that takes rows"), (("--model", "m"), "m takes a whole file")):
+            done = run("load", *words, COATCHECK_URL=url, COATCHECK_API_KEY=KEY)
+            assert (done.code, done.out) == (1, "")
+            assert told in done.err
+
+
 def test_a_job_that_fails_is_told_by_its_code(run: Run) -> None:
     failed = answer(200, status="failed", error={"code": "MODEL_ERROR", "message": "no"})
     done, said = loaded(run, Stub(jobs=answer(202, job_id=JOB), job=failed), "poll=1")
