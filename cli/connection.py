@@ -17,8 +17,8 @@ from core import hosts
 TIMEOUT = urllib3.Timeout(connect=5, read=60)
 
 
-def pool(url: str) -> urllib3.PoolManager:
-    """Connections to the host of this address.
+def pool(url: str, *, kept: int = 1) -> urllib3.PoolManager:
+    """Connections to the host of this address, so many of which are kept for the next request.
 
     HTTP_PROXY, HTTPS_PROXY, ALL_PROXY and NO_PROXY hold, but what is on this machine is never reached through a proxy:
     it would see the key. Raises Failure for a proxy that is not usable.
@@ -27,7 +27,7 @@ def pool(url: str) -> urllib3.PoolManager:
     proxies, host = urllib.request.getproxies(), target.host or ""
     proxy = proxies.get(target.scheme or "") or proxies.get("all")
     if not proxy or hosts.on_this_machine(host) or urllib.request.proxy_bypass(host):
-        return urllib3.PoolManager(timeout=TIMEOUT, retries=False)
+        return urllib3.PoolManager(maxsize=kept, timeout=TIMEOUT, retries=False)
     through = parse_url(proxy if "://" in proxy else f"http://{proxy}")
     if through.scheme not in ("http", "https") or through.host is None:
         raise Failure(
@@ -35,7 +35,8 @@ def pool(url: str) -> urllib3.PoolManager:
             code="PROXY",
         )
     headers = make_headers(proxy_basic_auth=through.auth) if through.auth else None
-    return urllib3.ProxyManager(through._replace(auth=None).url, proxy_headers=headers, timeout=TIMEOUT, retries=False)
+    address = through._replace(auth=None).url
+    return urllib3.ProxyManager(address, proxy_headers=headers, maxsize=kept, timeout=TIMEOUT, retries=False)
 
 
 def origin(url: str) -> str:

@@ -17,6 +17,7 @@ with leaving():
     from cli import access, failures
     from cli.database import migrate, roles
     from cli.jobs import jobs, result
+    from cli.load.command import load
     from cli.local import down, status, up
     from cli.models import models
     from cli.reseal import reseal
@@ -32,7 +33,7 @@ with leaving():
 def coatcheck() -> None:
     """Coatcheck: self-hosted asynchronous ML inference.
 
-    Clients use submit, jobs, result, models show and models try, with the settings of `.coatcheck/env`; the other
+    Clients use submit, jobs, result, load, models show and models try, with the settings of `.coatcheck/env`; the other
     commands are for operators, with those of `.coatcheck/env.admin`.
 
     Exit codes: 0 done; 1 refused or failed; 2 called wrongly, or a setting is missing or wrong; 3 (status) not all
@@ -41,7 +42,7 @@ def coatcheck() -> None:
 
 
 for command in (
-    up, down, status, serve, proxy, submit, jobs, result, roles, migrate, models, routes, apply, *access.COMMANDS,
+    up, down, status, serve, proxy, submit, jobs, result, load, roles, migrate, models, routes, apply, *access.COMMANDS,
     reseal,
 ):  # fmt: skip
     coatcheck.add_command(command)

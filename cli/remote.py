@@ -29,8 +29,8 @@ class Remote:
     """Calls with the address and the key from the environment; raises Failure, in one sentence."""
 
     def __init__(self, url: str, key: str) -> None:
-        self._url = url.rstrip("/")
-        self._key = key
+        self.url = url.rstrip("/")
+        self.key = key
         self._http = connection.pool(url)
 
     @classmethod
@@ -67,19 +67,19 @@ class Remote:
         body: Any = None,
         headers: Mapping[str, str] | None = None,
     ) -> dict[str, Any]:
-        url, ends_at = f"{self._url}{API}{path}", time.monotonic() + (PATIENCE_S if patience_s is None else patience_s)
-        asked = {"Authorization": f"Bearer {self._key}", "User-Agent": "coatcheck", **(headers or {})}
+        url, ends_at = f"{self.url}{API}{path}", time.monotonic() + (PATIENCE_S if patience_s is None else patience_s)
+        asked = {"Authorization": f"Bearer {self.key}", "User-Agent": "coatcheck", **(headers or {})}
         content = {"json": body} if body is not None else {}
         for pause in _pauses():
             try:
-                with connection.reached(self._url):
+                with connection.reached(self.url):
                     answer = self._http.request(method, url, fields=query, headers=asked, redirect=False, **content)
                 if answer.status not in AGAIN:
                     return self._understood(answer, wanted)
-                wait = max(pause, _retry_after(answer))
+                wait = max(pause, retry_after(answer))
                 if time.monotonic() + wait > ends_at:
                     return self._understood(answer, wanted)
-                said = f"{self._url} answers {answer.status}"
+                said = f"{self.url} answers {answer.status}"
             except Failure as error:
                 wait = pause
                 if error.code != "UNREACHABLE" or not error.retryable or time.monotonic() + wait > ends_at:
@@ -100,7 +100,7 @@ class Remote:
             raise _refusal(error, answer)
         if answer.status >= 300 or not isinstance(found, dict) or not found.keys() >= set(wanted):
             raise Failure(
-                f"{self._url} (COATCHECK_URL) does not answer as Coatcheck does: {_described(answer)}",
+                f"{self.url} (COATCHECK_URL) does not answer as Coatcheck does: {_described(answer)}",
                 code="NOT_COATCHECK",
                 retryable=answer.status in AGAIN,
             )
@@ -128,7 +128,8 @@ def _pauses() -> Iterator[float]:
         pause = min(2 * pause, 5.0)
 
 
-def _retry_after(answer: urllib3.BaseHTTPResponse) -> float:
+def retry_after(answer: urllib3.BaseHTTPResponse) -> float:
+    """Seconds after which to come again, as the answer says; 0 where it does not."""
     value = answer.headers.get("Retry-After", "")
     return float(value) if value.isdecimal() and len(value) < 10 else 0.0
 
@@ -147,7 +148,7 @@ def _refusal(error: Mapping[str, Any], answer: urllib3.BaseHTTPResponse) -> Fail
         said = "There is no such route: is the path of COATCHECK_URL right?"
     if answer.status == 401:
         said += ": COATCHECK_API_KEY opens nothing there"
-    if answer.status in AGAIN and (pause := _retry_after(answer)):
+    if answer.status in AGAIN and (pause := retry_after(answer)):
         said += f"; try again in {pause:g} s"
     more = {name: error[name] for name in ("request_id",) if error.get(name)}
     return Failure(

@@ -87,6 +87,10 @@ CASES: Mapping[str, Case] = {
         lambda here: ("--status", "completed") if here.ended() else (), {"job_id", "status", "progress", "links"},
         lambda _: ("--model", "no model"), "INVALID_INPUT"),
     "result": Case(lambda here: (here.ended(),), ANSWER, lambda _: (JOB,), "JOB_NOT_FOUND"),
+    "load": Case(
+        lambda _: ("--seconds", "1", "--warm-up", "0", "--mix", "inline=1,hostile=1", "--model", "tumor"),
+        {"model", "routes", "errors", "tickets", "moments", "good"},
+        lambda _: ("--model", "nope"), "MODEL_NOT_FOUND"),
     "models check": Case(
         lambda here: (here.model(),), {"model", "version", "digest"}, lambda here: (here.nothing(),), "BUNDLE_INVALID"),
     "models init": Case(
@@ -241,9 +245,9 @@ def test_what_is_refused_is_one_sentence_on_standard_error_and_it_ends_with_1(he
     assert isinstance(error["details"], dict)
 
 
-@pytest.mark.parametrize("command", ["submit", "jobs", "result"])
+@pytest.mark.parametrize("command", ["submit", "jobs", "result", "load"])
 def test_a_key_that_opens_nothing_is_said_to(here: Here, command: str) -> None:
-    words = {"submit": ("rows.jsonl", "--model", "m"), "jobs": (), "result": (JOB,)}[command]
+    words = {"submit": ("rows.jsonl", "--model", "m"), "jobs": (), "result": (JOB,), "load": ()}[command]
     keys.revoke(here.platform.engine, here.key.id)
     done = here(command, *words, "--json")
     error = json.loads(done.err)["error"]

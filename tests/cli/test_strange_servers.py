@@ -47,7 +47,7 @@ def against(run: Run) -> Callable[..., Done]:
 
 @pytest.mark.parametrize(
     "words",
-    [("jobs",), ("result", JOB), ("submit", "rows.jsonl", "--model", "m"), ("models", "try", "m")],
+    [("jobs",), ("result", JOB), ("load",), ("submit", "rows.jsonl", "--model", "m"), ("models", "try", "m")],
     ids=" ".join,
 )
 @pytest.mark.parametrize(
