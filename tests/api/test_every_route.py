@@ -112,7 +112,7 @@ def test_without_a_key_that_opens_nothing_is_answered_and_nothing_has_changed(
             if route.tells:
                 error = world.refusal(answer)
                 assert (error["code"], error["message"]) == ("UNAUTHORIZED", "A valid API key is required"), route
-        assert digest(platform) == before, route
+    assert digest(platform) == before
 
 
 ADMINISTRATION = dict.fromkeys(
@@ -164,7 +164,7 @@ def test_without_the_scope_it_is_named_and_nothing_has_changed(
             error = world.refusal(answer)
             assert (error["code"], error["details"]) == ("FORBIDDEN", {"scope": wanted(route)[0]}), route
             assert f"'{wanted(route)[0]}'" in error["message"]
-        assert digest(platform) == before, route
+    assert digest(platform) == before
 
 
 def test_from_another_network_no_route_answers_and_nothing_has_changed(
@@ -181,7 +181,7 @@ def test_from_another_network_no_route_answers_and_nothing_has_changed(
         if route.tells:
             error = world.refusal(answer)
             assert (error["code"], error["details"]) == ("FORBIDDEN", {"received": "127.0.0.1"}), route
-        assert digest(platform) == before, route
+    assert digest(platform) == before
 
 
 #: What asks a model for work.
@@ -249,7 +249,7 @@ def test_what_is_not_there_is_told_in_the_words_of_its_kind(
         assert answer.status_code == 404, route
         if route.tells:
             assert world.refusal(answer)["code"] == MISSING[name], route
-        assert digest(platform) == before, route
+    assert digest(platform) == before
 
 
 @pytest.mark.parametrize("job", ["job_id", "waiting", "running", "chunk"])
@@ -267,7 +267,7 @@ def test_what_is_another_tenants_is_as_what_is_missing_and_stays_as_it_is(
         if route.tells:
             said, as_missing = (world.refusal(item) for item in (answer, missing))
             assert all(said[what] == as_missing[what] for what in ("code", "message", "details")), route
-        assert digest(platform) == before, route
+    assert digest(platform) == before
 
 
 def test_a_chunk_is_nobodys_not_even_its_tenants(platform: Platform, app: flask.Flask, owner: World) -> None:

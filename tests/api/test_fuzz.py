@@ -39,9 +39,11 @@ def test_generated_requests_never_break_the_contract(
     url = f"http://127.0.0.1:{port}"
     until(lambda: platform_processes.answers(f"{url}/ready"))
     config = _with_peers(tmp_path, [platform.new_tenant()[1] for _ in range(2)])
+    # The second has the same routes, registered once more: what is generated at random is enough for its own shapes.
+    less = [] if version == EDITIONS[0].name else ["--phases", "examples,fuzzing"]
     command = [
         str(Path(sys.executable).parent / "schemathesis"), "--config-file", str(config),
-        "run", f"{url}/openapi/{version}.json", "--max-examples", "20", "--seed", "1", "--no-color",
+        "run", f"{url}/openapi/{version}.json", "--max-examples", "10", "--seed", "1", "--no-color", *less,
     ]  # fmt: skip
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
     assert done.returncode == 0, done.stdout[-8000:]
