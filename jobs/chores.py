@@ -15,6 +15,7 @@ from jobs.bulk import progress
 from jobs.job import Status
 from jobs.shadows import copies, pairs
 from registry import unlisted
+from registry.judging import trials
 from storage.objects import Store
 
 LIMIT = 500
@@ -50,6 +51,7 @@ def of_jobs(engine: sqlalchemy.Engine, hints: broker.Hints, store: Store, *, max
         Chore("forget keys", 2, lambda: idempotency.purge(engine)),
         Chore("forget models", 60, lambda: removed.purge(engine, store)),
         Chore("forget bundles", 600, lambda: unlisted.purge(engine, store)),
+        Chore("forget canaries", 2, lambda: trials.purge(engine)),
         Chore("forget shadows", 2, lambda: forget_shadows(engine)),
         Chore("forget workers", 60, lambda: presence.purge(engine)),
     ]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 from typing import Any
 
-from sqlalchemy import CheckConstraint, ForeignKey, func
+from sqlalchemy import CheckConstraint, ForeignKey, Index, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.base import Base
@@ -69,3 +69,6 @@ class CanaryUnit(Base):
     name: Mapped[str] = mapped_column(primary_key=True)
     metric: Mapped[str] = mapped_column(primary_key=True)
     unit: Mapped[bytes] = mapped_column(primary_key=True)  #: eight bytes of its hash
+    gone_at: Mapped[dt.datetime | None]  #: a request comes once, or again soon; callers stay as long as the trial
+
+    __table_args__ = (Index("ix_canary_units_gone", "gone_at", postgresql_where=text("gone_at IS NOT NULL")),)

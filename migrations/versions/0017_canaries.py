@@ -57,10 +57,14 @@ def upgrade() -> None:
         sa.Column("name", sa.Text(), nullable=False),
         sa.Column("metric", sa.Text(), nullable=False),
         sa.Column("unit", sa.LargeBinary(), nullable=False),
+        sa.Column("gone_at", moment, nullable=True),
         sa.ForeignKeyConstraint(
             ["model"], ["models.name"], ondelete="CASCADE", name=op.f("fk_canary_units_model_models")
         ),
         sa.PrimaryKeyConstraint("model", "name", "metric", "unit", name=op.f("pk_canary_units")),
+    )
+    op.create_index(
+        "ix_canary_units_gone", "canary_units", ["gone_at"], postgresql_where=sa.text("gone_at IS NOT NULL")
     )
     op.execute(TOLD)
 

@@ -13,7 +13,7 @@ from sqlalchemy import text
 
 from core import database, errors
 from registry.judging.trial import Bad, Sums, Trial
-from registry.routes import Canary, Routes
+from registry.routes import By, Canary, Routes
 
 RUNNING, ROLLED_BACK, PROMOTED, REMOVED = STATES = ("running", "rolled_back", "promoted", "removed")
 
@@ -42,10 +42,19 @@ UPDATE canaries SET seen = CAST(:seen AS json), evidence = CAST(:evidence AS jso
 WHERE model = :model AND name = :name AND state = 'running'
 """)
 _UNITS = text("""
-INSERT INTO canary_units (model, name, metric, unit)
-SELECT :model, :name, metric, unit FROM unnest(CAST(:metrics AS text[]), CAST(:units AS bytea[])) AS new (metric, unit)
+INSERT INTO canary_units (model, name, metric, unit, gone_at)
+SELECT :model, :name, metric, unit, now() + make_interval(secs => :kept_s)
+FROM unnest(CAST(:metrics AS text[]), CAST(:units AS bytea[])) AS new (metric, unit)
 ON CONFLICT DO NOTHING RETURNING metric, unit
 """)
+_GONE = text("""
+DELETE FROM canary_units WHERE (model, name, metric, unit) IN (
+  SELECT model, name, metric, unit FROM canary_units WHERE gone_at <= now() ORDER BY gone_at LIMIT :limit
+  FOR UPDATE SKIP LOCKED)
+""")
+#: For so long a request is known that has had its bad event: what it may be told of again, a retry's, comes sooner.
+KEPT_S = 3600.0
+LIMIT = 5000
 _LISTED = text("""
 SELECT model, name AS canary, version, stable, state, since, ended_at, ended_by, evidence FROM canaries
 WHERE model = :model ORDER BY name
@@ -118,11 +127,17 @@ def _following(
 def once(connection: sqlalchemy.Connection, trial: Trial, bad: Sequence[Bad]) -> list[Bad]:
     """Those of units that have had none before, in this trial and by this metric."""
     first = {(item.metric, item.unit): item for item in reversed(bad)}
-    values = {"model": trial.model, "name": trial.name}
+    values = {"model": trial.model, "name": trial.name, "kept_s": KEPT_S if trial.by is By.REQUEST else None}
     given = {"metrics": [metric for metric, _ in first], "units": [unit for _, unit in first]}
     rows = connection.execute(_UNITS, {**values, **given}).all() if first else []
     new = {(row.metric, bytes(row.unit)) for row in rows}
     return [item for item in bad if first[item.metric, item.unit] is item and (item.metric, item.unit) in new]
+
+
+def purge(engine: sqlalchemy.Engine) -> int:
+    """Forget requests that had a bad event long ago, LIMIT at most; returns how many."""
+    with engine.begin() as connection:
+        return connection.execute(_GONE, {"limit": LIMIT}).rowcount
 
 
 def save(connection: sqlalchemy.Connection, trial: Trial) -> None:

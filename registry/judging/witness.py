@@ -69,14 +69,19 @@ class Witness:
             self._start()
 
     def flush(self) -> None:
-        """Add it to the trials; raises an outage, and keeps it for the next time."""
+        """Add it to the trials; raises an outage, and keeps for the next time what was not added."""
         with self._flushing:
             sights = [self._sights.popleft() for _ in range(len(self._sights))]
             try:
                 while sights:
                     model = sights[0].model
-                    self._judge(model, [item for item in sights if item.model == model])
+                    mine = [item for item in sights if item.model == model]
                     sights = [item for item in sights if item.model != model]
+                    try:
+                        self._judge(model, mine)
+                    except OUTAGES:
+                        sights = mine + sights
+                        raise
             finally:
                 self._sights.extendleft(reversed(sights))
 

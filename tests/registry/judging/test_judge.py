@@ -268,3 +268,22 @@ def test_a_canary_is_rolled_back_whatever_has_become_of_the_rest(
     platform.execute("UPDATE model_versions SET deprecated_at = now() WHERE model = :name", name=name)
     see(*(seen("canary next", code="MODEL_ERROR") for _ in range(5)))
     assert percent(platform, name) is None
+
+
+@pytest.mark.parametrize(("by", "left"), [("request", 1), ("caller", 2)])
+def test_requests_that_failed_long_ago_are_forgotten_and_callers_stay_as_long_as_the_trial(
+    platform: Platform, name: str, route: Route, see: See, by: str, left: int
+) -> None:
+    route(by)
+    see(*(seen("stable", caller=f"c{number}", code="MODEL_ERROR") for number in range(2)))
+    rows = "SELECT count(*)::int FROM canary_units WHERE model = :model"
+    assert platform.one(rows, model=name) == (2,)
+    trials.purge(platform.engine)
+    assert platform.one(rows, model=name) == (2,)
+    platform.execute(
+        "UPDATE canary_units SET gone_at = gone_at - interval '1 h' WHERE unit = (SELECT min(unit) FROM canary_units"
+        " WHERE model = :model) AND model = :model",
+        model=name,
+    )
+    trials.purge(platform.engine)
+    assert platform.one(rows, model=name) == (left,)

@@ -46,3 +46,14 @@ def test_only_what_is_part_of_a_trial_is_watched_and_it_is_kept_through_an_outag
     witness.flush()
     witness.flush()
     assert added == [3]
+
+    def broken(*_: Any) -> None:
+        raise ZeroDivisionError
+
+    # What cannot be added at all is in nobody's way.
+    monkeypatch.setattr(judge, "add", broken)
+    for model in (name, "another"):
+        witness._sights.append(Sight(model, "stable", Unit("req_9", "c"), 0.0))
+    with pytest.raises(ZeroDivisionError):
+        witness.flush()
+    assert [sight.model for sight in witness._sights] == ["another"]
