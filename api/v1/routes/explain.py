@@ -11,7 +11,7 @@ from api.v1 import examples, present
 from api.v1.routes.predict import ASKS, BAD, SERVED
 from api.v1.schemas import answers as out
 from api.v1.schemas import jobs as later
-from api.v1.schemas import requests as into
+from api.v1.schemas import predict as into
 from inference.explain import picture
 from inference.output import Label, Numbers
 from serving import predict as serve

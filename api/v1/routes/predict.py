@@ -10,7 +10,7 @@ from api import contract, negotiation, resources
 from api.v1 import examples, present
 from api.v1.schemas import answers as out
 from api.v1.schemas import jobs as later
-from api.v1.schemas import requests as into
+from api.v1.schemas import predict as into
 from serving import predict as serve
 
 blueprint = contract.Blueprint("predict", __name__, url_prefix="/predict")

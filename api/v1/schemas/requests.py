@@ -1,4 +1,4 @@
-"""Bodies and queries that clients send."""
+"""What clients hand in, and how they ask for what came of it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any
 from marshmallow import ValidationError, fields, post_load, validate, validates_schema
 
 from api.v1.schemas.fields import (
-    LEVELS,
     Body,
     Events,
     Explain,
@@ -16,7 +15,6 @@ from api.v1.schemas.fields import (
     QueryInteger,
     QueryMoment,
     QueryNumber,
-    Rows,
     StrictBoolean,
     StrictInteger,
     StrictSchema,
@@ -24,114 +22,17 @@ from api.v1.schemas.fields import (
     Truth,
     Whole,
 )
-from inference.promise import EXPLANATIONS
+from api.v1.schemas.predict import EXPLAIN, INPUT, ROW, OfModel
 from jobs import content_types
 from jobs.job import Priority, Status
 from webhooks.events import FOR_JOBS
 from webhooks.receivers import MAX_URL
 
-_NAME = validate.Length(1, 64)
-_MODEL = {
-    "description": "Which model answers: a `name` of `GET /api/v1/models`. It may be left out where only one model is "
-    "published, or the platform has a default one. The answer says which."
-}
-_VERSION = {"description": "Which version answers, such as `1.0.0`; without it, the model's stable one."}
-_INPUT = "See the `input_schema` of the model's version: `GET /api/v1/models/{name}/versions/{version}`."
-_ROW = {"type": "object", "additionalProperties": True}
-_EXPLAIN = {
-    "description": "What to say about the why: a level that the model offers, or true for the best of them.",
-    "oneOf": [{"type": "boolean"}, {"type": "string", "enum": list(LEVELS)}],
-}
-
-
-_CACHE = {
-    "description": "Whether an answer that was kept will do, and this one may be kept; without it, as the model says. "
-    "`X-Cache` says how it went."
-}
-
-
-class Options(Body):
-    """How to answer."""
-
-    cache = StrictBoolean(metadata=_CACHE)
-
-    explain = Explain(metadata=_EXPLAIN)
-    async_ = StrictBoolean(
-        data_key="async", metadata={"description": "Take a ticket instead of waiting, as `Prefer: respond-async`."}
-    )
-
-
-class Predict(Body):
-    """One input for a model."""
-
-    model = StrictString(validate=_NAME, metadata=_MODEL)
-    model_version = StrictString(validate=_NAME, metadata=_VERSION)
-    inputs = fields.Raw(required=True, metadata={**_ROW, "description": f"The model's fields. {_INPUT}"})
-    options = fields.Nested(Options, load_default=dict, metadata={"description": "How to answer."})
-
-
-class PredictQuery(StrictSchema):
-    explain = Explain(metadata={"type": "string", "enum": list(LEVELS), "description": "As `options.explain`."})
-
-
-class ExplainedOptions(Body):
-    """How to answer."""
-
-    explain = StrictString(
-        validate=validate.OneOf(EXPLANATIONS),
-        metadata={"description": "A level that the model offers; without it, the best of them."},
-    )
-    async_ = StrictBoolean(
-        data_key="async", metadata={"description": "Take a ticket instead of waiting, as `Prefer: respond-async`."}
-    )
-
-
-class Explained(Body):
-    """One input for a model that is to say why."""
-
-    model = StrictString(validate=_NAME, metadata=_MODEL)
-    model_version = StrictString(validate=_NAME, metadata=_VERSION)
-    inputs = fields.Raw(required=True, metadata={**_ROW, "description": f"The model's fields. {_INPUT}"})
-    options = fields.Nested(ExplainedOptions, load_default=dict, metadata={"description": "How to answer."})
-
-
-class BatchOptions(Body):
-    """How to answer."""
-
-    explain = Explain(metadata=_EXPLAIN)
-    cache = StrictBoolean(metadata=_CACHE)
-    batch_size = StrictInteger(
-        validate=validate.Range(1, 256),
-        load_default=32,
-        metadata={"description": "Inputs that run together at most; no more than the model's `max_batch`."},
-    )
-    return_errors = StrictString(
-        validate=validate.OneOf(["individual", "fail_fast"]),
-        load_default="fail_fast",
-        metadata={"description": "What a bad input spoils: only its own answer, or the request."},
-    )
-
-
-class Batch(Body):
-    """Several inputs for a model."""
-
-    model = StrictString(validate=_NAME, metadata=_MODEL)
-    model_version = StrictString(validate=_NAME, metadata=_VERSION)
-    inputs = Rows(
-        fields.Raw(metadata=_ROW),
-        required=True,
-        validate=validate.Length(1),
-        metadata={"description": f"The model's fields, for each input. {_INPUT}"},
-    )
-    options = fields.Nested(
-        BatchOptions, load_default=lambda: BatchOptions().load({}), metadata={"description": "How to answer."}
-    )
-
 
 class JobOptions(Body):
     """How to answer, and how to read a file."""
 
-    explain = Explain(metadata=_EXPLAIN)
+    explain = Explain(metadata=EXPLAIN)
     return_errors = StrictString(
         validate=validate.OneOf(["individual", "fail_fast"]),
         metadata={
@@ -145,16 +46,14 @@ class JobOptions(Body):
     )
 
 
-class NewJob(Body):
+class NewJob(OfModel):
     """Inputs, or a file of them: exactly one of `inputs`, `upload_id` and `input_url`; a model that takes a whole file
     may want `inputs` beside it."""
 
-    model = StrictString(validate=_NAME, metadata=_MODEL)
-    model_version = StrictString(validate=_NAME, metadata=_VERSION)
     inputs = fields.Raw(
         metadata={
-            "oneOf": [_ROW, {"type": "array", "minItems": 1, "items": _ROW}],
-            "description": f"One input, or a list of them. {_INPUT}",
+            "oneOf": [ROW, {"type": "array", "minItems": 1, "items": ROW}],
+            "description": f"One input, or a list of them. {INPUT}",
         },
     )
     upload_id = StrictString(
