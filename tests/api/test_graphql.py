@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import pathlib
 import time
 import uuid
 from typing import Any
@@ -14,8 +15,9 @@ from flask.testing import FlaskClient
 
 import models
 from api.graphql import cost, resolve
-from tests import callers, factories
-from tests.conftest import ROOT, Platform
+from inference import bundle
+from tests import callers, factories, graphs
+from tests.conftest import ROOT, Platform, until
 from tests.statements import issued
 
 #: As the tools of others ask it.
@@ -115,18 +117,31 @@ def test_tools_are_told_the_schema(client: FlaskClient) -> None:
     assert graphql.print_schema(told) == graphql.print_schema(resolve.schema())
 
 
-def test_who_administers_is_told_who_gets_which_version(platform: Platform, app: flask.Flask) -> None:
+def test_who_administers_is_told_who_gets_which_version(
+    platform: Platform, app: flask.Flask, tmp_path: pathlib.Path
+) -> None:
+    name = f"m{uuid.uuid4().hex}"
+    for version in ("1.0.0", "2.0.0"):
+        platform.catalog.publish(bundle.load(graphs.bundle(tmp_path / version, name=name, version=version)))
     admin = asked_by(app, callers.key(platform, scopes=("models:read", "usage:read", "admin")))
+    canary = {"name": "next", "version": "2.0.0", "percent": 10}
+    body = {"canaries": [canary], "aliases": {"old": "1.0.0"}}
+    assert admin.patch(f"/api/v1/admin/routes/{name}", json=body).status_code == 200
     query = (
         EVERYTHING
         + """
-    query routes { model(name: "sentiment") { routes { by canaries { name version percent } aliases { name version }
-      experiments { name percent variants { name version weight } } } } }"""
+    query routes($name: String!) { model(name: $name) { routes { by canaries { name version percent }
+      aliases { name version } experiments { name percent variants { name version weight } } } } }"""
     )
-    answer = admin.post("/graphql", json={"query": query, "operationName": "routes"}).get_json()
-    none: list[object] = []
-    found = {"by": "request", "canaries": none, "aliases": none, "experiments": none}
-    assert answer == {"data": {"model": {"routes": found}}}
+    asked = {"query": query, "operationName": "routes", "variables": {"name": name}}
+    found = {
+        "by": "request",
+        "canaries": [canary],
+        "aliases": [{"name": "old", "version": "1.0.0"}],
+        "experiments": [],
+    }
+    # Other processes know of it within a second.
+    until(lambda: admin.post("/graphql", json=asked).get_json() == {"data": {"model": {"routes": found}}}, 3)
 
 
 SPREAD = "fragment f0 on Query { models { next } } " + " ".join(

@@ -63,6 +63,11 @@ class Stage:
                 self.children[name].kill()
                 self.start(name)
 
+    @property
+    def whole(self) -> bool:
+        """Whether everything runs that was started."""
+        return all(child.alive for child in self.children.values())
+
     def kill(self, name: str) -> None:
         with contextlib.suppress(ProcessLookupError):
             os.kill(self.children[name].pid, signal.SIGKILL)
