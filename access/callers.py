@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from access import keys
 from access.keys import Caller, Keyring
 from access.strangers import Strangers
 
@@ -24,6 +25,15 @@ class Callers:
         """
         if token is None and self._strangers is not None:
             return self._strangers.caller(address)
-        if token is not None and "." in token and self._tokens is not None:  # which no key has
+        if token is not None and _is_of_issuer(token) and self._tokens is not None:
             return self._tokens.verify(token)
         return self._keyring.verify(token, address)
+
+
+def may_open(token: str | None) -> bool:
+    """Whether this may be a key, or a token of an issuer, as far as can be told without a look at any."""
+    return token is not None and (_is_of_issuer(token) or keys.may_open(token))
+
+
+def _is_of_issuer(token: str) -> bool:
+    return "." in token  # which no key has

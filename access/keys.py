@@ -187,10 +187,9 @@ class Keyring:
 
     def _look_up(self, token: str) -> tuple[Caller, float]:
         """And for how many seconds that is so at most."""
-        match = _FORM.fullmatch(token)
-        if match is None or _checksum(match[1], match[2]) != match[3]:
+        if (parts := _parts(token)) is None:
             raise errors.Unauthorized
-        key_id, secret = match[1], match[2]
+        key_id, secret = parts
         with database.reading(self._engine) as connection:
             row = connection.execute(_SELECT, {"id": key_id}).first()
         # An unknown id is compared too, so that it takes as long as a wrong secret.
@@ -205,6 +204,17 @@ class Keyring:
 
 def _good_until(_: str, known: tuple[Caller, float], now_s: float) -> float:
     return now_s + known[1]
+
+
+def may_open(token: str) -> bool:
+    """Whether a key may read so, as far as can be told without a look at those that there are."""
+    return _parts(token) is not None
+
+
+def _parts(token: str) -> tuple[str, str] | None:
+    """The id and the secret of what has the form and the checksum of a key."""
+    match = _FORM.fullmatch(token)
+    return (match[1], match[2]) if match and _checksum(match[1], match[2]) == match[3] else None
 
 
 def is_id(text: str) -> bool:

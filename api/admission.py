@@ -130,7 +130,7 @@ def _admit() -> None:
         return
     here, scopes = resources.here(), SCOPES[route]
     address = flask.g.address = client.address(environ)
-    shown = _token(environ), address
+    shown = client.token(environ), address
     flask.g.caller = caller = conduct.verified(here.conduct, here.callers, *shown)
     conduct.enter(here.conduct, caller)
     caller.require(*scopes)
@@ -153,7 +153,7 @@ def _note(environ: Mapping[str, str]) -> None:
     Blocked."""
     here, caller = resources.here(), None
     with contextlib.suppress(errors.CoatcheckError):
-        token = _token(environ)
+        token = client.token(environ)
         if token is not None:
             flask.g.caller = caller = conduct.verified(here.conduct, here.callers, token, client.address(environ))
     if caller is not None:
@@ -168,21 +168,6 @@ def _check_host(environ: Mapping[str, str]) -> None:
             "The Host header does not name one host",
             details={"field": "Host", "issue": "must be one host, with or without a port", "received": given[:100]},
         )
-
-
-def _token(environ: Mapping[str, str]) -> str | None:
-    """From `Authorization: Bearer` or `X-API-Key`.
-
-    Raises Unauthorized for both, of which none is the better one, and for an Authorization of another kind.
-    """
-    header, key = environ.get("HTTP_AUTHORIZATION"), environ.get("HTTP_X_API_KEY")
-    if header is not None and key is not None:
-        raise errors.Unauthorized("Give the API key once: either as Authorization: Bearer, or as X-API-Key")
-    if header is None:
-        return key
-    if header[:7].lower() != "bearer ":
-        raise errors.Unauthorized("Give the API key as Authorization: Bearer cck_…, or as X-API-Key: cck_…")
-    return header[7:].strip()
 
 
 def _leave(_: BaseException | None = None) -> None:

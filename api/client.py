@@ -9,10 +9,27 @@ from typing import Any
 
 from access import networks
 from api import resources
+from core import errors
 
 #: Of who asks by a Unix socket and says nothing of anybody else.
 HERE = "unix"
 _LONGEST = 64  #: characters of an address, and more than any has
+
+
+def token(environ: Mapping[str, Any]) -> str | None:
+    """What is shown, from `Authorization: Bearer` or `X-API-Key`.
+
+    Raises Unauthorized for both, of which none is the better one, and for an Authorization of another kind.
+    """
+    header, key = environ.get("HTTP_AUTHORIZATION"), environ.get("HTTP_X_API_KEY")
+    if header is not None and key is not None:
+        raise errors.Unauthorized("Give the API key once: either as Authorization: Bearer, or as X-API-Key")
+    if header is None:
+        return key
+    if header[:7].lower() != "bearer ":
+        raise errors.Unauthorized("Give the API key as Authorization: Bearer cck_…, or as X-API-Key: cck_…")
+    found: str = header[7:].strip()
+    return found
 
 
 def network(environ: Mapping[str, Any]) -> str:
@@ -21,12 +38,16 @@ def network(environ: Mapping[str, Any]) -> str:
 
 
 def address(environ: Mapping[str, Any]) -> str:
-    """The client's own: of who is connected, or of whom that one speaks for, if it is a proxy of ours.
+    """The client's own: of who is connected, or of whom that one speaks for, if it is a proxy of ours."""
+    return behind(environ, resources.here().settings.http.trusted_proxies)
+
+
+def behind(environ: Mapping[str, Any], trusted: tuple[str, ...]) -> str:
+    """The same where these networks are believed.
 
     Read from the nearest proxy to the farthest, as long as each is trusted: what a client writes into X-Forwarded-For
     stands before what a proxy adds, and is never reached. A Unix socket is as private as its folder.
     """
-    trusted = resources.here().settings.http.trusted_proxies
     found = _read(environ.get("REMOTE_ADDR", "")) or HERE
     for said in reversed(environ.get("HTTP_X_FORWARDED_FOR", "").split(",")):
         nearer = _read(said[:_LONGEST]) if found == HERE or _within(found, trusted) else None

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 
 import flask
 
-from access import networks
+from access import callers, networks
 from access.callers import Callers
 from access.conduct import Conduct
 from access.keys import Caller
@@ -53,13 +53,13 @@ def verified(conduct: Conduct, callers: Callers, token: str | None, address: str
 
 def enter(conduct: Conduct, caller: Caller) -> None:
     """Raises Blocked."""
-    flask.g.subject = subject = caller.subject
-    try:
-        conduct.enter(subject)
-    except errors.Blocked:
-        if caller.network is None:  # what a stranger shows, all show
-            flask.request.environ[held_back.KEY] = True
-        raise
+    flask.g.subject = caller.subject
+    conduct.enter(caller.subject)
+
+
+def _may_open(environ: Mapping[str, str]) -> bool:
+    """Whether it is only for want of a place that nobody looked who asks from a blocked network."""
+    return callers.may_open(client.token(environ))
 
 
 def _of_network(environ: Mapping[str, str]) -> str:
@@ -69,6 +69,8 @@ def _of_network(environ: Mapping[str, str]) -> str:
 def _answered(response: flask.Response) -> flask.Response:
     conduct, g = resources.here().conduct, flask.g
     subject: str | None = g.get("subject")
+    if isinstance(g.get("error"), errors.Blocked) and (subject is not None or not _may_open(flask.request.environ)):
+        flask.request.environ[held_back.KEY] = True
     if response.status_code >= 400:
         subject = subject or _of_network(flask.request.environ)
         _failed(conduct, subject, response)

@@ -33,7 +33,9 @@ _PAIRS = list(SAFE_HEADERS.items())
 
 def register(app: flask.Flask) -> None:
     here: Resources = app.extensions["coatcheck"]
-    app.wsgi_app = HeldBack(_WithHeaders(app.wsgi_app, lambda: here.gate))  # type: ignore[method-assign]
+    app.wsgi_app = HeldBack(  # type: ignore[method-assign]
+        _WithHeaders(app.wsgi_app, lambda: here.gate), here.settings.http.trusted_proxies
+    )
     app.before_request(_begin)
     app.after_request(_end)
 

@@ -1,10 +1,12 @@
-"""Whose key is blocked and who goes on asking is told the same for a second, whatever it is, without being looked at.
+"""Whose key is blocked, or whose network while it shows no key, and who goes on asking is told the same for a second,
+whatever it is, without being looked at.
 
 A refusal by way of Flask takes a good part of a prediction, and a thousand of them a second are noticed by everybody.
 """
 
 from __future__ import annotations
 
+import contextlib
 import re
 import secrets
 import time
@@ -12,13 +14,14 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from api import editions
-from core import metrics
+from access import callers, networks
+from api import client, editions
+from core import errors, metrics
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-#: Where a request's environment says that its key is blocked.
+#: Where a request's environment says that who asks is blocked.
 KEY = "coatcheck.held_back"
 #: For so long, and of so many keys; somebody who is let go is let in as soon after that.
 MEMORY_S, MOST = 1.0, 1000
@@ -27,8 +30,8 @@ _PATHS = "/api/"
 _OPEN = re.compile(r"/api/v[0-9]+/webhooks/[^/]+/keys")
 
 Headers = list[tuple[str, str]]
-#: What a key came in, and the version of the API that refuses it.
-_Shown = tuple[str | None, str | None, str]
+#: A key, or the network of who shows none; and the version of the API that refuses it.
+_Who = tuple[str, str]
 
 
 @dataclass(frozen=True)
@@ -48,18 +51,19 @@ class _Told:
 
 
 class HeldBack:
-    """A WSGI app around another one, which says in the environment whose key is blocked; shared by threads."""
+    """A WSGI app around another one, which says in the environment who is blocked; shared by threads. `trusted` are the
+    networks of proxies that are believed."""
 
-    def __init__(self, app: WSGIApplication) -> None:
-        self._app = app
-        self._told: dict[_Shown, _Told] = {}
+    def __init__(self, app: WSGIApplication, trusted: tuple[str, ...]) -> None:
+        self._app, self._trusted = app, trusted
+        self._told: dict[_Who, _Told] = {}
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         path = environ["PATH_INFO"]
         if not path.startswith(_PATHS):  # others have other words for it
             return self._app(environ, start_response)
         if self._told and "HTTP_X_REQUEST_ID" not in environ:
-            told = self._told.get(_shown(environ))
+            told = self._told.get(self._who(environ))
             if told is not None and time.monotonic() < told.until and not _OPEN.fullmatch(path):
                 metrics.REFUSED_AGAIN.inc()
                 headers, body = told.again()
@@ -79,8 +83,15 @@ class HeldBack:
     def _remember(self, environ: WSGIEnvironment, said: list[Any], body: bytes) -> bytes:
         if len(self._told) >= MOST:
             self._told = {}
-        self._told[_shown(environ)] = _Told(time.monotonic() + MEMORY_S, said[0], said[1], body)
+        self._told[self._who(environ)] = _Told(time.monotonic() + MEMORY_S, said[0], said[1], body)
         return body
+
+    def _who(self, environ: WSGIEnvironment) -> _Who:
+        with contextlib.suppress(errors.Unauthorized):
+            token = client.token(environ)
+            if token is not None and callers.may_open(token):
+                return token, environ[editions.KEY].name
+        return networks.of(client.behind(environ, self._trusted)), environ[editions.KEY].name
 
 
 def _whole(body: Iterable[bytes]) -> bytes:
@@ -89,7 +100,3 @@ def _whole(body: Iterable[bytes]) -> bytes:
         return b"".join(body)
     finally:
         getattr(body, "close", lambda: None)()
-
-
-def _shown(environ: WSGIEnvironment) -> _Shown:
-    return environ.get("HTTP_AUTHORIZATION"), environ.get("HTTP_X_API_KEY"), environ[editions.KEY].name

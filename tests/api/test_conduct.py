@@ -170,6 +170,31 @@ def test_a_blocked_network_is_refused_but_for_keys_that_open_something_and_other
     assert elsewhere.get(JOBS, headers=key.headers).status_code == 200
 
 
+def test_a_blocked_network_whose_keys_cannot_be_any_is_told_the_same_without_being_looked_at_and_no_other_is(
+    platform: Platform, strict: flask.Flask, at: FlaskClient, key: Key
+) -> None:
+    def typed() -> dict[str, str]:
+        return {"X-API-Key": f"cck_{secrets.token_hex(6)}_{secrets.token_hex(28)}"}
+
+    held(platform, subject_of(at), 3)
+    until(lambda: at.get(JOBS, headers=typed()).status_code == 429)
+    again = metrics.REFUSED_AGAIN._value.get()
+    until(lambda: at.get(JOBS, headers=typed()).status_code == 429 and metrics.REFUSED_AGAIN._value.get() > again)
+    again = metrics.REFUSED_AGAIN._value.get()
+    for headers in (typed(), {}, {"Authorization": "Bearer x"}):
+        assert at.get(JOBS, headers=headers).get_json()["error"]["code"] == "BLOCKED"
+    assert metrics.REFUSED_AGAIN._value.get() == again + 3
+    # What may be a key, or the token of an issuer, is looked at.
+    may_be = callers.written(secrets.token_hex(6), secrets.token_hex(24))
+    for headers in ({"X-API-Key": may_be}, {"Authorization": "Bearer a.b.c"}):
+        assert at.get(JOBS, headers=headers).get_json()["error"]["code"] == "BLOCKED"
+    assert at.get(JOBS, headers=key.headers).status_code == 200
+    assert metrics.REFUSED_AGAIN._value.get() == again + 3
+    elsewhere = strict.test_client()
+    elsewhere.environ_base["REMOTE_ADDR"] = "192.0.2.1"
+    assert elsewhere.get(JOBS, headers=typed()).status_code == 401
+
+
 def test_bad_keys_are_held_against_the_network_and_not_against_the_keys_that_work_there(
     platform: Platform, at: FlaskClient, key: Key
 ) -> None:
