@@ -27,7 +27,7 @@ from local.child import Child
 CONNECTIONS = 64
 SECONDS, QUIET_S, AFTER_S = 30.0, 10.0, 10.0
 #: Rounds with and without the hostile one, by turns.
-ROUNDS, ROUND_S = 5, 6.0
+ROUNDS, ROUND_S = 10, 6.0
 #: Between two calls of who is measured, and of who hands in jobs.
 GAP_S, JOB_GAP_S = 0.01, 0.1
 #: As usual again: so many calls in a row of which half take at most so many times what they took.

@@ -81,7 +81,7 @@ def test_without_a_limit_a_test_fails(tmp_path: Path, name: str) -> None:
         ROOT,
         copy,
         symlinks=True,
-        ignore=shutil.ignore_patterns(".git", ".venv", "__pycache__", ".coatcheck", ".*_cache"),
+        ignore=shutil.ignore_patterns(".git", ".venv", "__pycache__", ".coatcheck", ".*_cache", ".coverage*"),
     )
     sabotage.do(copy)
     command = [sys.executable, "-m", "pytest", "-q", "-x", "-p", "no:cacheprovider", *tests.split()]

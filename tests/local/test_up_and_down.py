@@ -26,7 +26,9 @@ ENVIRON = {"PATH": os.environ["PATH"], "HOME": os.environ.get("HOME", "/"), "LAN
 def checkout(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A second checkout, as a newcomer has it."""
     folder = tmp_path_factory.mktemp("checkout") / "coatcheck"
-    skipped = shutil.ignore_patterns(".git", ".venv", ".coatcheck", "__pycache__", ".*_cache", "sentiment-2")
+    skipped = shutil.ignore_patterns(
+        ".git", ".venv", ".coatcheck", "__pycache__", ".*_cache", ".coverage*", "sentiment-2"
+    )
     shutil.copytree(ROOT, folder, ignore=skipped)
     yield folder
     command(folder, "down")
