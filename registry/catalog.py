@@ -27,8 +27,9 @@ log = structlog.get_logger()
 
 T = TypeVar("T")
 
-#: How long a process may believe what it read: the bound on how fast a change reaches everyone.
-CACHE_S = 1.0
+#: How old what a process believes may be: the bound on how fast a change reaches everyone, while the database answers
+#: within what is left of it after LOOK_S, when a process looks again.
+CACHE_S, LOOK_S = 1.0, 0.5
 
 _VERSIONS = text("""
 SELECT model, version, digest, CASE WHEN removed_at IS NULL THEN manifest END AS manifest,
@@ -199,16 +200,17 @@ class Catalog:
 
     def _read(self) -> choice.Known:
         read_at, known = self._known
-        if time.monotonic() - read_at < CACHE_S:
+        if time.monotonic() - read_at < LOOK_S:
             return known
         # What is known is good enough while somebody else asks, which takes long when the database does not answer.
         if not self._lock.acquire(blocking=not known):
             return known
         try:
             read_at, known = self._known
-            if time.monotonic() - read_at >= CACHE_S:
+            if (now := time.monotonic()) - read_at >= LOOK_S:
+                # As old as the question, not as the answer.
                 known = self._or_before()
-                self._known = (time.monotonic(), known)
+                self._known = (now, known)
             return known
         finally:
             self._lock.release()
@@ -218,7 +220,8 @@ class Catalog:
         asked_at = time.monotonic()
         with self._lock:
             if self._known[0] < asked_at:
-                self._known = (time.monotonic(), self._query())
+                now = time.monotonic()
+                self._known = (now, self._query())
             return self._known[1]
 
     def _or_before(self) -> choice.Known:

@@ -221,7 +221,7 @@ def test_a_model_that_is_removed_while_it_is_being_shown_is_shown_or_is_not_ther
 ) -> None:
     publisher.publish(publisher.tar(name=name), name)
     # Whatever is read, is read anew.
-    monkeypatch.setattr("registry.catalog.CACHE_S", -1.0)
+    monkeypatch.setattr("registry.catalog.LOOK_S", -1.0)
     engine = publisher.client.application.extensions["coatcheck"].engine
     seen: list[str] = []
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 import functools
 from collections.abc import Iterator
 from types import SimpleNamespace
+from typing import Any
 
 import pytest
 from cachetools import TTLCache
+from sqlalchemy import event
 
 from access import keys
 from api import cached, resources
@@ -69,6 +71,22 @@ def test_another_stable_version_answers_everywhere_within_a_second(
     make_stable(platform, "2.1.0")
     assert platform.catalog.resolve("sentiment", None).version == "2.1.0"
     clock.now_s += 1.0
+    assert other.resolve("sentiment", None).version == "2.1.0"
+
+
+def test_what_the_database_took_long_to_say_is_as_old_as_the_question(
+    platform: Platform, clock: Clock, again: None
+) -> None:
+    """A change that comes just after it was read, before it is told, is known a second later as any other."""
+    other = Catalog(platform.engine, platform.store)
+
+    def read(*_: Any) -> None:
+        make_stable(platform, "2.1.0")
+        clock.now_s += 0.9
+
+    event.listen(platform.engine, "after_cursor_execute", read, once=True)
+    assert other.resolve("sentiment", None).version == "1.0.0"
+    clock.now_s += 0.1
     assert other.resolve("sentiment", None).version == "2.1.0"
 
 

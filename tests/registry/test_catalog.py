@@ -110,7 +110,7 @@ def test_a_running_process_hears_of_a_new_version_and_of_a_new_stable_one(
 def test_a_version_that_was_published_a_moment_ago_is_found_by_whoever_has_just_looked(
     platform: Platform, catalog: Catalog, make_bundle: MakeBundle, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("registry.catalog.CACHE_S", 3600.0)
+    monkeypatch.setattr("registry.catalog.LOOK_S", 3600.0)
     running = elsewhere(platform)
     first, second = make_bundle("1.0.0"), make_bundle("2.0.0")
     name = first.manifest.name
