@@ -22,6 +22,7 @@ import api
 from access import keys
 from core import database, settings
 from core.board import Board
+from core.processors import Processors
 from core.settings import Settings
 from inference import bundle
 from jobs import kinds, submit
@@ -182,7 +183,9 @@ def drainer(platform: Platform, quiet: None) -> Iterator[Drainer]:
     )
     lease_s, slice_s = platform.settings.jobs.lease_s, platform.settings.queue.slice_s
     finisher = Finisher(*shared, board, platform.presence.name, lease_s, platform.witness)
-    slack = Slack(platform.engine, platform.catalog, platform.shelf)
+    # However busy the machine is that tests run on.
+    idle = Processors(Path("/nowhere"))
+    slack = Slack(platform.engine, platform.catalog, platform.shelf, platform.hints, idle)
     yield Drainer(*shared, finisher, platform.presence, board, slack, slice_s=slice_s, lease_s=lease_s)
     leases.close()
 

@@ -8,6 +8,7 @@ import importlib
 import inspect
 import pkgutil
 import re
+import threading
 from collections.abc import Iterator, Mapping
 from types import ModuleType
 from typing import Any
@@ -102,12 +103,14 @@ def changed(before: Rows, after: Rows) -> dict[str, list[str]]:
 
 
 @contextlib.contextmanager
-def issued(engine: sqlalchemy.Engine) -> Iterator[list[object]]:
-    """The statements that an engine is given meanwhile."""
+def issued(engine: sqlalchemy.Engine, *, here: bool = False) -> Iterator[list[object]]:
+    """The statements that an engine is given meanwhile, perhaps only those of this thread."""
     found: list[object] = []
+    mine = threading.get_ident()
 
     def note(_connection: object, statement: object, *_: Any) -> None:
-        found.append(statement)
+        if not here or threading.get_ident() == mine:
+            found.append(statement)
 
     event.listen(engine, "before_execute", note)
     try:

@@ -80,7 +80,7 @@ class Runner(Parts):
         shared = (self.engine, self.hints, self.leases, self.attempts)
         lease_s, slice_s = self.settings.jobs.lease_s, self.settings.queue.slice_s
         finisher = Finisher(*shared, self.board, self.presence.name, lease_s, self.witness)
-        slack = Slack(self.engine, self.catalog, self.shelf)
+        slack = Slack(self.engine, self.catalog, self.shelf, self.hints)
         return Drainer(*shared, finisher, self.presence, self.board, slack, slice_s=slice_s, lease_s=lease_s)
 
     def get_ready(self) -> None:

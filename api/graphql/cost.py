@@ -24,7 +24,9 @@ MOST_TOKENS, MOST_DEPTH, MOST_VALUES = 1000, 8, 10_000
 #: Of a list so many at most; and as many are counted where a list has no `first`.
 MOST_ITEMS, SHORT = 100, 10
 #: Fields that are lists of objects.
-_LISTS = frozenset({"items", "versions", "fields", "canaries", "experiments", "variants", "aliases"})
+_LISTS = frozenset({"items", "versions", "fields", "canaries", "experiments", "shadows", "variants", "aliases"})
+#: Fields that are more than one value: as many as they take to make.
+_WHOLE = {"trial": 50, "report": 500}
 
 
 def check(document: DocumentNode, variables: Mapping[str, Any]) -> None:
@@ -69,7 +71,7 @@ class _Count:
         first = self._first(node)
         values, depth = self.of(node.selection_set, first or SHORT)
         times = (first or items) if name in _LISTS else 1
-        return 1 + times * values, 1 + depth
+        return _WHOLE.get(name, 1) + times * values, 1 + depth
 
     def _spread(self, name: str, items: int) -> tuple[int, int]:
         if (name, items) not in self._known:

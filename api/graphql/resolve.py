@@ -15,10 +15,11 @@ from access.keys import ADMIN, Caller
 from access.usage import Span, Used
 from api.graphql.cost import MOST_ITEMS
 from api.resources import Resources
-from core import errors
+from core import database, errors
 from inference import schema as schemas
+from jobs.shadows import pairs, report
 from registry.catalog import Catalog
-from registry.routes import Routes
+from registry.judging import trials
 from registry.versions import Version
 
 USAGE_DAYS = 30
@@ -32,6 +33,7 @@ class Context:
         self.caller = caller
         self.catalog: Catalog = here.catalog
         self._engine = here.engine
+        self.trials = functools.cache(self._trials)
 
     @functools.cached_property
     def used(self) -> Mapping[tuple[str | None, str | None], Used]:
@@ -40,6 +42,18 @@ class Context:
         days = Span(until - dt.timedelta(USAGE_DAYS - 1), until)
         found = usage.read(self._engine, self.caller.tenant_id, days, ["model", "version"])
         return {(item.model, item.version): item for item in found}
+
+    def report(self, model: str, shadow: str) -> dict[str, Any] | None:
+        """How a shadow compares; None where it was asked nothing yet."""
+        try:
+            return report.of(pairs.of(self._engine, model, shadow))
+        except errors.NotFound:
+            return None
+
+    def _trials(self, model: str) -> Mapping[str, dict[str, Any]]:
+        """Of each of its canaries."""
+        with database.reading(self._engine) as connection:
+            return {item.canary: item.told() for item in trials.listed(connection, model)}
 
 
 Info = GraphQLResolveInfo[Context]
@@ -72,10 +86,21 @@ def versions(found: Versions, _: Info, *, first: int) -> Versions:
     return sorted(found, key=lambda item: item.number, reverse=True)[: _checked(first)]
 
 
-def routes(found: Versions, info: Info) -> Routes:
+def routes(found: Versions, info: Info) -> dict[str, Any]:
     info.context.caller.require(ADMIN)
-    said: Routes = info.context.catalog.routes(found[0].model)
-    return said
+    model, context = found[0].model, info.context
+    said = context.catalog.routes(model)
+    return {
+        "by": said.by,
+        "canaries": [
+            {**vars(item), "trial": lambda _, name=item.name: context.trials(model).get(name)} for item in said.canaries
+        ],
+        "experiments": said.experiments,
+        "shadows": [
+            {**vars(item), "report": lambda _, name=item.name: context.report(model, name)} for item in said.shadows
+        ],
+        "aliases": [{"name": name, "version": to} for name, to in said.aliases.items()],
+    }
 
 
 def used(found: Version, info: Info) -> dict[str, Any]:
@@ -125,9 +150,6 @@ _OF: Mapping[str, Mapping[str, Callable[..., Any]]] = {
     },
     "Deprecation": {"at": lambda found, _: _time(found.at), "sunsetAt": lambda found, _: _time(found.sunset_at)},
     "Field": {"minLength": lambda found, _: found.min_length, "maxLength": lambda found, _: found.max_length},
-    "Routes": {
-        "aliases": lambda found, _: [{"name": name, "version": to} for name, to in found.aliases.items()],
-    },
 }  # fmt: skip
 
 

@@ -19,10 +19,10 @@ from jobs.shadows.answer import Brief
 from jobs.shadows.copies import Copy
 from registry.versions import Mirror
 
-#: So many are kept in memory at most.
-ROOM = 1000
-#: How long they are, and how many are stored at once.
-EVERY_S, AT_ONCE = 0.5, 500
+#: So many are kept in memory at most: a comparison is whole in minutes, and to store one costs a part of a prediction.
+ROOM = 100
+#: How long they are.
+EVERY_S = 0.5
 
 log = structlog.get_logger()
 
@@ -76,12 +76,11 @@ class Buffer:
     def _run(self) -> None:
         while True:
             time.sleep(EVERY_S)
-            while self._waiting:
-                self.store()
+            self.store()
 
     def store(self) -> None:
-        """Put a part of what is there where workers find it."""
-        taken = [self._waiting.popleft() for _ in range(min(AT_ONCE, len(self._waiting)))]
+        """Put what is there where workers find it."""
+        taken = [self._waiting.popleft() for _ in range(len(self._waiting))]
         if not taken:
             return
         try:

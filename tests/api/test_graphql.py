@@ -16,6 +16,7 @@ from flask.testing import FlaskClient
 import models
 from api.graphql import cost, resolve
 from inference import bundle
+from jobs.drain import Drainer
 from tests import callers, factories, graphs
 from tests.conftest import ROOT, Platform, until
 from tests.statements import issued
@@ -32,6 +33,12 @@ query all($name: String!) {
   model(name: $name) { name summary stable { ...all } version(number: "1") { ...all } versions(first: 5) { version } }
 }
 """
+ROUTES = """
+query routes($name: String!) { model(name: $name) { routes { by canaries { name version percent trial }
+  shadows { name version percent report } aliases { name version }
+  experiments { name percent variants { name version weight } } } } }
+"""
+CANARY, SHADOW = ({"name": name, "version": "2.0.0", "percent": part} for name, part in (("next", 10), ("beside", 100)))
 
 
 def ask(client: FlaskClient, query: str, **variables: object) -> Any:
@@ -90,7 +97,7 @@ def test_use_is_one_s_own_and_asked_for_once(platform: Platform, app: flask.Flas
     client = asked_by(app, key)
     query = "{ models { items { name versions { version usage { calls units price } } } } }"
     ask(client, query)
-    with issued(app.extensions["coatcheck"].engine) as statements:
+    with issued(app.extensions["coatcheck"].engine, here=True) as statements:
         found = ask(client, query)["data"]["models"]["items"]
     assert len([item for item in statements if "usage" in str(item)]) == 1
     used = {(item["name"], one["version"]): one["usage"] for item in found for one in item["versions"]}
@@ -117,31 +124,50 @@ def test_tools_are_told_the_schema(client: FlaskClient) -> None:
     assert graphql.print_schema(told) == graphql.print_schema(resolve.schema())
 
 
-def test_who_administers_is_told_who_gets_which_version(
-    platform: Platform, app: flask.Flask, tmp_path: pathlib.Path
-) -> None:
+@pytest.fixture
+def routed(platform: Platform, client: FlaskClient, tmp_path: pathlib.Path) -> str:
+    """A model with a canary, a shadow that has been asked nothing yet, and an alias."""
     name = f"m{uuid.uuid4().hex}"
     for version in ("1.0.0", "2.0.0"):
         platform.catalog.publish(bundle.load(graphs.bundle(tmp_path / version, name=name, version=version)))
-    admin = asked_by(app, callers.key(platform, scopes=("models:read", "usage:read", "admin")))
-    canary = {"name": "next", "version": "2.0.0", "percent": 10}
-    body = {"canaries": [canary], "aliases": {"old": "1.0.0"}}
-    assert admin.patch(f"/api/v1/admin/routes/{name}", json=body).status_code == 200
-    query = (
-        EVERYTHING
-        + """
-    query routes($name: String!) { model(name: $name) { routes { by canaries { name version percent }
-      aliases { name version } experiments { name percent variants { name version weight } } } } }"""
-    )
-    asked = {"query": query, "operationName": "routes", "variables": {"name": name}}
+    body = {"canaries": [CANARY], "shadows": [SHADOW], "aliases": {"old": "1.0.0"}}
+    assert client.patch(f"/api/v1/admin/routes/{name}", json=body).status_code == 200
+    return name
+
+
+def test_who_administers_is_told_who_gets_which_version(client: FlaskClient, routed: str) -> None:
+    asked = {"query": EVERYTHING + ROUTES, "operationName": "routes", "variables": {"name": routed}}
+    (trial,) = client.get(f"/api/v1/admin/routes/{routed}").get_json()["trials"]
+    assert (trial["canary"], trial["state"]) == ("next", "running")
     found = {
         "by": "request",
-        "canaries": [canary],
+        "canaries": [{**CANARY, "trial": trial}],
         "aliases": [{"name": "old", "version": "1.0.0"}],
         "experiments": [],
+        "shadows": [{**SHADOW, "report": None}],
     }
     # Other processes know of it within a second.
-    until(lambda: admin.post("/graphql", json=asked).get_json() == {"data": {"model": {"routes": found}}}, 3)
+    until(lambda: client.post("/graphql", json=asked).get_json() == {"data": {"model": {"routes": found}}}, 3)
+
+
+def test_a_shadow_s_report_is_the_one_that_rest_gives(
+    app: flask.Flask, client: FlaskClient, drainer: Drainer, routed: str
+) -> None:
+    shadows = app.extensions["coatcheck"].serving.shadows
+
+    def compared() -> Any:
+        client.post("/api/v1/predict", json={"model": routed, "inputs": {"x": 2, "y": 1}})
+        shadows.store()
+        drainer.drain("cpu", "wake")
+        return shown()[0]["report"]
+
+    def shown() -> Any:
+        return ask(client, ROUTES, name=routed)["data"]["model"]["routes"]["shadows"]
+
+    until(shown)
+    report = until(compared)
+    assert report["pairs"] > 0
+    assert report == client.get(f"/api/v1/admin/shadows/{routed}/beside").get_json()
 
 
 SPREAD = "fragment f0 on Query { models { next } } " + " ".join(
@@ -154,6 +180,7 @@ HOSTILE = {
     "by a variable": (
         "query ($n: Int) { models(first: $n) { items { versions(first: $n) { fields { name } } } } }", "values",
     ),
+    "of many reports": ("{ models(first: 10) { items { routes { shadows { report } } } } }", "values"),
     "by many names": ("{ " + MANY + " }", "values"),
     "by fragments": ("query { ...f39 } " + SPREAD, "values"),
     "long": ("{ " + "a " * 1100 + "}", "tokens"),
@@ -171,7 +198,7 @@ def test_a_hostile_query_is_refused_before_anything_is_looked_up(
 ) -> None:
     query, said = HOSTILE[sort]
     ask(client, "{ models { next } }")
-    with issued(app.extensions["coatcheck"].engine) as statements:
+    with issued(app.extensions["coatcheck"].engine, here=True) as statements:
         began = time.thread_time()
         answer = client.post("/graphql", json={"query": query, "variables": {"n": 100}})
         assert time.thread_time() - began < 1.0

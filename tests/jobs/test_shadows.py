@@ -3,11 +3,15 @@ who reads the comparison."""
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import statistics
+import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import flask
@@ -15,8 +19,9 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import text
 
-from core import errors, metrics
+from core import errors, metrics, processors
 from core.audit import Actor
+from core.processors import Processors
 from inference import bundle
 from jobs import chores
 from jobs.drain import Drainer
@@ -102,8 +107,10 @@ def test_the_report_is_what_anybody_makes_of_the_two_versions_answers(
     platform: Platform, client: FlaskClient, serving: Serving, drainer: Drainer, name: str, route: Route
 ) -> None:
     route(shadows=[SHADOW])
-    stable = asked(client, name, ROWS)
-    serving.shadows.store()
+    stable = []
+    for part_of_them in (ROWS[:72], ROWS[72:]):
+        stable += asked(client, name, part_of_them)
+        serving.shadows.store()
     drainer.drain("cpu", "wake")
     found = report.of(pairs.of(platform.engine, name, "next"))
     route()
@@ -209,6 +216,33 @@ def test_a_shadow_that_cannot_answer_is_counted_as_that(
     drainer.drain("cpu", "wake")
     found = report.of(pairs.of(platform.engine, name, "next"))
     assert (found["pairs"], found["compared"], found["shadow_errors"]) == (2, 0, 2)
+
+
+def test_while_others_have_use_for_the_processors_a_worker_rests_between_shadows_and_is_woken_up_to_go_on(
+    client: FlaskClient, serving: Serving, drainer: Drainer, name: str, route: Route, tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    monkeypatch.setattr(processors, "LOOK_S", 0.0)
+    route(shadows=[SHADOW])
+    asked(client, name, ROWS[:2])
+    serving.shadows.store()
+    counts = tmp_path / "stat"
+    counts.write_text("cpu 0 0 0 0 0 0 0 0")
+    woken = threading.Event()
+    hints: Any = SimpleNamespace(send=lambda pool: {"cpu": woken}[pool].set())
+    busy = dataclasses.replace(drainer.slack, processors=Processors(counts), hints=hints)
+    counts.write_text("cpu 8 0 0 2 0 0 0 0")
+    assert busy.use("cpu")
+    asked(client, name, ROWS[:2])
+    serving.shadows.store()
+    monkeypatch.setattr(busy, "_rests_until", time.monotonic() + 3600)
+    assert not busy.use("cpu")
+    assert woken.wait(30)
+    monkeypatch.setattr(busy, "_rests_until", 0.0)
+    counts.write_text("cpu 8 0 0 12 0 0 0 0")
+    woken.clear()
+    assert busy.use("cpu")
+    assert busy._rests_until == 0.0
 
 
 def test_a_copy_is_forgotten_when_nobody_had_time_for_it(
