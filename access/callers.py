@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from access import keys
 from access.keys import Caller, Keyring
 from access.strangers import Strangers
+from core import errors
 
 if TYPE_CHECKING:
     from access.tokens import Tokens
@@ -28,6 +29,20 @@ class Callers:
         if token is not None and _is_of_issuer(token) and self._tokens is not None:
             return self._tokens.verify(token)
         return self._keyring.verify(token, address)
+
+
+def shown(authorization: str | None, key: str | None) -> str | None:
+    """The token that comes as `Authorization: Bearer` or as `X-API-Key`; None where neither does.
+
+    Raises Unauthorized for both, of which none is the better one, and for an Authorization of another kind.
+    """
+    if authorization is not None and key is not None:
+        raise errors.Unauthorized("Give the API key once: either as Authorization: Bearer, or as X-API-Key")
+    if authorization is None:
+        return key
+    if authorization[:7].lower() != "bearer ":
+        raise errors.Unauthorized("Give the API key as Authorization: Bearer cck_…, or as X-API-Key: cck_…")
+    return authorization[7:].strip()
 
 
 def may_open(token: str | None) -> bool:

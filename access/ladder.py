@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 import enum
 from dataclasses import dataclass
 
@@ -45,6 +46,12 @@ class Standing:
     steps: int
     reason: str
     until_s: float
+
+    @property
+    def told(self) -> str:
+        """As an answer's X-Conduct says it."""
+        until = dt.datetime.fromtimestamp(self.until_s, dt.UTC)
+        return f"{self.level.word}; until={until:%Y-%m-%dT%H:%M:%SZ}; reason={self.reason}"
 
     def at(self, now_s: float, ladder: Ladder) -> Standing | None:
         """What is left of it at that moment; None: nothing."""

@@ -8,11 +8,11 @@ from collections.abc import Callable, Mapping
 
 import flask
 
-from access import keys
+from access import entrance, keys
 from access.keys import Caller
-from api import client, conduct, editions, limits, resources
-from api.places import Places
+from api import client, conduct, context, editions, resources
 from core import errors
+from serving.places import Places
 
 #: Open to everybody.
 KEYLESS = frozenset(
@@ -131,11 +131,11 @@ def _admit() -> None:
     here, scopes = resources.here(), SCOPES[route]
     address = flask.g.address = client.address(environ)
     shown = client.token(environ), address
-    flask.g.caller = caller = conduct.verified(here.conduct, here.callers, *shown)
+    flask.g.caller = caller = entrance.verified(here.conduct, here.callers, *shown)
     conduct.enter(here.conduct, caller)
     caller.require(*scopes)
     flask.g.admitted = here.callers, shown, scopes
-    environ[limits.KEY] = caller
+    environ[context.CALLER] = caller
     places = here.predictions if _is_made_now(route, environ) else here.requests
     flask.g.leave = places.take(caller.tenant_id)
     here.gate.enter(caller)
@@ -155,7 +155,7 @@ def _note(environ: Mapping[str, str]) -> None:
     with contextlib.suppress(errors.CoatcheckError):
         token = client.token(environ)
         if token is not None:
-            flask.g.caller = caller = conduct.verified(here.conduct, here.callers, token, client.address(environ))
+            flask.g.caller = caller = entrance.verified(here.conduct, here.callers, token, client.address(environ))
     if caller is not None:
         conduct.enter(here.conduct, caller)
 

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import functools
-import re
-import secrets
 import time
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
@@ -13,19 +11,20 @@ import flask
 import structlog
 from prometheus_client import Counter, Histogram
 
+from access import limits
 from access.gate import Gate
 from access.keys import Caller
-from api import limits
 from api.held_back import HeldBack
 from api.resources import Resources
-from core import errors, metrics
+from core import errors, ids, metrics
 from core.audit import Actor
 from core.http import SAFE_HEADERS
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
 
-_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
+#: Where a request's environment says whose limits its answer tells of.
+CALLER = "coatcheck.caller"
 #: Whatever else a client calls its method is counted as one, or strangers decide how many counters there are.
 _METHODS = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
 _PAIRS = list(SAFE_HEADERS.items())
@@ -42,8 +41,7 @@ def register(app: flask.Flask) -> None:
 
 def _begin() -> None:
     flask.g.started = time.perf_counter()
-    given = flask.request.headers.get("X-Request-ID", "")
-    flask.g.request_id = given if _REQUEST_ID.fullmatch(given) else f"req_{secrets.token_hex(8)}"
+    flask.g.request_id = ids.request_id(flask.request.headers.get("X-Request-ID", ""))
     # Nothing else is bound here, and what the thread's last request bound is replaced.
     structlog.contextvars.bind_contextvars(request_id=flask.g.request_id)
 
@@ -80,7 +78,7 @@ class _WithHeaders:
         def start(status: str, headers: list[tuple[str, str]], *failed: Any) -> Callable[[bytes], object]:
             said = [name for name, _ in headers]
             more = [item for item in _PAIRS if item[0] not in said]
-            caller = environ.get(limits.KEY)
+            caller = environ.get(CALLER)
             if caller is not None:
                 more += limits.headers(self._gate(), caller)
             return start_response(status, headers + more, *failed)

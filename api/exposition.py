@@ -9,8 +9,8 @@ from dataclasses import dataclass
 import prometheus_client
 from prometheus_client.metrics_core import Metric
 
-from api.cached import Cached
 from core import database, errors, tally
+from core.cached import Cached
 from jobs.figures import Figures
 
 

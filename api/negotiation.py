@@ -3,7 +3,6 @@ how long to wait (`Prefer: respond-async`, `wait=N`, RFC 7240)."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
@@ -13,29 +12,19 @@ import flask
 from api import admission, context, once
 from api.resources import Resources
 from core import errors
+from serving import asking
 from serving.values import Ask, Order, Preference
-
-_ROUTE_KEY = re.compile(r"[ -~]{1,128}")
 
 
 def ask(route: str, body: Mapping[str, Any], meant: Mapping[str, Any] | None = None) -> Ask:
     """Who asks, for the version that the header or the body pins, and once if there is a key for this route and for
     what is `meant` (the body, unless more belongs to it). Raises InvalidInput, also where header and body disagree."""
     key = once.key(route, body if meant is None else meant)
-    header, in_body = flask.request.headers.get("X-Model-Version"), body.get("model_version")
-    if header and in_body and header.removeprefix("v") != in_body.removeprefix("v"):
-        raise errors.InvalidInput.field("model_version", f"is {in_body}, but the header X-Model-Version says {header}")
-    model, version = body.get("model"), header or in_body
-    cache = body.get("options", {}).get("cache")
-    return Ask(context.caller(), flask.g.request_id, model, version, key, _route_key(), cache, flask.g.started)
-
-
-def _route_key() -> str | None:
-    """Raises InvalidInput."""
-    given = flask.request.headers.get("X-Route-Key")
-    if given is not None and not _ROUTE_KEY.fullmatch(given):
-        raise errors.InvalidInput.field("X-Route-Key", "must be 1 to 128 printable ASCII characters", received=given)
-    return given
+    headers = flask.request.headers
+    version = asking.version(headers.get("X-Model-Version"), body.get("model_version"))
+    route_key, cache = asking.route_key(headers.get("X-Route-Key")), body.get("options", {}).get("cache")
+    model = body.get("model")
+    return Ask(context.caller(), flask.g.request_id, model, version, key, route_key, cache, flask.g.started)
 
 
 def preference(here: Resources, *, respond_async: bool = False) -> Preference:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import re
+import secrets
 import time
 import uuid
 
@@ -12,6 +14,7 @@ JOB_PREFIX = "job_"
 UPLOAD_PREFIX = "upl_"
 ENDPOINT_PREFIX = "ep_"
 DELIVERY_PREFIX = "msg_"
+_REQUEST_ID = re.compile(r"[A-Za-z0-9._-]{1,128}")
 
 
 def uuid7(now_s: float | None = None) -> uuid.UUID:
@@ -23,6 +26,11 @@ def uuid7(now_s: float | None = None) -> uuid.UUID:
     chance = int.from_bytes(os.urandom(10), "big")
     value = (milliseconds & (2**48 - 1)) << 80 | 0x7 << 76 | (chance >> 68) << 64 | 0b10 << 62 | chance & (2**62 - 1)
     return uuid.UUID(int=value)
+
+
+def request_id(given: str) -> str:
+    """A request's, as its client calls it where that can be told everywhere, else a new one."""
+    return given if _REQUEST_ID.fullmatch(given) else f"req_{secrets.token_hex(8)}"
 
 
 def upload_id(value: uuid.UUID) -> str:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import sqlalchemy
 
+from access.keys import Caller
 from core import errors
 from jobs import idempotency, submit
 from jobs.idempotency import Key
@@ -17,6 +19,25 @@ from serving.values import Replied, Reply
 T = TypeVar("T")
 
 Kept = Mapping[str, Any]
+
+#: A Structured-Field string (RFC 8941), or the bare characters that most clients send.
+_FORM = re.compile(r'"((?:[ !#-\[\]-~]|\\["\\])+)"|([!#-~](?:[ -~]*[!-~])?)')
+MAX_LENGTH = 255
+
+
+def key(caller: Caller, route: str, given: str | None, asked: Mapping[str, Any]) -> Key | None:
+    """The caller's Idempotency-Key, as it was given, for this route and what is asked; None if none was. Raises
+    InvalidInput, and Unauthorized of a stranger: another one's might be the same."""
+    if given is None:
+        return None
+    match = _FORM.fullmatch(given)
+    if match is None or len(given) > MAX_LENGTH:
+        raise errors.InvalidInput.field(
+            "Idempotency-Key", f"must be one value of 1 to {MAX_LENGTH} printable ASCII characters"
+        )
+    if caller.network is not None:
+        raise errors.Unauthorized("An Idempotency-Key needs an API key")
+    return Key(caller.tenant_id, route, match[1] or match[2], idempotency.fingerprint(asked))
 
 
 def computed(

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from api import exposition
-from api.cached import Cached
+from core.cached import Cached
 from jobs import figures
 from tests.conftest import ROOT, Platform
 

@@ -12,7 +12,7 @@ from werkzeug.http import http_date
 from api import once, resources
 from api.oip import PREFIX
 from api.oip.reading import LENGTH
-from serving.oip import tensors
+from serving.oip import faults, tensors
 from serving.oip.infer import Inferred
 from serving.oip.signature import Port
 from serving.oip.tensors import BYTES, Tensor
@@ -28,14 +28,8 @@ def plain(response: flask.Response) -> flask.Response:
     if isinstance(said, dict) and isinstance(said.get("error"), dict):
         if flask.request.endpoint is None:
             said["error"] = {"message": f"{flask.request.method} {path[:200]} is not offered here", "details": {}}
-        response.set_data(orjson.dumps({"error": _text(said["error"])}))
+        response.set_data(orjson.dumps({"error": faults.text(said["error"])}))
     return response
-
-
-def _text(error: dict[str, Any]) -> str:
-    faults = error.get("errors") or [error["details"]]
-    told = [f"{fault['field']} {fault['issue']}" for fault in faults if {"field", "issue"} <= fault.keys()]
-    return ": ".join([error["message"], *(["; ".join(told)] if told else [])])
 
 
 def model(name: str, versions: Sequence[str], platform: str, takes: Sequence[Port], gives: Sequence[Port]) -> Any:

@@ -12,6 +12,7 @@ from api.oip import PREFIX, present, reading
 from core import errors
 from registry.versions import Resolved
 from serving.oip import infer as serve
+from serving.oip import ready as opens
 from serving.oip import signature
 from serving.values import Preference
 
@@ -59,10 +60,7 @@ def model(name: str, version: str | None = None) -> flask.Response:
 def model_ready(name: str, version: str | None = None) -> flask.Response:
     """Whether it opens here, or somebody works who runs it; raises ModelUnavailable."""
     here, found = resources.here(), _resolved(name, version)
-    if found.manifest.inline:
-        here.shelf.predictor(found)
-    elif not here.readiness.get()["pools"].get(found.manifest.pool, {}).get("workers"):
-        raise errors.ModelUnavailable(f"No worker of pool '{found.manifest.pool}', which runs it, has been heard of")
+    opens.check(here.shelf, here.readiness.get, found)
     return flask.jsonify({"name": name, "ready": True})
 
 

@@ -26,7 +26,7 @@ CASES = {
     ),
     "month before the body": (Sabotage(_GATE, "self._month.look_ahead(caller)", "pass"), _LIMITS),
     "slowed": (Sabotage(_GATE, "if share < 1.0:", "if False:"), _RATES),
-    "blocked": (Sabotage("api/conduct.py", "conduct.enter(subject)\n", "pass\n"), "tests/api/test_conduct.py"),
+    "blocked": (Sabotage("api/conduct.py", "conduct.enter(caller.subject)\n", "pass\n"), "tests/api/test_conduct.py"),
     "month of a file": (
         Sabotage(
             "jobs/kinds/bulk.py", "quota.judge(tools.engine, mine.job.tenant_id, manifest.units * (rows - 1))", "pass"

@@ -12,8 +12,8 @@ from prometheus_client.registry import CollectorRegistry
 
 from access import keys
 from api import exposition
-from api.cached import Cached
 from core import tally
+from core.cached import Cached
 from jobs import figures
 from tests.conftest import Platform
 from tests.hands import sign_of_life, took

@@ -11,8 +11,8 @@ import pytest
 from flask.testing import FlaskClient
 
 from access import keys
-from api.places import Places
 from core import errors
+from serving.places import Places
 from tests.api.conftest import Server
 from tests.conftest import Platform, until
 

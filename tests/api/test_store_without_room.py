@@ -7,7 +7,7 @@ import dataclasses
 import flask.testing
 import pytest
 
-from api.cached import Cached
+from core.cached import Cached
 from storage.objects import Store
 from tests.conftest import Platform
 

@@ -14,9 +14,9 @@ import pytest
 from flask.testing import FlaskClient
 
 import api
-from api import turns
-from api.turns import Turns
 from core import errors
+from serving import turns
+from serving.turns import Turns
 from tests.api.conftest import Server
 from tests.changed import changed
 from tests.conftest import Platform, until

@@ -12,14 +12,15 @@ from cachetools import TTLCache
 from sqlalchemy import event
 
 from access import keys
-from api import cached, resources
+from api import resources
+from core import cached, errors
 from core import clock as database_clock
-from core import errors
 from jobs import backlog
 from registry import catalog, lifecycle
 from registry.catalog import Catalog
 from tests import callers
 from tests.conftest import Platform
+from wiring import door
 
 pytestmark = pytest.mark.usefixtures("quiet")
 
@@ -47,7 +48,7 @@ def test_what_is_promised_in_the_documents_is_what_is_set() -> None:
     assert keys.CACHE_S == 5.0
     assert catalog.CACHE_S == 1.0
     assert backlog.COUNT_S == 1.0
-    assert (resources.FRESH_S, resources.FIGURES_S) == (1.0, 5.0)
+    assert (door.FRESH_S, resources.FIGURES_S) == (1.0, 5.0)
     assert database_clock.LOOK_S == 60.0
 
 

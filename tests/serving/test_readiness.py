@@ -7,12 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from api.readiness import Probe
 from core.broker import Line
 from core.clock import Clock
 from inference import bundle
 from registry.catalog import Catalog
 from registry.shelf import Shelf
+from serving.readiness import Probe
 from tests import graphs
 from tests.conftest import Platform
 

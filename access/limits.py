@@ -18,8 +18,6 @@ from access.rates import Standing
 
 Headers = list[tuple[str, str]]
 
-#: Where a request's environment says whose limits its answer tells of.
-KEY = "coatcheck.caller"
 #: What the month's units are called; how long a month is, about.
 MONTH, _MONTH_S = '"units-month"', 30 * 86_400
 

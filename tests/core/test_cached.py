@@ -7,9 +7,8 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from api import cached
-from api.cached import Cached
-from core import errors
+from core import cached, errors
+from core.cached import Cached
 from tests.conftest import until
 
 
