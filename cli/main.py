@@ -23,6 +23,7 @@ with leaving():
     from cli.reseal import reseal
     from cli.routes import apply, routes
     from cli.serve import proxy, serve
+    from cli.serve_grpc import serve_grpc
     from cli.submit import submit
 
     VERSION = metadata.version("coatcheck")
@@ -42,8 +43,8 @@ def coatcheck() -> None:
 
 
 for command in (
-    up, down, status, serve, proxy, submit, jobs, result, load, roles, migrate, models, routes, apply, *access.COMMANDS,
-    reseal,
+    up, down, status, serve, serve_grpc, proxy, submit, jobs, result, load, roles, migrate, models, routes, apply,
+    *access.COMMANDS, reseal,
 ):  # fmt: skip
     coatcheck.add_command(command)
 

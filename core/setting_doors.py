@@ -60,6 +60,19 @@ class Http:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Grpc:
+    """The door for gRPC, an extra."""
+
+    port: int = setting(
+        "COATCHECK_GRPC_PORT",
+        8001,
+        "where `coatcheck serve-grpc` listens; `./run up` takes a port of its own, and says which in `.coatcheck/env`. "
+        "See [grpc.md](grpc.md)",
+        validate.Range(1, 65_535),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
 class Versions:
     """How a version of the API ends."""
 

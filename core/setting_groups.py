@@ -17,7 +17,7 @@ MOST_KEPT = 256
 #: So many predictions are made at once as long as they are answered as fast as they come.
 AT_EASE = 32
 #: For what needs no key, such as probes: they are answered also while every place is taken.
-_KEYLESS_THREADS = 4
+KEYLESS_THREADS = 4
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -174,7 +174,7 @@ class Api:
     def threads(self) -> int:
         """Those of one process: one for everything that has a place or waits for one, and some for what needs none."""
         predictions = max(self.max_predictions, AT_EASE) + MOST_KEPT
-        return self.max_waiters + self.max_streams + self.request_threads + predictions + _KEYLESS_THREADS
+        return self.max_waiters + self.max_streams + self.request_threads + predictions + KEYLESS_THREADS
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,7 @@ from core import errors, hosts
 from core import setting_rules as rules
 from core.environment import read, setting, settings_of
 from core.setting_cache import Cache
-from core.setting_doors import Http, Oidc, Versions
+from core.setting_doors import Grpc, Http, Oidc, Versions
 from core.setting_groups import Api, Files, Jobs, Models, Queue, Sealing, Storage, Webhooks
 
 ENVIRONMENTS = ("development", "production")
@@ -47,6 +47,7 @@ class Settings(CelerySettings):
     sealing: Sealing
     models: Models
     http: Http
+    grpc: Grpc
     versions: Versions
     oidc: Oidc
     api: Api

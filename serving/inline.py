@@ -33,7 +33,7 @@ def one(serving: Serving, ask: Ask, resolved: Resolved, row: Row, explain: str) 
     opening the model raises."""
     with serving.gate.spending(ask.caller, resolved.manifest.cost(explain)):
         model = serving.shelf.predictor(resolved)
-        return _seen(serving, ask, resolved, lambda: _predict(serving, model, [row], explain, _end(serving)))[0]
+        return _seen(serving, ask, resolved, lambda: _predict(serving, model, [row], explain, _end(serving, ask)))[0]
 
 
 def several(
@@ -51,7 +51,7 @@ def several(
         return []
     units, size = resolved.manifest.cost(explain), min(size, resolved.manifest.max_batch)
     with serving.gate.spending(ask.caller, units * len(rows)) as bill:
-        model, ends_at = serving.shelf.predictor(resolved), _end(serving)
+        model, ends_at = serving.shelf.predictor(resolved), _end(serving, ask)
 
         def run() -> list[Said | Fault]:
             if individual:
@@ -129,9 +129,10 @@ def _predict(serving: Serving, model: Model, rows: Sequence[Row], explain: str, 
     return found
 
 
-def _end(serving: Serving) -> float:
-    """When the time of a request that begins now is over; what opening its model took is not part of it."""
-    return time.monotonic() + serving.settings.api.inline_timeout_s
+def _end(serving: Serving, ask: Ask) -> float:
+    """When the time of a request that begins now is over; what opening its model took is not part of it, unless who
+    asks says until when it is of use."""
+    return min(time.monotonic() + serving.settings.api.inline_timeout_s, ask.ends_at)
 
 
 def _share(ends_at: float, of: int) -> float:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import enum
+import math
 import time
 import uuid
 from collections.abc import Mapping, Sequence
@@ -40,6 +41,7 @@ class Ask:
     route_key: str | None = None  #: on whose behalf, where callers keep the version that they got
     cache: bool | None = None  #: whether a kept answer will do; None: as the model says
     began: float = field(default_factory=time.perf_counter)  #: when it came, as that clock counts
+    ends_at: float = math.inf  #: when who asks waits no longer, as the monotonic clock counts
 
     @property
     def unit(self) -> Unit:

@@ -21,7 +21,6 @@ from serving.oip.tensors import Tensor
 
 #: Of the JSON at the head of a body that goes on with bytes.
 LENGTH = "Inference-Header-Content-Length"
-_MOST_AXES, _MOST_NAMED = 32, 1000
 #: How zlib is told of each.
 _ENCODINGS = {"gzip": 31, "deflate": 15}
 
@@ -32,14 +31,16 @@ class _Named(ma.Schema):
     class Meta:
         unknown = ma.EXCLUDE
 
-    name = schema.StrictString(required=True, validate=validate.Length(1, 200))
+    name = schema.StrictString(required=True, validate=validate.Length(1, infer.MOST_NAME))
     parameters = fields.Dict(keys=schema.StrictString(), load_default=dict, allow_none=True)
 
 
 class _Input(_Named):
     datatype = schema.StrictString(required=True)
     shape = fields.List(
-        schema.StrictInteger(validate=validate.Range(0, 2**31)), required=True, validate=validate.Length(0, _MOST_AXES)
+        schema.StrictInteger(validate=validate.Range(0, infer.MOST_SIZE)),
+        required=True,
+        validate=validate.Length(0, infer.MOST_AXES),
     )
     data = fields.Raw(load_default=None, allow_none=True)
 
@@ -48,11 +49,11 @@ class _Infer(ma.Schema):
     class Meta:
         unknown = ma.EXCLUDE
 
-    id = schema.StrictString(load_default="", allow_none=True, validate=validate.Length(max=1000))
+    id = schema.StrictString(load_default="", allow_none=True, validate=validate.Length(max=infer.MOST_ID))
     parameters = fields.Dict(keys=schema.StrictString(), load_default=dict, allow_none=True)
-    inputs = fields.List(fields.Nested(_Input), required=True, validate=validate.Length(1, _MOST_NAMED))
+    inputs = fields.List(fields.Nested(_Input), required=True, validate=validate.Length(1, infer.MOST_NAMED))
     outputs = fields.List(
-        fields.Nested(_Named), load_default=list, allow_none=True, validate=validate.Length(0, _MOST_NAMED)
+        fields.Nested(_Named), load_default=list, allow_none=True, validate=validate.Length(0, infer.MOST_NAMED)
     )
 
 

@@ -22,6 +22,10 @@ CONTENT_TYPES, BASE64 = ("np", "str", "pd"), "base64"
 NOT_DONE = ("sequence_id", "classification", "shared_memory_region")
 
 
+#: How much there may be of what names tensors and says how large they are.
+MOST_ID, MOST_NAME, MOST_NAMED, MOST_AXES, MOST_SIZE = 1000, 200, 1000, 32, 2**31
+
+
 @dataclass(frozen=True)
 class Wanted:
     """An output that is asked for, and whether its elements are to be bytes."""

@@ -62,17 +62,21 @@ def of_bytes(name: str, datatype: str, shape: Sequence[int], data: bytes | memor
     """Of all elements, each as so many bytes, the lowest first; raises InvalidInput."""
     kind, where = _kind(name, datatype), f"inputs.{name}"
     if datatype == BYTES:
-        made = np.empty(0, object)
-        if found := list(_texts(where, data)):
-            made = np.empty(len(found), object)
-            made[:] = found
-        return Tensor(name, datatype, _shaped(where, made, shape))
+        return of_texts(name, shape, list(_texts(where, data)))
     if len(data) % kind.itemsize:
         raise misfit(where, f"has {len(data)} bytes, which are no whole number of {datatype}")
     array = np.frombuffer(data, np.uint8 if datatype == "BOOL" else kind.newbyteorder("<"))
     if datatype == "BOOL" and array.size and array.max() > 1:
         raise misfit(where, "must have a byte of 0 or 1 for each BOOL")
     return Tensor(name, datatype, _shaped(where, array.astype(kind), shape))
+
+
+def of_texts(name: str, shape: Sequence[int], elements: Sequence[bytes]) -> Tensor:
+    """Of all elements of BYTES; raises InvalidInput."""
+    made = np.empty(len(elements), object)
+    if elements:
+        made[:] = elements
+    return Tensor(name, BYTES, _shaped(f"inputs.{name}", made, shape))
 
 
 def to_bytes(tensor: Tensor) -> bytes:

@@ -1,0 +1,32 @@
+"""`coatcheck serve-grpc`: the door for gRPC, where the extra is installed."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib.util
+import os
+
+import click
+
+from cli.failures import Misconfigured
+from core import logging, settings
+
+
+@click.command("serve-grpc")
+@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
+def serve_grpc(host: str) -> None:
+    """Serve the Open Inference Protocol by gRPC.
+
+    It listens on COATCHECK_GRPC_PORT, and speaks TLS with COATCHECK_TLS_CERTIFICATE and COATCHECK_TLS_KEY. It is there
+    where the extra `grpc` is installed.
+    """
+    values = settings.load()
+    settings.proxy()
+    if not importlib.util.find_spec("grpc") or not importlib.util.find_spec("grpc_health"):
+        raise Misconfigured("gRPC is an extra, which is not installed here: pip install 'coatcheck[grpc]'")
+    import onnxruntime  # noqa: F401 - not while the first client waits
+
+    from rpc import server
+
+    logging.configure(values.log_level)
+    asyncio.run(server.run(values, host, os.environ.get("COATCHECK_ALIVE_FILE")))
