@@ -18,6 +18,7 @@ _PLATFORM = _DATABASE | _QUEUE | _S3 | {"COATCHECK_SECRET_KEY", "COATCHECK_OLD_S
 #: By the names of programs and of `coatcheck` commands; who is not here, as the engines, needs none.
 NEEDS: Mapping[str, frozenset[str]] = {
     "api": _PLATFORM,
+    "grpc": _PLATFORM,
     "worker": _PLATFORM,
     "io": _PLATFORM,
     "beat": _QUEUE,
@@ -26,7 +27,7 @@ NEEDS: Mapping[str, frozenset[str]] = {
     "models": _DATABASE | _S3,
     "keys": _DATABASE,
 }
-_CLIENT = ("COATCHECK_URL", "COATCHECK_API_KEY")
+_CLIENT = ("COATCHECK_URL", "COATCHECK_GRPC_PORT", "COATCHECK_API_KEY")
 #: First on the path, and not a second time where it is already.
 _PATH = """_coatcheck={bin}
 _path=:$PATH:

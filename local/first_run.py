@@ -30,8 +30,9 @@ def show(client: Mapping[str, str]) -> None:
             raise RuntimeError(f"the first job is {job['status']} after 30 s: {json.dumps(job.get('error', queue))}")
         # There was work before this start, and somebody does it.
         click.echo(f"It has not begun after 30 s: {queue['basis']}, at work on what was there before")
+    grpc = f"gRPC    127.0.0.1:{client['COATCHECK_GRPC_PORT']}\n" if "COATCHECK_GRPC_PORT" in client else ""
     click.echo(
-        f"\nAPI     {url}   (docs: {url}/docs)\nFlower  $FLOWER_URL, of .coatcheck/env.admin (for operators)\n"
+        f"\nAPI     {url}   (docs: {url}/docs)\n{grpc}Flower  $FLOWER_URL, of .coatcheck/env.admin (for operators)\n"
         f"\nTry it:\n\n  . .coatcheck/env\n"
         f'  curl -s "$COATCHECK_URL/api/v1/predict" -H "Authorization: Bearer $COATCHECK_API_KEY" \\\n'
         f"    -H 'Content-Type: application/json' -d '{json.dumps(ASKED)}'\n"

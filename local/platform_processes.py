@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import importlib.util
 import os
 import sys
 from collections.abc import Mapping
@@ -71,6 +72,7 @@ def programs(state: State, env: Mapping[str, str]) -> tuple[list[Program], list[
         _beating(Program("worker", worker, only("worker", env), grace_s=40), state),
         _beating(Program("io", io, only("io", env), grace_s=25), state),
         *door(state, env),
+        *([_rpc(state, env)] if has_grpc() else []),
     ]
     return early, [_beating(Program("beat", beat, only("beat", env)), state), _flower(state, celery, env)]
 
@@ -98,6 +100,17 @@ def door(state: State, env: Mapping[str, str]) -> list[Program]:
     # What it answers by itself, whatever is behind it.
     there = f"http://{doors.metrics_listen}/"
     return [api, dataclasses.replace(front, answers=lambda: alive.served(there) is not None)]
+
+
+def has_grpc() -> bool:
+    """Whether the extra is installed."""
+    return importlib.util.find_spec("grpc") is not None
+
+
+def _rpc(state: State, env: Mapping[str, str]) -> Program:
+    """The door for gRPC, which has a port of its own."""
+    mine = {**only("grpc", env), "COATCHECK_GRPC_PORT": str(state.ports["grpc"])}
+    return _beating(Program("grpc", tuple(command("serve-grpc")), mine, grace_s=15), state)
 
 
 def _flower(state: State, celery: tuple[str, ...], env: Mapping[str, str]) -> Program:

@@ -21,7 +21,7 @@ PORTS = range(20_000, 32_000)
 S3 = ("S3_ENDPOINT_URL", "S3_ACCESS_KEY", "S3_SECRET_KEY")
 NAMES = (
     "postgres", "valkey", "flower", "s3", "s3_grpc", "master", "master_grpc", "volume", "volume_grpc", "filer",
-    "filer_grpc", "metrics",
+    "filer_grpc", "metrics", "grpc",
 )  # fmt: skip
 
 

@@ -180,6 +180,7 @@ class Supervisor:
         flower = f"http://coatcheck:{self.state.secrets['flower']}@127.0.0.1:{self.state.ports['flower']}"
         people = {
             "COATCHECK_URL": f"http://127.0.0.1:{self.state.ports['api']}",
+            **({"COATCHECK_GRPC_PORT": str(self.state.ports["grpc"])} if platform_processes.has_grpc() else {}),
             "COATCHECK_API_KEY": keys["api"],
             "COATCHECK_ADMIN_KEY": keys["admin"],
             "COATCHECK_SECRET_KEY": env["COATCHECK_SECRET_KEY"],
@@ -194,6 +195,8 @@ class Supervisor:
         """Raises StartFailed."""
         self._until(self._has_the_door, "proxy")
         self._until(lambda: platform_processes.all_there(url), "api")
+        if platform_processes.has_grpc():
+            self._until(lambda: alive.beats(self.state.run / "grpc.alive"), "grpc")
         self._until(lambda: alive.asked(self.state.run, platform_processes.FLOWER_SOCKET, "/healthcheck"), "flower")
 
     def _has_the_door(self) -> bool:

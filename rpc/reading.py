@@ -32,6 +32,8 @@ def asked(message: ModelInferRequest) -> Asked:
     _check_size("outputs", len(message.outputs), infer.MOST_NAMED)
     parameters, raw = _said(message.parameters), message.raw_input_contents
     infer.refuse("request", parameters)
+    for item in (*message.inputs, *message.outputs):  # what is in shared memory is not in the message
+        infer.refuse(item.name, _said(item.parameters))
     if raw and len(raw) != len(message.inputs):
         raise misfit("raw_input_contents", f"has {len(raw)} elements for {len(message.inputs)} inputs")
     inputs = [
@@ -41,8 +43,6 @@ def asked(message: ModelInferRequest) -> Asked:
     binary = parameters.get("binary_data_output", bool(raw))
     if not isinstance(binary, bool):
         raise misfit("parameters.binary_data_output", "must be true or false")
-    for output in message.outputs:
-        infer.refuse(f"outputs.{output.name}", _said(output.parameters))
     return Asked(inputs, [Wanted(output.name, binary) for output in message.outputs], binary, message.id)
 
 

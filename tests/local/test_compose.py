@@ -58,12 +58,12 @@ def listening(pid: int) -> set[tuple[int, bool]]:
     return {(int(port, 16), address != "0100007F") for address, port in ends}
 
 
-def test_in_compose_only_the_proxy_is_published_and_every_service_is_closed() -> None:
+def test_in_compose_only_the_doors_are_published_and_every_service_is_closed() -> None:
     services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
-    assert {name for name, service in services.items() if "ports" in service} == {"proxy"}
-    assert all(
-        str(port).startswith(("127.0.0.1:", "${COATCHECK_BIND:-127.0.0.1}:")) for port in services["proxy"]["ports"]
-    )
+    doors = {name: service["ports"] for name, service in services.items() if "ports" in service}
+    assert doors.keys() == {"proxy", "grpc"}
+    ports = [str(port) for listed in doors.values() for port in listed]
+    assert all(port.startswith(("127.0.0.1:", "${COATCHECK_BIND:-127.0.0.1}:")) for port in ports)
     assert "--unix-socket" in str(services["flower"]["command"])
     assert "--address" not in str(services["flower"]["command"])
     for name, service in services.items():

@@ -21,6 +21,7 @@ SERVICES = {
     "seaweedfs": {"S3_SECRET_KEY"},
     "migrate": DATABASE | STORE | {"DATABASE_OWNER_URL", "DATABASE_SUPERUSER_URL"},
     "api": PLATFORM,
+    "grpc": PLATFORM,
     "worker": PLATFORM,
     "worker-gpu": PLATFORM,
     "io": PLATFORM,

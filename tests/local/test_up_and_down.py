@@ -73,7 +73,7 @@ DATABASE, QUEUE, STORE = {"DATABASE_URL"}, {"REDIS_URL"}, {"S3_SECRET_KEY"}
 PLATFORM = DATABASE | QUEUE | STORE | {"COATCHECK_SECRET_KEY"}
 KNOWS: dict[str, set[str]] = {
     "postgres": set(), "valkey": set(), "seaweedfs": set(), "worker": PLATFORM, "io": PLATFORM, "api": PLATFORM,
-    "proxy": set(), "beat": QUEUE, "flower": QUEUE | {"FLOWER"},
+    "grpc": PLATFORM, "proxy": set(), "beat": QUEUE, "flower": QUEUE | {"FLOWER"},
 }  # fmt: skip
 
 
@@ -107,7 +107,7 @@ def tried_by_a_stranger(folder: Path) -> None:
     groups = {item["pid"] for item in json.loads((folder / ".coatcheck/run/pids.json").read_text())}
     names = {port: name for name, port in made.ports.items()}
     found = test_doors.listening(groups)
-    assert {names.get(port, port) for _, port in found} == {*test_doors.PROBES, "api", "metrics", "flower"}
+    assert {names.get(port, port) for _, port in found} == {*test_doors.PROBES, "api", "metrics", "flower", "grpc"}
     assert {address for address, _ in found} == {"0100007F"}
     for door, paths in {"api": PRIVATE, "metrics": (*PRIVATE, *PUBLIC), "flower": (*PRIVATE, *PUBLIC, "/")}.items():
         asked = [test_doors.request(method, path) for method in ("GET", "POST") for path in paths]

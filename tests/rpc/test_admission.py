@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from typing import Any
 
 import grpc
 import pytest
@@ -20,6 +21,7 @@ from tests.rpc.conftest import Client, Served, texts
 pytestmark = pytest.mark.usefixtures("quiet")
 Code = grpc.StatusCode
 Serve = Callable[..., Served]
+NO_MORE: Mapping[str, Any] = {"allowance_percent": 0, "past_allowance": "refuse"}
 
 
 def test_a_key_is_shown_in_either_way_and_not_in_both(rpc: Served, key: Key) -> None:
@@ -89,10 +91,11 @@ def test_units_and_the_months_units_hold_here_too(platform: Platform, rpc: Serve
     costly = few.infer(inputs=[texts("a", "b", "c")])
     assert (costly.code, costly.trailing["x-error-code"]) == (Code.RESOURCE_EXHAUSTED, "REQUEST_TOO_COSTLY")
     assert "retry-after" not in costly.trailing
-    month = rpc.client(callers.key(platform, tier=callers.tier(platform, monthly_units=1)))
-    assert month.infer().code is Code.OK
-    until(lambda: month.infer().code is Code.RESOURCE_EXHAUSTED)
-    assert month.infer().trailing["x-error-code"] == "QUOTA_EXCEEDED"
+    month = rpc.client(callers.key(platform, tier=callers.tier(platform, monthly_units=2, **NO_MORE)))
+    assert month.infer(inputs=[texts("a", "b")]).code is Code.OK
+    over = month.infer()
+    assert (over.code, over.trailing["x-error-code"]) == (Code.RESOURCE_EXHAUSTED, "QUOTA_EXCEEDED")
+    assert "units-month" in over.trailing["ratelimit-policy"]
 
 
 def test_who_makes_errors_again_and_again_is_held_back(platform: Platform, serve: Serve) -> None:

@@ -12,6 +12,7 @@ import pytest
 
 from rpc import inference_pb2 as messages
 from rpc.inference_pb2 import InferParameter, InferTensorContents
+from tests.callers import Key
 from tests.conftest import Platform, until
 from tests.rpc.conftest import Client, Said, tensor, texts
 
@@ -178,12 +179,13 @@ def test_what_is_no_message_is_refused_as_what_cannot_be_read(client: Client) ->
     assert (found.code, found.trailing["x-error-code"]) == (INVALID, "MALFORMED_REQUEST")
 
 
-def test_each_row_is_paid_for_and_under_a_key_once(platform: Platform, client: Client) -> None:
+def test_each_row_is_paid_for_and_under_a_key_once(platform: Platform, client: Client, key: Key) -> None:
     said = {"idempotency-key": "k"}
     first, again = (client.infer(inputs=[texts("Lovely", "Awful")], said=said) for _ in range(2))
     assert first.message == again.message
     assert ("idempotent-replayed" in first.trailing, again.trailing["idempotent-replayed"]) == (False, "true")
-    until(lambda: platform.rows("SELECT FROM usage"))
-    assert platform.one("SELECT sum(units), min(model) FROM usage") == (2, "sentiment")
+    mine = "FROM usage WHERE tenant_id = (SELECT id FROM tenants WHERE name = :name)"
+    until(lambda: platform.rows(f"SELECT {mine}", name=key.tenant))
+    assert platform.one(f"SELECT sum(units), min(model) {mine}", name=key.tenant) == (2, "sentiment")
     other = client.infer(said=said)
     assert (other.code, other.trailing["x-error-code"]) == (INVALID, "IDEMPOTENCY_KEY_REUSED")

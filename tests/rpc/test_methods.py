@@ -77,8 +77,8 @@ def test_a_model_is_ready_when_it_opens_or_somebody_runs_it(client: Client) -> N
 
 
 @pytest.mark.parametrize(
-    "path", [f"/{SERVICE}/ModelStreamInfer", f"/{SERVICE}/ModelConfig", f"/{SERVICE}/RepositoryIndex", f"/{HEALTH}/Watch",
-             "/other.Service/Method"],
+    "path", [*(f"/{SERVICE}/{name}" for name in ("ModelStreamInfer", "ModelConfig", "RepositoryIndex")),
+             f"/{HEALTH}/Watch", "/other.Service/Method"],
 )  # fmt: skip
 def test_what_is_not_offered_is_unimplemented(client: Client, path: str) -> None:
     assert client.call(path, b"").code is grpc.StatusCode.UNIMPLEMENTED

@@ -1,0 +1,203 @@
+"""The process that answers gRPC: deadlines, waited jobs, bounds, and how it begins and ends."""
+
+from __future__ import annotations
+
+import gzip
+import os
+import socket
+import subprocess
+import sys
+import threading
+import time
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+import grpc
+import pytest
+
+from core import ids
+from inference import bundle
+from local.child import Child
+from local.state import held_port
+from rpc import inference_pb2 as messages
+from rpc import server
+from rpc.inference_pb2 import InferTensorContents
+from rpc.methods import SERVICE
+from tests import graphs
+from tests.callers import Key
+from tests.conftest import ROOT, Platform, until
+from tests.hands import work
+from tests.rpc.conftest import Client, Served, tensor, texts
+
+pytestmark = pytest.mark.usefixtures("quiet")
+Code = grpc.StatusCode
+Serve = Callable[..., Served]
+INFER = f"/{SERVICE}/ModelInfer"
+#: A model that is not answered inline.
+HEAVY = {"model": "sentiment", "model_version": "2.1.0"}
+
+
+def job(platform: Platform) -> str:
+    """The id of the only one."""
+    return ids.job_id(platform.one("SELECT id FROM jobs")[0])
+
+
+def test_a_long_model_is_asked_through_a_job_and_waited_for(platform: Platform, client: Client) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(lambda: client.infer(**HEAVY))
+        until(lambda: platform.rows("SELECT FROM jobs"))
+        work(platform)
+        found = asked.result()
+    assert (found.code, found.trailing["x-model-route"]) == (Code.OK, "pinned")
+    assert list(found.message.outputs[0].contents.bytes_contents) == [b"positive"]
+
+
+def test_a_job_that_outlasts_the_deadline_is_named_and_answers_under_the_same_key(
+    platform: Platform, client: Client
+) -> None:
+    said = {"idempotency-key": "k"}
+    late = client.infer(**HEAVY, timeout=1.5, said=said)
+    assert late.code is Code.DEADLINE_EXCEEDED
+    assert f"GET /api/v1/jobs/{job(platform)} has its answer" in late.details
+    assert late.trailing["x-error-code"] == "TIMED_OUT"
+    work(platform)
+    again = client.infer(**HEAVY, said=said)
+    assert (again.code, len(platform.rows("SELECT FROM jobs"))) == (Code.OK, 1)
+
+
+def test_without_a_deadline_a_job_is_waited_for_as_long_as_anybody_may_wait(
+    platform: Platform, serve: Serve, key: Key
+) -> None:
+    late = serve(max_wait_s=0.5).client(key).infer(**HEAVY, timeout=60)
+    assert (late.code, job(platform) in late.details) == (Code.DEADLINE_EXCEEDED, True)
+
+
+def test_whoever_hangs_up_is_not_waited_for(client: Client, rpc: Served, platform: Platform) -> None:
+    request = messages.ModelInferRequest(model_name="sentiment", model_version="2.1.0", inputs=[texts("Lovely")])
+    call = client.channel.unary_unary(INFER).future(
+        request.SerializeToString(), metadata=[*client.metadata.items()], timeout=60
+    )
+    until(lambda: rpc.door.waiters.taken)
+    call.cancel()
+    until(lambda: not rpc.door.waiters.taken)
+
+
+@pytest.fixture
+def endless(platform: Platform, rpc: Served, tmp_path: Path) -> Iterator[str]:
+    """A model that goes on for as long as x says."""
+    name = f"m{uuid.uuid4().hex}"
+    platform.catalog.publish(bundle.load(graphs.bundle(tmp_path / "own", graphs.graph(graphs.TURNS), name=name)))
+    until(lambda: name in {item.model for item in rpc.door.catalog.versions()})
+    yield name
+    platform.execute("DELETE FROM model_versions WHERE model = :name", name=name)
+    platform.execute("DELETE FROM models WHERE name = :name", name=name)
+
+
+def test_the_deadline_ends_a_run_in_the_middle(client: Client, rpc: Served, endless: str) -> None:
+    columns = [tensor(name, "FP64", [1], InferTensorContents(fp64_contents=[value]))
+               for name, value in (("x", graphs.ENDLESS), ("y", 1.0))]  # fmt: skip
+    began = time.monotonic()
+    assert client.infer(endless, inputs=columns, timeout=1.0).code is Code.DEADLINE_EXCEEDED
+    until(lambda: not rpc.door.predictions.taken)
+    assert time.monotonic() - began < rpc.door.settings.api.inline_timeout_s
+
+
+def test_a_message_is_as_large_as_a_body_may_be_also_once_it_is_unpacked(serve: Serve, key: Key) -> None:
+    here = serve(max_body_bytes=8000)
+    client = here.client(key)
+    assert client.infer(inputs=[texts("a" * 4000)]).code is Code.OK
+    large = messages.ModelInferRequest(model_name="sentiment", inputs=[texts("a" * 12_000)]).SerializeToString()
+    assert client.call(INFER, large).code is Code.RESOURCE_EXHAUSTED
+    assert len(gzip.compress(large)) < 8000
+    with grpc.insecure_channel(f"127.0.0.1:{here.port}", compression=grpc.Compression.Gzip) as packing:
+        assert Client(packing, client.metadata).call(INFER, large).code is Code.RESOURCE_EXHAUSTED
+        assert Client(packing, client.metadata).infer().code is Code.OK
+
+
+def test_a_message_that_does_not_come_holds_nothing_for_long(
+    rpc: Served, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "MESSAGE_S", 0.2)
+    sent = threading.Event()
+
+    def nothing() -> Iterator[bytes]:
+        sent.wait()
+        yield from ()
+
+    call = client.channel.stream_unary(INFER).future(nothing(), metadata=[*client.metadata.items()], timeout=60)
+    error = call.exception()
+    sent.set()
+    assert isinstance(error, grpc.RpcError)
+    assert (call.code(), "did not arrive in time" in str(call.details())) == (Code.INVALID_ARGUMENT, True)
+
+
+def test_what_needs_no_key_is_answered_while_there_is_no_thread_for_the_rest(
+    rpc: Served, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(server, "KEYLESS_THREADS", rpc.door.settings.api.threads)
+    found = client.infer()
+    assert (found.code, found.trailing["x-error-code"], found.trailing["retry-after"]) == (
+        Code.UNAVAILABLE,
+        "BUSY",
+        "2",
+    )
+    assert rpc.client().ask("ServerReady", messages.ServerReadyRequest()).message.ready is True
+
+
+@pytest.fixture
+def process(spawn: Callable[..., Child], platform: Platform) -> Callable[..., tuple[Child, str]]:
+    """`coatcheck serve-grpc` as it is run, and where it is."""
+
+    def start(**env: str) -> tuple[Child, str]:
+        port = held_port()
+        child = spawn("grpc", "cli.main", "serve-grpc", COATCHECK_GRPC_PORT=str(port), **env)
+        return child, f"127.0.0.1:{port}"
+
+    return start
+
+
+def answers(address: str) -> bool:
+    with grpc.insecure_channel(address) as channel:
+        return Client(channel).ask("ServerLive", messages.ServerLiveRequest(), timeout=5).code is Code.OK
+
+
+def test_a_process_that_is_asked_to_stop_answers_what_it_was_asked_and_takes_nothing_new(
+    platform: Platform, process: Callable[..., tuple[Child, str]], key: Key, tmp_path: Path
+) -> None:
+    child, address = process(COATCHECK_ALIVE_FILE=str(tmp_path / "alive"))
+    until(lambda: answers(address))
+    assert (tmp_path / "alive").exists()
+    with grpc.insecure_channel(address) as channel, ThreadPoolExecutor(1) as pool:
+        client = Client(channel, {"x-api-key": key.token})
+        asked = pool.submit(lambda: client.infer(**HEAVY))
+        until(lambda: platform.rows("SELECT FROM jobs"))
+        child.ask_to_stop()
+        until(lambda: not answers(address))
+        work(platform)
+        assert asked.result().code is Code.OK
+    until(lambda: not child.alive)
+    assert child.exit_code == 0
+
+
+def test_a_port_that_is_taken_is_one_sentence(platform: Platform) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = str(taken.getsockname()[1])
+        done = subprocess.run(
+            [sys.executable, "-m", "cli.main", "serve-grpc"], cwd=ROOT, capture_output=True, text=True,
+            env={**os.environ, "COATCHECK_GRPC_PORT": port}, check=False,
+        )  # fmt: skip
+    assert done.returncode == 2
+    [line] = [line for line in done.stderr.splitlines() if line.startswith("Error: ")]
+    assert "COATCHECK_GRPC_PORT: nobody can listen on 127.0.0.1" in line
+
+
+def test_without_the_extra_one_sentence_says_what_to_install(platform: Platform) -> None:
+    hidden = "import sys; sys.modules['grpc'] = None; from cli.main import main; main(['serve-grpc'])"
+    done = subprocess.run([sys.executable, "-c", hidden], cwd=ROOT, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (
+        2, "Error: gRPC is an extra, which is not installed here: pip install 'coatcheck[grpc]'\n",
+    )  # fmt: skip
