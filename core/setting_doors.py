@@ -30,7 +30,7 @@ class Http:
     tls_certificate: Path | None = setting(
         "COATCHECK_TLS_CERTIFICATE",
         None,
-        "a PEM file; with it and its key the proxy speaks TLS 1.2 and 1.3, and nothing else",
+        "a PEM file; with it and its key the proxy speaks TLS 1.2 and 1.3, and nothing else; so does `serve-grpc`",
     )
     tls_key: Path | None = setting("COATCHECK_TLS_KEY", None, "a PEM file: the certificate's key")
     cors_origins: tuple[str, ...] = setting(

@@ -33,7 +33,8 @@ def one(serving: Serving, ask: Ask, resolved: Resolved, row: Row, explain: str) 
     opening the model raises."""
     with serving.gate.spending(ask.caller, resolved.manifest.cost(explain)):
         model = serving.shelf.predictor(resolved)
-        return _seen(serving, ask, resolved, lambda: _predict(serving, model, [row], explain, _end(serving, ask)))[0]
+        ends_at = _end(serving, ask)
+        return _seen(serving, ask, resolved, lambda: _predict(serving, ask, model, [row], explain, ends_at))[0]
 
 
 def several(
@@ -55,9 +56,9 @@ def several(
 
         def run() -> list[Said | Fault]:
             if individual:
-                return _each(serving, model, rows, size, explain, ends_at)
+                return _each(serving, ask, model, rows, size, explain, ends_at)
             slices = (rows[start : start + size] for start in range(0, len(rows), size))
-            return [made for slice_ in slices for made in _predict(serving, model, slice_, explain, ends_at)]
+            return [made for slice_ in slices for made in _predict(serving, ask, model, slice_, explain, ends_at)]
 
         said = _seen(serving, ask, resolved, run)
         if not individual:
@@ -90,7 +91,7 @@ def _ran_out(fault: Fault) -> bool:
 
 
 def _each(
-    serving: Serving, model: Model, rows: Sequence[Row], size: int, explain: str, ends_at: float
+    serving: Serving, ask: Ask, model: Model, rows: Sequence[Row], size: int, explain: str, ends_at: float
 ) -> list[Said | Fault]:
     """A row that fails or is slow spoils only its own answer: a slice that fails runs again row by row, and so does all
     that is left once one was slow. What runs may take half of the time that is left, or then an even share of it."""
@@ -100,7 +101,7 @@ def _each(
         slice_ = left[: 1 if slow or len(made) < alone_to else size]
         try:
             share = _share(ends_at, len(left) if slow else min(2, len(left)))
-            made += _predict(serving, model, slice_, explain, share)
+            made += _predict(serving, ask, model, slice_, explain, share)
         except (errors.ModelError, errors.TimedOut) as error:
             slow = slow or isinstance(error, errors.TimedOut)
             alone_to = max(alone_to, len(made) + len(slice_))
@@ -109,7 +110,7 @@ def _each(
     return made
 
 
-def _predict(serving: Serving, model: Model, rows: Sequence[Row], explain: str, ends_at: float) -> list[Said]:
+def _predict(serving: Serving, ask: Ask, model: Model, rows: Sequence[Row], explain: str, ends_at: float) -> list[Said]:
     manifest = model.bundle.manifest
     seconds, predicted = _counters(manifest.name, manifest.version)
     try:
@@ -118,6 +119,8 @@ def _predict(serving: Serving, model: Model, rows: Sequence[Row], explain: str, 
             if explain == SHAP:
                 found = model.explained(rows, found, interrupt)
     except errors.ModelInterrupted as error:
+        if time.monotonic() >= ask.ends_at:
+            raise errors.TimedOut("The model did not answer within the deadline of the request") from error
         limit_s = serving.settings.api.inline_timeout_s
         log.warning("inline_run_ended", model=manifest.name, version=manifest.version, rows=len(rows), limit_s=limit_s)
         raise errors.TimedOut(

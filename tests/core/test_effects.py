@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import os
+import socket
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 
@@ -13,11 +17,12 @@ from core import broker
 from core.environment import settings_of
 from core.settings import Settings
 from jobs.drain import Drainer
+from local.state import held_port
 from storage.objects import Store
 from tests import callers
 from tests.api.world import GOOD
 from tests.changed import name_of
-from tests.conftest import Platform
+from tests.conftest import ROOT, Platform, until
 from tests.core import effects
 from tests.core.effects import DEAD, JOBS, PREDICT, UPLOADS, Here, NewJob, address, code, courier
 from tests.issuer import Issuer
@@ -106,6 +111,20 @@ def strangers(here: Here) -> None:
     assert '"~^:"                        0;' in here.nginx(anonymous=True)
 
 
+def grpc_port(here: Here) -> None:
+    port = held_port()
+    environ = {**os.environ, "COATCHECK_GRPC_PORT": str(port)}
+    process = subprocess.Popen([sys.executable, "-m", "cli.main", "serve-grpc"], cwd=ROOT, env=environ)
+    here.stack.callback(process.wait)
+    here.stack.callback(process.terminate)
+
+    def listens() -> bool:
+        with socket.socket() as sock:
+            return sock.connect_ex(("127.0.0.1", port)) == 0
+
+    until(listens)
+
+
 OIDC = ("oidc_issuer", "oidc_audience", "oidc_tenant_claim", "oidc_scope_claim", "oidc_tier_claim")
 
 
@@ -143,6 +162,7 @@ EFFECTS: Mapping[str, Callable[[Here], object]] = {
     "max_body_bytes": body,
     "max_wait_s": longest_wait,
     "max_connections": lambda here: same(any("77" in line for line in here.nginx(max_connections=77)), True),
+    "grpc_port": grpc_port,
     "tls_certificate": tls,
     "tls_key": tls,
     "cors_origins": lambda here: same(

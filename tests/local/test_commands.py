@@ -170,6 +170,7 @@ def test_people_are_told_every_address_and_key_and_a_key_is_made_once(
     urls, ports, secret = made.state.urls({}), made.state.ports, made.state.secrets
     told = {
         "COATCHECK_URL": f"http://127.0.0.1:{ports['api']}", "COATCHECK_API_KEY": "key of api",
+        "COATCHECK_GRPC_PORT": str(ports["grpc"]),
         "COATCHECK_ADMIN_KEY": "key of admin", "COATCHECK_SECRET_KEY": "s", **urls,
         "FLOWER_URL": f"http://coatcheck:{secret['flower']}@127.0.0.1:{ports['flower']}",
         "METRICS_URL": f"http://127.0.0.1:{ports['metrics']}/metrics",
@@ -182,7 +183,8 @@ def test_people_are_told_every_address_and_key_and_a_key_is_made_once(
         "api": "key of api",
         "admin": "key of admin",
     }
-    assert commands._client(made.root) == {name: told[name] for name in ("COATCHECK_URL", "COATCHECK_API_KEY")}
+    clients = ("COATCHECK_URL", "COATCHECK_GRPC_PORT", "COATCHECK_API_KEY")
+    assert commands._client(made.root) == {name: told[name] for name in clients}
 
 
 #: Stands where the command would: says what it was called with and what it knows, and fails if it is told to.

@@ -107,8 +107,8 @@ def test_the_deadline_ends_a_run_in_the_middle(client: Client, rpc: Served, endl
 def test_a_message_is_as_large_as_a_body_may_be_also_once_it_is_unpacked(serve: Serve, key: Key) -> None:
     here = serve(max_body_bytes=8000)
     client = here.client(key)
-    assert client.infer(inputs=[texts("a" * 4000)]).code is Code.OK
-    large = messages.ModelInferRequest(model_name="sentiment", inputs=[texts("a" * 12_000)]).SerializeToString()
+    assert client.infer(inputs=[texts(*["a" * 100] * 40)]).code is Code.OK
+    large = messages.ModelInferRequest(model_name="sentiment", inputs=[texts(*["a" * 100] * 120)]).SerializeToString()
     assert client.call(INFER, large).code is Code.RESOURCE_EXHAUSTED
     assert len(gzip.compress(large)) < 8000
     with grpc.insecure_channel(f"127.0.0.1:{here.port}", compression=grpc.Compression.Gzip) as packing:
