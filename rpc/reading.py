@@ -32,8 +32,10 @@ def asked(message: ModelInferRequest) -> Asked:
     _check_size("outputs", len(message.outputs), infer.MOST_NAMED)
     parameters, raw = _said(message.parameters), message.raw_input_contents
     infer.refuse("request", parameters)
-    for item in (*message.inputs, *message.outputs):  # what is in shared memory is not in the message
-        infer.refuse(item.name, _said(item.parameters))
+    for output in message.outputs:
+        infer.refuse(f"outputs.{output.name}", _said(output.parameters))
+    for item in message.inputs:  # what is in shared memory is not in the message
+        infer.refuse(f"inputs.{item.name}", _said(item.parameters))
     if raw and len(raw) != len(message.inputs):
         raise misfit("raw_input_contents", f"has {len(raw)} elements for {len(message.inputs)} inputs")
     inputs = [

@@ -42,7 +42,7 @@ class Said:
 class Client:
     """Who asks one server, with these metadata each time."""
 
-    channel: grpc.Channel
+    channel: Any  # grpc-stubs wants what may be left out
     metadata: Mapping[str, str] = field(default_factory=dict)
 
     def ask(self, method: str, message: Any, *, timeout: float = 30.0, said: Mapping[str, str] = NONE) -> Said:

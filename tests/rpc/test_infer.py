@@ -66,7 +66,8 @@ def test_a_version_is_pinned_by_the_message_or_beside_it_and_not_by_both_differe
 
 @pytest.mark.parametrize("datatype", TYPED)
 def test_typed_tensors_go_in_and_come_out(client: Client, models: dict[str, str], datatype: str) -> None:
-    contents = InferTensorContents(**{TYPED[datatype]: [1, 2, 3, 4, 5, 6]})
+    contents = InferTensorContents()
+    getattr(contents, TYPED[datatype]).extend([1, 2, 3, 4, 5, 6])
     found = client.infer(models[datatype], inputs=[tensor("x", datatype, [2, 3], contents)])
     assert typed(found) == {"y": [2, 4, 6, 8, 10, 12]}
     [output] = found.message.outputs

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import grpc
@@ -41,7 +42,7 @@ def test_another_services_health_is_not_known(stranger: Client) -> None:
     assert stranger.call(f"/{HEALTH}/Check", HealthCheckRequest(service="other")).code is MISSING
 
 
-def test_without_its_database_it_lives_and_is_not_ready(serve: type[Served]) -> None:
+def test_without_its_database_it_lives_and_is_not_ready(serve: Callable[..., Served]) -> None:
     client = serve(database_url="postgresql+psycopg://a:b@127.0.0.1:1/d").client()
     assert client.ask("ServerLive", messages.ServerLiveRequest()).message.live is True
     assert client.ask("ServerReady", messages.ServerReadyRequest()).message.ready is False

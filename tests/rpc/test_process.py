@@ -10,15 +10,17 @@ import sys
 import threading
 import time
 import uuid
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import grpc
 import pytest
 
 from core import ids
 from inference import bundle
+from local import certificates
 from local.child import Child
 from local.state import held_port
 from rpc import inference_pb2 as messages
@@ -36,7 +38,7 @@ Code = grpc.StatusCode
 Serve = Callable[..., Served]
 INFER = f"/{SERVICE}/ModelInfer"
 #: A model that is not answered inline.
-HEAVY = {"model": "sentiment", "model_version": "2.1.0"}
+HEAVY: Mapping[str, Any] = {"model": "sentiment", "model_version": "2.1.0"}
 
 
 def job(platform: Platform) -> str:
@@ -179,6 +181,15 @@ def test_a_process_that_is_asked_to_stop_answers_what_it_was_asked_and_takes_not
         assert asked.result().code is Code.OK
     until(lambda: not child.alive)
     assert child.exit_code == 0
+
+
+def test_with_a_certificate_it_speaks_tls_and_nothing_else(serve: Serve, key: Key, tmp_path: Path) -> None:
+    made = certificates.ensure(tmp_path)
+    here = serve(tls_certificate=made.certificate, tls_key=made.key)
+    trusted = grpc.ssl_channel_credentials(made.authority.read_bytes())
+    with grpc.secure_channel(f"127.0.0.1:{here.port}", trusted) as channel:
+        assert Client(channel, {"x-api-key": key.token}).infer().code is Code.OK
+    assert here.client(key).infer(timeout=5).code is not Code.OK
 
 
 def test_a_port_that_is_taken_is_one_sentence(platform: Platform) -> None:
