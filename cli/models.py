@@ -24,7 +24,7 @@ from registry.versions import Version
 
 @click.group()
 def models() -> None:
-    """Draw up, check, publish and list models, and say which answers.
+    """Draw up, check, publish and list models, say which answers.
 
     A published version is never changed, and the number of one that was removed stays taken.
     """

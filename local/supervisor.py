@@ -195,9 +195,9 @@ class Supervisor:
         """Raises StartFailed."""
         self._until(self._has_the_door, "proxy")
         self._until(lambda: platform_processes.all_there(url), "api")
-        if platform_processes.has_grpc():
-            self._until(lambda: alive.beats(self.state.run / "grpc.alive"), "grpc")
         self._until(lambda: alive.asked(self.state.run, platform_processes.FLOWER_SOCKET, "/healthcheck"), "flower")
+        if any(item.program.name == "grpc" for item in self.children):
+            self._until(lambda: alive.beats(self.state.run / "grpc.alive"), "grpc")
 
     def _has_the_door(self) -> bool:
         """Whether our own proxy listens where the API is said to be: whoever else does would be sent a key."""
