@@ -158,7 +158,7 @@ def test_up_twice_after_kill_9_and_down_leaves_nothing(checkout: Path) -> None:
     # And what the shell knew is nobody's who does not need it.
     assert known(checkout) == KNOWS
     tried_by_a_stranger(checkout)
-    assert sourced(checkout, "env").keys() == {"COATCHECK_URL", "COATCHECK_API_KEY"}
+    assert sourced(checkout, "env").keys() == {"COATCHECK_URL", "COATCHECK_GRPC_PORT", "COATCHECK_API_KEY"}
     assert not [log for log in (checkout / ".coatcheck").rglob("*.log") if leaks(checkout, log)]
     operated = command(checkout, "models", "list", **sourced(checkout, "env.admin"))
     assert (operated.returncode, "sentiment" in operated.stdout) == (0, True), operated.stderr
