@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import os
 
 import click
 
 from cli.failures import Misconfigured
 from core import logging, settings
+from local import platform_processes
 
 
 @click.command("serve-grpc")
@@ -22,7 +22,7 @@ def serve_grpc(host: str) -> None:
     """
     values = settings.load()
     settings.proxy()
-    if not importlib.util.find_spec("grpc") or not importlib.util.find_spec("grpc_health"):
+    if not platform_processes.has_grpc():
         raise Misconfigured("gRPC is an extra, which is not installed here: pip install 'coatcheck[grpc]'")
     import onnxruntime  # noqa: F401 - not while the first client waits
 

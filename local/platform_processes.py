@@ -104,7 +104,7 @@ def door(state: State, env: Mapping[str, str]) -> list[Program]:
 
 def has_grpc() -> bool:
     """Whether the extra is installed."""
-    return importlib.util.find_spec("grpc") is not None
+    return all(importlib.util.find_spec(name) for name in ("grpc", "grpc_health"))
 
 
 def _rpc(state: State, env: Mapping[str, str]) -> Program:
