@@ -25,6 +25,8 @@ ROOT = HERE.parent.parent
 VENVS = ROOT / ".coatcheck" / "clients"
 #: A module beside this one, with its requirements.
 CLIENTS = ("tritonclient_http", "kserve_rest", "mlserver_infer", "open_inference_openapi", "generated")
+#: Those that are asked where the platform has a door for gRPC.
+BY_GRPC = ("tritonclient_grpc", "kserve_grpc")
 START = """\
 Start the platform, and say where it is, and where models are published:
 
@@ -38,9 +40,13 @@ def main() -> int:
     if not {"COATCHECK_URL", "COATCHECK_API_KEY"} <= os.environ.keys() or publish():
         print(START)
         return 2
-    found = {client: came_of(client, python(client)) for client in sys.argv[1:] or CLIENTS}
+    found = {client: came_of(client, python(client)) for client in sys.argv[1:] or offered()}
     tell(found)
     return int(any(came.startswith("FAILED") for one in found.values() for came in one.values()))
+
+
+def offered() -> tuple[str, ...]:
+    return (*CLIENTS, *BY_GRPC) if "COATCHECK_GRPC_PORT" in os.environ else CLIENTS
 
 
 def publish() -> int:

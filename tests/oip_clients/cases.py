@@ -52,7 +52,9 @@ class Client(Protocol):
         """Name, datatype and shape of each input."""
         ...
 
-    def infer(self, model: str, given: Given, *, version: str | None = None, binary: bool = False) -> Answer: ...
+    def infer(self, model: str, given: Given, *, version: str | None = None, binary: bool | None = None) -> Answer:
+        """In bytes, as JSON (by gRPC, as typed contents), or, where nothing is said, as it likes."""
+        ...
 
 
 #: Makes a client that comes with this key, or with none.

@@ -42,7 +42,7 @@ class Client:
         schema = get_model_version.sync(model, "1.0.0", client=self.client).input_schema["properties"]
         return [(name, DTYPES[field["items"]["format"]], [-1, -1]) for name, field in schema.items()]
 
-    def infer(self, model: str, given: Given, *, version: str | None = None, binary: bool = False) -> Answer:
+    def infer(self, model: str, given: Given, *, version: str | None = None, binary: bool | None = None) -> Answer:
         if binary:
             raise NotOffered
         found = [self._one(model, {given.name: row}, version) for row in nested(given.values, given.shape)]

@@ -37,10 +37,10 @@ class Client:
     def takes(self, model: str) -> list[tuple[str, str, list[int]]]:
         raise NotOffered
 
-    def infer(self, model: str, given: Given, *, version: str | None = None, binary: bool = False) -> Answer:
+    def infer(self, model: str, given: Given, *, version: str | None = None, binary: bool | None = None) -> Answer:
         values = [item.encode() for item in given.values] if given.datatype == "BYTES" else given.values
         sent = InferInput(given.name, given.shape, given.datatype)
-        sent.set_data_from_numpy(np.array(values, KINDS[given.datatype]).reshape(given.shape), binary_data=binary)
+        sent.set_data_from_numpy(np.array(values, KINDS[given.datatype]).reshape(given.shape), binary_data=bool(binary))
         wants = {"binary_data_output": True} if binary else None
         request = InferRequest(model, [sent], parameters=wants)
         headers = {**self.headers, **({"X-Model-Version": version} if version else {})}

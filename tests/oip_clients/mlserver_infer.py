@@ -34,7 +34,7 @@ class Client:
     def takes(self, model: str) -> list[tuple[str, str, list[int]]]:
         raise NotOffered
 
-    def infer(self, model: str, given: Given, *, version: str | None = None, binary: bool = False) -> Answer:
+    def infer(self, model: str, given: Given, *, version: str | None = None, binary: bool | None = None) -> Answer:
         item = {"name": given.name, "datatype": given.datatype, "shape": given.shape, "data": list(given.values)}
         # Left to itself it asks for every output in bytes.
         wanted = [{"name": "prediction" if given.datatype == "BYTES" else "y"}]

@@ -40,7 +40,7 @@ class Client:
         found = self.client.read_model_metadata(model)
         return [(item.name, item.datatype, item.shape) for item in found.inputs]
 
-    def infer(self, model: str, given: Given, *, version: str | None = None, binary: bool = False) -> Answer:
+    def infer(self, model: str, given: Given, *, version: str | None = None, binary: bool | None = None) -> Answer:
         if binary:
             raise NotOffered
         item = {"name": given.name, "datatype": given.datatype, "shape": given.shape, "data": list(given.values)}

@@ -34,11 +34,11 @@ class Client:
         found = self.client.get_model_metadata(model, headers=self.headers)
         return [(item["name"], item["datatype"], item["shape"]) for item in found["inputs"]]
 
-    def infer(self, model: str, given: Given, *, version: str | None = None, binary: bool = False) -> Answer:
+    def infer(self, model: str, given: Given, *, version: str | None = None, binary: bool | None = None) -> Answer:
         values = [item.encode() for item in given.values] if given.datatype == "BYTES" else given.values
         array = np.array(values, triton_to_np_dtype(given.datatype)).reshape(given.shape)
         sent = triton.InferInput(given.name, given.shape, given.datatype)
-        sent.set_data_from_numpy(array, binary_data=binary)
+        sent.set_data_from_numpy(array, binary_data=bool(binary))
         # Left to itself it asks for every output in bytes.
         name = "prediction" if given.datatype == "BYTES" else "y"
         wanted = None if binary else [triton.InferRequestedOutput(name, binary_data=False)]
