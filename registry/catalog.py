@@ -29,6 +29,8 @@ T = TypeVar("T")
 
 #: How long a process may believe what it read: the bound on how fast a change reaches everyone.
 CACHE_S = 1.0
+#: Read again before that, so that it is here in time; and at most so long one waits for who reads, of a quick database.
+_AGAIN_S, _WAIT_S = 0.75, 1.0
 
 _VERSIONS = text("""
 SELECT model, version, digest, CASE WHEN removed_at IS NULL THEN manifest END AS manifest,
@@ -66,6 +68,7 @@ class Catalog:
         self._default = default
         self._lock = threading.Lock()
         self._known: tuple[float, choice.Known] = (0.0, {})
+        self._slow = False
 
     def versions(self) -> list[Version]:
         return [version for model in self._read().values() for version in model.versions.values()]
@@ -199,19 +202,33 @@ class Catalog:
 
     def _read(self) -> choice.Known:
         read_at, known = self._known
-        if time.monotonic() - read_at < CACHE_S:
+        if time.monotonic() - read_at < _AGAIN_S:
             return known
-        # What is known is good enough while somebody else asks, which takes long when the database does not answer.
-        if not self._lock.acquire(blocking=not known):
+        if not self._turn(read_at, known):
             return known
         try:
             read_at, known = self._known
-            if time.monotonic() - read_at >= CACHE_S:
-                known = self._or_before()
-                self._known = (time.monotonic(), known)
+            if time.monotonic() - read_at >= _AGAIN_S:
+                asked_at, before, known = time.monotonic(), known, self._or_before()
+                here_at = time.monotonic()
+                self._slow = known is before or here_at - asked_at > CACHE_S - _AGAIN_S
+                # As old as the question is what came of it; a slow database is left alone for a while.
+                self._known = (here_at if self._slow else asked_at, known)
             return known
         finally:
             self._lock.release()
+
+    def _turn(self, read_at: float, known: choice.Known) -> bool:
+        """Whether it is this thread that reads, with the lock held; if not, what is known is good enough: somebody else
+        reads, and it is young, or the database takes long to answer."""
+        if self._lock.acquire(blocking=not known):
+            return True
+        if self._slow or time.monotonic() - read_at < CACHE_S:
+            return False
+        if not self._lock.acquire(timeout=_WAIT_S):
+            self._slow = True
+            return False
+        return True
 
     def _read_now(self) -> choice.Known:
         """No older than this call; raises Unavailable."""
