@@ -28,8 +28,8 @@ log = structlog.get_logger()
 T = TypeVar("T")
 
 #: How old what a process believes may be: the bound on how fast a change reaches everyone, while the database answers
-#: within what is left of it after LOOK_S, when a process looks again.
-CACHE_S, LOOK_S = 1.0, 0.5
+#: within what is left of it after LOOK_S, when a process looks again; so long at most one waits for who looks.
+CACHE_S, LOOK_S, _WAIT_S = 1.0, 0.5, 1.0
 
 _VERSIONS = text("""
 SELECT model, version, digest, CASE WHEN removed_at IS NULL THEN manifest END AS manifest,
@@ -67,6 +67,7 @@ class Catalog:
         self._default = default
         self._lock = threading.Lock()
         self._known: tuple[float, choice.Known] = (0.0, {})
+        self._slow = False
 
     def versions(self) -> list[Version]:
         return [version for model in self._read().values() for version in model.versions.values()]
@@ -202,18 +203,30 @@ class Catalog:
         read_at, known = self._known
         if time.monotonic() - read_at < LOOK_S:
             return known
-        # What is known is good enough while somebody else asks, which takes long when the database does not answer.
-        if not self._lock.acquire(blocking=not known):
+        if not self._turn(read_at, known):
             return known
         try:
             read_at, known = self._known
             if (now := time.monotonic()) - read_at >= LOOK_S:
-                # As old as the question, not as the answer.
-                known = self._or_before()
-                self._known = (now, known)
+                before, known = known, self._or_before()
+                self._slow = known is before or time.monotonic() - now > CACHE_S - LOOK_S
+                # As old as the question, not as the answer; and who has none is left alone for a while.
+                self._known = (time.monotonic() if known is before else now, known)
             return known
         finally:
             self._lock.release()
+
+    def _turn(self, read_at: float, known: choice.Known) -> bool:
+        """Whether it is this thread that reads, with the lock held; if not, what is known is good enough: somebody else
+        reads, and it is young, or the database takes long to answer."""
+        if self._lock.acquire(blocking=not known):
+            return True
+        if self._slow or time.monotonic() - read_at < CACHE_S:
+            return False
+        if not self._lock.acquire(timeout=_WAIT_S):
+            self._slow = True
+            return False
+        return True
 
     def _read_now(self) -> choice.Known:
         """No older than this call; raises Unavailable."""

@@ -80,6 +80,16 @@ def bundle(folder: Path, made: bytes | None = None, **says: Any) -> Path:
     return folder
 
 
+def doubling(folder: Path, name: str, dtype: str, onnx_type: str, shape: list[Any], wide: str) -> Path:
+    """A folder with a model of tensors that doubles its `x`, as `y`; `shape` is that of a row, and `wide` the same in
+    the graph's words."""
+    field = {"name": "x", "type": "tensor", "dtype": dtype, "shape": shape}
+    made = graph("y = Add (x, x)", f"{onnx_type}[N, {wide}] x", f"{onnx_type}[N, {wide}] y")
+    golden = [{"inputs": {"x": [1, 2, 3]}, "tensors": {"y": [2, 4, 6]}}]
+    gives = [{"name": "y", "dtype": dtype, "shape": [*shape]}]
+    return bundle(folder, made, kind="tensor", name=name, fields=[field], labels=None, tensors=gives, golden=golden)
+
+
 def plug_in(folder: Path, name: str, code: str, group: str = "coatcheck.kinds") -> None:
     """A package whose module of this name brings a kind, or what else there is of that group, of this name, once the
     folder is on the path."""

@@ -8,7 +8,6 @@ import struct
 import uuid
 import zlib
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import flask
@@ -28,17 +27,6 @@ TEXT = {"name": "text", "datatype": "BYTES", "shape": [1], "data": ["Lovely"]}
 NONE: Mapping[str, str] = {}
 ONCE = {"Idempotency-Key": "k"}
 LENGTH = "Inference-Header-Content-Length"
-#: A graph that doubles what it takes.
-DOUBLES = "y = Add (x, x)"
-
-
-def tensor_model(folder: Path, name: str, dtype: str, onnx: str, shape: list[Any], wide: str) -> Path:
-    field = {"name": "x", "type": "tensor", "dtype": dtype, "shape": shape}
-    gives = [{"name": "y", "dtype": dtype, "shape": [*shape]}]
-    made = graphs.graph(DOUBLES, f"{onnx}[N, {wide}] x", f"{onnx}[N, {wide}] y")
-    golden = [{"inputs": {"x": [1, 2, 3]}, "tensors": {"y": [2, 4, 6]}}]
-    says = {"kind": "tensor", "name": name, "fields": [field], "labels": None, "tensors": gives, "golden": golden}
-    return graphs.bundle(folder, made, **says)
 
 
 @pytest.fixture(scope="module")
@@ -47,8 +35,8 @@ def models(platform: Platform, app: flask.Flask, tmp_path_factory: pytest.TempPa
     folder, unique = tmp_path_factory.mktemp("models"), uuid.uuid4().hex[:8]
     names = {kind: f"oip-{kind}-{unique}" for kind in ("halves", "floats", "columns")}
     folders = [
-        tensor_model(folder / "a", names["halves"], "float16", "float16", [3], "3"),
-        tensor_model(folder / "b", names["floats"], "float32", "float", [None], "M"),
+        graphs.doubling(folder / "a", names["halves"], "float16", "float16", [3], "3"),
+        graphs.doubling(folder / "b", names["floats"], "float32", "float", [None], "M"),
         graphs.bundle(folder / "c", name=names["columns"]),
     ]
     for found in folders:

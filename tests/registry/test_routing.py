@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import threading
+import time
 from collections import Counter
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -11,7 +14,7 @@ import pytest
 from core import errors
 from core.audit import Actor
 from registry import lifecycle, routing
-from registry.catalog import Catalog
+from registry.catalog import CACHE_S, Catalog
 from registry.routes import Unit
 from registry.routing import Change
 from tests.conftest import Platform, until
@@ -61,6 +64,23 @@ def test_a_change_is_live_everywhere_within_a_second_and_says_what_it_was(
         Change("alias champion", None, "2.0.0"),
     ]  # fmt: skip
     assert route(aliases={"champion": "2.0.0"}) == []
+
+
+def test_whoever_comes_after_a_pause_gets_what_holds_now_however_many_come_at_once(
+    catalog: Catalog, name: str, route: Set
+) -> None:
+    assert catalog.resolve(name, None).version == "1.0.0"
+    read_at = time.monotonic()
+    route(stable="2.0.0")
+    until(lambda: time.monotonic() - read_at > CACHE_S)
+    ready = threading.Barrier(16)
+
+    def ask(_: int) -> str:
+        ready.wait()
+        return catalog.resolve(name, None).version
+
+    with ThreadPoolExecutor(16) as pool:
+        assert set(pool.map(ask, range(16))) == {"2.0.0"}
 
 
 def test_what_changed_is_in_the_audit_log_in_the_same_transaction(platform: Platform, name: str, route: Set) -> None:

@@ -1,0 +1,101 @@
+"""`./run clients`: real clients of the Open Inference Protocol against a platform that runs.
+
+Each has a virtual environment of its own, with the packages that its file in `requirements/` pins, and runs in a
+process of its own: some of them cannot share one. Printed is what came of each case with each client.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+
+from rich.console import Console
+from rich.table import Table
+
+from tests import graphs
+from tests.oip_clients import cases
+
+HERE = Path(__file__).resolve().parent
+ROOT = HERE.parent.parent
+VENVS = ROOT / ".coatcheck" / "clients"
+#: A module beside this one, with its requirements.
+CLIENTS = ("tritonclient_http", "kserve_rest", "mlserver_infer", "open_inference_openapi", "generated")
+#: Those that are asked where the platform has a door for gRPC.
+BY_GRPC = ("tritonclient_grpc", "kserve_grpc")
+START = """\
+Start the platform, and say where it is, and where models are published:
+
+./run up --detach
+. .coatcheck/env; . .coatcheck/env.admin"""
+
+Came = Mapping[str, str]
+
+
+def main() -> int:
+    if not {"COATCHECK_URL", "COATCHECK_API_KEY"} <= os.environ.keys() or publish():
+        print(START)
+        return 2
+    found = {client: came_of(client, python(client)) for client in sys.argv[1:] or offered()}
+    tell(found)
+    return int(any(came.startswith("FAILED") for one in found.values() for came in one.values()))
+
+
+def offered() -> tuple[str, ...]:
+    return (*CLIENTS, *BY_GRPC) if "COATCHECK_GRPC_PORT" in os.environ else CLIENTS
+
+
+def publish() -> int:
+    """Let there be models of tensors; returns the exit code."""
+    with tempfile.TemporaryDirectory() as name:
+        folders = [
+            graphs.doubling(Path(name) / "floats", cases.FLOATS, "float32", "float", [None], "M"),
+            graphs.doubling(Path(name) / "halves", cases.HALVES, "float16", "float16", [3], "3"),
+        ]
+        push = [sys.executable, "-m", "cli.main", "models", "push", *map(str, folders)]
+        return subprocess.run(push, cwd=ROOT, check=False).returncode
+
+
+def python(client: str) -> Path:
+    """The interpreter of an environment that has what the client's requirements say, made where it is missing."""
+    wanted = (HERE / "requirements" / f"{client}.txt").read_text()
+    folder = VENVS / client
+    stamp, found = folder / "installed.txt", folder / "bin" / "python"
+    if not stamp.exists() or stamp.read_text() != wanted:
+        print(f"Installing {', '.join(wanted.split())} …", flush=True)
+        subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
+        install = [str(found), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *wanted.split()]
+        subprocess.run(install, check=True)
+        stamp.write_text(wanted)
+    return found
+
+
+def came_of(client: str, interpreter: Path) -> Came:
+    """What it printed; a case that it did not come to has failed."""
+    print(f"--- {client}", flush=True)
+    process = subprocess.run(
+        [interpreter, "-m", f"tests.oip_clients.{client}"],
+        cwd=ROOT, stdout=subprocess.PIPE, text=True, check=False, timeout=600,
+    )  # fmt: skip
+    said = dict(json.loads(line) for line in process.stdout.splitlines() if line.startswith('["'))
+    missing = f"FAILED: the client ended with code {process.returncode} before it"
+    return {case: said.get(case, missing) for case in cases.CASES}
+
+
+def tell(found: Mapping[str, Came]) -> None:
+    table = Table("case", *found)
+    for case in cases.CASES:
+        table.add_row(case, *(one[case].partition(":")[0] for one in found.values()))
+    Console(width=None if sys.stdout.isatty() else 160).print(table)
+    for client, one in found.items():
+        for case, came in one.items():
+            if came.startswith("FAILED"):
+                print(f"{client}, {case}: {came}")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
