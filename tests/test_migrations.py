@@ -15,7 +15,7 @@ from click.testing import CliRunner
 from sqlalchemy import text
 
 import models
-from cli.database import migrate
+from cli.main import coatcheck
 from inference.output import Label, Record
 from jobs import result
 from jobs.result import Fault, Result, Several, Stored
@@ -91,10 +91,10 @@ def test_nothing_goes_down_while_somebody_is_connected(owner: sqlalchemy.Engine,
 
 @pytest.mark.parametrize("revision", ["base", "0003"])
 def test_the_command_does_not_take_going_down_for_done(owner: sqlalchemy.Engine, revision: str) -> None:
-    done = CliRunner().invoke(migrate, [revision])
+    done = CliRunner().invoke(coatcheck, ["migrate", revision])
     head = ScriptDirectory.from_config(alembic.config.Config(ROOT / "alembic.ini")).get_current_head()
     assert (done.exit_code, f"The database is at {head} and stays there" in done.output) == (1, True)
-    assert CliRunner().invoke(migrate, []).exit_code == 0
+    assert CliRunner().invoke(coatcheck, ["migrate"]).exit_code == 0
 
 
 def test_the_tables_are_made_from_a_folder_with_any_name(
@@ -103,7 +103,7 @@ def test_the_tables_are_made_from_a_folder_with_any_name(
     checkout = tmp_path / "50%(here)s"
     checkout.symlink_to(ROOT)
     monkeypatch.setattr("cli.database.ROOT", checkout)
-    done = CliRunner().invoke(migrate, [])
+    done = CliRunner().invoke(coatcheck, ["migrate"])
     assert (done.exit_code, done.output) == (0, "")
 
 
