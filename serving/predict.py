@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
 from core import errors
@@ -37,31 +37,24 @@ def one(
         manifest = inputs.takes_rows(resolved).manifest
         level = inputs.explain(resolved, *explain)
         row = inputs.one(manifest, raw)
-    cached = Cached(serving, ask, resolved, level)
+    asked = _Asked(serving, ask, resolved, level)
 
-    def answer(said: Said, timing: Timing) -> Answer:
+    def answer(run: Callable[[], Said]) -> Answer:
+        [said], timing = asked.timed([row], lambda: [run()])
+        return told(said, timing)
+
+    def told(said: Said, timing: Timing) -> Answer:
         return Answer(said, level, Served.by(resolved), ask.request_id, timing)
 
-    if manifest.inline and not wants.respond_async and not manifest.asked_apart(level):
+    cached = asked.cached
+    if asked.is_answered_at_once(wants):
         run = functools.partial(inline.one, serving, ask, resolved, row, level)
-
-        def at_once() -> Answer:
-            [said], timing = _timed(serving, ask, resolved, [row], lambda: [cached.one(row, run)])
-            return answer(said, timing)
-
-        made = once.replied(serving.engine, ask.key, at_once)
-        units = 0 if cached.hits else manifest.cost(level)
-        return _written_down(serving, ask, resolved, made, units, cached)
+        replied = once.replied(serving.engine, ask.key, lambda: answer(lambda: cached.one(row, run)))
+        return asked.written_down(replied, 0 if cached.hits else manifest.cost(level))
     # A key stands for a job, and nobody waits for a ticket.
     if ask.key is None and not wants.respond_async and (kept := cached.get(row)) is not None:
-        [said], timing = _timed(serving, ask, resolved, [row], lambda: [kept])
-        return _written_down(serving, ask, resolved, Replied(answer(said, timing)), 0, cached)
-    kind = kinds.EXPLAIN if manifest.asked_apart(level) else kinds.PREDICT
-    new = accept.new(serving, ask, Order(), resolved, row, {"explain": level}, kind=kind)
-    by_job = Waited(
-        serving, ask, resolved, wants, patience, lambda said, timing: answer(cached.keep(row, cast(Said, said)), timing)
-    )
-    return cached.told(by_job.reply(new))
+        return asked.written_down(Replied(answer(lambda: kept)), 0)
+    return asked.by_job(row, {}, wants, patience, lambda said, timing: told(cached.keep(row, cast(Said, said)), timing))
 
 
 def several(
@@ -82,56 +75,74 @@ def several(
     with inputs.judged_by(resolved):
         manifest = inputs.takes_rows(resolved).manifest
         level = inputs.explain(resolved, explain)
-        apart = manifest.asked_apart(level)
         rows, refused = inputs.many(manifest, raw, return_errors, most=inputs.most(manifest, level, most))
-    cached = Cached(serving, ask, resolved, level)
+    asked = _Asked(serving, ask, resolved, level)
 
-    def answers(said: Sequence[Said | Fault], timing: Timing) -> Answers:
+    def told(said: Sequence[Said | Fault], timing: Timing) -> Answers:
         return Answers(said, Served.by(resolved), ask.request_id, timing, level)
 
-    def at_once() -> Answers:
-        individual = return_errors == ReturnErrors.INDIVIDUAL
-        run = functools.partial(
-            inline.several, serving, ask, resolved, size=batch_size, explain=level, individual=individual
+    if rows and not asked.is_answered_at_once(wants):
+        options = {"return_errors": return_errors, "refused": refused}
+        return asked.by_job(
+            rows, options, wants, patience, lambda said, timing: told(cast(Several, said).items, timing)
         )
-        made, timing = _timed(serving, ask, resolved, rows, lambda: cached.several(rows, run))
-        return answers(in_place(made, refused), timing)
-
-    if not rows or (manifest.inline and not wants.respond_async and not apart):
-        replied = once.replied(serving.engine, ask.key, at_once)
-        answered = sum(not isinstance(said, Fault) for said in cast(Answers, replied.value).said)
-        units = manifest.cost(level) * (answered - cached.hits)
-        return _written_down(serving, ask, resolved, replied, units, cached)
-    options = {"explain": level, "return_errors": return_errors, "refused": refused}
-    kind = kinds.EXPLAIN if apart else kinds.PREDICT
-    new = accept.new(serving, ask, Order(), resolved, rows, options, kind=kind)
-    by_job = Waited(
-        serving, ask, resolved, wants, patience, lambda said, timing: answers(cast(Several, said).items, timing)
+    individual, cached = return_errors == ReturnErrors.INDIVIDUAL, asked.cached
+    run = functools.partial(
+        inline.several, serving, ask, resolved, size=batch_size, explain=level, individual=individual
     )
-    return cached.told(by_job.reply(new))
+
+    def at_once() -> Answers:
+        made, timing = asked.timed(rows, lambda: cached.several(rows, run))
+        return told(in_place(made, refused), timing)
+
+    replied = once.replied(serving.engine, ask.key, at_once)
+    answered = sum(not isinstance(said, Fault) for said in cast(Answers, replied.value).said)
+    return asked.written_down(replied, manifest.cost(level) * (answered - cached.hits))
 
 
-def _timed(
-    serving: Serving, ask: Ask, resolved: Resolved, rows: Sequence[Any], run: Callable[[], list[T]]
-) -> tuple[list[T], Timing]:
-    """What it gives, with how long that took since it was asked. Shadows are to be asked the same afterwards."""
-    asked = resolved.model, resolved.version, ask.request_id
-    began = time.perf_counter()
-    try:
-        found = run()
-    except (errors.ModelError, errors.TimedOut) as error:
-        serving.shadows.offer(resolved.mirrors, asked, rows, [error] * len(rows))
-        raise
-    queued_s, total_s = began - ask.began, time.perf_counter() - ask.began
-    timing = Timing(queued_s * 1000, (total_s - queued_s) * 1000, total_s * 1000)
-    serving.shadows.offer(resolved.mirrors, asked, rows, found, ms=timing.ran_ms if len(rows) == 1 else None)
-    return found, timing
+class _Asked:
+    """What is asked of one version and at which level it is to explain itself, with all that goes on around a run:
+    kept answers, time, shadows, the ledger."""
 
+    def __init__(self, serving: Serving, ask: Ask, resolved: Resolved, level: str) -> None:
+        self._serving, self._ask, self._resolved, self._level = serving, ask, resolved, level
+        self._apart = resolved.manifest.asked_apart(level)
+        self.cached = Cached(serving, ask, resolved, level)
 
-def _written_down(
-    serving: Serving, ask: Ask, resolved: Resolved, replied: Replied[Reply], units: int, cached: Cached
-) -> Replied[Reply]:
-    """What it cost, unless an earlier request under the same key has paid for it; what was kept costs nothing."""
-    if not replied.again:
-        serving.gate.write_down(ask.caller, resolved.model, resolved.version, units)
-    return cached.told(replied)
+    def is_answered_at_once(self, wants: Preference) -> bool:
+        return self._resolved.manifest.inline and not wants.respond_async and not self._apart
+
+    def by_job(
+        self,
+        given: object,
+        options: Mapping[str, object],
+        wants: Preference,
+        patience: Patience,
+        told: Callable[[Any, Timing], Reply],
+    ) -> Replied[Reply]:
+        """By a job that is waited for, or its ticket."""
+        kind = kinds.EXPLAIN if self._apart else kinds.PREDICT
+        asked = self._serving, self._ask
+        new = accept.new(*asked, Order(), self._resolved, given, {"explain": self._level, **options}, kind=kind)
+        return self.cached.told(Waited(*asked, self._resolved, wants, patience, told).reply(new))
+
+    def timed(self, rows: Sequence[Any], run: Callable[[], list[T]]) -> tuple[list[T], Timing]:
+        """What it gives, with how long that took since it was asked. Shadows are to be asked the same afterwards."""
+        ask, mirrors, offer = self._ask, self._resolved.mirrors, self._serving.shadows.offer
+        asked = self._resolved.model, self._resolved.version, ask.request_id
+        began = time.perf_counter()
+        try:
+            found = run()
+        except (errors.ModelError, errors.TimedOut) as error:
+            offer(mirrors, asked, rows, [error] * len(rows))
+            raise
+        queued_s, total_s = began - ask.began, time.perf_counter() - ask.began
+        timing = Timing(queued_s * 1000, (total_s - queued_s) * 1000, total_s * 1000)
+        offer(mirrors, asked, rows, found, ms=timing.ran_ms if len(rows) == 1 else None)
+        return found, timing
+
+    def written_down(self, replied: Replied[Reply], units: int) -> Replied[Reply]:
+        """What it cost, unless an earlier request under the same key has paid for it; what was kept costs nothing."""
+        if not replied.again:
+            self._serving.gate.write_down(self._ask.caller, self._resolved.model, self._resolved.version, units)
+        return self.cached.told(replied)
