@@ -91,7 +91,7 @@ class Handlers:
         """By a thread, of which some are left for what needs no key."""
         busy = self._working >= self._threads - (KEYLESS_THREADS if method.scopes else 0)
         if data is None or busy:
-            error = errors.Busy() if busy else errors.MalformedRequest("The message did not arrive in time")
+            error = errors.Busy() if busy else errors.MalformedRequest("No message, or none in time")
             return answering.refused(self._door, Visit(self._door, call, method.scopes), error)
         self._working += 1
         working = asyncio.get_running_loop().run_in_executor(

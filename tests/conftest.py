@@ -18,6 +18,10 @@ import pytest
 import sqlalchemy
 from sqlalchemy import text
 
+# Engines are started in a namespace that only a process of one thread can make, and what gRPC does after a fork begins
+# more. Before it is imported.
+os.environ["GRPC_ENABLE_FORK_SUPPORT"] = "0"
+
 import api
 from access import keys
 from core import database, settings

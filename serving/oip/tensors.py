@@ -23,6 +23,8 @@ DATATYPES: Mapping[str, str] = {
     "string": BYTES,
 }  # fmt: skip
 NAMES: Mapping[str, str] = {datatype: name for name, datatype in DATATYPES.items()}
+#: A tensor has so many elements at most, and would where a size of it is 0.
+LARGEST = 2**31
 #: Before each element of BYTES: how many there are of it, as four bytes, the lowest first.
 _LENGTH = struct.Struct("<I")
 
@@ -97,6 +99,9 @@ def _kind(name: str, datatype: str) -> Any:
 def _shaped(where: str, array: Array, shape: Sequence[int]) -> Array:
     if math.prod(shape) != array.size:
         raise misfit(where, f"has {array.size} elements, which are not those of its shape {list(shape)}")
+    # Of nothing too there is a largest shape.
+    if math.prod(size or 1 for size in shape) > LARGEST:
+        raise misfit(where, f"has a shape that nothing can have: {list(shape)}")
     return array.reshape(tuple(shape))
 
 

@@ -232,6 +232,7 @@ WRONG: Mapping[str, tuple[dict[str, Any], str]] = {
     "name": ({"name": "z", "shape": [1, 1], "data": [1]}, "inputs.z is none of the inputs: x"),
     "no data": ({"shape": [1, 1]}, "must be a list"),
     "no rows in it": ({"shape": [0, 1], "data": []}, "must not be empty"),
+    "no rows of a size that nothing has": ({"shape": [0, 2**31, 2**31, 2**31], "data": []}, "that nothing can have"),
     "axes": ({"shape": [-1, 2], "data": [1, 2]}, "shape"),
     "classification": ({"shape": [1, 1], "data": [1], "parameters": {"classification": 1}}, "is not offered here"),
     "bytes": ({"shape": [1, 1], "parameters": {"binary_data_size": 4}}, "binary_data_size"),
