@@ -61,8 +61,8 @@ def _tensor(item: ModelInferRequest.InferInputTensor, raw: bytes | None) -> Tens
     where, shape = f"inputs.{item.name}", list(item.shape)
     _check_size(where, len(item.name), infer.MOST_NAME)
     _check_size(f"{where}.shape", len(shape), infer.MOST_AXES)
-    if any(not 0 <= size <= infer.MOST_SIZE for size in shape):
-        raise misfit(f"{where}.shape", f"must have sizes from 0 to {infer.MOST_SIZE}")
+    if any(not 0 <= size <= tensors.LARGEST for size in shape):
+        raise misfit(f"{where}.shape", f"must have sizes from 0 to {tensors.LARGEST}")
     if raw is None:
         return _of_contents(item.name, item.datatype, shape, item.contents)
     if item.contents.ListFields():

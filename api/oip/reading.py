@@ -38,7 +38,7 @@ class _Named(ma.Schema):
 class _Input(_Named):
     datatype = schema.StrictString(required=True)
     shape = fields.List(
-        schema.StrictInteger(validate=validate.Range(0, infer.MOST_SIZE)),
+        schema.StrictInteger(validate=validate.Range(0, tensors.LARGEST)),
         required=True,
         validate=validate.Length(0, infer.MOST_AXES),
     )

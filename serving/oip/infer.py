@@ -23,7 +23,7 @@ NOT_DONE = ("sequence_id", "classification", "shared_memory_region")
 
 
 #: How much there may be of what names tensors and says how large they are.
-MOST_ID, MOST_NAME, MOST_NAMED, MOST_AXES, MOST_SIZE = 1000, 200, 1000, 32, 2**31
+MOST_ID, MOST_NAME, MOST_NAMED, MOST_AXES = 1000, 200, 1000, 32
 
 
 @dataclass(frozen=True)

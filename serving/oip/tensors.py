@@ -23,7 +23,7 @@ DATATYPES: Mapping[str, str] = {
     "string": BYTES,
 }  # fmt: skip
 NAMES: Mapping[str, str] = {datatype: name for name, datatype in DATATYPES.items()}
-#: A tensor has so many elements at most, and would where a size of it is 0.
+#: So large is a tensor along one axis at most, and so many elements it has, also where another size of it is 0.
 LARGEST = 2**31
 #: Before each element of BYTES: how many there are of it, as four bytes, the lowest first.
 _LENGTH = struct.Struct("<I")
