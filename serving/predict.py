@@ -134,7 +134,8 @@ class _Asked:
         try:
             found = run()
         except (errors.ModelError, errors.TimedOut) as error:
-            offer(mirrors, asked, rows, [error] * len(rows))
+            if not ask.is_over:
+                offer(mirrors, asked, rows, [error] * len(rows))
             raise
         queued_s, total_s = began - ask.began, time.perf_counter() - ask.began
         timing = Timing(queued_s * 1000, (total_s - queued_s) * 1000, total_s * 1000)

@@ -48,6 +48,11 @@ class Ask:
         """What rules of a model decide for."""
         return Unit(self.request_id, self.route_key or self.caller.party)
 
+    @property
+    def is_over(self) -> bool:
+        """Whether who asks waits no longer."""
+        return time.monotonic() >= self.ends_at
+
 
 @dataclass(frozen=True)
 class Preference:

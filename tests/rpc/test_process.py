@@ -19,10 +19,13 @@ import grpc
 import pytest
 
 from core import ids
+from core.audit import Actor
 from inference import bundle
 from local import certificates
 from local.child import Child
 from local.state import held_port
+from registry import routing
+from registry.judging.witness import Sight
 from rpc import inference_pb2 as messages
 from rpc import server
 from rpc.inference_pb2 import InferTensorContents
@@ -97,13 +100,38 @@ def endless(platform: Platform, rpc: Served, tmp_path: Path) -> Iterator[str]:
     platform.execute("DELETE FROM models WHERE name = :name", name=name)
 
 
+def columns() -> list[messages.ModelInferRequest.InferInputTensor]:
+    """On which the model goes on for ever."""
+    return [tensor(name, "FP64", [1], InferTensorContents(fp64_contents=[value]))
+            for name, value in (("x", graphs.ENDLESS), ("y", 1.0))]  # fmt: skip
+
+
 def test_the_deadline_ends_a_run_in_the_middle(client: Client, rpc: Served, endless: str) -> None:
-    columns = [tensor(name, "FP64", [1], InferTensorContents(fp64_contents=[value]))
-               for name, value in (("x", graphs.ENDLESS), ("y", 1.0))]  # fmt: skip
     began = time.monotonic()
-    assert client.infer(endless, inputs=columns, timeout=1.0).code is Code.DEADLINE_EXCEEDED
+    assert client.infer(endless, inputs=columns(), timeout=1.0).code is Code.DEADLINE_EXCEEDED
     until(lambda: not rpc.door.predictions.taken)
     assert time.monotonic() - began < rpc.door.settings.api.inline_timeout_s
+
+
+@pytest.mark.parametrize("inline_timeout_s", [60, 1])
+def test_a_short_deadline_is_no_fault_of_a_version_on_trial_and_one_of_ours_is(
+    platform: Platform, serve: Serve, key: Key, endless: str, tmp_path: Path, inline_timeout_s: int,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    folder = graphs.bundle(tmp_path / "next", graphs.graph(graphs.TURNS), name=endless, version="2.0.0")
+    platform.catalog.publish(bundle.load(folder))
+    canary = {"name": "next", "version": "2.0.0", "percent": 100, "judge": {"acts": False}}
+    with platform.engine.begin() as connection:
+        routing.change(connection, endless, {"canaries": [canary]}, Actor("cli:test"))
+    here = serve(inline_timeout_s=inline_timeout_s)
+    until(lambda: here.door.catalog.routes(endless).canaries)
+    client, seen = here.client(key), list[Sight]()
+    monkeypatch.setattr(here.door.witness, "add", seen.append)
+    assert client.infer(endless, inputs=columns(), timeout=2.0 if inline_timeout_s > 2 else 30.0).code is (
+        Code.DEADLINE_EXCEEDED
+    )
+    until(lambda: not here.door.predictions.taken)
+    assert [(sight.model, sight.code) for sight in seen] == ([] if inline_timeout_s > 2 else [(endless, "TIMED_OUT")])
 
 
 def test_a_message_is_as_large_as_a_body_may_be_also_once_it_is_unpacked(serve: Serve, key: Key) -> None:
