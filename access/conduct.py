@@ -90,6 +90,8 @@ class Conduct:
 
     def share(self, subject: str) -> float:
         """Which part of its rates somebody has."""
+        if subject not in self._standing:
+            return 1.0
         found = self.standing(subject)
         return 1.0 if found is None or found.level is Level.WARNED else SLOWED
 

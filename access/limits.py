@@ -8,7 +8,6 @@ seconds since 1970.
 
 from __future__ import annotations
 
-import datetime as dt
 import math
 import time
 
@@ -28,23 +27,22 @@ def headers(gate: Gate, caller: Caller) -> Headers:
     if found is None:
         return []
     requests, units = found
+    now_s = time.time()
     policies, left = f"{requests.policy.told}, {units.policy.told}", f"{_left(requests)}, {_left(units)}"
     if (month := gate.month_remembered(caller)) is not None:
-        seconds = math.ceil((month.resets_at - dt.datetime.now(dt.UTC)).total_seconds())
+        seconds = math.ceil(month.resets_at.timestamp() - now_s)
         policies = f"{policies}, {MONTH};q={month.most};w={_MONTH_S}"
         left = f"{left}, {MONTH};r={max(0, month.most - month.used)};t={max(0, seconds)}"
-    tightest = requests if _part(requests) <= _part(units) else units
+    # Of which the smaller part is left.
+    of_requests = requests.remaining * units.policy.burst <= units.remaining * requests.policy.burst
+    policy, remaining, full_in_s = requests if of_requests else units
     return [
-        ("X-RateLimit-Limit", str(tightest.policy.burst)),
-        ("X-RateLimit-Remaining", str(tightest.remaining)),
-        ("X-RateLimit-Reset", str(math.ceil(time.time() + tightest.full_in_s))),
+        ("X-RateLimit-Limit", str(policy.burst)),
+        ("X-RateLimit-Remaining", str(remaining)),
+        ("X-RateLimit-Reset", str(math.ceil(now_s + full_in_s))),
         ("RateLimit-Policy", policies),
         ("RateLimit", left),
     ]
-
-
-def _part(standing: Standing) -> float:
-    return standing.remaining / standing.policy.burst
 
 
 def _left(standing: Standing) -> str:

@@ -11,9 +11,9 @@ import threading
 import time
 import uuid
 from dataclasses import dataclass
+from typing import NamedTuple
 
 import sqlalchemy
-from cachetools import LRUCache
 from sqlalchemy import text
 
 from access import tenants
@@ -27,7 +27,7 @@ from core import database, errors
 LOOK_S = 1.0
 #: What is older is told to nobody: who only asks has nothing looked up, and would hear of a month that is over.
 TOLD_S = 10.0
-#: Of so many, those seen last, the month is remembered.
+#: Of so many tenants those of whom nothing is told any more are forgotten.
 TENANTS = 10_000
 
 # A parked job's cost is that of its chunks, which are found through it.
@@ -47,7 +47,7 @@ least(4611686018427387904, greatest(-4611686018427387904,
 """
 _NOW = "(SELECT CAST(date_trunc('month', now()) AS date) AS month) AS now"
 _MONTH = text(f"""
-SELECT month, CAST(month + interval '1 month' AS timestamptz) AS resets_at, CAST({_USED} AS bigint) AS used
+SELECT CAST(month + interval '1 month' AS timestamptz) AS resets_at, CAST({_USED} AS bigint) AS used
 FROM tenants, {_NOW} WHERE id = :tenant_id
 """)  # noqa: S608 - constants
 _TIER = text("SELECT tier, tiers.* FROM tenants JOIN tiers ON tiers.name = tier WHERE id = :tenant_id")
@@ -82,13 +82,11 @@ SELECT count(*) FROM told
 class _Month:
     """A tenant's, as it was looked up, and what was let in since."""
 
-    first: dt.date
     resets_at: dt.datetime
     used: int
 
 
-@dataclass(frozen=True)
-class Standing:
+class Standing(NamedTuple):
     """How a tenant stands in a month; a `limit` of 0 is none, and `most` is with the allowance."""
 
     limit: int
@@ -115,7 +113,8 @@ class Quota:
     def __init__(self, engine: sqlalchemy.Engine, ledger: Ledger) -> None:
         self._engine, self._ledger = engine, ledger
         self._lock = threading.Lock()
-        self._seen: LRUCache[uuid.UUID, _Seen] = LRUCache(TENANTS)
+        #: By the number of a tenant's id: an id's own hash is made anew each time.
+        self._seen: dict[int, _Seen] = {}
 
     def check(self, caller: Caller, units: int) -> None:
         """Let so many units in; raises QuotaExceeded where they are more than is left, allowance and all, and the tier
@@ -127,15 +126,15 @@ class Quota:
         month = self._month(caller.tenant_id)
         with self._lock:
             used = month.used
-            refused = tier.past_allowance == "refuse" and used + units > most(tier)
+            refused = tier.past_allowance == "refuse" and used + units > tier.most_units
             month.used += 0 if refused else units
         if refused:
             raise exceeded(tier, used, units, month.resets_at)
 
     def give_back(self, caller: Caller, units: int) -> None:
         """What was let in, and then was not used."""
+        seen = self._seen.get(caller.tenant_id.int)
         with self._lock:
-            seen = self._seen.get(caller.tenant_id)
             if seen is not None and seen.month is not None:
                 seen.month.used -= units
 
@@ -145,7 +144,7 @@ class Quota:
         if not tier.monthly_units or tier.past_allowance != "refuse":
             return
         month = self._month(caller.tenant_id)
-        if month.used >= most(tier):
+        if month.used >= tier.most_units:
             raise exceeded(tier, month.used, 1, month.resets_at)
 
     def standing(self, caller: Caller) -> Standing:
@@ -154,8 +153,7 @@ class Quota:
 
     def remembered(self, caller: Caller) -> Standing | None:
         """The same without a look; None where nothing is known that is TOLD_S old at most."""
-        with self._lock:
-            seen = self._seen.get(caller.tenant_id)
+        seen = self._seen.get(caller.tenant_id.int)
         if seen is None or seen.month is None or time.monotonic() >= seen.until + TOLD_S:
             return None
         return _standing(caller.tier, seen.month)
@@ -163,10 +161,7 @@ class Quota:
     def _month(self, tenant_id: uuid.UUID) -> _Month:
         """One looks; the others have the last month meanwhile, and wait only for the first. While the database is away
         the last one stands."""
-        with self._lock:
-            seen = self._seen.get(tenant_id)
-            if seen is None:
-                seen = self._seen[tenant_id] = _Seen()
+        seen = self._seen.get(tenant_id.int) or self._begin(tenant_id)
         if time.monotonic() >= seen.until and seen.looking.acquire(blocking=seen.month is None):
             try:
                 if time.monotonic() >= seen.until:
@@ -176,6 +171,14 @@ class Quota:
         if seen.month is None:
             raise seen.error or errors.Unavailable()
         return seen.month
+
+    def _begin(self, tenant_id: uuid.UUID) -> _Seen:
+        """Of whom nothing is known yet."""
+        with self._lock:
+            if len(self._seen) >= TENANTS:
+                old = time.monotonic() - TOLD_S
+                self._seen = {number: seen for number, seen in self._seen.items() if seen.until > old}
+            return self._seen.setdefault(tenant_id.int, _Seen())
 
     def _look(self, tenant_id: uuid.UUID, seen: _Seen) -> None:
         # Before, so that what is written meanwhile is counted twice for a moment, and never not at all.
@@ -192,26 +195,21 @@ class Quota:
 
 
 def _standing(tier: Tier, month: _Month) -> Standing:
-    return Standing(tier.monthly_units, most(tier), month.used, month.resets_at)
-
-
-def most(tier: Tier) -> int:
-    """Units in a month before the tier says what happens; 0 where there is no limit."""
-    return tier.monthly_units * (100 + tier.allowance_percent) // 100
+    return Standing(tier.monthly_units, tier.most_units, month.used, month.resets_at)
 
 
 def exceeded(
     tier: Tier, used: int, units: int, resets_at: dt.datetime
 ) -> errors.QuotaExceeded | errors.RequestTooCostly:
     """What is said of a request of so many units: whether it may fit another time, or in no month."""
-    if units > most(tier):
+    if units > tier.most_units:
         return errors.RequestTooCostly(
-            f"This costs {units:,} units, and a month never has more than {most(tier):,}: hand in less",
-            details={"limit": most(tier), "policy": "units-month", "cost": units},
+            f"This costs {units:,} units, and a month never has more than {tier.most_units:,}: hand in less",
+            details={"limit": tier.most_units, "policy": "units-month", "cost": units},
         )
-    details = {"limit": most(tier), "used": used, "units": units, "resets_at": resets_at.isoformat()}
+    details = {"limit": tier.most_units, "used": used, "units": units, "resets_at": resets_at.isoformat()}
     return errors.QuotaExceeded(
-        f"This costs {units:,} units, and {used:,} of the {most(tier):,} units of this month are used; a new month "
+        f"This costs {units:,} units, and {used:,} of the {tier.most_units:,} units of this month are used; a new month "
         f"begins at {resets_at:%Y-%m-%dT%H:%M:%SZ}",
         details=details,
     )
@@ -229,7 +227,7 @@ def judge(engine: sqlalchemy.Engine, tenant_id: uuid.UUID, units: int, *, counte
             return
         month = _look(connection, tenant_id)
     others = month.used - counted
-    if others + units > most(tier):
+    if others + units > tier.most_units:
         raise exceeded(tier, others, units, month.resets_at)
 
 
@@ -251,4 +249,4 @@ def of_tenant(engine: sqlalchemy.Engine, tenant: str) -> Standing:
 
 def _look(connection: sqlalchemy.Connection, tenant_id: uuid.UUID) -> _Month:
     row = connection.execute(_MONTH, {"tenant_id": tenant_id}).one()
-    return _Month(row.month, row.resets_at, row.used)
+    return _Month(row.resets_at, row.used)

@@ -53,6 +53,11 @@ class Tier:
     def units(self) -> Policy:
         return Policy("units", self.units_per_minute, self.units_burst)
 
+    @functools.cached_property
+    def most_units(self) -> int:
+        """In a month, with the allowance; 0 where there is no limit."""
+        return self.monthly_units * (100 + self.allowance_percent) // 100
+
     @classmethod
     def of(cls, row: Any) -> Tier:
         """From a row that has its columns, of which `tier` is the name."""

@@ -279,3 +279,18 @@ def test_an_adjustment_is_a_row_and_in_the_audit_log_and_a_bad_one_is_neither(
         give(platform, callers.name("nobody"), 1, "r", BY)
     assert digest(platform) == before
     give(platform, name, 2**53, "r" * 200, BY)
+
+
+def test_tenants_of_whom_nothing_is_told_any_more_are_forgotten(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quota, "TENANTS", 3)
+    monkeypatch.setattr(quota, "LOOK_S", 0.0)
+    mine = Quota(platform.engine, Ledger(platform.engine))
+    callers_of = [factories.caller(factories.tenant(platform, **LIMITS), **LIMITS) for _ in range(5)]
+    for caller in callers_of:
+        mine.check(caller, 1)
+    assert len(mine._seen) == 5, "all are told"
+    monkeypatch.setattr(quota, "TOLD_S", 0.0)
+    mine.check(factories.caller(factories.tenant(platform, **LIMITS), **LIMITS), 1)
+    assert len(mine._seen) == 1
