@@ -209,8 +209,8 @@ def exceeded(
         )
     details = {"limit": tier.most_units, "used": used, "units": units, "resets_at": resets_at.isoformat()}
     return errors.QuotaExceeded(
-        f"This costs {units:,} units, and {used:,} of the {tier.most_units:,} units of this month are used; a new month "
-        f"begins at {resets_at:%Y-%m-%dT%H:%M:%SZ}",
+        f"This costs {units:,} units, and {used:,} of the {tier.most_units:,} units of this month are used; a new "
+        f"month begins at {resets_at:%Y-%m-%dT%H:%M:%SZ}",
         details=details,
     )
 

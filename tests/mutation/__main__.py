@@ -12,6 +12,7 @@ import json
 import random
 import signal
 import sys
+import tempfile
 import threading
 from collections import Counter
 from collections.abc import Sequence
@@ -105,7 +106,7 @@ def measured(runners: pool.Pool, chosen: list[Mutant], asked: argparse.Namespace
     new = [name for name in files if usage.kept(name) is None]
 
     def measure(name: str) -> None:
-        data = usage.CACHE / f"coverage-{next(numbers)}"
+        data = Path(folder) / f"coverage-{next(numbers)}"
         task = {"files": [name], "bare": name == FILLS, "spare_s": 0.0, "limit_s": 1800.0, "coverage": str(data)}
         answer = runners.ask(task)
         with lock:
@@ -119,7 +120,8 @@ def measured(runners: pool.Pool, chosen: list[Mutant], asked: argparse.Namespace
             bar.advance(at)
 
     usage.CACHE.mkdir(exist_ok=True)
-    with progress() as bar:
+    # A folder of its own: what a run that was stopped had measured is of other code.
+    with tempfile.TemporaryDirectory(dir=usage.CACHE) as folder, progress() as bar:
         at = bar.add_task("Who executes what", total=len(new))
         runners.each(measure, new)
     for name in files:
