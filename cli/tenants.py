@@ -47,7 +47,7 @@ def show(name: str, as_json: bool) -> None:
     with operators.parts() as parts:
         found, month = access_tenants.get(parts.engine, name), quota.of_tenant(parts.engine, name)
     if as_json:
-        output.document({**dataclasses.asdict(found), "month": dataclasses.asdict(month)})
+        output.document({**dataclasses.asdict(found), "month": month._asdict()})
         return
     most = f" of {month.most:,}" if month.most else ""
     output.table(
