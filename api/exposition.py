@@ -1,4 +1,4 @@
-"""What Prometheus is told: what this process counts, what all workers have counted, and how the database stands."""
+"""What Prometheus is told: what this process counts, what all others have counted, and how the database stands."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def text(figures: Cached[Figures]) -> bytes:
     ours = prometheus_client.REGISTRY.collect()
     with contextlib.suppress(*database.OUTAGES, errors.Unavailable):
         found = figures.get()
-        return _written([*tally.with_workers(ours, found.counted), *_gauges(found)])
-    return _written(tally.with_workers(ours, {}))
+        return _written([*tally.with_others(ours, found.counted), *_gauges(found)])
+    return _written(tally.with_others(ours, {}))
 
 
 def _written(families: Iterable[Metric]) -> bytes:

@@ -33,7 +33,7 @@ def routes() -> None:
 @output.as_json
 def show(model: str, as_json: bool) -> None:
     """Show who gets which version of a model."""
-    with operators.parts() as parts, parts.engine.begin() as connection:
+    with operators.parts() as parts, parts.engine.connect() as connection:
         found = routing.current(connection, model)
     if as_json:
         output.document({"model": model, **found.to_json()})
@@ -149,7 +149,7 @@ def apply(file: Path, dry_run: bool, as_json: bool) -> None:
 
 def _changed(connection: Any, name: str, raw: object) -> list[Change]:
     try:
-        return routing.change(connection, name, raw, audit.operator())
+        return routing.apply(connection, name, raw, audit.operator())
     except errors.InvalidInput as error:
         told = "; ".join(f"{item['field']} {item['issue']}" for item in error.errors)
         raise Failure(f"{name}: {told}", code=error.code, details=error.details) from error

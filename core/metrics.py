@@ -20,15 +20,19 @@ PREDICTIONS_KEPT = Gauge("http_predictions_kept", "Requests to predict that wait
 REFUSED_AGAIN = Counter("http_requests_refused_again_total", "Requests of blocked keys that nobody looked at")
 WAITERS = Gauge("http_waiters", "Requests waiting for a job to end")
 STREAMS = Gauge("http_event_streams", "Open event streams")
+CACHE_BYTES = Gauge("infer_cache_bytes", "Taken by answers that are kept")
+CACHE_EVICTIONS = Counter("infer_cache_evictions_total", "Answers that went to make room for others")
+
+# Of each process that answers gRPC.
+CALLS = Counter("grpc_requests_total", "gRPC calls answered", ["method", "status"])
+CALL_SECONDS = Histogram("grpc_request_duration_seconds", "Time to answer", ["method"], buckets=_FAST)
+
+# Of the API, of gRPC and of workers: `process` says of whom.
 ACCEPTED = Counter("infer_jobs_accepted_total", "Jobs committed and answered with a ticket", ["model"])
 CACHE = Counter(
     "infer_cache_inputs_total", "Inputs whose answers were looked for among those kept", ["model", "result"]
 )
-CACHE_BYTES = Gauge("infer_cache_bytes", "Taken by answers that are kept")
-CACHE_EVICTIONS = Counter("infer_cache_evictions_total", "Answers that went to make room for others")
 INLINE = Counter("infer_inline_total", "Inputs predicted inline", ["model", "version"])
-
-# Of the API and of workers: `process` says of whom.
 INFERENCE_SECONDS = Histogram("infer_inference_seconds", "Time in the model", ["model"], buckets=_FAST)
 MODEL_OPEN_SECONDS = Histogram(
     "infer_model_open_seconds", "Time to fetch, open and warm up a model that was not open", ["model"], buckets=_FAST
@@ -56,5 +60,9 @@ WEBHOOK_SECONDS = Histogram("webhook_delivery_seconds", "Time of one call", buck
 UNSHOWN = Counter("infer_jobs_unshown_total", "Jobs that Flower was not told of, there being too many at a time")
 CHORES = Counter("upkeep_chores_total", "Pieces of housekeeping by how they ended", ["chore", "result"])
 
-OF_BOTH = (INFERENCE_SECONDS, MODEL_OPEN_SECONDS, MODELS_CLOSED, REDIS_FAILURES, HINTS, HELD_BACK, SHADOWS, CANARIES)
+OF_ALL = (
+    ACCEPTED, CACHE, INLINE, INFERENCE_SECONDS, MODEL_OPEN_SECONDS, MODELS_CLOSED, REDIS_FAILURES, HINTS, HELD_BACK,
+    SHADOWS, CANARIES,
+)  # fmt: skip
+OF_GRPC = (CALLS, CALL_SECONDS)
 OF_WORKERS = (ATTEMPTS, LOST, FENCED, WEBHOOKS, WEBHOOK_SECONDS, UNSHOWN, CHORES)

@@ -1,12 +1,14 @@
-"""What workers count, for whoever scrapes: each process adds what it has counted to a table that all share.
+"""What is counted where nobody scrapes: each process adds what it has counted to a table that all share.
 
-A worker's processes come and go, on several machines, and none has a door. So the API tells of all of them together, by
-counters that never go back. Whoever is killed takes along what it has counted since it last told.
+The processes of workers and of gRPC come and go, on several machines, and none tells of itself by HTTP. So the API
+tells of all of them together, by counters that never go back. Whoever is killed takes along what it has counted since
+it last told.
 """
 
 from __future__ import annotations
 
 import re
+import threading
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -34,13 +36,23 @@ Key = tuple[str, str]
 class Tally:
     """One process's counters, and how much of them it has told."""
 
-    def __init__(self, counted: Sequence[Counter | Histogram] = metrics.OF_BOTH + metrics.OF_WORKERS) -> None:
-        self._counted = counted
+    def __init__(self, counted: Sequence[Counter | Histogram], process: str = "worker") -> None:
+        # What is told of workers was kept without their name before there were others.
+        self._counted, self._of = counted, {} if process == "worker" else {"process": process}
         self._told: dict[Key, float] = {}
+        self._telling = threading.Lock()
 
     def tell(self, engine: sqlalchemy.Engine) -> None:
         """Add what is new. When nobody knows whether it arrived it is told again, and may be counted twice."""
-        now = {_key(sample): sample.value for metric in self._counted for sample in _samples(metric)}
+        with self._telling:
+            self._tell(engine)
+
+    def _tell(self, engine: sqlalchemy.Engine) -> None:
+        now = {
+            _key(sample, self._of if metric in metrics.OF_ALL else {}): sample.value
+            for metric in self._counted
+            for sample in _samples(metric)
+        }
         # Also what is still zero, once: who looks for an increase needs to have seen where it began.
         new = {key: value - self._told.get(key, 0.0) for key, value in now.items() if value != self._told.get(key)}
         if not new:
@@ -55,12 +67,12 @@ def _samples(metric: Counter | Histogram) -> list[Sample]:
     return [item for family in metric.collect() for item in family.samples]
 
 
-def _key(sample: Sample) -> Key:
-    return sample.name, orjson.dumps(sample.labels, option=orjson.OPT_SORT_KEYS).decode()
+def _key(sample: Sample, of: Mapping[str, str]) -> Key:
+    return sample.name, orjson.dumps({**sample.labels, **of}, option=orjson.OPT_SORT_KEYS).decode()
 
 
 def told(engine: sqlalchemy.Engine) -> Mapping[str, Sequence[Sample]]:
-    """What all workers have counted, by the name of the metric."""
+    """What all of them have counted, by the name of the metric."""
     found: dict[str, list[Sample]] = {}
     with engine.connect() as connection:
         for name, labels, value in connection.execute(_ALL):
@@ -74,17 +86,17 @@ def _order(sample: Sample) -> tuple[Any, ...]:
     return sorted(labels.items()), sample.name, float(sample.labels.get("le", "inf"))
 
 
-def with_workers(families: Iterable[Metric], counted: Mapping[str, Sequence[Sample]]) -> list[Metric]:
-    """The metrics of this process of the API, and in their places those of all workers."""
-    both, theirs = _names(metrics.OF_BOTH), _names(metrics.OF_WORKERS)
+def with_others(families: Iterable[Metric], counted: Mapping[str, Sequence[Sample]]) -> list[Metric]:
+    """The metrics of this process of the API, and in their places those of all that cannot tell of themselves."""
+    of_all, theirs = _names(metrics.OF_ALL), _names(metrics.OF_WORKERS + metrics.OF_GRPC)
     made = []
     for family in families:
         ours = [] if family.name in theirs else family.samples
-        workers = counted.get(family.name, ())
-        if family.name in both:
-            ours, workers = _of("api", ours), _of("worker", workers)
+        others = counted.get(family.name, ())
+        if family.name in of_all:
+            ours, others = _of("api", ours), _of("worker", others)
         made.append(Metric(family.name, family.documentation, family.type))
-        made[-1].samples = [*ours, *workers]
+        made[-1].samples = [*ours, *others]
     return made
 
 
@@ -93,4 +105,5 @@ def _names(counted: Sequence[Counter | Histogram]) -> set[str]:
 
 
 def _of(process: str, samples: Sequence[Sample]) -> list[Sample]:
-    return [sample._replace(labels={**sample.labels, "process": process}) for sample in samples]
+    """Each that does not say whose it is."""
+    return [sample._replace(labels={"process": process, **sample.labels}) for sample in samples]

@@ -16,11 +16,12 @@ from core.audit import Actor
 from inference.promise import VERSION, VERSIONS
 from registry import rules
 from registry.judging import trials
-from registry.routes import Canary, Judge, Routes
+from registry.routes import Canary, Judge, Ramp, Routes
 
 _VERSION = re.compile(VERSION)
+_MODEL = text("SELECT stable_version, routes FROM models WHERE name = :model")
 #: Whoever changes a model holds its row.
-_MODEL = text("SELECT stable_version, routes FROM models WHERE name = :model FOR UPDATE")
+_HELD = text(f"{_MODEL} FOR UPDATE")
 _LISTED = text("""
 SELECT version, deprecated_at, manifest FROM model_versions WHERE model = :model AND removed_at IS NULL
 ORDER BY created_at
@@ -93,8 +94,16 @@ def diff(before: Plan, after: Plan) -> list[Change]:
 
 
 def current(connection: sqlalchemy.Connection, model: str) -> Plan:
+    """As it is; raises ModelNotFound."""
+    return _of(connection.execute(_MODEL, {"model": model}).one_or_none(), model)
+
+
+def held(connection: sqlalchemy.Connection, model: str) -> Plan:
     """As it is, and stays until the transaction ends; raises ModelNotFound."""
-    row = connection.execute(_MODEL, {"model": model}).one_or_none()
+    return _of(connection.execute(_HELD, {"model": model}).one_or_none(), model)
+
+
+def _of(row: Any, model: str) -> Plan:
     if row is None:
         raise errors.ModelNotFound(f"There is no model {model!r}")
     return Plan(row.stable_version, rules.of(row.routes))
@@ -106,21 +115,34 @@ def change(connection: sqlalchemy.Connection, model: str, raw: object, by: Actor
     Raises ModelNotFound, InvalidInput, also for a version that is not there, and VersionConflict for one that may not
     answer so.
     """
-    before = current(connection, model)
+    before = held(connection, model)
+    return _become(connection, model, before, read(raw, before=before.stable), by)
+
+
+def apply(connection: sqlalchemy.Connection, model: str, raw: object, by: Actor) -> list[Change]:
+    """The same by a file that is applied again and again: a canary that its ramp has grown since keeps its share."""
+    before = held(connection, model)
     after = read(raw, before=before.stable)
-    _check(connection, model, after)
-    return _make(connection, model, before, after, by)
+    grown: Mapping[tuple[str, str, Ramp | None], float] = {
+        (item.name, item.version, item.ramp): item.percent for item in before.routes.canaries if item.ramp
+    }
+    canaries = tuple(
+        dataclasses.replace(item, percent=max(item.percent, grown.get((item.name, item.version, item.ramp), 0.0)))
+        for item in after.routes.canaries
+    )
+    after = dataclasses.replace(after, routes=dataclasses.replace(after.routes, canaries=canaries))
+    return _become(connection, model, before, after, by)
 
 
 def amend(connection: sqlalchemy.Connection, model: str, raw: Mapping[str, Any], by: Actor) -> list[Change]:
     """The same with what is not said as it was before."""
-    return change(connection, model, {**current(connection, model).to_json(), **raw}, by)
+    return change(connection, model, {**held(connection, model).to_json(), **raw}, by)
 
 
 def end(connection: sqlalchemy.Connection, model: str, canary: str, by: Actor, *, promoted: bool) -> list[Change]:
     """End a canary: `promoted`, its version is the stable one, else its traffic is that one's again. Raises
     ModelNotFound, InvalidInput where there is none of that name, VersionConflict."""
-    before = current(connection, model)
+    before = held(connection, model)
     ending = next((item for item in before.routes.canaries if item.name == canary), None)
     if ending is None:
         there = ", ".join(item.name for item in before.routes.canaries) or "none"
@@ -142,6 +164,11 @@ def grow(
         for item in before.routes.canaries
     )
     _make(connection, model, before, Plan(before.stable, dataclasses.replace(before.routes, canaries=grown)), by)
+
+
+def _become(connection: sqlalchemy.Connection, model: str, before: Plan, after: Plan, by: Actor) -> list[Change]:
+    _check(connection, model, after)
+    return _make(connection, model, before, after, by)
 
 
 def _make(

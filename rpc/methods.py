@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.metadata
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -111,6 +111,7 @@ def _resolved(
 class Method:
     """What is taken, what is done, and with which scopes, of which a key needs one; without any it is for everybody."""
 
+    name: str
     request: type[Message]
     run: Callable[[Door, Visit, Any], Message]
     scopes: tuple[str, ...] = ()
@@ -118,14 +119,14 @@ class Method:
 
 
 #: By their services.
-METHODS: Mapping[str, Mapping[str, Method]] = {
-    SERVICE: {
-        "ServerLive": Method(messages.ServerLiveRequest, server_live),
-        "ServerReady": Method(messages.ServerReadyRequest, server_ready),
-        "ServerMetadata": Method(messages.ServerMetadataRequest, server_metadata),
-        "ModelReady": Method(messages.ModelReadyRequest, model_ready, ("predict", "models:read")),
-        "ModelMetadata": Method(messages.ModelMetadataRequest, model_metadata, ("predict", "models:read")),
-        "ModelInfer": Method(messages.ModelInferRequest, model_infer, ("predict",), predicts=True),
-    },
-    HEALTH: {"Check": Method(HealthCheckRequest, check)},
+METHODS: Mapping[str, Sequence[Method]] = {
+    SERVICE: (
+        Method("ServerLive", messages.ServerLiveRequest, server_live),
+        Method("ServerReady", messages.ServerReadyRequest, server_ready),
+        Method("ServerMetadata", messages.ServerMetadataRequest, server_metadata),
+        Method("ModelReady", messages.ModelReadyRequest, model_ready, ("predict", "models:read")),
+        Method("ModelMetadata", messages.ModelMetadataRequest, model_metadata, ("predict", "models:read")),
+        Method("ModelInfer", messages.ModelInferRequest, model_infer, ("predict",), predicts=True),
+    ),
+    HEALTH: (Method("Check", HealthCheckRequest, check),),
 }

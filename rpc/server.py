@@ -4,7 +4,11 @@ when it is to stop."""
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import functools
 import signal
+import threading
+import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -14,9 +18,11 @@ import grpc
 import structlog
 from grpc import aio
 
-from core import alive, errors
+from core import alive, database, errors, metrics
 from core.setting_groups import KEYLESS_THREADS
 from core.settings import Settings
+from core.tally import Tally
+from jobs import presence
 from rpc import answering
 from rpc.call import Call
 from rpc.methods import METHODS, Method
@@ -60,9 +66,7 @@ class Handlers:
     def services(self) -> list[grpc.GenericRpcHandler[Any, Any]]:
         """As gRPC takes them, which answers anything else by UNIMPLEMENTED."""
         return [
-            grpc.method_handlers_generic_handler(
-                name, {part: self._handler(method) for part, method in methods.items()}
-            )
+            grpc.method_handlers_generic_handler(name, {method.name: self._handler(method) for method in methods})
             for name, methods in METHODS.items()
         ]
 
@@ -78,9 +82,11 @@ class Handlers:
         self._pool.shutdown(cancel_futures=True)
 
     async def _answered(self, method: Method, requests: AsyncIterator[bytes], context: Any) -> bytes:
-        trusted = self._door.settings.http.trusted_proxies
+        began, trusted = time.perf_counter(), self._door.settings.http.trusted_proxies
         call = Call.of(context.invocation_metadata(), context.peer(), context.time_remaining(), trusted)
         found = await self._worked(method, call, await _message(requests))
+        metrics.CALLS.labels(method.name, found.code.name).inc()
+        metrics.CALL_SECONDS.labels(method.name).observe(time.perf_counter() - began)
         if found.code is answering.OK:
             context.set_trailing_metadata(found.told)
             return found.data
@@ -150,6 +156,9 @@ async def run(settings: Settings, host: str, alive_file: str | None) -> None:
     for number in (signal.SIGTERM, signal.SIGINT):
         loop.add_signal_handler(number, stopping.set)
     await server.start()
+    tally = Tally(metrics.OF_ALL + metrics.OF_GRPC, "grpc")
+    tell = functools.partial(tally.tell, door.engine)
+    threading.Thread(target=presence.always, args=(tell,), name="tally", daemon=True).start()
     log.info("grpc_serves", port=settings.grpc.port)
     while not stopping.is_set():
         alive.beat(alive_file)
@@ -160,4 +169,6 @@ async def run(settings: Settings, host: str, alive_file: str | None) -> None:
             continue
     await server.stop(GRACE_S)
     handlers.close()
+    with contextlib.suppress(*database.OUTAGES):
+        tell()
     door.close()

@@ -38,6 +38,6 @@ def test_every_metric_is_in_the_tables_and_nothing_else(platform: Platform) -> N
     named = {
         name
         for row in rows
-        for name in re.findall(r"`((?:access|infer|http|routes|webhook|redis|upkeep)_[a-z_]+)`", row.split("|")[1])
+        for name in re.findall(r"`((?:access|grpc|infer|http|routes|webhook|redis|upkeep)_[a-z_]+)`", row.split("|")[1])
     }
     assert named == ours

@@ -13,7 +13,7 @@ from typing import Any
 from celery.concurrency import thread
 from celery.signals import worker_process_init, worker_ready
 
-from core import settings
+from core import metrics, settings
 from core.tally import Tally
 from jobs import presence
 from jobs.presence import Presence
@@ -56,7 +56,7 @@ def mine() -> Presence:
 
 def _begin(goes_round: Callable[[], bool]) -> None:
     engine = Base(settings.load(), application="coatcheck-signs", limits=Limits(connections=1)).engine
-    tally = Tally()
+    tally = Tally(metrics.OF_ALL + metrics.OF_WORKERS)
 
     def tell() -> None:
         # Who was asked to stop takes nothing more, but still counts what it ends.

@@ -23,7 +23,7 @@ JUDGE = Actor("canary judge")
 def add(engine: sqlalchemy.Engine, model: str, seen: Sequence[Seen]) -> None:
     """Raises ModelNotFound, and an outage. What is added twice counts once where it was bad."""
     with engine.begin() as connection:
-        plan = routing.current(connection, model)
+        plan = routing.held(connection, model)
         found = trials.follow(connection, model, plan.stable, plan.routes)
         canaries = {canary.name: canary for canary in plan.routes.canaries}
         judged = [_added(connection, trial, seen) for trial in found]
@@ -53,7 +53,7 @@ def _act(connection: sqlalchemy.Connection, trial: Trial, canary: Canary) -> str
     ramp = canary.ramp
     if ramp is None or trial.sums.step < ramp.requests or trial.leans_worse:
         return None
-    before = routing.current(connection, trial.model)
+    before = routing.held(connection, trial.model)
     if (percent := ramp.after(canary.percent)) is not None:
         routing.grow(connection, trial.model, before, canary, percent, JUDGE)
     elif ramp.then is Then.PROMOTE:

@@ -9,6 +9,7 @@ from flask.testing import FlaskClient
 
 from access import keys
 from inference import bundle
+from registry import routing
 from tests import callers, graphs
 from tests.conftest import Platform, until
 
@@ -28,6 +29,15 @@ def admin(platform: Platform, client: FlaskClient) -> FlaskClient:
     key = callers.key(platform, scopes=(keys.ADMIN, "predict"))
     client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {key.token}"
     return client
+
+
+def test_whoever_looks_waits_for_nobody_who_changes_something(
+    platform: Platform, admin: FlaskClient, model: str
+) -> None:
+    with platform.engine.begin() as connection:
+        routing.held(connection, model)
+        # Else it would be 503 after a while.
+        assert admin.get(f"/api/v1/admin/routes/{model}").status_code == 200
 
 
 def test_parts_are_changed_and_hold_within_a_second_and_the_rest_stays(admin: FlaskClient, model: str) -> None:

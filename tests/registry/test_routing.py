@@ -98,6 +98,30 @@ def test_what_changed_is_in_the_audit_log_in_the_same_transaction(platform: Plat
     assert (before["canaries"], after["canaries"]) == ([], [{**canary(), **rest}])
 
 
+def test_a_file_that_is_applied_again_takes_nothing_from_a_canary_that_has_grown(platform: Platform, name: str) -> None:
+    def apply(item: dict[str, Any]) -> list[Change]:
+        with platform.engine.begin() as connection:
+            return routing.apply(connection, name, {"canaries": [item]}, ME)
+
+    def share() -> float:
+        with platform.engine.begin() as connection:
+            return routing.current(connection, name).routes.canaries[0].percent
+
+    growing = {**canary(percent=5), "ramp": {"to": [20, 50], "requests": 10}}
+    apply(growing)
+    with platform.engine.begin() as connection:
+        plan = routing.held(connection, name)
+        routing.grow(connection, name, plan, plan.routes.canaries[0], 20, ME)
+    assert (apply(growing), share()) == ([], 20)
+    # Whoever says more gets it, and what is another canary begins where it is said to.
+    assert (len(apply({**growing, "percent": 30, "ramp": {"to": [20, 50], "requests": 10}})), share()) == (1, 30)
+    assert (len(apply({**growing, "ramp": {"to": [50], "requests": 10}})), share()) == (1, 5)
+    apply({**growing, "percent": 10})
+    assert (len(apply({**growing, "version": "2.1.0"})), share()) == (1, 5)
+    apply({**growing, "percent": 10, "version": "2.1.0", "name": "other"})
+    assert (len(apply({**growing, "version": "2.1.0"})), share()) == (2, 5)
+
+
 @pytest.mark.parametrize(
     ("raw", "error", "says"),
     [

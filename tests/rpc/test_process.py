@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import os
+import re
 import socket
 import subprocess
 import sys
@@ -12,15 +13,19 @@ import time
 import uuid
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import grpc
 import pytest
 
+from api import exposition
 from core import ids
 from core.audit import Actor
+from core.cached import Cached
 from inference import bundle
+from jobs import figures
 from local import certificates
 from local.child import Child
 from local.state import held_port
@@ -209,6 +214,34 @@ def test_a_process_that_is_asked_to_stop_answers_what_it_was_asked_and_takes_not
         assert asked.result().code is Code.OK
     until(lambda: not child.alive)
     assert child.exit_code == 0
+
+
+def test_what_it_counts_is_told_by_the_api_also_what_it_did_just_before_its_end(
+    platform: Platform, process: Callable[..., tuple[Child, str]], key: Key
+) -> None:
+    def counted(name: str, **labels: str) -> float:
+        """As a scrape of the API would find it."""
+        text = exposition.text(Cached(lambda: figures.read(platform.engine), 0)).decode()
+        said = ",".join(f'{of}="{value}"' for of, value in labels.items())
+        found = re.search(rf"^{name}{{{re.escape(said)}}} (\S+)$", text, re.M)
+        return float(found[1]) if found else 0.0
+
+    calls = {status: partial(counted, "grpc_requests_total", method="ModelInfer", status=status)
+             for status in ("OK", "NOT_FOUND")}  # fmt: skip
+    inputs = partial(counted, "infer_inline_total", model="sentiment", process="grpc", version="1.0.0")
+    before = [calls["OK"](), calls["NOT_FOUND"](), inputs()]
+    child, address = process()
+    until(lambda: answers(address))
+    with grpc.insecure_channel(address) as channel:
+        client = Client(channel, {"x-api-key": key.token})
+        assert [client.infer().code, client.infer().code] == [Code.OK, Code.OK]
+        until(lambda: calls["OK"]() == before[0] + 2)
+        assert client.infer("nothing-such").code is Code.NOT_FOUND
+    child.ask_to_stop()
+    until(lambda: not child.alive)
+    assert [calls["OK"](), calls["NOT_FOUND"](), inputs()] == [before[0] + 2, before[1] + 1, before[2] + 2]
+    seconds = counted("grpc_request_duration_seconds_count", method="ModelInfer")
+    assert seconds >= calls["OK"]() + calls["NOT_FOUND"]()
 
 
 def test_with_a_certificate_it_speaks_tls_and_nothing_else(serve: Serve, key: Key, tmp_path: Path) -> None:

@@ -29,7 +29,7 @@ def show(name: str) -> flask.Response:
     """
     here = resources.here()
     here.catalog.model(name)
-    with database.writing(here.engine) as connection:
+    with database.reading(here.engine) as connection:
         return _shown(connection, name)
 
 
