@@ -16,6 +16,7 @@ with leaving():
 
     from cli import access, failures
     from cli.database import migrate, roles
+    from cli.explain import explain
     from cli.jobs import jobs, result
     from cli.load.command import load
     from cli.local import down, status, up
@@ -34,8 +35,8 @@ with leaving():
 def coatcheck() -> None:
     """Coatcheck: self-hosted asynchronous ML inference.
 
-    Clients use submit, jobs, result, load, models show and models try, with the settings of `.coatcheck/env`; the other
-    commands are for operators, with those of `.coatcheck/env.admin`.
+    Clients use submit, jobs, result, explain, load, models show and models try, with the settings of `.coatcheck/env`;
+    the other commands are for operators, with those of `.coatcheck/env.admin`.
 
     Exit codes: 0 done; 1 refused or failed; 2 called wrongly, or a setting is missing or wrong; 3 (status) not all
     runs; 130 stopped by Ctrl-C; 141 the reader of the output has gone.
@@ -43,8 +44,8 @@ def coatcheck() -> None:
 
 
 for command in (
-    up, down, status, serve, serve_grpc, proxy, submit, jobs, result, load, roles, migrate, models, routes, apply,
-    *access.COMMANDS, reseal,
+    up, down, status, serve, serve_grpc, proxy, submit, jobs, result, explain, load, roles, migrate, models, routes,
+    apply, *access.COMMANDS, reseal,
 ):  # fmt: skip
     coatcheck.add_command(command)
 

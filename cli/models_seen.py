@@ -7,16 +7,11 @@ import time
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import click
 
-from cli import output
-from cli.answers import completed, progress_bar, watch, whole
-from cli.failures import Failure
-from cli.formats import ROWS
+from cli import asking, output
 from cli.remote import Remote
-from core import errors
 
 #: Of a JSON Schema, what is said of a value besides its type, and how.
 LIMITS = {
@@ -26,19 +21,17 @@ LIMITS = {
 }  # fmt: skip
 COLUMNS = ("name", "type", "required", "default", "limits", "description")
 
-VERSION = click.option("--version", help="Its version; the stable one if not given.")
-
 
 @click.command()
 @click.argument("name")
-@VERSION
+@asking.VERSION
 @output.as_json
 def show(name: str, version: str | None, as_json: bool) -> None:
     """Show what a model takes and answers.
 
     With its versions, its licence, an example that works, and the same as a curl command.
     """
-    found = _seen(Remote.from_environment(), name, version)
+    found = asking.seen(Remote.from_environment(), name, version)
     if as_json:
         output.document(found)
         return
@@ -65,14 +58,8 @@ def show(name: str, version: str | None, as_json: bool) -> None:
 
 @click.command("try")
 @click.argument("name")
-@click.option("--input", "given", metavar="FIELD=VALUE", multiple=True, help="Another value than the example's.")
-@click.option(
-    "--inputs",
-    "file",
-    type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path),
-    help="A file with all fields as a JSON object, in place of the example; - is standard input.",
-)
-@VERSION
+@asking.with_inputs
+@asking.VERSION
 @output.as_json
 def try_(name: str, given: tuple[str, ...], file: Path | None, version: str | None, as_json: bool) -> None:
     """Ask a model once, and print its answer.
@@ -81,15 +68,12 @@ def try_(name: str, given: tuple[str, ...], file: Path | None, version: str | No
     answered at once is waited for.
     """
     remote = Remote.from_environment()
-    seen = _seen(remote, name, version)
-    if not any(kind in seen["file_types"] for kind in ROWS.values()):
-        said = f"{name} takes a whole file: `coatcheck submit FILE --model {name}`"
-        raise Failure(said, code=errors.InvalidInput.code, details={"file_types": seen["file_types"]})
-    inputs = {**(_read(file) if file else seen["example"]), **_values(given, seen["input_schema"])}
+    seen = asking.seen(remote, name, version)
+    inputs = asking.inputs(name, seen, given, file)
     later = {} if seen["inline"] else {"options": {"async": True}}
     body = {"model": name, "model_version": seen["version"], "inputs": inputs, **later}
     began = time.monotonic()
-    answer, by_job = _asked(remote, body)
+    answer, by_job = asking.answered(remote, "/predict", body)
     took_ms = round(1000 * (time.monotonic() - began))
     if as_json:
         about = {"model": name, "model_version": seen["version"], "job_id": by_job, "took_ms": took_ms}
@@ -97,58 +81,6 @@ def try_(name: str, given: tuple[str, ...], file: Path | None, version: str | No
         return
     output.document(answer)
     output.say(f"{name} {seen['version']} answered in {took_ms:,} ms{f', by {by_job}' if by_job else ''}")
-
-
-def _asked(remote: Remote, body: Mapping[str, Any]) -> tuple[Any, str | None]:
-    """The answer, and the job that gave it if one did."""
-    found = remote.post("/predict", "model", "model_version", body=body)
-    if "job_id" not in found:
-        return {key: value for key, value in found.items() if key not in ("model", "model_version", "request_id")}, None
-    with progress_bar() as progress:
-        job = watch(remote, found["job_id"], progress)
-    completed(job)
-    return whole(job["result"]), found["job_id"]
-
-
-def _seen(remote: Remote, name: str, version: str | None) -> dict[str, Any]:
-    """All that the platform says of one version, the stable one if none is given."""
-    path = f"/models/{quote(name, safe='')}"
-    model = remote.get(path, "versions", "stable_version")
-    chosen = version or model["stable_version"]
-    found = remote.get(
-        f"{path}/versions/{quote(chosen, safe='')}",
-        "version", "stable", "deprecated", "summary", "kind", "inline", "pool", "licence",
-        "example", "input_schema", "output_schema", "file_types",
-    )  # fmt: skip
-    more = {"curl": model["curl"]} if found["stable"] and "curl" in model else {}
-    return {**found, "versions": model["versions"], "stable_version": model["stable_version"], **more}
-
-
-def _values(given: tuple[str, ...], schema: Mapping[str, Any]) -> dict[str, Any]:
-    """The fields of --input; raises BadParameter."""
-    known, found = schema.get("properties", {}), {}
-    for item in given:
-        field, equals, value = item.partition("=")
-        if not equals or field not in known:
-            raise click.BadParameter(f"must be FIELD=VALUE; there are: {', '.join(known)}", param_hint="--input")
-        type_ = known[field].get("type")
-        try:
-            found[field] = value if type_ == "string" else json.loads(value)
-        except ValueError:
-            raise click.BadParameter(f"{field} must be {type_}, as JSON has it", param_hint="--input") from None
-    return found
-
-
-def _read(file: Path) -> dict[str, Any]:
-    with click.open_file(str(file), "rb") as stream:
-        text = stream.read()
-    try:
-        found = json.loads(text)
-    except ValueError as error:
-        raise Failure(f"{file} is no JSON: {error}", code="FILE") from None
-    if not isinstance(found, dict):
-        raise Failure(f"{file} must be a JSON object: the fields with their values", code="FILE")
-    return found
 
 
 def _rows(schema: Mapping[str, Any], outer: str = "") -> Iterator[list[str]]:

@@ -69,6 +69,10 @@ class Catalog:
         self._known: tuple[float, choice.Known] = (0.0, {})
         self._slow = False
 
+    def known(self, *, anew: bool = False) -> choice.Known:
+        """All there is, at most CACHE_S old, or no older than this call; raises Unavailable."""
+        return self._read_now() if anew else self._read()
+
     def versions(self) -> list[Version]:
         return [version for model in self._read().values() for version in model.versions.values()]
 

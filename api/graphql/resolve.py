@@ -6,7 +6,7 @@ import datetime as dt
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from graphql import GraphQLObjectType, GraphQLResolveInfo, GraphQLSchema, build_schema
 
@@ -18,9 +18,13 @@ from api.resources import Resources
 from core import database, errors
 from inference import schema as schemas
 from jobs.shadows import pairs, report
-from registry.catalog import Catalog
+from registry import choice
+from registry.choice import Known
 from registry.judging import trials
+from registry.routes import NONE
 from registry.versions import Version
+
+T = TypeVar("T")
 
 USAGE_DAYS = 30
 Versions = Sequence[Version]
@@ -31,9 +35,20 @@ class Context:
 
     def __init__(self, here: Resources, caller: Caller) -> None:
         self.caller = caller
-        self.catalog: Catalog = here.catalog
-        self._engine = here.engine
+        self._catalog, self._engine = here.catalog, here.engine
+        self.known, self._is_new = here.catalog.known(), False
         self.trials = functools.cache(self._trials)
+
+    def found(self, look: Callable[[Known], T]) -> T | None:
+        """What is seen in all there is, None where it is not there: it may have been published since it was read, which
+        is looked up once, however much is asked for."""
+        try:
+            return look(self.known)
+        except (errors.NotFound, errors.VersionRetired):
+            if self._is_new:
+                return None
+        self.known, self._is_new = self._catalog.known(anew=True), True
+        return self.found(look)
 
     @functools.cached_property
     def used(self) -> Mapping[tuple[str | None, str | None], Used]:
@@ -60,36 +75,30 @@ Info = GraphQLResolveInfo[Context]
 
 
 def model(_: None, info: Info, *, name: str) -> Versions | None:
-    try:
-        found: Versions = info.context.catalog.model(name)
-    except errors.ModelNotFound:
-        return None
-    return found
+    return info.context.found(lambda known: list(choice.model(known, name).versions.values()))
 
 
-def models(_: None, info: Info, *, first: int, after: str | None = None) -> dict[str, Any]:
-    catalog: Catalog = info.context.catalog
-    names = sorted({item.model for item in catalog.versions() if after is None or item.model > after})
+def models(_: None, info: Info, *, first: int | None, after: str | None = None) -> dict[str, Any]:
+    known = info.context.known
+    names = sorted(name for name in known if after is None or name > after)
     part = names[: _checked(first)]
-    return {"items": [catalog.model(name) for name in part], "next": part[-1] if len(names) > len(part) else None}
+    items = [list(known[name].versions.values()) for name in part]
+    return {"items": items, "next": part[-1] if len(names) > len(part) else None}
 
 
 def version(found: Versions, info: Info, *, number: str) -> Version | None:
-    try:
-        one: Version = info.context.catalog.version(found[0].model, number)
-    except (errors.VersionNotFound, errors.VersionRetired):
-        return None
-    return one
+    return info.context.found(lambda known: choice.version(known, found[0].model, number))
 
 
-def versions(found: Versions, _: Info, *, first: int) -> Versions:
+def versions(found: Versions, _: Info, *, first: int | None) -> Versions:
     return sorted(found, key=lambda item: item.number, reverse=True)[: _checked(first)]
 
 
 def routes(found: Versions, info: Info) -> dict[str, Any]:
     info.context.caller.require(ADMIN)
     model, context = found[0].model, info.context
-    said = context.catalog.routes(model)
+    listed = context.known.get(model)
+    said = listed.routes if listed else NONE
     return {
         "by": said.by,
         "canaries": [
@@ -111,8 +120,8 @@ def used(found: Version, info: Info) -> dict[str, Any]:
     return {"calls": mine.calls, "units": mine.units, "price": f"{mine.price.normalize():f}"}
 
 
-def _checked(first: int) -> int:
-    if not 1 <= first <= MOST_ITEMS:
+def _checked(first: int | None) -> int:
+    if first is None or not 1 <= first <= MOST_ITEMS:
         raise errors.InvalidInput.field("first", f"must be from 1 to {MOST_ITEMS}", received=first)
     return first
 

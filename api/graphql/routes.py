@@ -76,7 +76,12 @@ def _told(error: graphql.GraphQLError) -> dict[str, Any]:
     cause = error.original_error
     if cause is not None and not isinstance(cause, errors.CoatcheckError | graphql.GraphQLError):
         raise cause
-    said: dict[str, Any] = {"message": error.message[:_MESSAGE]}
+    message = (
+        "; ".join(f"{at['field']} {at['issue']}" for at in cause.errors)
+        if isinstance(cause, errors.InvalidInput)
+        else ""
+    )
+    said: dict[str, Any] = {"message": (message or error.message)[:_MESSAGE]}
     if error.locations:
         said["locations"] = [{"line": at.line, "column": at.column} for at in error.locations[:_TOLD]]
     if error.path:

@@ -186,6 +186,22 @@ HOSTILE = {
     "long": ("{ " + "a " * 1100 + "}", "tokens"),
     "deep": ("{ " + "a { " * 300 + "a" + " }" * 301, "nested"),
     "in circles": ("{ models { items { ...f } } } fragment f on Model { name ...f }", "itself"),
+    "of long schemas": (
+        "{ model(name: \"tumor\") { " + " ".join(f"s{n}: stable {{ ...f }}" for n in range(20)) + " } } "
+        "fragment f on Version { " + " ".join(f"a{n}: inputSchema" for n in range(20)) + " }", "values",
+    ),
+    "of versions that are not there": (
+        "{ " + " ".join(f"m{n}: model(name: \"sentiment\") {{ ...f }}" for n in range(40)) + " } "
+        "fragment f on Model { " + " ".join(f"v{n}: version(number: \"9\") {{ version }}" for n in range(40)) + " }",
+        "values",
+    ),
+    "introspective by other names": ("{ " + " ".join(f"a{n}: __schema {{ types {{ name }} }}" for n in range(9)) + " }",
+                                     "aliases"),
+    "introspective by other names within": (
+        "{ __schema { types { ...f } } } fragment f on __Type { ...g } fragment g on __Type { "
+        + " ".join(f"f{n}: fields {{ name description }}" for n in range(30)) + " }", "aliases",
+    ),
+    "introspective again and again": ("{ " + "__schema { types { name } } " * 30 + "}", "values"),
     "introspective": (
         "{ __schema { types { " + "fields { type { " * 12 + "name" + " } } " * 12 + "} } }", "introspection",
     ),
@@ -239,11 +255,25 @@ def test_what_is_no_query_is_refused_with_what_is_wrong(client: FlaskClient, bod
     assert "data" not in answer.get_json()
 
 
-@pytest.mark.parametrize("first", [0, -1, 101])
-def test_a_part_has_bounds(client: FlaskClient, first: int) -> None:
-    answer = ask(client, "query ($n: Int!) { models(first: $n) { next } }", n=first)
+def test_what_there_is_not_is_looked_up_once_however_often_it_is_asked_for(
+    app: flask.Flask, client: FlaskClient
+) -> None:
+    names = " ".join(f'a{n}: model(name: "nothing{n}") {{ name }}' for n in range(20))
+    numbers = " ".join(f'b{n}: version(number: "9.{n}") {{ version }}' for n in range(20))
+    ask(client, "{ models { next } }")
+    with issued(app.extensions["coatcheck"].engine, here=True) as statements:
+        found = ask(client, f'{{ {names} model(name: "sentiment") {{ {numbers} }} }}')["data"]
+    assert {*found.pop("model").values(), *found.values()} == {None}
+    # The second is another thread's turn to read what is half a second old.
+    assert len(statements) <= 2, statements
+
+
+@pytest.mark.parametrize("first", [0, -1, 101, None])
+def test_a_part_has_bounds(client: FlaskClient, first: int | None) -> None:
+    answer = ask(client, "query ($n: Int) { models(first: $n) { next } }", n=first)
     assert answer["data"] is None
     assert answer["errors"][0]["extensions"]["code"] == "INVALID_INPUT"
+    assert answer["errors"][0]["message"] == "first must be from 1 to 100"
 
 
 def test_what_is_our_own_fault_is_no_part_of_an_answer(client: FlaskClient, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -120,6 +120,9 @@ CASES: Mapping[str, Case] = {
     "models try": Case(
         lambda _: ("sentiment",), {"model", "model_version", "job_id", "took_ms", "inputs", "answer"},
         lambda _: ("speech",), "INVALID_INPUT"),
+    "explain": Case(
+        lambda _: ("tumor",), {"model", "model_version", "job_id", "inputs", "answer"},
+        lambda _: ("speech",), "INVALID_INPUT"),
     "keys create": Case(
         lambda here: ("--tenant", here.key.tenant, "--name", "web"), ISSUED | {"key"},
         lambda here: ("--tenant", here.key.tenant, "--name", "web", "--tier", "free"), "TENANT_CONFLICT"),

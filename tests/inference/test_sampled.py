@@ -56,7 +56,7 @@ def test_the_stated_error_covers_the_truth_as_often_as_it_should(budget: int, al
         assert (found.algorithm, found.asked <= budget) == (algorithm, True)
         assert found.base + found.scores.sum() == pytest.approx(found.whole)
         within.append(np.abs(found.scores - truth.scores) <= 1.96 * found.errors)
-    assert 0.85 <= np.mean(within) <= 0.995
+    assert 0.9 <= np.mean(within) <= 0.99
 
 
 def test_more_questions_give_a_smaller_error() -> None:

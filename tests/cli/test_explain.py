@@ -1,0 +1,130 @@
+"""`coatcheck explain`: why a model answers so, for people, for programs and as a picture."""
+
+from __future__ import annotations
+
+import json
+import re
+import threading
+import uuid
+from pathlib import Path
+from typing import Any
+from xml.etree import ElementTree
+
+import pytest
+
+from cli import explain
+from inference.output import Explanation, Label
+from jobs import settle
+from tests import graphs
+from tests.cli.conftest import Here
+from tests.engines import until
+from tests.hands import took
+
+pytestmark = pytest.mark.usefixtures("quiet")
+USUAL = '{"x": 0, "y": 0}\n{"x": 1, "y": 0}\n'
+
+
+def asked(here: Here) -> str:
+    """A model whose reasons are found by questions."""
+    name = f"m{uuid.uuid4().hex}"
+    says = {"method": "sampled", "background": "usual.jsonl", "evaluations": 64}
+    folder = graphs.bundle(here.folder / name, name=name, explanation=["shap"], explain=says)
+    (folder / "usual.jsonl").write_text(USUAL)
+    assert here("models", "push", str(folder)).code == 0
+    return name
+
+
+def why(scores: dict[str, float], **more: Any) -> Explanation:
+    told: dict[str, Any] = {"algorithm": "linear", "output": "b", "scale": "number", "std_errors": None,
+                            "base_value": 0.0, "value": 1.0, "additivity_error": 0.0, "evaluations": 0}  # fmt: skip
+    return Explanation(features=[*scores], scores=[*scores.values()], **{**told, **more})
+
+
+def test_each_feature_has_a_bar_and_all_of_them_come_to_the_answer(here: Here) -> None:
+    done = here("explain", "tumor", "--version", "1.1.0")
+    assert (done.code, done.err) == (0, "")
+    head, *rows = done.out.splitlines()
+    found = re.fullmatch(r"(\w+): (\S+) usually, (\S+) here \(log-odds; trees, exact\)", head)
+    assert found
+    scores = [float(row.split()[-1]) for row in rows]
+    assert len(rows) == explain.MOST + 1
+    assert rows[-1].startswith("10 others ")
+    assert sum(scores) == pytest.approx(float(found[3]) - float(found[2]), abs=0.02)
+    longest = max(rows[:-1], key=lambda row: abs(float(row.split()[-1])))
+    assert rows[0] == longest
+
+
+def test_what_takes_many_questions_is_waited_for_and_says_how_far_off_it_may_be(here: Here) -> None:
+    name, jobs = asked(here), "SELECT FROM jobs WHERE status = 'pending'"
+    reasons = why({"x": 0.5, "y": -0.25}, std_errors=[0.125, 0.0625], algorithm="leverage", evaluations=64)
+
+    def worker() -> None:
+        until(lambda: here.platform.rows(jobs), 30)
+        said = Label("b", 0.7, {"a": 0.3, "b": 0.7}, explained=reasons)
+        done = [settle.Done(job, said, 1, run_ms=3) for job in took(here.platform)]
+        settle.complete(here.platform.engine, done)
+
+    thread = threading.Thread(target=worker)
+    thread.start()
+    done = here("explain", name, "--input", "x=3")
+    thread.join()
+    assert done.code == 0, done.err
+    assert done.out.splitlines()[0] == "b: 0 usually, 1 here (number; leverage, 64 inputs asked)"
+    assert [line.split()[-3:] for line in done.out.splitlines()[1:]] == [
+        ["+0.5", "+-", "0.12"],
+        ["-0.25", "+-", "0.062"],
+    ]
+
+
+def test_for_programs_all_of_it_is_json(here: Here) -> None:
+    told = json.loads(here("explain", "tumor", "--version", "1.1.0", "--input", "worst_area=500", "--json").out)
+    assert (told["model_version"], told["job_id"], told["inputs"]["worst_area"]) == ("1.1.0", None, 500)
+    assert told["answer"]["explanation"]["algorithm"] == "trees"
+
+
+def test_a_picture_is_drawn_as_well(here: Here) -> None:
+    done = here("explain", "tumor", "--version", "1.1.0", "--picture", "why.svg")
+    assert (done.code, "log-odds" in done.out) == (0, True)
+    drawn = ElementTree.fromstring(Path(here.folder, "why.svg").read_text())
+    assert drawn.tag.endswith("svg")
+
+
+def test_a_model_that_has_no_reasons_says_so(here: Here) -> None:
+    done = here("explain", "sentiment")
+    assert (done.code, done.out) == (1, "")
+    assert "explain" in done.err
+
+
+def test_bars_are_as_long_as_the_scores_and_on_their_side() -> None:
+    head, *rows = explain._told(why({"up": 2.0, "down": -1.0, "none": 0.0}))
+    assert head == "b: 0 usually, 1 here (number; linear, exact)"
+    bars = [row[len("down") + 2 :][: 2 * explain.BAR + 1] for row in rows]
+    left, right = zip(*(bar.split("│") for bar in bars), strict=True)
+    assert [bar.count("█") for bar in right] == [explain.BAR, 0, 0]
+    assert [bar.count("█") for bar in left] == [0, explain.BAR // 2, 0]
+    assert left[1] == f"{'█' * (explain.BAR // 2):>{explain.BAR}}"
+    assert [row.split()[-1] for row in rows] == ["+2", "-1", "+0"]
+
+
+def test_a_small_score_is_a_part_of_a_cell() -> None:
+    _, _, small = explain._told(why({"a": 160.0, "b": 1.0}))
+    assert "│▏" in small
+
+
+def test_what_is_not_exact_says_how_far_off_it_may_be() -> None:
+    head, row = explain._told(why({"a": 1.0}, std_errors=[0.123], algorithm="leverage", evaluations=1200))
+    assert head.endswith("(number; leverage, 1,200 inputs asked)")
+    assert row.endswith("+1 +- 0.12")
+
+
+def test_a_terminal_without_blocks_gets_letters(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(explain, "_has_blocks", lambda: False)
+    _, up, down = explain._told(why({"a": 1.0, "b": -1.0}))
+    assert f"|{'#' * explain.BAR}" in up
+    assert f"{'#' * explain.BAR}|" in down
+
+
+def test_a_name_steers_no_terminal_and_has_an_end() -> None:
+    _, first, _ = explain._told(why({f"\x1b[2J{'long' * 30}": 1.0, "電" * 40: 0.5}))
+    assert ("\x1b" in first, first.startswith("�[2J")) == (False, True)
+    assert "..." in first
