@@ -15,6 +15,7 @@ from cli.models_ends import deprecate, remove
 from cli.models_init import init
 from cli.models_pull import pull
 from cli.models_seen import show, try_
+from core import audit
 from inference import bundle, trial
 from inference.bundle import Bundle
 from registry import lifecycle
@@ -147,7 +148,7 @@ def stable_(name: str, version: str, as_json: bool) -> None:
     that are accepted already keep their version.
     """
     with operators.parts() as parts:
-        before = lifecycle.make_stable(parts.engine, name, version)
+        before = lifecycle.make_stable(parts.engine, name, version, audit.operator())
     if as_json:
         output.document({"model": name, "version": version, "before": before})
     elif before == version:

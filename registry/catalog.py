@@ -53,7 +53,7 @@ _REMOVED = text("""
 SELECT digest, manifest FROM model_versions WHERE model = :model AND version = :version AND removed_at IS NOT NULL
 """)
 _STANDS = text("""
-SELECT digest, deprecated_at, removed_at FROM model_versions WHERE model = :model AND version = :version
+SELECT digest, removed_at FROM model_versions WHERE model = :model AND version = :version
 """)
 
 
@@ -141,8 +141,8 @@ class Catalog:
         """Check a bundle, store it and list it; False when just this one is already there.
 
         The first version of a model becomes its stable one. Raises BundleInvalid, also when the version is taken,
-        VersionConflict when it is to be stable and is deprecated, and ModelInterrupted when it is not `wanted` any
-        more, or `fence`, asked where it is listed, does not let it pass.
+        VersionConflict when it is to be stable and is deprecated or on trial, and ModelInterrupted when it is not
+        `wanted` any more, or `fence`, asked where it is listed, does not let it pass.
         """
         manifest = loaded.manifest
         if self.removed(manifest.name, manifest.version):
@@ -194,8 +194,8 @@ class Catalog:
             # Whoever ends a version holds the model's row as well: as it stands now, it is when this is committed.
             if stands.removed_at:
                 raise errors.VersionConflict(f"{manifest.name} {manifest.version} was removed meanwhile")
-            if stable and stands.deprecated_at:
-                raise lifecycle.is_deprecated(manifest.name, manifest.version)
+            if stable:
+                lifecycle.may_be_stable(connection, manifest.name, manifest.version)
         return new
 
     def _forget(self) -> None:

@@ -10,7 +10,8 @@ import sqlalchemy
 from sqlalchemy import text
 
 from core import errors
-from registry import rules
+from core.audit import Actor
+from registry import routing, rules
 from registry.routes import Routes
 
 #: Whoever changes a model holds its row.
@@ -18,7 +19,6 @@ _MODEL = text("SELECT stable_version, routes FROM models WHERE name = :model FOR
 _LISTED = text("""
 SELECT version, deprecated_at FROM model_versions WHERE model = :model AND removed_at IS NULL ORDER BY created_at
 """)
-_MAKE_STABLE = text("UPDATE models SET stable_version = :version WHERE name = :model")
 # What was said before is said no more; since when it is deprecated stays.
 _DEPRECATE = text("""
 UPDATE model_versions SET deprecated_at = coalesce(deprecated_at, now()), deprecation = :message, sunset_at = :sunset_at
@@ -33,24 +33,34 @@ UPDATE model_versions SET removed_at = now() WHERE model = :model AND version = 
 """)
 
 
-def make_stable(engine: sqlalchemy.Engine, model: str, version: str) -> str:
+def make_stable(engine: sqlalchemy.Engine, model: str, version: str, by: Actor) -> str:
     """Answer with this version when nobody asks for another, everywhere within `catalog.CACHE_S`; returns the one
     before.
 
     Raises ModelNotFound, VersionNotFound, and VersionConflict for one that is deprecated, or on trial.
     """
     with engine.begin() as connection:
-        found = _standing(connection, model, version)
-        if found.known[version]:
-            raise is_deprecated(model, version)
-        if (part := found.part(version)) and part.startswith("canary "):
-            fix = f"end that first, as with `coatcheck routes promote {model} {part.split()[1]}`"
-            raise errors.VersionConflict(f"{model} {version} is its {part}, and would be its stable version: {fix}")
-        connection.execute(_MAKE_STABLE, {"model": model, "version": version})
+        before = may_be_stable(connection, model, version)
+        routing.amend(connection, model, {"stable": version}, by)
+    return before
+
+
+def may_be_stable(connection: sqlalchemy.Connection, model: str, version: str) -> str:
+    """The version that is stable until now; raises as `make_stable`."""
+    found = _standing(connection, model, version)
+    if found.known[version]:
+        raise _is_deprecated(model, version)
+    part = found.part(version) or ""
+    if part.startswith("canary "):
+        fix = f"end that first, as with `coatcheck routes promote {model} {part.split()[1]}`"
+        raise errors.VersionConflict(f"{model} {version} is its {part}, and would be its stable version: {fix}")
+    if part.startswith("shadow "):
+        fix = "take that out of its routes first"
+        raise errors.VersionConflict(f"{model} {version} is its {part}, and would be its stable version: {fix}")
     return found.stable
 
 
-def is_deprecated(model: str, version: str) -> errors.VersionConflict:
+def _is_deprecated(model: str, version: str) -> errors.VersionConflict:
     """Why it cannot be the stable version."""
     fix = f"first say `coatcheck models deprecate {model} {version} --undo`"
     return errors.VersionConflict(f"{model} {version} is deprecated, and cannot be its stable version: {fix}")

@@ -140,16 +140,21 @@ def amend(connection: sqlalchemy.Connection, model: str, raw: Mapping[str, Any],
 
 
 def end(connection: sqlalchemy.Connection, model: str, canary: str, by: Actor, *, promoted: bool) -> list[Change]:
-    """End a canary: `promoted`, its version is the stable one, else its traffic is that one's again. Raises
-    ModelNotFound, InvalidInput where there is none of that name, VersionConflict."""
+    """End a canary: `promoted`, its version is the stable one, and other canaries and shadows of it end as well; else
+    its traffic is the stable one's again. Raises ModelNotFound, InvalidInput where there is none of that name,
+    VersionConflict."""
     before = held(connection, model)
     ending = next((item for item in before.routes.canaries if item.name == canary), None)
     if ending is None:
         there = ", ".join(item.name for item in before.routes.canaries) or "none"
         raise errors.InvalidInput.field("canary", f"{model} has no canary {canary!r}; it has: {there}")
-    left = tuple(item for item in before.routes.canaries if item is not ending)
-    after = Plan(ending.version if promoted else before.stable, dataclasses.replace(before.routes, canaries=left))
+    canaries = tuple(item for item in before.routes.canaries if item is not ending)
+    after = Plan(before.stable, dataclasses.replace(before.routes, canaries=canaries))
     if promoted:
+        # Whatever else tries this version has nothing to compare it with any more.
+        canaries = tuple(item for item in canaries if item.version != ending.version)
+        shadows = tuple(item for item in before.routes.shadows if item.version != ending.version)
+        after = Plan(ending.version, dataclasses.replace(before.routes, canaries=canaries, shadows=shadows))
         # To roll back is always possible, whatever has become of the rest.
         _check(connection, model, after)
     return _make(connection, model, before, after, by, ended=trials.PROMOTED if promoted else trials.ROLLED_BACK)

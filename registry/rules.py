@@ -83,11 +83,11 @@ def of(checked: Mapping[str, Any]) -> Routes:
         By(checked.get("by", By.REQUEST)),
         tuple(_canary(item) for item in checked.get("canaries", ())),
         tuple(
-            Experiment(item["name"], item["percent"], tuple(Variant(**each) for each in item["variants"]))
+            Experiment(item["name"], abs(item["percent"]), tuple(Variant(**each) for each in item["variants"]))
             for item in checked.get("experiments", ())
         ),
         dict(checked.get("aliases", {})),
-        tuple(Shadow(**item) for item in checked.get("shadows", ())),
+        tuple(Shadow(**{**item, "percent": abs(item["percent"])}) for item in checked.get("shadows", ())),
     )
 
 
@@ -96,7 +96,7 @@ def _canary(item: Mapping[str, Any]) -> Canary:
     return Canary(
         item["name"],
         item["version"],
-        item["percent"],
+        abs(item["percent"]),  # -0.0 is one, too
         Judge(**item.get("judge", {})),
         ramp and Ramp(**{**ramp, "to": tuple(ramp["to"]), "then": Then(ramp.get("then", Then.HOLD))}),
     )
@@ -114,7 +114,7 @@ def _between(found: Mapping[str, Any]) -> Iterator[Fault]:
     yield from _twice(found)
     for name in _LISTS:
         for place, item in enumerate(found.get(name, ())):
-            if round(item["percent"] * _STEPS, 6) % 1:
+            if not _is_of_steps(item["percent"]):
                 yield Fault((name, place, "percent"), "must have at most two digits behind the point")
     yield from _ramps(found.get("canaries", ()))
     together = [*found.get("canaries", ()), *found.get("experiments", ())]
@@ -130,6 +130,11 @@ def _between(found: Mapping[str, Any]) -> Iterator[Fault]:
     yield from _aliases(found.get("aliases", {}))
 
 
+def _is_of_steps(percent: float) -> bool:
+    """Whether it has two digits behind the point at most, but for what a float cannot say."""
+    return abs(percent * _STEPS - round(percent * _STEPS)) < 1e-9
+
+
 def _steps(canary: Mapping[str, Any]) -> list[float]:
     """The shares that it is to come to; 0 for none."""
     ramp: Mapping[str, Any] = canary.get("ramp") or {}
@@ -143,7 +148,7 @@ def _ramps(canaries: Sequence[Mapping[str, Any]]) -> Iterator[Fault]:
         where = ("canaries", place, "ramp", "to")
         if len(ramp["to"]) > MOST:
             yield Fault(where, f"must have at most {MOST} entries")
-        if any(round(step * _STEPS, 6) % 1 for step in ramp["to"]):
+        if not all(map(_is_of_steps, ramp["to"])):
             yield Fault(where, "must have at most two digits behind the point")
         if ramp["to"] != sorted({*ramp["to"]}) or ramp["to"][-1] <= item["percent"]:
             yield Fault(where, "must rise from step to step, and end above percent")

@@ -16,7 +16,7 @@ from inference.output import Said
 from jobs.result import Fault
 from registry.versions import Resolved
 from serving.serving import Serving
-from serving.values import Ask, Found, Replied
+from serving.values import Ask, Found, Replied, Ticket
 
 T = TypeVar("T")
 Row = Mapping[str, Any]
@@ -48,8 +48,9 @@ class Cached:
         return Found.HIT if self.hits == self._rows else Found.MISS
 
     def told(self, replied: Replied[T]) -> Replied[T]:
-        """The reply, with how it went."""
-        return dataclasses.replace(replied, found=self.found) if self._asked else replied
+        """The reply, with how it went; a ticket is no answer."""
+        found = Found.BYPASS if isinstance(replied.value, Ticket) else self.found
+        return dataclasses.replace(replied, found=found) if self._asked else replied
 
     def one(self, row: Row, make: Callable[[], Said]) -> Said:
         """The answer to one input: kept, or made."""

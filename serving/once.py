@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import uuid
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
@@ -47,16 +48,19 @@ def computed(
     *,
     kept: Callable[[T], Kept],
     read: Callable[[Kept], T],
+    of_job: Callable[[uuid.UUID], Replied[T]] | None = None,
 ) -> Replied[T]:
-    """What `make` gives, computed at most once per key, and kept as `kept` writes it; raises IdempotencyMismatch and
-    IdempotencyInProgress."""
+    """What `make` gives, computed at most once per key, and kept as `kept` writes it; `of_job` says what a job came to,
+    where the key may stand for one. Raises IdempotencyMismatch and IdempotencyInProgress."""
     if key is None:
         return Replied(make())
     with engine.begin() as connection:
         found = idempotency.claim(connection, key)
     if found is not None:
         if found.reply is None:
-            raise errors.IdempotencyInProgress
+            if of_job is None or found.job_id is None:
+                raise errors.IdempotencyInProgress
+            return of_job(found.job_id)
         return Replied(read(found.reply), again=True)
     try:
         made = make()
@@ -88,9 +92,14 @@ def of_any_release(found: Kept) -> Kept:
     return body
 
 
-def replied(engine: sqlalchemy.Engine, key: Key | None, make: Callable[[], Reply]) -> Replied[Reply]:
-    """The same, of a reply."""
-    return computed(engine, key, make, kept=replies.kept, read=replies.read)
+def replied(
+    engine: sqlalchemy.Engine,
+    key: Key | None,
+    make: Callable[[], Reply],
+    of_job: Callable[[uuid.UUID], Replied[Reply]],
+) -> Replied[Reply]:
+    """The same, of a reply: the key may stand for a job, where another version was asked then that needs one."""
+    return computed(engine, key, make, kept=replies.kept, read=replies.read, of_job=of_job)
 
 
 def kept(key: Key | None, reply: Reply) -> Kept | None:

@@ -18,7 +18,7 @@ from serving import accept, inline, inputs, once
 from serving.cached import Cached
 from serving.serving import Serving
 from serving.values import Answer, Answers, Ask, Order, Patience, Preference, Replied, Reply, Served
-from serving.waited import Waited
+from serving.waited import Made, Waited
 
 T = TypeVar("T")
 
@@ -41,20 +41,23 @@ def one(
 
     def answer(run: Callable[[], Said]) -> Answer:
         [said], timing = asked.timed([row], lambda: [run()])
-        return told(said, timing)
-
-    def told(said: Said, timing: Timing) -> Answer:
         return Answer(said, level, Served.by(resolved), ask.request_id, timing)
 
-    cached = asked.cached
+    def told(made: Made) -> Answer:
+        said = cast(Said, made.result)
+        # What an earlier request's job came to may be of another version.
+        kept = cached.keep(row, said) if made.served.version == resolved.version else said
+        return Answer(kept, level, made.served, made.request_id, made.timing)
+
+    cached, waited = asked.cached, asked.waited(wants, patience, told)
     if asked.is_answered_at_once(wants):
         run = functools.partial(inline.one, serving, ask, resolved, row, level)
-        replied = once.replied(serving.engine, ask.key, lambda: answer(lambda: cached.one(row, run)))
+        replied = once.replied(serving.engine, ask.key, lambda: answer(lambda: cached.one(row, run)), waited.again)
         return asked.written_down(replied, 0 if cached.hits else manifest.cost(level))
     # A key stands for a job, and nobody waits for a ticket.
     if ask.key is None and not wants.respond_async and (kept := cached.get(row)) is not None:
         return asked.written_down(Replied(answer(lambda: kept)), 0)
-    return asked.by_job(row, {}, wants, patience, lambda said, timing: told(cached.keep(row, cast(Said, said)), timing))
+    return asked.by_job(waited, row, {})
 
 
 def several(
@@ -78,14 +81,12 @@ def several(
         rows, refused = inputs.many(manifest, raw, return_errors, most=inputs.most(manifest, level, most))
     asked = _Asked(serving, ask, resolved, level)
 
-    def told(said: Sequence[Said | Fault], timing: Timing) -> Answers:
-        return Answers(said, Served.by(resolved), ask.request_id, timing, level)
+    def told(made: Made) -> Answers:
+        return Answers(cast(Several, made.result).items, made.served, made.request_id, made.timing, level)
 
+    waited = asked.waited(wants, patience, told)
     if rows and not asked.is_answered_at_once(wants):
-        options = {"return_errors": return_errors, "refused": refused}
-        return asked.by_job(
-            rows, options, wants, patience, lambda said, timing: told(cast(Several, said).items, timing)
-        )
+        return asked.by_job(waited, rows, {"return_errors": return_errors, "refused": refused})
     individual, cached = return_errors == ReturnErrors.INDIVIDUAL, asked.cached
     run = functools.partial(
         inline.several, serving, ask, resolved, size=batch_size, explain=level, individual=individual
@@ -93,10 +94,11 @@ def several(
 
     def at_once() -> Answers:
         made, timing = asked.timed(rows, lambda: cached.several(rows, run))
-        return told(in_place(made, refused), timing)
+        return Answers(in_place(made, refused), Served.by(resolved), ask.request_id, timing, level)
 
-    replied = once.replied(serving.engine, ask.key, at_once)
-    answered = sum(not isinstance(said, Fault) for said in cast(Answers, replied.value).said)
+    replied = once.replied(serving.engine, ask.key, at_once, waited.again)
+    said = replied.value.said if isinstance(replied.value, Answers) else ()
+    answered = sum(not isinstance(item, Fault) for item in said)
     return asked.written_down(replied, manifest.cost(level) * (answered - cached.hits))
 
 
@@ -112,19 +114,16 @@ class _Asked:
     def is_answered_at_once(self, wants: Preference) -> bool:
         return self._resolved.manifest.inline and not wants.respond_async and not self._apart
 
-    def by_job(
-        self,
-        given: object,
-        options: Mapping[str, object],
-        wants: Preference,
-        patience: Patience,
-        told: Callable[[Any, Timing], Reply],
-    ) -> Replied[Reply]:
+    def waited(self, wants: Preference, patience: Patience, told: Callable[[Made], Reply]) -> Waited:
+        """How its job is waited for, if it takes one."""
+        return Waited(self._serving, self._ask, self._resolved, wants, patience, told)
+
+    def by_job(self, waited: Waited, given: object, options: Mapping[str, object]) -> Replied[Reply]:
         """By a job that is waited for, or its ticket."""
         kind = kinds.EXPLAIN if self._apart else kinds.PREDICT
-        asked = self._serving, self._ask
-        new = accept.new(*asked, Order(), self._resolved, given, {"explain": self._level, **options}, kind=kind)
-        return self.cached.told(Waited(*asked, self._resolved, wants, patience, told).reply(new))
+        told = {"explain": self._level, **options}
+        new = accept.new(self._serving, self._ask, Order(), self._resolved, given, told, kind=kind)
+        return self.cached.told(waited.reply(new))
 
     def timed(self, rows: Sequence[Any], run: Callable[[], list[T]]) -> tuple[list[T], Timing]:
         """What it gives, with how long that took since it was asked. Shadows are to be asked the same afterwards."""
@@ -139,7 +138,8 @@ class _Asked:
             raise
         queued_s, total_s = began - ask.began, time.perf_counter() - ask.began
         timing = Timing(queued_s * 1000, (total_s - queued_s) * 1000, total_s * 1000)
-        offer(mirrors, asked, rows, found, ms=timing.ran_ms if len(rows) == 1 else None)
+        # What was kept took no time that a shadow's could be held against.
+        offer(mirrors, asked, rows, found, ms=timing.ran_ms if len(rows) == 1 and not self.cached.hits else None)
         return found, timing
 
     def written_down(self, replied: Replied[Reply], units: int) -> Replied[Reply]:

@@ -5,11 +5,11 @@ from __future__ import annotations
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 from core import errors, ids
 from jobs import idempotency, submit
 from jobs.job import Status, Timing
-from jobs.result import Result
 from registry.versions import Resolved
 from serving import once, replies, retrieve
 from serving.serving import Serving
@@ -23,20 +23,31 @@ _INPUTS_FAULT: dict[str, type[errors.CoatcheckError]] = {
 
 
 @dataclass(frozen=True)
+class Made:
+    """What a job came to: its result, by which version, for which request, and how long that took."""
+
+    result: Any
+    served: Served
+    request_id: str
+    timing: Timing
+
+
+@dataclass(frozen=True)
 class Waited:
-    """Whose it is, how it is waited for, and what its result is as an answer."""
+    """Whose it is, how it is waited for, and what becomes of what it made as an answer."""
 
     serving: Serving
     ask: Ask
     resolved: Resolved
     wants: Preference
     patience: Patience
-    answer: Callable[[Result | None, Timing], Reply]
+    answer: Callable[[Made], Reply]
 
     def reply(self, new: submit.NewJob) -> Replied[Reply]:
         """Hand it in, unless the key stands for one already, and wait for it."""
         key = self.ask.key
-        ticket = self._ticket(new.id, Status.PENDING, 0.0) if self.wants.respond_async else None
+        served, mine = Served.by(self.resolved), self.ask.request_id
+        ticket = self._ticket(new.id, Status.PENDING, served, mine, 0.0) if self.wants.respond_async else None
         # What the key stands for already needs no room, of which a full backlog has none.
         earlier = idempotency.find(self.serving.engine, key) if key else None
         earlier = earlier or once.store(self.serving, new, key, replies.kept(ticket) if ticket and key else None)
@@ -44,7 +55,13 @@ class Waited:
             return done
         if ticket and earlier is None:
             return Replied(ticket)
-        return Replied(self._outcome(earlier.job_id if earlier and earlier.job_id else new.id))
+        if earlier and earlier.job_id:
+            return self.again(earlier.job_id)
+        return Replied(self._outcome(new.id))
+
+    def again(self, job_id: uuid.UUID) -> Replied[Reply]:
+        """What comes of a job that an earlier request under the same key has made, perhaps of another version."""
+        return Replied(self._outcome(job_id), again=True)
 
     def _outcome(self, job_id: uuid.UUID) -> Reply:
         """The answer of a job that completed in time, else its ticket; raises ModelError, TimedOut or JobFailed for one
@@ -52,8 +69,9 @@ class Waited:
         wait_s = self.serving.settings.api.default_wait_s if self.wants.wait_s is None else self.wants.wait_s
         wait_s = 0.0 if self.wants.respond_async else wait_s
         found = retrieve.wait(self.serving, self.ask.caller.tenant_id, job_id, wait_s, self.patience)
+        served = Served(found.model, found.version, found.route or self.resolved.route)
         if not found.status.is_terminal:
-            return self._ticket(job_id, found.status, wait_s)
+            return self._ticket(job_id, found.status, served, found.request_id, wait_s)
         if found.status is not Status.COMPLETED:
             error = found.error or {}
             where = {name: value for name, value in error.get("details", {}).items() if name in ("field", "issue")}
@@ -61,9 +79,9 @@ class Waited:
                 f"The job ended as {found.status}: {error.get('message', '')}",
                 details={**where, "job_id": ids.job_id(job_id), "status": found.status, "code": error.get("code")},
             )
-        return self.answer(retrieve.loaded(self.serving, found).result, found.timing)
+        return self.answer(Made(retrieve.loaded(self.serving, found).result, served, found.request_id, found.timing))
 
-    def _ticket(self, job_id: uuid.UUID, status: Status, waited_s: float) -> Ticket:
+    def _ticket(self, job_id: uuid.UUID, status: Status, served: Served, request_id: str, waited_s: float) -> Ticket:
         applied = "respond-async" if self.wants.respond_async else f"wait={waited_s:g}"
         said = applied if self.wants.said else None
-        return Ticket(job_id, status, Served.by(self.resolved), self.ask.request_id, said)
+        return Ticket(job_id, status, served, request_id, said)

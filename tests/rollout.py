@@ -167,7 +167,7 @@ class Rollout:
         for percent in (10, 50):
             self.step(f"canary {percent} %", OLD, percent, lambda: self.canary(percent))  # noqa: B023 - called at once
         self.step("promoted", NEW, 0, self.promote)
-        self.step("rolled back", OLD, 0, lambda: lifecycle.make_stable(engine, model, OLD))
+        self.step("rolled back", OLD, 0, lambda: lifecycle.make_stable(engine, model, OLD, ME))
         self.step("loser retired", OLD, 0, self.retire)
 
     def step(self, name: str, stable: str, percent: float, change: Callable[[], object]) -> None:

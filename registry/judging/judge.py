@@ -8,7 +8,7 @@ from collections.abc import Sequence
 import sqlalchemy
 import structlog
 
-from core import metrics
+from core import errors, metrics
 from core.audit import Actor
 from registry import routing
 from registry.judging import trials
@@ -27,7 +27,7 @@ def add(engine: sqlalchemy.Engine, model: str, seen: Sequence[Seen]) -> None:
         found = trials.follow(connection, model, plan.stable, plan.routes)
         canaries = {canary.name: canary for canary in plan.routes.canaries}
         judged = [_added(connection, trial, seen) for trial in found]
-        ended = [(trial, _act(connection, trial, canaries[trial.name])) for trial in judged]
+        ended = [(trial, _tried(connection, trial, canaries[trial.name])) for trial in judged]
     for trial, result in ended:
         if result:
             log.warning("canary_judged", model=model, canary=trial.name, result=result, evidence=trial.told())
@@ -43,8 +43,18 @@ def _added(connection: sqlalchemy.Connection, trial: Trial, seen: Sequence[Seen]
     return after
 
 
+def _tried(connection: sqlalchemy.Connection, trial: Trial, canary: Canary) -> str | None:
+    """How it has ended by that, if it has. What cannot end so as things are goes on, and is in no other's way."""
+    try:
+        with connection.begin_nested():
+            return _act(connection, trial, canary)
+    except (errors.VersionConflict, errors.InvalidInput) as error:
+        log.warning("canary_not_ended", model=trial.model, canary=trial.name, error=str(error), details=error.details)
+        return None
+
+
 def _act(connection: sqlalchemy.Connection, trial: Trial, canary: Canary) -> str | None:
-    """How it has ended by that, if it has."""
+    """Raises VersionConflict, InvalidInput where it cannot end so."""
     if not canary.judge.acts:
         return None
     if trial.worse:

@@ -34,7 +34,7 @@ UPDATE canaries SET share = :share, share_since = clock_timestamp(), seen = CAST
 WHERE model = :model AND name = :name RETURNING share_since
 """)
 _END = text("""
-UPDATE canaries SET state = :state, ended_at = now(), ended_by = :by
+UPDATE canaries SET state = :state, ended_at = clock_timestamp(), ended_by = :by
 WHERE model = :model AND name = :name AND state = 'running'
 """)
 _SAVE = text("""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import uuid
 from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
 from typing import Any
 
 import flask
@@ -11,10 +12,15 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import text
 
+import api
+from core.audit import Actor
+from inference import bundle
 from jobs import idempotency
-from tests import callers
+from registry import lifecycle
+from tests import callers, graphs
 from tests.api import world
 from tests.api.world import GOOD, HOOK
+from tests.changed import changed
 from tests.conftest import Platform, until
 from tests.hands import work
 from tests.statements import digest
@@ -255,3 +261,43 @@ def test_what_was_made_by_who_died_before_it_answered_is_made_once(
         assert client.post(f"/api/v1/{path}", json=body, headers=headers).status_code == 201
     made = f"SELECT count(*) FROM {table} JOIN tenants ON tenants.id = tenant_id WHERE name = :name"
     assert platform.one(made, name=key.tenant)[0] == 1
+
+
+@pytest.mark.parametrize("way", ["predict", "batch"])
+@pytest.mark.parametrize("first", ["by a job", "at once"])
+def test_a_key_stands_for_its_first_answer_whichever_version_is_asked_the_second_time(
+    platform: Platform, tmp_path: Path, first: str, way: str
+) -> None:
+    """As a retry's own X-Request-ID may lead it to another version than the first."""
+    made = api.create_app(changed(platform.settings, cache_mb=1))
+    client, headers = made.test_client(), callers.key(platform).headers
+    name = f"m{uuid.uuid4().hex}"
+    folders = [graphs.bundle(tmp_path / uuid.uuid4().hex, name=name, version=version, inline=inline)
+               for version, inline in (("1.0.0", first == "at once"), ("2.0.0", first != "at once"))]  # fmt: skip
+    for folder in folders:
+        platform.catalog.publish(bundle.load(folder))
+    path, inputs = (PREDICT, {"x": 2, "y": 1}) if way == "predict" else (f"{PREDICT}/batch", [{"x": 2, "y": 1}])
+
+    def ask(**more: str) -> Any:
+        body = {"model": name, "inputs": inputs, "options": {"cache": True}}
+        return client.post(path, json=body, headers={**headers, **more})
+
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(ask, **ONCE)
+        if first == "by a job":
+            until(lambda: platform.rows("SELECT FROM jobs WHERE model = :name AND status = 'pending'", name=name))
+            work(platform)
+        answer = asked.result()
+    assert (answer.status_code, answer.headers["X-Model-Version"]) == (200, "1.0.0")
+    lifecycle.make_stable(platform.engine, name, "2.0.0", Actor("cli:me"))
+    made.extensions["coatcheck"].catalog._forget()
+    again = ask(**ONCE)
+    assert (again.status_code, again.headers["X-Model-Version"], again.headers["Idempotent-Replayed"]) == (
+        200, "1.0.0", "true",
+    )  # fmt: skip
+    assert again.get_json() == answer.get_json()
+    if first == "by a job":
+        # And nobody is told the one version's answer as the other's.
+        other = ask()
+        assert (other.headers["X-Model-Version"], other.headers["X-Cache"]) == ("2.0.0", "miss")
+    made.extensions["coatcheck"].close()

@@ -13,7 +13,7 @@ from sqlalchemy import event
 
 from access import keys
 from api import resources
-from core import cached, errors
+from core import audit, cached, errors
 from core import clock as database_clock
 from jobs import backlog
 from registry import catalog, lifecycle
@@ -60,7 +60,7 @@ def again(platform: Platform) -> Iterator[None]:
 
 
 def make_stable(platform: Platform, version: str) -> None:
-    lifecycle.make_stable(platform.engine, "sentiment", version)
+    lifecycle.make_stable(platform.engine, "sentiment", version, audit.operator())
     platform.catalog._forget()
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from core import database, errors
+from core import audit, database, errors
 from inference import bundle
 from registry import lifecycle
 from registry.catalog import CACHE_S, Catalog
@@ -103,7 +103,7 @@ def test_a_running_process_hears_of_a_new_version_and_of_a_new_stable_one(
     catalog.publish(second)
     until(lambda: len([item for item in running.versions() if item.model == name]) == 2)
     assert running.resolve(name, None).version == "1.0.0"
-    assert lifecycle.make_stable(platform.engine, name, "2.0.0") == "1.0.0"
+    assert lifecycle.make_stable(platform.engine, name, "2.0.0", audit.operator()) == "1.0.0"
     until(lambda: running.resolve(name, None).version == "2.0.0")
 
 
@@ -194,11 +194,11 @@ def test_what_there_is_not_is_told_with_what_there_is(
         catalog.resolve(made.manifest.name, "9.9.9")
     assert "1.0.0" in str(refused.value.details)
     with pytest.raises(errors.VersionNotFound):
-        lifecycle.make_stable(platform.engine, made.manifest.name, "9.9.9")
+        lifecycle.make_stable(platform.engine, made.manifest.name, "9.9.9", audit.operator())
     assert catalog.resolve(made.manifest.name, None).version == "1.0.0"
     for asks in (
         lambda: catalog.resolve("nothing", None),
-        lambda: lifecycle.make_stable(platform.engine, "nothing", "1.0.0"),
+        lambda: lifecycle.make_stable(platform.engine, "nothing", "1.0.0", audit.operator()),
     ):
         with pytest.raises(errors.ModelNotFound):
             asks()

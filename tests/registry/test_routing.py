@@ -165,8 +165,34 @@ def test_a_version_that_routes_name_does_not_end_under_them(platform: Platform, 
     with pytest.raises(errors.VersionConflict, match=r"2\.1\.0 is its alias champion, and is not deprecated"):
         lifecycle.deprecate(platform.engine, name, "2.1.0", message=None, sunset_at=None)
     with pytest.raises(errors.VersionConflict, match=f"`coatcheck routes promote {name} next`"):
-        lifecycle.make_stable(platform.engine, name, "2.0.0")
-    assert lifecycle.make_stable(platform.engine, name, "2.1.0") == "1.0.0"
+        lifecycle.make_stable(platform.engine, name, "2.0.0", ME)
+    assert lifecycle.make_stable(platform.engine, name, "2.1.0", ME) == "1.0.0"
+
+
+def test_what_else_tries_a_version_ends_when_it_is_the_stable_one(platform: Platform, name: str, route: Set) -> None:
+    beside = [
+        {"name": "beside", "version": "2.0.0", "percent": 100},
+        {"name": "third", "version": "2.1.0", "percent": 1},
+    ]
+    route(canaries=[canary(percent=5), canary(percent=10, name="twin")], shadows=beside)
+    with platform.engine.begin() as connection:
+        routing.end(connection, name, "next", ME, promoted=False)
+        assert "shadow beside" in dict(routing.current(connection, name).told()), "who rolls back ends one canary"
+    with platform.engine.begin() as connection:
+        routing.end(connection, name, "twin", ME, promoted=True)
+        found = dict(routing.current(connection, name).told())
+    assert found == {"stable": "2.0.0", "by": "request", "shadow third": "2.1.0, 1 %"}
+
+
+def test_to_make_a_version_stable_is_written_down_and_refused_while_a_shadow_tries_it(
+    platform: Platform, name: str, route: Set
+) -> None:
+    route(shadows=[{"name": "beside", "version": "2.0.0", "percent": 100}])
+    with pytest.raises(errors.VersionConflict, match=r"2\.0\.0 is its shadow beside"):
+        lifecycle.make_stable(platform.engine, name, "2.0.0", ME)
+    lifecycle.make_stable(platform.engine, name, "2.1.0", ME)
+    rows = platform.rows("SELECT before->>'stable', after->>'stable' FROM audit WHERE object = :of", of=f"model:{name}")
+    assert rows[-1] == ("1.0.0", "2.1.0")
 
 
 @pytest.mark.parametrize(("promoted", "stable"), [(True, "2.0.0"), (False, "1.0.0")])

@@ -63,6 +63,7 @@ def test_what_is_no_mapping_of_known_keys_is_refused(raw: object) -> None:
         ({"canaries": [{**CANARY, "percent": True}]}, "canaries.0.percent", "a number"),
         ({"canaries": [{**CANARY, "percent": float("nan")}]}, "canaries.0.percent", ""),
         ({"canaries": [{**CANARY, "percent": 0.001}]}, "canaries.0.percent", "two digits"),
+        ({"canaries": [{**CANARY, "percent": 1e-9}]}, "canaries.0.percent", "two digits"),
         ({"canaries": [{**CANARY, "name": "Next"}]}, "canaries.0.name", "a-z"),
         ({"canaries": [{**CANARY, "name": "x\n"}]}, "canaries.0.name", "a-z"),
         ({"canaries": [{**CANARY, "version": "2"}]}, "canaries.0.version", "three numbers"),

@@ -146,7 +146,7 @@ def test_a_job_is_handed_in_once_and_handed_in_again(platform: Platform, serving
 )
 def test_a_reply_is_read_as_it_was_kept(platform: Platform, reply: Reply) -> None:
     key = idempotency.Key(uuid.uuid4(), "door", "k", b"f")
-    kept = [once.replied(platform.engine, key, lambda: reply) for _ in range(2)]
+    kept = [once.replied(platform.engine, key, lambda: reply, lambda _: Replied(reply)) for _ in range(2)]
     assert kept == [Replied(reply), Replied(reply, again=True)]
 
 

@@ -287,3 +287,25 @@ def test_requests_that_failed_long_ago_are_forgotten_and_callers_stay_as_long_as
     )
     trials.purge(platform.engine)
     assert platform.one(rows, model=name) == (left,)
+
+
+def test_a_promotion_that_cannot_be_made_is_in_no_other_canary_s_way(
+    platform: Platform, catalog: Catalog, make_bundle: MakeBundle, name: str, see: See
+) -> None:
+    catalog.publish(make_bundle("3.0.0"))
+    ramp = {"to": [40], "requests": 1, "then": "promote"}
+    good = {"name": "good", "version": "2.0.0", "percent": 40, "judge": {"acts": True}}
+    bad = {"name": "next", "version": "3.0.0", "percent": 10}
+    with platform.engine.begin() as connection:
+        routing.change(connection, name, {"canaries": [{**good, "percent": 1, "ramp": ramp}, bad]}, ME)
+    see(seen("canary good"), seen("canary good"))
+    # It would be promoted now, and may not be: somebody says that it is on its way out.
+    platform.execute(
+        "UPDATE model_versions SET deprecated_at = now() WHERE model = :model AND version = '2.0.0'", model=name
+    )
+    for _ in range(6):
+        see(seen("canary good"), seen("stable"), seen("canary next", code="MODEL_ERROR"))
+    assert shown(platform, name).state == trials.ROLLED_BACK
+    with platform.engine.connect() as connection:
+        plan = routing.current(connection, name)
+    assert (plan.stable, [item.name for item in plan.routes.canaries]) == ("1.0.0", ["good"])
