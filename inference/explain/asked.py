@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -23,6 +24,7 @@ Row = Mapping[str, Any]
 #: Hears how much of what was planned is done, up to 1.
 Progress = Callable[[float], object]
 
+_WORD = re.compile(r"\s*\S+")
 #: Of a text with more words, neighbours are one part together.
 MOST_PARTS = 64
 
@@ -43,12 +45,13 @@ class Asked:
         """Of rows with the numbers that the model gave to them, [rows, numbers], why the largest of each is what it
         is; raises ModelInterrupted."""
         found: list[Explanation] = []
-        for row, answer in zip(rows, answers.argmax(axis=1).tolist(), strict=True):
+        for row, said in zip(rows, answers, strict=True):
             done = len(found)
-            found.append(self._one(row, answer, interrupt, lambda part, done=done: progress((done + part) / len(rows))))  # type: ignore[misc]
+            found.append(self._one(row, said, interrupt, lambda part, done=done: progress((done + part) / len(rows))))  # type: ignore[misc]
         return found
 
-    def _one(self, row: Row, answer: int, interrupt: Interrupt | None, progress: Progress) -> Explanation:
+    def _one(self, row: Row, said: Array, interrupt: Interrupt | None, progress: Progress) -> Explanation:
+        answer = int(said.argmax())
         names, rows_of = self._of_text(row) if not self._usual else self._of_fields(row)
         each = len(rows_of(np.ones(len(names), bool)))
         budget = max(self._says.evaluations, sampled.least(len(names)))
@@ -68,7 +71,7 @@ class Asked:
             return found[places.reshape(-1)]
 
         made = sampled.estimate(worth, len(names), budget, seed=0)
-        off = abs(made.base + float(made.scores.sum()) - made.whole)
+        off = abs(made.base + float(made.scores.sum()) - float(said[answer]))
         return Explanation(
             algorithm=made.algorithm,
             output=self._outputs[answer],
@@ -95,15 +98,17 @@ class Asked:
         parts = parted(row[name])
 
         def rows_of(mask: Array) -> list[Row]:
-            return [{**row, name: " ".join(part for there, part in zip(mask, parts, strict=True) if there)}]
+            # All of it is the very text that was answered, also where a model sees between which blanks words stand.
+            left = row[name] if mask.all() else "".join(itertools.compress(parts, mask)).strip()
+            return [{**row, name: left}]
 
-        return parts, rows_of
+        return [part.strip() or part for part in parts], rows_of
 
 
 def parted(said: str) -> list[str]:
-    """A text as its words, or as MOST_PARTS runs of them; a blank one is a single part."""
-    words = said.split() or [said]
+    """A text as its words with the blanks before them, or as MOST_PARTS runs of such; a blank one is a single part."""
+    words = _WORD.findall(said) or [said]
     if len(words) <= MOST_PARTS:
         return words
     ends = np.linspace(0, len(words), MOST_PARTS + 1).round().astype(int).tolist()
-    return [" ".join(words[start:end]) for start, end in itertools.pairwise(ends)]
+    return ["".join(words[start:end]) for start, end in itertools.pairwise(ends)]

@@ -131,11 +131,28 @@ def test_a_text_is_explained_by_its_words_against_the_text_without_them(tmp_path
 
 
 def test_a_long_text_is_explained_by_runs_of_words() -> None:
-    assert asked.parted("so good  it hurts") == ["so", "good", "it", "hurts"]
+    assert asked.parted("so good  it hurts ") == ["so", " good", "  it", " hurts"]
     assert asked.parted("   ") == ["   "]
     long = " ".join(f"w{number}" for number in range(1000))
     assert len(asked.parted(long)) == asked.MOST_PARTS
-    assert " ".join(asked.parted(long)) == long
+    assert "".join(asked.parted(long)) == long
+
+
+@pytest.mark.parametrize("words", ["un\x1cforgettable great", "not\x85good", "  a\x1fwful a\x1fwful ", "so\n\tso"])
+def test_a_text_is_explained_as_it_stands_whatever_parts_its_words(tmp_path: Path, words: str) -> None:
+    folder = shutil.copytree(SENTIMENT, tmp_path / "b")
+    says = yaml.safe_load((folder / "model.yaml").read_text())
+    says |= {"explanation": ["simple", "shap"], "explain": {"method": "sampled"}}
+    (folder / "model.yaml").write_text(yaml.safe_dump(says))
+    opened = model.open_model(bundle.load(folder))
+    assert isinstance(opened, model.Model)
+    row = {"text": words, "language": "en", "confidence_threshold": 0.0}
+    found = why(opened, row)
+    [said] = opened.predict([row])
+    assert isinstance(said, Label)
+    assert found.value == pytest.approx(said.confidence, abs=1e-6)
+    assert found.additivity_error < 1e-6
+    assert all(name == name.strip() != "" for name in found.features)
 
 
 #: What model.yaml may not say of explanations, and what is said of it.

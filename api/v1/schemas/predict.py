@@ -67,12 +67,15 @@ class PredictQuery(StrictSchema):
     explain = Explain(metadata={"type": "string", "enum": list(LEVELS), "description": "As `options.explain`."})
 
 
-class ExplainedOptions(Late):
+class ExplainedOptions(Options):
     """How to answer."""
 
-    explain = StrictString(
-        validate=validate.OneOf(EXPLANATIONS),
-        metadata={"description": "A level that the model offers; without it, the best of them."},
+    explain = Explain(
+        validate=validate.Length(1, error="must be true or a level: it is why one asks here"),
+        metadata={
+            "description": "A level that the model offers; true, and without it, the best of them.",
+            "oneOf": [{"type": "boolean", "enum": [True]}, {"type": "string", "enum": list(EXPLANATIONS)}],
+        },
     )
 
 
