@@ -11,30 +11,18 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.oip_clients.cases import Answer, Given, NotOffered, Refused, told
+from tests.oip_clients.cases import Answer, Given, NotOffered, Questions, Refused, told
 
 URL = os.environ["COATCHECK_URL"]
 DTYPES = {"float32": "FP32", "float16": "FP16"}
 
 
-class Client:
+class Client(Questions):
     def __init__(self, key: str | None) -> None:
         import coatcheck_client
 
         plain, known = coatcheck_client.Client, coatcheck_client.AuthenticatedClient
         self.client = known(URL, key) if key else plain(URL)
-
-    def live(self) -> bool:
-        raise NotOffered
-
-    def ready(self) -> bool:
-        raise NotOffered
-
-    def model_ready(self, model: str) -> bool:
-        raise NotOffered
-
-    def server(self) -> str:
-        raise NotOffered
 
     def takes(self, model: str) -> list[tuple[str, str, list[int]]]:
         from coatcheck_client.api.models import get_model_version
