@@ -63,6 +63,10 @@ class Questions:
         """In bytes, as JSON (by gRPC, as typed contents), or, where nothing is said, as it likes."""
         raise NotOffered
 
+    def job(self, model: str, given: Given) -> Answer:
+        """The result of a job, which is waited for."""
+        raise NotOffered
+
 
 #: Makes a client that comes with this key, or with none.
 Make = Callable[[str | None], Questions]
@@ -124,6 +128,7 @@ CASES: Mapping[str, Callable[[Make, str], None]] = {
     "versions": versions,
     "no key": lambda make, key: refused(lambda: make(None).infer(FLOATS, PAIR), "A valid API key is required"),
     "wrong key": lambda make, key: refused(lambda: make("cc_none").infer(FLOATS, PAIR), "A valid API key is required"),
+    "job": lambda make, key: same(make(key).job(TEXTS, TEXT).outputs["prediction"], ["positive", "negative"]),
 }
 
 
