@@ -7,7 +7,7 @@ import os
 import traceback
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any
 
 FLOATS, HALVES, TEXTS = "clients-floats", "clients-halves", "sentiment"
 
@@ -38,27 +38,42 @@ class Answer:
     outputs: Mapping[str, list[Any]]
 
 
-class Client(Protocol):
-    """A real client behind the same few questions; each raises NotOffered, or Refused where the client says so."""
+class Questions:
+    """What a real client is asked: what it has no call for it leaves as it is here, and it raises Refused where the
+    platform refuses."""
 
-    def live(self) -> bool: ...
-    def ready(self) -> bool: ...
-    def model_ready(self, model: str) -> bool: ...
+    def live(self) -> bool:
+        raise NotOffered
+
+    def ready(self) -> bool:
+        raise NotOffered
+
+    def model_ready(self, model: str) -> bool:
+        raise NotOffered
+
     def server(self) -> str:
         """The server's name."""
-        ...
+        raise NotOffered
 
     def takes(self, model: str) -> list[tuple[str, str, list[int]]]:
         """Name, datatype and shape of each input."""
-        ...
+        raise NotOffered
 
     def infer(self, model: str, given: Given, *, version: str | None = None, binary: bool | None = None) -> Answer:
         """In bytes, as JSON (by gRPC, as typed contents), or, where nothing is said, as it likes."""
-        ...
+        raise NotOffered
+
+    def job(self, model: str, given: Given) -> Answer:
+        """The result of a job, which is waited for."""
+        raise NotOffered
+
+    def fit(self) -> None:
+        """Fails where an answer to what was asked so far is not of the type that the client has for it."""
+        raise NotOffered
 
 
 #: Makes a client that comes with this key, or with none.
-Make = Callable[[str | None], Client]
+Make = Callable[[str | None], Questions]
 PAIR = Given("x", "FP32", [1, 2], [0.5, 2.0])
 TEXT = Given("text", "BYTES", [2], ["Lovely", "Größter Mist, awful"])
 
@@ -117,6 +132,8 @@ CASES: Mapping[str, Callable[[Make, str], None]] = {
     "versions": versions,
     "no key": lambda make, key: refused(lambda: make(None).infer(FLOATS, PAIR), "A valid API key is required"),
     "wrong key": lambda make, key: refused(lambda: make("cc_none").infer(FLOATS, PAIR), "A valid API key is required"),
+    "job": lambda make, key: same(make(key).job(TEXTS, TEXT).outputs["prediction"], ["positive", "negative"]),
+    "types of answers": lambda make, key: make(key).fit(),
 }
 
 

@@ -11,65 +11,66 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from tests.oip_clients.cases import Answer, Given, NotOffered, Refused, told
+from tests.oip_clients import own
+from tests.oip_clients.cases import Answer, Given, NotOffered, Questions, Refused, told
 
 URL = os.environ["COATCHECK_URL"]
-DTYPES = {"float32": "FP32", "float16": "FP16"}
 
 
-class Client:
+class Client(Questions):
     def __init__(self, key: str | None) -> None:
         import coatcheck_client
 
         plain, known = coatcheck_client.Client, coatcheck_client.AuthenticatedClient
         self.client = known(URL, key) if key else plain(URL)
 
-    def live(self) -> bool:
-        raise NotOffered
-
-    def ready(self) -> bool:
-        raise NotOffered
-
-    def model_ready(self, model: str) -> bool:
-        raise NotOffered
-
-    def server(self) -> str:
-        raise NotOffered
-
     def takes(self, model: str) -> list[tuple[str, str, list[int]]]:
         from coatcheck_client.api.models import get_model_version
 
-        schema = get_model_version.sync(model, "1.0.0", client=self.client).input_schema["properties"]
-        return [(name, DTYPES[field["items"]["format"]], [-1, -1]) for name, field in schema.items()]
+        return own.takes(get_model_version.sync(model, "1.0.0", client=self.client).input_schema.to_dict())
 
     def infer(self, model: str, given: Given, *, version: str | None = None, binary: bool | None = None) -> Answer:
+        """One row as it is, several as a batch."""
+        from coatcheck_client import models as the
+        from coatcheck_client.api.predictions import predict, predict_batch
+
         if binary:
             raise NotOffered
-        found = [self._one(model, {given.name: row}, version) for row in nested(given.values, given.shape)]
-        if hasattr(found[0], "tensors"):
-            outputs = {"y": [value for item in found for value in item.tensors["y"].data]}
-        else:
-            outputs = {"prediction": [item.prediction for item in found]}
-        return Answer(found[0].model.version, outputs)
+        which = {"model": model, **({"model_version": version} if version else {})}
+        rows = own.rows(given)
+        if len(rows) == 1:
+            found = good(predict.sync(client=self.client, body=the.Predict.from_dict({"inputs": rows[0], **which})))
+            return answer(found, [found])
+        found = good(predict_batch.sync(client=self.client, body=the.Batch.from_dict({"inputs": rows, **which})))
+        return answer(found, found.predictions)
 
-    def _one(self, model: str, row: dict[str, Any], version: str | None) -> Any:
+    def job(self, model: str, given: Given) -> Answer:
         from coatcheck_client import models as the
-        from coatcheck_client.api.predictions import predict
+        from coatcheck_client.api.jobs import create_job, get_job, get_job_result
 
-        which = {"model_version": version} if version else {}
-        asked = the.Predict(the.PredictInputs.from_dict(row), model=model, **which)
-        found = predict.sync(client=self.client, body=asked)
-        if isinstance(found, the.Problem):
-            told = [f"{item.field} {item.issue}" for item in found.errors or ()]
-            raise Refused("; ".join([found.detail, *told]))
-        return found
+        asked = the.NewJob.from_dict({"inputs": own.rows(given), "model": model})
+        job = good(create_job.sync(client=self.client, body=asked))
+        while job.status in (the.JobStatus.PENDING, the.JobStatus.PROCESSING):
+            job = good(get_job.sync(job.job_id, client=self.client, wait=20))
+        return answer(job, good(get_job_result.sync(job.job_id, client=self.client)).predictions)
 
 
-def nested(values: Sequence[Any], shape: Sequence[int]) -> list[Any]:
-    if len(shape) < 2:
-        return list(values)
-    size = len(values) // shape[0]
-    return [nested(values[at : at + size], shape[1:]) for at in range(0, len(values), size)]
+def good(found: Any) -> Any:
+    from coatcheck_client import models as the
+
+    if isinstance(found, the.Problem):
+        told = [f"{item.field} {item.issue}" for item in found.errors or ()]
+        raise Refused("; ".join([found.detail, *told]))
+    return found
+
+
+def answer(whole: Any, items: Sequence[Any]) -> Answer:
+    if tensors := getattr(items[0], "tensors", None):
+        names = tensors.additional_keys
+        outputs = {name: [value for item in items for value in item.tensors[name].data] for name in names}
+    else:
+        outputs = {"prediction": [item.prediction for item in items]}
+    return Answer(whole.model.version, outputs)
 
 
 with tempfile.TemporaryDirectory() as folder:

@@ -11,13 +11,13 @@ import grpc
 import numpy as np
 from kserve import InferenceGRPCClient, InferInput, InferRequest
 
-from tests.oip_clients.cases import Answer, Given, NotOffered, Refused, told
+from tests.oip_clients.cases import Answer, Given, Questions, Refused, told
 
 HOST = f"127.0.0.1:{os.environ['COATCHECK_GRPC_PORT']}"
 KINDS = {"FP32": np.float32, "FP16": np.float16, "BYTES": np.object_}
 
 
-class Client:
+class Client(Questions):
     def __init__(self, key: str | None) -> None:
         self.headers = (("authorization", f"Bearer {key}"),) if key else ()
 
@@ -30,19 +30,12 @@ class Client:
     def model_ready(self, model: str) -> bool:
         return bool(asked(lambda client: client.is_model_ready(model, headers=self.headers)))
 
-    def server(self) -> str:
-        raise NotOffered
-
-    def takes(self, model: str) -> list[tuple[str, str, list[int]]]:
-        raise NotOffered
-
     def infer(self, model: str, given: Given, *, version: str | None = None, binary: bool | None = None) -> Answer:
         values = [item.encode() for item in given.values] if given.datatype == "BYTES" else given.values
         sent = InferInput(given.name, given.shape, given.datatype)
         sent.set_data_from_numpy(np.array(values, KINDS[given.datatype]).reshape(given.shape), binary_data=bool(binary))
         request = InferRequest(model, [sent], model_version=version)
-        headers = (*self.headers, *((("x-model-version", version),) if version else ()))
-        found = asked(lambda client: client.infer(request, headers=headers))
+        found = asked(lambda client: client.infer(request, headers=self.headers))
         outputs = {item.name: item.as_numpy().ravel().tolist() for item in found.outputs}
         return Answer(found.model_version, {name: [text(item) for item in items] for name, items in outputs.items()})
 

@@ -12,13 +12,13 @@ import httpx
 import numpy as np
 from kserve import InferenceRESTClient, InferInput, InferRequest, RESTConfig
 
-from tests.oip_clients.cases import Answer, Given, NotOffered, Refused, told
+from tests.oip_clients.cases import Answer, Given, Questions, Refused, told
 
 URL = os.environ["COATCHECK_URL"]
 KINDS = {"FP32": np.float32, "FP16": np.float16, "BYTES": np.object_}
 
 
-class Client:
+class Client(Questions):
     def __init__(self, key: str | None) -> None:
         self.headers = {"Authorization": f"Bearer {key}"} if key else {}
 
@@ -30,12 +30,6 @@ class Client:
 
     def model_ready(self, model: str) -> bool:
         return bool(asked(lambda client: client.is_model_ready(URL, model, headers=self.headers)))
-
-    def server(self) -> str:
-        raise NotOffered
-
-    def takes(self, model: str) -> list[tuple[str, str, list[int]]]:
-        raise NotOffered
 
     def infer(self, model: str, given: Given, *, version: str | None = None, binary: bool | None = None) -> Answer:
         values = [item.encode() for item in given.values] if given.datatype == "BYTES" else given.values

@@ -10,29 +10,14 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.oip_clients.cases import Answer, Given, NotOffered, Refused, told
+from tests.oip_clients.cases import Answer, Given, Questions, Refused, told
 
 HOST = os.environ["COATCHECK_URL"].removeprefix("http://")
 
 
-class Client:
+class Client(Questions):
     def __init__(self, key: str | None) -> None:
         self.headers = [f"Authorization: Bearer {key}"] if key else []
-
-    def live(self) -> bool:
-        raise NotOffered
-
-    def ready(self) -> bool:
-        raise NotOffered
-
-    def model_ready(self, model: str) -> bool:
-        raise NotOffered
-
-    def server(self) -> str:
-        raise NotOffered
-
-    def takes(self, model: str) -> list[tuple[str, str, list[int]]]:
-        raise NotOffered
 
     def infer(self, model: str, given: Given, *, version: str | None = None, binary: bool | None = None) -> Answer:
         item = {"name": given.name, "datatype": given.datatype, "shape": given.shape, "data": list(given.values)}

@@ -11,12 +11,12 @@ from open_inference.openapi.client import OpenInferenceClient
 from open_inference.openapi.core.api_error import ApiError
 from open_inference.openapi.types.inference_request import InferenceRequest
 
-from tests.oip_clients.cases import Answer, Given, NotOffered, Refused, told
+from tests.oip_clients.cases import Answer, Given, NotOffered, Questions, Refused, told
 
 URL = os.environ["COATCHECK_URL"]
 
 
-class Client:
+class Client(Questions):
     def __init__(self, key: str | None) -> None:
         headers = {"Authorization": f"Bearer {key}"} if key else {}
         self.client = OpenInferenceClient(base_url=URL, httpx_client=httpx.Client(headers=headers, timeout=60))

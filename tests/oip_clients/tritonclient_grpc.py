@@ -10,12 +10,12 @@ import numpy as np
 import tritonclient.grpc as triton
 from tritonclient.utils import InferenceServerException, triton_to_np_dtype
 
-from tests.oip_clients.cases import Answer, Given, NotOffered, Refused, told
+from tests.oip_clients.cases import Answer, Given, NotOffered, Questions, Refused, told
 
 HOST = f"127.0.0.1:{os.environ['COATCHECK_GRPC_PORT']}"
 
 
-class Client:
+class Client(Questions):
     def __init__(self, key: str | None) -> None:
         self.headers = {"authorization": f"Bearer {key}"} if key else {}
         self.client = triton.InferenceServerClient(HOST)

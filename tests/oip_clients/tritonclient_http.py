@@ -8,12 +8,12 @@ import numpy as np
 import tritonclient.http as triton
 from tritonclient.utils import InferenceServerException, triton_to_np_dtype
 
-from tests.oip_clients.cases import Answer, Given, Refused, told
+from tests.oip_clients.cases import Answer, Given, Questions, Refused, told
 
 HOST = os.environ["COATCHECK_URL"].removeprefix("http://")
 
 
-class Client:
+class Client(Questions):
     def __init__(self, key: str | None) -> None:
         self.headers = {"Authorization": f"Bearer {key}"} if key else {}
         self.client = triton.InferenceServerClient(HOST)
