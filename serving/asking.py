@@ -11,6 +11,8 @@ _ROUTE_KEY = re.compile(r"[ -~]{1,128}")
 
 def version(header: str | None, said: str | None) -> str | None:
     """The version that X-Model-Version or the request itself pins; raises InvalidInput where they disagree."""
+    if header == "":
+        raise errors.InvalidInput.field("X-Model-Version", "must not be empty: leave it out to pin no version")
     if header and said and header.removeprefix("v") != said.removeprefix("v"):
         raise errors.InvalidInput.field("model_version", f"is {said}, but the header X-Model-Version says {header}")
     return header or said

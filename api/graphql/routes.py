@@ -40,6 +40,8 @@ def ask() -> flask.Response:
 
     Raises MalformedRequest, InvalidInput.
     """
+    for name in flask.request.args:
+        raise errors.InvalidInput.field(name, "is not a known parameter: what is asked for stands in the body")
     try:
         asked = _ASKED.load(_PARSER.load_json(flask.request, _ASKED))
     except ma.ValidationError as error:

@@ -224,6 +224,12 @@ def test_a_hostile_query_is_refused_before_anything_is_looked_up(
     assert statements == []
 
 
+def test_what_an_address_says_besides_is_refused(client: FlaskClient) -> None:
+    answer = client.post("/graphql?query=x", json={"query": "{ models { next } }"})
+    assert answer.status_code == 422
+    assert answer.get_json()["error"]["details"]["field"] == "query"
+
+
 def test_depth_is_of_fields_one_inside_the_other() -> None:
     nested = graphql.parse("{ a { b { c { d { e { f { g { h } } } } } } } }")
     cost.check(nested, {})
