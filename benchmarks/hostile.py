@@ -182,7 +182,10 @@ def attacked(seconds: float) -> bool:
         api, front = (found.start(program) for program in platform_processes.door(found.state, found.env))
         url = f"http://127.0.0.1:{found.state.ports['api']}"
         bed.until(lambda: platform_processes.answers(f"{url}/ready"))
-        alice, bob = (found.once("keys", "create", "--tenant", name, "--name", "bench") for name in ("alice", "bob"))
+        alice, bob = (
+            found.once("keys", "create", "--tenant", name, "--name", "bench", "--tier", "internal")
+            for name in ("alice", "bob")
+        )
         with urllib.request.urlopen(submit(url, alice)) as answer:
             job = job_of(answer.read())
         with asking(lambda: predict(url, bob), 0.01) as quiet:

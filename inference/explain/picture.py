@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import html
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from inference.output import Explanation
@@ -13,7 +13,7 @@ MOST_BARS = 12
 #: Of a feature's name, which may be words of a client.
 MOST_LETTERS = 32
 #: Blue and vermilion, which everybody tells apart; the sign of each number says the same.
-UP, DOWN, LINE = "#0072b2", "#d55e00", "#767676"
+UP, DOWN, LINE, INK = "#0072b2", "#d55e00", "#767676", "#1a1a1a"
 WIDTH, LEFT, RIGHT, ROW, TOP = 760, 250, 90, 26, 58
 
 
@@ -36,8 +36,15 @@ def waterfall(why: Explanation) -> str:
     def at(value: float) -> float:
         return LEFT + (value - low) / span * (WIDTH - LEFT - RIGHT)
 
-    title = f"Why {_plain(why.output)}: {why.base_value:.3g} usually, {why.value:.3g} here ({why.scale})"
     said = "; ".join(f"{step.name} {step.score:+.3g}" for step in steps)
+    line = f'<path d="M{at(why.base_value):.1f} {TOP - 16}V{height - 12}" stroke="{LINE}" stroke-dasharray="3 3"/>'
+    bars = (shape for place, step in enumerate(steps) for shape in _bar(step, TOP + ROW * place, at))
+    return framed(why, said, height, [line, *bars])
+
+
+def framed(why: Explanation, said: str, height: int, shapes: Iterable[str]) -> str:
+    """The shapes under a title, with the same in words."""
+    title = f"Why {plain(why.output)}: {why.base_value:.3g} usually, {why.value:.3g} here ({why.scale})"
     return "\n".join(
         [
             f'<svg xmlns="http://www.w3.org/2000/svg" width="{WIDTH}" height="{height}" viewBox="0 0 {WIDTH} {height}"'
@@ -45,9 +52,8 @@ def waterfall(why: Explanation) -> str:
             f'<title id="t">{html.escape(title)}</title>',
             f'<desc id="d">{html.escape(said)}</desc>',
             f'<rect width="{WIDTH}" height="{height}" fill="#ffffff"/>',
-            f'<text x="16" y="24" font-size="15" fill="#1a1a1a">{html.escape(title)}</text>',
-            f'<path d="M{at(why.base_value):.1f} {TOP - 16}V{height - 12}" stroke="{LINE}" stroke-dasharray="3 3"/>',
-            *(line for place, step in enumerate(steps) for line in _bar(step, TOP + ROW * place, at)),
+            f'<text x="16" y="24" font-size="15" fill="{INK}">{html.escape(title)}</text>',
+            *shapes,
             "</svg>",
         ]
     )
@@ -56,7 +62,7 @@ def waterfall(why: Explanation) -> str:
 def _steps(why: Explanation) -> Sequence[_Step]:
     order = sorted(zip(why.features, why.scores, strict=True), key=lambda each: -abs(each[1]))
     shown, left = order[:MOST_BARS], order[MOST_BARS:]
-    bars = [(_plain(name), score) for name, score in shown]
+    bars = [(plain(name), score) for name, score in shown]
     bars += [(f"{len(left)} others", sum(score for _, score in left))] if left else []
     found, begins = [], why.base_value
     for name, score in bars:
@@ -69,12 +75,12 @@ def _bar(step: _Step, y: int, at: Callable[[float], float]) -> Iterator[str]:
     """Its name, itself, and its number where it ends."""
     from_, to = sorted((at(step.begins), at(step.begins + step.score)))
     width, colour = max(1.0, to - from_), UP if step.score >= 0 else DOWN
-    yield f'<text x="{LEFT - 12}" y="{y + 14}" text-anchor="end" fill="#1a1a1a">{html.escape(step.name)}</text>'
+    yield f'<text x="{LEFT - 12}" y="{y + 14}" text-anchor="end" fill="{INK}">{html.escape(step.name)}</text>'
     yield f'<rect x="{from_:.1f}" y="{y}" width="{width:.1f}" height="{ROW - 8}" fill="{colour}"/>'
-    yield f'<text x="{to + 6:.1f}" y="{y + 14}" fill="#1a1a1a">{step.score:+.3g}</text>'
+    yield f'<text x="{to + 6:.1f}" y="{y + 14}" fill="{INK}">{step.score:+.3g}</text>'
 
 
-def _plain(name: str) -> str:
+def plain(name: str) -> str:
     """Short, and of characters that XML has."""
     shown = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in name)
     return shown if len(shown) <= MOST_LETTERS else f"{shown[: MOST_LETTERS - 1]}…"

@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from inference.explain import picture
+from inference.explain import heat, picture
 from inference.output import Explanation
 
 SVG = "{http://www.w3.org/2000/svg}"
@@ -41,3 +41,44 @@ def test_whatever_a_word_is_the_picture_is_xml(name: str) -> None:
     root = drawn([name], [0.0], base=0.0)
     [shown] = [text.text or "" for text in root.findall(f"{SVG}text")][1:2]
     assert len(shown) <= picture.MOST_LETTERS
+
+
+def heated(text: str, scores: list[float], features: list[str] | None = None) -> ElementTree.Element:
+    words = text.split() if features is None else features
+    why = Explanation("leverage", "positive", "probability", words, scores, None, 0.5, 0.9, 0.0, 64)
+    return ElementTree.fromstring(heat.heat(why, text) or "")
+
+
+def test_a_text_is_drawn_as_it_reads_and_deeper_where_a_word_did_more() -> None:
+    root = heated("not so good", [-0.4, 0.01, 0.2])
+    _, *grounds = root.findall(f"{SVG}rect")
+    assert [ground.get("fill") for ground in grounds] == [picture.DOWN, picture.UP, picture.UP]
+    depths = [float(ground.get("fill-opacity")) for ground in grounds]
+    assert depths == [pytest.approx(part * heat.DEEPEST, abs=1e-3) for part in (1.0, 0.025, 0.5)]
+    places = [float(ground.get("x")) for ground in grounds]
+    assert places == sorted(places)
+    texts = [text.text for text in root.findall(f"{SVG}text")]
+    assert texts[1:] == ["not", "-0.4", "so", "good", "+0.2"]
+    assert root.find(f"{SVG}desc").text == "not -0.4; good +0.2; so +0.01"
+
+
+def test_a_long_text_goes_on_in_the_next_line_and_none_is_wider_than_the_picture() -> None:
+    root = heated(" ".join(["wonderful"] * 40 + ["電" * 40]), [1.0] * 41)
+    grounds = root.findall(f"{SVG}rect")[1:]
+    ends = [float(ground.get("x")) + float(ground.get("width")) for ground in grounds]
+    assert max(ends) <= picture.WIDTH
+    lines = {float(ground.get("y")) for ground in grounds}
+    assert len(lines) > 4
+    assert float(root.get("height")) > max(lines) + 20
+
+
+@pytest.mark.parametrize("features", [["b", "a"], ["a", "c"], ["a", "b", "b"]])
+def test_what_is_not_that_text_is_not_drawn_as_one(features: list[str]) -> None:
+    why = Explanation("leverage", "x", "score", features, [1.0] * len(features), None, 0.0, 1.0, 0.0, 1)
+    assert heat.heat(why, "a b") is None
+    assert heat.heat(why, " ".join(features)) is not None
+
+
+@pytest.mark.parametrize("name", ["\x1b", "\ud7ff\ufffe", "<script>", "\"&'", "x" * 1000])
+def test_whatever_a_word_of_a_text_is_the_picture_is_xml(name: str) -> None:
+    heated(name, [0.0], [name])

@@ -7,16 +7,18 @@ from typing import Any
 import flask
 
 from api import accepted, contract, negotiation, resources
+from api.resources import Resources
 from api.v1 import examples, present
 from api.v1.routes.predict import ASKS, BAD, SERVED
 from api.v1.schemas import answers as out
 from api.v1.schemas import jobs as later
 from api.v1.schemas import predict as into
-from inference.explain import picture
+from inference.explain import heat, picture
+from inference.kinds import text
 from inference.output import Label, Numbers
 from serving import predict as serve
 from serving.inputs import BEST
-from serving.values import Answer
+from serving.values import Answer, Served
 
 blueprint = contract.Blueprint("explain", __name__, url_prefix="/explain")
 
@@ -44,10 +46,21 @@ def explain(body: dict[str, Any]) -> flask.Response:
         patience=negotiation.Waiting(here),
     )
     response = present.here().reply(found)
-    said = found.value.said if isinstance(found.value, Answer) else None
+    value = found.value
+    said = value.said if isinstance(value, Answer) else None
     why = said.explained if isinstance(said, Label | Numbers) else None
     if why is not None and accepted.wanted(accepted.JSON, accepted.SVG) == accepted.SVG:
-        response.set_data(picture.waterfall(why))
+        words = _words(here, value.served, body["inputs"])
+        response.set_data((words and heat.heat(why, words)) or picture.waterfall(why))
         response.mimetype = accepted.SVG
     response.vary.add("Accept")
     return response
+
+
+def _words(here: Resources, served: Served, inputs: Any) -> str | None:
+    """The text that was asked about, of a model whose features are the words of one."""
+    listed = here.catalog.listed(served.model, served.version)
+    says = listed.manifest.explain if listed else None
+    if listed is None or says is None or says.background is not None:
+        return None
+    return str(inputs.get(text.read(listed.manifest), ""))
