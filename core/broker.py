@@ -18,7 +18,9 @@ from core import metrics
 
 WAKE = "coatcheck.wake"
 DELIVER = "coatcheck.deliver"
-POOLS = ("cpu", "gpu")
+#: The pool of what takes many questions: nobody's prediction waits behind one.
+EXPLAIN = "explain"
+POOLS = ("cpu", "gpu", EXPLAIN)
 #: The pool whose workers call receivers instead of running jobs.
 WEBHOOKS = "webhooks"
 #: A hint says "look"; a second one while the first is unread adds nothing. The flag dies by itself, with or without

@@ -20,6 +20,7 @@ NEEDS: Mapping[str, frozenset[str]] = {
     "api": _PLATFORM,
     "grpc": _PLATFORM,
     "worker": _PLATFORM,
+    "explain": _PLATFORM,
     "io": _PLATFORM,
     "beat": _QUEUE,
     "flower": _QUEUE | {"FLOWER_BASIC_AUTH"},

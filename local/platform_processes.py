@@ -66,10 +66,12 @@ def programs(state: State, env: Mapping[str, str]) -> tuple[list[Program], list[
     # Workers have nothing to say to each other, and waiting for their answers would make each start a second longer.
     alone = (*celery, "worker", "--without-mingle", "--without-gossip", "-l", "WARNING")
     worker = (*alone, "-Q", "cpu", "-n", "cpu@%h", "--concurrency", "1")
+    explain = (*alone, "-Q", "explain", "-n", "explain@%h", "--concurrency", "1")
     io = (*alone, "-Q", "webhooks,control", "-P", "threads", "-n", "io@%h", "--concurrency", "4")
     beat = (*celery, "beat", "--pidfile=", "-l", "WARNING")
     early = [
         _beating(Program("worker", worker, only("worker", env), grace_s=40), state),
+        _beating(Program("explain", explain, only("explain", env), grace_s=40), state),
         _beating(Program("io", io, only("io", env), grace_s=25), state),
         *door(state, env),
         *([_rpc(state, env)] if has_grpc() else []),
@@ -150,4 +152,4 @@ def readiness(url: str) -> Mapping[str, Any] | None:
 def all_there(url: str) -> bool:
     """Whether the API answers, and says that everybody whom `up` starts goes round."""
     pools = (readiness(url) or {}).get("pools", {})
-    return all(pools.get(pool, {}).get("workers") for pool in ("cpu", "webhooks", "sweep"))
+    return all(pools.get(pool, {}).get("workers") for pool in ("cpu", "explain", "webhooks", "sweep"))

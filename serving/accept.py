@@ -67,7 +67,7 @@ def new(
     count = len(kept) if isinstance(kept, list) else 1
     return submit.NewJob(
         caller=ask.caller,
-        pool=resolved.manifest.pool,
+        pool=kind.pool(resolved.manifest),
         model=resolved.model,
         version=resolved.version,
         route=resolved.route,

@@ -10,7 +10,8 @@ import sqlalchemy
 
 from core import broker, chores, database, errors
 from core.clock import Clock
-from jobs import presence
+from inference.promise import SHAP
+from jobs import kinds, presence
 from jobs.submit import Submitter
 from registry.catalog import Catalog
 from registry.shelf import Shelf
@@ -111,7 +112,9 @@ class Probe:
 
     def _missed(self, pools: Mapping[str, presence.Pool]) -> Iterator[str]:
         """Those without workers that a model is for, or that the platform itself needs."""
-        wanted = {item.manifest.pool for item in self.catalog.versions()}
+        models = [item.manifest for item in self.catalog.versions()]
+        wanted = {manifest.pool for manifest in models}
+        wanted |= {kinds.EXPLAIN.pool(manifest) for manifest in models if manifest.asked_apart(SHAP)}
         for name, pool in pools.items():
             if not pool.workers and (name in wanted or name not in broker.POOLS):
                 yield _absence(name, pool)

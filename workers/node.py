@@ -42,6 +42,8 @@ log = structlog.get_logger()
 
 INCARNATION = "COATCHECK_WORKER_INCARNATION"
 POOLS = "COATCHECK_WORKER_POOLS"
+#: How far a worker that does nothing but explain stands behind others (nice(2)).
+NICE = 10
 STOP_FILE = "COATCHECK_WORKER_STOP_FILE"
 #: Where to show that this process goes round; none, and nobody is shown.
 ALIVE_FILE = "COATCHECK_ALIVE_FILE"
@@ -84,6 +86,9 @@ def _name(sender: str, options: dict[str, Any], **_: Any) -> None:
     os.environ[INCARNATION] = f"{sender}/{name}"
     queues = options.get("queues") or ()
     os.environ[POOLS] = " ".join(queue for queue in queues if queue in (*broker.POOLS, broker.WEBHOOKS))
+    if pools() == [broker.EXPLAIN]:
+        # Where all share a machine, who asks for a prediction comes first.
+        os.nice(NICE)
     os.environ[STOP_FILE] = os.path.join(tempfile.gettempdir(), f"coatcheck-stop-{name}")
     # Those of an earlier one may have numbers that others have by now.
     for child in _children(os.environ.get(ALIVE_FILE, "")):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+from core import broker
+from inference.manifest import Manifest
 from jobs.kinds import predict
 from jobs.kinds.kind import Tools, inference
 from jobs.kinds.predict import Predict
@@ -12,12 +14,16 @@ from jobs.outcome import Outcome
 
 
 class Explain(Predict):
-    """The payload is that of a prediction. Its jobs run one at a time, in a lane of their own, a little behind the
-    predictions of the same moment: nobody's prediction shares a batch with them."""
+    """The payload is that of a prediction. Its jobs run one at a time, on workers of their own: nobody's prediction
+    waits for them or shares a batch with them. What only a GPU's worker can open, that one explains, a little behind
+    the predictions of the same moment."""
 
     name = "explain"
     batches = False
     offset_s = 1.0
+
+    def pool(self, manifest: Manifest) -> str:
+        return broker.EXPLAIN if manifest.pool == "cpu" else manifest.pool
 
     def run(self, tools: Tools, held: Sequence[Held]) -> list[Outcome]:
         model = tools.shelf.predictor(tools.version(held[0].job))

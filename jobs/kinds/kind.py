@@ -14,6 +14,7 @@ import structlog
 
 from core import errors, metrics
 from core.seal import Purpose
+from inference.manifest import Manifest
 from jobs.job import Claimed
 from jobs.lease import Held
 from jobs.outcome import Outcome
@@ -78,6 +79,10 @@ class Kind(ABC):
     def settled(self, tools: Tools, outcome: Outcome) -> set[str]:
         """What follows from an attempt that is written down: the pools that have something to do now."""
         return set()
+
+    def pool(self, manifest: Manifest) -> str:
+        """Which workers run it for a model."""
+        return manifest.pool
 
     def counted_as(self, model: str) -> str:
         """What metrics call the model of its jobs: a word of which there are only so many."""

@@ -35,12 +35,12 @@ def test_the_docs_need_no_internet(anonymous: FlaskClient) -> None:
 def test_health_and_readiness_need_no_key(anonymous: FlaskClient, platform: Platform, quiet: None) -> None:
     assert anonymous.get("/healthz").get_json() == {"status": "healthy"}
     factories.add(platform, models.Chore)
-    for pool in ("cpu", "webhooks"):
+    for pool in ("cpu", "explain", "webhooks"):
         sign_of_life(platform, f"a/{pool}/1", pool=pool, receives=True, works=True)
     ready = until(lambda: (said := anonymous.get("/ready").get_json())["status"] == "ready" and said, 9)
     assert (ready["model_loaded"], ready["problems"]) == (True, [])
     assert {name: pool["workers"] for name, pool in ready["pools"].items()} == {
-        "cpu": 1, "gpu": 0, "webhooks": 1, "sweep": 1
+        "cpu": 1, "gpu": 0, "explain": 1, "webhooks": 1, "sweep": 1
     }  # fmt: skip
 
 
@@ -57,7 +57,7 @@ def test_health_and_readiness_need_no_key(anonymous: FlaskClient, platform: Plat
 def test_a_pool_that_nobody_works_on_is_not_ready_but_requests_are_answered(
     anonymous: FlaskClient, platform: Platform, quiet: None, pool: str, silent_s: float, said: str
 ) -> None:
-    for name in {"cpu", "webhooks"} - {"cpu" if pool == "gone" else pool}:
+    for name in {"cpu", "explain", "webhooks"} - {"cpu" if pool == "gone" else pool}:
         sign_of_life(platform, f"a/{name}/1", pool=name, receives=True, works=True)
     ago = text(f"now() - interval '{silent_s} s'")
     factories.add(platform, models.Chore, **({"succeeded_at": ago} if pool == "sweep" else {}))

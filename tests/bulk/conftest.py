@@ -46,7 +46,7 @@ def work(drainer: Drainer) -> Run:
     """Run everything that is due: cut, answer, merge."""
 
     def run() -> None:
-        while drainer.drain("cpu", "wake"):
+        while drainer.drain("cpu", "wake") + drainer.drain("explain", "wake"):
             pass
 
     return run

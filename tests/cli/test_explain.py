@@ -61,7 +61,7 @@ def test_what_takes_many_questions_is_waited_for_and_says_how_far_off_it_may_be(
     def worker() -> None:
         until(lambda: here.platform.rows(jobs), 30)
         said = Label("b", 0.7, {"a": 0.3, "b": 0.7}, explained=reasons)
-        done = [settle.Done(job, said, 1, run_ms=3) for job in took(here.platform)]
+        done = [settle.Done(job, said, 1, run_ms=3) for job in took(here.platform, pool="explain")]
         settle.complete(here.platform.engine, done)
 
     thread = threading.Thread(target=worker)

@@ -238,6 +238,7 @@ def test_the_environment_of_the_processes_is_the_callers_with_what_they_need(tmp
 WORKER = ("celery", "-A", "workers.app", "worker", "--without-mingle", "--without-gossip", "-l", "WARNING")
 PROGRAMS: dict[str, tuple[tuple[str, ...], float]] = {
     "worker": ((*WORKER, "-Q", "cpu", "-n", "cpu@%h", "--concurrency", "1"), 40),
+    "explain": ((*WORKER, "-Q", "explain", "-n", "explain@%h", "--concurrency", "1"), 40),
     "io": ((*WORKER, "-Q", "webhooks,control", "-P", "threads", "-n", "io@%h", "--concurrency", "4"), 25),
     "api": (("cli.main", "serve", "--socket", "api.sock"), 15),
     "grpc": (("cli.main", "serve-grpc"), 15),
@@ -257,7 +258,7 @@ def test_each_process_is_run_as_it_is_to_be_and_those_that_need_the_models_wait_
     stale = made.run / "worker.alive"
     stale.touch()
     early, late = platform_processes.programs(made, env)
-    assert [item.name for item in early] == ["worker", "io", "api", "proxy", "grpc"]
+    assert [item.name for item in early] == ["worker", "explain", "io", "api", "proxy", "grpc"]
     assert [item.name for item in late] == ["beat", "flower"]
     assert not stale.exists()
     for item in (*early, *late):
@@ -267,7 +268,7 @@ def test_each_process_is_run_as_it_is_to_be_and_those_that_need_the_models_wait_
             continue
         words, grace_s = PROGRAMS[item.name]
         assert (tuple(item.command), item.grace_s) == ((sys.executable, "-m", *words), grace_s)
-        beats = item.name in ("worker", "io", "beat", "grpc")
+        beats = item.name in ("worker", "explain", "io", "beat", "grpc")
         alive = {"COATCHECK_ALIVE_FILE": str(made.run / f"{item.name}.alive")} if beats else {}
         port = {"COATCHECK_GRPC_PORT": str(made.ports["grpc"])} if item.name == "grpc" else {}
         assert item.env == environments.only(item.name, env) | alive | port

@@ -14,7 +14,7 @@ from tests.conftest import ROOT
 DATABASE, QUEUE = {"DATABASE_URL"}, {"REDIS_URL"}
 STORE = {"S3_ENDPOINT_URL", "S3_ACCESS_KEY", "S3_SECRET_KEY"}
 PLATFORM = DATABASE | QUEUE | STORE | {"COATCHECK_SECRET_KEY", "COATCHECK_OLD_SECRET_KEYS"}
-#: Of a platform in containers; `worker-gpu` is a worker.
+#: Of a platform in containers; `worker-gpu` and `worker-explain` are workers.
 SERVICES = {
     "postgres": {"POSTGRES_PASSWORD"},
     "valkey": {"REDIS_PASSWORD"},
@@ -24,6 +24,7 @@ SERVICES = {
     "grpc": PLATFORM,
     "worker": PLATFORM,
     "worker-gpu": PLATFORM,
+    "worker-explain": PLATFORM,
     "io": PLATFORM,
     "beat": QUEUE,
     "flower": QUEUE | {"FLOWER_BASIC_AUTH"},

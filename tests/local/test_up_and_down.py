@@ -72,8 +72,8 @@ def sourced(folder: Path, *names: str) -> dict[str, str]:
 DATABASE, QUEUE, STORE = {"DATABASE_URL"}, {"REDIS_URL"}, {"S3_SECRET_KEY"}
 PLATFORM = DATABASE | QUEUE | STORE | {"COATCHECK_SECRET_KEY"}
 KNOWS: dict[str, set[str]] = {
-    "postgres": set(), "valkey": set(), "seaweedfs": set(), "worker": PLATFORM, "io": PLATFORM, "api": PLATFORM,
-    "grpc": PLATFORM, "proxy": set(), "beat": QUEUE, "flower": QUEUE | {"FLOWER"},
+    "postgres": set(), "valkey": set(), "seaweedfs": set(), "worker": PLATFORM, "explain": PLATFORM,
+    "io": PLATFORM, "api": PLATFORM, "grpc": PLATFORM, "proxy": set(), "beat": QUEUE, "flower": QUEUE | {"FLOWER"},
 }  # fmt: skip
 
 

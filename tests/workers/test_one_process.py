@@ -56,6 +56,16 @@ def test_a_worker_is_named_anew_at_each_start_and_shows_the_pools_that_it_serves
     assert len(found) == len(dict(found)) == len({file for _, file in found}) == 2
 
 
+@pytest.mark.parametrize(("queues", "steps"), [(["explain"], [node.NICE]), (["cpu"], []), (["cpu", "explain"], [])])
+def test_a_worker_that_does_nothing_but_explain_stands_behind_the_others(
+    monkeypatch: pytest.MonkeyPatch, queues: list[str], steps: list[int]
+) -> None:
+    behind: list[int] = []
+    monkeypatch.setattr(os, "nice", behind.append)
+    node._name("explain@host", {"queues": queues})
+    assert behind == steps
+
+
 def test_a_worker_that_is_told_to_stop_says_so_to_its_children_until_it_is_gone() -> None:
     node._name("io@host", {})
     asked = [node.asked_to_stop()]
