@@ -22,9 +22,18 @@ def ask(route: str, body: Mapping[str, Any], meant: Mapping[str, Any] | None = N
     key = once.key(route, body if meant is None else meant)
     headers = flask.request.headers
     version = asking.version(headers.get("X-Model-Version"), body.get("model_version"))
-    route_key, cache = asking.route_key(headers.get("X-Route-Key")), body.get("options", {}).get("cache")
-    model = body.get("model")
-    return Ask(context.caller(), flask.g.request_id, model, version, key, route_key, cache, flask.g.started)
+    route_key, options = asking.route_key(headers.get("X-Route-Key")), body.get("options", {})
+    return Ask(
+        context.caller(),
+        flask.g.request_id,
+        body.get("model"),
+        version,
+        key,
+        route_key,
+        options.get("cache"),
+        options.get("explain_tolerance"),
+        flask.g.started,
+    )
 
 
 def preference(here: Resources, *, respond_async: bool = False) -> Preference:
@@ -64,7 +73,8 @@ def _seconds(text: str, max_wait_s: float) -> float:
 def order(body: Mapping[str, Any]) -> Order:
     """The job that a body orders."""
     said = {name: value for name, value in body.items() if name not in ("model", "model_version", "options")}
-    return Order(**said, **body["options"])
+    options = {name: value for name, value in body["options"].items() if name != "explain_tolerance"}
+    return Order(**said, **options)
 
 
 @dataclass(frozen=True)

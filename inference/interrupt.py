@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import threading
 import time
 from collections.abc import Iterator
@@ -19,6 +20,8 @@ class Interrupt:
         import onnxruntime
 
         self.options = onnxruntime.RunOptions()
+        #: When who can do with less had better end, as the monotonic clock counts.
+        self.soon_at = math.inf
 
     def set(self) -> None:
         self.options.terminate = True

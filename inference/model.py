@@ -80,11 +80,13 @@ class Model(Opened, ABC):
         said: Sequence[Said],
         interrupt: Interrupt | None = None,
         progress: Callable[[float], object] = lambda _: None,
+        tolerance: float = 0.0,
     ) -> list[Said]:
         """What was said to these rows, each with how much every feature moved it, as the manifest's `explain` says;
-        `progress` hears how much is done, up to 1.0. Raises as `predict`."""
+        where the model is asked for that, no more often than it takes to know it within the tolerance. `progress`
+        hears how much is done, up to 1.0. Raises as `predict`."""
         with self._answering(interrupt):
-            return self._explainer.explained(rows, said, interrupt, progress)
+            return self._explainer.explained(rows, said, interrupt, progress, tolerance)
 
     @functools.cached_property
     def _explainer(self) -> Explainer:

@@ -30,6 +30,8 @@ TICK_S = 0.2
 NEWS_S = 1.0
 #: Progress before the result is stored; 100 means completed.
 ALMOST = 99
+#: After this part of its time a run that can do with less had better end.
+SOON = 0.8
 
 _HEARTBEAT = text("""
 UPDATE jobs SET lease_expires_at = clock_timestamp() + make_interval(secs => :lease_s),
@@ -76,6 +78,8 @@ class Held:
         self.interrupt = interrupt
         if self.run_ends_at is None:
             self.run_ends_at = time.monotonic() + self.job.timeout_s
+        now = time.monotonic()
+        interrupt.soon_at = min(interrupt.soon_at, now + SOON * (self.run_ends_at - now))
 
     def begin_again(self) -> None:
         """Its time was used up in company; alone it gets all of it."""

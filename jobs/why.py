@@ -19,11 +19,12 @@ def explained(
     said: Sequence[Answer],
     interrupt: Interrupt,
     progress: Callable[[float], object],
+    tolerance: float = 0.0,
 ) -> list[Answer]:
     """What was said to these rows with how much each feature moved it, where it is no error; raises ModelInterrupted,
     ModelError."""
     found = [(row, one) for row, one in zip(rows, said, strict=True) if not isinstance(one, errors.CoatcheckError)]
     if not found:
         return [*said]
-    why = iter(model.explained([row for row, _ in found], [one for _, one in found], interrupt, progress))
+    why = iter(model.explained([row for row, _ in found], [one for _, one in found], interrupt, progress, tolerance))
     return [one if isinstance(one, errors.CoatcheckError) else next(why) for one in said]

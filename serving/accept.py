@@ -28,8 +28,8 @@ def _made_of(
     serving: Serving, ask: Ask, order: Order, resolved: Resolved, job_id: uuid.UUID
 ) -> tuple[kinds.Kind, Any, dict[str, Any]]:
     """The kind of the job, what it keeps of its inputs, and its options."""
-    level = inputs.explain(resolved, order.explain)
-    options: dict[str, Any] = {"explain": level}
+    level = inputs.explain(resolved, ask, order.explain)
+    options: dict[str, Any] = {"explain": level, **within(ask)}
     if order.has_file:
         inputs.in_file(resolved, level)
         kind, payload = files.kept(serving, ask, order, resolved, job_id)
@@ -44,6 +44,11 @@ def _made_of(
     most = inputs.most(manifest, level, serving.settings.api.max_batch_items)
     rows, options["refused"] = inputs.many(manifest, order.inputs, options["return_errors"], most=most)
     return kind, rows, options
+
+
+def within(ask: Ask) -> dict[str, float]:
+    """Of a job's options, how exactly reasons are wanted, if that was said."""
+    return {} if ask.tolerance is None else {"explain_tolerance": ask.tolerance}
 
 
 def new(

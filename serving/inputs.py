@@ -8,7 +8,7 @@ from typing import Any
 
 from core import errors
 from inference import schema
-from inference.manifest import Manifest
+from inference.manifest import SHAP, Manifest
 from jobs.job import ReturnErrors
 from registry.versions import Resolved
 from serving.serving import Serving
@@ -91,8 +91,17 @@ def limit(count: int, most: int) -> None:
         )
 
 
-def explain(resolved: Resolved, *asked: str | None) -> str:
+def explain(resolved: Resolved, ask: Ask, *asked: str | None) -> str:
     """The level asked for in one place or the other, if the model offers it; raises InvalidInput."""
+    level = _level(resolved, *asked)
+    if ask.tolerance is not None and level != SHAP:
+        raise errors.InvalidInput.field(
+            "options.explain_tolerance", f"is for explanations: say options.explain: {SHAP}"
+        )
+    return level
+
+
+def _level(resolved: Resolved, *asked: str | None) -> str:
     levels = {level for level in asked if level is not None} or {""}
     if len(levels) > 1:
         raise errors.InvalidInput.field("options.explain", "says something other than ?explain in the address")

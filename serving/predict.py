@@ -35,7 +35,7 @@ def one(
     resolved = inputs.resolve(serving, ask)
     with inputs.judged_by(resolved):
         manifest = inputs.takes_rows(resolved).manifest
-        level = inputs.explain(resolved, *explain)
+        level = inputs.explain(resolved, ask, *explain)
         row = inputs.one(manifest, raw)
     asked = _Asked(serving, ask, resolved, level)
 
@@ -77,7 +77,7 @@ def several(
     resolved, most = resolved or inputs.resolve(serving, ask), serving.settings.api.max_batch_items
     with inputs.judged_by(resolved):
         manifest = inputs.takes_rows(resolved).manifest
-        level = inputs.explain(resolved, explain)
+        level = inputs.explain(resolved, ask, explain)
         rows, refused = inputs.many(manifest, raw, return_errors, most=inputs.most(manifest, level, most))
     asked = _Asked(serving, ask, resolved, level)
 
@@ -121,7 +121,7 @@ class _Asked:
     def by_job(self, waited: Waited, given: object, options: Mapping[str, object]) -> Replied[Reply]:
         """By a job that is waited for, or its ticket."""
         kind = kinds.EXPLAIN if self._apart else kinds.PREDICT
-        told = {"explain": self._level, **options}
+        told = {"explain": self._level, **accept.within(self._ask), **options}
         new = accept.new(self._serving, self._ask, Order(), self._resolved, given, told, kind=kind)
         return self.cached.told(waited.reply(new))
 

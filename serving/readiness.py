@@ -10,7 +10,7 @@ import sqlalchemy
 
 from core import broker, chores, database, errors
 from core.clock import Clock
-from inference.promise import SHAP
+from inference.manifest import SHAP
 from jobs import kinds, presence
 from jobs.submit import Submitter
 from registry.catalog import Catalog

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import itertools
+import math
 import re
+import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
@@ -40,17 +42,21 @@ class Asked:
         self._players = players.of(bundle.manifest, says.groups)
 
     def explain(
-        self, rows: Sequence[Row], answers: Array, interrupt: Interrupt | None, progress: Progress
+        self, rows: Sequence[Row], answers: Array, interrupt: Interrupt | None, progress: Progress, tolerance: float
     ) -> list[Explanation]:
         """Of rows with the numbers that the model gave to them, [rows, numbers], why the largest of each is what it
-        is; raises ModelInterrupted."""
+        is, as well as is known when it is time to end; raises ModelInterrupted."""
         found: list[Explanation] = []
         for row, said in zip(rows, answers, strict=True):
             done = len(found)
-            found.append(self._one(row, said, interrupt, lambda part, done=done: progress((done + part) / len(rows))))  # type: ignore[misc]
+            enough = sampled.Enough(tolerance, _late(interrupt, len(rows) - done))
+            heard = lambda part, done=done: progress((done + part) / len(rows))  # noqa: E731
+            found.append(self._one(row, said, interrupt, heard, enough))
         return found
 
-    def _one(self, row: Row, said: Array, interrupt: Interrupt | None, progress: Progress) -> Explanation:
+    def _one(
+        self, row: Row, said: Array, interrupt: Interrupt | None, progress: Progress, enough: sampled.Enough
+    ) -> Explanation:
         answer = int(said.argmax())
         names, rows_of = self._of_text(row) if not self._usual else self._of_fields(row)
         each = len(rows_of(np.ones(len(names), bool)))
@@ -70,7 +76,8 @@ class Asked:
                 progress(min(1.0, asked / (budget * each)))
             return found[places.reshape(-1)]
 
-        made = sampled.estimate(worth, len(names), budget, seed=0)
+        made = sampled.estimate(worth, len(names), budget, 0, enough)
+        progress(1.0)
         off = abs(made.base + float(made.scores.sum()) - float(said[answer]))
         return Explanation(
             algorithm=made.algorithm,
@@ -103,6 +110,13 @@ class Asked:
             return [{**row, name: left}]
 
         return [part.strip() or part for part in parts], rows_of
+
+
+def _late(interrupt: Interrupt | None, rows: int) -> Callable[[], bool]:
+    """Whether the first of so many rows has had its part of the time that is left."""
+    began = time.monotonic()
+    soon_at = began + (interrupt.soon_at - began) / rows if interrupt else math.inf
+    return lambda: time.monotonic() >= soon_at
 
 
 def parted(said: str) -> list[str]:

@@ -54,6 +54,7 @@ class Exact:
         answers: Array,
         interrupt: Interrupt | None,
         progress: Progress,
+        tolerance: float,
     ) -> list[Explanation]:
         """Of rows with the numbers that the model gave to them, [rows, numbers], why the largest of each is what it
         is."""

@@ -40,11 +40,16 @@ class Explainer:
             raise errors.BundleInvalid(f"{model.bundle.folder}: explain.method exact is for graphs; say sampled")
 
     def explained(
-        self, rows: Sequence[Mapping[str, Any]], said: Sequence[Said], interrupt: Interrupt | None, progress: Progress
+        self,
+        rows: Sequence[Mapping[str, Any]],
+        said: Sequence[Said],
+        interrupt: Interrupt | None,
+        progress: Progress,
+        tolerance: float,
     ) -> list[Said]:
         """What was said to these rows, each with why: of labels for the likeliest one."""
         answers = np.array([_numbers(one) for one in said])
-        found = self._by.explain(rows, answers, interrupt, progress)
+        found = self._by.explain(rows, answers, interrupt, progress, tolerance)
         return [_with(one, why) for one, why in zip(said, found, strict=True)]
 
 

@@ -8,7 +8,7 @@ and a weighted regression is solved. The error that is stated is that of the est
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -23,6 +23,8 @@ FOR_REGRESSION = 6
 #: What few rounds leave unknown of their own spread: twice this error is then exceeded by one score in twenty, as
 #: Student's t of five degrees of freedom has it, and as games of up to three players' terms confirm.
 FEW = 1.3
+#: Each stage of asking comes to so many times as much as all before it; then it is looked whether that will do.
+STAGE = 1.5
 #: Into so many parts the coalitions are cut, each left out once, to see how far the estimate moves.
 PARTS = 12
 
@@ -39,16 +41,29 @@ class Estimate:
     asked: int
 
 
+@dataclass(frozen=True)
+class Enough:
+    """What ends the asking before all questions are asked: every score is known within `tolerance` (twice its standard
+    error), or it is `late`."""
+
+    tolerance: float = 0.0
+    late: Callable[[], bool] = lambda: False
+
+
+ALL = Enough()
+
+
 def least(players: int) -> int:
     """The fewest questions from which an estimate with an error can be made."""
     return 2**players if players < 4 else 4 * (players - 1) + 2
 
 
-def estimate(worth: Worth, players: int, budget: int, seed: int) -> Estimate:
-    """By at most so many questions, no fewer than `least`; the same seed asks the same ones."""
+def estimate(worth: Worth, players: int, budget: int, seed: int, enough: Enough = ALL) -> Estimate:
+    """By at most so many questions, no fewer than `least`; the same seed asks the same ones in the same order."""
     random = np.random.default_rng(seed)
     ends = np.array([np.zeros(players, bool), np.ones(players, bool)])
-    if 2**players <= budget:
+    # For a tolerance all combinations are asked where that is about as quick as to begin with some.
+    if 2**players <= (min(budget, 2 * FOR_REGRESSION * players) if enough.tolerance else budget):
         return _every(worth, players)
     base, whole = (float(value) for value in worth(ends))
     if budget < FOR_REGRESSION * players:
@@ -56,8 +71,26 @@ def estimate(worth: Worth, players: int, budget: int, seed: int) -> Estimate:
         scores, off = found(worth(masks), base, whole)
         return Estimate("permutation", scores, off, base, whole, chosen + 2)
     masks = _drawn(players, (budget - 2) // 2, random)
-    scores, off = _regressed(masks, worth(masks), base, whole)
-    return Estimate("leverage", scores, off, base, whole, len(masks) + 2)
+    values = np.empty(0)
+    for upto in _stages(FOR_REGRESSION * players, len(masks)):
+        values = np.concatenate([values, worth(masks[len(values) : upto])])
+        if enough.late():
+            break
+        if enough.tolerance and upto < len(masks):
+            _, off = _regressed(masks[:upto], values, base, whole)
+            if 2 * off.max() <= enough.tolerance:
+                break
+    scores, off = _regressed(masks[: len(values)], values, base, whole)
+    return Estimate("leverage", scores, off, base, whole, len(values) + 2)
+
+
+def _stages(first: int, last: int) -> Iterator[int]:
+    """How many coalitions, each with its complement, are asked for by the end of each stage."""
+    upto = first + first % 2
+    while upto < last:
+        yield upto
+        upto += int(upto * (STAGE - 1)) // 2 * 2
+    yield last
 
 
 def _every(worth: Worth, players: int) -> Estimate:

@@ -173,7 +173,8 @@ def _explained(
     def heard(part: float) -> None:
         first.held.advance((len(first.said) + part) / len(first.rows))
 
-    made = why.explained(model, mine, [said[place] for place in asking], interrupt, heard)
+    tolerance = first.held.job.options.get("explain_tolerance", 0.0)
+    made = why.explained(model, mine, [said[place] for place in asking], interrupt, heard, tolerance)
     for place, one in zip(asking, made, strict=True):
         found[place] = one
     return found

@@ -22,6 +22,7 @@ TENANT, TIER, SEEN, CURSOR, UNITS = (1, 100), (1, 40), (1, 200), (1, 100), 2**53
 BOUNDS: Mapping[str, tuple[float, float | None]] = {
     "predict model": NAME, "predict model_version": NAME,
     "explain model": NAME, "explain model_version": NAME,
+    **{f"{name} options.explain_tolerance": (0, None) for name in ("predict", "explain", "predictBatch", "createJob")},
     "predictBatch model": NAME, "predictBatch model_version": NAME, "predictBatch inputs": (1, None),
     "predictBatch options.batch_size": (1, 256),
     "createJob model": NAME, "createJob model_version": NAME, "createJob inputs": (1, None),
@@ -148,6 +149,7 @@ def sized(bound: str, size: float) -> Any:
         "size",
         "overlap_s",
         "wait",
+        "explain_tolerance",
     )
     return int(size) if field in numbers else "x" * int(size)
 

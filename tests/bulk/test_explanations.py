@@ -186,6 +186,24 @@ def test_a_model_that_has_to_be_asked_is_asked_by_a_job_of_its_own_kind(
     assert (simple.status_code, simple.json["explanation"]["method"]) == (200, "scores")
 
 
+def test_how_exactly_is_said_of_reasons_alone_and_is_its_job_s(
+    client: Client, platform: Platform, asked: str, exact: str
+) -> None:
+    options = {"explain": "shap", "explain_tolerance": 0.25}
+    for address, inputs in (("/predict", ROW), ("/predict/batch", [ROW]), ("/explain", ROW), ("/jobs", ROW)):
+        platform.execute("TRUNCATE jobs CASCADE")
+        body = {"model": asked, "inputs": inputs, "options": options}
+        assert client.post(f"/api/v1{address}", json=body, headers={"Prefer": "wait=0"}).status_code == 202, address
+        assert platform.rows("SELECT options->>'explain_tolerance' FROM jobs") == [("0.25",)]
+        level = {"explain": "simple"} if address == "/explain" else {}
+        for broken in ({"explain_tolerance": 0.25, **level}, {**options, "explain_tolerance": -1}):
+            refused = client.post(f"/api/v1{address}", json={**body, "options": broken})
+            field = refused.json["error"]["details"]["field"]
+            assert (refused.status_code, field) == (422, "options.explain_tolerance"), address
+    said = client.post("/api/v1/predict", json={"model": exact, "inputs": ROW, "options": options})
+    assert said.json["explanation"] == WHY
+
+
 def test_so_many_inputs_and_no_more_are_explained_by_questions(client: Client, upload: Send, asked: str) -> None:
     inputs = [{"x": 2, "y": 1}] * (MOST_ASKED + 1)
     body = {"model": asked, "options": {"explain": "shap"}}

@@ -66,6 +66,32 @@ def test_more_questions_give_a_smaller_error() -> None:
     assert many.errors.mean() < few.errors.mean()
 
 
+def test_no_more_is_asked_than_it_takes_to_know_the_scores_within_a_tolerance() -> None:
+    budget, seen = 1000, []
+    for seed in range(20):
+        worth = game(seed)
+        truth = sampled.estimate(worth, PLAYERS, 2**PLAYERS, 0).scores
+        whole = sampled.estimate(worth, PLAYERS, budget, seed)
+        tolerance = 4 * float(whole.errors.max())
+        found = sampled.estimate(worth, PLAYERS, budget, seed, sampled.Enough(tolerance))
+        assert 2 * found.errors.max() <= tolerance
+        assert found.asked < whole.asked == budget
+        seen.append(np.abs(found.scores - truth).max() <= tolerance)
+    assert np.mean(seen) >= 0.9
+    # What cannot be had is as good as all questions make it.
+    fine = sampled.estimate(game(1), PLAYERS, budget, 1, sampled.Enough(1e-9))
+    assert fine.scores == pytest.approx(sampled.estimate(game(1), PLAYERS, budget, 1).scores)
+
+
+def test_when_it_is_late_there_is_what_is_known_by_then() -> None:
+    looks = iter([False, True])
+    found = sampled.estimate(game(1), PLAYERS, 2000, 1, sampled.Enough(late=lambda: next(looks)))
+    alike = sampled.estimate(game(1), PLAYERS, found.asked, 1)
+    assert found.asked < 200
+    assert found.scores == pytest.approx(alike.scores)
+    assert found.base + found.scores.sum() == pytest.approx(found.whole)
+
+
 @pytest.fixture
 def asking(tmp_path: Path) -> model.Model:
     """The likelier of two labels is the larger number, and what is usual is either."""

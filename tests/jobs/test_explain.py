@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 import threading
+import time
 from pathlib import Path
 from uuid import UUID
 
@@ -12,6 +14,7 @@ import yaml
 
 from core import errors
 from inference import bundle, model
+from inference.output import Label
 from jobs.job import Claimed
 from jobs.kinds import predict
 from jobs.lease import Held
@@ -55,3 +58,26 @@ def test_a_short_one_is_charged_with_its_reasons(asking: model.Model) -> None:
     manifest = asking.bundle.manifest
     assert outcome.units == manifest.units + 9
     assert not isinstance(outcome.error, errors.CoatcheckError)
+
+
+def test_it_is_as_good_as_its_time_allows_and_ends_before_that_is_over(asking: model.Model) -> None:
+    mine = held(ROW)
+    mine.job = dataclasses.replace(mine.job, timeout_s=2)
+    began = time.monotonic()
+    [outcome] = predict.run(asking, [mine], most=1)
+    assert time.monotonic() - began < 30
+    said = outcome.result
+    assert isinstance(said, Label)
+    assert said.explained is not None
+    assert said.explained.algorithm == "leverage"
+    assert said.explained.evaluations < 8192
+
+
+def test_it_asks_no_more_than_its_tolerance_takes(asking: model.Model) -> None:
+    mine = held({**ROW, "text": " ".join(["Truly", "wonderful"] * 5)})
+    mine.job = dataclasses.replace(mine.job, options={**mine.job.options, "explain_tolerance": 0.5})
+    [outcome] = predict.run(asking, [mine], most=1)
+    said = outcome.result
+    assert isinstance(said, Label)
+    assert said.explained is not None
+    assert said.explained.evaluations < 1024

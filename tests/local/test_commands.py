@@ -108,7 +108,10 @@ def test_where_nothing_runs_status_says_that_alone(tmp_path: Path) -> None:
     assert commands.status(tmp_path) == commands.Status("not running")
 
 
-READY = {"pools": {"cpu": {"workers": 1}, "webhooks": {"workers": 2}, "sweep": {"workers": 1}}, "problems": []}
+READY = {
+    "pools": {name: {"workers": count} for name, count in (("cpu", 1), ("explain", 1), ("webhooks", 2), ("sweep", 1))},
+    "problems": [],
+}
 
 
 @pytest.mark.parametrize(
@@ -138,7 +141,7 @@ def test_all_runs_where_every_process_is_well_and_the_api_misses_nothing(
     ]  # fmt: skip
 
 
-@pytest.mark.parametrize("pool", ["cpu", "webhooks", "sweep"])
+@pytest.mark.parametrize("pool", ["cpu", "explain", "webhooks", "sweep"])
 def test_all_are_there_when_each_pool_has_somebody(pool: str) -> None:
     pools = READY["pools"]
     assert isinstance(pools, dict)

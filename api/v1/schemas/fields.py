@@ -83,6 +83,16 @@ class Explain(fields.Field[str]):
         raise ma.ValidationError(f"must be true, false or one of: {', '.join(EXPLANATIONS)}")
 
 
+class Level(Explain):
+    """The same where a level is what is asked for: not false."""
+
+    def _deserialize(self, value: Any, attr: str | None, data: Any, **kwargs: Any) -> str:
+        found = super()._deserialize(value, attr, data, **kwargs)
+        if not found:
+            raise ma.ValidationError(f"must be true or one of: {', '.join(EXPLANATIONS)}")
+        return found
+
+
 class Truth(fields.Field[str | float]):
     """A label or a number."""
 

@@ -8,9 +8,11 @@ from api.v1.schemas.fields import (
     LEVELS,
     Body,
     Explain,
+    Level,
     Rows,
     StrictBoolean,
     StrictInteger,
+    StrictNumber,
     StrictSchema,
     StrictString,
 )
@@ -34,6 +36,17 @@ _CACHE = {
 }
 
 
+_TOLERANCE = {
+    "description": "Of an explanation that takes many questions, how exactly it is wanted: twice the `std_error` of "
+    "each score, on its `scale`. No more is asked than that takes; without it, as much as the model says."
+}
+
+
+def tolerance() -> StrictNumber:
+    """A field of options."""
+    return StrictNumber(validate=validate.Range(0), metadata=_TOLERANCE)
+
+
 class OfModel(Body):
     """Which model is asked."""
 
@@ -54,6 +67,7 @@ class Options(Late):
 
     cache = StrictBoolean(metadata=_CACHE)
     explain = Explain(metadata=EXPLAIN)
+    explain_tolerance = tolerance()
 
 
 class Predict(OfModel):
@@ -70,8 +84,7 @@ class PredictQuery(StrictSchema):
 class ExplainedOptions(Options):
     """How to answer."""
 
-    explain = Explain(
-        validate=validate.Length(1, error="must be true or a level: it is why one asks here"),
+    explain = Level(
         metadata={
             "description": "A level that the model offers; true, and without it, the best of them.",
             "oneOf": [{"type": "boolean", "enum": [True]}, {"type": "string", "enum": list(EXPLANATIONS)}],
@@ -90,6 +103,7 @@ class BatchOptions(Body):
     """How to answer."""
 
     explain = Explain(metadata=EXPLAIN)
+    explain_tolerance = tolerance()
     cache = StrictBoolean(metadata=_CACHE)
     batch_size = StrictInteger(
         validate=validate.Range(1, 256),

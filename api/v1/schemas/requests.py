@@ -22,7 +22,7 @@ from api.v1.schemas.fields import (
     Truth,
     Whole,
 )
-from api.v1.schemas.predict import EXPLAIN, INPUT, ROW, OfModel
+from api.v1.schemas.predict import EXPLAIN, INPUT, ROW, OfModel, tolerance
 from jobs import content_types
 from jobs.job import Priority, Status
 from webhooks.events import FOR_JOBS
@@ -33,6 +33,7 @@ class JobOptions(Body):
     """How to answer, and how to read a file."""
 
     explain = Explain(metadata=EXPLAIN)
+    explain_tolerance = tolerance()
     return_errors = StrictString(
         validate=validate.OneOf(["individual", "fail_fast"]),
         metadata={
