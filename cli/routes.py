@@ -174,7 +174,7 @@ def _say(changes: Mapping[str, Sequence[Change]], *, as_json: bool, dry_run: boo
     for name, found in changes.items():
         for item in found:
             output.line(f"{name}: {_told(item)}")
-    if not any(changes.values()):
+    if all(item.before == item.after for found in changes.values() for item in found):
         output.say("nothing changes")
     elif dry_run:
         output.say("nothing was changed: --dry-run")
@@ -186,4 +186,6 @@ def _told(change: Change) -> str:
             return f"+ {part}: {after}"
         case Change(part, before, None):
             return f"- {part}: {before}"
+        case Change(part, before, after) if before == after:
+            return f"= {part} keeps what its ramp has come to: {after}"
     return f"~ {change.part}: {change.before} → {change.after}"

@@ -28,7 +28,7 @@ ON CONFLICT (tenant_id, route, key) DO NOTHING RETURNING key
 """)
 _SELECT = text(f"SELECT fingerprint, job_id, reply FROM idempotency_keys WHERE {_MINE}")  # noqa: S608 - constants
 _TAKE_OVER = text(f"""
-UPDATE idempotency_keys SET created_at = now()
+UPDATE idempotency_keys SET created_at = now(), job_id = :job_id, reply = CAST(:reply AS json)
 WHERE {_MINE} AND job_id IS NULL AND reply IS NULL AND created_at < now() - make_interval(secs => :abandoned_s)
 RETURNING key
 """)  # noqa: S608
@@ -95,7 +95,8 @@ def claim(
     another request is still computing its answer.
     """
     values = {**key._where, "fingerprint": key.fingerprint, "job_id": job_id}
-    if connection.execute(_INSERT, {**values, "reply": database.dumps(reply) if reply else None}).first():
+    mine = {**values, "reply": database.dumps(reply) if reply else None}
+    if connection.execute(_INSERT, mine).first():
         return None
     row = connection.execute(_SELECT, key._where).first()
     if row is None:
@@ -103,7 +104,7 @@ def claim(
     _same(key, row.fingerprint)
     if row.job_id or row.reply:
         return Earlier(row.job_id, row.reply)
-    if connection.execute(_TAKE_OVER, {**key._where, "abandoned_s": ABANDONED_S}).first():
+    if connection.execute(_TAKE_OVER, {**mine, "abandoned_s": ABANDONED_S}).first():
         return None
     raise errors.IdempotencyInProgress
 

@@ -73,13 +73,13 @@ class Held:
             self.pieces = Pieces()
         self.pieces.add(piece)
 
-    def begin(self, interrupt: Interrupt) -> None:
-        """It is in this run now; its time starts with its first one."""
+    def begin(self, interrupt: Interrupt, runs: int = 1) -> None:
+        """It is in this run now, the first of so many that are left; its time starts with its very first one."""
         self.interrupt = interrupt
         if self.run_ends_at is None:
             self.run_ends_at = time.monotonic() + self.job.timeout_s
         now = time.monotonic()
-        interrupt.soon_at = min(interrupt.soon_at, now + SOON * (self.run_ends_at - now))
+        interrupt.soon_at = min(interrupt.soon_at, now + SOON * (self.run_ends_at - now) / runs)
 
     def begin_again(self) -> None:
         """Its time was used up in company; alone it gets all of it."""

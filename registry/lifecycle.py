@@ -50,13 +50,11 @@ def may_be_stable(connection: sqlalchemy.Connection, model: str, version: str) -
     found = _standing(connection, model, version)
     if found.known[version]:
         raise _is_deprecated(model, version)
-    part = found.part(version) or ""
-    if part.startswith("canary "):
-        fix = f"end that first, as with `coatcheck routes promote {model} {part.split()[1]}`"
-        raise errors.VersionConflict(f"{model} {version} is its {part}, and would be its stable version: {fix}")
-    if part.startswith("shadow "):
-        fix = "take that out of its routes first"
-        raise errors.VersionConflict(f"{model} {version} is its {part}, and would be its stable version: {fix}")
+    for part in found.parts(version):
+        if part.startswith(("canary ", "shadow ")):
+            canary = f"end that first, as with `coatcheck routes promote {model} {part.split()[1]}`"
+            fix = canary if part.startswith("canary ") else "take that out of its routes first"
+            raise errors.VersionConflict(f"{model} {version} is its {part}, and would be its stable version: {fix}")
     return found.stable
 
 
@@ -107,9 +105,9 @@ class _Standing:
     known: dict[str, bool]
     routes: Routes
 
-    def part(self, version: str) -> str | None:
-        """Of the routes, the first that leads to this version."""
-        return next((part for part, named in self.routes.versions() if named == version), None)
+    def parts(self, version: str) -> list[str]:
+        """Those of the routes that lead to this version."""
+        return [part for part, named in self.routes.versions() if named == version]
 
 
 def _ending(connection: sqlalchemy.Connection, model: str, version: str, what: str) -> bool:
@@ -119,8 +117,8 @@ def _ending(connection: sqlalchemy.Connection, model: str, version: str, what: s
         other = next(item for item in found.known if item != version)
         fix = f"make another one stable first, as with `coatcheck models stable {model} {other}`"
         raise errors.VersionConflict(f"{model} {version} is its stable version, and is not {what}: {fix}")
-    if part := found.part(version):
-        raise errors.VersionConflict(f"{model} {version} is its {part}, and is not {what}: change its routes first")
+    if parts := found.parts(version):
+        raise errors.VersionConflict(f"{model} {version} is its {parts[0]}, and is not {what}: change its routes first")
     return found.known[version]
 
 

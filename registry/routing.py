@@ -120,18 +120,22 @@ def change(connection: sqlalchemy.Connection, model: str, raw: object, by: Actor
 
 
 def apply(connection: sqlalchemy.Connection, model: str, raw: object, by: Actor) -> list[Change]:
-    """The same by a file that is applied again and again: a canary that its ramp has grown since keeps its share."""
+    """The same by a file that is applied again and again: a canary that its ramp has grown since keeps its share, which
+    is among the changes as one that changes nothing, unless the file gives it more, or none at all."""
     before = held(connection, model)
     after = read(raw, before=before.stable)
     grown: Mapping[tuple[str, str, Ramp | None], float] = {
         (item.name, item.version, item.ramp): item.percent for item in before.routes.canaries if item.ramp
     }
-    canaries = tuple(
-        dataclasses.replace(item, percent=max(item.percent, grown.get((item.name, item.version, item.ramp), 0.0)))
+    kept = {
+        item.name: dataclasses.replace(item, percent=share)
         for item in after.routes.canaries
-    )
+        if 0 < item.percent < (share := grown.get((item.name, item.version, item.ramp), 0.0))
+    }
+    canaries = tuple(kept.get(item.name, item) for item in after.routes.canaries)
     after = dataclasses.replace(after, routes=dataclasses.replace(after.routes, canaries=canaries))
-    return _become(connection, model, before, after, by)
+    changes = _become(connection, model, before, after, by)
+    return [*changes, *(Change(f"canary {name}", told, told) for name, item in kept.items() if (told := _told(item)))]
 
 
 def amend(connection: sqlalchemy.Connection, model: str, raw: Mapping[str, Any], by: Actor) -> list[Change]:
@@ -157,7 +161,9 @@ def end(connection: sqlalchemy.Connection, model: str, canary: str, by: Actor, *
         after = Plan(ending.version, dataclasses.replace(before.routes, canaries=canaries, shadows=shadows))
         # To roll back is always possible, whatever has become of the rest.
         _check(connection, model, after)
-    return _make(connection, model, before, after, by, ended=trials.PROMOTED if promoted else trials.ROLLED_BACK)
+    return _make(
+        connection, model, before, after, by, ended={canary: trials.PROMOTED if promoted else trials.ROLLED_BACK}
+    )
 
 
 def grow(
@@ -183,9 +189,9 @@ def _make(
     after: Plan,
     by: Actor,
     *,
-    ended: str = trials.REMOVED,
+    ended: Mapping[str, str] = trials.REMOVED_ALL,
 ) -> list[Change]:
-    """`ended` is what a canary is that is not there any more."""
+    """`ended` is what became of canaries that are not there any more, which else were removed."""
     changes = diff(before, after)
     if changes:
         given = {"model": model, "stable": after.stable, "routes": database.dumps(dataclasses.asdict(after.routes))}

@@ -150,8 +150,9 @@ def _ramps(canaries: Sequence[Mapping[str, Any]]) -> Iterator[Fault]:
             yield Fault(where, f"must have at most {MOST} entries")
         if not all(map(_is_of_steps, ramp["to"])):
             yield Fault(where, "must have at most two digits behind the point")
-        if ramp["to"] != sorted({*ramp["to"]}) or ramp["to"][-1] <= item["percent"]:
-            yield Fault(where, "must rise from step to step, and end above percent")
+        if ramp["to"] != sorted({*ramp["to"]}) or ramp["to"][-1] < item["percent"]:
+            # One that has come to its end is as it was said to become.
+            yield Fault(where, "must rise from step to step, and not end below percent")
         if not item.get("judge", {}).get("acts", True):
             yield Fault(("canaries", place, "ramp"), "is for a canary whose judge acts: it grows by evidence")
 

@@ -84,9 +84,13 @@ class Handlers:
     async def _answered(self, method: Method, requests: AsyncIterator[bytes], context: Any) -> bytes:
         began, trusted = time.perf_counter(), self._door.settings.http.trusted_proxies
         call = Call.of(context.invocation_metadata(), context.peer(), context.time_remaining(), trusted)
-        found = await self._worked(method, call, await _message(requests))
-        metrics.CALLS.labels(method.name, found.code.name).inc()
-        metrics.CALL_SECONDS.labels(method.name).observe(time.perf_counter() - began)
+        code = grpc.StatusCode.CANCELLED  # also where its client's deadline has passed
+        try:
+            found = await self._worked(method, call, await _message(requests))
+            code = found.code
+        finally:
+            metrics.CALLS.labels(method.name, code.name).inc()
+            metrics.CALL_SECONDS.labels(method.name).observe(time.perf_counter() - began)
         if found.code is answering.OK:
             context.set_trailing_metadata(found.told)
             return found.data

@@ -47,7 +47,7 @@ def one(
         said = cast(Said, made.result)
         # What an earlier request's job came to may be of another version.
         kept = cached.keep(row, said) if made.served.version == resolved.version else said
-        return Answer(kept, level, made.served, made.request_id, made.timing)
+        return Answer(kept, made.explain, made.served, made.request_id, made.timing)
 
     cached, waited = asked.cached, asked.waited(wants, patience, told)
     if asked.is_answered_at_once(wants):
@@ -82,7 +82,7 @@ def several(
     asked = _Asked(serving, ask, resolved, level)
 
     def told(made: Made) -> Answers:
-        return Answers(cast(Several, made.result).items, made.served, made.request_id, made.timing, level)
+        return Answers(cast(Several, made.result).items, made.served, made.request_id, made.timing, made.explain)
 
     waited = asked.waited(wants, patience, told)
     if rows and not asked.is_answered_at_once(wants):

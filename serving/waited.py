@@ -24,9 +24,11 @@ _INPUTS_FAULT: dict[str, type[errors.CoatcheckError]] = {
 
 @dataclass(frozen=True)
 class Made:
-    """What a job came to: its result, by which version, for which request, and how long that took."""
+    """What a job came to: its result, with reasons on which level, by which version, for which request, and how long
+    that took."""
 
     result: Any
+    explain: str
     served: Served
     request_id: str
     timing: Timing
@@ -79,7 +81,8 @@ class Waited:
                 f"The job ended as {found.status}: {error.get('message', '')}",
                 details={**where, "job_id": ids.job_id(job_id), "status": found.status, "code": error.get("code")},
             )
-        return self.answer(Made(retrieve.loaded(self.serving, found).result, served, found.request_id, found.timing))
+        result, level = retrieve.loaded(self.serving, found).result, str(found.options.get("explain", ""))
+        return self.answer(Made(result, level, served, found.request_id, found.timing))
 
     def _ticket(self, job_id: uuid.UUID, status: Status, served: Served, request_id: str, waited_s: float) -> Ticket:
         applied = "respond-async" if self.wants.respond_async else f"wait={waited_s:g}"

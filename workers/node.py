@@ -6,6 +6,7 @@ look for to know that they are asked to stop: a signal would not reach a child t
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import glob
 import os
@@ -87,12 +88,19 @@ def _name(sender: str, options: dict[str, Any], **_: Any) -> None:
     queues = options.get("queues") or ()
     os.environ[POOLS] = " ".join(queue for queue in queues if queue in (*broker.POOLS, broker.WEBHOOKS))
     if pools() == [broker.EXPLAIN]:
-        # Where all share a machine, who asks for a prediction comes first.
-        os.nice(NICE)
+        _stand_back()
     os.environ[STOP_FILE] = os.path.join(tempfile.gettempdir(), f"coatcheck-stop-{name}")
     # Those of an earlier one may have numbers that others have by now.
     for child in _children(os.environ.get(ALIVE_FILE, "")):
         child.unlink(missing_ok=True)
+
+
+def _stand_back() -> None:
+    """Where all share a machine, who asks for a prediction comes first."""
+    os.nice(NICE)
+    # A kernel that gives each session its share (sched(7), autogroup) weighs this process by its session's.
+    with contextlib.suppress(OSError):
+        Path("/proc/self/autogroup").write_text(str(NICE))
 
 
 @worker_shutting_down.connect

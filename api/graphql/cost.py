@@ -74,7 +74,7 @@ class _Count:
         name = node.name.value
         if name.startswith("__"):
             # What there is to ask for: how deep that goes is a rule of graphql-core's own, and how wide is ours.
-            if node.alias or self._renames(node.selection_set):
+            if name != "__typename" and (node.alias or self._renames(node.selection_set)):
                 raise _refused("asks for the schema under other names: leave out the aliases")
             return _WHOLE.get(name, 1), 1
         first = self._first(node)

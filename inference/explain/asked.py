@@ -112,16 +112,23 @@ class Asked:
         return [part.strip() or part for part in parts], rows_of
 
 
-def _late(interrupt: Interrupt | None, rows: int) -> Callable[[], bool]:
-    """Whether the first of so many rows has had its part of the time that is left."""
+def _late(interrupt: Interrupt | None, rows: int) -> Callable[[float], bool]:
+    """Of the first of so many rows, which has its part of the time that is left: whether that is not enough for so many
+    times as much as there was until now."""
     began = time.monotonic()
     soon_at = began + (interrupt.soon_at - began) / rows if interrupt else math.inf
-    return lambda: time.monotonic() >= soon_at
+
+    def late(more: float) -> bool:
+        now = time.monotonic()
+        return now + (now - began) * more > soon_at
+
+    return late
 
 
 def parted(said: str) -> list[str]:
     """A text as its words with the blanks before them, or as MOST_PARTS runs of such; a blank one is a single part."""
-    words = _WORD.findall(said) or [said]
+    # Without the blanks at its end, which belong to no word: to look for one behind them would take forever.
+    words = _WORD.findall(said.rstrip()) or [said]
     if len(words) <= MOST_PARTS:
         return words
     ends = np.linspace(0, len(words), MOST_PARTS + 1).round().astype(int).tolist()

@@ -81,6 +81,7 @@ def _bar(step: _Step, y: int, at: Callable[[float], float]) -> Iterator[str]:
 
 
 def plain(name: str) -> str:
-    """Short, and of characters that XML has."""
-    shown = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in name)
+    """Short, in one line, and of characters that XML has."""
+    line = " ".join(name.split()) or name
+    shown = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in line)
     return shown if len(shown) <= MOST_LETTERS else f"{shown[: MOST_LETTERS - 1]}…"

@@ -23,6 +23,8 @@ FOR_REGRESSION = 6
 #: What few rounds leave unknown of their own spread: twice this error is then exceeded by one score in twenty, as
 #: Student's t of five degrees of freedom has it, and as games of up to three players' terms confirm.
 FEW = 1.3
+#: So many combinations tell how long all of them would take.
+FIRST = 64
 #: Each stage of asking comes to so many times as much as all before it; then it is looked whether that will do.
 STAGE = 1.5
 #: Into so many parts the coalitions are cut, each left out once, to see how far the estimate moves.
@@ -44,10 +46,10 @@ class Estimate:
 @dataclass(frozen=True)
 class Enough:
     """What ends the asking before all questions are asked: every score is known within `tolerance` (twice its standard
-    error), or it is `late`."""
+    error), or it is too `late` for so many times as many as were asked by then."""
 
     tolerance: float = 0.0
-    late: Callable[[], bool] = lambda: False
+    late: Callable[[float], bool] = lambda _: False
 
 
 ALL = Enough()
@@ -64,7 +66,9 @@ def estimate(worth: Worth, players: int, budget: int, seed: int, enough: Enough 
     ends = np.array([np.zeros(players, bool), np.ones(players, bool)])
     # For a tolerance all combinations are asked where that is about as quick as to begin with some.
     if 2**players <= (min(budget, 2 * FOR_REGRESSION * players) if enough.tolerance else budget):
-        return _every(worth, players)
+        every = _every(worth, players, enough)
+        if every is not None:
+            return every
     base, whole = (float(value) for value in worth(ends))
     if budget < FOR_REGRESSION * players:
         masks, chosen, found = _walks(players, (budget - 2) // (2 * (players - 1)), random)
@@ -72,15 +76,17 @@ def estimate(worth: Worth, players: int, budget: int, seed: int, enough: Enough 
         return Estimate("permutation", scores, off, base, whole, chosen + 2)
     masks = _drawn(players, (budget - 2) // 2, random)
     values = np.empty(0)
-    for upto in _stages(FOR_REGRESSION * players, len(masks)):
-        values = np.concatenate([values, worth(masks[len(values) : upto])])
-        if enough.late():
+    for upto in _stages(FOR_REGRESSION * players // 2, len(masks)):
+        if len(values) and enough.late(upto / len(values) - 1):
             break
+        values = np.concatenate([values, worth(masks[len(values) : upto])])
         if enough.tolerance and upto < len(masks):
             _, off = _regressed(masks[:upto], values, base, whole)
             if 2 * off.max() <= enough.tolerance:
                 break
     scores, off = _regressed(masks[: len(values)], values, base, whole)
+    if len(values) + 2 == 2**players:
+        return Estimate("enumeration", scores, np.zeros(players), base, whole, len(values) + 2)
     return Estimate("leverage", scores, off, base, whole, len(values) + 2)
 
 
@@ -93,10 +99,15 @@ def _stages(first: int, last: int) -> Iterator[int]:
     yield last
 
 
-def _every(worth: Worth, players: int) -> Estimate:
-    """Exact: all there are."""
+def _every(worth: Worth, players: int, enough: Enough) -> Estimate | None:
+    """Exact: all there are; None where there is no time for that many."""
     numbers = np.arange(2**players)
-    values = worth((numbers[:, None] >> np.arange(players) & 1).astype(bool))
+    masks = (numbers[:, None] >> np.arange(players) & 1).astype(bool)
+    values = worth(masks[:FIRST])
+    if len(masks) > FIRST and enough.late(len(masks) / FIRST - 1):
+        return None
+    if len(masks) > FIRST:
+        values = np.concatenate([values, worth(masks[FIRST:])])
     size = np.bitwise_count(numbers)
     scores = np.empty(players)
     for player in range(players):

@@ -143,7 +143,7 @@ def _predict(model: Model, rows: Sequence[RunningRow]) -> None:
     interrupt = Interrupt()
     together = {item.held.job.id: item for item, _ in rows}.values()
     for item in together:
-        item.held.begin(interrupt)
+        item.held.begin(interrupt, max(1, (len(item.rows) - len(item.said)) // len(rows)))
     started = time.perf_counter()
     try:
         predictions = _explained(model, rows, model.each([row for _, row in rows], interrupt), interrupt)

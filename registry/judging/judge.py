@@ -27,7 +27,11 @@ def add(engine: sqlalchemy.Engine, model: str, seen: Sequence[Seen]) -> None:
         found = trials.follow(connection, model, plan.stable, plan.routes)
         canaries = {canary.name: canary for canary in plan.routes.canaries}
         judged = [_added(connection, trial, seen) for trial in found]
-        ended = [(trial, _tried(connection, trial, canaries[trial.name])) for trial in judged]
+        ended: list[tuple[Trial, str | None]] = []
+        for trial in judged:
+            ended.append((trial, _tried(connection, trial, canaries[trial.name])))
+            if ended[-1][1] == trials.PROMOTED:
+                break  # the others are compared with another version from now on, and begin anew
     for trial, result in ended:
         if result:
             log.warning("canary_judged", model=model, canary=trial.name, result=result, evidence=trial.told())

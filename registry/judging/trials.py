@@ -16,6 +16,8 @@ from registry.judging.trial import Bad, Sums, Trial
 from registry.routes import By, Canary, Routes
 
 RUNNING, ROLLED_BACK, PROMOTED, REMOVED = STATES = ("running", "rolled_back", "promoted", "removed")
+#: Nothing became of any.
+REMOVED_ALL: Mapping[str, str] = {}
 
 _RUNNING = text("""
 SELECT name, version, stable, rules, share, share_since, seen FROM canaries WHERE model = :model AND state = 'running'
@@ -94,14 +96,20 @@ def find(connection: sqlalchemy.Connection, model: str, name: str) -> Shown:
 
 
 def follow(
-    connection: sqlalchemy.Connection, model: str, stable: str, routes: Routes, *, ended: str = REMOVED, by: str = ""
+    connection: sqlalchemy.Connection,
+    model: str,
+    stable: str,
+    routes: Routes,
+    *,
+    ended: Mapping[str, str] = REMOVED_ALL,
+    by: str = "",
 ) -> list[Trial]:
-    """Bring the trials to what a model's routes say, and return those that run. What is compared, or how, having
-    changed, a trial begins anew."""
+    """Bring the trials to what a model's routes say, and return those that run; `ended` is what became of canaries that
+    are not there any more, which else were removed. What is compared, or how, having changed, a trial begins anew."""
     rows = {row.name: row for row in connection.execute(_RUNNING, {"model": model})}
     found = [_following(connection, model, stable, routes, canary, rows.get(canary.name)) for canary in routes.canaries]
     for name in rows.keys() - {canary.name for canary in routes.canaries}:
-        connection.execute(_END, {"model": model, "name": name, "state": ended, "by": by})
+        connection.execute(_END, {"model": model, "name": name, "state": ended.get(name, REMOVED), "by": by})
         connection.execute(_FORGET, {"model": model, "name": name})
     return found
 

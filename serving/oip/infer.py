@@ -100,8 +100,10 @@ def infer(serving: Serving, ask: Ask, asked: Asked, *, wants: Preference, patien
         )
     answers = cast(Answers, replied.value)
     made = outputs.of(cast(Sequence[Said], answers.said))
+    # An earlier request under the same key may have been answered by a version whose outputs have other names.
+    named = [item for item in wanted if item.name in made] or [Wanted(name, asked.binary) for name in made]
     return Inferred(
-        [(made[item.name], item.binary) for item in wanted], answers.served, asked.id, replied.again, replied.found
+        [(made[item.name], item.binary) for item in named], answers.served, asked.id, replied.again, replied.found
     )
 
 

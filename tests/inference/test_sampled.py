@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -85,11 +86,33 @@ def test_no_more_is_asked_than_it_takes_to_know_the_scores_within_a_tolerance() 
 
 def test_when_it_is_late_there_is_what_is_known_by_then() -> None:
     looks = iter([False, True])
-    found = sampled.estimate(game(1), PLAYERS, 2000, 1, sampled.Enough(late=lambda: next(looks)))
-    alike = sampled.estimate(game(1), PLAYERS, found.asked, 1)
-    assert found.asked < 200
-    assert found.scores == pytest.approx(alike.scores)
+    found = sampled.estimate(game(1), PLAYERS, 2000, 1, sampled.Enough(late=lambda _: next(looks)))
+    first = 3 * PLAYERS
+    assert (found.algorithm, found.asked) == ("leverage", first + first // 2 + 2)
+    truth = sampled.estimate(game(1), PLAYERS, 2**PLAYERS, 0).scores
+    assert np.mean(np.abs(found.scores - truth) <= 3 * found.errors) > 0.9
     assert found.base + found.scores.sum() == pytest.approx(found.whole)
+
+
+def test_where_there_is_no_time_for_all_combinations_some_will_do() -> None:
+    asked: list[float] = []
+
+    def late(more: float) -> bool:
+        asked.append(more)
+        return True
+
+    found = sampled.estimate(game(1), PLAYERS, 2**PLAYERS, 1, sampled.Enough(late=late))
+    assert asked[0] == 2**PLAYERS / sampled.FIRST - 1
+    assert (found.algorithm, found.asked) == ("leverage", 3 * PLAYERS + 2)
+    assert sampled.estimate(game(1, 6), 6, 64, 1, sampled.Enough(late=late)).algorithm == "enumeration"
+
+
+@pytest.mark.parametrize("players", [7, 8])
+def test_what_a_tolerance_cannot_be_had_for_is_exact_in_the_end(players: int) -> None:
+    found = sampled.estimate(game(1, players), players, 2**players, 1, sampled.Enough(1e-9))
+    exact = sampled.estimate(game(1, players), players, 2**players, 1)
+    assert (found.algorithm, found.errors.max()) == ("enumeration", 0)
+    assert found.scores == pytest.approx(exact.scores)
 
 
 @pytest.fixture
@@ -162,6 +185,9 @@ def test_a_long_text_is_explained_by_runs_of_words() -> None:
     long = " ".join(f"w{number}" for number in range(1000))
     assert len(asked.parted(long)) == asked.MOST_PARTS
     assert "".join(asked.parted(long)) == long
+    began = time.thread_time()
+    assert asked.parted(f"a{' ' * 200_000}") == ["a"]
+    assert time.thread_time() - began < 5
 
 
 @pytest.mark.parametrize("words", ["un\x1cforgettable great", "not\x85good", "  a\x1fwful a\x1fwful ", "so\n\tso"])

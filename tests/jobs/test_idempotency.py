@@ -99,9 +99,17 @@ def test_an_abandoned_key_that_was_answered_after_all_is_taken_over_by_nobody(
     claim(platform, key, **stands_for)
     platform.execute("UPDATE idempotency_keys SET created_at = now() - interval '61 s'")
     # As one does that read it before the answer came.
-    parameters = {**key._where, "abandoned_s": idempotency.ABANDONED_S}
+    parameters = {**key._where, "abandoned_s": idempotency.ABANDONED_S, "job_id": uuid.uuid4(), "reply": '{"b": 2}'}
     with platform.engine.begin() as connection:
         assert connection.execute(idempotency._TAKE_OVER, parameters).first() is None
+
+
+def test_an_abandoned_key_that_is_taken_over_for_a_job_stands_for_it(platform: Platform, key: Key) -> None:
+    claim(platform, key)
+    platform.execute("UPDATE idempotency_keys SET created_at = now() - interval '61 s'")
+    job_id = uuid.uuid4()
+    assert claim(platform, key, job_id=job_id, reply={"a": 1}) is None
+    assert claim(platform, key) == idempotency.Earlier(job_id, {"a": 1})
 
 
 def test_an_answer_that_comes_after_another_requests_changes_nothing(platform: Platform, key: Key) -> None:

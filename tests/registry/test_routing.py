@@ -15,6 +15,7 @@ from core import errors
 from core.audit import Actor
 from registry import lifecycle, routing
 from registry.catalog import CACHE_S, Catalog
+from registry.judging import trials
 from registry.routes import Unit
 from registry.routing import Change
 from tests.conftest import Platform, until
@@ -112,10 +113,13 @@ def test_a_file_that_is_applied_again_takes_nothing_from_a_canary_that_has_grown
     with platform.engine.begin() as connection:
         plan = routing.held(connection, name)
         routing.grow(connection, name, plan, plan.routes.canaries[0], 20, ME)
-    assert (apply(growing), share()) == ([], 20)
+    [kept] = apply(growing)
+    assert (kept.part, kept.before == kept.after, share()) == ("canary next", True, 20)
+    assert (len(apply({**growing, "percent": 1})), share()) == (1, 20)
     # Whoever says more gets it, and what is another canary begins where it is said to.
-    assert (len(apply({**growing, "percent": 30, "ramp": {"to": [20, 50], "requests": 10}})), share()) == (1, 30)
+    assert (len(apply({**growing, "percent": 30})), share()) == (1, 30)
     assert (len(apply({**growing, "ramp": {"to": [50], "requests": 10}})), share()) == (1, 5)
+    assert (len(apply({**growing, "percent": 0})), share()) == (1, 0)
     apply({**growing, "percent": 10})
     assert (len(apply({**growing, "version": "2.1.0"})), share()) == (1, 5)
     apply({**growing, "percent": 10, "version": "2.1.0", "name": "other"})
@@ -169,6 +173,16 @@ def test_a_version_that_routes_name_does_not_end_under_them(platform: Platform, 
     assert lifecycle.make_stable(platform.engine, name, "2.1.0", ME) == "1.0.0"
 
 
+def test_a_canary_at_the_end_of_its_ramp_is_in_the_way_of_no_change(platform: Platform, name: str, route: Set) -> None:
+    route(canaries=[{**canary(percent=5), "ramp": {"to": [20]}}])
+    with platform.engine.begin() as connection:
+        plan = routing.held(connection, name)
+        routing.grow(connection, name, plan, plan.routes.canaries[0], 20, ME)
+    assert lifecycle.make_stable(platform.engine, name, "2.1.0", ME) == "1.0.0"
+    with platform.engine.begin() as connection:
+        assert routing.amend(connection, name, {"aliases": {"old": "1.0.0"}}, ME)
+
+
 def test_what_else_tries_a_version_ends_when_it_is_the_stable_one(platform: Platform, name: str, route: Set) -> None:
     beside = [
         {"name": "beside", "version": "2.0.0", "percent": 100},
@@ -181,7 +195,10 @@ def test_what_else_tries_a_version_ends_when_it_is_the_stable_one(platform: Plat
     with platform.engine.begin() as connection:
         routing.end(connection, name, "twin", ME, promoted=True)
         found = dict(routing.current(connection, name).told())
+        states = {item.canary: item.state for item in trials.listed(connection, name)}
     assert found == {"stable": "2.0.0", "by": "request", "shadow third": "2.1.0, 1 %"}
+    # What was removed is told no more.
+    assert states == {"next": trials.ROLLED_BACK, "twin": trials.PROMOTED}
 
 
 def test_to_make_a_version_stable_is_written_down_and_refused_while_a_shadow_tries_it(

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
@@ -19,7 +21,7 @@ import models
 from core import alive, database, errors, tally
 from jobs import presence
 from tests import factories
-from tests.conftest import Platform, until
+from tests.conftest import ROOT, Platform, until
 from tests.hands import sign_of_life
 from wiring.base import Base
 from workers import node, signs
@@ -61,9 +63,20 @@ def test_a_worker_that_does_nothing_but_explain_stands_behind_the_others(
     monkeypatch: pytest.MonkeyPatch, queues: list[str], steps: list[int]
 ) -> None:
     behind: list[int] = []
-    monkeypatch.setattr(os, "nice", behind.append)
+    monkeypatch.setattr(node, "_stand_back", lambda: behind.append(node.NICE))
     node._name("explain@host", {"queues": queues})
     assert behind == steps
+
+
+def test_who_stands_back_does_so_with_its_whole_session() -> None:
+    said = (
+        "import os; from workers import node; node._stand_back(); group = '/proc/self/autogroup'; "
+        "print(os.nice(0), open(group).read().split()[-1] if os.path.exists(group) else os.nice(0))"
+    )
+    before = os.nice(0)
+    command = [sys.executable, "-c", said]
+    done = subprocess.run(command, cwd=ROOT, start_new_session=True, capture_output=True, text=True, check=True)
+    assert done.stdout.split() == [str(min(19, before + node.NICE)), str(node.NICE)]
 
 
 def test_a_worker_that_is_told_to_stop_says_so_to_its_children_until_it_is_gone() -> None:
