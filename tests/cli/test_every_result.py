@@ -121,7 +121,7 @@ CASES: Mapping[str, Case] = {
         lambda _: ("sentiment",), {"model", "model_version", "job_id", "took_ms", "inputs", "answer"},
         lambda _: ("speech",), "INVALID_INPUT"),
     "explain": Case(
-        lambda _: ("tumor",), {"model", "model_version", "job_id", "inputs", "answer"},
+        lambda _: ("tumor", "--version", "1.1.0"), {"model", "model_version", "job_id", "inputs", "answer"},
         lambda _: ("speech",), "INVALID_INPUT"),
     "keys create": Case(
         lambda here: ("--tenant", here.key.tenant, "--name", "web"), ISSUED | {"key"},

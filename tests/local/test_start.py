@@ -132,7 +132,7 @@ def test_who_ends_before_it_is_ready_is_named_with_its_log_and_nobody_else_is_wa
     made: Supervisor, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
     monkeypatch.setattr(supervisor, "START_S", 20.0)
-    workers = {} if name == "api" else {pool: {"workers": 1} for pool in ("cpu", "webhooks", "sweep")}
+    workers = {} if name == "api" else {pool: {"workers": 1} for pool in ("cpu", "explain", "webhooks", "sweep")}
     said = json.dumps({"pools": workers, "problems": []}).encode()
     codes = {"proxy": DOOR.format(said=said, port=made.state.ports["api"]), "api": LIVES, "flower": LIVES}
     for who, code in {**codes, name: DIES}.items():

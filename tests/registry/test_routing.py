@@ -208,7 +208,9 @@ def test_to_make_a_version_stable_is_written_down_and_refused_while_a_shadow_tri
     with pytest.raises(errors.VersionConflict, match=r"2\.0\.0 is its shadow beside"):
         lifecycle.make_stable(platform.engine, name, "2.0.0", ME)
     lifecycle.make_stable(platform.engine, name, "2.1.0", ME)
-    rows = platform.rows("SELECT before->>'stable', after->>'stable' FROM audit WHERE object = :of", of=f"model:{name}")
+    rows = platform.rows(
+        "SELECT before->>'stable', after->>'stable' FROM audit WHERE object = :of ORDER BY id", of=f"model:{name}"
+    )
     assert rows[-1] == ("1.0.0", "2.1.0")
 
 
