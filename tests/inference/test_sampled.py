@@ -160,21 +160,26 @@ def test_whoever_wants_it_no_more_ends_it(asking: model.Model) -> None:
         asking.explained([row], said, interrupt)
 
 
-def test_a_text_is_explained_by_its_words_against_the_text_without_them(tmp_path: Path) -> None:
+@pytest.fixture
+def reading(tmp_path: Path) -> model.Model:
+    """One that judges texts, and is asked for its reasons."""
     folder = shutil.copytree(SENTIMENT, tmp_path / "b")
     says = yaml.safe_load((folder / "model.yaml").read_text())
     says |= {"explanation": ["simple", "shap"], "explain": {"method": "sampled"}}
     (folder / "model.yaml").write_text(yaml.safe_dump(says))
     opened = model.open_model(bundle.load(folder))
     assert isinstance(opened, model.Model)
+    return opened
 
+
+def test_a_text_is_explained_by_its_words_against_the_text_without_them(reading: model.Model) -> None:
     def worth(there: Sequence[int]) -> float:
         text = " ".join(word for place, word in enumerate(words) if place in there)
-        return float(opened.scores([{"text": text}])[0, 1])
+        return float(reading.scores([{"text": text}])[0, 1])
 
     words = ["A", "gripping", "film,", "beautifully", "acted."]
     row = {"text": " ".join(words), "language": "en", "confidence_threshold": 0.0}
-    found = why(opened, row)
+    found = why(reading, row)
     assert (found.output, found.features) == ("positive", words)
     assert found.scores == pytest.approx(shapley.values(worth, len(words)), abs=1e-6)
 
@@ -191,16 +196,10 @@ def test_a_long_text_is_explained_by_runs_of_words() -> None:
 
 
 @pytest.mark.parametrize("words", ["un\x1cforgettable great", "not\x85good", "  a\x1fwful a\x1fwful ", "so\n\tso"])
-def test_a_text_is_explained_as_it_stands_whatever_parts_its_words(tmp_path: Path, words: str) -> None:
-    folder = shutil.copytree(SENTIMENT, tmp_path / "b")
-    says = yaml.safe_load((folder / "model.yaml").read_text())
-    says |= {"explanation": ["simple", "shap"], "explain": {"method": "sampled"}}
-    (folder / "model.yaml").write_text(yaml.safe_dump(says))
-    opened = model.open_model(bundle.load(folder))
-    assert isinstance(opened, model.Model)
+def test_a_text_is_explained_as_it_stands_whatever_parts_its_words(reading: model.Model, words: str) -> None:
     row = {"text": words, "language": "en", "confidence_threshold": 0.0}
-    found = why(opened, row)
-    [said] = opened.predict([row])
+    found = why(reading, row)
+    [said] = reading.predict([row])
     assert isinstance(said, Label)
     assert found.value == pytest.approx(said.confidence, abs=1e-6)
     assert found.additivity_error < 1e-6
