@@ -177,7 +177,8 @@ class Quota:
         with self._lock:
             if len(self._seen) >= TENANTS:
                 old = time.monotonic() - TOLD_S
-                self._seen = {number: seen for number, seen in self._seen.items() if seen.until > old}
+                # Of some the first look is still under way.
+                self._seen = {number: seen for number, seen in self._seen.items() if not seen.until or seen.until > old}
             return self._seen.setdefault(tenant_id.int, _Seen())
 
     def _look(self, tenant_id: uuid.UUID, seen: _Seen) -> None:

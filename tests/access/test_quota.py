@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 import threading
+import uuid
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -291,6 +292,8 @@ def test_tenants_of_whom_nothing_is_told_any_more_are_forgotten(
     for caller in callers_of:
         mine.check(caller, 1)
     assert len(mine._seen) == 5, "all are told"
+    looked_at = mine._begin(uuid.uuid4())
     monkeypatch.setattr(quota, "TOLD_S", 0.0)
     mine.check(factories.caller(factories.tenant(platform, **LIMITS), **LIMITS), 1)
-    assert len(mine._seen) == 1
+    assert looked_at in mine._seen.values()
+    assert len(mine._seen) == 2
