@@ -7,6 +7,7 @@ import datetime as dt
 import click
 
 from cli import operators, output
+from core import audit
 from registry import lifecycle
 
 
@@ -27,12 +28,12 @@ def deprecate(
     """
     if undo and (message or sunset):
         raise click.UsageError("--undo goes alone")
-    sunset_at = sunset and sunset.replace(tzinfo=dt.UTC)
+    sunset_at, by = sunset and sunset.replace(tzinfo=dt.UTC), audit.operator()
     with operators.parts() as parts:
         if undo:
-            before = lifecycle.undo(parts.engine, name, version)
+            before = lifecycle.undo(parts.engine, name, version, by)
         else:
-            before = lifecycle.deprecate(parts.engine, name, version, message=message, sunset_at=sunset_at)
+            before = lifecycle.deprecate(parts.engine, name, version, by, message=message, sunset_at=sunset_at)
     if as_json:
         about = {"message": message, "sunset_at": sunset_at}
         output.document({"model": name, "version": version, "deprecated": not undo, "before": before, **about})
@@ -54,7 +55,7 @@ def remove(name: str, version: str, as_json: bool) -> None:
     stable one cannot be removed; the last version takes the model with it.
     """
     with operators.parts() as parts:
-        lifecycle.remove(parts.engine, name, version)
+        lifecycle.remove(parts.engine, name, version, audit.operator())
     if as_json:
         output.document({"model": name, "version": version})
     else:

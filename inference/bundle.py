@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import io
 import shutil
@@ -17,6 +18,8 @@ from inference.manifest import Manifest
 
 #: What Git leaves in place of a large file that was not fetched.
 POINTER = b"version https://git-lfs"
+#: What a bundle says of itself for people, and how long that may be.
+CARD, MAX_CARD = "CARD.md", 64 * 1024
 #: How the model was made does not change what it answers.
 NOT_PART = frozenset({"train.py", "build.py"})
 MAX_BYTES = 2 * 2**30
@@ -37,6 +40,7 @@ class Bundle:
     folder: Path
     manifest: Manifest
     digest: str
+    card: str | None = None  #: what it says of itself for people, in Markdown
 
     @property
     def code(self) -> str | None:
@@ -64,7 +68,19 @@ def load(folder: Path) -> Bundle:
     background = manifest.explain and manifest.explain.background
     if background and background not in files:
         raise errors.BundleInvalid(f"{folder} has no file {background}, which explain.background names")
-    return Bundle(folder, kind.with_example(folder, manifest), digest(folder))
+    return Bundle(folder, kind.with_example(folder, manifest), digest(folder), _card(folder))
+
+
+def _card(folder: Path) -> str | None:
+    path = folder / CARD
+    if not path.is_file():
+        return None
+    with path.open("rb") as stream:
+        data = stream.read(MAX_CARD + 1)
+    with contextlib.suppress(UnicodeDecodeError):
+        if len(data) <= MAX_CARD and b"\0" not in data:
+            return data.decode()
+    raise errors.BundleInvalid(f"{path} must be at most {MAX_CARD} bytes of text in UTF-8")
 
 
 def _check_graph(path: Path, files: Collection[str]) -> None:

@@ -46,7 +46,7 @@ UPDATE jobs SET status = 'processing', attempt = attempt + 1, worker = :worker, 
   started_at = coalesce(started_at, now()), lease_expires_at = clock_timestamp() + make_interval(secs => :lease_s)
 FROM picked, size WHERE jobs.id = picked.id
 RETURNING jobs.id, jobs.tenant_id, jobs.kind, attempt, max_attempts, jobs.model, jobs.version, timeout_s, inputs,
-  options, request_id, route,
+  options, request_id, key_id,
   webhook_url IS NOT NULL OR EXISTS (SELECT FROM webhook_endpoints WHERE tenant_id = jobs.tenant_id) AS notifies,
   CASE WHEN retry_of IS NULL THEN jobs.route END AS route, jobs.created_at, max_jobs, fair_at
 """)

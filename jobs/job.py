@@ -136,6 +136,7 @@ class Claimed:
     inputs: Any  #: as its kind reads it
     options: Mapping[str, Any]
     request_id: str
+    key_id: str | None = None  #: of whoever handed it in
     notifies: bool = False  #: somebody wants to be told of it
     route: str | None = None  #: why it is this version, where that was decided for this job
     created_at: dt.datetime | None = None

@@ -27,6 +27,7 @@ class ModelVersion(Base):
     version: Mapped[str] = mapped_column(primary_key=True)
     digest: Mapped[str]  #: sha256 of the bundle; its object in S3 is bundles/<digest>.tar
     manifest: Mapped[dict[str, Any]]
+    card: Mapped[str | None]  #: what its bundle says of it for people, in Markdown
     max_batch: Mapped[int]  #: inputs that the model is handed at once; the claim reads it
     created_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
     deprecated_at: Mapped[dt.datetime | None]  #: since then its answers say so, and

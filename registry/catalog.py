@@ -14,10 +14,11 @@ import sqlalchemy
 import structlog
 from sqlalchemy import text
 
-from core import database, errors
+from core import audit, database, errors
+from core.audit import Actor
 from inference import bundle, trial
 from inference.manifest import Manifest
-from registry import choice, lifecycle, rules
+from registry import choice, listing, rules
 from registry.routes import NONE, Routes, Unit
 from registry.shelf import bundle_key
 from registry.versions import Deprecation, Listed, Mirror, Resolved, Version
@@ -36,24 +37,8 @@ SELECT model, version, digest, CASE WHEN removed_at IS NULL THEN manifest END AS
   version = stable_version AS stable, deprecated_at, deprecation, sunset_at, routes
 FROM model_versions JOIN models ON name = model ORDER BY model, model_versions.created_at
 """)
-_MODEL = text("""
-INSERT INTO models (name, stable_version) VALUES (:name, :version)
-ON CONFLICT (name) DO UPDATE SET
-  stable_version = CASE WHEN :stable OR EXISTS (
-    SELECT FROM model_versions WHERE model = models.name AND version = models.stable_version AND removed_at IS NOT NULL
-  ) THEN excluded.stable_version ELSE models.stable_version END
-""")
-_VERSION = text("""
-INSERT INTO model_versions (model, version, digest, manifest, max_batch)
-VALUES (:model, :version, :digest, CAST(:manifest AS json), :max_batch)
-ON CONFLICT (model, version) DO NOTHING
-""")
-_STABLE = text("SELECT stable_version FROM models WHERE name = :name FOR UPDATE")
 _REMOVED = text("""
 SELECT digest, manifest FROM model_versions WHERE model = :model AND version = :version AND removed_at IS NOT NULL
-""")
-_STANDS = text("""
-SELECT digest, removed_at FROM model_versions WHERE model = :model AND version = :version
 """)
 
 
@@ -135,14 +120,17 @@ class Catalog:
         loaded: bundle.Bundle,
         *,
         stable: bool = False,
+        by: Actor | None = None,
         wanted: Callable[[], bool] = trial.always,
         fence: Callable[[sqlalchemy.Connection], bool] = lambda _: True,
     ) -> bool:
-        """Check a bundle, store it and list it; False when just this one is already there.
+        """Check a bundle, store it and list it, `by` whom if not by who runs this program; False when just this one is
+        already there.
 
         The first version of a model becomes its stable one. Raises BundleInvalid, also when the version is taken,
-        VersionConflict when it is to be stable and is deprecated or on trial, and ModelInterrupted when it is not
-        `wanted` any more, or `fence`, asked where it is listed, does not let it pass.
+        VersionConflict when it is to be stable and is deprecated or on trial, InvalidInput when the model's routes do
+        not go with that, and ModelInterrupted when it is not `wanted` any more, or `fence`, asked where it is listed,
+        does not let it pass.
         """
         manifest = loaded.manifest
         if self.removed(manifest.name, manifest.version):
@@ -151,51 +139,26 @@ class Catalog:
                 details={"field": "version", "issue": "stays taken; raise it"},
             )
         with self._engine.begin() as connection:
-            known = connection.execute(_STANDS, {"model": manifest.name, "version": manifest.version})
-            published = known.scalar_one_or_none()
+            published = listing.published(connection, manifest)
         # What was published was tried, and is tried again by every process that opens it.
         if published is None:
             trial.run(loaded, wanted)
         elif published != loaded.digest:
-            raise _taken(manifest, published)
+            raise listing.taken(manifest, published)
         with tempfile.TemporaryFile() as file:
             bundle.write(loaded, file)
             file.seek(0)
             self._store.put_file(bundle_key(loaded.digest), file)
         try:
-            new = self._list(loaded, stable, fence)
+            with self._engine.begin() as connection:
+                if not fence(connection):
+                    raise errors.ModelInterrupted
+                new = listing.add(connection, loaded, stable=stable, by=by or audit.operator())
         except errors.BundleInvalid:
             # Somebody was faster. A digest is of one version, so nobody needs what was stored.
             self._store.delete_all(bundle_key(loaded.digest))
             raise
         self._forget()
-        return new
-
-    def _list(self, loaded: bundle.Bundle, stable: bool, fence: Callable[[sqlalchemy.Connection], bool]) -> bool:
-        """Whether it is new; raises BundleInvalid when its version is taken, VersionConflict, and ModelInterrupted."""
-        manifest = loaded.manifest
-        values = {
-            "model": manifest.name,
-            "version": manifest.version,
-            "digest": loaded.digest,
-            "manifest": database.dumps(manifest.to_dict()),
-            "max_batch": manifest.max_batch,
-        }
-        with self._engine.begin() as connection:
-            if not fence(connection):
-                raise errors.ModelInterrupted
-            # Whoever changes a model holds its row.
-            connection.execute(_STABLE, {"name": manifest.name})
-            connection.execute(_MODEL, {"name": manifest.name, "version": manifest.version, "stable": stable})
-            new = connection.execute(_VERSION, values).rowcount == 1
-            stands = connection.execute(_STANDS, values).one()
-            if stands.digest != loaded.digest:
-                raise _taken(manifest, stands.digest)
-            # Whoever ends a version holds the model's row as well: as it stands now, it is when this is committed.
-            if stands.removed_at:
-                raise errors.VersionConflict(f"{manifest.name} {manifest.version} was removed meanwhile")
-            if stable:
-                lifecycle.may_be_stable(connection, manifest.name, manifest.version)
         return new
 
     def _forget(self) -> None:
@@ -267,13 +230,6 @@ def _listed(rows: Sequence[Any]) -> Listed:
 def _version(row: Any) -> Version:
     ends = row.deprecated_at and Deprecation(row.deprecated_at, row.deprecation, row.sunset_at)
     return Version(row.model, row.version, row.digest, _manifest(database.dumps(row.manifest)), row.stable, ends)
-
-
-def _taken(manifest: Manifest, digest: str) -> errors.BundleInvalid:
-    return errors.BundleInvalid(
-        f"{manifest.name} {manifest.version} is already published with other contents",
-        details={"field": "version", "issue": "is taken; raise it", "published_digest": digest},
-    )
 
 
 @functools.lru_cache(maxsize=256)

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 import sqlalchemy
 from sqlalchemy import text
 
-from core import errors
+from core import audit, errors
 from core.audit import Actor
 from registry import routing, rules
 from registry.routes import Routes
@@ -37,15 +37,21 @@ def make_stable(engine: sqlalchemy.Engine, model: str, version: str, by: Actor) 
     """Answer with this version when nobody asks for another, everywhere within `catalog.CACHE_S`; returns the one
     before.
 
-    Raises ModelNotFound, VersionNotFound, and VersionConflict for one that is deprecated, or on trial.
+    Raises ModelNotFound, VersionNotFound, VersionConflict for one that is deprecated, or on trial, and InvalidInput
+    where the model's routes do not go with it.
     """
     with engine.begin() as connection:
-        before = may_be_stable(connection, model, version)
-        routing.amend(connection, model, {"stable": version}, by)
+        return become_stable(connection, model, version, by)
+
+
+def become_stable(connection: sqlalchemy.Connection, model: str, version: str, by: Actor) -> str:
+    """The same where something else is changed as well."""
+    before = _before(connection, model, version)
+    routing.amend(connection, model, {"stable": version}, by)
     return before
 
 
-def may_be_stable(connection: sqlalchemy.Connection, model: str, version: str) -> str:
+def _before(connection: sqlalchemy.Connection, model: str, version: str) -> str:
     """The version that is stable until now; raises as `make_stable`."""
     found = _standing(connection, model, version)
     if found.known[version]:
@@ -65,7 +71,13 @@ def _is_deprecated(model: str, version: str) -> errors.VersionConflict:
 
 
 def deprecate(
-    engine: sqlalchemy.Engine, model: str, version: str, *, message: str | None, sunset_at: dt.datetime | None
+    engine: sqlalchemy.Engine,
+    model: str,
+    version: str,
+    by: Actor,
+    *,
+    message: str | None,
+    sunset_at: dt.datetime | None,
 ) -> bool:
     """Say with this version's answers that there are better ones; returns whether that was said before.
 
@@ -75,18 +87,22 @@ def deprecate(
         before = _ending(connection, model, version, "deprecated")
         given = {"model": model, "version": version, "message": message, "sunset_at": sunset_at}
         connection.execute(_DEPRECATE, given)
+        said = {"message": message, "sunset_at": sunset_at and sunset_at.isoformat()}
+        _record(connection, by, "model.deprecate", model, version, **said)
     return before
 
 
-def undo(engine: sqlalchemy.Engine, model: str, version: str) -> bool:
+def undo(engine: sqlalchemy.Engine, model: str, version: str, by: Actor) -> bool:
     """Say so no more; returns whether it was said. Raises ModelNotFound, VersionNotFound."""
     with engine.begin() as connection:
         found = _standing(connection, model, version)
-        connection.execute(_UNDO, {"model": model, "version": version})
+        if found.known[version]:
+            connection.execute(_UNDO, {"model": model, "version": version})
+            _record(connection, by, "model.undo_deprecate", model, version)
     return found.known[version]
 
 
-def remove(engine: sqlalchemy.Engine, model: str, version: str) -> None:
+def remove(engine: sqlalchemy.Engine, model: str, version: str, by: Actor) -> None:
     """Let nobody ask for this version any more, for good: jobs that are accepted already are done, and its number stays
     taken. The last version takes the model with it.
 
@@ -95,6 +111,13 @@ def remove(engine: sqlalchemy.Engine, model: str, version: str) -> None:
     with engine.begin() as connection:
         _ending(connection, model, version, "removed")
         connection.execute(_REMOVE, {"model": model, "version": version})
+        _record(connection, by, "model.remove", model, version)
+
+
+def _record(
+    connection: sqlalchemy.Connection, by: Actor, action: str, model: str, version: str, **said: object
+) -> None:
+    audit.record(connection, by, action, f"model:{model}", after={"version": version, **said})
 
 
 @dataclass(frozen=True)

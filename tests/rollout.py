@@ -17,6 +17,7 @@ from typing import Any
 import sqlalchemy
 import urllib3
 
+from core import audit
 from core.audit import Actor
 from inference import bundle
 from registry import lifecycle, routing
@@ -190,8 +191,8 @@ class Rollout:
             routing.end(connection, self.traffic.model, NAME, ME, promoted=True)
 
     def retire(self) -> None:
-        lifecycle.deprecate(self.engine, self.traffic.model, NEW, message=None, sunset_at=None)
-        lifecycle.remove(self.engine, self.traffic.model, NEW)
+        lifecycle.deprecate(self.engine, self.traffic.model, NEW, audit.operator(), message=None, sunset_at=None)
+        lifecycle.remove(self.engine, self.traffic.model, NEW, audit.operator())
 
 
 def report(found: Rollout) -> Report:

@@ -30,7 +30,7 @@ _LISTS = frozenset({"items", "versions", "fields", "canaries", "experiments", "s
 #: Fields that are more than one value, or take longer: as many as they take to make.
 _WHOLE = {
     "model": 10, "version": 10, "labels": 20, "enum": 10, "example": 20, "inputSchema": 100, "outputSchema": 100,
-    "trial": 50, "report": 500, "__schema": 500, "__type": 50,
+    "card": 200, "trial": 50, "report": 500, "__schema": 500, "__type": 50,
 }  # fmt: skip
 
 

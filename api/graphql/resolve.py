@@ -18,7 +18,7 @@ from api.resources import Resources
 from core import database, errors
 from inference import schema as schemas
 from jobs.shadows import pairs, report
-from registry import choice
+from registry import choice, listing
 from registry.choice import Known
 from registry.judging import trials
 from registry.routes import NONE
@@ -64,6 +64,10 @@ class Context:
             return report.of(pairs.of(self._engine, model, shadow))
         except errors.NotFound:
             return None
+
+    def card(self, found: Version) -> str | None:
+        with database.reading(self._engine) as connection:
+            return listing.card(connection, found.model, found.version)
 
     def _trials(self, model: str) -> Mapping[str, dict[str, Any]]:
         """Of each of its canaries."""
@@ -151,6 +155,7 @@ _OF: Mapping[str, Mapping[str, Callable[..., Any]]] = {
         "inputSchema": lambda found, _: schemas.json_schema(found.manifest),
         "outputSchema": lambda found, _: found.manifest.output_schema,
         "example": lambda found, _: found.manifest.golden[0].inputs,
+        "card": lambda found, info: info.context.card(found),
         "usage": used,
         **{
             name: lambda found, info: getattr(found.manifest, info.field_name)

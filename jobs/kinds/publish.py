@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from core import errors
+from core.audit import Actor
 from inference import bundle
 from inference.output import Record
 from jobs import payloads, settle
@@ -54,10 +55,11 @@ def _published(tools: Tools, held: Held, folder: Path) -> dict[str, Any]:
         new = tools.catalog.publish(
             loaded,
             stable=payload.stable,
+            by=Actor(f"key:{job.key_id}"),
             wanted=lambda: held.wanted,
             fence=functools.partial(settle.is_ours, job=job),
         )
-    except (errors.BundleInvalid, errors.VersionConflict, errors.ModelUnavailable) as error:
+    except (errors.BundleInvalid, errors.InvalidInput, errors.VersionConflict, errors.ModelUnavailable) as error:
         # Where it lay is nobody's business. That an extra is not installed here will be so the next time.
         said = error.message.replace(f"{folder}/", "").replace(str(folder), folder.name)
         raise errors.BundleInvalid(said, details=error.details) from error

@@ -70,6 +70,27 @@ def test_everything_that_rest_tells_of_a_version_is_told(client: FlaskClient) ->
     assert (found["name"], found["stable"]["version"]) == ("sentiment", "1.0.0")
 
 
+def test_a_version_s_card_is_told_as_its_bundle_has_it(client: FlaskClient) -> None:
+    query = '{ model(name: "sentiment") { versions { version card } } }'
+    found = {item["version"]: item["card"] for item in ask(client, query)["data"]["model"]["versions"]}
+    assert found == {
+        version: (ROOT / "bundles" / folder / "CARD.md").read_text()
+        for version, folder in (("1.0.0", "sentiment-1"), ("2.1.0", "sentiment-2"))
+    }
+
+
+def test_a_version_without_a_card_has_none_and_many_cards_are_too_much(
+    platform: Platform, client: FlaskClient, tmp_path: pathlib.Path
+) -> None:
+    name = callers.name("plain").lower()
+    platform.catalog.publish(bundle.load(graphs.bundle(tmp_path / "plain", name=name)))
+    assert ask(client, "query ($name: String!) { model(name: $name) { stable { card } } }", name=name)["data"] == {
+        "model": {"stable": {"card": None}}
+    }
+    refused = client.post("/graphql", json={"query": "{ models { items { versions { card } } } }"})
+    assert (refused.status_code, refused.get_json()["error"]["details"]["field"]) == (422, "query")
+
+
 def test_what_there_is_not_is_null(client: FlaskClient) -> None:
     query = """query ($name: String!) { model(name: $name) { version(number: "9") { version } } }"""
     assert ask(client, query, name="nothing")["data"] == {"model": None}

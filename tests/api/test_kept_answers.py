@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 import api
-from core import metrics
+from core import audit, metrics
 from inference import bundle
 from registry import lifecycle
 from tests import callers, graphs
@@ -136,7 +136,7 @@ def test_another_version_is_asked_itself_and_one_that_was_removed_answers_no_mor
     pinned = {"model_version": "1.1.0"}
     assert found(ask(keeping, model, model_version="1.0.0"), ask(keeping, model, **pinned)) == ["miss", "miss"]
     assert found(ask(keeping, model, **pinned)) == ["hit"]
-    lifecycle.remove(platform.engine, model, "1.1.0")
+    lifecycle.remove(platform.engine, model, "1.1.0", audit.operator())
     until(lambda: ask(keeping, model, **pinned).status_code == 410)
 
 

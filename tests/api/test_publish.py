@@ -13,7 +13,7 @@ import pytest
 import sqlalchemy
 
 from access import keys
-from core import metrics
+from core import audit, metrics
 from jobs.drain import Drainer
 from jobs.lease import Held
 from registry import lifecycle
@@ -79,6 +79,9 @@ def test_a_later_version_answers_by_default_where_that_was_asked_for(
     assert job["result"]["stable"] is stable
     wanted = "2.0.0" if stable else "1.0.0"
     until(lambda: publisher.client.get(f"/api/v1/models/{name}").json["stable_version"] == wanted)
+    by = "SELECT DISTINCT actor FROM audit WHERE object = :object"
+    mine = "SELECT 'key:' || key_id FROM jobs WHERE model = :name LIMIT 1"
+    assert publisher.platform.rows(by, object=f"model:{name}") == publisher.platform.rows(mine, name=name)
 
 
 def test_of_two_contents_of_one_version_at_once_one_is_published_and_nothing_is_left_of_the_other(
@@ -207,7 +210,7 @@ def test_a_deprecated_version_that_is_published_again_does_not_become_the_stable
     data, engine = publisher.tar(name=name), publisher.platform.engine
     publisher.publish(data, name)
     publisher.publish(publisher.tar(name=name, version="2.0.0"), name, version="2.0.0", stable=True)
-    lifecycle.deprecate(engine, name, "1.0.0", message=None, sunset_at=None)
+    lifecycle.deprecate(engine, name, "1.0.0", audit.operator(), message=None, sunset_at=None)
     error = publisher.publish(data, name, stable=True)["error"]
     assert (error["code"], "is deprecated, and cannot be its stable version" in error["message"]) == (
         "BUNDLE_INVALID", True,
@@ -228,7 +231,7 @@ def test_a_model_that_is_removed_while_it_is_being_shown_is_shown_or_is_not_ther
     def removed(_: Any, __: Any, statement: str, *___: Any) -> None:
         if "FROM model_versions JOIN models" in statement and not seen:
             seen.append(statement)
-            lifecycle.remove(publisher.platform.engine, name, "1.0.0")
+            lifecycle.remove(publisher.platform.engine, name, "1.0.0", audit.operator())
 
     sqlalchemy.event.listen(engine, "after_cursor_execute", removed)
     try:

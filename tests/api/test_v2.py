@@ -12,7 +12,7 @@ import pytest
 from flask.testing import FlaskClient
 
 import api
-from core import errors, settings
+from core import audit, errors, settings
 from inference import bundle
 from registry import lifecycle
 from tests import factories, graphs
@@ -180,7 +180,7 @@ def test_a_deprecated_version_says_so_and_what_takes_its_place(
     platform: Platform, app: flask.Flask, client: FlaskClient, name: str
 ) -> None:
     ends = dt.datetime(2027, 5, 1, tzinfo=dt.UTC)
-    lifecycle.deprecate(platform.engine, name, "2.1.0", message="Use 1.0.0", sunset_at=ends)
+    lifecycle.deprecate(platform.engine, name, "2.1.0", audit.operator(), message="Use 1.0.0", sunset_at=ends)
     app.extensions["coatcheck"].catalog._forget()
     old, new = (f"/api/v2/models/{name}/versions/{version}" for version in ("2.1.0", "1.0.0"))
     said = client.post("/api/v2/predict", json={"model": name, "inputs": XY, "model_version": "2.1.0"})

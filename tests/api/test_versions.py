@@ -12,6 +12,7 @@ import pytest
 from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
+from core import audit
 from core.audit import Actor
 from inference import bundle
 from registry import lifecycle, routing
@@ -144,7 +145,7 @@ def test_what_was_answered_under_an_idempotency_key_is_answered_again_though_the
 def test_a_version_that_was_removed_is_410_with_what_to_use(
     platform: Platform, app: flask.Flask, client: FlaskClient, ask: Ask, name: str
 ) -> None:
-    lifecycle.remove(platform.engine, name, "2.1.0")
+    lifecycle.remove(platform.engine, name, "2.1.0", audit.operator())
     app.extensions["coatcheck"].catalog._forget()
     answers = [ask(path, {"model_version": "2.1.0"}) for path in (PREDICT, BATCH, JOBS)]
     for answer in (*answers, client.get(f"/api/v1/models/{name}/versions/2.1.0")):

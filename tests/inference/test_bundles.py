@@ -42,6 +42,23 @@ def test_shipped_bundles_say_how_good_they_are_and_under_which_licence(name: str
     assert (BUNDLES / name / "LICENSE").exists()
 
 
+@pytest.mark.parametrize("said", [b"", "What it is \u2014 and is not".encode(), b"a" * bundle.MAX_CARD])
+def test_a_card_is_text_of_its_own_length(copy: Path, said: bytes) -> None:
+    (copy / "CARD.md").write_bytes(said)
+    assert bundle.load(copy).card == said.decode()
+    (copy / "CARD.md").unlink()
+    assert bundle.load(copy).card is None
+
+
+@pytest.mark.parametrize(
+    "said", [b"a" * (bundle.MAX_CARD + 1), b"\xff\xfe", b"a\0b", b"a" * (bundle.MAX_CARD - 1) + b"\xc3\xa9"]
+)
+def test_a_card_that_is_no_text_or_too_long_is_refused(copy: Path, said: bytes) -> None:
+    (copy / "CARD.md").write_bytes(said)
+    with pytest.raises(errors.BundleInvalid, match=r"CARD\.md must be at most 65536 bytes of text in UTF-8"):
+        bundle.load(copy)
+
+
 @pytest.mark.parametrize("name", SHIPPED)
 def test_a_manifest_survives_its_round_trip(name: str) -> None:
     manifest = bundle.load(BUNDLES / name).manifest

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -9,10 +10,12 @@ from pathlib import Path
 import pytest
 
 from core import audit, database, errors
+from core.audit import Actor
 from inference import bundle
-from registry import lifecycle
+from registry import lifecycle, routing
 from registry.catalog import CACHE_S, Catalog
 from registry.shelf import Shelf, bundle_key
+from tests import graphs
 from tests.conftest import Platform, until
 from tests.registry.conftest import MakeBundle
 
@@ -147,7 +150,7 @@ def test_a_deprecated_version_that_is_handed_in_again_does_not_become_the_stable
     name = first.manifest.name
     catalog.publish(first)
     catalog.publish(second, stable=True)
-    lifecycle.deprecate(platform.engine, name, "1.0.0", message=None, sunset_at=None)
+    lifecycle.deprecate(platform.engine, name, "1.0.0", audit.operator(), message=None, sunset_at=None)
     with pytest.raises(errors.VersionConflict, match=f"`coatcheck models deprecate {name} 1.0.0 --undo`"):
         catalog.publish(first, stable=True)
     assert not catalog.publish(first)
@@ -164,7 +167,7 @@ def test_a_version_that_is_removed_while_it_is_handed_in_again_stays_so_and_anot
     catalog.publish(first)
 
     def removed(_: object) -> bool:
-        lifecycle.remove(platform.engine, name, "1.0.0")
+        lifecycle.remove(platform.engine, name, "1.0.0", audit.operator())
         return True
 
     with pytest.raises(errors.VersionConflict, match=r"1\.0\.0 was removed meanwhile"):
@@ -179,7 +182,7 @@ def test_what_is_published_after_the_last_version_was_removed_answers(
     first, second, third = (make_bundle(f"{number}.0.0") for number in (1, 2, 3))
     name = first.manifest.name
     catalog.publish(first)
-    lifecycle.remove(platform.engine, name, "1.0.0")
+    lifecycle.remove(platform.engine, name, "1.0.0", audit.operator())
     catalog.publish(second)
     catalog.publish(third)
     assert catalog.resolve(name, None).version == "2.0.0"
@@ -214,3 +217,56 @@ def test_a_model_that_is_opened_by_many_at_once_is_opened_once(
         opened = set(map(id, pool.map(shelf.open, [wanted] * 8)))
     assert len(opened) == 1
     assert shelf.loaded() == [f"{made.manifest.name}@1.0.0"]
+
+
+def changes(platform: Platform, name: str) -> list[tuple[object, ...]]:
+    """What the audit log says of a model: who, what, and as what it is afterwards."""
+    sql = "SELECT actor, action, after FROM audit WHERE object = :object ORDER BY id"
+    return [tuple(row) for row in platform.rows(sql, object=f"model:{name}")]
+
+
+def test_who_published_deprecated_and_removed_a_version_is_in_the_audit_log_once(
+    platform: Platform, catalog: Catalog, make_bundle: MakeBundle
+) -> None:
+    first, second = make_bundle("1.0.0"), make_bundle("2.0.0")
+    name, engine = first.manifest.name, platform.engine
+    for made, stable in ((first, False), (second, True), (second, True)):
+        catalog.publish(made, stable=stable, by=Actor("key:somebody"))
+    by, until_then = Actor("cli:me"), dt.datetime(2027, 1, 31, tzinfo=dt.UTC)
+    lifecycle.deprecate(engine, name, "1.0.0", by, message="Use 2.0.0", sunset_at=until_then)
+    for _ in range(2):
+        lifecycle.undo(engine, name, "1.0.0", by)
+    lifecycle.remove(engine, name, "1.0.0", by)
+    found = changes(platform, name)
+    assert found[2][2]["stable"] == "2.0.0"  # type: ignore[index]
+    found[2] = found[2][:2]
+    assert found == [
+        ("key:somebody", "model.publish", {"version": "1.0.0", "digest": first.digest}),
+        ("key:somebody", "model.publish", {"version": "2.0.0", "digest": second.digest}),
+        ("key:somebody", "routes.change"),
+        ("cli:me", "model.deprecate",
+         {"version": "1.0.0", "message": "Use 2.0.0", "sunset_at": "2027-01-31T00:00:00+00:00"}),
+        ("cli:me", "model.undo_deprecate", {"version": "1.0.0"}),
+        ("cli:me", "model.remove", {"version": "1.0.0"}),
+    ]  # fmt: skip
+
+
+def test_what_may_not_be_published_as_the_stable_version_leaves_nothing(
+    platform: Platform, catalog: Catalog, make_bundle: MakeBundle
+) -> None:
+    first, second = make_bundle("1.0.0"), make_bundle("2.0.0")
+    name = first.manifest.name
+    catalog.publish(first)
+    catalog.publish(second)
+    with platform.engine.begin() as connection:
+        routes = {"shadows": [{"name": "beside", "version": "2.0.0", "percent": 1}]}
+        routing.amend(connection, name, routes, audit.operator())
+    before = changes(platform, name)
+    golden = [{"inputs": {"x": 2, "y": 1}, "embedding": [graphs.CONFIDENCE, 1 - graphs.CONFIDENCE]}]
+    vectors = make_bundle("3.0.0", labels=None, embedding=2, golden=golden)
+    with pytest.raises(errors.InvalidInput) as refused:
+        catalog.publish(vectors, stable=True)
+    assert "must both answer with a label" in str(refused.value.details)
+    assert changes(platform, name) == before
+    with pytest.raises(errors.VersionNotFound):
+        catalog.resolve(name, "3.0.0")

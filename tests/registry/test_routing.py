@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from core import errors
+from core import audit, errors
 from core.audit import Actor
 from registry import lifecycle, routing
 from registry.catalog import CACHE_S, Catalog
@@ -91,7 +91,8 @@ def test_what_changed_is_in_the_audit_log_in_the_same_transaction(platform: Plat
         assert routing.change(connection, name, {}, ME)
         connection.rollback()
     rows = platform.rows(
-        "SELECT actor, address, action, before, after FROM audit WHERE object = :object", object=f"model:{name}"
+        "SELECT actor, address, action, before, after FROM audit WHERE object = :object AND action = 'routes.change'",
+        object=f"model:{name}",
     )
     ((actor, address, action, before, after),) = rows
     assert (actor, address, action) == ("cli:me", "10.0.0.1", "routes.change")
@@ -143,7 +144,7 @@ def test_a_file_that_is_applied_again_takes_nothing_from_a_canary_that_has_grown
 def test_what_cannot_be_honoured_changes_nothing(
     platform: Platform, name: str, route: Set, raw: dict[str, Any], error: type[errors.CoatcheckError], says: str
 ) -> None:
-    lifecycle.deprecate(platform.engine, name, "2.1.0", message=None, sunset_at=None)
+    lifecycle.deprecate(platform.engine, name, "2.1.0", audit.operator(), message=None, sunset_at=None)
     with pytest.raises(error) as refused:
         route(**raw)
     told = refused.value.details.get("issue", "") if error is errors.InvalidInput else str(refused.value)
@@ -153,7 +154,7 @@ def test_what_cannot_be_honoured_changes_nothing(
 
 
 def test_an_alias_may_lead_to_a_version_that_is_deprecated(platform: Platform, name: str, route: Set) -> None:
-    lifecycle.deprecate(platform.engine, name, "2.1.0", message=None, sunset_at=None)
+    lifecycle.deprecate(platform.engine, name, "2.1.0", audit.operator(), message=None, sunset_at=None)
     assert route(aliases={"last-year": "2.1.0"})
 
 
@@ -165,9 +166,9 @@ def test_a_model_that_is_not_there_has_no_routes(platform: Platform) -> None:
 def test_a_version_that_routes_name_does_not_end_under_them(platform: Platform, name: str, route: Set) -> None:
     route(canaries=[canary()], aliases={"champion": "2.1.0"})
     with pytest.raises(errors.VersionConflict, match=r"2\.0\.0 is its canary next, and is not removed"):
-        lifecycle.remove(platform.engine, name, "2.0.0")
+        lifecycle.remove(platform.engine, name, "2.0.0", audit.operator())
     with pytest.raises(errors.VersionConflict, match=r"2\.1\.0 is its alias champion, and is not deprecated"):
-        lifecycle.deprecate(platform.engine, name, "2.1.0", message=None, sunset_at=None)
+        lifecycle.deprecate(platform.engine, name, "2.1.0", audit.operator(), message=None, sunset_at=None)
     with pytest.raises(errors.VersionConflict, match=f"`coatcheck routes promote {name} next`"):
         lifecycle.make_stable(platform.engine, name, "2.0.0", ME)
     assert lifecycle.make_stable(platform.engine, name, "2.1.0", ME) == "1.0.0"
@@ -208,9 +209,8 @@ def test_to_make_a_version_stable_is_written_down_and_refused_while_a_shadow_tri
     with pytest.raises(errors.VersionConflict, match=r"2\.0\.0 is its shadow beside"):
         lifecycle.make_stable(platform.engine, name, "2.0.0", ME)
     lifecycle.make_stable(platform.engine, name, "2.1.0", ME)
-    rows = platform.rows(
-        "SELECT before->>'stable', after->>'stable' FROM audit WHERE object = :of ORDER BY id", of=f"model:{name}"
-    )
+    told = "SELECT before->>'stable', after->>'stable' FROM audit WHERE object = :of AND action = :made ORDER BY id"
+    rows = platform.rows(told, of=f"model:{name}", made="routes.change")
     assert rows[-1] == ("1.0.0", "2.1.0")
 
 
@@ -239,7 +239,7 @@ def test_a_range_means_its_newest_version_and_an_alias_the_one_it_stands_for(
     for odd in ("3", "2.", "v", "", "2.1.0.0", "vv2", "²", "latest"):
         with pytest.raises(errors.VersionNotFound):
             catalog.resolve(name, odd)
-    lifecycle.deprecate(platform.engine, name, "2.10.0", message=None, sunset_at=None)
+    lifecycle.deprecate(platform.engine, name, "2.10.0", audit.operator(), message=None, sunset_at=None)
     catalog._forget()
     assert catalog.resolve(name, "2").version == "2.1.0"
     assert catalog.resolve(name, "2.10").version == "2.10.0"
@@ -248,19 +248,19 @@ def test_a_range_means_its_newest_version_and_an_alias_the_one_it_stands_for(
 def test_a_version_that_was_removed_says_what_to_use_and_is_no_part_of_a_range(
     platform: Platform, catalog: Catalog, name: str
 ) -> None:
-    lifecycle.remove(platform.engine, name, "2.1.0")
+    lifecycle.remove(platform.engine, name, "2.1.0", audit.operator())
     catalog._forget()
     for asked in ("2.1.0", "v2.1.0"):
         with pytest.raises(errors.VersionRetired) as refused:
             catalog.resolve(name, asked)
         assert refused.value.details["issue"] == f"{name} 2.1.0 was removed; use 2.0.0"
     assert catalog.resolve(name, "2").version == "2.0.0"
-    lifecycle.remove(platform.engine, name, "2.0.0")
+    lifecycle.remove(platform.engine, name, "2.0.0", audit.operator())
     catalog._forget()
     with pytest.raises(errors.VersionRetired) as refused:
         catalog.resolve(name, "2.0.0")
     assert "use 1.0.0" in refused.value.details["issue"]
-    lifecycle.remove(platform.engine, name, "1.0.0")
+    lifecycle.remove(platform.engine, name, "1.0.0", audit.operator())
     catalog._forget()
     with pytest.raises(errors.ModelNotFound):
         catalog.resolve(name, "1.0.0")

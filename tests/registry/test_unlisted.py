@@ -6,7 +6,7 @@ import uuid
 
 import pytest
 
-from core import errors
+from core import audit, errors
 from registry import lifecycle, unlisted
 from registry.catalog import Catalog
 from registry.shelf import bundle_key
@@ -29,7 +29,7 @@ def test_what_a_canceled_publishing_left_goes_after_a_day_and_what_is_listed_or_
     listed, removed, canceled = (make_bundle(f"{number}.0.0") for number in (1, 2, 3))
     catalog.publish(listed)
     catalog.publish(removed)
-    lifecycle.remove(platform.engine, removed.manifest.name, "2.0.0")
+    lifecycle.remove(platform.engine, removed.manifest.name, "2.0.0", audit.operator())
     with pytest.raises(errors.ModelInterrupted):
         catalog.publish(canceled, fence=lambda _: False)
     assert platform.store.head(bundle_key(canceled.digest))

@@ -91,7 +91,8 @@ def test_a_canary_that_always_fails_is_rolled_back_by_five_failures_and_it_is_wr
     assert (errors_["canary"], errors_["stable"], found.evidence["threshold"]) == (4, 0, 200)
     assert errors_["e"] >= 200
     assert found.evidence["exposed"] == {"canary": 4, "stable": 4}
-    actors = platform.rows("SELECT actor FROM audit WHERE object = :object ORDER BY id", object=f"model:{name}")
+    told = "SELECT actor FROM audit WHERE object = :object AND action = 'routes.change' ORDER BY id"
+    actors = platform.rows(told, object=f"model:{name}")
     assert [actor for (actor,) in actors] == ["cli:me", "canary judge"]
 
 
