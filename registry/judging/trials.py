@@ -54,6 +54,9 @@ DELETE FROM canary_units WHERE (model, name, metric, unit) IN (
   SELECT model, name, metric, unit FROM canary_units WHERE gone_at <= now() ORDER BY gone_at LIMIT :limit
   FOR UPDATE SKIP LOCKED)
 """)
+_OLD = text("DELETE FROM canaries WHERE ended_at < now() - make_interval(days => :days)")
+#: For so long what became of a canary is kept.
+SHOWN_DAYS = 90
 #: For so long a request is known that has had its bad event: what it may be told of again, a retry's, comes sooner.
 KEPT_S = 3600.0
 LIMIT = 5000
@@ -143,8 +146,10 @@ def once(connection: sqlalchemy.Connection, trial: Trial, bad: Sequence[Bad]) ->
 
 
 def purge(engine: sqlalchemy.Engine) -> int:
-    """Forget requests that had a bad event long ago, LIMIT at most; returns how many."""
+    """Forget requests that had a bad event long ago, LIMIT at most, and canaries that ended long ago; returns how many
+    there were of the first, of which there may be more."""
     with engine.begin() as connection:
+        connection.execute(_OLD, {"days": SHOWN_DAYS})
         return connection.execute(_GONE, {"limit": LIMIT}).rowcount
 
 

@@ -290,6 +290,21 @@ def test_requests_that_failed_long_ago_are_forgotten_and_callers_stay_as_long_as
     assert platform.one(rows, model=name) == (left,)
 
 
+def test_what_became_of_a_canary_is_shown_for_ninety_days_and_one_that_runs_for_ever(
+    platform: Platform, name: str, route: Route, see: See
+) -> None:
+    route()
+    platform.execute("UPDATE canaries SET since = since - interval '1 year' WHERE model = :model", model=name)
+    trials.purge(platform.engine)
+    see(*(seen("canary next", code="MODEL_ERROR") for _ in range(5)))
+    for ago, shown in (("89 days 23 hours", ["rolled_back"]), ("1 hour 1 minute", [])):
+        ended = "UPDATE canaries SET ended_at = ended_at - CAST(:ago AS interval) WHERE model = :model"
+        platform.execute(ended, ago=ago, model=name)
+        trials.purge(platform.engine)
+        with platform.engine.connect() as connection:
+            assert [item.state for item in trials.listed(connection, name)] == shown
+
+
 def test_a_promotion_that_cannot_be_made_is_in_no_other_canary_s_way(
     platform: Platform, catalog: Catalog, make_bundle: MakeBundle, name: str, see: See
 ) -> None:
