@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Iterator
+import re
 from pathlib import Path
 
 import alembic.command
 import alembic.config
+import alembic.script
 import pytest
 import sqlalchemy
 from sqlalchemy import text
@@ -15,6 +17,8 @@ from sqlalchemy import text
 from tests.conftest import ROOT, Platform
 
 KEPT = Path(__file__).parent / "schema.txt"
+#: Of the schema after each migration, the SHA-256.
+STEPS = KEPT.with_name("steps.txt")
 #: Each gives lines, in an order of its own.
 PARTS = {
     "columns": """
@@ -41,26 +45,58 @@ WHERE relnamespace = 'public'::regnamespace AND reloptions IS NOT NULL ORDER BY 
 
 
 @pytest.fixture
-def fresh(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> Iterator[sqlalchemy.Connection]:
-    """A database of its own, in which nobody has done anything but migrate it."""
+def config() -> alembic.config.Config:
+    return alembic.config.Config(ROOT / "alembic.ini")
+
+
+@pytest.fixture
+def empty(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> sqlalchemy.Engine:
+    """A database of its own, in which nobody has done anything."""
     url = sqlalchemy.make_url(platform.engines.superuser_url)
     with platform.admin.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.exec_driver_sql("DROP DATABASE IF EXISTS as_it_stands WITH (FORCE)")
         connection.exec_driver_sql("CREATE DATABASE as_it_stands")
     monkeypatch.setenv("DATABASE_OWNER_URL", url.set(database="as_it_stands").render_as_string(hide_password=False))
-    alembic.command.upgrade(alembic.config.Config(ROOT / "alembic.ini"), "head")
-    engine = sqlalchemy.create_engine(url.set(database="as_it_stands"), poolclass=sqlalchemy.NullPool)
+    return sqlalchemy.create_engine(url.set(database="as_it_stands"), poolclass=sqlalchemy.NullPool)
+
+
+def schema(engine: sqlalchemy.Engine) -> str:
+    """All of it as text; "" where there is none."""
     with engine.connect() as connection:
-        yield connection
+        if not connection.execute(text("SELECT to_regclass('tiers')")).scalar():
+            return ""
+        lines = []
+        for name, query in PARTS.items():
+            lines += [f"-- {name}", *(row[0].rstrip() for row in connection.execute(text(query))), ""]
+    return "\n".join(lines)
 
 
-def test_all_migrations_come_to_what_is_kept(fresh: sqlalchemy.Connection) -> None:
+def test_all_migrations_come_to_what_is_kept(empty: sqlalchemy.Engine, config: alembic.config.Config) -> None:
     """`UPDATE_SCHEMA=1 ./run test tests/migrations/test_as_it_stands.py` writes it anew where a change is meant; the
     diff is then read with the migration's."""
-    lines = []
-    for name, query in PARTS.items():
-        lines += [f"-- {name}", *(row[0].rstrip() for row in fresh.execute(text(query))), ""]
-    found = "\n".join(lines)
+    alembic.command.upgrade(config, "head")
+    found = schema(empty)
     if os.environ.get("UPDATE_SCHEMA"):
         KEPT.write_text(found)
     assert found == KEPT.read_text()
+
+
+def test_each_step_comes_to_what_it_always_came_to_and_back(
+    empty: sqlalchemy.Engine, config: alembic.config.Config
+) -> None:
+    """A migration that databases have gone through is not changed any more, but followed by another one."""
+    scripts = alembic.script.ScriptDirectory.from_config(config)
+    steps = [step.revision for step in scripts.walk_revisions()][::-1]
+    found, before = [], {"base": ""}
+    for step in steps:
+        alembic.command.upgrade(config, step)
+        found.append(f"{step} {hashlib.sha256(schema(empty).encode()).hexdigest()}\n")
+        before[step] = schema(empty)
+    if os.environ.get("UPDATE_SCHEMA"):
+        STEPS.write_text("".join(found))
+    assert "".join(found) == STEPS.read_text()
+    for step, to in reversed(list(zip(steps, ["base", *steps], strict=False))):
+        alembic.command.downgrade(config, to)
+        # Functions are kept as they were written, with lines and comments.
+        back, then = (re.sub("--.*", "", said).split() for said in (schema(empty), before[to]))
+        assert back == then, f"{step} downgraded"
