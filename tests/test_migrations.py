@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import argparse
+import datetime as dt
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from uuid import UUID
@@ -136,3 +137,26 @@ def test_going_down_leaves_results_as_the_release_before_reads_them(
     assert (left, events) == ([before for _, before in results], 0)
     alembic.command.upgrade(config, "head")
     assert [result.load(body) for body in left] == [found for found, _ in results]
+
+
+def test_going_down_opens_nothing_to_a_key_that_was_not_open_to_it(
+    platform: Platform, owner: sqlalchemy.Engine, config: alembic.config.Config
+) -> None:
+    long_ago = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+    narrow = {"expires_at": dt.datetime(2999, 1, 1, tzinfo=dt.UTC), "models": ["tumor"], "networks": ["10.0.0.0/8"]}
+    says = {"any": {}, "ended": {"revoked_at": long_ago, **narrow}, **{name: {name: narrow[name]} for name in narrow}}
+    tenants = {"internal": UUID(int=1), "pro": UUID(int=2)}
+    admin = sqlalchemy.create_engine(platform.admin.url.set(database="migrations"), poolclass=sqlalchemy.NullPool)
+    with admin.begin() as connection:
+        for tier, tenant in tenants.items():
+            factories.put(connection, models.Tenant, id=tenant, name=tier, tier=tier)
+        for name, more in says.items():
+            factories.put(connection, models.ApiKey, id=name, tenant_id=tenants["pro"], **more)
+    config.cmd_opts = argparse.Namespace(x=["drop-data=yes", "database=migrations"])
+    alembic.command.downgrade(config, "0012")
+    with owner.connect() as connection:
+        revoked = dict(tuple(row) for row in connection.execute(text("SELECT id, revoked_at FROM api_keys")))
+        tiers = dict(tuple(row) for row in connection.execute(text("SELECT name, tier FROM tenants")))
+    assert (revoked.pop("any"), revoked.pop("ended")) == (None, long_ago)
+    assert all(revoked.values())
+    assert tiers == {"internal": "free", "pro": "pro"}
