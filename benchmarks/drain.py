@@ -11,7 +11,7 @@ from core import database
 JOBS = 10_000
 ROW = {"text": "I love this product, it works perfectly!", "language": "en", "confidence_threshold": 0.0}
 
-_INSERT = text("""
+INSERT = text("""
 INSERT INTO jobs (id, tenant_id, kind, batches, pool, model, version,
                   lane, expires_at, max_attempts, timeout_s, inputs, options,
                   metadata, request_id)
@@ -37,7 +37,7 @@ def coatcheck(found: bed.Bed) -> float:
     found.key()
     engine = found.parts.engine
     with engine.begin() as connection:
-        connection.execute(_INSERT, {"jobs": JOBS, "inputs": database.dumps(ROW)})
+        connection.execute(INSERT, {"jobs": JOBS, "inputs": database.dumps(ROW)})
     celery = ("celery", "-A", "workers.app")
     worker = found.python("worker", *celery, "worker", "-Q", "cpu", "--concurrency", "1", "-l", "WARNING")
     io = found.python("io", *celery, "worker", "-Q", "control", "-P", "threads", "-n", "io@%h", "-l", "WARNING")

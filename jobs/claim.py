@@ -2,28 +2,42 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy
 from sqlalchemy import text
 
-from jobs.job import Claimed
+from jobs import fairness, kinds
+from jobs.job import PRIORITY_OFFSET_S, Claimed, Priority
+
+#: A look at all of a pool that takes longer than this is done less often: this share of the time, but so often at least
+#: as AGAIN_S says.
+SLOW_S, SHARE, AGAIN_S = 0.02, 0.1, 2.0
+#: So far before the head, and what it is, somebody may stand who comes new: for its priority, and for what a process
+#: has seen of the head a moment ago.
+_NEWCOMERS = dt.timedelta(seconds=1 - min(PRIORITY_OFFSET_S.values()))
 
 # IS TRUE keeps the planner off the index on expires_at, which would read the whole backlog where statistics are old.
 # SKIP LOCKED on the head too: a lane that other workers are claiming right now must not hide the next one.
 # A job that already lost a worker runs alone, so that it cannot take its neighbours down with it.
+# What a worker holds whose lease is over is nobody's, so that nothing behind that is looked at.
 # A tenant at its tier's `max_running` is passed over. Two claims at the same moment do not see each other, so a
 # tenant can be over that limit by a batch for as long as that batch runs.
 _CLAIM = text("""
 WITH running AS MATERIALIZED (
-  SELECT tenant_id, count(*) AS jobs FROM jobs WHERE status = 'processing' AND worker IS NOT NULL GROUP BY tenant_id
+  SELECT tenant_id, count(*) AS jobs FROM jobs
+  WHERE status = 'processing' AND worker IS NOT NULL AND lease_expires_at > now() GROUP BY tenant_id
 ), at_limit AS MATERIALIZED (
   SELECT tenant_id FROM running JOIN tenants ON tenants.id = tenant_id JOIN tiers ON tiers.name = tier
   WHERE jobs >= max_running
 ), head AS MATERIALIZED (
   SELECT id, batches, lane, model, version, lost_count FROM jobs
   WHERE status = 'pending' AND pool = :pool AND not_before <= now() AND (expires_at > now()) IS TRUE
+    AND fair_at >= coalesce(CAST(:floor AS timestamptz), '-infinity')
     AND tenant_id NOT IN (SELECT tenant_id FROM at_limit)
   ORDER BY fair_at, id LIMIT 1 FOR UPDATE SKIP LOCKED
 ), size AS MATERIALIZED (
@@ -32,6 +46,7 @@ WITH running AS MATERIALIZED (
 ), candidates AS MATERIALIZED (
   SELECT id, tenant_id, fair_at FROM jobs
   WHERE status = 'pending' AND lane = (SELECT lane FROM size) AND not_before <= now() AND (expires_at > now()) IS TRUE
+    AND fair_at >= coalesce(CAST(:floor AS timestamptz), '-infinity')
     AND tenant_id NOT IN (SELECT tenant_id FROM at_limit)
     AND CASE WHEN (SELECT lost_count FROM size) > 0 THEN id = (SELECT id FROM size) ELSE lost_count = 0 END
   ORDER BY fair_at, id LIMIT (SELECT max_jobs FROM size) FOR UPDATE SKIP LOCKED
@@ -48,25 +63,77 @@ FROM picked, size WHERE jobs.id = picked.id
 RETURNING jobs.id, jobs.tenant_id, jobs.kind, attempt, max_attempts, jobs.model, jobs.version, timeout_s, inputs,
   options, request_id, key_id,
   webhook_url IS NOT NULL OR EXISTS (SELECT FROM webhook_endpoints WHERE tenant_id = jobs.tenant_id) AS notifies,
-  CASE WHEN retry_of IS NULL THEN jobs.route END AS route, jobs.created_at, max_jobs, fair_at
+  CASE WHEN retry_of IS NULL THEN jobs.route END AS route, jobs.created_at, max_jobs, fair_at,
+  priority, now() AS claimed_at
 """)
 
 
 @dataclass(frozen=True)
 class Batch:
-    """Jobs of one lane, in order; `full` says that more may be waiting behind them."""
+    """Jobs of one lane, in order; `full` says that more may be waiting behind them, and `floor` before where nobody who
+    comes after it stands."""
 
     jobs: Sequence[Claimed]
     full: bool
+    floor: dt.datetime
 
 
-def claim(engine: sqlalchemy.Engine, *, pool: str, worker: str, wake_id: str, lease_s: float) -> Batch | None:
-    """Take the next batch of a pool, or None when nothing is due. The lease runs on the database's clock."""
-    parameters = {"pool": pool, "worker": worker, "wake_id": wake_id, "lease_s": lease_s}
+def claim(
+    engine: sqlalchemy.Engine, *, pool: str, worker: str, wake_id: str, lease_s: float, floor: dt.datetime | None = None
+) -> Batch | None:
+    """Take the next batch of a pool, of what stands behind `floor` if that is given, or None when nothing of it is due.
+    The lease runs on the database's clock."""
+    parameters = {"pool": pool, "worker": worker, "wake_id": wake_id, "lease_s": lease_s, "floor": floor}
     with engine.begin() as connection:
         rows = connection.execute(_CLAIM, parameters).all()
     if not rows:
         return None
     rows = sorted(rows, key=lambda row: (row.fair_at, row.id))
     jobs = [Claimed.from_row(row._mapping) for row in rows]
-    return Batch(jobs, full=len(jobs) == rows[0].max_jobs)
+    return Batch(jobs, full=len(jobs) == rows[0].max_jobs, floor=_floor(rows[0]))
+
+
+def _floor(head: Any) -> dt.datetime:
+    own_s = fairness.own_s(kinds.find(head.kind), Priority(head.priority))
+    start, now = head.fair_at - dt.timedelta(seconds=own_s), head.claimed_at
+    before: dt.datetime = min(start, now) - _NEWCOMERS
+    return before
+
+
+@dataclass
+class _Found:
+    """Where the last batch of a pool stood, and until when no other place is looked at."""
+
+    floor: dt.datetime
+    until: float
+
+
+class Claims:
+    """One process's claims.
+
+    A session that holds an old snapshot keeps the index entries of all jobs that were claimed since, and whoever looks
+    from the beginning walks over each of them. Where that took long, it is done a tenth of the time, and in between a
+    claim begins where the last one was: what stands before that (tried again, or of a tenant that was at its limit)
+    waits for the next look at all.
+    """
+
+    def __init__(self) -> None:
+        self._found: dict[str, _Found] = {}
+
+    def next(self, engine: sqlalchemy.Engine, *, pool: str, worker: str, wake_id: str, lease_s: float) -> Batch | None:
+        """As `claim`."""
+        began, found = time.monotonic(), self._found.get(pool)
+        floor = found.floor if found and began < found.until else None
+        batch = claim(engine, pool=pool, worker=worker, wake_id=wake_id, lease_s=lease_s, floor=floor)
+        if floor is None:
+            self._looked(pool, batch, time.monotonic() - began)
+        elif found and batch:
+            found.floor = max(found.floor, batch.floor)
+        return batch
+
+    def _looked(self, pool: str, batch: Batch | None, took_s: float) -> None:
+        """A look at all of a pool took so long."""
+        before = self._found.pop(pool, None)
+        floor = batch.floor if batch else before and before.floor
+        if took_s > SLOW_S and floor:
+            self._found[pool] = _Found(floor, time.monotonic() + max(AGAIN_S, took_s / SHARE))

@@ -32,6 +32,7 @@ class Drainer:
     slack: Slack
     slice_s: float  #: how long one wake-up may drain
     lease_s: float
+    claims: claim.Claims = field(default_factory=claim.Claims)
     #: Settles one batch while the next one runs: Postgres and the model each have a core to themselves.
     settler: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "settler"))
 
@@ -65,7 +66,8 @@ class Drainer:
         if not self.leases.may_claim:
             self.hints.send(pool)
             return None
-        return claim.claim(self.engine, pool=pool, worker=self.presence.name, wake_id=wake_id, lease_s=self.lease_s)
+        worker, lease_s = self.presence.name, self.lease_s
+        return self.claims.next(self.engine, pool=pool, worker=worker, wake_id=wake_id, lease_s=lease_s)
 
     def _used_slack(self, pool: str) -> bool:
         """Whether shadows had something to be asked; never while this worker is to stop."""

@@ -82,7 +82,7 @@ class Fairness:
         if start is None:
             floor = max(floor, self._behind_own(place, spacing))
             start = self._next(place, spacing, floor, known=True)
-        return (floor if start is None else start) + _own(place.kind, place.priority)
+        return (floor if start is None else start) + own_s(place.kind, place.priority)
 
     def start_afresh(self, tenant_id: uuid.UUID, pool: str) -> None:
         """For a tenant with nothing waiting: what it had done in the past does not hold it back."""
@@ -108,13 +108,14 @@ class Fairness:
         return 0.0 if head is None else min(max(0.0, _age_s(head)), AGE_S)
 
 
-def _own(kind: Kind, priority: Priority) -> float:
+def own_s(kind: Kind, priority: Priority) -> float:
+    """How far behind its start a job stands for what it is, in seconds; negative for one in front."""
     return kind.offset_s + PRIORITY_OFFSET_S[priority]
 
 
 def _age_s(row: Any) -> float:
     """How long ago a job's start was. Its class and priority put it where it is, but are nobody else's."""
-    return float(row.age_s) + _own(kinds.find(row.kind), Priority(row.priority))
+    return float(row.age_s) + own_s(kinds.find(row.kind), Priority(row.priority))
 
 
 def _key(tenant_id: uuid.UUID, pool: str) -> str:

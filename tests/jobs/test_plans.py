@@ -59,7 +59,7 @@ MOMENT, OBJECT, IDS, NUMBERS, OBJECTS = "2026-01-31", "{}", f"{{{ID}}}", "{1}", 
 GIVEN: Mapping[str, str] = {
     **dict.fromkeys(("id", "job_id", "tenant_id", "endpoint_id", "old"), ID),
     **dict.fromkeys(("ids", "jobs", "tenants"), IDS),
-    **dict.fromkeys(("expires_at", "fair_at", "since", "sunset_at", "until"), MOMENT),
+    **dict.fromkeys(("expires_at", "fair_at", "floor", "since", "sunset_at", "until"), MOMENT),
     **dict.fromkeys(("error", "inputs", "manifest", "metadata", "options", "reply"), OBJECT),
     **dict.fromkeys(("bodies", "labels", "outputs"), OBJECTS),
     **dict.fromkeys(

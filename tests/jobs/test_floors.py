@@ -1,0 +1,129 @@
+"""Where a look at the whole queue takes long, claims begin where the last one was, and nothing waits for ever."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Callable
+from uuid import UUID
+
+import pytest
+
+from jobs import claim
+from jobs.claim import Claims
+from jobs.fairness import Fairness, Place
+from jobs.job import Priority
+from jobs.kinds import find
+from tests import factories
+from tests.conftest import Platform
+from tests.hands import take
+
+pytestmark = pytest.mark.usefixtures("quiet")
+NewJob = Callable[..., UUID]
+#: Seconds before now.
+BACKLOG, BEFORE = 100.0, 200.0
+
+
+@pytest.fixture
+def slow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever a look takes, it is long, and the next one is hours away."""
+    monkeypatch.setattr(claim, "SLOW_S", 0.0)
+    monkeypatch.setattr(claim, "AGAIN_S", 3600.0)
+
+
+@pytest.fixture
+def one(platform: Platform) -> Callable[[Claims], list[UUID]]:
+    """What the next claim takes, a job at a time as their lanes are their own."""
+
+    def claimed(claims: Claims) -> list[UUID]:
+        batch = claims.next(platform.engine, pool="cpu", worker="node/inc/1", wake_id="wake-1", lease_s=60)
+        return [job.id for job in batch.jobs] if batch else []
+
+    return claimed
+
+
+def stands(platform: Platform, ago_s: float, **more: object) -> UUID:
+    """A job alone in its lane, whose place is so long ago."""
+    fair_at = dt.datetime.now(dt.UTC) - dt.timedelta(seconds=ago_s)
+    lane = factories.unique("lane")
+    return UUID(str(factories.job(platform, factories.tenant(platform), fair_at=fair_at, lane=lane, **more)["id"]))
+
+
+def test_a_claim_after_a_slow_look_begins_where_the_last_one_was(
+    platform: Platform, slow: None, one: Callable[[Claims], list[UUID]]
+) -> None:
+    claims, first, second = Claims(), stands(platform, BACKLOG), stands(platform, BACKLOG - 1)
+    assert one(claims) == [first]
+    before = stands(platform, BEFORE)
+    assert one(claims) == [second]
+    assert one(claims) == []
+    # Who has not looked yet, looks at all.
+    assert one(Claims()) == [before]
+
+
+def test_a_quick_look_is_at_all_of_the_queue_each_time(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch, one: Callable[[Claims], list[UUID]]
+) -> None:
+    monkeypatch.setattr(claim, "SLOW_S", 3600.0)
+    claims, first = Claims(), stands(platform, BACKLOG)
+    assert one(claims) == [first]
+    before = stands(platform, BEFORE)
+    assert one(claims) == [before]
+
+
+def test_what_stands_before_it_is_taken_at_the_next_look_at_all(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch, slow: None, one: Callable[[Claims], list[UUID]]
+) -> None:
+    monkeypatch.setattr(claim, "AGAIN_S", 0.0)
+    monkeypatch.setattr(claim, "SHARE", 1e9)
+    claims, first = Claims(), stands(platform, BACKLOG)
+    assert one(claims) == [first]
+    before = stands(platform, BEFORE)
+    assert one(claims) == [before]
+
+
+def test_a_slow_look_that_finds_nothing_goes_on_where_the_last_one_was(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch, slow: None, one: Callable[[Claims], list[UUID]]
+) -> None:
+    claims, first = Claims(), stands(platform, BACKLOG)
+    assert one(claims) == [first]
+    claims._found["cpu"].until = 0.0
+    assert one(claims) == []
+    stands(platform, BEFORE)
+    assert one(claims) == []
+
+
+@pytest.mark.parametrize("priority", list(Priority))
+@pytest.mark.parametrize("head", list(Priority))
+@pytest.mark.parametrize("ago_s", [BACKLOG, -BACKLOG])
+def test_whoever_comes_new_does_not_stand_before_it(
+    platform: Platform,
+    slow: None,
+    one: Callable[[Claims], list[UUID]],
+    head: Priority,
+    priority: Priority,
+    ago_s: float,
+) -> None:
+    claims, first = Claims(), stands(platform, ago_s, priority=head)
+    stands(platform, ago_s - 0.01, priority=head)  # who waits behind
+    caller, _ = platform.new_tenant()
+    assert one(claims) == [first]
+    place = Place(caller.tenant_id, caller.tier, "cpu", find("predict"), priority, 1)
+    offset_s = Fairness(platform.engine, platform.line).offset_s(place)
+    new = stands(platform, -offset_s, priority=priority)
+    taken: list[UUID] = []
+    while found := one(claims):
+        taken += found
+    assert new in taken
+
+
+def test_what_a_worker_holds_whose_lease_is_over_keeps_its_tenant_from_nothing(platform: Platform) -> None:
+    tenant = factories.tenant(platform, max_running=1)
+    held, waits = (UUID(str(factories.job(platform, tenant)["id"])) for _ in range(2))
+    batch = take(platform)
+    assert batch
+    assert len(batch.jobs) == 1
+    assert take(platform) is None
+    platform.execute("UPDATE jobs SET lease_expires_at = now() WHERE status = 'processing'")
+    again = take(platform)
+    assert again
+    assert {again.jobs[0].id, batch.jobs[0].id} == {held, waits}
