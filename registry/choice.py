@@ -10,8 +10,8 @@ from core import errors
 from registry.routes import Unit
 from registry.versions import Listed, Mirror, Resolved, Version
 
-#: So many names are told, and so many that may have been meant.
-TOLD, NEAR = 10, 3
+#: So many names are told, and so many that may have been meant by one that is not longer than this.
+TOLD, NEAR, LONGEST = 10, 3, 64
 
 Known = Mapping[str, Listed]
 
@@ -112,6 +112,8 @@ def _leading(error: errors.CoatcheckError, *see: str) -> errors.CoatcheckError:
 
 
 def _meant(name: str, names: Collection[str]) -> str:
+    if len(name) > LONGEST:  # no name is, and to compare one of megabytes takes seconds
+        return "."
     near = difflib.get_close_matches(name, names, NEAR)
     return f"; did you mean {' or '.join(near)}?" if near else "."
 

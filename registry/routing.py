@@ -160,7 +160,7 @@ def end(connection: sqlalchemy.Connection, model: str, canary: str, by: Actor, *
         shadows = tuple(item for item in before.routes.shadows if item.version != ending.version)
         after = Plan(ending.version, dataclasses.replace(before.routes, canaries=canaries, shadows=shadows))
         # To roll back is always possible, whatever has become of the rest.
-        _check(connection, model, after)
+        _check(connection, model, before, after)
     return _make(
         connection, model, before, after, by, ended={canary: trials.PROMOTED if promoted else trials.ROLLED_BACK}
     )
@@ -178,7 +178,7 @@ def grow(
 
 
 def _become(connection: sqlalchemy.Connection, model: str, before: Plan, after: Plan, by: Actor) -> list[Change]:
-    _check(connection, model, after)
+    _check(connection, model, before, after)
     return _make(connection, model, before, after, by)
 
 
@@ -201,14 +201,15 @@ def _make(
     return changes
 
 
-def _check(connection: sqlalchemy.Connection, model: str, plan: Plan) -> None:
+def _check(connection: sqlalchemy.Connection, model: str, before: Plan, plan: Plan) -> None:
     rows = {row.version: row for row in connection.execute(_LISTED, {"model": model})}
     known = {version: row.deprecated_at is not None for version, row in rows.items()}
     for part, version in (("stable", plan.stable), *plan.routes.versions()):
         if version not in known:
             issue = f"{model} has no version {version}; it has: {', '.join(known) or 'none'}"
             raise errors.InvalidInput.field(part, issue)
-        if known[version] and not part.startswith("alias "):
+        # The stable version of a model that had no other may be deprecated: its successor begins beside it.
+        if known[version] and not part.startswith("alias ") and (part, version) != ("stable", before.stable):
             raise errors.VersionConflict(f"{model} {version} is deprecated, and cannot be its {part}")
         if version == plan.stable and part.startswith(("canary ", "shadow ")):
             raise errors.VersionConflict(f"{model} {version} is its stable version, and cannot be its {part} as well")

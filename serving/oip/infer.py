@@ -108,12 +108,16 @@ def infer(serving: Serving, ask: Ask, asked: Asked, *, wants: Preference, patien
 
 
 def _wanted(manifest: Manifest, asked: Asked) -> Sequence[Wanted]:
-    """Raises InvalidInput for an output that there is not, or that cannot be given so."""
+    """Raises InvalidInput for an output that there is not, that is wanted twice, or that cannot be given so."""
     ports = {port.name: port for port in signature.gives(manifest)}
     found = asked.outputs or [Wanted(name, asked.binary) for name in ports]
+    named: set[str] = set()
     for item in found:
         if item.name not in ports:
             raise misfit(f"outputs.{item.name}", f"is none of the outputs: {', '.join(ports)}")
+        if item.name in named:  # or a small request had an answer as large as it likes
+            raise misfit(f"outputs.{item.name}", "is asked for more than once")
+        named.add(item.name)
         if ports[item.name].datatype == FP16 and not item.binary:
             raise misfit(f"outputs.{item.name}", "is FP16, which has no form in JSON: ask for it as binary data")
     return found

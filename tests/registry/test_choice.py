@@ -66,6 +66,14 @@ def test_a_name_that_is_nearly_right_is_told_what_was_meant() -> None:
     assert "did you mean" not in issue(lambda: choice.resolved(known, "x", None), errors.ModelNotFound, "model")
 
 
+def test_what_is_longer_than_any_name_is_not_compared_with_all_of_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(choice, "difflib")
+    known, long = published("churn"), "churn" * 100_000
+    assert "did you mean" not in issue(lambda: choice.resolved(known, long, None), errors.ModelNotFound, "model")
+    told = issue(lambda: choice.resolved(known, "churn", long), errors.VersionNotFound, "model_version", "churn")
+    assert "did you mean" not in told
+
+
 def test_of_a_thousand_models_a_few_are_told() -> None:
     told = issue(lambda: choice.resolved(THOUSAND, "churn-7", None), errors.ModelNotFound, "model")
     assert len(told) <= errors.MAX_FACT + 1

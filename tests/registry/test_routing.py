@@ -158,6 +158,21 @@ def test_an_alias_may_lead_to_a_version_that_is_deprecated(platform: Platform, n
     assert route(aliases={"last-year": "2.1.0"})
 
 
+def test_beside_a_stable_version_that_is_deprecated_its_successor_may_be_tried(
+    platform: Platform, catalog: Catalog, make_bundle: MakeBundle
+) -> None:
+    first, second = make_bundle("1.0.0"), make_bundle("2.0.0")
+    catalog.publish(first)
+    name = first.manifest.name
+    lifecycle.deprecate(platform.engine, name, "1.0.0", message=None, sunset_at=None)
+    catalog.publish(second)
+    with platform.engine.begin() as connection:
+        assert routing.change(connection, name, {"canaries": [canary()]}, ME)
+        assert routing.end(connection, name, "next", ME, promoted=True)
+        with pytest.raises(errors.VersionConflict, match=r"1\.0\.0 is deprecated, and cannot be its stable"):
+            routing.change(connection, name, {"stable": "1.0.0"}, ME)
+
+
 def test_a_model_that_is_not_there_has_no_routes(platform: Platform) -> None:
     with platform.engine.begin() as connection, pytest.raises(errors.ModelNotFound):
         routing.change(connection, "nothing", {}, ME)
