@@ -118,7 +118,7 @@ def ours(error: errors.CoatcheckError, **more: Any) -> flask.Response:
     """The answer to a failure, with what a version of the API says of it besides."""
     flask.g.error = error
     code = status(error)
-    headers = {}
+    headers = dict(zip(("X-Model-Version", "X-Model-Route"), error.served or (), strict=False))
     if code == 401:
         headers["WWW-Authenticate"] = "Bearer"
     if code in (409, 429, 503) and error.retryable:

@@ -73,5 +73,7 @@ def _flat(found: Mapping[str, Any], of: str = "") -> Iterator[tuple[str, Any]]:
 
 def _shown(value: Any) -> str:
     if isinstance(value, Mapping):
+        if value["low"] is None:
+            return f"{value['value']:.4g}"
         return f"{value['value']:.4g} ({value['low']:.4g} to {value['high']:.4g})"
     return f"{value:.4g}" if isinstance(value, float) else str(value)

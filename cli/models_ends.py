@@ -29,6 +29,8 @@ def deprecate(
     if undo and (message or sunset):
         raise click.UsageError("--undo goes alone")
     sunset_at, by = sunset and sunset.replace(tzinfo=dt.UTC), audit.operator()
+    if sunset_at and sunset_at.date() < dt.datetime.now(dt.UTC).date():
+        raise click.UsageError("--sunset must not be over: it is until when the version is meant to answer")
     with operators.parts() as parts:
         if undo:
             before = lifecycle.undo(parts.engine, name, version, by)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -13,7 +14,7 @@ import click
 from cli import compared, operators, output
 from cli.failures import Failure
 from core import audit, errors
-from inference import model_yaml
+from inference import model_yaml, promise
 from registry import routing
 from registry.judging import trials
 from registry.routes import Unit
@@ -163,6 +164,9 @@ def _read(file: Path) -> Mapping[str, Any]:
     models = found.get("models") if found.keys() == {"models"} else None
     if not isinstance(models, dict):
         raise Failure(f"{file} must be a mapping with the key models: names, each with its routes", code="FILE")
+    for name in models:
+        if not isinstance(name, str) or not re.match(promise.NAME, name):
+            raise Failure(f"{file}: models: {str(name)[:100]!r} must be {promise.NAMES}", code="FILE")
     return models
 
 

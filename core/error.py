@@ -22,6 +22,8 @@ class CoatcheckError(Exception):
     #: Where there is more to read of it, if that is among the models: () for all of them, (model,) for one, and
     #: (model, version) for what a version takes.
     see: tuple[str, ...] | None = None
+    #: The version of a model that it was asked of, and why it was that one.
+    served: tuple[str, str] | None = None
 
     def __init_subclass__(cls, *, code: str | None = None, retryable: bool | None = None) -> None:
         cls.code = cls.code if code is None else code

@@ -29,7 +29,8 @@ def give(engine: sqlalchemy.Engine, job: Job, truth: str | float, manifest: Mani
     answer that is neither a label nor one number, and for what it cannot have been.
     """
     if job.status is not Status.COMPLETED:
-        raise errors.JobStateConflict("Only of a completed job can it be said what is true: there is no answer yet")
+        why = f"this one is {job.status}, and has none" if job.status.is_terminal else "there is none yet"
+        raise errors.JobStateConflict(f"What is true can be said of a job's answer: {why}")
     said = Brief.of(job.result)
     if said is None:
         issue = "is for jobs of one input, whose answer is a label or one number"

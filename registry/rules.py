@@ -117,17 +117,24 @@ def _between(found: Mapping[str, Any]) -> Iterator[Fault]:
             if not _is_of_steps(item["percent"]):
                 yield Fault((name, place, "percent"), "must have at most two digits behind the point")
     yield from _ramps(found.get("canaries", ()))
-    together = [*found.get("canaries", ()), *found.get("experiments", ())]
-    if (total := round(sum(max(item["percent"], *_steps(item)) for item in together), 2)) > ALL:
-        yield Fault(
-            (), f"canaries and experiments have, or come to, {total:g} % of the traffic together; there are 100"
-        )
+    yield from _together(found)
     if found.get("experiments") and found.get("by", By.REQUEST) != By.CALLER:
         yield Fault(("by",), "must be caller where there are experiments: who takes part keeps its variant")
     for place, item in enumerate(found.get("experiments", ())):
         if len(item["variants"]) > MOST:
             yield Fault(("experiments", place, "variants"), f"must have at most {MOST} entries")
     yield from _aliases(found.get("aliases", {}))
+
+
+def _together(found: Mapping[str, Any]) -> Iterator[Fault]:
+    together = [*found.get("canaries", ()), *found.get("experiments", ())]
+    if (total := round(sum(max(item["percent"], *_steps(item)) for item in together), 2)) > ALL:
+        yield Fault(
+            (), f"canaries and experiments have, or come to, {total:g} % of the traffic together; there are 100"
+        )
+    elif total == ALL and any(item.get("ramp") for item in found.get("canaries", ())):
+        issue = "must leave the stable version something where a canary has a ramp, which grows by being compared with"
+        yield Fault((), f"{issue} it; `then: promote` gives it the rest")
 
 
 def _is_of_steps(percent: float) -> bool:

@@ -19,9 +19,9 @@ def job(serving: Serving, ask: Ask, order: Order) -> tuple[submit.NewJob, Resolv
     """What is to be stored, and the version that will answer. Raises ModelNotFound, VersionNotFound, Forbidden,
     InvalidInput, BatchTooLarge, UploadNotFound, and all that looking at a signed URL can raise."""
     resolved, job_id = inputs.resolve(serving, ask), ids.uuid7(serving.clock.now_s())
-    with inputs.judged_by(resolved):
+    with inputs.asked_of(resolved):
         kind, kept, options = _made_of(serving, ask, order, resolved, job_id)
-    return new(serving, ask, order, resolved, kept, options, kind=kind, job_id=job_id), resolved
+        return new(serving, ask, order, resolved, kept, options, kind=kind, job_id=job_id), resolved
 
 
 def _made_of(

@@ -32,7 +32,7 @@ def one(serving: Serving, ask: Ask, resolved: Resolved, row: Row, explain: str) 
     """One prediction, explained on this level; raises RateLimited, RequestTooCostly, ModelError, TimedOut, and what
     opening the model raises."""
     with serving.gate.spending(ask.caller, resolved.manifest.cost(explain)):
-        model = serving.shelf.predictor(resolved)
+        model = _opened(serving, ask, resolved)
         ends_at = _end(serving, ask)
         return _seen(serving, ask, resolved, lambda: _predict(serving, ask, model, [row], explain, ends_at))[0]
 
@@ -52,7 +52,7 @@ def several(
         return []
     units, size = resolved.manifest.cost(explain), min(size, resolved.manifest.max_batch)
     with serving.gate.spending(ask.caller, units * len(rows)) as bill:
-        model, ends_at = serving.shelf.predictor(resolved), _end(serving, ask)
+        model, ends_at = _opened(serving, ask, resolved), _end(serving, ask)
 
         def run() -> list[Said | Fault]:
             if individual:
@@ -65,6 +65,17 @@ def several(
             return said
         bill.units = units * sum(not isinstance(item, Fault) or _ran_out(item) for item in said)
         return said
+
+
+def _opened(serving: Serving, ask: Ask, resolved: Resolved) -> Model:
+    """Noted where it cannot be, and is on trial or compared with one that is."""
+    try:
+        return serving.shelf.predictor(resolved)
+    except (errors.ModelUnavailable, errors.BundleInvalid) as error:
+        if serving.witness.watches(resolved.model, resolved.route):
+            sight = Sight(resolved.model, resolved.route, ask.unit, ask.began, code=error.code)
+            serving.witness.add(sight)
+        raise
 
 
 def _seen(serving: Serving, ask: Ask, resolved: Resolved, run: Callable[[], list[T]]) -> list[T]:

@@ -29,12 +29,15 @@ def resolve(serving: Serving, ask: Ask) -> Resolved:
 
 
 @contextmanager
-def judged_by(resolved: Resolved) -> Iterator[None]:
-    """Around all that depends on what the version takes: who breaks its rules is led to them."""
+def asked_of(resolved: Resolved) -> Iterator[None]:
+    """Around all that is asked of a version: whoever gets no answer is told of which, and who breaks its rules is led
+    to them."""
     try:
         yield
-    except errors.InvalidInput as error:
-        error.see = (resolved.model, resolved.version)
+    except errors.CoatcheckError as error:
+        error.served = (resolved.version, resolved.route)
+        if isinstance(error, errors.InvalidInput):
+            error.see = (resolved.model, resolved.version)
         raise
 
 

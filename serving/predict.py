@@ -33,31 +33,30 @@ def one(
     Unavailable.
     """
     resolved = inputs.resolve(serving, ask)
-    with inputs.judged_by(resolved):
+    with inputs.asked_of(resolved):
         manifest = inputs.takes_rows(resolved).manifest
-        level = inputs.explain(resolved, ask, *explain)
-        row = inputs.one(manifest, raw)
-    asked = _Asked(serving, ask, resolved, level)
+        level, row = inputs.explain(resolved, ask, *explain), inputs.one(manifest, raw)
+        asked = _Asked(serving, ask, resolved, level)
 
-    def answer(run: Callable[[], Said]) -> Answer:
-        [said], timing = asked.timed([row], lambda: [run()])
-        return Answer(said, level, Served.by(resolved), ask.request_id, timing)
+        def answer(run: Callable[[], Said]) -> Answer:
+            [said], timing = asked.timed([row], lambda: [run()])
+            return Answer(said, level, Served.by(resolved), ask.request_id, timing)
 
-    def told(made: Made) -> Answer:
-        said = cast(Said, made.result)
-        # What an earlier request's job came to may be of another version.
-        kept = cached.keep(row, said) if made.served.version == resolved.version else said
-        return Answer(kept, made.explain, made.served, made.request_id, made.timing)
+        def told(made: Made) -> Answer:
+            said = cast(Said, made.result)
+            # What an earlier request's job came to may be of another version.
+            kept = cached.keep(row, said) if made.served.version == resolved.version else said
+            return Answer(kept, made.explain, made.served, made.request_id, made.timing)
 
-    cached, waited = asked.cached, asked.waited(wants, patience, told)
-    if asked.is_answered_at_once(wants):
-        run = functools.partial(inline.one, serving, ask, resolved, row, level)
-        replied = once.replied(serving.engine, ask.key, lambda: answer(lambda: cached.one(row, run)), waited.again)
-        return asked.written_down(replied, 0 if cached.hits else manifest.cost(level))
-    # A key stands for a job, and nobody waits for a ticket.
-    if ask.key is None and not wants.respond_async and (kept := cached.get(row)) is not None:
-        return asked.written_down(Replied(answer(lambda: kept)), 0)
-    return asked.by_job(waited, row, {})
+        cached, waited = asked.cached, asked.waited(wants, patience, told)
+        if asked.is_answered_at_once(wants):
+            run = functools.partial(inline.one, serving, ask, resolved, row, level)
+            replied = once.replied(serving.engine, ask.key, lambda: answer(lambda: cached.one(row, run)), waited.again)
+            return asked.written_down(replied, 0 if cached.hits else manifest.cost(level))
+        # A key stands for a job, and nobody waits for a ticket.
+        if ask.key is None and not wants.respond_async and (kept := cached.get(row)) is not None:
+            return asked.written_down(Replied(answer(lambda: kept)), 0)
+        return asked.by_job(waited, row, {})
 
 
 def several(
@@ -75,31 +74,31 @@ def several(
     """The same of several inputs, so many in one run at most, by the version that was resolved already, if there is
     one; raises as `one`, and BatchTooLarge."""
     resolved, most = resolved or inputs.resolve(serving, ask), serving.settings.api.max_batch_items
-    with inputs.judged_by(resolved):
+    with inputs.asked_of(resolved):
         manifest = inputs.takes_rows(resolved).manifest
         level = inputs.explain(resolved, ask, explain)
         rows, refused = inputs.many(manifest, raw, return_errors, most=inputs.most(manifest, level, most))
-    asked = _Asked(serving, ask, resolved, level)
+        asked = _Asked(serving, ask, resolved, level)
 
-    def told(made: Made) -> Answers:
-        return Answers(cast(Several, made.result).items, made.served, made.request_id, made.timing, made.explain)
+        def told(made: Made) -> Answers:
+            return Answers(cast(Several, made.result).items, made.served, made.request_id, made.timing, made.explain)
 
-    waited = asked.waited(wants, patience, told)
-    if rows and not asked.is_answered_at_once(wants):
-        return asked.by_job(waited, rows, {"return_errors": return_errors, "refused": refused})
-    individual, cached = return_errors == ReturnErrors.INDIVIDUAL, asked.cached
-    run = functools.partial(
-        inline.several, serving, ask, resolved, size=batch_size, explain=level, individual=individual
-    )
+        waited = asked.waited(wants, patience, told)
+        if rows and not asked.is_answered_at_once(wants):
+            return asked.by_job(waited, rows, {"return_errors": return_errors, "refused": refused})
+        individual, cached = return_errors == ReturnErrors.INDIVIDUAL, asked.cached
+        run = functools.partial(
+            inline.several, serving, ask, resolved, size=batch_size, explain=level, individual=individual
+        )
 
-    def at_once() -> Answers:
-        made, timing = asked.timed(rows, lambda: cached.several(rows, run))
-        return Answers(in_place(made, refused), Served.by(resolved), ask.request_id, timing, level)
+        def at_once() -> Answers:
+            made, timing = asked.timed(rows, lambda: cached.several(rows, run))
+            return Answers(in_place(made, refused), Served.by(resolved), ask.request_id, timing, level)
 
-    replied = once.replied(serving.engine, ask.key, at_once, waited.again)
-    said = replied.value.said if isinstance(replied.value, Answers) else ()
-    answered = sum(not isinstance(item, Fault) for item in said)
-    return asked.written_down(replied, manifest.cost(level) * (answered - cached.hits))
+        replied = once.replied(serving.engine, ask.key, at_once, waited.again)
+        said = replied.value.said if isinstance(replied.value, Answers) else ()
+        answered = sum(not isinstance(item, Fault) for item in said)
+        return asked.written_down(replied, manifest.cost(level) * (answered - cached.hits))
 
 
 class _Asked:

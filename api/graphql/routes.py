@@ -76,7 +76,8 @@ def _refused(faults: Sequence[graphql.GraphQLError]) -> flask.Response:
 def _told(error: graphql.GraphQLError) -> dict[str, Any]:
     """As the specification has it (GraphQL, October 2021, §7.1.2); raises what is nobody's but ours."""
     cause = error.original_error
-    if cause is not None and not isinstance(cause, errors.CoatcheckError | graphql.GraphQLError):
+    # Without a path nothing was executed: whatever it is, the query is at fault.
+    if error.path and cause is not None and not isinstance(cause, errors.CoatcheckError | graphql.GraphQLError):
         raise cause
     message = (
         "; ".join(f"{at['field']} {at['issue']}" for at in cause.errors)

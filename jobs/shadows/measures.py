@@ -21,11 +21,11 @@ _STEPS = 60
 
 @dataclass(frozen=True)
 class Interval:
-    """A value, and between which two it is."""
+    """A value, and between which two it is, where that can be said."""
 
     value: float
-    low: float
-    high: float
+    low: float | None
+    high: float | None
 
 
 def share(hits: int, of: int) -> Interval | None:
@@ -57,15 +57,17 @@ def _edge(outside: Callable[[float], bool], far: float, near: float) -> float:
 
 def mean(values: Sequence[float]) -> Interval | None:
     """The mean, with an asymptotic confidence sequence: Waudby-Smith, Arbour, Sinha, Kennedy, Ramdas, "Time-uniform
-    central limit theory and asymptotic confidence sequences" (Annals of Statistics 2024), by its normal mixture."""
+    central limit theory and asymptotic confidence sequences" (Annals of Statistics 2024), by its normal mixture. Values
+    that are all equal say nothing of how far they spread."""
     if not values:
         return None
+    spread = deviation(values)
     count, middle = len(values), math.fsum(values) / len(values)
     log = -2 * math.log(ALPHA)
     tuned = (log + math.log(log + 1)) / _TUNED
     inside = 2 * (count * tuned + 1) / (count**2 * tuned) * math.log(math.sqrt(count * tuned + 1) / ALPHA)
-    half = deviation(values) * math.sqrt(inside)
-    return Interval(middle, middle - half, middle + half)
+    half = spread * math.sqrt(inside)
+    return Interval(middle, middle - half, middle + half) if spread else Interval(middle, None, None)
 
 
 def deviation(values: Sequence[float]) -> float:

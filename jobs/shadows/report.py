@@ -124,5 +124,5 @@ def _answer(brief: Brief) -> dict[str, Any]:
     return {"number": brief.number}
 
 
-def told(interval: measures.Interval | None) -> dict[str, float] | None:
+def told(interval: measures.Interval | None) -> dict[str, float | None] | None:
     return None if interval is None else dataclasses.asdict(interval)

@@ -65,7 +65,8 @@ def _act(connection: sqlalchemy.Connection, trial: Trial, canary: Canary) -> str
         routing.end(connection, trial.model, trial.name, JUDGE, promoted=False)
         return trials.ROLLED_BACK
     ramp = canary.ramp
-    if ramp is None or trial.sums.step < ramp.requests or trial.leans_worse:
+    # What has all of the traffic is compared with nothing.
+    if ramp is None or trial.share >= 1 or trial.sums.step < ramp.requests or trial.leans_worse:
         return None
     before = routing.held(connection, trial.model)
     if (percent := ramp.after(canary.percent)) is not None:

@@ -62,8 +62,10 @@ KEPT_S = 3600.0
 LIMIT = 5000
 _LISTED = text("""
 SELECT model, name AS canary, version, stable, state, since, ended_at, ended_by, evidence FROM canaries
-WHERE model = :model ORDER BY name
+WHERE model = :model ORDER BY ended_at DESC NULLS FIRST, name LIMIT :most
 """)
+#: Of a model so many are shown, those that run and those that ended last.
+MOST_SHOWN = 100
 
 
 @dataclass(frozen=True)
@@ -86,8 +88,9 @@ class Shown:
 
 
 def listed(connection: sqlalchemy.Connection, model: str) -> list[Shown]:
-    """Of a model, those that run and the last of each name."""
-    return [Shown(**row._mapping) for row in connection.execute(_LISTED, {"model": model})]
+    """Of a model, those that run and the last of each name, by their names; MOST_SHOWN of them."""
+    rows = connection.execute(_LISTED, {"model": model, "most": MOST_SHOWN})
+    return sorted((Shown(**row._mapping) for row in rows), key=lambda item: item.canary)
 
 
 def find(connection: sqlalchemy.Connection, model: str, name: str) -> Shown:

@@ -78,20 +78,20 @@ def refuse(where: str, parameters: Mapping[str, Any]) -> None:
 def infer(serving: Serving, ask: Ask, asked: Asked, *, wants: Preference, patience: Patience) -> Inferred:
     """Raises as `predict.several`, and TimedOut for a job that has not ended in time and goes on."""
     resolved, most = inputs.resolve(serving, ask), serving.settings.api.max_batch_items
-    with inputs.judged_by(resolved):
+    with inputs.asked_of(resolved):
         manifest = inputs.takes_rows(resolved).manifest
         wanted = _wanted(manifest, asked)
-        given = rows.of(manifest, asked.inputs, most=most)
-    replied = predict.several(
-        serving,
-        ask,
-        cast(list[Any], given),
-        return_errors=ReturnErrors.FAIL_FAST,
-        batch_size=most,
-        wants=wants,
-        patience=patience,
-        resolved=resolved,
-    )
+        given = cast(list[Any], rows.of(manifest, asked.inputs, most=most))
+        replied = predict.several(
+            serving,
+            ask,
+            given,
+            return_errors=ReturnErrors.FAIL_FAST,
+            batch_size=most,
+            wants=wants,
+            patience=patience,
+            resolved=resolved,
+        )
     if isinstance(replied.value, Ticket):
         job_id = ids.job_id(replied.value.job_id)
         raise errors.TimedOut(

@@ -70,6 +70,12 @@ def test_everything_that_rest_tells_of_a_version_is_told(client: FlaskClient) ->
     assert (found["name"], found["stable"]["version"]) == ("sentiment", "1.0.0")
 
 
+def test_a_number_that_is_too_long_to_be_read_is_refused(client: FlaskClient) -> None:
+    answer = client.post("/graphql", json={"query": f"{{ models(first: {'9' * 5000}) {{ next }} }}"})
+    [error] = answer.get_json()["errors"]
+    assert (answer.status_code, error["extensions"]["code"]) == (400, "MALFORMED_REQUEST")
+
+
 def test_a_version_s_card_is_told_as_its_bundle_has_it(client: FlaskClient) -> None:
     query = '{ model(name: "sentiment") { versions { version card } } }'
     found = {item["version"]: item["card"] for item in ask(client, query)["data"]["model"]["versions"]}

@@ -21,6 +21,7 @@ from registry.catalog import CACHE_S, Catalog
 from registry.judging import judge, trials
 from registry.judging.trial import SETTLES
 from registry.routes import Unit
+from registry.shelf import bundle_key
 from tests import factories, graphs
 from tests.conftest import Platform, until
 
@@ -78,6 +79,43 @@ def test_a_canary_that_always_fails_is_rolled_back_and_the_stable_version_answer
     assert found.evidence["metrics"]["errors"]["stable"] == 0
     assert found.ended_at is not None
     assert found.ended_at > found.since + SETTLES
+
+
+def test_a_canary_that_cannot_be_opened_is_rolled_back(platform: Platform, client: FlaskClient, name: str) -> None:
+    canary = platform.catalog.version(name, "2.0.0")
+    platform.store.delete_all(bundle_key(canary.digest))
+    refused = []
+
+    def asked() -> bool:
+        answer = client.post(
+            "/api/v1/predict",
+            json={"model": name, "inputs": {"x": 2, "y": 1}},
+            headers={"X-Request-ID": uuid.uuid4().hex},
+        )
+        if answer.status_code != 200:
+            refused.append((answer.status_code, answer.headers["X-Model-Version"], answer.headers["X-Model-Route"]))
+        return ended(platform, name) is not None
+
+    until(asked, 30)
+    assert set(refused) == {(503, "2.0.0", "canary next")}
+    found = ended(platform, name)
+    assert found is not None
+    assert (found.state, found.evidence["metrics"]["errors"]["stable"]) == (trials.ROLLED_BACK, 0)
+
+
+@pytest.mark.parametrize("path", ["/api/v1/predict", "/api/v2/predict", "/api/v1/predict/batch", "/api/v1/jobs"])
+def test_whoever_gets_no_answer_is_told_of_which_version_and_why_it_was_that(client: FlaskClient, path: str) -> None:
+    inputs: Any = {"text": ""}
+    body = {"model": "sentiment", "model_version": "1", "inputs": [inputs] if path.endswith("batch") else inputs}
+    answer = client.post(path, json=body)
+    assert answer.status_code == 422
+    assert (answer.headers["X-Model-Version"], answer.headers["X-Model-Route"]) == ("1.0.0", "pinned")
+
+
+def test_where_no_version_was_asked_none_is_told(client: FlaskClient) -> None:
+    answer = client.post("/api/v1/predict", json={"model": "nothing", "inputs": {}})
+    assert answer.status_code == 404
+    assert "X-Model-Version" not in answer.headers
 
 
 @pytest.fixture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import email.utils
 import json
 import uuid
@@ -47,23 +48,23 @@ def stable(here: Here, name: str) -> None:
 
 def test_a_deprecated_version_still_answers_who_asks_for_it_and_says_so(here: Here, name: str) -> None:
     stable(here, name)
-    words = ("--message", "Use 1.1.0", "--sunset", "2027-01-31")
+    words = ("--message", "Use 1.1.0", "--sunset", "2999-01-31")
     done = here("models", "deprecate", name, "1.0.0", *words)
     assert (done.code, done.out) == (0, f"{name} 1.0.0 is deprecated\n")
     until(lambda: "Deprecation" in asked(here, name, "1.0.0").headers)
     for path in (PREDICT, JOBS):
         answer = asked(here, name, "1.0.0", path)
         assert answer.status_code in (200, 202)
-        assert answer.headers["Sunset"] == "Sun, 31 Jan 2027 00:00:00 GMT"
+        assert answer.headers["Sunset"] == "Thu, 31 Jan 2999 00:00:00 GMT"
         since = answer.headers["Deprecation"]
         assert since[0] == "@"
         assert abs(int(since[1:]) - email.utils.parsedate_to_datetime(email.utils.formatdate()).timestamp()) < 60
     assert "Deprecation" not in asked(here, name).headers
     found = seen(here, name, "1.0.0")
     assert (found["deprecated"], found["deprecation"]) == (True, "Use 1.1.0")
-    assert found["sunset_at"].startswith("2027-01-31T00:00:00")
+    assert found["sunset_at"].startswith("2999-01-31T00:00:00")
     assert seen(here, name, "1.1.0")["deprecated"] is False
-    assert "deprecated; until 2027-01-31: Use 1.1.0" in here("models", "show", name, "--version", "1.0.0").out
+    assert "deprecated; until 2999-01-31: Use 1.1.0" in here("models", "show", name, "--version", "1.0.0").out
     listed = {
         item["version"]: item for item in json.loads(here("models", "list", "--json").out) if item["model"] == name
     }
@@ -72,10 +73,18 @@ def test_a_deprecated_version_still_answers_who_asks_for_it_and_says_so(here: He
     assert (digest[:12] in table, digest[:13] in table) == (True, False)
 
 
+def test_a_version_is_not_meant_to_answer_until_a_day_that_is_over(here: Here, name: str) -> None:
+    stable(here, name)
+    yesterday, today = (dt.datetime.now(dt.UTC).date() - dt.timedelta(days=days) for days in (1, 0))
+    refused = here("models", "deprecate", name, "1.0.0", "--sunset", yesterday.isoformat())
+    assert (refused.code, "--sunset must not be over" in refused.err) == (2, True)
+    assert here("models", "deprecate", name, "1.0.0", "--sunset", today.isoformat()).code == 0
+
+
 def test_what_is_said_of_a_deprecated_version_can_be_said_anew_and_no_more(here: Here, name: str) -> None:
     stable(here, name)
-    told = json.loads(here("models", "deprecate", name, "1.0.0", "--sunset", "2027-01-31", "--json").out)
-    assert told["sunset_at"] == "2027-01-31T00:00:00+00:00"
+    told = json.loads(here("models", "deprecate", name, "1.0.0", "--sunset", "2999-01-31", "--json").out)
+    assert told["sunset_at"] == "2999-01-31T00:00:00+00:00"
     at = "SELECT deprecated_at, deprecation, sunset_at FROM model_versions WHERE model = :name AND version = '1.0.0'"
     before = here.platform.one(at, name=name)
     again = here("models", "deprecate", name, "1.0.0", "--message", "Use 1.1.0")

@@ -105,7 +105,7 @@ CASES: Mapping[str, Case] = {
         lambda _: ("sentiment", "1.0.0"), {"model", "version", "before"},
         lambda _: ("sentiment", "9.9.9"), "MODEL_VERSION_NOT_FOUND"),
     "models deprecate": Case(
-        lambda here: (here.published(), "1.0.0", "--sunset", "2027-01-31"),
+        lambda here: (here.published(), "1.0.0", "--sunset", "2999-01-31"),
         {"model", "version", "deprecated", "before", "message", "sunset_at"},
         lambda here: ("sentiment", "1.0.0"), "MODEL_VERSION_CONFLICT"),
     "models remove": Case(

@@ -62,6 +62,8 @@ def test_of_several_models_all_are_changed_or_none(here: Here, name: str) -> Non
         ("models: {sentiment: {canary: []}}\n", "sentiment: canary is unknown; there are: by, "),
         ("models: {sentiment: 1}\n", "sentiment: routes must be a mapping"),
         ("models: {1: {}}\n", "is no text as a key"),
+        ('models: {"a\\0": {}}\n', "models: 'a\\x00' must be 1 to 63 of a-z"),
+        ("models: {Sentiment: {}}\n", "models: 'Sentiment' must be 1 to 63 of a-z"),
     ],
 )
 def test_a_file_that_cannot_be_meant_is_one_sentence_and_changes_nothing(here: Here, text: str, says: str) -> None:

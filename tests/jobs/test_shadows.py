@@ -351,6 +351,7 @@ def test_measures_are_those_of_the_books() -> None:
     assert found is not None
     # Where the likelihood of the mixture is twenty times that of p.
     for edge in (found.low, found.high):
+        assert edge is not None
         ratio = 1 / (11 * math.comb(10, 5)) / (edge**5 * (1 - edge) ** 5)
         assert ratio == pytest.approx(20, rel=1e-6)
 
@@ -362,6 +363,12 @@ def test_numbers_are_compared_by_their_differences() -> None:
     assert numbers["limits"] == pytest.approx([2 - 1.96, 2 + 1.96])
     assert numbers["largest"] == 3
     assert [item["distance"] for item in found["disagreements"]] == [3, 2, 1]
+
+
+@pytest.mark.parametrize("values", [[3.0], [3.0] * 50])
+def test_of_values_that_are_all_equal_nobody_knows_how_far_off_they_are(values: list[float]) -> None:
+    assert measures.mean(values) == measures.Interval(3.0, None, None)
+    assert measures.mean([]) is None
 
 
 def paired(stable: float, shadow: float) -> Pair:
@@ -380,7 +387,7 @@ def test_an_interval_holds_however_often_somebody_looks() -> None:
             hits += part("drawn", str(series), str(number)) < 0.3
             found = measures.share(hits, number)
             assert found is not None
-            if not found.low <= 0.3 <= found.high:
+            if not (found.low or 0) <= 0.3 <= (found.high or 0):
                 missed += 1
                 break
     assert missed <= 5

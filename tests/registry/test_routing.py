@@ -164,7 +164,7 @@ def test_beside_a_stable_version_that_is_deprecated_its_successor_may_be_tried(
     first, second = make_bundle("1.0.0"), make_bundle("2.0.0")
     catalog.publish(first)
     name = first.manifest.name
-    lifecycle.deprecate(platform.engine, name, "1.0.0", message=None, sunset_at=None)
+    lifecycle.deprecate(platform.engine, name, "1.0.0", audit.operator(), message=None, sunset_at=None)
     catalog.publish(second)
     with platform.engine.begin() as connection:
         assert routing.change(connection, name, {"canaries": [canary()]}, ME)

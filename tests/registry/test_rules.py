@@ -90,6 +90,8 @@ def test_what_is_no_mapping_of_known_keys_is_refused(raw: object) -> None:
         ({"canaries": [{**CANARY, "ramp": {"to": [20], "then": "stop"}}]}, "canaries.0.ramp.then", "hold, promote"),
         ({"canaries": [{**CANARY, "judge": {"acts": False}, "ramp": {"to": [20]}}]}, "canaries.0.ramp", "acts"),
         ({"canaries": [{**CANARY, "ramp": {"to": [20, 60]}}]}, "routes", "100.5 % of the traffic together"),
+        ({"canaries": [{**CANARY, "ramp": {"to": [20, 59.5]}}]}, "routes", "must leave the stable version something"),
+        ({"canaries": [{**CANARY, "percent": 59.5, "ramp": {"to": [59.5]}}]}, "routes", "gives it the rest"),
         ({"canaries": named(11)}, "canaries", "at most 10"),
         ({"experiments": [{**EXPERIMENT, "variants": VARIANTS[:1]}]}, "experiments.0.variants", "at least 2"),
         ({"experiments": [{**EXPERIMENT, "variants": VARIANTS * 2}]}, "experiments.0.variants", "is of 2 variants"),
@@ -117,3 +119,8 @@ def test_at_each_limit_it_is_taken() -> None:
     assert rules.read({"aliases": {f"a{number}": "1.0.0" for number in range(50)}}).aliases["a49"] == "1.0.0"
     hundredths = [{**CANARY, "name": name, "percent": percent} for name, percent in (("a", 0.07), ("b", 99.93))]
     assert len(rules.read({"canaries": hundredths}).canaries) == 2
+
+
+def test_a_canary_that_does_not_grow_may_have_all_of_the_traffic() -> None:
+    [found] = rules.read({"canaries": [{**CANARY, "percent": 100}]}).canaries
+    assert found.percent == 100

@@ -31,8 +31,8 @@ class Interval(Schema):
     """A value, and between which two it is at 95 %, however often somebody looks."""
 
     value = _number("As it was seen")
-    low = _number("Not less than this")
-    high = _number("Not more than this")
+    low = _number("Not less than this; null where all values are equal, which says nothing of that", none=True)
+    high = _number("Not more than this; null where low is", none=True)
 
 
 class Confused(Schema):

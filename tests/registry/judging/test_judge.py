@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import itertools
+import json
 from collections.abc import Callable
 from typing import Any
 
@@ -215,7 +216,7 @@ def test_a_stable_version_that_is_another_since_is_another_comparison(
     assert (counts(platform, name), shown(platform, name).stable) == ((0, 0), "1.0.1")
 
 
-RAMP = {"to": [50, 100], "requests": 20, "then": "promote"}
+RAMP = {"to": [50, 99], "requests": 20, "then": "promote"}
 
 
 def test_a_good_canary_grows_step_by_step_and_is_promoted(
@@ -227,10 +228,26 @@ def test_a_good_canary_grows_step_by_step_and_is_promoted(
         see(*(seen("canary next") for _ in range(19)))
         found.append(percent(platform, name))
         see(seen("canary next"))
-    assert found == [10, 50, 100, None]
+    assert found == [10, 50, 99, None]
     with platform.engine.begin() as connection:
         assert routing.current(connection, name).stable == "2.0.0"
     assert shown(platform, name).state == trials.PROMOTED
+
+
+def test_one_that_has_all_of_the_traffic_is_compared_with_nothing_and_not_promoted(
+    platform: Platform, name: str, route: Route, see: See
+) -> None:
+    """As it was stored when that could be said."""
+    route(ramp=RAMP)
+    (stored,) = platform.one("SELECT routes FROM models WHERE name = :name", name=name)
+    [canary] = stored["canaries"]
+    canary |= {"percent": 100.0, "ramp": {**RAMP, "to": [50, 100]}}
+    told = {"routes": json.dumps({**stored, "canaries": [canary]}), "name": name}
+    platform.execute("UPDATE models SET routes = CAST(:routes AS json) WHERE name = :name", **told)
+    see(seen("canary next", code="MODEL_ERROR"))
+    see(*(seen("canary next", code="MODEL_ERROR") for _ in range(40)))
+    assert percent(platform, name) == 100
+    assert shown(platform, name).state == trials.RUNNING
 
 
 def test_one_that_is_to_be_held_stays_at_its_last_share(platform: Platform, name: str, route: Route, see: See) -> None:
@@ -303,6 +320,18 @@ def test_what_became_of_a_canary_is_shown_for_ninety_days_and_one_that_runs_for_
         trials.purge(platform.engine)
         with platform.engine.connect() as connection:
             assert [item.state for item in trials.listed(connection, name)] == shown
+
+
+def test_of_many_canaries_those_that_run_and_those_that_ended_last_are_shown(
+    platform: Platform, name: str, route: Route, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trials, "MOST_SHOWN", 2)
+    with platform.engine.begin() as connection:
+        for told in ("c", "b", "a"):
+            canary = {"name": told, "version": "2.0.0", "percent": 1}
+            routing.change(connection, name, {"canaries": [canary]}, ME)
+    with platform.engine.begin() as connection:
+        assert [item.canary for item in trials.listed(connection, name)] == ["a", "b"]
 
 
 def test_a_promotion_that_cannot_be_made_is_in_no_other_canary_s_way(
