@@ -205,6 +205,21 @@ def test_so_many_requests_arrive_as_were_asked_for_bursts_and_all() -> None:
     assert set(counted(DEFAULT)) == {*DEFAULT} - {"burst"}
 
 
+@pytest.mark.parametrize("count", [0, 1, 12])
+def test_all_that_is_drawn_lies_within_the_picture(count: int) -> None:
+    row = {"p50": 1.0, "p99": 10.0, "p99_9": 100.0, "max": 100.0, "asked": 1, "errors": {}}
+    said = {
+        "model": "a", "model_version": "1.0.0", "asked_per_s": 1.0, "seconds": 1.0, "tickets": {},
+        "routes": [{**row, "route": f"r{number}"} for number in range(count)], "moments": [row],
+    }  # fmt: skip
+    drawn = ET.fromstring(svg(said))
+    height = float(drawn.attrib["viewBox"].split()[3])
+    places = [
+        float(item.attrib[name]) for item in drawn.iter() for name in ("y", "y1", "y2", "cy") if name in item.attrib
+    ]
+    assert height - 60 < max(places) < height
+
+
 def test_a_picture_of_nothing_is_still_one() -> None:
     nothing = {"p50": None, "p99": None, "p99_9": None, "max": None}
     said = {

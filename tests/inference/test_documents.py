@@ -13,6 +13,7 @@ from PIL import Image
 
 from core import errors
 from inference import lines, pages
+from inference.documents import Reader
 from inference.interrupt import Interrupt
 from inference.limits import Limits
 from tests.inference.paper import DOCUMENTS, ROOT, TEXT, Read, pdf, resident_mib, saved, several, written
@@ -104,6 +105,17 @@ def test_pages_are_read_in_order_and_progress_rises_to_one_within_and_between_th
     assert len(heard) == 6
     assert heard == sorted(set(heard))
     assert heard[-1] == 1.0
+
+
+def test_what_has_no_letters_is_no_line(read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = Reader._line
+
+    def nothing_at_first(self: Reader, page: Image.Image, box: Any, interrupt: Interrupt) -> Any:
+        text, confidence, corners = whole(self, page, box, interrupt)
+        return ("" if text == TEXT[0] else text), confidence, corners
+
+    monkeypatch.setattr(Reader, "_line", nothing_at_first)
+    assert texts(read(saved(written(), "PNG"), min_confidence=0)) == [TEXT[1:]]
 
 
 def test_a_line_read_with_less_confidence_than_asked_is_left_out(read: Read) -> None:

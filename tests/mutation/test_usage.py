@@ -85,6 +85,7 @@ def test_what_is_made_at_import_is_read_by_ways_that_no_name_tells_but_sql_is_no
     first, last = usage._statement("jobs/some.py", LINES["places"])
     fields = Mutant("jobs/some.py", 0, 0, "", first, last, "")
     assert known.tests(fields) == {"freed", "tests/jobs/test_some.py::test_all"}
+    assert known.named(fields) == {"freed"}
     decorator = Mutant("jobs/some.py", 0, 0, "", LINES["free"], LINES["free"], "")
     assert known.tests(decorator) == {"freed", "tests/jobs/test_some.py::test_all"}
     first, last = usage._statement("jobs/some.py", LINES["SELECT"])

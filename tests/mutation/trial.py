@@ -70,7 +70,9 @@ def judge(mutant: Mutant, usage: Usage, budget_s: float, ask: Callable[[dict[str
     if not tests:
         verdict.how = "unseen"
         return verdict
-    chosen = within(mutant.path, tests, usage.shared_s, usage.noticed[mutant.path], budget_s)
+    named = usage.named(mutant)
+    first = usage.noticed[mutant.path] | (named if len(named) < len(users) else set())
+    chosen = within(mutant.path, tests, usage.shared_s, first, budget_s)
     verdict.left = len(tests) - len(chosen)
     for part in parts(chosen):
         answer = ask(task(mutant, source, part, bare=bare))
@@ -96,14 +98,14 @@ def _killer(answer: dict[str, Any], part: dict[str, float]) -> tuple[str, str] |
 
 
 def within(
-    path: str, tests: dict[str, float], shared_s: dict[str, float], noticed: Collection[str], budget_s: float
+    path: str, tests: dict[str, float], shared_s: dict[str, float], first: Collection[str], budget_s: float
 ) -> dict[str, float]:
     """As many as take no longer than the budget together, quickest first; one at least.
 
     Those of the changed file's own room, or with its name, count as KIN times as quick: they look at what others pass
-    through. So do those that have noticed another change of the file. The second case of a test counts as twice as
-    slow, and so on: it mostly looks at the same. The first of a file that is chosen pays for the fixtures that its
-    tests share.
+    through. So do those of `first`, who have noticed another change of the file, or execute what others import. The
+    second case of a test counts as twice as slow, and so on: it mostly looks at the same. The first of a file that is
+    chosen pays for the fixtures that its tests share.
     """
     room, name = path.split("/", maxsplit=1)[0], Path(path).stem
     chosen: dict[str, float] = {}
@@ -113,7 +115,7 @@ def within(
 
     def rank(test: str) -> float:
         kin = test.startswith(f"tests/{room}/") or name in Path(_file(test)).stem
-        quick = (KIN if kin else 1.0) * (KIN if test in noticed else 1.0)
+        quick = (KIN if kin else 1.0) * (KIN if test in first else 1.0)
         return (tests[test] + shared_s[_file(test)]) * case[test] / quick
 
     for test in sorted(tests, key=rank):

@@ -155,12 +155,16 @@ class Usage:
         """The tests that execute what changes, and FILLING if every test's beginning does."""
         if mutant.path.startswith("migrations/"):
             return {plugin.FILLING, *self.seconds}
-        found = self._of_lines(mutant.path, mutant.first_line, mutant.last_line, 0)
+        found = self.named(mutant)
         if mutant.sql or _inside_function(mutant):
             return found
         # What is made at import, such as the fields of a schema, is read by ways that no name tells.
         room = f"tests/{mutant.path.split('/', maxsplit=1)[0]}/"
         return found | {name for name in self.seconds if name.startswith(room)}
+
+    def named(self, mutant: Mutant) -> set[str]:
+        """Those of them that execute its line or, where that is executed at import, one with a name that it gives."""
+        return self._of_lines(mutant.path, mutant.first_line, mutant.last_line, 0)
 
     def _of_lines(self, path: str, first: int, last: int, depth: int) -> set[str]:
         around = [item for item in functions(path) if item.first <= first <= item.last]

@@ -6,17 +6,20 @@ import datetime as dt
 import itertools
 import json
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from core import errors
 from core.audit import Actor
+from inference import bundle
 from registry import routing
 from registry.catalog import Catalog
 from registry.judging import judge, trials
 from registry.judging.trial import CALIBRATION, SETTLES, Seen
 from registry.routes import Unit
+from tests import factories, graphs
 from tests.conftest import Platform
 from tests.registry.conftest import MakeBundle
 
@@ -37,8 +40,8 @@ def seen(route: str, *, caller: str = "one", at: dt.datetime = LATER, **how: Any
 def name(catalog: Catalog, make_bundle: MakeBundle) -> str:
     """A model with two versions, of which the first is stable."""
     made = [make_bundle(version) for version in ("1.0.0", "2.0.0")]
-    for bundle in made:
-        catalog.publish(bundle)
+    for each in made:
+        catalog.publish(each)
     return made[0].manifest.name
 
 
@@ -305,6 +308,24 @@ def test_requests_that_failed_long_ago_are_forgotten_and_callers_stay_as_long_as
     )
     trials.purge(platform.engine)
     assert platform.one(rows, model=name) == (left,)
+
+
+def test_what_is_known_of_another_model_s_canary_of_the_same_name_stays(
+    platform: Platform, catalog: Catalog, make_bundle: MakeBundle, name: str, route: Route, see: See, tmp_path: Path
+) -> None:
+    other = factories.unique("tiny").lower()
+    for version in ("1.0.0", "2.0.0"):
+        catalog.publish(bundle.load(graphs.bundle(tmp_path / version, name=other, version=version)))
+    with platform.engine.begin() as connection:
+        canary = {"name": "next", "version": "2.0.0", "percent": 10}
+        routing.change(connection, other, {"canaries": [canary]}, ME)
+    route()
+    see(seen("stable", code="MODEL_ERROR"))
+    judge.add(platform.engine, other, [seen("stable", code="MODEL_ERROR")])
+    with platform.engine.begin() as connection:
+        routing.change(connection, other, {}, ME)
+    left = "SELECT model FROM canary_units WHERE model IN (:mine, :other)"
+    assert platform.rows(left, mine=name, other=other) == [(name,)]
 
 
 def test_what_became_of_a_canary_is_shown_for_ninety_days_and_one_that_runs_for_ever(
