@@ -30,8 +30,9 @@ from inference import bundle
 from inference.explain import asked, sampled
 from inference.model import Model, open_model
 
-ROUNDS, EACH, SEEDS = 9, 10, 10
+ROUNDS, EACH, OF_TEXTS, SEEDS = 21, 10, 3, 10
 TUMOR, SENTIMENT = bed.ROOT / "bundles" / "tumor-2", bed.ROOT / "bundles" / "sentiment-2"
+Call = Callable[[], object]
 #: Of twelve words, so that all combinations can be asked for the truth; shap asks ten of them in every combination too.
 TEXTS = (
     "The acting was fine, but I would not watch this film again.",
@@ -104,28 +105,28 @@ def _beside(name: str, opened: Model, usual: Array, rows: Array, least: float) -
 
     def ours(row: Array) -> None:
         inputs = [models.row_of(names, row)]
-        for _ in range(EACH):
-            opened.explained(inputs, opened.predict(inputs))
+        opened.explained(inputs, opened.predict(inputs))
 
     rows = rows[:ROUNDS]
-    calls = (
-        [functools.partial(ours, row) for row in rows],
-        [functools.partial(theirs, row[None], silent=True) for row in rows],
-    )
-    took = by_turns(*calls)
-    return _ratio(name, [seconds / EACH for seconds in took[0]], took[1], type(theirs).__name__, least)
+    plainly = [functools.partial(theirs, row[None], silent=True) for row in rows]
+    took = by_turns([functools.partial(ours, row) for row in rows], plainly, EACH)
+    return _ratio(name, *took, type(theirs).__name__, least)
 
 
-def by_turns(*sides: list[Callable[[], Any]]) -> list[list[float]]:
-    """How long each takes, a call of each side after the other; the first of each is to warm up and counts as well as
-    any in a median."""
-    took: list[list[float]] = [[] for _ in sides]
-    for turn, calls in enumerate(zip(*sides, strict=True)):
-        for side, call in list(enumerate(calls))[:: 1 if turn % 2 else -1]:
-            began = time.perf_counter()
-            call()
-            took[side].append(time.perf_counter() - began)
+def by_turns(ours: list[Call], theirs: list[Call], each: int) -> tuple[list[float], list[float]]:
+    """How long each takes, a call of theirs after ours and then before; ours so many times in each turn, of which the
+    middle one counts: where it is over in less than a millisecond, the first finds the caches full of theirs."""
+    took: tuple[list[float], list[float]] = ([], [])
+    for turn, (our, their) in enumerate(zip(ours, theirs, strict=True)):
+        for side, call, often in ((0, our, each), (1, their, 1))[:: 1 if turn % 2 else -1]:
+            took[side].append(statistics.median(_seconds(call) for _ in range(often)))
     return took
+
+
+def _seconds(call: Call) -> float:
+    began = time.perf_counter()
+    call()
+    return time.perf_counter() - began
 
 
 def _ratio(name: str, ours: list[float], theirs: list[float], who: str, least: float) -> Told:
@@ -150,9 +151,9 @@ def _texts() -> Iterator[Told]:
         enough = next(budget for budget in budgets if _error(games, budget) <= far)
         with tempfile.TemporaryDirectory() as scratch:
             asking = _asking(Path(scratch) / "b", max(64, enough))
-            mine = [functools.partial(_explain, asking, text) for text in TEXTS] * (ROUNDS // 3)
-            took = by_turns(mine, [functools.partial(game.plainly, way) for game in games] * (ROUNDS // 3))
-        yield _ratio(f"transformer, as {way}: as near, {enough} questions", took[0], took[1], "shap", 5)
+            mine = [functools.partial(_explain, asking, text) for text in TEXTS] * OF_TEXTS
+            took = by_turns(mine, [functools.partial(game.plainly, way) for game in games] * OF_TEXTS, 1)
+        yield _ratio(f"transformer, as {way}: as near, {enough} questions", *took, "shap", 5)
 
 
 def _explain(asking: Model, text: str) -> None:
