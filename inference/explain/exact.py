@@ -58,32 +58,25 @@ class Exact:
     ) -> list[Explanation]:
         """Of rows with the numbers that the model gave to them, [rows, numbers], why the largest of each is what it
         is."""
-        chosen = answers.argmax(axis=1).tolist()
-        columns = self._columns(rows)
-        sums = self._sums.margins(columns)
-        by_answer = {answer: self._scores(columns, answer) for answer in {*chosen}}
-        found = []
-        for place, answer in enumerate(chosen):
-            scores, base = by_answer[answer][0][place], by_answer[answer][1]
-            at, factor, summand = self._link.sum_for(answer)
-            told = sums[place : place + 1].copy()
-            told[0, at] = (base + scores.sum() - summand) / factor
-            off = _off(self._link.answered(told), answers[place : place + 1])[0, answer]
-            found.append(self._explanation(scores, base, answer, float(off)))
+        chosen = answers.argmax(axis=1)
+        at, factor, summand = (np.array(part) for part in zip(*map(self._link.sum_for, chosen.tolist()), strict=True))
+        margins, values = self._sums.explain(self._columns(rows), at)
+        scores, base = factor[:, None] * values, factor * self._sums.base[at] + summand
+        told, every = base + scores.sum(axis=1), np.arange(len(rows))
+        margins[every, at] = (told - summand) / factor
+        off = _off(self._link.answered(margins), answers)[every, chosen]
         progress(1.0)
-        return found
-
-    def _scores(self, columns: Array, answer: int) -> tuple[Array, float]:
-        at, factor, summand = self._link.sum_for(answer)
-        return factor * self._sums.values(columns, at), float(factor * self._sums.base[at] + summand)
-
-    def _explanation(self, scores: Array, base: float, answer: int, off: float) -> Explanation:
-        return Explanation(
-            algorithm="trees" if self._node.op in trees.OPS else "linear",
-            output=self._outputs[answer], scale=self._link.scale,
-            features=self._players.names, scores=scores.tolist(), std_errors=None,
-            base_value=base, value=base + float(scores.sum()), additivity_error=off, evaluations=0,
-        )  # fmt: skip
+        algorithm = "trees" if self._node.op in trees.OPS else "linear"
+        return [
+            Explanation(
+                algorithm=algorithm, output=self._outputs[answer], scale=self._link.scale,
+                features=self._players.names, scores=shares, std_errors=None,
+                base_value=usual, value=value, additivity_error=far, evaluations=0,
+            )
+            for answer, shares, usual, value, far in zip(
+                chosen.tolist(), scores.tolist(), base.tolist(), told.tolist(), off.tolist(), strict=True
+            )
+        ]  # fmt: skip
 
     def _columns(self, rows: Sequence[Row]) -> Array:
         """What the node takes; raises NotAdditive where the graph has several inputs."""

@@ -36,7 +36,7 @@ class Linear:
         found: Array = rows @ self._weights.T + self._offsets
         return found
 
-    def values(self, rows: Array, output: int) -> Array:
-        """The Shapley values of each player for one output, [rows, players]: they add up to its margin, less `base`."""
-        found: Array = ((rows - self._usual) * self._weights[output]) @ self._groups
-        return found
+    def explain(self, rows: Array, outputs: Array) -> tuple[Array, Array]:
+        """What the sums are, [rows, outputs], and for one output of each row the Shapley value of each player, [rows,
+        players]: they add up to it, less `base`."""
+        return self.margins(rows), ((rows - self._usual) * self._weights[outputs]) @ self._groups

@@ -224,7 +224,34 @@ def test_long_paths_are_worth_what_short_ones_are(monkeypatch: pytest.MonkeyPatc
     kept = forest.Forest(read, rows[:USUAL], np.arange(5))
     monkeypatch.setattr(forest, "TABLES_BYTES", 0)
     paired = forest.Forest(read, rows[:USUAL], np.arange(5))
-    assert kept.values(rows[:20], 0) == pytest.approx(paired.values(rows[:20], 0))
+    outputs = np.arange(20) % kept.base.size
+    for by_tables, by_pairs in zip(kept.explain(rows[:20], outputs), paired.explain(rows[:20], outputs), strict=True):
+        assert by_tables == pytest.approx(by_pairs)
+
+
+def test_trees_that_ask_nothing_have_nothing_to_share(tmp_path: Path) -> None:
+    random = np.random.default_rng(0)
+    rows = random.normal(size=(USUAL, 5)).astype(np.float32)
+    why, said = explained(made(tmp_path / "b", drawn(random, "BRANCH_LEQ", 0, depth=0), rows, 0), rows[0])
+    assert isinstance(said, Numbers)
+    assert why.scores == [0.0] * 5
+    assert why.base_value == pytest.approx(said.values["price"])
+
+
+def test_rows_together_have_the_reasons_that_each_has_alone(tmp_path: Path) -> None:
+    rows, target = data(3)
+    estimator = RandomForestClassifier(8, random_state=0).fit(rows, target)
+    trained = to_onnx(estimator, rows[:1], options={"zipmap": False}, target_opset=17)
+    opened = made(tmp_path / "b", trained.SerializeToString(), rows[:USUAL], 3)
+    together = [row_of(row) for row in rows[20:60]]
+    said = opened.explained(together, opened.predict(together))
+    assert {one.label for one in said if isinstance(one, Label)} == {"l0", "l1", "l2"}
+    for row, one in zip(rows[20:60], said, strict=True):
+        alone, _ = explained(opened, row)
+        assert isinstance(one, Label)
+        assert one.explained.output == alone.output
+        assert one.explained.scores == pytest.approx(alone.scores)
+        assert one.explained.additivity_error == pytest.approx(alone.additivity_error, abs=1e-6)
 
 
 def test_trees_that_would_take_seconds_for_each_input_are_not_for_exact(monkeypatch: pytest.MonkeyPatch) -> None:
