@@ -82,6 +82,20 @@ def test_an_answer_that_is_kept_is_the_same_to_the_last_byte_and_no_run(keeping:
     assert v2.get_json()["timing"]["total_ms"] < 1000
 
 
+def test_rows_that_were_kept_and_rows_that_were_not_are_counted(keeping: FlaskClient, model: str) -> None:
+    def counted() -> tuple[float, float]:
+        hit, missed = (metrics.CACHE.labels(model, result)._value.get() for result in ("hit", "miss"))
+        return hit, missed
+
+    rows = [{"x": x, "y": 1} for x in range(3)]
+    found(ask(keeping, model, rows[0]))
+    assert counted() == (0, 1)
+    found(ask(keeping, model, rows, f"{PREDICT}/batch"))
+    assert counted() == (1, 3)
+    found(ask(keeping, model, rows, f"{PREDICT}/batch"))
+    assert counted() == (4, 3)
+
+
 def test_nothing_is_kept_where_the_platform_keeps_nothing(client: FlaskClient, model: str) -> None:
     assert found(ask(client, model), ask(client, model)) == ["bypass", "bypass"]
     assert runs(model) == 2
