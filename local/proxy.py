@@ -170,7 +170,7 @@ def _errors(**facts: int) -> str:
     """What nginx refuses is said as the API says its errors at that address: in v1, in v2, in the open protocol."""
     lines = [f"error_page {AS_503} =503 /-/503$worn;"]
     for status, code, message, again in ERRORS:
-        lines.append(f"error_page {status} {'494 495 496 497 ' if status == 400 else ''}/-/{status}$worn;")
+        lines.append(f"error_page {status} {'494 495 496 497 501 ' if status == 400 else ''}/-/{status}$worn;")
         headers = {"X-Request-ID": "$request_id", **SAFE_HEADERS, **_CORS}
         if again:
             headers["Retry-After"] = "2"

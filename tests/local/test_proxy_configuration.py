@@ -176,7 +176,7 @@ def test_what_the_door_refuses_in_the_open_protocol_is_a_text(status: int) -> No
 
 def test_every_refusal_has_its_words_and_every_kind_of_it_leads_there() -> None:
     pages = [line for line in beginning("error_page", lines()) if "@" not in line]
-    special = {400: "400 494 495 496 497 /-/400$worn;"}
+    special = {400: "400 494 495 496 497 501 /-/400$worn;"}
     expected = {special.get(status, f"{status} /-/{status}$worn;") for status in REFUSALS}
     assert expected | {"500 502 504 =503 /-/503$worn;"} <= set(pages)
     assert {item[0] for item in proxy.ERRORS} == REFUSALS.keys()

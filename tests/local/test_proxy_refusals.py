@@ -73,6 +73,9 @@ def test_what_cannot_be_read_in_one_way_only_is_refused_or_left_out(opened: Call
     assert door.ask(*both, body=b"0\r\n\r\n")[0] == 400
     twice = ("POST / HTTP/1.1", "Host: a", "Content-Length: 3", "Content-Length: 4")
     assert door.ask(*twice, body=b"abcd")[0] == 400
+    status, headers, body = door.ask("POST / HTTP/1.1", "Host: a", "Transfer-Encoding: gzip")
+    assert (status, headers["content-type"]) == (501, "application/json")
+    assert json.loads(body)["error"]["code"] == "MALFORMED_REQUEST"
     assert door.behind.seen == []
     assert door.ask(*GET, "X_API_Key: cck_1", "X-Api-Kéy: x")[0] == 200
     assert b"cck_1" not in door.behind.seen[-1]
