@@ -104,6 +104,17 @@ def test_up_beside_one_that_is_starting_leaves_it_alone(
     assert (found.state, found.url, [item.name for item in found.processes]) == ("starting", None, ["supervisor"])
 
 
+def test_of_two_that_are_started_at_the_same_moment_the_second_leaves_the_first_alone(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = commands._lock(state.load(tmp_path / ".coatcheck").run / "lock")
+    assert first is not None
+    assert commands.up(tmp_path, dict(os.environ), detach=False, quiet=True) == 0
+    said = "Another `up` of this checkout is running or starting already (./run status)\n"
+    assert capsys.readouterr() == (said, "")
+    first.close()
+
+
 def test_where_nothing_runs_status_says_that_alone(tmp_path: Path) -> None:
     assert commands.status(tmp_path) == commands.Status("not running")
 
