@@ -70,6 +70,9 @@ def test_an_unfinished_request_holds_its_key_until_it_answers_fails_or_is_abando
     assert claim(platform, key) is None
     platform.execute("UPDATE idempotency_keys SET created_at = now() - interval '61 s'")
     assert claim(platform, key) is None
+    # Whoever took it over has as long as the first one had.
+    with pytest.raises(errors.IdempotencyInProgress):
+        claim(platform, key)
     with platform.engine.begin() as connection:
         idempotency.answer(connection, key, {"body": 1})
     assert claim(platform, key) == Earlier(None, {"body": 1})

@@ -28,6 +28,7 @@ from jobs.drain import Drainer
 from jobs.shadows import buffer, copies, measures, pairs, report
 from jobs.shadows.answer import Brief
 from jobs.shadows.buffer import Buffer
+from jobs.shadows.copies import Copy
 from jobs.shadows.pairs import Pair
 from registry import routing
 from registry.routes import part
@@ -256,6 +257,15 @@ def test_a_copy_is_forgotten_when_nobody_had_time_for_it(
     assert copies.take(platform.engine, "cpu", 8) == []
     assert chores.forget_shadows(platform.engine) == 2
     assert counted(name, "expired") == 2
+
+
+def test_of_several_versions_the_one_that_has_waited_longest_is_asked_first(platform: Platform, name: str) -> None:
+    def copy(version: str, place: int) -> Copy:
+        return Copy("cpu", name, "next", version, "1.0.0", "req", place, ROWS[0], Brief(label="a", confidence=1.0))
+
+    copies.put(platform.engine, [copy("2.0.0", 0), copy("3.0.0", 1), copy("2.0.0", 2)])
+    taken = [[(item.version, item.place) for item in copies.take(platform.engine, "cpu", 8)] for _ in range(3)]
+    assert taken == [[("2.0.0", 0), ("2.0.0", 2)], [("3.0.0", 1)], []]
 
 
 def test_what_somebody_else_is_taking_is_passed_over(

@@ -239,6 +239,8 @@ def test_given_engines_are_used_and_our_own_are_not_mistaken_for_them(tmp_path: 
     assert made.urls({**made.urls({}), **foreign})["DATABASE_OWNER_URL"] == foreign["DATABASE_URL"]
     both = {**foreign, "DATABASE_OWNER_URL": "postgresql+psycopg://owner@elsewhere/db"}
     assert made.urls(both) | both == made.urls(both)
+    with pytest.raises(RuntimeError, match="is given without DATABASE_URL"):
+        made.given({"DATABASE_OWNER_URL": both["DATABASE_OWNER_URL"]})
 
 
 def test_keys_outlive_the_change_of_role(tmp_path: Path) -> None:

@@ -139,6 +139,8 @@ def test_the_first_version_of_a_model_answers_until_another_is_said_to(
         catalog.publish(made, stable=stable)
         answers.append(catalog.resolve(name, None).version)
     assert answers == ["1.0.0", "1.0.0", "3.0.0"]
+    # In the order in which they were published.
+    assert [item.version for item in catalog.model(name)] == ["1.0.0", "2.0.0", "3.0.0"]
     pinned = catalog.resolve(name, "v2.0.0")
     assert (pinned.version, pinned.route) == ("2.0.0", "pinned")
 
