@@ -1,8 +1,7 @@
-"""Durable jobs drained per second by one worker process, against plain Celery: one message a job, nothing stored."""
+"""Durable jobs drained per second by one worker process."""
 
 from __future__ import annotations
 
-import redis
 from sqlalchemy import text
 
 from benchmarks import bed
@@ -26,11 +25,9 @@ _DONE = text(
 
 def run() -> None:
     with bed.made() as found:
-        mine, theirs = coatcheck(found), plain_celery(found)
-    print(f"jobs drained by one worker process, {JOBS} jobs of one text each")
+        mine = coatcheck(found)
+    print(f"jobs drained by one worker process, {JOBS} jobs of one text each (`./run bench queues`: beside others)")
     print(f"  coatcheck      {mine:8.0f} /s   (claimed, predicted, result and usage stored in Postgres)")
-    print(f"  plain Celery   {theirs:8.0f} /s   (predicted, nothing stored)")
-    print(f"  ratio          {mine / theirs:8.1f}")
 
 
 def coatcheck(found: bed.Bed) -> float:
@@ -52,19 +49,3 @@ def coatcheck(found: bed.Bed) -> float:
     for child in (beat, io, worker):
         child.stop()
     return JOBS / count()[1]
-
-
-def plain_celery(found: bed.Bed) -> float:
-    import os
-
-    os.environ["REDIS_URL"] = found.env["REDIS_URL"]
-    from benchmarks import celery_app
-
-    numbers = [0, *[1] * (JOBS - 2), -1]
-    for number in numbers:
-        celery_app.predict.delay(number, ROW)
-    found.python("plain", "celery", "-A", "benchmarks.celery_app", "worker", "--concurrency", "1", "-l", "WARNING")
-    client = redis.Redis.from_url(found.env["REDIS_URL"])
-    bed.until(lambda: client.get("plain-time:-1"))
-    times = [float(client.get(f"plain-time:{number}") or 0) for number in (0, -1)]
-    return JOBS / (times[1] - times[0])

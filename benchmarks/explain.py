@@ -8,15 +8,12 @@ from __future__ import annotations
 
 import os
 import subprocess
-import sys
-import sysconfig
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks import bed
+from benchmarks import bed, peers
 
 REQUIREMENTS = Path(__file__).with_suffix(".txt")
-VENV = bed.ROOT / ".coatcheck" / "bench" / "explain"
 #: So that what is compared has the same core to itself, one after the other.
 ALONE = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"), "1")
 
@@ -32,23 +29,12 @@ class Told:
 
 
 def run() -> None:
-    subprocess.run([python(), "-m", "benchmarks.explain"], cwd=bed.ROOT, env={**os.environ, **ALONE}, check=True)
-
-
-def python() -> Path:
-    """The interpreter of the environment, which is made where it is missing or another was wanted."""
-    wanted = f"{sys.version}\n{REQUIREMENTS.read_text()}"
-    stamp, found = VENV / "installed.txt", VENV / "bin" / "python"
-    if not stamp.exists() or stamp.read_text() != wanted:
-        print(f"Installing {', '.join(REQUIREMENTS.read_text().split())} …", flush=True)
-        subprocess.run([sys.executable, "-m", "venv", "--clear", VENV], check=True)
-        of_venv = {"base": str(VENV), "platbase": str(VENV)}
-        packages = Path(sysconfig.get_path("purelib", "venv", of_venv))
-        (packages / "project.pth").write_text(f"{sysconfig.get_path('purelib')}\n")
-        pip = [found, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", REQUIREMENTS]
-        subprocess.run(pip, check=True)
-        stamp.write_text(wanted)
-    return found
+    subprocess.run(
+        [peers.python("explain", REQUIREMENTS), "-m", "benchmarks.explain"],
+        cwd=bed.ROOT,
+        env={**os.environ, **ALONE},
+        check=True,
+    )
 
 
 def main() -> None:
