@@ -1,4 +1,5 @@
-"""awa: jobs are rows of Postgres, as ours, handed out by a worker in Rust to 256 coroutines of Python: with eight, as in its quick start, it is a fifth as fast."""
+"""awa: jobs are rows of Postgres, as ours, handed out by a worker in Rust to 256 coroutines of Python (with eight, as
+in its quick start, it is a fifth as fast)."""
 
 from __future__ import annotations
 

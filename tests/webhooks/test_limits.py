@@ -126,6 +126,13 @@ def test_a_target_and_a_tenant_have_no_more_in_anybodys_hands_than_they_may(
         assert len([item for item in claim(platform) if item.tenant_id == tenant]) == 1
 
 
+def test_every_target_that_waits_is_found(platform: Platform, tenant: UUID) -> None:
+    targets = ["b", "d", "a", "c", "e"]
+    for target in targets:
+        deliver(platform, tenant, endpoint(platform, tenant), target=target)
+    assert sorted(item.target for item in claim(platform)) == sorted(targets)
+
+
 @pytest.mark.parametrize("most", [1, 2, 3])
 def test_a_sender_takes_no_more_than_it_asks_for_the_oldest_of_each_receiver_first(
     platform: Platform, tenant: UUID, most: int
