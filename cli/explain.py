@@ -68,6 +68,7 @@ def _read(answer: Mapping[str, Any]) -> Explanation:
         features=[item["feature"] for item in features],
         scores=[item["score"] for item in features],
         std_errors=off or None,
+        cut_short=found.get("cut_short", False),
         **{name: found[name] for name in (
             "algorithm", "output", "scale", "base_value", "value", "additivity_error", "evaluations")},
     )  # fmt: skip
@@ -76,6 +77,7 @@ def _read(answer: Mapping[str, Any]) -> Explanation:
 def _told(why: Explanation) -> Iterator[str]:
     """Line by line; what moved the answer most comes first."""
     how = "exact" if why.std_errors is None else f"{why.evaluations:,} inputs asked"
+    how += ", cut short by its time" if why.cut_short else ""
     yield f"{why.output}: {why.base_value:.4g} usually, {why.value:.4g} here ({why.scale}; {why.algorithm}, {how})"
     errors: Sequence[float | None] = why.std_errors or [None] * len(why.scores)
     rows = [*zip(why.features, why.scores, errors, strict=True)]

@@ -85,6 +85,7 @@ def _reasons(why: Explanation) -> dict[str, Any]:
         "value": why.value,
         "additivity_error": why.additivity_error,
         "evaluations": why.evaluations,
+        **({"cut_short": True} if why.cut_short else {}),
     }
 
 

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 from prometheus_client import Counter
 
 from core import metrics
-from inference.output import Said
+from inference.output import Said, reasons
 from jobs.result import Fault
 from registry.versions import Resolved
 from serving.serving import Serving
@@ -69,8 +69,9 @@ class Cached:
         return said
 
     def keep(self, row: Row, said: Said) -> Said:
-        """It, kept for those who ask later."""
-        if self._cache is not None:
+        """It, kept for those who ask later, unless more time would make it better."""
+        why = reasons(said)
+        if self._cache is not None and not (why and why.cut_short):
             self._cache.put(self._key(row), said)
         return said
 

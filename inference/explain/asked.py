@@ -90,6 +90,7 @@ class Asked:
             value=made.whole,
             additivity_error=off,
             evaluations=asked,
+            cut_short=made.cut_short,
         )
 
     def _of_fields(self, row: Row) -> tuple[Sequence[str], Callable[[Array], list[Row]]]:

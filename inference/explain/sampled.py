@@ -33,7 +33,8 @@ PARTS = 12
 
 @dataclass(frozen=True)
 class Estimate:
-    """What each player is worth and how far off that may be, as a standard error; of nobody and of all together."""
+    """What each player is worth and how far off that may be, as a standard error; of nobody and of all together; and
+    whether there was no time for all that was to be asked."""
 
     algorithm: str
     scores: Array
@@ -41,6 +42,7 @@ class Estimate:
     base: float
     whole: float
     asked: int
+    cut_short: bool = False
 
 
 @dataclass(frozen=True)
@@ -50,6 +52,10 @@ class Enough:
 
     tolerance: float = 0.0
     late: Callable[[float], bool] = lambda _: False
+
+    def by(self, errors: Array) -> bool:
+        """Whether these are within the tolerance, if there is one."""
+        return self.tolerance > 0 and bool(2 * errors.max() <= self.tolerance)
 
 
 ALL = Enough()
@@ -82,12 +88,13 @@ def estimate(worth: Worth, players: int, budget: int, seed: int, enough: Enough 
         values = np.concatenate([values, worth(masks[len(values) : upto])])
         if enough.tolerance and upto < len(masks):
             _, off = _regressed(masks[:upto], values, base, whole)
-            if 2 * off.max() <= enough.tolerance:
+            if enough.by(off):
                 break
     scores, off = _regressed(masks[: len(values)], values, base, whole)
     if len(values) + 2 == 2**players:
         return Estimate("enumeration", scores, np.zeros(players), base, whole, len(values) + 2)
-    return Estimate("leverage", scores, off, base, whole, len(values) + 2)
+    cut_short = len(values) < len(masks) and not enough.by(off)
+    return Estimate("leverage", scores, off, base, whole, len(values) + 2, cut_short)
 
 
 def _stages(first: int, last: int) -> Iterator[int]:

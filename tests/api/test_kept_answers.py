@@ -14,11 +14,13 @@ from werkzeug.test import TestResponse
 import api
 from core import metrics
 from inference import bundle
+from inference.output import Explanation, Label
+from jobs import settle
 from registry import lifecycle
 from tests import callers, graphs
 from tests.changed import changed
 from tests.conftest import Platform, until
-from tests.hands import work
+from tests.hands import took, work
 
 PREDICT = "/api/v1/predict"
 ROW = {"x": 2, "y": 1}
@@ -194,3 +196,38 @@ def test_what_a_job_has_answered_needs_no_second_job(platform: Platform, keeping
     for more in ({"Prefer": "respond-async"}, {"Prefer": "wait=0", "Idempotency-Key": uuid.uuid4().hex}):
         ticket = keeping.post(PREDICT, json=body, headers=more)
         assert (ticket.status_code, ticket.headers["X-Cache"]) == (202, "bypass")
+
+
+def asking(platform: Platform, folder: Any) -> str:
+    """A model whose reasons are found by questions."""
+    name, says = f"m{uuid.uuid4().hex}", {"method": "sampled", "background": "usual.jsonl"}
+    made = graphs.bundle(folder / name, name=name, explanation=["shap"], explain=says)
+    (made / "usual.jsonl").write_text('{"x": 0, "y": 0}\n')
+    platform.catalog.publish(bundle.load(made))
+    return name
+
+
+def explained(platform: Platform, **says: Any) -> int:
+    """How many explanations waited; each has an answer now."""
+    why = Explanation("leverage", "a", "probability", ["x", "y"], [0.2, 0.1], [0.1, 0.1], 0.5, 0.8, 0.0, 9, **says)
+    done = [settle.Done(job, Label("a", 0.8, {"a": 0.8, "b": 0.2}, why), 1) for job in took(platform, pool="explain")]
+    return len(settle.complete(platform.engine, done))
+
+
+@pytest.mark.usefixtures("quiet")
+def test_an_explanation_that_was_cut_short_is_not_kept_and_a_whole_one_is(
+    platform: Platform, keeping: FlaskClient, folder: Any
+) -> None:
+    name, waiting = asking(platform, folder), "SELECT FROM jobs WHERE status = 'pending'"
+    for says, went in (({"cut_short": True}, "miss"), ({"cut_short": False}, "miss"), (None, "hit")):
+        with ThreadPoolExecutor(1) as pool:
+            waits = pool.submit(ask, keeping, name, path="/api/v1/explain", headers={"Prefer": "wait=25"})
+            if says is not None:
+                until(lambda: platform.rows(waiting))
+                assert explained(platform, **says) == 1
+            answer = waits.result()
+        assert found(answer) == [went]
+        assert ("cut_short" in answer.get_json()["explanation"]) == bool(says and says["cut_short"])
+    # What is wanted as exactly as something is another answer.
+    other = {"options": {"explain_tolerance": 0.5}, "headers": {"Prefer": "wait=0"}}
+    assert ask(keeping, name, path="/api/v1/explain", **other).status_code == 202

@@ -115,6 +115,8 @@ def test_what_is_not_exact_says_how_far_off_it_may_be() -> None:
     head, row = explain._told(why({"a": 1.0}, std_errors=[0.123], algorithm="leverage", evaluations=1200))
     assert head.endswith("(number; leverage, 1,200 inputs asked)")
     assert row.endswith("+1 +- 0.12")
+    head, _ = explain._told(why({"a": 1.0}, std_errors=[0.5], algorithm="leverage", evaluations=64, cut_short=True))
+    assert head.endswith("(number; leverage, 64 inputs asked, cut short by its time)")
 
 
 def test_a_terminal_without_blocks_gets_letters(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -94,6 +94,17 @@ def test_when_it_is_late_there_is_what_is_known_by_then() -> None:
     assert found.base + found.scores.sum() == pytest.approx(found.whole)
 
 
+def test_it_is_cut_short_only_where_more_was_wanted_than_there_was_time_for() -> None:
+    def cut_short(**enough: Any) -> bool:
+        return sampled.estimate(game(1), PLAYERS, 2000, 1, sampled.Enough(**enough)).cut_short
+
+    def never(_: float) -> bool:
+        return True
+
+    assert (cut_short(), cut_short(tolerance=1e-9), cut_short(tolerance=1e9, late=never)) == (False, False, False)
+    assert (cut_short(late=never), cut_short(tolerance=1e-9, late=never)) == (True, True)
+
+
 def test_where_there_is_no_time_for_all_combinations_some_will_do() -> None:
     asked: list[float] = []
 

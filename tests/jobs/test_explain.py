@@ -71,6 +71,7 @@ def test_it_is_as_good_as_its_time_allows_and_ends_before_that_is_over(asking: m
     assert said.explained is not None
     assert said.explained.algorithm == "leverage"
     assert said.explained.evaluations < 8192
+    assert said.explained.cut_short
 
 
 def test_it_asks_no_more_than_its_tolerance_takes(asking: model.Model) -> None:
@@ -81,3 +82,4 @@ def test_it_asks_no_more_than_its_tolerance_takes(asking: model.Model) -> None:
     assert isinstance(said, Label)
     assert said.explained is not None
     assert said.explained.evaluations < 1024
+    assert not said.explained.cut_short

@@ -97,12 +97,14 @@ def test_reasons_are_kept_with_the_answer_and_told_by_their_weight(said: Label |
         feature["feature"]: feature.keys() for feature in told.v1(exact, "shap")["explanation"]["feature_importance"]
     }
     assert shown == {"a": {"feature", "score"}, "b": {"feature", "score"}}
-    for each in (said, exact):
+    short = dataclasses.replace(said, explained=dataclasses.replace(WHY, cut_short=True))
+    for each in (said, exact, short):
         assert result.load(result.dump(each)) == each
         # A large list is kept as it is told.
         again = result.load({"predictions": [told.v1(each, "shap")]})
         assert told.v1(again, "shap") == {"predictions": [told.v1(each, "shap")]}
     assert told.v1(said, "shap")["explanation"] == TOLD_WHY
+    assert told.v1(short, "shap")["explanation"] == {**TOLD_WHY, "cut_short": True}
     assert "explanation" not in told.v1(said, "")
 
 

@@ -39,3 +39,6 @@ class Explanation(Schema):
         metadata={"description": "How far `value` is from what the model answered, as it answers"}
     )
     evaluations = fields.Integer(metadata={"description": "Inputs that the model was asked for this; 0 where none"})
+    cut_short = fields.Boolean(
+        metadata={"description": "True where there was no time for as many as were wanted; else not there"}
+    )
