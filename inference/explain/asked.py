@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 import re
@@ -49,9 +50,9 @@ class Asked:
         found: list[Explanation] = []
         for row, said in zip(rows, answers, strict=True):
             done = len(found)
-            enough = sampled.Enough(tolerance, _late(interrupt, len(rows) - done))
+            late = _late(interrupt, len(rows) - done)
             heard = lambda part, done=done: progress((done + part) / len(rows))  # noqa: E731
-            found.append(self._one(row, said, interrupt, heard, enough))
+            found.append(self._one(row, said, interrupt, heard, sampled.Enough(tolerance, late)))
         return found
 
     def _one(
@@ -60,22 +61,20 @@ class Asked:
         answer = int(said.argmax())
         names, rows_of = self._of_text(row) if not self._usual else self._of_fields(row)
         each = len(rows_of(np.ones(len(names), bool)))
-        budget = max(self._says.evaluations, sampled.least(len(names)))
-        asked = 0
+        budget, step = max(self._says.evaluations, sampled.least(len(names))), max(1, self._manifest.max_batch // each)
+        known: dict[bytes, float] = {}
 
         def worth(masks: Array) -> Array:
-            nonlocal asked
-            unlike, places = np.unique(masks, axis=0, return_inverse=True)
-            found = np.empty(len(unlike))
-            step = max(1, self._manifest.max_batch // each)
-            for start in range(0, len(unlike), step):
-                rows = [made for mask in unlike[start : start + step] for made in rows_of(mask)]
-                scores = self._model.scores(rows, interrupt)[:, answer].astype(float)
-                found[start : start + step] = scores.reshape(-1, each).mean(axis=1)
-                asked += len(rows)
-                progress(min(1.0, asked / (budget * each)))
-            return found[places.reshape(-1)]
+            new = [*{mask.tobytes(): mask for mask in masks if mask.tobytes() not in known}.items()]
+            for start in range(0, len(new), step):
+                asked = new[start : start + step]
+                rows = [made for _, mask in asked for made in rows_of(mask)]
+                scores = self._model.scores(rows, interrupt)[:, answer].astype(float).reshape(-1, each).mean(axis=1)
+                known.update(zip(dict(asked), scores.tolist(), strict=True))
+                progress(min(1.0, len(known) / budget))
+            return np.array([known[mask.tobytes()] for mask in masks])
 
+        enough = dataclasses.replace(enough, at_once=max(2, step // 2 * 2))
         made = sampled.estimate(worth, len(names), budget, 0, enough)
         progress(1.0)
         off = abs(made.base + float(made.scores.sum()) - float(said[answer]))
@@ -89,7 +88,7 @@ class Asked:
             base_value=made.base,
             value=made.whole,
             additivity_error=off,
-            evaluations=asked,
+            evaluations=len(known) * each,
             cut_short=made.cut_short,
         )
 

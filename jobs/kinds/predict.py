@@ -21,6 +21,12 @@ from jobs.result import Fault, Result, Several, Stored
 
 Row = Mapping[str, Any]
 
+#: Where not even as much could be asked as an explanation with an error takes.
+ADVICE = (
+    ", which is too short for the fewest questions that reasons take. POST /api/jobs with a larger timeout_s, or with "
+    "less at once: fewer inputs, a shorter text"
+)
+
 
 class Predict(Kind):
     """The payload is one input object or a list of them."""
@@ -111,7 +117,7 @@ class _Running:
         if self.error is not None:
             return Outcome(self.held, error=self.error, run_s=self.run_s)
         if len(self.said) < len(self.rows):
-            return stopped(self.held, self.run_s)
+            return stopped(self.held, self.run_s, ADVICE if manifest.asked_apart(told.explain_of(job)) else "")
         result: Result
         if isinstance(job.inputs, list):
             result = Several(in_place(self.said, job.options.get("refused", {})))

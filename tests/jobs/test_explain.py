@@ -18,6 +18,7 @@ from inference.output import Label
 from jobs.job import Claimed
 from jobs.kinds import predict
 from jobs.lease import Held
+from jobs.outcome import Outcome
 from tests.conftest import ROOT, until
 
 TEXT = " ".join(f"word{number}" for number in range(60))
@@ -51,6 +52,24 @@ def test_it_tells_how_many_questions_are_answered_and_ends_between_two(asking: m
     run.join(20)
     [outcome] = found
     assert (outcome.result, outcome.error, outcome.units) == (None, None, 0)  # type: ignore[attr-defined]
+
+
+def test_one_whose_time_is_over_before_the_least_is_asked_is_told_what_to_do(asking: model.Model) -> None:
+    mine, found = held(ROW), list[Outcome]()
+    run = threading.Thread(target=lambda: found.extend(predict.run(asking, [mine], most=1)))
+    run.start()
+    until(lambda: mine.progress > 0)
+    mine.timed_out = True
+    mine.interrupt.set()
+    run.join(20)
+    [outcome] = found
+    assert isinstance(outcome.error, errors.TimedOut)
+    assert "larger timeout_s" in outcome.error.message
+    # Of a prediction there is nothing less to be had.
+    mine = held(ROW)
+    mine.job, mine.timed_out = dataclasses.replace(mine.job, options={}), True
+    [outcome] = predict.run(asking, [mine])
+    assert str(outcome.error) == f"The run took longer than timeout_s={mine.job.timeout_s}"
 
 
 def test_a_short_one_is_charged_with_its_reasons(asking: model.Model) -> None:
