@@ -31,9 +31,20 @@ BLOCKS = " ▏▎▍▌▋▊▉█"
 @click.option(
     "--picture", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Draw it into an SVG file too."
 )
+@click.option(
+    "--tolerance", type=click.FloatRange(0), help="Ask no more questions than it takes to know each score within this."
+)
+@click.option("--strict", is_flag=True, help="Fail where it cannot be known within --tolerance.")
 @output.as_json
 def explain(
-    name: str, given: tuple[str, ...], file: Path | None, version: str | None, picture: Path | None, as_json: bool
+    name: str,
+    given: tuple[str, ...],
+    file: Path | None,
+    version: str | None,
+    picture: Path | None,
+    tolerance: float | None,
+    strict: bool,
+    as_json: bool,
 ) -> None:
     """Ask a model once, and show why it answers so.
 
@@ -41,10 +52,14 @@ def explain(
     far a feature moved the answer from the usual one; what stands behind +- is a standard error, where it was found by
     questions. Many of them take a while, and are waited for.
     """
+    if strict and tolerance is None:
+        raise click.UsageError("--strict is for --tolerance: say one")
     remote = Remote.from_environment()
     seen = asking.seen(remote, name, version)
     inputs = asking.inputs(name, seen, given, file)
-    body = {"model": name, "model_version": seen["version"], "inputs": inputs, "options": {"explain": "shap"}}
+    options = {"explain": "shap", "explain_tolerance": tolerance, "explain_strict": strict or None}
+    options = {option: value for option, value in options.items() if value is not None}
+    body = {"model": name, "model_version": seen["version"], "inputs": inputs, "options": options}
     answer, by_job = asking.answered(remote, "/explain", body)
     why = _read(answer)
     if picture:

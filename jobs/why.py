@@ -8,7 +8,7 @@ from typing import Any
 from core import errors
 from inference.interrupt import Interrupt
 from inference.model import Model
-from inference.output import Said
+from inference.output import Said, reasons
 
 Answer = Said | errors.CoatcheckError
 
@@ -28,3 +28,17 @@ def explained(
         return [*said]
     why = iter(model.explained([row for row, _ in found], [one for _, one in found], interrupt, progress, tolerance))
     return [one if isinstance(one, errors.CoatcheckError) else next(why) for one in said]
+
+
+def within(said: Answer, tolerance: float) -> Answer:
+    """It, or ToleranceNotMet where its reasons are known, but not within the tolerance."""
+    why = reasons(said)
+    off = 2 * max((why and why.std_errors) or [0.0])
+    if why is None or off <= tolerance:
+        return said
+    how = (
+        "there was no time to ask more. POST /api/jobs with a larger timeout_s, or with less at once"
+        if why.cut_short
+        else "the model's evaluations allow no more questions. Say a larger explain_tolerance"
+    )
+    return errors.ToleranceNotMet(f"The reasons are known within {off:.3g} and not within {tolerance:g}: {how}")

@@ -35,7 +35,7 @@ class Cached:
         self._asked = self._cache is not None or bool(ask.cache)
         self._model = resolved.model
         #: An answer is its tenant's own: how fast one comes would tell others what was asked.
-        self._of = (ask.caller.party, resolved.digest, explain, ask.tolerance)
+        self._of = (ask.caller.party, resolved.digest, explain, ask.tolerance, ask.strict)
         self._rows = self.hits = 0
 
     @property

@@ -18,8 +18,11 @@ from serving.values import Ask, Patience, Preference, Replied, Reply, Served, Ti
 #: How a job may end for its input's sake; any other failure is ours.
 _INPUTS_FAULT: dict[str, type[errors.CoatcheckError]] = {
     kind.code: kind
-    for kind in (errors.ModelError, errors.InputRefused, errors.TimedOut, errors.InputUnreadable, errors.InputTooLarge)
-}
+    for kind in (
+        errors.ModelError, errors.InputRefused, errors.TimedOut, errors.ToleranceNotMet,
+        errors.InputUnreadable, errors.InputTooLarge,
+    )
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -66,8 +69,8 @@ class Waited:
         return Replied(self._outcome(job_id), again=True)
 
     def _outcome(self, job_id: uuid.UUID) -> Reply:
-        """The answer of a job that completed in time, else its ticket; raises ModelError, TimedOut or JobFailed for one
-        that ended otherwise."""
+        """The answer of a job that completed in time, else its ticket; raises ModelError, TimedOut, ToleranceNotMet or
+        JobFailed for one that ended otherwise."""
         wait_s = self.serving.settings.api.default_wait_s if self.wants.wait_s is None else self.wants.wait_s
         wait_s = 0.0 if self.wants.respond_async else wait_s
         found = retrieve.wait(self.serving, self.ask.caller.tenant_id, job_id, wait_s, self.patience)

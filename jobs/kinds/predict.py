@@ -179,10 +179,11 @@ def _explained(
     def heard(part: float) -> None:
         first.held.advance((len(first.said) + part) / len(first.rows))
 
-    tolerance = first.held.job.options.get("explain_tolerance", 0.0)
+    options = first.held.job.options
+    tolerance = options.get("explain_tolerance", 0.0)
     made = why.explained(model, mine, [said[place] for place in asking], interrupt, heard, tolerance)
     for place, one in zip(asking, made, strict=True):
-        found[place] = one
+        found[place] = why.within(one, tolerance) if options.get("explain_strict") else one
     return found
 
 

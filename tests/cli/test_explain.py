@@ -66,9 +66,11 @@ def test_what_takes_many_questions_is_waited_for_and_says_how_far_off_it_may_be(
 
     thread = threading.Thread(target=worker)
     thread.start()
-    done = here("explain", name, "--input", "x=3")
+    done = here("explain", name, "--input", "x=3", "--tolerance", "0.5", "--strict")
     thread.join()
     assert done.code == 0, done.err
+    [(options,)] = here.platform.rows("SELECT options FROM jobs WHERE model = :name", name=name)
+    assert options == {"explain": "shap", "explain_tolerance": 0.5, "explain_strict": True}
     assert done.out.splitlines()[0] == "b: 0 usually, 1 here (number; leverage, 64 inputs asked)"
     assert [line.split()[-3:] for line in done.out.splitlines()[1:]] == [
         ["+0.5", "+-", "0.12"],
@@ -87,6 +89,13 @@ def test_a_picture_is_drawn_as_well(here: Here) -> None:
     assert (done.code, "log-odds" in done.out) == (0, True)
     drawn = ElementTree.fromstring(Path(here.folder, "why.svg").read_text())
     assert drawn.tag.endswith("svg")
+
+
+def test_what_must_be_exact_says_how_exact(here: Here) -> None:
+    done = here("explain", "tumor", "--version", "1.1.0", "--strict")
+    assert (done.code, done.out, "--tolerance" in done.err) == (2, "", True)
+    done = here("explain", "tumor", "--version", "1.1.0", "--tolerance", "nan")
+    assert (done.code, done.out) == (1, "")
 
 
 def test_a_model_that_has_no_reasons_says_so(here: Here) -> None:

@@ -14,11 +14,13 @@ import yaml
 
 from core import errors
 from inference import bundle, model
-from inference.output import Label
+from inference.output import Explanation, Label
+from jobs import why
 from jobs.job import Claimed
 from jobs.kinds import predict
 from jobs.lease import Held
 from jobs.outcome import Outcome
+from jobs.result import Fault, Several
 from tests.conftest import ROOT, until
 
 TEXT = " ".join(f"word{number}" for number in range(60))
@@ -70,6 +72,33 @@ def test_one_whose_time_is_over_before_the_least_is_asked_is_told_what_to_do(ask
     mine.job, mine.timed_out = dataclasses.replace(mine.job, options={}), True
     [outcome] = predict.run(asking, [mine])
     assert str(outcome.error) == f"The run took longer than timeout_s={mine.job.timeout_s}"
+
+
+def test_one_that_must_be_as_exact_as_is_asked_is_refused_where_it_is_not(asking: model.Model) -> None:
+    for exactly, refused in (({"explain_strict": True}, True), ({}, False)):
+        mine = held([ROW])
+        options = {**mine.job.options, "explain_tolerance": 1e-9, "return_errors": "individual", **exactly}
+        mine.job = dataclasses.replace(mine.job, options=options, timeout_s=2)
+        [outcome] = predict.run(asking, [mine], most=1)
+        assert isinstance(outcome.result, Several)
+        [said] = outcome.result.items
+        assert (isinstance(said, Fault) and said.error["code"]) == (refused and "TOLERANCE_NOT_MET")
+        assert (outcome.units == 0) == refused
+
+
+def test_what_is_not_within_the_tolerance_says_by_how_much_and_what_to_do() -> None:
+    few = Explanation("leverage", "a", "number", ["x", "y"], [1.0, 2.0], [0.1, 0.2], 0.0, 3.0, 0.0, 64)
+    for found, tolerance, told in (
+        (few, 0.4, None),
+        (few, 0.39, "known within 0.4 and not within 0.39: the model's evaluations allow no more"),
+        (dataclasses.replace(few, cut_short=True), 0.1, "no time to ask more. POST /api/jobs with a larger timeout_s"),
+        (dataclasses.replace(few, std_errors=None), 0.0, None),
+        (None, 0.0, None),
+    ):
+        label = Label("a", 0.9, {"a": 0.9}, found)
+        said = why.within(label, tolerance)
+        assert (said is label) == (told is None)
+        assert (told or "") in str(said)
 
 
 def test_a_short_one_is_charged_with_its_reasons(asking: model.Model) -> None:
