@@ -101,6 +101,12 @@ def reasons(said: object) -> Explanation | None:
     return said.explained if isinstance(said, Label | Numbers) else None
 
 
+def is_whole(said: object) -> bool:
+    """Whether more time would make it no better."""
+    why = reasons(said)
+    return why is None or not why.cut_short
+
+
 @dataclass(frozen=True, slots=True)
 class Record:
     """What was found in a whole file, by names of the model's kind: segments, or pages with their lines."""

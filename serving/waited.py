@@ -62,13 +62,13 @@ class Waited:
             return Replied(ticket)
         if earlier and earlier.job_id:
             return self.again(earlier.job_id)
-        return Replied(self._outcome(new.id))
+        return Replied(self.outcome(new.id))
 
     def again(self, job_id: uuid.UUID) -> Replied[Reply]:
         """What comes of a job that an earlier request under the same key has made, perhaps of another version."""
-        return Replied(self._outcome(job_id), again=True)
+        return Replied(self.outcome(job_id), again=True)
 
-    def _outcome(self, job_id: uuid.UUID) -> Reply:
+    def outcome(self, job_id: uuid.UUID) -> Reply:
         """The answer of a job that completed in time, else its ticket; raises ModelError, TimedOut, ToleranceNotMet or
         JobFailed for one that ended otherwise."""
         wait_s = self.serving.settings.api.default_wait_s if self.wants.wait_s is None else self.wants.wait_s

@@ -12,7 +12,7 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 import api
-from core import metrics
+from core import errors, metrics
 from inference import bundle
 from inference.output import Explanation, Label
 from jobs import settle
@@ -231,3 +231,74 @@ def test_an_explanation_that_was_cut_short_is_not_kept_and_a_whole_one_is(
     # What is wanted as exactly as something is another answer.
     other = {"options": {"explain_tolerance": 0.5}, "headers": {"Prefer": "wait=0"}}
     assert ask(keeping, name, path="/api/v1/explain", **other).status_code == 202
+
+
+def hits(model: str) -> float:
+    return metrics.CACHE.labels(model, "hit")._value.get()
+
+
+@pytest.mark.usefixtures("quiet")
+def test_what_takes_a_job_is_one_job_for_all_who_ask_it_at_once(
+    platform: Platform, keeping: FlaskClient, folder: Any
+) -> None:
+    name, jobs = asking(platform, folder), "SELECT FROM jobs WHERE model = :model"
+    key = callers.key(platform)
+
+    def explain(row: Any, wait_s: int = 25) -> TestResponse:
+        headers = {**key.headers, "Prefer": f"wait={wait_s}"}
+        return ask(keeping, name, row, "/api/v1/explain", headers=headers)
+
+    with ThreadPoolExecutor(3) as pool:
+        waits = [pool.submit(explain, ROW) for _ in range(3)]
+        until(lambda: hits(name) == 2)
+        ticket = explain(ROW, wait_s=0)
+        other = explain({"x": 3, "y": 1}, wait_s=0)
+        assert explained(platform) == 1
+        answers = [each.result() for each in waits]
+    assert sorted(map(str, found(*answers))) == ["hit", "hit", "miss"]
+    assert len({answer.get_json()["request_id"] for answer in answers}) == 3
+    assert (ticket.status_code, ticket.headers["X-Cache"], other.status_code) == (202, "bypass", 202)
+    assert ticket.get_json()["job_id"] != other.get_json()["job_id"]
+    assert len(platform.rows(jobs, model=name)) == 2
+    assert (
+        keeping.get(f"/api/v1/jobs/{ticket.get_json()['job_id']}", headers=key.headers).get_json()["status"]
+        == "completed"
+    )
+
+    def used() -> Any:
+        return [
+            (each["calls"], each["units"])
+            for each in keeping.get("/api/v1/usage", headers=key.headers).get_json()["usage"]
+        ]
+
+    until(lambda: sum(calls for calls, _ in used()) == 3)
+    assert sum(units for _, units in used()) == 1
+
+
+@pytest.mark.usefixtures("quiet")
+def test_a_job_that_nobody_waited_for_answers_who_asks_again_unless_it_came_to_nothing_whole(
+    platform: Platform, keeping: FlaskClient, folder: Any
+) -> None:
+    name, jobs = asking(platform, folder), []
+
+    def again(**more: Any) -> TestResponse:
+        return ask(keeping, name, path="/api/v1/explain", headers={"Prefer": "wait=0", **more})
+
+    for end in ("canceled", "cut short", "forgotten", "failed", None):
+        jobs.append(again().get_json()["job_id"])
+        assert again().get_json()["job_id"] == jobs[-1]
+        if end == "canceled":
+            assert keeping.post(f"/api/v1/jobs/{jobs[-1]}/cancel").status_code == 200
+        elif end == "cut short":
+            assert explained(platform, cut_short=True) == 1
+        elif end == "forgotten":
+            platform.execute("DELETE FROM jobs")
+        elif end == "failed":
+            [job] = took(platform, pool="explain")
+            assert settle.fail(platform.engine, job, errors.ModelError())
+    assert len({*jobs}) == len(jobs)
+    assert explained(platform) == 1
+    assert found(again(), again()) == ["hit", "hit"]
+    # Neither a key nor a ticket that was asked for is for others.
+    assert [again(**more).status_code for more in ({"Idempotency-Key": "k"}, {"Prefer": "respond-async"})] == [202, 202]
+    assert len(platform.rows("SELECT FROM jobs WHERE status = 'pending'")) == 2
