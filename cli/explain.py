@@ -15,6 +15,7 @@ from cli.failures import Failure
 from cli.files import Target
 from cli.remote import Remote
 from cli.words import printable
+from inference.explain.heat import heat
 from inference.explain.picture import waterfall
 from inference.output import Explanation
 
@@ -22,6 +23,8 @@ from inference.output import Explanation
 MOST = 20
 NAME, BAR = 32, 20  #: cells of a feature's name at most, and of a bar to either side
 BLOCKS = " ▏▎▍▌▋▊▉█"
+#: The kind of models whose features are fields; of all others that have reasons they are words.
+TABULAR = "tabular"
 
 
 @click.command()
@@ -63,7 +66,7 @@ def explain(
     answer, by_job = asking.answered(remote, "/explain", body)
     why = _read(answer)
     if picture:
-        Target(picture).write([waterfall(why).encode()])
+        Target(picture).write([_drawn(why, seen["kind"], inputs).encode()])
     if as_json:
         output.document({"model": name, "model_version": seen["version"], "job_id": by_job, "inputs": inputs,
                          "answer": answer})  # fmt: skip
@@ -73,11 +76,11 @@ def explain(
 
 
 def _read(answer: Mapping[str, Any]) -> Explanation:
-    """As the API tells it; raises Failure where it tells none."""
+    """As the API tells it, the features in their places; raises Failure where it tells none."""
     found = answer.get("explanation", {})
     if found.get("method") != "SHAP":
         raise Failure("The answer came without its reasons; is this another release?", code="NOT_COATCHECK")
-    features: Sequence[Mapping[str, Any]] = found["feature_importance"]
+    features = sorted(found["feature_importance"], key=lambda item: int(item.get("place", 0)))
     off = [item["std_error"] for item in features if "std_error" in item]
     return Explanation(
         features=[item["feature"] for item in features],
@@ -89,13 +92,19 @@ def _read(answer: Mapping[str, Any]) -> Explanation:
     )  # fmt: skip
 
 
+def _drawn(why: Explanation, kind: str, inputs: Mapping[str, Any]) -> str:
+    """As the API draws it: words as they stand in the text that was asked about."""
+    texts = [value for value in inputs.values() if isinstance(value, str)] if kind != TABULAR else []
+    return next(filter(None, (heat(why, text) for text in texts)), None) or waterfall(why)
+
+
 def _told(why: Explanation) -> Iterator[str]:
     """Line by line; what moved the answer most comes first."""
     how = "exact" if why.std_errors is None else f"{why.evaluations:,} inputs asked"
     how += ", cut short by its time" if why.cut_short else ""
     yield f"{why.output}: {why.base_value:.4g} usually, {why.value:.4g} here ({why.scale}; {why.algorithm}, {how})"
     errors: Sequence[float | None] = why.std_errors or [None] * len(why.scores)
-    rows = [*zip(why.features, why.scores, errors, strict=True)]
+    rows = sorted(zip(why.features, why.scores, errors, strict=True), key=lambda row: -abs(row[1]))
     shown = [(_name(name), score, off) for name, score, off in rows[:MOST]]
     if left := rows[MOST:]:
         shown.append((f"{len(left)} others", sum(score for _, score, _ in left), None))

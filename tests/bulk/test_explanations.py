@@ -28,7 +28,7 @@ PREDICT = "/api/v1/predict"
 ROW = {"x": 3, "y": 1}
 WHY = {
     "method": "SHAP",
-    "feature_importance": [{"feature": "x", "score": 4.0}, {"feature": "y", "score": 0.0}],
+    "feature_importance": [{"feature": "x", "place": 0, "score": 4.0}, {"feature": "y", "place": 1, "score": 0.0}],
     "algorithm": "linear",
     "output": "sum",
     "scale": "number",

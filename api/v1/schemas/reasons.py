@@ -11,6 +11,9 @@ class Importance(Schema):
     """How much one feature moved the answer."""
 
     feature = fields.String(required=True, metadata={"description": "A field, a group of fields, or a part of a text"})
+    place = fields.Integer(
+        required=True, metadata={"description": "Where it stands among the fields, or in the text: 0 is the first"}
+    )
     score = fields.Float(required=True, metadata={"description": "Towards the output, or away from it where negative"})
     std_error = fields.Float(metadata={"description": "How far off that may be; not there where it is exact"})
 
