@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from core import errors
+from inference.explain.wanted import ALL, Wanted
 from inference.interrupt import Interrupt
 from inference.model import Model
 from inference.output import Said, reasons
@@ -18,15 +19,14 @@ def explained(
     rows: Sequence[Mapping[str, Any]],
     said: Sequence[Answer],
     interrupt: Interrupt,
-    progress: Callable[[float], object],
-    tolerance: float = 0.0,
+    wanted: Wanted = ALL,
 ) -> list[Answer]:
     """What was said to these rows with how much each feature moved it, where it is no error; raises ModelInterrupted,
     ModelError."""
     found = [(row, one) for row, one in zip(rows, said, strict=True) if not isinstance(one, errors.CoatcheckError)]
     if not found:
         return [*said]
-    why = iter(model.explained([row for row, _ in found], [one for _, one in found], interrupt, progress, tolerance))
+    why = iter(model.explained([row for row, _ in found], [one for _, one in found], interrupt, wanted))
     return [one if isinstance(one, errors.CoatcheckError) else next(why) for one in said]
 
 

@@ -14,6 +14,7 @@ import numpy as np
 
 from inference.explain import background, players, sampled
 from inference.explain.link import NUMBER, PROBABILITY
+from inference.explain.wanted import Known, Progress, Wanted
 from inference.kinds import text
 from inference.output import Explanation
 
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 Row = Mapping[str, Any]
-#: Hears how much of what was planned is done, up to 1.
-Progress = Callable[[float], object]
 
 _WORD = re.compile(r"\s*\S+")
 #: Of a text with more words, neighbours are one part together.
@@ -43,26 +42,31 @@ class Asked:
         self._players = players.of(bundle.manifest, says.groups)
 
     def explain(
-        self, rows: Sequence[Row], answers: Array, interrupt: Interrupt | None, progress: Progress, tolerance: float
+        self, rows: Sequence[Row], answers: Array, interrupt: Interrupt | None, wanted: Wanted
     ) -> list[Explanation]:
         """Of rows with the numbers that the model gave to them, [rows, numbers], why the largest of each is what it
         is, as well as is known when it is time to end; raises ModelInterrupted."""
         found: list[Explanation] = []
-        for row, said in zip(rows, answers, strict=True):
+        for row, said, known in zip(rows, answers, wanted.known or [{} for _ in rows], strict=True):
             done = len(found)
-            late = _late(interrupt, len(rows) - done)
-            heard = lambda part, done=done: progress((done + part) / len(rows))  # noqa: E731
-            found.append(self._one(row, said, interrupt, heard, sampled.Enough(tolerance, late)))
+            enough = sampled.Enough(wanted.tolerance, _late(interrupt, len(rows) - done))
+            heard = lambda part, done=done: wanted.progress((done + part) / len(rows))  # noqa: E731
+            found.append(self._one(row, said, interrupt, heard, enough, known))
         return found
 
     def _one(
-        self, row: Row, said: Array, interrupt: Interrupt | None, progress: Progress, enough: sampled.Enough
+        self,
+        row: Row,
+        said: Array,
+        interrupt: Interrupt | None,
+        progress: Progress,
+        enough: sampled.Enough,
+        known: Known,
     ) -> Explanation:
         answer = int(said.argmax())
         names, rows_of = self._of_text(row) if not self._usual else self._of_fields(row)
         each = len(rows_of(np.ones(len(names), bool)))
         budget, step = max(self._says.evaluations, sampled.least(len(names))), max(1, self._manifest.max_batch // each)
-        known: dict[bytes, float] = {}
 
         def worth(masks: Array) -> Array:
             new = [*{mask.tobytes(): mask for mask in masks if mask.tobytes() not in known}.items()]

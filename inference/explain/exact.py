@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from core import errors
 from inference.explain import background, forest, graph, linear, players, trees
 from inference.explain.link import Link
+from inference.explain.wanted import Wanted
 from inference.output import Explanation
 
 if TYPE_CHECKING:
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 Row = Mapping[str, Any]
-#: Hears how much of what was planned is done, up to 1.
-Progress = Callable[[float], object]
 
 #: So far what is read from the graph may be from what the graph answers, relative to numbers above 1.
 TOLERANCE = 1e-3
@@ -53,8 +52,7 @@ class Exact:
         rows: Sequence[Row],
         answers: Array,
         interrupt: Interrupt | None,
-        progress: Progress,
-        tolerance: float,
+        wanted: Wanted,
     ) -> list[Explanation]:
         """Of rows with the numbers that the model gave to them, [rows, numbers], why the largest of each is what it
         is."""
@@ -70,7 +68,7 @@ class Exact:
             told[0, at] = (base + scores.sum() - summand) / factor
             off = _off(self._link.answered(told), answers[place : place + 1])[0, answer]
             found.append(self._explanation(scores, base, answer, float(off)))
-        progress(1.0)
+        wanted.progress(1.0)
         return found
 
     def _scores(self, columns: Array, answer: int) -> tuple[Array, float]:

@@ -13,6 +13,7 @@ import pytest
 import yaml
 
 from core import errors
+from core.setting_groups import Storage
 from inference import bundle, model
 from inference.output import Explanation, Label
 from jobs import why
@@ -20,7 +21,9 @@ from jobs.job import Claimed
 from jobs.kinds import predict
 from jobs.lease import Held
 from jobs.outcome import Outcome
+from jobs.remembered import Remembered
 from jobs.result import Fault, Several
+from storage.objects import Store
 from tests.conftest import ROOT, until
 
 TEXT = " ".join(f"word{number}" for number in range(60))
@@ -43,9 +46,14 @@ def held(inputs: object) -> Held:
     return Held(Claimed(UUID(int=1), UUID(int=0), "explain", 1, 4, "m", "1", 300, inputs, options, "req"))
 
 
+def alone(asking: model.Model, mine: Held) -> Outcome:
+    nowhere = Store(Storage(endpoint_url="http://127.0.0.1:1", access_key="", secret_key=""), attempts=1)
+    return predict.run_alone(asking, mine, Remembered(nowhere, "", 1))
+
+
 def test_it_tells_how_many_questions_are_answered_and_ends_between_two(asking: model.Model) -> None:
-    mine, found = held(ROW), list[object]()
-    run = threading.Thread(target=lambda: found.extend(predict.run(asking, [mine], most=1)))
+    mine, found = held(ROW), list[Outcome]()
+    run = threading.Thread(target=lambda: found.append(alone(asking, mine)))
     run.start()
     until(lambda: mine.progress > 0)
     assert mine.progress < 50
@@ -53,12 +61,12 @@ def test_it_tells_how_many_questions_are_answered_and_ends_between_two(asking: m
     mine.interrupt.set()
     run.join(20)
     [outcome] = found
-    assert (outcome.result, outcome.error, outcome.units) == (None, None, 0)  # type: ignore[attr-defined]
+    assert (outcome.result, outcome.error, outcome.units) == (None, None, 0)
 
 
 def test_one_whose_time_is_over_before_the_least_is_asked_is_told_what_to_do(asking: model.Model) -> None:
     mine, found = held(ROW), list[Outcome]()
-    run = threading.Thread(target=lambda: found.extend(predict.run(asking, [mine], most=1)))
+    run = threading.Thread(target=lambda: found.append(alone(asking, mine)))
     run.start()
     until(lambda: mine.progress > 0)
     mine.timed_out = True
@@ -79,7 +87,7 @@ def test_one_that_must_be_as_exact_as_is_asked_is_refused_where_it_is_not(asking
         mine = held([ROW])
         options = {**mine.job.options, "explain_tolerance": 1e-9, "return_errors": "individual", **exactly}
         mine.job = dataclasses.replace(mine.job, options=options, timeout_s=2)
-        [outcome] = predict.run(asking, [mine], most=1)
+        outcome = alone(asking, mine)
         assert isinstance(outcome.result, Several)
         [said] = outcome.result.items
         assert (isinstance(said, Fault) and said.error["code"]) == (refused and "TOLERANCE_NOT_MET")
@@ -102,7 +110,7 @@ def test_what_is_not_within_the_tolerance_says_by_how_much_and_what_to_do() -> N
 
 
 def test_a_short_one_is_charged_with_its_reasons(asking: model.Model) -> None:
-    [outcome] = predict.run(asking, [held({**ROW, "text": "So good"})], most=1)
+    outcome = alone(asking, held({**ROW, "text": "So good"}))
     manifest = asking.bundle.manifest
     assert outcome.units == manifest.units + 9
     assert not isinstance(outcome.error, errors.CoatcheckError)
@@ -112,7 +120,7 @@ def test_it_is_as_good_as_its_time_allows_and_ends_before_that_is_over(asking: m
     mine = held(ROW)
     mine.job = dataclasses.replace(mine.job, timeout_s=2)
     began = time.monotonic()
-    [outcome] = predict.run(asking, [mine], most=1)
+    outcome = alone(asking, mine)
     assert time.monotonic() - began < 30
     said = outcome.result
     assert isinstance(said, Label)
@@ -125,7 +133,7 @@ def test_it_is_as_good_as_its_time_allows_and_ends_before_that_is_over(asking: m
 def test_it_asks_no_more_than_its_tolerance_takes(asking: model.Model) -> None:
     mine = held({**ROW, "text": " ".join(["Truly", "wonderful"] * 5)})
     mine.job = dataclasses.replace(mine.job, options={**mine.job.options, "explain_tolerance": 0.5})
-    [outcome] = predict.run(asking, [mine], most=1)
+    outcome = alone(asking, mine)
     said = outcome.result
     assert isinstance(said, Label)
     assert said.explained is not None
