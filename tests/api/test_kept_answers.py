@@ -298,7 +298,11 @@ def test_a_job_that_nobody_waited_for_answers_who_asks_again_unless_it_came_to_n
             assert settle.fail(platform.engine, job, errors.ModelError())
     assert len({*jobs}) == len(jobs)
     assert explained(platform) == 1
+    cache = keeping.application.extensions["coatcheck"].serving.cache
+    size = cache.size
     assert found(again(), again()) == ["hit", "hit"]
+    # Who asks does not prolong how long it is good for.
+    assert cache.size == size
     # Neither a key nor a ticket that was asked for is for others.
     assert [again(**more).status_code for more in ({"Idempotency-Key": "k"}, {"Prefer": "respond-async"})] == [202, 202]
     assert len(platform.rows("SELECT FROM jobs WHERE status = 'pending'")) == 2
