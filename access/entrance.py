@@ -13,7 +13,9 @@ from access.keys import Caller
 from core import errors
 
 #: What the caller may not be to blame for, and what a refusal of ours leads to by itself.
-BLAMELESS = (errors.ModelError, errors.TimedOut, errors.TooManyRequests, errors.Blocked)
+BLAMELESS = (
+    errors.ModelError, errors.TimedOut, errors.ToleranceNotMet, errors.TooManyRequests, errors.Blocked,
+)  # fmt: skip
 #: Of a network that is blocked, so many are looked up at a time.
 _FROM_BLOCKED = threading.BoundedSemaphore(2)
 _KEY_ID = re.compile(r"cck_[0-9a-f]{12}")

@@ -32,6 +32,7 @@ STATUS: dict[type[errors.CoatcheckError], int] = {
     errors.InvalidInput: 422,
     errors.ModelError: 422,
     errors.TimedOut: 422,
+    errors.ToleranceNotMet: 422,
     errors.InputExpired: 422,
     errors.InputNotFound: 422,
     errors.InputForbidden: 422,

@@ -32,6 +32,7 @@ def ask(route: str, body: Mapping[str, Any], meant: Mapping[str, Any] | None = N
         route_key,
         options.get("cache"),
         options.get("explain_tolerance"),
+        options.get("explain_strict", False),
         flask.g.started,
     )
 
@@ -73,7 +74,8 @@ def _seconds(text: str, max_wait_s: float) -> float:
 def order(body: Mapping[str, Any]) -> Order:
     """The job that a body orders."""
     said = {name: value for name, value in body.items() if name not in ("model", "model_version", "options")}
-    options = {name: value for name, value in body["options"].items() if name != "explain_tolerance"}
+    exactly = ("explain_tolerance", "explain_strict")
+    options = {name: value for name, value in body["options"].items() if name not in exactly}
     return Order(**said, **options)
 
 

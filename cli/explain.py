@@ -15,6 +15,7 @@ from cli.failures import Failure
 from cli.files import Target
 from cli.remote import Remote
 from cli.words import printable
+from inference.explain.heat import heat
 from inference.explain.picture import waterfall
 from inference.output import Explanation
 
@@ -22,6 +23,8 @@ from inference.output import Explanation
 MOST = 20
 NAME, BAR = 32, 20  #: cells of a feature's name at most, and of a bar to either side
 BLOCKS = " ▏▎▍▌▋▊▉█"
+#: The kind of models whose features are fields; of all others that have reasons they are words.
+TABULAR = "tabular"
 
 
 @click.command()
@@ -31,9 +34,20 @@ BLOCKS = " ▏▎▍▌▋▊▉█"
 @click.option(
     "--picture", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Draw it into an SVG file too."
 )
+@click.option(
+    "--tolerance", type=click.FloatRange(0), help="Ask no more questions than it takes to know each score within this."
+)
+@click.option("--strict", is_flag=True, help="Fail where it cannot be known within --tolerance.")
 @output.as_json
 def explain(
-    name: str, given: tuple[str, ...], file: Path | None, version: str | None, picture: Path | None, as_json: bool
+    name: str,
+    given: tuple[str, ...],
+    file: Path | None,
+    version: str | None,
+    picture: Path | None,
+    tolerance: float | None,
+    strict: bool,
+    as_json: bool,
 ) -> None:
     """Ask a model once, and show why it answers so.
 
@@ -41,14 +55,18 @@ def explain(
     far a feature moved the answer from the usual one; what stands behind +- is a standard error, where it was found by
     questions. Many of them take a while, and are waited for.
     """
+    if strict and tolerance is None:
+        raise click.UsageError("--strict is for --tolerance: say one")
     remote = Remote.from_environment()
     seen = asking.seen(remote, name, version)
     inputs = asking.inputs(name, seen, given, file)
-    body = {"model": name, "model_version": seen["version"], "inputs": inputs, "options": {"explain": "shap"}}
+    options = {"explain": "shap", "explain_tolerance": tolerance, "explain_strict": strict or None}
+    options = {option: value for option, value in options.items() if value is not None}
+    body = {"model": name, "model_version": seen["version"], "inputs": inputs, "options": options}
     answer, by_job = asking.answered(remote, "/explain", body)
     why = _read(answer)
     if picture:
-        Target(picture).write([waterfall(why).encode()])
+        Target(picture).write([_drawn(why, seen["kind"], inputs).encode()])
     if as_json:
         output.document({"model": name, "model_version": seen["version"], "job_id": by_job, "inputs": inputs,
                          "answer": answer})  # fmt: skip
@@ -58,27 +76,35 @@ def explain(
 
 
 def _read(answer: Mapping[str, Any]) -> Explanation:
-    """As the API tells it; raises Failure where it tells none."""
+    """As the API tells it, the features in their places; raises Failure where it tells none."""
     found = answer.get("explanation", {})
     if found.get("method") != "SHAP":
         raise Failure("The answer came without its reasons; is this another release?", code="NOT_COATCHECK")
-    features: Sequence[Mapping[str, Any]] = found["feature_importance"]
+    features = sorted(found["feature_importance"], key=lambda item: int(item.get("place", 0)))
     off = [item["std_error"] for item in features if "std_error" in item]
     return Explanation(
         features=[item["feature"] for item in features],
         scores=[item["score"] for item in features],
         std_errors=off or None,
+        cut_short=found.get("cut_short", False),
         **{name: found[name] for name in (
             "algorithm", "output", "scale", "base_value", "value", "additivity_error", "evaluations")},
     )  # fmt: skip
 
 
+def _drawn(why: Explanation, kind: str, inputs: Mapping[str, Any]) -> str:
+    """As the API draws it: words as they stand in the text that was asked about."""
+    texts = [value for value in inputs.values() if isinstance(value, str)] if kind != TABULAR else []
+    return next(filter(None, (heat(why, text) for text in texts)), None) or waterfall(why)
+
+
 def _told(why: Explanation) -> Iterator[str]:
     """Line by line; what moved the answer most comes first."""
     how = "exact" if why.std_errors is None else f"{why.evaluations:,} inputs asked"
+    how += ", cut short by its time" if why.cut_short else ""
     yield f"{why.output}: {why.base_value:.4g} usually, {why.value:.4g} here ({why.scale}; {why.algorithm}, {how})"
     errors: Sequence[float | None] = why.std_errors or [None] * len(why.scores)
-    rows = [*zip(why.features, why.scores, errors, strict=True)]
+    rows = sorted(zip(why.features, why.scores, errors, strict=True), key=lambda row: -abs(row[1]))
     shown = [(_name(name), score, off) for name, score, off in rows[:MOST]]
     if left := rows[MOST:]:
         shown.append((f"{len(left)} others", sum(score for _, score, _ in left), None))

@@ -30,6 +30,7 @@ CoatcheckError
 │   ├── InputRefused        a class in Python does not take it, and says why
 │   └── OutOfMemory         the model asked for more than there was            (retryable)
 ├── TimedOut                the run took longer than it may
+├── ToleranceNotMet         reasons are not known as exactly as they must be
 ├── JobFailed               the job ended without a result, for no fault of its input
 ├── SecretLost              sealed under a key that is not here, or for another place
 ├── InputExpired            the signed URL does not hold (long enough) any more
@@ -139,6 +140,10 @@ class OutOfMemory(ModelError, retryable=True):
 
 class TimedOut(CoatcheckError, code="TIMED_OUT"):
     """The run took longer than it may"""
+
+
+class ToleranceNotMet(CoatcheckError, code="TOLERANCE_NOT_MET"):
+    """The reasons are not known within the tolerance"""
 
 
 class JobFailed(CoatcheckError, code="JOB_FAILED"):

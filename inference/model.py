@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
@@ -15,6 +15,7 @@ from inference import answers, kinds
 from inference import threads as cpus
 from inference.bundle import Bundle
 from inference.explain.explainer import Explainer
+from inference.explain.wanted import ALL, Wanted
 from inference.given import Array, Floats
 from inference.interrupt import Interrupt
 from inference.kinds.rows import RowKind
@@ -79,14 +80,12 @@ class Model(Opened, ABC):
         rows: Rows,
         said: Sequence[Said],
         interrupt: Interrupt | None = None,
-        progress: Callable[[float], object] = lambda _: None,
-        tolerance: float = 0.0,
+        wanted: Wanted = ALL,
     ) -> list[Said]:
-        """What was said to these rows, each with how much every feature moved it, as the manifest's `explain` says;
-        where the model is asked for that, no more often than it takes to know it within the tolerance. `progress`
-        hears how much is done, up to 1.0. Raises as `predict`."""
+        """What was said to these rows, each with how much every feature moved it, as the manifest's `explain` says.
+        Raises as `predict`."""
         with self._answering(interrupt):
-            return self._explainer.explained(rows, said, interrupt, progress, tolerance)
+            return self._explainer.explained(rows, said, interrupt, wanted)
 
     @functools.cached_property
     def _explainer(self) -> Explainer:

@@ -11,7 +11,8 @@ from typing import Any
 class Explanation:
     """How much each feature moved what the model gave for `output` from its usual value, `base_value`, to `value`, by
     Shapley; `std_errors` are None where that is exact, `additivity_error` is how far all of it together is from what
-    the model answers, and `evaluations` how many rows the model was asked for it."""
+    the model answers, `evaluations` how many rows the model was asked for it, and `cut_short` whether there was no time
+    for as many as were wanted."""
 
     algorithm: str
     output: str
@@ -23,6 +24,7 @@ class Explanation:
     value: float
     additivity_error: float
     evaluations: int
+    cut_short: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,6 +94,17 @@ class Boxes:
 
 #: The answer to a row.
 Said = Label | Tags | Numbers | Embedding | Text | Tensors | Boxes | Object
+
+
+def reasons(said: object) -> Explanation | None:
+    """Why it was said, if that was asked for too."""
+    return said.explained if isinstance(said, Label | Numbers) else None
+
+
+def is_whole(said: object) -> bool:
+    """Whether more time would make it no better."""
+    why = reasons(said)
+    return why is None or not why.cut_short
 
 
 @dataclass(frozen=True, slots=True)

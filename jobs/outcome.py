@@ -27,7 +27,7 @@ class Outcome:
     hand_over: Callable[[sqlalchemy.Engine], bool] | None = None
 
 
-def stopped(held: Held, run_s: float = 0.0) -> Outcome:
-    """Of an attempt that nobody wants to go on with: an error only if its time ran out."""
-    late = errors.TimedOut(f"The run took longer than timeout_s={held.job.timeout_s}") if held.timed_out else None
-    return Outcome(held, error=late, run_s=run_s)
+def stopped(held: Held, run_s: float = 0.0, advice: str = "") -> Outcome:
+    """Of an attempt that nobody wants to go on with: an error only if its time ran out, with what may be done."""
+    said = f"The run took longer than timeout_s={held.job.timeout_s}{advice}"
+    return Outcome(held, error=errors.TimedOut(said) if held.timed_out else None, run_s=run_s)

@@ -157,7 +157,7 @@ def _told(stored: Mapping[str, Any]) -> Result | Fault:
 
 def _reasons(about: Mapping[str, Any]) -> Explanation:
     """Of what is told of them; an exact one has no errors."""
-    features = about["feature_importance"]
+    features = sorted(about["feature_importance"], key=lambda each: int(each.get("place", 0)))
     off = [each["std_error"] for each in features if "std_error" in each]
     named = {field.name for field in dataclasses.fields(Explanation)}
     rest = {name: value for name, value in about.items() if name in named}

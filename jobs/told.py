@@ -69,11 +69,12 @@ def _explained(found: Label | Tags | Numbers, explain: str) -> dict[str, Any]:
 
 
 def _reasons(why: Explanation) -> dict[str, Any]:
-    """What moved the answer most comes first; how far off a score may be is told where it is not exact."""
+    """What moved the answer most comes first, with its place among all; how far off a score may be is told where it is
+    not exact."""
     off: Sequence[float | None] = why.std_errors or [None] * len(why.scores)
     features = [
-        {"feature": feature, "score": score, **({} if error is None else {"std_error": error})}
-        for feature, score, error in zip(why.features, why.scores, off, strict=True)
+        {"feature": feature, "place": place, "score": score, **({} if error is None else {"std_error": error})}
+        for place, (feature, score, error) in enumerate(zip(why.features, why.scores, off, strict=True))
     ]
     return {
         "method": "SHAP",
@@ -85,6 +86,7 @@ def _reasons(why: Explanation) -> dict[str, Any]:
         "value": why.value,
         "additivity_error": why.additivity_error,
         "evaluations": why.evaluations,
+        **({"cut_short": True} if why.cut_short else {}),
     }
 
 

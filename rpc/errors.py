@@ -26,6 +26,7 @@ STATUS: Mapping[type[errors.CoatcheckError], Code] = {
     errors.IdempotencyMismatch: Code.INVALID_ARGUMENT,
     errors.ModelError: Code.INVALID_ARGUMENT,
     errors.TimedOut: Code.DEADLINE_EXCEEDED,
+    errors.ToleranceNotMet: Code.INVALID_ARGUMENT,
     errors.InputExpired: Code.INVALID_ARGUMENT,
     errors.InputNotFound: Code.INVALID_ARGUMENT,
     errors.InputForbidden: Code.INVALID_ARGUMENT,

@@ -46,9 +46,10 @@ def _made_of(
     return kind, rows, options
 
 
-def within(ask: Ask) -> dict[str, float]:
+def within(ask: Ask) -> dict[str, float | bool]:
     """Of a job's options, how exactly reasons are wanted, if that was said."""
-    return {} if ask.tolerance is None else {"explain_tolerance": ask.tolerance}
+    strict = {"explain_strict": True} if ask.strict else {}
+    return {} if ask.tolerance is None else {"explain_tolerance": ask.tolerance, **strict}
 
 
 def new(

@@ -1,20 +1,32 @@
-"""Answers that are kept in this process, by what they are answers to."""
+"""Answers that are kept in this process, and which jobs are to give some, by what they are answers to."""
 
 from __future__ import annotations
 
 import pickle
 import threading
 import time
+import uuid
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any, NamedTuple, TypeVar
 
 from core import metrics
 from inference.output import Said
 
 #: What an answer takes beside its own bytes: its key, and its places in here.
 BESIDE = 400
+
+
+@dataclass(frozen=True, slots=True)
+class Coming:
+    """The job that gives an answer."""
+
+    job_id: uuid.UUID
+
+
+T = TypeVar("T", bound=Said | Coming)
 
 
 class _Kept(NamedTuple):
@@ -28,9 +40,8 @@ class _Kept(NamedTuple):
     def size(self) -> int:
         return len(self.values) + BESIDE
 
-    def read(self) -> Said:
-        said: Said = self.form(*pickle.loads(self.values))  # noqa: S301 - written by this very process
-        return said
+    def read(self) -> Any:
+        return self.form(*pickle.loads(self.values))  # noqa: S301 - written by this very process
 
 
 class Cache:
@@ -56,15 +67,22 @@ class Cache:
         """What is kept, if it is good."""
         with self._lock:
             found = self._find(key)
-        return None if found is None else found.read()
+        said: Said | None = None if found is None else found.read()
+        return said
 
-    def put(self, key: bytes, said: Said) -> None:
+    def put(self, key: bytes, said: Said | Coming) -> None:
         """Keep it, if it fits at all."""
         written = self._written(said)
         with self._lock:
             self._put(key, written)
 
-    def once(self, key: bytes, make: Callable[[], Said]) -> tuple[Said, bool]:
+    def forget(self, key: bytes, said: Said | Coming) -> None:
+        """Keep it no more, if it is still this that is kept."""
+        with self._lock:
+            if key in self._kept and self._kept[key].read() == said:
+                self._drop(key)
+
+    def once(self, key: bytes, make: Callable[[], T]) -> tuple[T, bool]:
         """What is kept, or what `make` gives, and whether somebody had made it. Who asks for what is being made waits
         for it; if that fails, each makes its own."""
         mine: Future[_Kept | None] | None = None
@@ -80,11 +98,11 @@ class Cache:
         kept = found if mine is None else mine.result()
         if kept is not None:
             return kept.read(), True
-        said = make()
-        self.put(key, said)
-        return said, False
+        made = make()
+        self.put(key, made)
+        return made, False
 
-    def _first(self, key: bytes, make: Callable[[], Said]) -> Said:
+    def _first(self, key: bytes, make: Callable[[], T]) -> T:
         """What it gives, for all who wait; for these None if it fails, whatever it is that fails."""
         written = None
         try:
@@ -99,7 +117,7 @@ class Cache:
             for one in waiting:
                 one.set_result(written)
 
-    def _written(self, said: Said) -> _Kept:
+    def _written(self, said: Said | Coming) -> _Kept:
         values = pickle.dumps([getattr(said, name) for name in said.__slots__])
         return _Kept(type(said), values, self._now() + self.for_s)
 

@@ -6,15 +6,17 @@ import dataclasses
 import functools
 import hashlib
 import marshal
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar
 
 from prometheus_client import Counter
 
 from core import metrics
-from inference.output import Said
+from inference.output import Said, is_whole
 from jobs.result import Fault
 from registry.versions import Resolved
+from serving.cache import Coming
 from serving.serving import Serving
 from serving.values import Ask, Found, Replied, Ticket
 
@@ -35,7 +37,7 @@ class Cached:
         self._asked = self._cache is not None or bool(ask.cache)
         self._model = resolved.model
         #: An answer is its tenant's own: how fast one comes would tell others what was asked.
-        self._of = (ask.caller.party, resolved.digest, explain, ask.tolerance)
+        self._of = (ask.caller.party, resolved.digest, explain, ask.tolerance, ask.strict)
         self._rows = self.hits = 0
 
     @property
@@ -65,12 +67,27 @@ class Cached:
         if self._cache is None:
             return None
         said = self._cache.get(self._key(row))
-        self._count(1, int(said is not None))
+        if said is not None:
+            self._count(1, 1)
         return said
 
+    def job(self, row: Row, hand_in: Callable[[], uuid.UUID], answers: Callable[[uuid.UUID], bool]) -> uuid.UUID:
+        """The job that an earlier request has handed in for the same input, if it still `answers`; else the one that
+        this request hands in, or another at this moment."""
+        if self._cache is None:
+            return hand_in()
+        key = self._key(row, "job")
+        coming, earlier = self._cache.once(key, lambda: Coming(hand_in()))
+        if earlier and not answers(coming.job_id):
+            self._cache.forget(key, coming)
+            coming, earlier = self._cache.once(key, lambda: Coming(hand_in()))
+        self._count(1, int(earlier))
+        return coming.job_id
+
     def keep(self, row: Row, said: Said) -> Said:
-        """It, kept for those who ask later."""
-        if self._cache is not None:
+        """It, kept for those who ask later, unless more time would make it better; what an earlier request's job has
+        made is good for no longer by being asked for."""
+        if self._cache is not None and not self.hits and is_whole(said):
             self._cache.put(self._key(row), said)
         return said
 
@@ -91,9 +108,9 @@ class Cached:
         self._count(len(rows), answered - computed)
         return made
 
-    def _key(self, row: Row) -> bytes:
+    def _key(self, row: Row, *of: str) -> bytes:
         """Of checked inputs, which name every field in the manifest's order: what is left out has its default."""
-        return hashlib.sha256(marshal.dumps((*self._of, dict(row)), _FORM)).digest()
+        return hashlib.sha256(marshal.dumps((*self._of, *of, dict(row)), _FORM)).digest()
 
     def _count(self, rows: int, hits: int) -> None:
         self._rows += rows

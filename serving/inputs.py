@@ -101,6 +101,8 @@ def explain(resolved: Resolved, ask: Ask, *asked: str | None) -> str:
         raise errors.InvalidInput.field(
             "options.explain_tolerance", f"is for explanations: say options.explain: {SHAP}"
         )
+    if ask.strict and ask.tolerance is None:
+        raise errors.InvalidInput.field("options.explain_strict", "is for options.explain_tolerance: say one")
     return level
 
 

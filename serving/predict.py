@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import dataclasses
 import functools
 import time
+import uuid
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, TypeVar, cast
 
 from core import errors
-from inference.output import Said
-from jobs import kinds
-from jobs.job import ReturnErrors, Timing
+from inference.output import Said, is_whole
+from jobs import kinds, submit
+from jobs.job import ReturnErrors, Status, Timing
 from jobs.kinds.predict import in_place
 from jobs.result import Fault, Several
 from registry.versions import Resolved
-from serving import accept, inline, inputs, once
+from serving import accept, inline, inputs, once, retrieve
 from serving.cached import Cached
 from serving.serving import Serving
-from serving.values import Answer, Answers, Ask, Order, Patience, Preference, Replied, Reply, Served
+from serving.values import Answer, Answers, Ask, Order, Patience, Preference, Replied, Reply, Served, Ticket
 from serving.waited import Made, Waited
 
 T = TypeVar("T")
@@ -54,9 +56,11 @@ def one(
             replied = once.replied(serving.engine, ask.key, lambda: answer(lambda: cached.one(row, run)), waited.again)
             return asked.written_down(replied, 0 if cached.hits else manifest.cost(level))
         # A key stands for a job, and nobody waits for a ticket.
-        if ask.key is None and not wants.respond_async and (kept := cached.get(row)) is not None:
+        if ask.key is not None or wants.respond_async:
+            return asked.by_job(waited, row, {})
+        if (kept := cached.get(row)) is not None:
             return asked.written_down(Replied(answer(lambda: kept)), 0)
-        return asked.by_job(waited, row, {})
+        return asked.by_a_job_for_all(waited, row)
 
 
 def several(
@@ -119,10 +123,37 @@ class _Asked:
 
     def by_job(self, waited: Waited, given: object, options: Mapping[str, object]) -> Replied[Reply]:
         """By a job that is waited for, or its ticket."""
+        return self.cached.told(waited.reply(self._job(given, options)))
+
+    def by_a_job_for_all(self, waited: Waited, row: Mapping[str, Any]) -> Replied[Reply]:
+        """The same, by the one job of all who ask the same, where kept answers will do: whoever came later pays
+        nothing."""
+
+        def hand_in() -> uuid.UUID:
+            new = self._job(row, {})
+            once.store(self._serving, new, None, None)
+            return new.id
+
+        said = waited.outcome(self.cached.job(row, hand_in, self._answers))
+        if not self.cached.hits:
+            return self.cached.told(Replied(said))
+        mine = dataclasses.replace(said, served=Served.by(self._resolved), request_id=self._ask.request_id)
+        return self.cached.told(Replied(mine)) if isinstance(mine, Ticket) else self.written_down(Replied(mine), 0)
+
+    def _answers(self, job_id: uuid.UUID) -> bool:
+        """Whether a job that was handed in earlier has an answer that could be kept, or is to have one."""
+        try:
+            found = retrieve.find(self._serving, self._ask.caller.tenant_id, job_id)
+        except errors.JobNotFound:
+            return False
+        if found.status is Status.COMPLETED:
+            return is_whole(retrieve.loaded(self._serving, found).result)
+        return not found.status.is_terminal
+
+    def _job(self, given: object, options: Mapping[str, object]) -> submit.NewJob:
         kind = kinds.EXPLAIN if self._apart else kinds.PREDICT
         told = {"explain": self._level, **accept.within(self._ask), **options}
-        new = accept.new(self._serving, self._ask, Order(), self._resolved, given, told, kind=kind)
-        return self.cached.told(waited.reply(new))
+        return accept.new(self._serving, self._ask, Order(), self._resolved, given, told, kind=kind)
 
     def timed(self, rows: Sequence[Any], run: Callable[[], list[T]]) -> tuple[list[T], Timing]:
         """What it gives, with how long that took since it was asked. Shadows are to be asked the same afterwards."""

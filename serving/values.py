@@ -41,6 +41,7 @@ class Ask:
     route_key: str | None = None  #: on whose behalf, where callers keep the version that they got
     cache: bool | None = None  #: whether a kept answer will do; None: as the model says
     tolerance: float | None = None  #: within which reasons that take questions are wanted; None: as many as there are
+    strict: bool = False  #: whether they are refused where that cannot be had
     began: float = field(default_factory=time.perf_counter)  #: when it came, as that clock counts
     ends_at: float = math.inf  #: when who asks waits no longer, as the monotonic clock counts
 

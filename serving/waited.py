@@ -18,8 +18,11 @@ from serving.values import Ask, Patience, Preference, Replied, Reply, Served, Ti
 #: How a job may end for its input's sake; any other failure is ours.
 _INPUTS_FAULT: dict[str, type[errors.CoatcheckError]] = {
     kind.code: kind
-    for kind in (errors.ModelError, errors.InputRefused, errors.TimedOut, errors.InputUnreadable, errors.InputTooLarge)
-}
+    for kind in (
+        errors.ModelError, errors.InputRefused, errors.TimedOut, errors.ToleranceNotMet,
+        errors.InputUnreadable, errors.InputTooLarge,
+    )
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -59,15 +62,15 @@ class Waited:
             return Replied(ticket)
         if earlier and earlier.job_id:
             return self.again(earlier.job_id)
-        return Replied(self._outcome(new.id))
+        return Replied(self.outcome(new.id))
 
     def again(self, job_id: uuid.UUID) -> Replied[Reply]:
         """What comes of a job that an earlier request under the same key has made, perhaps of another version."""
-        return Replied(self._outcome(job_id), again=True)
+        return Replied(self.outcome(job_id), again=True)
 
-    def _outcome(self, job_id: uuid.UUID) -> Reply:
-        """The answer of a job that completed in time, else its ticket; raises ModelError, TimedOut or JobFailed for one
-        that ended otherwise."""
+    def outcome(self, job_id: uuid.UUID) -> Reply:
+        """The answer of a job that completed in time, else its ticket; raises ModelError, TimedOut, ToleranceNotMet or
+        JobFailed for one that ended otherwise."""
         wait_s = self.serving.settings.api.default_wait_s if self.wants.wait_s is None else self.wants.wait_s
         wait_s = 0.0 if self.wants.respond_async else wait_s
         found = retrieve.wait(self.serving, self.ask.caller.tenant_id, job_id, wait_s, self.patience)

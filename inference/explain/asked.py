@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import math
 import re
@@ -13,6 +14,7 @@ import numpy as np
 
 from inference.explain import background, players, sampled
 from inference.explain.link import NUMBER, PROBABILITY
+from inference.explain.wanted import Known, Progress, Wanted
 from inference.kinds import text
 from inference.output import Explanation
 
@@ -23,8 +25,6 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 Row = Mapping[str, Any]
-#: Hears how much of what was planned is done, up to 1.
-Progress = Callable[[float], object]
 
 _WORD = re.compile(r"\s*\S+")
 #: Of a text with more words, neighbours are one part together.
@@ -42,40 +42,43 @@ class Asked:
         self._players = players.of(bundle.manifest, says.groups)
 
     def explain(
-        self, rows: Sequence[Row], answers: Array, interrupt: Interrupt | None, progress: Progress, tolerance: float
+        self, rows: Sequence[Row], answers: Array, interrupt: Interrupt | None, wanted: Wanted
     ) -> list[Explanation]:
         """Of rows with the numbers that the model gave to them, [rows, numbers], why the largest of each is what it
         is, as well as is known when it is time to end; raises ModelInterrupted."""
         found: list[Explanation] = []
-        for row, said in zip(rows, answers, strict=True):
+        for row, said, known in zip(rows, answers, wanted.known or [{} for _ in rows], strict=True):
             done = len(found)
-            enough = sampled.Enough(tolerance, _late(interrupt, len(rows) - done))
-            heard = lambda part, done=done: progress((done + part) / len(rows))  # noqa: E731
-            found.append(self._one(row, said, interrupt, heard, enough))
+            enough = sampled.Enough(wanted.tolerance, _late(interrupt, len(rows) - done))
+            heard = lambda part, done=done: wanted.progress((done + part) / len(rows))  # noqa: E731
+            found.append(self._one(row, said, interrupt, heard, enough, known))
         return found
 
     def _one(
-        self, row: Row, said: Array, interrupt: Interrupt | None, progress: Progress, enough: sampled.Enough
+        self,
+        row: Row,
+        said: Array,
+        interrupt: Interrupt | None,
+        progress: Progress,
+        enough: sampled.Enough,
+        known: Known,
     ) -> Explanation:
         answer = int(said.argmax())
         names, rows_of = self._of_text(row) if not self._usual else self._of_fields(row)
         each = len(rows_of(np.ones(len(names), bool)))
-        budget = max(self._says.evaluations, sampled.least(len(names)))
-        asked = 0
+        budget, step = max(self._says.evaluations, sampled.least(len(names))), max(1, self._manifest.max_batch // each)
 
         def worth(masks: Array) -> Array:
-            nonlocal asked
-            unlike, places = np.unique(masks, axis=0, return_inverse=True)
-            found = np.empty(len(unlike))
-            step = max(1, self._manifest.max_batch // each)
-            for start in range(0, len(unlike), step):
-                rows = [made for mask in unlike[start : start + step] for made in rows_of(mask)]
-                scores = self._model.scores(rows, interrupt)[:, answer].astype(float)
-                found[start : start + step] = scores.reshape(-1, each).mean(axis=1)
-                asked += len(rows)
-                progress(min(1.0, asked / (budget * each)))
-            return found[places.reshape(-1)]
+            new = [*{mask.tobytes(): mask for mask in masks if mask.tobytes() not in known}.items()]
+            for start in range(0, len(new), step):
+                asked = new[start : start + step]
+                rows = [made for _, mask in asked for made in rows_of(mask)]
+                scores = self._model.scores(rows, interrupt)[:, answer].astype(float).reshape(-1, each).mean(axis=1)
+                known.update(zip(dict(asked), scores.tolist(), strict=True))
+                progress(min(1.0, len(known) / budget))
+            return np.array([known[mask.tobytes()] for mask in masks])
 
+        enough = dataclasses.replace(enough, at_once=max(2, step // 2 * 2))
         made = sampled.estimate(worth, len(names), budget, 0, enough)
         progress(1.0)
         off = abs(made.base + float(made.scores.sum()) - float(said[answer]))
@@ -89,7 +92,8 @@ class Asked:
             base_value=made.base,
             value=made.whole,
             additivity_error=off,
-            evaluations=asked,
+            evaluations=len(known) * each,
+            cut_short=made.cut_short,
         )
 
     def _of_fields(self, row: Row) -> tuple[Sequence[str], Callable[[Array], list[Row]]]:

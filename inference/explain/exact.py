@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -10,6 +10,7 @@ import numpy as np
 from core import errors
 from inference.explain import background, forest, graph, linear, players, trees
 from inference.explain.link import Link
+from inference.explain.wanted import Wanted
 from inference.output import Explanation
 
 if TYPE_CHECKING:
@@ -19,8 +20,6 @@ if TYPE_CHECKING:
 
 Array = np.ndarray[Any, Any]
 Row = Mapping[str, Any]
-#: Hears how much of what was planned is done, up to 1.
-Progress = Callable[[float], object]
 
 #: So far what is read from the graph may be from what the graph answers, relative to numbers above 1.
 TOLERANCE = 1e-3
@@ -53,8 +52,7 @@ class Exact:
         rows: Sequence[Row],
         answers: Array,
         interrupt: Interrupt | None,
-        progress: Progress,
-        tolerance: float,
+        wanted: Wanted,
     ) -> list[Explanation]:
         """Of rows with the numbers that the model gave to them, [rows, numbers], why the largest of each is what it
         is."""
@@ -65,7 +63,7 @@ class Exact:
         told, every = base + scores.sum(axis=1), np.arange(len(rows))
         margins[every, at] = (told - summand) / factor
         off = _off(self._link.answered(margins), answers)[every, chosen]
-        progress(1.0)
+        wanted.progress(1.0)
         algorithm = "trees" if self._node.op in trees.OPS else "linear"
         return [
             Explanation(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -11,14 +11,12 @@ import numpy as np
 from core import errors
 from inference.explain.asked import Asked
 from inference.explain.exact import Exact
+from inference.explain.wanted import Wanted
 from inference.output import Explanation, Label, Numbers, Said
 
 if TYPE_CHECKING:
     from inference.interrupt import Interrupt
     from inference.model import Model
-
-#: Hears how much of what was planned is done, up to 1.
-Progress = Callable[[float], object]
 
 
 class Explainer:
@@ -44,12 +42,11 @@ class Explainer:
         rows: Sequence[Mapping[str, Any]],
         said: Sequence[Said],
         interrupt: Interrupt | None,
-        progress: Progress,
-        tolerance: float,
+        wanted: Wanted,
     ) -> list[Said]:
         """What was said to these rows, each with why: of labels for the likeliest one."""
         answers = np.array([_numbers(one) for one in said])
-        found = self._by.explain(rows, answers, interrupt, progress, tolerance)
+        found = self._by.explain(rows, answers, interrupt, wanted)
         return [_with(one, why) for one, why in zip(said, found, strict=True)]
 
 

@@ -7,8 +7,9 @@ and a weighted regression is solved. The error that is stated is that of the est
 
 from __future__ import annotations
 
+import dataclasses
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -25,7 +26,7 @@ FOR_REGRESSION = 6
 FEW = 1.3
 #: So many combinations tell how long all of them would take.
 FIRST = 64
-#: Each stage of asking comes to so many times as much as all before it; then it is looked whether that will do.
+#: After each stage there are so many times as many answers as before it; then it is looked whether they will do.
 STAGE = 1.5
 #: Into so many parts the coalitions are cut, each left out once, to see how far the estimate moves.
 PARTS = 12
@@ -33,7 +34,8 @@ PARTS = 12
 
 @dataclass(frozen=True)
 class Estimate:
-    """What each player is worth and how far off that may be, as a standard error; of nobody and of all together."""
+    """What each player is worth and how far off that may be, as a standard error; of nobody and of all together; and
+    whether there was no time for all that was to be asked."""
 
     algorithm: str
     scores: Array
@@ -41,15 +43,30 @@ class Estimate:
     base: float
     whole: float
     asked: int
+    cut_short: bool = False
 
 
 @dataclass(frozen=True)
 class Enough:
     """What ends the asking before all questions are asked: every score is known within `tolerance` (twice its standard
-    error), or it is too `late` for so many times as many as were asked by then."""
+    error), or it is too `late` for so many times as many as were asked by then. `least` are asked in any case."""
 
     tolerance: float = 0.0
     late: Callable[[float], bool] = lambda _: False
+    at_once: int = 64  #: an even number: so many are asked between two looks at the clock
+
+    def by(self, errors: Array) -> bool:
+        """Whether these are within the tolerance, if there is one."""
+        return self.tolerance > 0 and bool(2 * errors.max() <= self.tolerance)
+
+    def asked(self, worth: Worth, masks: Array) -> Array:
+        """What the first of these are worth: as many of them as there is time for."""
+        found = [np.empty(0)]
+        for start in range(0, len(masks), self.at_once):
+            if self.late(0):
+                break
+            found.append(worth(masks[start : start + self.at_once]))
+        return np.concatenate(found)
 
 
 ALL = Enough()
@@ -63,31 +80,34 @@ def least(players: int) -> int:
 def estimate(worth: Worth, players: int, budget: int, seed: int, enough: Enough = ALL) -> Estimate:
     """By at most so many questions, no fewer than `least`; the same seed asks the same ones in the same order."""
     random = np.random.default_rng(seed)
-    ends = np.array([np.zeros(players, bool), np.ones(players, bool)])
     # For a tolerance all combinations are asked where that is about as quick as to begin with some.
     if 2**players <= (min(budget, 2 * FOR_REGRESSION * players) if enough.tolerance else budget):
         every = _every(worth, players, enough)
         if every is not None:
             return every
-    base, whole = (float(value) for value in worth(ends))
+    base, whole = (float(value) for value in worth(np.array([np.zeros(players, bool), np.ones(players, bool)])))
     if budget < FOR_REGRESSION * players:
-        masks, chosen, found = _walks(players, (budget - 2) // (2 * (players - 1)), random)
-        scores, off = found(worth(masks), base, whole)
-        return Estimate("permutation", scores, off, base, whole, chosen + 2)
-    masks = _drawn(players, (budget - 2) // 2, random)
-    values = np.empty(0)
-    for upto in _stages(FOR_REGRESSION * players // 2, len(masks)):
-        if len(values) and enough.late(upto / len(values) - 1):
+        orders = [random.permutation(players) for _ in range((budget - 2) // (2 * (players - 1)))]
+        return _walked(worth, orders, base, whole, enough)
+    return _by_leverage(worth, _drawn(players, (budget - 2) // 2, random), base, whole, enough)
+
+
+def _by_leverage(worth: Worth, masks: Array, base: float, whole: float, enough: Enough) -> Estimate:
+    """From these coalitions in stages, of which the first is asked in any case."""
+    players = masks.shape[1]
+    first, *later = _stages(FOR_REGRESSION * players // 2, len(masks))
+    values = worth(masks[:first])
+    for upto in later:
+        if enough.tolerance and enough.by(_regressed(masks[: len(values)], values, base, whole)[1]):
             break
-        values = np.concatenate([values, worth(masks[len(values) : upto])])
-        if enough.tolerance and upto < len(masks):
-            _, off = _regressed(masks[:upto], values, base, whole)
-            if 2 * off.max() <= enough.tolerance:
-                break
+        values = np.concatenate([values, enough.asked(worth, masks[len(values) : upto])])
+        if len(values) < upto:
+            break
     scores, off = _regressed(masks[: len(values)], values, base, whole)
     if len(values) + 2 == 2**players:
         return Estimate("enumeration", scores, np.zeros(players), base, whole, len(values) + 2)
-    return Estimate("leverage", scores, off, base, whole, len(values) + 2)
+    cut_short = len(values) < len(masks) and not enough.by(off)
+    return Estimate("leverage", scores, off, base, whole, len(values) + 2, cut_short)
 
 
 def _stages(first: int, last: int) -> Iterator[int]:
@@ -106,8 +126,9 @@ def _every(worth: Worth, players: int, enough: Enough) -> Estimate | None:
     values = worth(masks[:FIRST])
     if len(masks) > FIRST and enough.late(len(masks) / FIRST - 1):
         return None
-    if len(masks) > FIRST:
-        values = np.concatenate([values, worth(masks[FIRST:])])
+    values = np.concatenate([values, enough.asked(worth, masks[FIRST:])])
+    if len(values) < len(masks):
+        return None
     size = np.bitwise_count(numbers)
     scores = np.empty(players)
     for player in range(players):
@@ -117,24 +138,34 @@ def _every(worth: Worth, players: int, enough: Enough) -> Estimate | None:
     return Estimate("enumeration", scores, np.zeros(players), float(values[0]), float(values[-1]), len(values))
 
 
-def _walks(
-    players: int, rounds: int, random: np.random.Generator
-) -> tuple[Array, int, Callable[[Array, float, float], tuple[Array, Array]]]:
-    """The coalitions of so many permutations, each forwards and backwards, and what is made of what they are worth."""
-    orders = [random.permutation(players) for _ in range(rounds)]
-    masks = np.concatenate([mask for order in orders for mask in (_walk(order), _walk(order[::-1]))])
+def _walked(worth: Worth, orders: Sequence[Array], base: float, whole: float, enough: Enough) -> Estimate:
+    """From permutations, each forwards and backwards, of which the first two are asked in any case."""
+    players = len(orders[0])
+    masks = np.array([[_walk(order), _walk(order[::-1])] for order in orders])
+    first = worth(masks[:2].reshape(-1, players))
+    scores, off = _stepped(orders[:2], first, base, whole)
+    found = Estimate("permutation", scores, off, base, whole, len(first) + 2)
+    if len(orders) == 2 or enough.by(off):
+        return found
+    more = masks[2:].reshape(-1, players)
+    values = enough.asked(worth, more)
+    if len(values) < len(more):
+        return dataclasses.replace(found, cut_short=True)
+    scores, off = _stepped(orders, np.concatenate([first, values]), base, whole)
+    return dataclasses.replace(found, scores=scores, errors=off, asked=len(first) + len(more) + 2)
 
-    def found(values: Array, base: float, whole: float) -> tuple[Array, Array]:
-        steps = values.reshape(rounds, 2, players - 1)
-        each = np.zeros((rounds, players))
-        for number, order in enumerate(orders):
-            for way, walked in enumerate((order, order[::-1])):
-                each[number, walked] += np.diff([base, *steps[number, way], whole]) / 2
-        spread = each.var(axis=0, ddof=1) / rounds
-        # Two or three rounds, and there never are more, say little of one player: what they say of all counts twice.
-        return each.mean(axis=0), FEW * np.sqrt((spread + 2 * spread.mean()) / 3)
 
-    return masks, len(masks), found
+def _stepped(orders: Sequence[Array], values: Array, base: float, whole: float) -> tuple[Array, Array]:
+    """What each player brought in, and how far off that may be."""
+    rounds, players = len(orders), len(orders[0])
+    steps = values.reshape(rounds, 2, players - 1)
+    each = np.zeros((rounds, players))
+    for number, order in enumerate(orders):
+        for way, walked in enumerate((order, order[::-1])):
+            each[number, walked] += np.diff([base, *steps[number, way], whole]) / 2
+    spread = each.var(axis=0, ddof=1) / rounds
+    # Two or three rounds, and there never are more, say little of one player: what they say of all counts twice.
+    return each.mean(axis=0), FEW * np.sqrt((spread + 2 * spread.mean()) / 3)
 
 
 def _walk(order: Array) -> Array:

@@ -61,7 +61,7 @@ def _run(model: Model, held: Held, interrupt: Interrupt, inputs: Sequence[dict[s
     try:
         said = model.each(inputs, interrupt)
         if told.explain_of(held.job) == SHAP:
-            return why.explained(model, inputs, said, interrupt, lambda _: None)
+            return why.explained(model, inputs, said, interrupt)
     except errors.ModelInterrupted:
         raise
     except errors.ModelError as error:

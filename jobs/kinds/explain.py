@@ -11,6 +11,7 @@ from jobs.kinds.kind import Tools, inference
 from jobs.kinds.predict import Predict
 from jobs.lease import Held
 from jobs.outcome import Outcome
+from jobs.remembered import Remembered
 
 
 class Explain(Predict):
@@ -21,11 +22,13 @@ class Explain(Predict):
     name = "explain"
     batches = False
     offset_s = 1.0
+    leaves_files = True
 
     def pool(self, manifest: Manifest) -> str:
         return broker.EXPLAIN if manifest.pool == "cpu" else manifest.pool
 
     def run(self, tools: Tools, held: Sequence[Held]) -> list[Outcome]:
-        model = tools.shelf.predictor(tools.version(held[0].job))
+        [mine] = held
+        model = tools.shelf.predictor(tools.version(mine.job))
         with inference(held):
-            return predict.run(model, held, most=1)
+            return [predict.run_alone(model, mine, Remembered(tools.store, self.folder(mine.job.id), mine.job.attempt))]

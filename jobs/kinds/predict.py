@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from core import errors
+from inference.explain.wanted import Wanted
 from inference.interrupt import Interrupt
 from inference.manifest import SHAP, Manifest
 from inference.model import Model
@@ -17,9 +18,16 @@ from jobs.job import Claimed, ReturnErrors
 from jobs.kinds.kind import Kind, Tools, inference
 from jobs.lease import Held
 from jobs.outcome import Outcome, stopped
+from jobs.remembered import Remembered
 from jobs.result import Fault, Result, Several, Stored
 
 Row = Mapping[str, Any]
+
+#: Where not even as much could be asked as an explanation with an error takes.
+ADVICE = (
+    ", which is too short for the fewest questions that reasons take. POST /api/jobs with a larger timeout_s, or with "
+    "less at once: fewer inputs, a shorter text"
+)
 
 
 class Predict(Kind):
@@ -71,10 +79,19 @@ def in_place(said: Sequence[Said | Fault], refused: Mapping[str, Mapping[str, An
     return [Fault(refused[place]["error"]) if place in refused else next(made) for place in places]
 
 
-def run(model: Model, held: Sequence[Held], *, most: int | None = None) -> list[Outcome]:
-    """Predict every input of every job, `max_batch` or `most` at a time; a job nobody wants any more stays as it is."""
-    running = [_Running(item, rows_of(item.job)) for item in held]
-    for slice_ in _slices(running, most or model.bundle.manifest.max_batch):
+def run(model: Model, held: Sequence[Held]) -> list[Outcome]:
+    """Predict every input of every job, `max_batch` at a time; a job nobody wants any more stays as it is."""
+    return _run(model, [_Running(item, rows_of(item.job)) for item in held], model.bundle.manifest.max_batch)
+
+
+def run_alone(model: Model, held: Held, remembered: Remembered) -> Outcome:
+    """The same of one job, an input at a time, whose reasons are asked for by and by."""
+    [outcome] = _run(model, [_Running(held, rows_of(held.job), remembered)], 1)
+    return outcome
+
+
+def _run(model: Model, running: Sequence[_Running], size: int) -> list[Outcome]:
+    for slice_ in _slices(running, size):
         rows = [(item, row) for item, row in slice_ if item.open]
         if rows:
             _predict(model, rows)
@@ -87,6 +104,7 @@ class _Running:
 
     held: Held
     rows: Sequence[Row]
+    remembered: Remembered | None = None
     said: list[Said | Fault] = field(default_factory=list)
     error: errors.CoatcheckError | None = None
     run_s: float = 0.0
@@ -111,7 +129,7 @@ class _Running:
         if self.error is not None:
             return Outcome(self.held, error=self.error, run_s=self.run_s)
         if len(self.said) < len(self.rows):
-            return stopped(self.held, self.run_s)
+            return stopped(self.held, self.run_s, ADVICE if manifest.asked_apart(told.explain_of(job)) else "")
         result: Result
         if isinstance(job.inputs, list):
             result = Several(in_place(self.said, job.options.get("refused", {})))
@@ -170,13 +188,19 @@ def _explained(
         return found
     first, mine = rows[asking[0]][0], [rows[place][1] for place in asking]
 
+    known = [first.remembered.of(len(first.said))] if first.remembered else None
+
     def heard(part: float) -> None:
         first.held.advance((len(first.said) + part) / len(first.rows))
+        if first.remembered:
+            first.remembered.keep()
 
-    tolerance = first.held.job.options.get("explain_tolerance", 0.0)
-    made = why.explained(model, mine, [said[place] for place in asking], interrupt, heard, tolerance)
+    options = first.held.job.options
+    tolerance = options.get("explain_tolerance", 0.0)
+    wanted = Wanted(tolerance, heard, known)
+    made = why.explained(model, mine, [said[place] for place in asking], interrupt, wanted)
     for place, one in zip(asking, made, strict=True):
-        found[place] = one
+        found[place] = why.within(one, tolerance) if options.get("explain_strict") else one
     return found
 
 

@@ -49,6 +49,7 @@ TOLD: Mapping[type[errors.CoatcheckError], Told] = {
     errors.InputRefused: Told("INPUT_REFUSED", 422),
     errors.OutOfMemory: Told("MODEL_ERROR", 422, retryable=True),
     errors.TimedOut: Told("TIMED_OUT", 422),
+    errors.ToleranceNotMet: Told("TOLERANCE_NOT_MET", 422),
     errors.JobFailed: Told("JOB_FAILED", 500, says="The job ended as failed: "),
     errors.SecretLost: Told("SECRET_LOST", 500, says="What was sealed does not open here"),
     errors.InputExpired: Told("INPUT_EXPIRED", 422, says="input_url "),

@@ -234,6 +234,7 @@ REACHED: dict[type[errors.CoatcheckError], Reach] = {
     errors.ModelError: lambda at: at.post("predict", {"model": at.model, "inputs": {"x": -9, "y": 1}}),
     errors.OutOfMemory: lambda at: at.failing(errors.OutOfMemory("No memory"), wait_s=1),
     errors.TimedOut: lambda at: at.failing(errors.TimedOut()),
+    errors.ToleranceNotMet: lambda at: at.failing(errors.ToleranceNotMet()),
     errors.JobFailed: lambda at: at.failing(errors.BundleInvalid("Broken")),
     errors.SecretLost: lost,
     errors.InputExpired: soon,

@@ -235,8 +235,8 @@ def test_what_is_wrong_counts_and_what_goes_well_does_not(
     ("kind", "counts"),
     [
         (errors.InvalidInput, 1), (errors.ModelError, 0), (errors.InputRefused, 0), (errors.TimedOut, 0),
-        (errors.TooManyRequests, 0), (errors.Unavailable, 0), (errors.JobStateConflict, 0), (errors.RateLimited, 0.25),
-        (errors.CoatcheckError, 0), (errors.MalformedRequest, 1),
+        (errors.ToleranceNotMet, 0), (errors.TooManyRequests, 0), (errors.Unavailable, 0), (errors.CoatcheckError, 0),
+        (errors.JobStateConflict, 0), (errors.RateLimited, 0.25), (errors.MalformedRequest, 1),
     ],
 )  # fmt: skip
 def test_only_what_the_caller_is_to_blame_for_counts(

@@ -12,13 +12,15 @@ from flask.testing import FlaskClient
 from werkzeug.test import TestResponse
 
 import api
-from core import audit, metrics
+from core import audit, errors, metrics
 from inference import bundle
+from inference.output import Explanation, Label
+from jobs import settle
 from registry import lifecycle
 from tests import callers, graphs
 from tests.changed import changed
 from tests.conftest import Platform, until
-from tests.hands import work
+from tests.hands import took, work
 
 PREDICT = "/api/v1/predict"
 ROW = {"x": 2, "y": 1}
@@ -208,3 +210,113 @@ def test_what_a_job_has_answered_needs_no_second_job(platform: Platform, keeping
     for more in ({"Prefer": "respond-async"}, {"Prefer": "wait=0", "Idempotency-Key": uuid.uuid4().hex}):
         ticket = keeping.post(PREDICT, json=body, headers=more)
         assert (ticket.status_code, ticket.headers["X-Cache"]) == (202, "bypass")
+
+
+def asking(platform: Platform, folder: Any) -> str:
+    """A model whose reasons are found by questions."""
+    name, says = f"m{uuid.uuid4().hex}", {"method": "sampled", "background": "usual.jsonl"}
+    made = graphs.bundle(folder / name, name=name, explanation=["shap"], explain=says)
+    (made / "usual.jsonl").write_text('{"x": 0, "y": 0}\n')
+    platform.catalog.publish(bundle.load(made))
+    return name
+
+
+def explained(platform: Platform, **says: Any) -> int:
+    """How many explanations waited; each has an answer now."""
+    why = Explanation("leverage", "a", "probability", ["x", "y"], [0.2, 0.1], [0.1, 0.1], 0.5, 0.8, 0.0, 9, **says)
+    done = [settle.Done(job, Label("a", 0.8, {"a": 0.8, "b": 0.2}, why), 1) for job in took(platform, pool="explain")]
+    return len(settle.complete(platform.engine, done))
+
+
+@pytest.mark.usefixtures("quiet")
+def test_an_explanation_that_was_cut_short_is_not_kept_and_a_whole_one_is(
+    platform: Platform, keeping: FlaskClient, folder: Any
+) -> None:
+    name, waiting = asking(platform, folder), "SELECT FROM jobs WHERE status = 'pending'"
+    for says, went in (({"cut_short": True}, "miss"), ({"cut_short": False}, "miss"), (None, "hit")):
+        with ThreadPoolExecutor(1) as pool:
+            waits = pool.submit(ask, keeping, name, path="/api/v1/explain", headers={"Prefer": "wait=25"})
+            if says is not None:
+                until(lambda: platform.rows(waiting))
+                assert explained(platform, **says) == 1
+            answer = waits.result()
+        assert found(answer) == [went]
+        assert ("cut_short" in answer.get_json()["explanation"]) == bool(says and says["cut_short"])
+    # What is wanted as exactly as something is another answer.
+    other = {"options": {"explain_tolerance": 0.5}, "headers": {"Prefer": "wait=0"}}
+    assert ask(keeping, name, path="/api/v1/explain", **other).status_code == 202
+
+
+def hits(model: str) -> float:
+    return metrics.CACHE.labels(model, "hit")._value.get()
+
+
+@pytest.mark.usefixtures("quiet")
+def test_what_takes_a_job_is_one_job_for_all_who_ask_it_at_once(
+    platform: Platform, keeping: FlaskClient, folder: Any
+) -> None:
+    name, jobs = asking(platform, folder), "SELECT FROM jobs WHERE model = :model"
+    key = callers.key(platform)
+
+    def explain(row: Any, wait_s: int = 25) -> TestResponse:
+        headers = {**key.headers, "Prefer": f"wait={wait_s}"}
+        return ask(keeping, name, row, "/api/v1/explain", headers=headers)
+
+    with ThreadPoolExecutor(3) as pool:
+        waits = [pool.submit(explain, ROW) for _ in range(3)]
+        until(lambda: hits(name) == 2)
+        ticket = explain(ROW, wait_s=0)
+        other = explain({"x": 3, "y": 1}, wait_s=0)
+        assert explained(platform) == 1
+        answers = [each.result() for each in waits]
+    assert sorted(map(str, found(*answers))) == ["hit", "hit", "miss"]
+    assert len({answer.get_json()["request_id"] for answer in answers}) == 3
+    assert (ticket.status_code, ticket.headers["X-Cache"], other.status_code) == (202, "bypass", 202)
+    assert ticket.get_json()["job_id"] != other.get_json()["job_id"]
+    assert len(platform.rows(jobs, model=name)) == 2
+    assert (
+        keeping.get(f"/api/v1/jobs/{ticket.get_json()['job_id']}", headers=key.headers).get_json()["status"]
+        == "completed"
+    )
+
+    def used() -> Any:
+        return [
+            (each["calls"], each["units"])
+            for each in keeping.get("/api/v1/usage", headers=key.headers).get_json()["usage"]
+        ]
+
+    until(lambda: sum(calls for calls, _ in used()) == 3)
+    assert sum(units for _, units in used()) == 1
+
+
+@pytest.mark.usefixtures("quiet")
+def test_a_job_that_nobody_waited_for_answers_who_asks_again_unless_it_came_to_nothing_whole(
+    platform: Platform, keeping: FlaskClient, folder: Any
+) -> None:
+    name, jobs = asking(platform, folder), []
+
+    def again(**more: Any) -> TestResponse:
+        return ask(keeping, name, path="/api/v1/explain", headers={"Prefer": "wait=0", **more})
+
+    for end in ("canceled", "cut short", "forgotten", "failed", None):
+        jobs.append(again().get_json()["job_id"])
+        assert again().get_json()["job_id"] == jobs[-1]
+        if end == "canceled":
+            assert keeping.post(f"/api/v1/jobs/{jobs[-1]}/cancel").status_code == 200
+        elif end == "cut short":
+            assert explained(platform, cut_short=True) == 1
+        elif end == "forgotten":
+            platform.execute("DELETE FROM jobs")
+        elif end == "failed":
+            [job] = took(platform, pool="explain")
+            assert settle.fail(platform.engine, job, errors.ModelError())
+    assert len({*jobs}) == len(jobs)
+    assert explained(platform) == 1
+    cache = keeping.application.extensions["coatcheck"].serving.cache
+    size = cache.size
+    assert found(again(), again()) == ["hit", "hit"]
+    # Who asks does not prolong how long it is good for.
+    assert cache.size == size
+    # Neither a key nor a ticket that was asked for is for others.
+    assert [again(**more).status_code for more in ({"Idempotency-Key": "k"}, {"Prefer": "respond-async"})] == [202, 202]
+    assert len(platform.rows("SELECT FROM jobs WHERE status = 'pending'")) == 2

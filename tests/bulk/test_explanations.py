@@ -28,7 +28,7 @@ PREDICT = "/api/v1/predict"
 ROW = {"x": 3, "y": 1}
 WHY = {
     "method": "SHAP",
-    "feature_importance": [{"feature": "x", "score": 4.0}, {"feature": "y", "score": 0.0}],
+    "feature_importance": [{"feature": "x", "place": 0, "score": 4.0}, {"feature": "y", "place": 1, "score": 0.0}],
     "algorithm": "linear",
     "output": "sum",
     "scale": "number",
@@ -202,6 +202,28 @@ def test_how_exactly_is_said_of_reasons_alone_and_is_its_job_s(
             assert (refused.status_code, field) == (422, "options.explain_tolerance"), address
     said = client.post("/api/v1/predict", json={"model": exact, "inputs": ROW, "options": options})
     assert said.json["explanation"] == WHY
+
+
+@pytest.mark.parametrize(
+    ("address", "inputs"), [("predict", ROW), ("predict/batch", [ROW]), ("explain", ROW), ("jobs", ROW)]
+)
+def test_whether_it_must_be_so_exact_is_its_job_s_too_and_is_said_of_a_tolerance_alone(
+    client: Client, platform: Platform, asked: str, exact: str, address: str, inputs: object
+) -> None:
+    options = {"explain": "shap", "explain_tolerance": 0.25, "explain_strict": True}
+    platform.execute("TRUNCATE jobs CASCADE")
+    for version in ("v1", "v2"):
+        body = {"model": asked, "inputs": inputs, "options": options}
+        said = client.post(f"/api/{version}/{address}", json=body, headers={"Prefer": "wait=0"})
+        assert said.status_code == 202
+    assert platform.rows("SELECT options->>'explain_strict' FROM jobs") == [("true",)] * 2
+    loose = {"explain": "shap", "explain_strict": True}
+    refused = client.post(f"/api/v1/{address}", json={"model": asked, "inputs": inputs, "options": loose})
+    field = refused.json["error"]["details"]["field"]
+    assert (refused.status_code, field) == (422, "options.explain_strict")
+    # What is exact is within everything.
+    said = client.post(f"/api/v1/{address}", json={"model": exact, "inputs": inputs, "options": options})
+    assert said.status_code == (202 if address == "jobs" else 200)
 
 
 def test_so_many_inputs_and_no_more_are_explained_by_questions(client: Client, upload: Send, asked: str) -> None:

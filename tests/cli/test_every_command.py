@@ -172,7 +172,7 @@ OPTIONS = {
     "submit": f"--model --model-version --format --fail-fast* --priority -o/--output --no-wait* {AS_JSON}",
     "jobs": f"--status --model --limit=20 {AS_JSON}",
     "result": f"-o/--output {AS_JSON}",
-    "explain": f"--input --inputs --version --picture {AS_JSON}",
+    "explain": f"--input --inputs --version --picture --tolerance --strict* {AS_JSON}",
     "load": f"--rate=20.0 --seconds=60 --warm-up=5 --mix --model --obey* --picture {AS_JSON}",
     "roles": "",
     "migrate": "",

@@ -2,21 +2,28 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
+import shutil
 import threading
 import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
+import yaml
 
 from cli import explain
+from inference.explain import heat
 from inference.output import Explanation, Label
 from jobs import settle
 from tests import graphs
 from tests.cli.conftest import Here
+from tests.conftest import ROOT
 from tests.engines import until
 from tests.hands import took
 
@@ -40,6 +47,22 @@ def why(scores: dict[str, float], **more: Any) -> Explanation:
     return Explanation(features=[*scores], scores=[*scores.values()], **{**told, **more})
 
 
+@contextmanager
+def answering(here: Here, model: str, said: Label) -> Iterator[None]:
+    """What the next job for the model's reasons comes to."""
+
+    def work() -> None:
+        pending = "SELECT FROM jobs WHERE status = 'pending' AND model = :model"
+        until(lambda: here.platform.rows(pending, model=model), 30)
+        done = [settle.Done(job, said, 1, run_ms=3) for job in took(here.platform, pool="explain")]
+        settle.complete(here.platform.engine, done)
+
+    worker = threading.Thread(target=work)
+    worker.start()
+    yield
+    worker.join()
+
+
 def test_each_feature_has_a_bar_and_all_of_them_come_to_the_answer(here: Here) -> None:
     done = here("explain", "tumor", "--version", "1.1.0")
     assert (done.code, done.err) == (0, "")
@@ -55,20 +78,14 @@ def test_each_feature_has_a_bar_and_all_of_them_come_to_the_answer(here: Here) -
 
 
 def test_what_takes_many_questions_is_waited_for_and_says_how_far_off_it_may_be(here: Here) -> None:
-    name, jobs = asked(here), "SELECT FROM jobs WHERE status = 'pending'"
+    name = asked(here)
     reasons = why({"x": 0.5, "y": -0.25}, std_errors=[0.125, 0.0625], algorithm="leverage", evaluations=64)
 
-    def worker() -> None:
-        until(lambda: here.platform.rows(jobs), 30)
-        said = Label("b", 0.7, {"a": 0.3, "b": 0.7}, explained=reasons)
-        done = [settle.Done(job, said, 1, run_ms=3) for job in took(here.platform, pool="explain")]
-        settle.complete(here.platform.engine, done)
-
-    thread = threading.Thread(target=worker)
-    thread.start()
-    done = here("explain", name, "--input", "x=3")
-    thread.join()
+    with answering(here, name, Label("b", 0.7, {"a": 0.3, "b": 0.7}, explained=reasons)):
+        done = here("explain", name, "--input", "x=3", "--tolerance", "0.5", "--strict")
     assert done.code == 0, done.err
+    [(options,)] = here.platform.rows("SELECT options FROM jobs WHERE model = :name", name=name)
+    assert options == {"explain": "shap", "explain_tolerance": 0.5, "explain_strict": True}
     assert done.out.splitlines()[0] == "b: 0 usually, 1 here (number; leverage, 64 inputs asked)"
     assert [line.split()[-3:] for line in done.out.splitlines()[1:]] == [
         ["+0.5", "+-", "0.12"],
@@ -87,6 +104,30 @@ def test_a_picture_is_drawn_as_well(here: Here) -> None:
     assert (done.code, "log-odds" in done.out) == (0, True)
     drawn = ElementTree.fromstring(Path(here.folder, "why.svg").read_text())
     assert drawn.tag.endswith("svg")
+
+
+def test_the_picture_of_a_text_is_the_one_that_the_api_draws(here: Here) -> None:
+    name, text = f"m{uuid.uuid4().hex}", "good good bad good"
+    folder = shutil.copytree(ROOT / "bundles" / "sentiment-1", here.folder / name)
+    says = yaml.safe_load((folder / "model.yaml").read_text())
+    says |= {"name": name, "explanation": ["shap"], "explain": {"method": "sampled"}}
+    (folder / "model.yaml").write_text(yaml.safe_dump(says))
+    assert here("models", "push", str(folder)).code == 0
+    reasons = why({}, std_errors=[0.1] * 4, algorithm="leverage", evaluations=64)
+    reasons = dataclasses.replace(reasons, features=text.split(), scores=[0.1, 0.3, -0.4, 0.2])
+
+    with answering(here, name, Label("b", 0.7, {"b": 0.7}, reasons)):
+        done = here("explain", name, "--input", f"text={text}", "--picture", "heat.svg")
+    assert done.code == 0, done.err
+    assert Path(here.folder, "heat.svg").read_text() == heat.heat(reasons, text)
+    assert [line.split()[0] for line in done.out.splitlines()[1:]] == ["bad", "good", "good", "good"]
+
+
+def test_what_must_be_exact_says_how_exact(here: Here) -> None:
+    done = here("explain", "tumor", "--version", "1.1.0", "--strict")
+    assert (done.code, done.out, "--tolerance" in done.err) == (2, "", True)
+    done = here("explain", "tumor", "--version", "1.1.0", "--tolerance", "nan")
+    assert (done.code, done.out) == (1, "")
 
 
 def test_a_model_that_has_no_reasons_says_so(here: Here) -> None:
@@ -115,6 +156,8 @@ def test_what_is_not_exact_says_how_far_off_it_may_be() -> None:
     head, row = explain._told(why({"a": 1.0}, std_errors=[0.123], algorithm="leverage", evaluations=1200))
     assert head.endswith("(number; leverage, 1,200 inputs asked)")
     assert row.endswith("+1 +- 0.12")
+    head, _ = explain._told(why({"a": 1.0}, std_errors=[0.5], algorithm="leverage", evaluations=64, cut_short=True))
+    assert head.endswith("(number; leverage, 64 inputs asked, cut short by its time)")
 
 
 def test_a_terminal_without_blocks_gets_letters(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ import yaml
 from core import errors
 from inference import bundle, check, model
 from inference.explain import asked, background, sampled
+from inference.explain.wanted import Known, Wanted
 from inference.interrupt import Interrupt
 from inference.output import Explanation, Label
 from tests import graphs
@@ -84,29 +85,6 @@ def test_no_more_is_asked_than_it_takes_to_know_the_scores_within_a_tolerance() 
     assert fine.scores == pytest.approx(sampled.estimate(game(1), PLAYERS, budget, 1).scores)
 
 
-def test_when_it_is_late_there_is_what_is_known_by_then() -> None:
-    looks = iter([False, True])
-    found = sampled.estimate(game(1), PLAYERS, 2000, 1, sampled.Enough(late=lambda _: next(looks)))
-    first = 3 * PLAYERS
-    assert (found.algorithm, found.asked) == ("leverage", first + first // 2 + 2)
-    truth = sampled.estimate(game(1), PLAYERS, 2**PLAYERS, 0).scores
-    assert np.mean(np.abs(found.scores - truth) <= 3 * found.errors) > 0.9
-    assert found.base + found.scores.sum() == pytest.approx(found.whole)
-
-
-def test_where_there_is_no_time_for_all_combinations_some_will_do() -> None:
-    asked: list[float] = []
-
-    def late(more: float) -> bool:
-        asked.append(more)
-        return True
-
-    found = sampled.estimate(game(1), PLAYERS, 2**PLAYERS, 1, sampled.Enough(late=late))
-    assert asked[0] == 2**PLAYERS / sampled.FIRST - 1
-    assert (found.algorithm, found.asked) == ("leverage", 3 * PLAYERS + 2)
-    assert sampled.estimate(game(1, 6), 6, 64, 1, sampled.Enough(late=late)).algorithm == "enumeration"
-
-
 @pytest.mark.parametrize("players", [7, 8])
 def test_what_a_tolerance_cannot_be_had_for_is_exact_in_the_end(players: int) -> None:
     found = sampled.estimate(game(1, players), players, 2**players, 1, sampled.Enough(1e-9))
@@ -140,7 +118,7 @@ def why(opened: model.Model, row: Mapping[str, Any], **how: Any) -> Explanation:
 
 def test_a_model_that_is_asked_explains_its_likeliest_label(asking: model.Model) -> None:
     row, heard = {"x": 2.0, "y": 1.0}, list[float]()
-    found = why(asking, row, progress=heard.append)
+    found = why(asking, row, wanted=Wanted(progress=heard.append))
     wanted = shapley.against(
         lambda rows: 1 / (1 + np.exp(rows[:, 1] - rows[:, 0])), np.array([2.0, 1.0]), np.array(USUAL, float), [[0], [1]]
     )
@@ -182,6 +160,25 @@ def test_a_text_is_explained_by_its_words_against_the_text_without_them(reading:
     found = why(reading, row)
     assert (found.output, found.features) == ("positive", words)
     assert found.scores == pytest.approx(shapley.values(worth, len(words)), abs=1e-6)
+
+
+def test_what_is_known_is_not_asked_again_and_what_is_asked_is_known(
+    reading: model.Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = {"text": "so good it hurts and never ends well", "language": "en", "confidence_threshold": 0.0}
+    known: list[Known] = [{}]
+    whole = why(reading, row, wanted=Wanted(known=known))
+    assert whole.evaluations == len(known[0]) == 256
+    scores, asked = reading.scores, list[int]()
+
+    def counted(rows: model.Rows, interrupt: Interrupt | None) -> Any:
+        asked.append(len(rows))
+        return scores(rows, interrupt)
+
+    monkeypatch.setattr(reading, "scores", counted)
+    half = dict([*known[0].items()][:100])
+    assert why(reading, row, wanted=Wanted(known=[half])) == whole
+    assert sum(asked) == 156
 
 
 def test_a_long_text_is_explained_by_runs_of_words() -> None:

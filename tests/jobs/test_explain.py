@@ -13,11 +13,17 @@ import pytest
 import yaml
 
 from core import errors
+from core.setting_groups import Storage
 from inference import bundle, model
-from inference.output import Label
+from inference.output import Explanation, Label
+from jobs import why
 from jobs.job import Claimed
 from jobs.kinds import predict
 from jobs.lease import Held
+from jobs.outcome import Outcome
+from jobs.remembered import Remembered
+from jobs.result import Fault, Several
+from storage.objects import Store
 from tests.conftest import ROOT, until
 
 TEXT = " ".join(f"word{number}" for number in range(60))
@@ -40,9 +46,14 @@ def held(inputs: object) -> Held:
     return Held(Claimed(UUID(int=1), UUID(int=0), "explain", 1, 4, "m", "1", 300, inputs, options, "req"))
 
 
+def alone(asking: model.Model, mine: Held) -> Outcome:
+    nowhere = Store(Storage(endpoint_url="http://127.0.0.1:1", access_key="", secret_key=""), attempts=1)
+    return predict.run_alone(asking, mine, Remembered(nowhere, "", 1))
+
+
 def test_it_tells_how_many_questions_are_answered_and_ends_between_two(asking: model.Model) -> None:
-    mine, found = held(ROW), list[object]()
-    run = threading.Thread(target=lambda: found.extend(predict.run(asking, [mine], most=1)))
+    mine, found = held(ROW), list[Outcome]()
+    run = threading.Thread(target=lambda: found.append(alone(asking, mine)))
     run.start()
     until(lambda: mine.progress > 0)
     assert mine.progress < 50
@@ -50,11 +61,56 @@ def test_it_tells_how_many_questions_are_answered_and_ends_between_two(asking: m
     mine.interrupt.set()
     run.join(20)
     [outcome] = found
-    assert (outcome.result, outcome.error, outcome.units) == (None, None, 0)  # type: ignore[attr-defined]
+    assert (outcome.result, outcome.error, outcome.units) == (None, None, 0)
+
+
+def test_one_whose_time_is_over_before_the_least_is_asked_is_told_what_to_do(asking: model.Model) -> None:
+    mine, found = held(ROW), list[Outcome]()
+    run = threading.Thread(target=lambda: found.append(alone(asking, mine)))
+    run.start()
+    until(lambda: mine.progress > 0)
+    mine.timed_out = True
+    mine.interrupt.set()
+    run.join(20)
+    [outcome] = found
+    assert isinstance(outcome.error, errors.TimedOut)
+    assert "larger timeout_s" in outcome.error.message
+    # Of a prediction there is nothing less to be had.
+    mine = held(ROW)
+    mine.job, mine.timed_out = dataclasses.replace(mine.job, options={}), True
+    [outcome] = predict.run(asking, [mine])
+    assert str(outcome.error) == f"The run took longer than timeout_s={mine.job.timeout_s}"
+
+
+def test_one_that_must_be_as_exact_as_is_asked_is_refused_where_it_is_not(asking: model.Model) -> None:
+    for exactly, refused in (({"explain_strict": True}, True), ({}, False)):
+        mine = held([ROW])
+        options = {**mine.job.options, "explain_tolerance": 1e-9, "return_errors": "individual", **exactly}
+        mine.job = dataclasses.replace(mine.job, options=options, timeout_s=2)
+        outcome = alone(asking, mine)
+        assert isinstance(outcome.result, Several)
+        [said] = outcome.result.items
+        assert (isinstance(said, Fault) and said.error["code"]) == (refused and "TOLERANCE_NOT_MET")
+        assert (outcome.units == 0) == refused
+
+
+def test_what_is_not_within_the_tolerance_says_by_how_much_and_what_to_do() -> None:
+    few = Explanation("leverage", "a", "number", ["x", "y"], [1.0, 2.0], [0.1, 0.2], 0.0, 3.0, 0.0, 64)
+    for found, tolerance, told in (
+        (few, 0.4, None),
+        (few, 0.39, "known within 0.4 and not within 0.39: the model's evaluations allow no more"),
+        (dataclasses.replace(few, cut_short=True), 0.1, "no time to ask more. POST /api/jobs with a larger timeout_s"),
+        (dataclasses.replace(few, std_errors=None), 0.0, None),
+        (None, 0.0, None),
+    ):
+        label = Label("a", 0.9, {"a": 0.9}, found)
+        said = why.within(label, tolerance)
+        assert (said is label) == (told is None)
+        assert (told or "") in str(said)
 
 
 def test_a_short_one_is_charged_with_its_reasons(asking: model.Model) -> None:
-    [outcome] = predict.run(asking, [held({**ROW, "text": "So good"})], most=1)
+    outcome = alone(asking, held({**ROW, "text": "So good"}))
     manifest = asking.bundle.manifest
     assert outcome.units == manifest.units + 9
     assert not isinstance(outcome.error, errors.CoatcheckError)
@@ -64,20 +120,22 @@ def test_it_is_as_good_as_its_time_allows_and_ends_before_that_is_over(asking: m
     mine = held(ROW)
     mine.job = dataclasses.replace(mine.job, timeout_s=2)
     began = time.monotonic()
-    [outcome] = predict.run(asking, [mine], most=1)
+    outcome = alone(asking, mine)
     assert time.monotonic() - began < 30
     said = outcome.result
     assert isinstance(said, Label)
     assert said.explained is not None
     assert said.explained.algorithm == "leverage"
     assert said.explained.evaluations < 8192
+    assert said.explained.cut_short
 
 
 def test_it_asks_no_more_than_its_tolerance_takes(asking: model.Model) -> None:
     mine = held({**ROW, "text": " ".join(["Truly", "wonderful"] * 5)})
     mine.job = dataclasses.replace(mine.job, options={**mine.job.options, "explain_tolerance": 0.5})
-    [outcome] = predict.run(asking, [mine], most=1)
+    outcome = alone(asking, mine)
     said = outcome.result
     assert isinstance(said, Label)
     assert said.explained is not None
     assert said.explained.evaluations < 1024
+    assert not said.explained.cut_short

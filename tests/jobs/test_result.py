@@ -9,7 +9,7 @@ import pytest
 
 import models
 from core import errors
-from inference.output import Boxes, Embedding, Explanation, Label, Numbers, Object, Record, Tags, Tensors, Text
+from inference.output import Boxes, Embedding, Explanation, Label, Numbers, Object, Record, Tags, Tensors, Text, reasons
 from jobs import queries, result, told
 from jobs.result import Fault, Kept, Part, Result, Rows, Several, Stored, WithFiles
 from tests import factories
@@ -24,8 +24,8 @@ WHY = Explanation("leverage", "positive", "probability", ["a", "b"], [0.1, -0.4]
 TOLD_WHY = {
     "method": "SHAP",
     "feature_importance": [
-        {"feature": "b", "score": -0.4, "std_error": 0.02},
-        {"feature": "a", "score": 0.1, "std_error": 0.01},
+        {"feature": "b", "place": 1, "score": -0.4, "std_error": 0.02},
+        {"feature": "a", "place": 0, "score": 0.1, "std_error": 0.01},
     ],
     "algorithm": "leverage",
     "output": "positive",
@@ -96,13 +96,16 @@ def test_reasons_are_kept_with_the_answer_and_told_by_their_weight(said: Label |
     shown = {
         feature["feature"]: feature.keys() for feature in told.v1(exact, "shap")["explanation"]["feature_importance"]
     }
-    assert shown == {"a": {"feature", "score"}, "b": {"feature", "score"}}
-    for each in (said, exact):
+    assert shown == {name: {"feature", "place", "score"} for name in "ab"}
+    short = dataclasses.replace(said, explained=dataclasses.replace(WHY, cut_short=True))
+    for each in (said, exact, short):
         assert result.load(result.dump(each)) == each
         # A large list is kept as it is told.
         again = result.load({"predictions": [told.v1(each, "shap")]})
         assert told.v1(again, "shap") == {"predictions": [told.v1(each, "shap")]}
+        assert [reasons(one) for one in again.items] == [each.explained]
     assert told.v1(said, "shap")["explanation"] == TOLD_WHY
+    assert told.v1(short, "shap")["explanation"] == {**TOLD_WHY, "cut_short": True}
     assert "explanation" not in told.v1(said, "")
 
 

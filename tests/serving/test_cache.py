@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import threading
+import uuid
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
 from core import metrics
 from inference.output import Embedding, Label, Said, Tensors
-from serving.cache import BESIDE, Cache
+from serving.cache import BESIDE, Cache, Coming
 from tests.engines import until
 
 SAID = Label("a", 0.1 + 0.2, {"a": 0.1 + 0.2, "b": 5e-324})
@@ -76,6 +77,16 @@ def test_an_answer_is_good_for_so_long_and_no_longer_by_being_asked_for() -> Non
     assert cache.get(b"k") == SAID
     clock.now += 0.1
     assert (cache.get(b"k"), cache.size) == (None, 0)
+
+
+def test_what_is_to_be_forgotten_is_only_what_is_still_kept() -> None:
+    cache, coming = Cache(ROOM, 60), Coming(uuid.uuid4())
+    assert cache.once(b"k", lambda: coming) == (coming, False)
+    cache.forget(b"k", Coming(uuid.uuid4()))
+    assert cache.once(b"k", lambda: Coming(uuid.uuid4())) == (coming, True)
+    cache.forget(b"k", coming)
+    cache.forget(b"k", coming)
+    assert cache.size == 0
 
 
 def test_what_many_ask_for_at_once_is_made_once() -> None:

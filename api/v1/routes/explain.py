@@ -15,7 +15,7 @@ from api.v1.schemas import jobs as later
 from api.v1.schemas import predict as into
 from inference.explain import heat, picture
 from inference.kinds import text
-from inference.output import Label, Numbers
+from inference.output import reasons
 from serving import predict as serve
 from serving.inputs import BEST
 from serving.values import Answer, Served
@@ -47,8 +47,7 @@ def explain(body: dict[str, Any]) -> flask.Response:
     )
     response = present.here().reply(found)
     value = found.value
-    said = value.said if isinstance(value, Answer) else None
-    why = said.explained if isinstance(said, Label | Numbers) else None
+    why = reasons(value.said) if isinstance(value, Answer) else None
     if why is not None and accepted.wanted(accepted.JSON, accepted.SVG) == accepted.SVG:
         words = _words(here, value.served, body["inputs"])
         response.set_data((words and heat.heat(why, words)) or picture.waterfall(why))

@@ -26,7 +26,7 @@ MODEL = {
 VERSION = {"description": "Which version answers, such as `1.0.0`; without it, the model's stable one."}
 INPUT = "See the `input_schema` of the model's version: `GET /api/v1/models/{name}/versions/{version}`."
 ROW = {"type": "object", "additionalProperties": True}
-EXPLAIN = {
+_EXPLAIN = {
     "description": "What to say about the why: a level that the model offers, or true for the best of them.",
     "oneOf": [{"type": "boolean"}, {"type": "string", "enum": list(LEVELS)}],
 }
@@ -35,16 +35,14 @@ _CACHE = {
     "`X-Cache` says how it went."
 }
 
-
 _TOLERANCE = {
     "description": "Of an explanation that takes many questions, how exactly it is wanted: twice the `std_error` of "
     "each score, on its `scale`. No more is asked than that takes; without it, as much as the model says."
 }
-
-
-def tolerance() -> StrictNumber:
-    """A field of options."""
-    return StrictNumber(validate=validate.Range(0), metadata=_TOLERANCE)
+_STRICT = {
+    "description": "Whether an answer whose reasons are not within `explain_tolerance`, because of the time or of the "
+    "model's `evaluations`, is refused with `TOLERANCE_NOT_MET` instead of given as well as it is known."
+}
 
 
 class OfModel(Body):
@@ -62,12 +60,18 @@ class Late(Body):
     )
 
 
-class Options(Late):
+class Explaining(Body):
+    """Which reasons are wanted, and how exactly."""
+
+    explain = Explain(metadata=_EXPLAIN)
+    explain_tolerance = StrictNumber(validate=validate.Range(0), metadata=_TOLERANCE)
+    explain_strict = StrictBoolean(metadata=_STRICT)
+
+
+class Options(Late, Explaining):
     """How to answer."""
 
     cache = StrictBoolean(metadata=_CACHE)
-    explain = Explain(metadata=EXPLAIN)
-    explain_tolerance = tolerance()
 
 
 class Predict(OfModel):
@@ -99,11 +103,9 @@ class Explained(OfModel):
     options = fields.Nested(ExplainedOptions, load_default=dict, metadata={"description": "How to answer."})
 
 
-class BatchOptions(Body):
+class BatchOptions(Explaining):
     """How to answer."""
 
-    explain = Explain(metadata=EXPLAIN)
-    explain_tolerance = tolerance()
     cache = StrictBoolean(metadata=_CACHE)
     batch_size = StrictInteger(
         validate=validate.Range(1, 256),

@@ -11,6 +11,9 @@ class Importance(Schema):
     """How much one feature moved the answer."""
 
     feature = fields.String(required=True, metadata={"description": "A field, a group of fields, or a part of a text"})
+    place = fields.Integer(
+        required=True, metadata={"description": "Where it stands among the fields, or in the text: 0 is the first"}
+    )
     score = fields.Float(required=True, metadata={"description": "Towards the output, or away from it where negative"})
     std_error = fields.Float(metadata={"description": "How far off that may be; not there where it is exact"})
 
@@ -39,3 +42,6 @@ class Explanation(Schema):
         metadata={"description": "How far `value` is from what the model answered, as it answers"}
     )
     evaluations = fields.Integer(metadata={"description": "Inputs that the model was asked for this; 0 where none"})
+    cut_short = fields.Boolean(
+        metadata={"description": "True where there was no time for as many as were wanted; else not there"}
+    )

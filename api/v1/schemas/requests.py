@@ -10,7 +10,6 @@ from marshmallow import ValidationError, fields, post_load, validate, validates_
 from api.v1.schemas.fields import (
     Body,
     Events,
-    Explain,
     Metadata,
     QueryInteger,
     QueryMoment,
@@ -22,18 +21,16 @@ from api.v1.schemas.fields import (
     Truth,
     Whole,
 )
-from api.v1.schemas.predict import EXPLAIN, INPUT, ROW, OfModel, tolerance
+from api.v1.schemas.predict import INPUT, ROW, Explaining, OfModel
 from jobs import content_types
 from jobs.job import Priority, Status
 from webhooks.events import FOR_JOBS
 from webhooks.receivers import MAX_URL
 
 
-class JobOptions(Body):
+class JobOptions(Explaining):
     """How to answer, and how to read a file."""
 
-    explain = Explain(metadata=EXPLAIN)
-    explain_tolerance = tolerance()
     return_errors = StrictString(
         validate=validate.OneOf(["individual", "fail_fast"]),
         metadata={
