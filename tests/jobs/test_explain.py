@@ -64,6 +64,18 @@ def test_it_tells_how_many_questions_are_answered_and_ends_between_two(asking: m
     assert (outcome.result, outcome.error, outcome.units) == (None, None, 0)
 
 
+def test_the_progress_of_several_rises_and_is_never_more_than_all(
+    asking: model.Model, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    told: list[float] = []
+    monkeypatch.setattr(Held, "advance", lambda _, fraction: told.append(fraction))
+    outcome = alone(asking, held([{**ROW, "text": text} for text in ("good bad", "good old dog", "so so")]))
+    assert isinstance(outcome.result, Several)
+    assert told == sorted(told)
+    assert 0 < told[0] < told[-1] <= 1
+    assert len({*told}) >= 3
+
+
 def test_one_whose_time_is_over_before_the_least_is_asked_is_told_what_to_do(asking: model.Model) -> None:
     mine, found = held(ROW), list[Outcome]()
     run = threading.Thread(target=lambda: found.append(alone(asking, mine)))
