@@ -11,6 +11,7 @@ from sqlalchemy import text
 
 import models
 from access import blocks
+from access.chores import of_access
 from core.audit import Actor
 from tests import factories
 from tests.conftest import Platform
@@ -84,3 +85,11 @@ def test_who_was_let_go_today_is_not_warned_again(platform: Platform, tenant: UU
     # What was yesterday is over.
     platform.execute("SET LOCAL session_replication_role = replica; UPDATE audit SET at = at - interval '1 d'")
     assert warned(platform) == ["key:key"]
+
+
+@pytest.mark.parametrize(("max_errors", "looked_for"), [(0, False), (1, True)])
+def test_where_nobody_is_held_back_nobody_looks_for_who_is_to_be(
+    platform: Platform, max_errors: int, looked_for: bool
+) -> None:
+    todo = of_access(platform.engine, max_errors=max_errors, keep_days=1)
+    assert ("find surges" in {chore.name for chore in todo}) == looked_for

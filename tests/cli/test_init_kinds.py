@@ -155,6 +155,15 @@ def test_a_graph_of_pictures_is_written_with_a_picture_and_passes_check_as_it_is
     assert (np.diff(first) > 0).all()
 
 
+@pytest.mark.parametrize(("case", "asked"), [("colours", True), ("gray", False)])
+def test_whether_the_colours_are_the_other_way_round_is_asked_where_there_are_some(
+    run: Run, tmp_path: Path, case: str, asked: bool
+) -> None:
+    (tmp_path / "mine.onnx").write_bytes(PICTURES[case][0])
+    _, text = begun(run, tmp_path, "mine.onnx")
+    assert ("BGR" in text) == asked
+
+
 def test_no_more_pictures_share_a_run_than_may(tmp_path: Path) -> None:
     path = tmp_path / "mine.onnx"
     path.write_bytes(takes(shape="N, 3, 4000, 4000"))

@@ -381,6 +381,20 @@ def test_of_values_that_are_all_equal_nobody_knows_how_far_off_they_are(values: 
     assert measures.mean([]) is None
 
 
+def test_the_most_frequent_pairs_of_labels_come_first_and_the_rest_are_counted(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(report, "CELLS", 2)
+    told = [("a", "b")] * 2 + [("b", "b")] * 3 + [("a", "a")] + [("b", "a")]
+    given = [
+        Pair("m", "next", "2.0.0", "1.0.0", "req", 0, "digest", stable=Brief(label=one), shadow=Brief(label=other))
+        for one, other in told
+    ]
+    labels = report.of(given)["labels"]
+    assert [tuple(cell.values()) for cell in labels["confusion"]] == [("b", "b", 3), ("a", "b", 2)]
+    assert labels["confusion_left_out"] == 2
+
+
 def paired(stable: float, shadow: float) -> Pair:
     return Pair(
         "m", "next", "2.0.0", "1.0.0", "req", 0, "digest",

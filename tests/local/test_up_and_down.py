@@ -239,6 +239,10 @@ def test_given_engines_are_used_and_our_own_are_not_mistaken_for_them(tmp_path: 
     assert made.urls({**made.urls({}), **foreign})["DATABASE_OWNER_URL"] == foreign["DATABASE_URL"]
     both = {**foreign, "DATABASE_OWNER_URL": "postgresql+psycopg://owner@elsewhere/db"}
     assert made.urls(both) | both == made.urls(both)
+    # A store elsewhere may have the keys that ours has.
+    mine = made.urls({})
+    store = {"S3_ENDPOINT_URL": "https://s3.example", "S3_ACCESS_KEY": mine["S3_ACCESS_KEY"]}
+    assert made.given({**mine, **store}) == {**store, "S3_SECRET_KEY": mine["S3_SECRET_KEY"]}
     with pytest.raises(RuntimeError, match="is given without DATABASE_URL"):
         made.given({"DATABASE_OWNER_URL": both["DATABASE_OWNER_URL"]})
 
