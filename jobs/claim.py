@@ -14,9 +14,9 @@ from sqlalchemy import text
 from jobs import fairness, kinds
 from jobs.job import PRIORITY_OFFSET_S, Claimed, Priority
 
-#: A look at all of a pool that takes longer than this is done less often: this share of the time, but so often at least
-#: as AGAIN_S says.
-SLOW_S, SHARE, AGAIN_S = 0.02, 0.1, 2.0
+#: A look at all of a pool that takes longer than this is done less often: this share of the time, no sooner than
+#: AGAIN_S after the last one, and no later than LATEST_S: what made it slow may be over, a lock or an outage.
+SLOW_S, SHARE, AGAIN_S, LATEST_S = 0.02, 0.1, 2.0, 10.0
 #: So far before the head, and what it is, somebody may stand who comes new: for its priority, and for what a process
 #: has seen of the head a moment ago.
 _NEWCOMERS = dt.timedelta(seconds=1 - min(PRIORITY_OFFSET_S.values()))
@@ -70,8 +70,8 @@ RETURNING jobs.id, jobs.tenant_id, jobs.kind, attempt, max_attempts, jobs.model,
 
 @dataclass(frozen=True)
 class Batch:
-    """Jobs of one lane, in order; `full` says that more may be waiting behind them, and `floor` before where nobody who
-    comes after it stands."""
+    """Jobs of one lane, in order; `full` says that more may be waiting behind them, and `floor` before where nobody
+    stands who comes after it and finds it at the head of the pool."""
 
     jobs: Sequence[Claimed]
     full: bool
@@ -113,8 +113,8 @@ class Claims:
 
     A session that holds an old snapshot keeps the index entries of all jobs that were claimed since, and whoever looks
     from the beginning walks over each of them. Where that took long, it is done a tenth of the time, and in between a
-    claim begins where the last one was: what stands before that (tried again, or of a tenant that was at its limit)
-    waits for the next look at all.
+    claim begins where the last one was: what stands before that (tried again, of a tenant that was at its limit, or
+    new while such jobs are the head of the pool) waits for the next look at all, LATEST_S at most.
     """
 
     def __init__(self) -> None:
@@ -136,4 +136,4 @@ class Claims:
         before = self._found.pop(pool, None)
         floor = batch.floor if batch else before and before.floor
         if took_s > SLOW_S and floor:
-            self._found[pool] = _Found(floor, time.monotonic() + max(AGAIN_S, took_s / SHARE))
+            self._found[pool] = _Found(floor, time.monotonic() + max(AGAIN_S, min(took_s / SHARE, LATEST_S)))

@@ -31,6 +31,8 @@ T = TypeVar("T")
 
 #: What is no outage, and would be the same at every try: the database takes no such value, or JSON has none.
 REFUSALS = (exc.DBAPIError, orjson.JSONEncodeError)
+#: What could not be begun is tried again, at no cost to the job.
+PUT_OFF = (errors.ModelUnavailable, errors.Unavailable)
 
 
 @dataclass(frozen=True)
@@ -86,6 +88,8 @@ class Finisher:
         job, error, result = outcome.held.job, outcome.error, outcome.result
         if outcome.held.lost or outcome.held.canceled or job.route is None or job.created_at is None:
             return
+        if isinstance(error, PUT_OFF):  # it goes on, here or elsewhere, and may be answered yet
+            return
         items = result.items if isinstance(result, Several) else []
         fault = next((item.error["code"] for item in items if isinstance(item, Fault)), None)
         code = error.code if error else fault
@@ -134,7 +138,7 @@ def _ending(outcome: Outcome) -> tuple[str, Callable[[sqlalchemy.Engine], bool] 
         return "lost", None
     if held.canceled:
         return "canceled", lambda engine: settle.cancel(engine, job)
-    if isinstance(error, (errors.ModelUnavailable, errors.Unavailable)):
+    if isinstance(error, PUT_OFF):
         return error.code, lambda engine: settle.put_off(engine, job, error)
     if error is not None:
         return error.code, lambda engine: settle.fail(engine, job, error)

@@ -64,6 +64,7 @@ def refused(door: Door, visit: Visit, error: errors.CoatcheckError) -> Answer:
     weight, tenant_id = codes.WEIGHTS.get(code, 0.0), caller.tenant_id if caller else None
     wait_s = entrance.failed(door.conduct, subject, tenant_id, weight, error, shown)
     call.told["x-error-code"] = error.code
+    call.told.update(zip(("x-model-version", "x-model-route"), error.served or (), strict=False))
     if retry_after_s := max(wait_s, codes.retry_after_s(error)):
         call.told["retry-after"] = str(retry_after_s)
     return Answer(_told(door, visit), code=code, details=codes.details(error))

@@ -30,12 +30,12 @@ def resolve(serving: Serving, ask: Ask) -> Resolved:
 
 @contextmanager
 def asked_of(resolved: Resolved) -> Iterator[None]:
-    """Around all that is asked of a version: whoever gets no answer is told of which, and who breaks its rules is led
-    to them."""
+    """Around all that is asked of a version: whoever gets no answer is told of which, unless it is a job's of another,
+    and who breaks its rules is led to them."""
     try:
         yield
     except errors.CoatcheckError as error:
-        error.served = (resolved.version, resolved.route)
+        error.served = error.served or (resolved.version, resolved.route)
         if isinstance(error, errors.InvalidInput):
             error.see = (resolved.model, resolved.version)
         raise

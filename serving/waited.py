@@ -9,7 +9,7 @@ from typing import Any
 
 from core import errors, ids
 from jobs import idempotency, submit
-from jobs.job import Status, Timing
+from jobs.job import Job, Status, Timing
 from registry.versions import Resolved
 from serving import once, replies, retrieve
 from serving.serving import Serving
@@ -78,12 +78,7 @@ class Waited:
         if not found.status.is_terminal:
             return self._ticket(job_id, found.status, served, found.request_id, wait_s)
         if found.status is not Status.COMPLETED:
-            error = found.error or {}
-            where = {name: value for name, value in error.get("details", {}).items() if name in ("field", "issue")}
-            raise _INPUTS_FAULT.get(error.get("code", ""), errors.JobFailed)(
-                f"The job ended as {found.status}: {error.get('message', '')}",
-                details={**where, "job_id": ids.job_id(job_id), "status": found.status, "code": error.get("code")},
-            )
+            raise _ended_otherwise(found, served)
         result, level = retrieve.loaded(self.serving, found).result, str(found.options.get("explain", ""))
         return self.answer(Made(result, level, served, found.request_id, found.timing))
 
@@ -91,3 +86,15 @@ class Waited:
         applied = "respond-async" if self.wants.respond_async else f"wait={waited_s:g}"
         said = applied if self.wants.said else None
         return Ticket(job_id, status, served, request_id, said)
+
+
+def _ended_otherwise(found: Job, served: Served) -> errors.CoatcheckError:
+    """What is said of a job without an answer, and of which version it was asked."""
+    said, job_id = found.error or {}, ids.job_id(found.id)
+    where = {name: value for name, value in said.get("details", {}).items() if name in ("field", "issue")}
+    error = _INPUTS_FAULT.get(said.get("code", ""), errors.JobFailed)(
+        f"The job ended as {found.status}: {said.get('message', '')}",
+        details={**where, "job_id": job_id, "status": found.status, "code": said.get("code")},
+    )
+    error.served = served.version, served.route
+    return error

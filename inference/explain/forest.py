@@ -119,7 +119,7 @@ class Forest:
         return np.concatenate(margins), np.concatenate(values)
 
     def _blocks(self, rows: Array) -> list[Array]:
-        size = max(1, BLOCK // max(1, len(self._leaf)))
+        size = max(1, BLOCK // max(len(self._leaf), len(self._sizes)))
         return [rows[start : start + size] for start in range(0, len(rows), size)]
 
     def _margins(self, bits: Array) -> Array:

@@ -71,8 +71,8 @@ def mean(values: Sequence[float]) -> Interval | None:
 
 
 def deviation(values: Sequence[float]) -> float:
-    """The standard deviation of a sample; 0 of one value."""
-    if len(values) < 2:
+    """The standard deviation of a sample; 0 of values that are all equal, whose mean need not be one of them."""
+    if min(values) == max(values):
         return 0.0
     middle = math.fsum(values) / len(values)
     return math.sqrt(math.fsum((value - middle) ** 2 for value in values) / (len(values) - 1))

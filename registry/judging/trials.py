@@ -60,10 +60,12 @@ SHOWN_DAYS = 90
 #: For so long a request is known that has had its bad event: what it may be told of again, a retry's, comes sooner.
 KEPT_S = 3600.0
 LIMIT = 5000
-_LISTED = text("""
+_SHOWN = """
 SELECT model, name AS canary, version, stable, state, since, ended_at, ended_by, evidence FROM canaries
-WHERE model = :model ORDER BY ended_at DESC NULLS FIRST, name LIMIT :most
-""")
+WHERE model = :model
+"""
+_LISTED = text(f"{_SHOWN} ORDER BY ended_at DESC NULLS FIRST, name LIMIT :most")
+_ONE = text(f"{_SHOWN} AND name = :name")
 #: Of a model so many are shown, those that run and those that ended last.
 MOST_SHOWN = 100
 
@@ -94,11 +96,11 @@ def listed(connection: sqlalchemy.Connection, model: str) -> list[Shown]:
 
 
 def find(connection: sqlalchemy.Connection, model: str, name: str) -> Shown:
-    """The canary of this name, or the last one; raises InvalidInput."""
-    found = next((item for item in listed(connection, model) if item.canary == name), None)
-    if found is None:
-        raise errors.InvalidInput.field("canary", f"{model} has had no canary {name!r}")
-    return found
+    """The canary of this name, or the last one, however many have ended since; raises InvalidInput."""
+    row = connection.execute(_ONE, {"model": model, "name": name}).one_or_none()
+    if row is None:
+        raise errors.InvalidInput.field("canary", f"{model} has no canary {name!r}, and none that ended lately")
+    return Shown(**row._mapping)
 
 
 def follow(

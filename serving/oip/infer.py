@@ -94,10 +94,12 @@ def infer(serving: Serving, ask: Ask, asked: Asked, *, wants: Preference, patien
         )
     if isinstance(replied.value, Ticket):
         job_id = ids.job_id(replied.value.job_id)
-        raise errors.TimedOut(
+        late = errors.TimedOut(
             f"The job {job_id} has not ended in time, and goes on: GET /api/v1/jobs/{job_id} has its answer",
             details={"job_id": job_id, "status": replied.value.status},
         )
+        late.served = replied.value.served.version, replied.value.served.route
+        raise late
     answers = cast(Answers, replied.value)
     made = outputs.of(cast(Sequence[Said], answers.said))
     # An earlier request under the same key may have been answered by a version whose outputs have other names.

@@ -139,6 +139,18 @@ def exposed(platform: Platform, name: str) -> tuple[int, int]:
     return evidence["metrics"]["errors"]["canary"], evidence["exposed"]["canary"]
 
 
+def test_a_job_that_is_given_back_since_the_version_cannot_be_fetched_is_held_against_nobody(
+    platform: Platform, drainer: Drainer, name: str, canary_job: str
+) -> None:
+    platform.store.delete_all(bundle_key(platform.catalog.version(name, "2.0.0").digest))
+    drainer.drain("cpu", "wake")
+    told = "SELECT status, started_at IS NOT NULL FROM jobs WHERE model = :name AND status <> 'canceled'"
+    assert platform.rows(told, name=name) == [("pending", True)]
+    platform.witness.flush()
+    with platform.engine.connect() as connection:
+        assert trials.find(connection, name, "next").evidence == {}
+
+
 def test_a_job_that_the_canary_fails_is_held_against_it_once_and_one_made_by_retrying_it_is_not(
     platform: Platform, client: FlaskClient, drainer: Drainer, name: str, canary_job: str
 ) -> None:

@@ -306,6 +306,7 @@ def test_a_long_model_is_asked_through_a_job_and_waited_for(platform: Platform, 
     heavy = "sentiment/versions/2.1.0"
     late = post(client, heavy, {"inputs": [TEXT]}, headers={"Prefer": "wait=0", **ONCE})
     assert (late.status_code, "has not ended in time, and goes on: GET /api/v1/jobs/job_" in error(late)) == (422, True)
+    assert (late.headers["X-Model-Version"], late.headers["X-Model-Route"]) == ("2.1.0", "pinned")
     work(platform)
     answer = post(client, heavy, {"inputs": [TEXT]}, headers={"Prefer": "wait=0", **ONCE})
     assert outputs(answer)["prediction"] == ["positive"]

@@ -238,6 +238,14 @@ def test_trees_that_ask_nothing_have_nothing_to_share(tmp_path: Path) -> None:
     assert why.base_value == pytest.approx(said.values["price"])
 
 
+def test_rows_are_worked_on_a_few_at_a_time_where_there_are_many_leaves(monkeypatch: pytest.MonkeyPatch) -> None:
+    read = read_trees(onnx.load_from_string(drawn(np.random.default_rng(0), "BRANCH_LEQ", 0, depth=0)))
+    rows = np.zeros((9, 5), np.float32)
+    # Two rows of them, though none asks for anything.
+    monkeypatch.setattr(forest, "BLOCK", 2 * len(read.roots))
+    assert [len(block) for block in forest.Forest(read, rows, np.arange(5))._blocks(rows)] == [2, 2, 2, 2, 1]
+
+
 def test_rows_together_have_the_reasons_that_each_has_alone(tmp_path: Path) -> None:
     rows, target = data(3)
     estimator = RandomForestClassifier(8, random_state=0).fit(rows, target)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import time
 from collections.abc import Callable
 from uuid import UUID
 
@@ -77,6 +78,22 @@ def test_what_stands_before_it_is_taken_at_the_next_look_at_all(
     monkeypatch.setattr(claim, "SHARE", 1e9)
     claims, first = Claims(), stands(platform, BACKLOG)
     assert one(claims) == [first]
+    before = stands(platform, BEFORE)
+    assert one(claims) == [before]
+
+
+def test_a_look_that_took_for_ever_puts_the_next_one_off_for_seconds(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch, slow: None, one: Callable[[Claims], list[UUID]]
+) -> None:
+    monkeypatch.setattr(claim, "AGAIN_S", 0.0)
+    monkeypatch.setattr(claim, "SHARE", 1e-9)
+    claims, first = Claims(), stands(platform, BACKLOG)
+    began = time.monotonic()
+    assert one(claims) == [first]
+    assert began < claims._found["cpu"].until <= time.monotonic() + claim.LATEST_S
+    monkeypatch.setattr(claim, "LATEST_S", 0.0)
+    claims, second = Claims(), stands(platform, BACKLOG)
+    assert one(claims) == [second]
     before = stands(platform, BEFORE)
     assert one(claims) == [before]
 

@@ -114,6 +114,7 @@ def test_outputs_come_as_they_are_asked_for(client: Client) -> None:
     assert [*typed(found)] == ["confidence", "prediction"]
     other = client.infer(outputs=[Wanted(name="nothing")])
     assert (other.code, "outputs.nothing is none of the outputs" in other.details) == (INVALID, True)
+    assert (other.trailing["x-model-version"], other.trailing["x-model-route"]) == ("1.0.0", "stable")
     twice = client.infer(outputs=[Wanted(name="confidence"), Wanted(name="confidence")])
     assert (twice.code, "outputs.confidence is asked for more than once" in twice.details) == (INVALID, True)
     ranked = client.infer(outputs=[Wanted(name="scores", parameters={"classification": InferParameter(int64_param=2)})])

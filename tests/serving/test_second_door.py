@@ -122,6 +122,19 @@ def test_a_key_that_waits_twice_for_one_job_gets_its_answer(
     assert len(platform.rows("SELECT FROM jobs")) == 1
 
 
+def test_a_key_whose_job_came_to_nothing_is_told_of_the_version_that_it_was_asked_of(
+    platform: Platform, serving: Serving, caller: Caller
+) -> None:
+    asks = ask(caller, "nothing", version=HEAVY)
+    first = one(serving, asks, Preference(wait_s=0)).value
+    assert isinstance(first, Ticket)
+    platform.execute("UPDATE jobs SET route = 'canary next'")
+    retrieve.cancel(serving, caller.tenant_id, first.job_id)
+    with pytest.raises(errors.JobFailed) as raised:
+        one(serving, asks)
+    assert raised.value.served == (HEAVY, "canary next")
+
+
 def test_a_job_is_handed_in_once_and_handed_in_again(platform: Platform, serving: Serving, caller: Caller) -> None:
     order = Order(inputs=[GOOD, GOOD], priority="low", metadata={"order": 7})
     first, again = (jobs.submit(serving, ask(caller, "order"), order) for _ in range(2))

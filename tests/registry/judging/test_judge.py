@@ -353,6 +353,8 @@ def test_of_many_canaries_those_that_run_and_those_that_ended_last_are_shown(
             routing.change(connection, name, {"canaries": [canary]}, ME)
     with platform.engine.begin() as connection:
         assert [item.canary for item in trials.listed(connection, name)] == ["a", "b"]
+        # Who asks for one by its name is told of it.
+        assert trials.find(connection, name, "c").state == trials.REMOVED
 
 
 def test_a_promotion_that_cannot_be_made_is_in_no_other_canary_s_way(
