@@ -102,10 +102,12 @@ def _floor(head: Any) -> dt.datetime:
 
 @dataclass
 class _Found:
-    """Where the last batch of a pool stood, and until when no other place is looked at."""
+    """Where the last batch of a pool stood, until when no other place is looked at, and from when on it is where
+    there is nothing."""
 
     floor: dt.datetime
     until: float
+    idle_at: float
 
 
 class Claims:
@@ -114,7 +116,8 @@ class Claims:
     A session that holds an old snapshot keeps the index entries of all jobs that were claimed since, and whoever looks
     from the beginning walks over each of them. Where that took long, it is done a tenth of the time, and in between a
     claim begins where the last one was: what stands before that (tried again, of a tenant that was at its limit, or
-    new while such jobs are the head of the pool) waits for the next look at all, LATEST_S at most.
+    new while such jobs are the head of the pool) waits for the next look at all: LATEST_S
+    at most, and AGAIN_S where a worker finds nothing else.
     """
 
     def __init__(self) -> None:
@@ -123,12 +126,14 @@ class Claims:
     def next(self, engine: sqlalchemy.Engine, *, pool: str, worker: str, wake_id: str, lease_s: float) -> Batch | None:
         """As `claim`."""
         began, found = time.monotonic(), self._found.get(pool)
-        floor = found.floor if found and began < found.until else None
-        batch = claim(engine, pool=pool, worker=worker, wake_id=wake_id, lease_s=lease_s, floor=floor)
-        if floor is None:
-            self._looked(pool, batch, time.monotonic() - began)
-        elif found and batch:
-            found.floor = max(found.floor, batch.floor)
+        if found and began < found.until:
+            batch = claim(engine, pool=pool, worker=worker, wake_id=wake_id, lease_s=lease_s, floor=found.floor)
+            if batch or began < found.idle_at:
+                found.floor = max(found.floor, batch.floor) if batch else found.floor
+                return batch
+            began = time.monotonic()
+        batch = claim(engine, pool=pool, worker=worker, wake_id=wake_id, lease_s=lease_s)
+        self._looked(pool, batch, time.monotonic() - began)
         return batch
 
     def _looked(self, pool: str, batch: Batch | None, took_s: float) -> None:
@@ -136,4 +141,6 @@ class Claims:
         before = self._found.pop(pool, None)
         floor = batch.floor if batch else before and before.floor
         if took_s > SLOW_S and floor:
-            self._found[pool] = _Found(floor, time.monotonic() + max(AGAIN_S, min(took_s / SHARE, LATEST_S)))
+            now = time.monotonic()
+            until = now + max(AGAIN_S, min(took_s / SHARE, LATEST_S))
+            self._found[pool] = _Found(floor, until, idle_at=now + AGAIN_S)

@@ -102,6 +102,12 @@ class Shelf:
             raise errors.ModelError(f"{resolved.model} takes inputs, not a file")
         return opened
 
+    def is_gone(self, resolved: Resolved) -> bool:
+        """Whether the store says that it has no such bundle; False where it says nothing."""
+        with contextlib.suppress(errors.Unavailable):
+            return self._store.head(bundle_key(resolved.digest)) is None
+        return False
+
     def loaded(self) -> list[str]:
         """The opened models, as name@version."""
         manifests = [item.bundle.manifest for item in self._kept.all()]

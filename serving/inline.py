@@ -68,13 +68,16 @@ def several(
 
 
 def _opened(serving: Serving, ask: Ask, resolved: Resolved) -> Model:
-    """Noted where it cannot be, and is on trial or compared with one that is."""
+    """Noted where it can never be, and is on trial or compared with one that is: an outage of the store is nobody's
+    fault, and hits only what is not open yet."""
     try:
         return serving.shelf.predictor(resolved)
     except (errors.ModelUnavailable, errors.BundleInvalid) as error:
-        if serving.witness.watches(resolved.model, resolved.route):
-            sight = Sight(resolved.model, resolved.route, ask.unit, ask.began, code=error.code)
-            serving.witness.add(sight)
+        if serving.witness.watches(resolved.model, resolved.route) and (
+            isinstance(error, errors.BundleInvalid) or serving.shelf.is_gone(resolved)
+        ):
+            code = errors.BundleInvalid.code
+            serving.witness.add(Sight(resolved.model, resolved.route, ask.unit, ask.began, code=code))
         raise
 
 

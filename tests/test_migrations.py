@@ -160,3 +160,36 @@ def test_going_down_opens_nothing_to_a_key_that_was_not_open_to_it(
     assert (revoked.pop("any"), revoked.pop("ended")) == (None, long_ago)
     assert all(revoked.values())
     assert tiers == {"internal": "free", "pro": "pro"}
+
+
+def test_no_ramp_leads_to_all_of_the_traffic_any_more(
+    platform: Platform, owner: sqlalchemy.Engine, config: alembic.config.Config
+) -> None:
+    def canary(name: str, percent: float, *to: float) -> dict[str, object]:
+        ramp = {"to": list(to), "requests": 10, "then": "promote"} if to else None
+        return {"name": name, "version": "2.0.0", "percent": percent, "ramp": ramp}
+
+    stored = {
+        "whole": [canary("a", 5, 50, 100)],
+        "there": [canary("a", 100, 50, 100)],
+        "one": [canary("a", 5, 100)],
+        "both": [canary("a", 40), canary("b", 1, 30, 60)],
+        "less": [canary("a", 5, 50, 99)],
+        "none": [],
+    }
+    admin = sqlalchemy.create_engine(platform.admin.url.set(database="migrations"), poolclass=sqlalchemy.NullPool)
+    config.cmd_opts = argparse.Namespace(x=["drop-data=yes", "database=migrations"])
+    alembic.command.downgrade(config, "0018")
+    with admin.begin() as connection:
+        for name, canaries in stored.items():
+            factories.put(connection, models.Model, name=name, routes={"by": "request", "canaries": canaries})
+    alembic.command.upgrade(config, "head")
+    with owner.connect() as connection:
+        found = dict(tuple(row) for row in connection.execute(text("SELECT name, routes FROM models")))
+    ramps = {
+        name: [item["ramp"] and item["ramp"]["to"] for item in routes["canaries"]] for name, routes in found.items()
+    }
+    assert ramps == {
+        "whole": [[50]], "there": [None], "one": [None], "both": [None, [30]], "less": [[50, 99]], "none": [],
+    }  # fmt: skip
+    assert found["less"]["canaries"] == stored["less"]

@@ -55,10 +55,15 @@ class Exact:
         wanted: Wanted,
     ) -> list[Explanation]:
         """Of rows with the numbers that the model gave to them, [rows, numbers], why the largest of each is what it
-        is."""
+        is; raises ModelInterrupted."""
+
+        def between() -> None:
+            if interrupt and interrupt.is_set:
+                raise errors.ModelInterrupted
+
         chosen = answers.argmax(axis=1)
         at, factor, summand = (np.array(part) for part in zip(*map(self._link.sum_for, chosen.tolist()), strict=True))
-        margins, values = self._sums.explain(self._columns(rows), at)
+        margins, values = self._sums.explain(self._columns(rows), at, between)
         scores, base = factor[:, None] * values, factor * self._sums.base[at] + summand
         told, every = base + scores.sum(axis=1), np.arange(len(rows))
         margins[every, at] = (told - summand) / factor

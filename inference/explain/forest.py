@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
@@ -103,16 +103,18 @@ class Forest:
         """What the trees give: [rows, outputs]."""
         return np.concatenate([self._margins(self._passes(block)) for block in self._blocks(rows)])
 
-    def explain(self, rows: Array, outputs: Array) -> tuple[Array, Array]:
+    def explain(self, rows: Array, outputs: Array, between: Callable[[], None] = lambda: None) -> tuple[Array, Array]:
         """What the trees give, [rows, outputs], and for one output of each row the Shapley value of each player, [rows,
-        players]: they add up to it, less `base`."""
+        players]: they add up to it, less `base`. `between` is called every now and then, and may raise."""
         margins, values = [], []
         for block, chosen in zip(self._blocks(rows), self._blocks(outputs), strict=True):
+            between()
             bits, worth = self._passes(block), self._values[:, chosen]
             found = self._of_tables(bits, worth)
             step = max(1, PAIRS // self._usual.shape[1])
             for place in range(len(block)):
                 for first in range(0, len(self._long), step):
+                    between()
                     found[place] += self._of_pairs(self._long[first : first + step], bits[:, place], worth[:, place])
             margins.append(self._margins(bits))
             values.append(found)

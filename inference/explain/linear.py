@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -36,7 +37,8 @@ class Linear:
         found: Array = rows @ self._weights.T + self._offsets
         return found
 
-    def explain(self, rows: Array, outputs: Array) -> tuple[Array, Array]:
+    def explain(self, rows: Array, outputs: Array, between: Callable[[], None] = lambda: None) -> tuple[Array, Array]:
         """What the sums are, [rows, outputs], and for one output of each row the Shapley value of each player, [rows,
-        players]: they add up to it, less `base`."""
+        players]: they add up to it, less `base`. `between` is called first, and may raise."""
+        between()
         return self.margins(rows), ((rows - self._usual) * self._weights[outputs]) @ self._groups

@@ -14,17 +14,9 @@ from core import errors
 from registry.judging.evidence import Evidence
 from registry.routes import By, Judge, Unit
 
-#: What is the version's own fault, and no caller's. A number that is not finite is a MODEL_ERROR; and a version that
-#: cannot be opened answers nobody.
-FAULTS = frozenset(
-    {
-        errors.ModelError.code,
-        errors.TimedOut.code,
-        "WORKER_LOST",
-        errors.ModelUnavailable.code,
-        errors.BundleInvalid.code,
-    }
-)
+#: What is the version's own fault, and no caller's. A number that is not finite is a MODEL_ERROR; and a version whose
+#: bundle is damaged or gone answers nobody.
+FAULTS = frozenset({errors.ModelError.code, errors.TimedOut.code, "WORKER_LOST", errors.BundleInvalid.code})
 ERRORS, SLOW = "errors", "slow"
 #: The route of who gets the stable version because nothing else says otherwise.
 STABLE = "stable"

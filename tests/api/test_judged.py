@@ -12,6 +12,7 @@ import flask
 import pytest
 from flask.testing import FlaskClient
 
+from core import errors
 from core.audit import Actor
 from inference import bundle
 from jobs import rescue
@@ -101,6 +102,30 @@ def test_a_canary_that_cannot_be_opened_is_rolled_back(platform: Platform, clien
     found = ended(platform, name)
     assert found is not None
     assert (found.state, found.evidence["metrics"]["errors"]["stable"]) == (trials.ROLLED_BACK, 0)
+
+
+def test_a_store_that_does_not_answer_is_held_against_nobody(
+    platform: Platform, app: flask.Flask, client: FlaskClient, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    platform.execute("UPDATE canaries SET share_since = share_since - interval '1 h' WHERE model = :name", name=name)
+
+    def asked() -> int:
+        headers = {"X-Request-ID": uuid.uuid4().hex}
+        return client.post(
+            "/api/v1/predict", json={"model": name, "inputs": {"x": 2, "y": 1}}, headers=headers
+        ).status_code
+
+    def away(*_: object) -> None:
+        raise errors.Unavailable("The object store does not answer")
+
+    client.post("/api/v1/predict", json={"model": name, "model_version": "1.0.0", "inputs": {"x": 2, "y": 1}})
+    store = app.extensions["coatcheck"].store
+    for does in ("get", "head"):
+        monkeypatch.setattr(store, does, away)
+    until(lambda: [asked() for _ in range(40)].count(503) > 5)
+    app.extensions["coatcheck"].serving.witness.flush()
+    assert exposed(platform, name)[0] == 0
+    assert ended(platform, name) is None
 
 
 @pytest.mark.parametrize("path", ["/api/v1/predict", "/api/v2/predict", "/api/v1/predict/batch", "/api/v1/jobs"])

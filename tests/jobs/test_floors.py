@@ -109,6 +109,17 @@ def test_a_slow_look_that_finds_nothing_goes_on_where_the_last_one_was(
     assert one(claims) == []
 
 
+def test_who_finds_nothing_looks_at_all_once_that_is_due_however_long_a_look_takes(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch, slow: None, one: Callable[[Claims], list[UUID]]
+) -> None:
+    claims, first, second = Claims(), stands(platform, BACKLOG), stands(platform, BACKLOG - 1)
+    assert one(claims) == [first]
+    before = stands(platform, BEFORE)
+    claims._found["cpu"].idle_at = 0.0
+    assert one(claims) == [second]
+    assert one(claims) == [before]
+
+
 @pytest.mark.parametrize("priority", list(Priority))
 @pytest.mark.parametrize("head", list(Priority))
 @pytest.mark.parametrize("ago_s", [BACKLOG, -BACKLOG])
