@@ -42,4 +42,5 @@ class Linear:
         """What the sums are, [rows, outputs], and for one output of each row the Shapley value of each player, [rows,
         players]: they add up to it, less `base`."""
         each = ((rows - self._usual) * self._weights[outputs]).take(self._by_player, axis=1)
-        return self.margins(rows), np.add.reduceat(each, self._first, axis=1)
+        # Of a column that is as usual, or weighs nothing, 0 and not -0.
+        return self.margins(rows), np.add.reduceat(each, self._first, axis=1) + 0.0
