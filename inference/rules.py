@@ -110,6 +110,7 @@ def _together(manifest: Manifest) -> Iterator[Fault]:
 
 def _explained(manifest: Manifest) -> Iterator[Fault]:
     says = manifest.explain
+    yield from _twice("explanation", manifest.explanation)
     if {*manifest.explanation} - {SHAP} and not (manifest.labels or manifest.tags):
         yield Fault(("explanation",), "is for models that give labels or tags")
     if (says is not None) != (SHAP in manifest.explanation):
@@ -126,6 +127,8 @@ def _explained(manifest: Manifest) -> Iterator[Fault]:
 
 
 def _features(manifest: Manifest, says: Explain) -> Iterator[Fault]:
+    if says.method == "exact" and says.evaluations != Explain.evaluations:
+        yield Fault(("explain", "evaluations"), "is for sampled: exact asks the model nothing")
     features = kinds.find(manifest.kind).features
     if features is None:
         yield Fault(("explain",), "is for fields of tabular and words of texts; nothing else has features with names")

@@ -34,7 +34,7 @@ class Exact:
         self._model, self._outputs, self._players = model, outputs, players.of(bundle.manifest, says.groups)
         usual = background.rows(bundle, str(says.background))
         try:
-            self._node, self._scalers = _only(graph.read(bundle.graphs[0]))
+            self._node, self._before = _only(graph.read(bundle.graphs[0]))
             columns = self._columns(usual)
             player_of = np.array(self._players.of_columns([field.name for field in bundle.manifest.fields]))
             self._sums, post = _sums(self._node, columns, player_of)
@@ -90,11 +90,9 @@ class Exact:
         found = found.reshape(len(rows), -1)
         if found.dtype.kind not in "fiub":
             raise trees.NotAdditive("its graph takes texts")
-        found = found.astype(np.float64 if found.dtype == np.float64 else np.float32)
-        for scaler in self._scalers:
-            offset, scale = (np.asarray(scaler.attributes[name], np.float32) for name in ("offset", "scale"))
-            found = ((found - offset) * scale).astype(np.float32)
-        return found
+        for node in self._before:
+            found = _through(node, found)
+        return found.astype(np.float64 if found.dtype == np.float64 else np.float32)
 
 
 def _sums(node: graph.Node, columns: Array, player_of: Array) -> tuple[forest.Forest | linear.Linear, str]:
@@ -107,19 +105,32 @@ def _sums(node: graph.Node, columns: Array, player_of: Array) -> tuple[forest.Fo
 
 
 def _only(read: graph.Graph) -> tuple[graph.Node, list[graph.Node]]:
-    """The one node that adds up, and what scales the columns on their way there; raises NotAdditive."""
+    """The one node that adds up, and what casts or scales the columns on their way there; raises NotAdditive."""
     adding = [node for node in read.nodes if node.op in (*trees.OPS, *linear.OPS)]
     if len(adding) != 1:
         raise trees.NotAdditive(f"it has {len(adding) or 'no'} nodes that add up trees or columns, and needs one")
     made_by = {name: node for node in read.nodes for name in node.outputs}
-    name, scalers = adding[0].inputs[0], []
+    name, before = adding[0].inputs[0], list[graph.Node]()
     while name not in read.inputs:
         node = made_by.pop(name, None)
         if node is None or node.op not in ("Cast", "Identity", "Scaler"):
             raise trees.NotAdditive(f"{node.op if node else 'a constant'} stands before its {adding[0].op}")
-        scalers += [node] if node.op == "Scaler" else []
+        if node.op == "Cast" and node.attributes.get("to") not in graph.DTYPES:
+            raise trees.NotAdditive(f"a Cast to type {node.attributes.get('to')} stands before its {adding[0].op}")
+        before += [node] if node.op != "Identity" else []
         name = node.inputs[0]
-    return adding[0], scalers[::-1]
+    return adding[0], before[::-1]
+
+
+def _through(node: graph.Node, columns: Array) -> Array:
+    """The columns as a Cast or a Scaler gives them on: what is rounded there may fall on another side of a split."""
+    if node.op == "Cast":
+        # What a missing value is as a whole number, no standard says.
+        with np.errstate(invalid="ignore"):
+            return columns.astype(graph.DTYPES[node.attributes["to"]])
+    offset, scale = (np.asarray(node.attributes[name], np.float32) for name in ("offset", "scale"))
+    found: Array = ((columns - offset) * scale).astype(np.float32)
+    return found
 
 
 def _off(found: Array, wanted: Array) -> Array:

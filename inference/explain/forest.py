@@ -118,15 +118,15 @@ class Forest:
                     found[place] += self._of_pairs(self._long[first : first + step], bits[:, place], worth[:, place])
             margins.append(self._margins(bits))
             values.append(found)
-        return np.concatenate(margins), np.concatenate(values)
+        return np.concatenate(margins), np.ascontiguousarray(np.concatenate(values))
 
     def _blocks(self, rows: Array) -> list[Array]:
         size = max(1, BLOCK // max(len(self._leaf), len(self._sizes)))
         return [rows[start : start + size] for start in range(0, len(rows), size)]
 
     def _margins(self, bits: Array) -> Array:
-        found: Array = (bits == self._full[:, None]).astype(float).T @ self._values + self._trees.base
-        return found
+        reached = bits == self._full[:, None]
+        return np.stack([_added(reached * value[:, None]) for value in self._values.T], axis=1) + self._trees.base
 
     def _of_tables(self, bits: Array, worth: Array) -> Array:
         """What the leaves of short paths are worth to each player, of rows that pass these: [rows, players]."""
@@ -134,7 +134,7 @@ class Forest:
         leaf, first = self._kept
         shares = self._table[first[:, None] + bits[leaf]] * worth[leaf]
         for player, (start, end) in enumerate(itertools.pairwise(self._bounds)):
-            found[player] = shares[start:end].sum(axis=0)
+            found[player] = _added(shares[start:end])
         return found.T
 
     def _keep(self) -> None:
@@ -174,6 +174,13 @@ class Forest:
         for bit, share in enumerate(_shares(bits[leaf], usual[at, row], self._player.shape[1])):
             found += np.bincount(self._player[leaf, bit], share * weight, self.players)
         return found
+
+
+def _added(numbers: Array) -> Array:
+    """The sum over the first axis, one after the other, so that a row has the same last digits alone and in company:
+    NumPy adds a single column in another order, and a product of matrices in one that depends on their size."""
+    found: Array = numbers.cumsum(axis=0)[-1] if numbers.shape[1] == 1 and len(numbers) else numbers.sum(axis=0)
+    return found
 
 
 def _edges(every: Array, first: Array, count: Array) -> Iterator[tuple[Array, Array, Array]]:

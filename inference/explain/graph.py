@@ -18,7 +18,7 @@ MAX_BYTES = 256 * 2**20
 
 _VARINT, _FIXED64, _BYTES, _FIXED32 = 0, 1, 2, 5
 #: Of a TensorProto: NumPy's name of each `data_type`.
-_DTYPES = {1: "<f4", 2: "u1", 3: "i1", 5: "<i2", 6: "<i4", 7: "<i8", 9: "?", 11: "<f8"}
+DTYPES = {1: "<f4", 2: "u1", 3: "i1", 5: "<i2", 6: "<i4", 7: "<i8", 9: "?", 11: "<f8"}
 
 
 class Unread(ValueError):
@@ -100,7 +100,7 @@ def _tensor(data: memoryview) -> Any:
     found: dict[int, list[Any]] = {}
     for number, value in _walk(data):
         found.setdefault(number, []).append(value)
-    dtype = _DTYPES.get(found.get(2, [0])[0])
+    dtype = DTYPES.get(found.get(2, [0])[0])
     if dtype is None:
         return None
     for field, stored in {9: dtype, 4: "<f4", 10: "<f8"}.items():

@@ -65,8 +65,14 @@ def _placed(why: Explanation) -> Iterator[_Word]:
 
 
 def _width(name: str) -> int:
-    cells = sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in name)
-    return LETTER * max(1, cells) + 2 * GAP
+    return LETTER * max(1, sum(map(_cells, name))) + 2 * GAP
+
+
+def _cells(letter: str) -> int:
+    # Accents of their own and joiners stand on or in what is before them.
+    if unicodedata.category(letter) in ("Mn", "Me", "Cf"):
+        return 0
+    return 2 if unicodedata.east_asian_width(letter) in "WF" else 1
 
 
 def _drawn(word: _Word, part: float) -> Iterator[str]:

@@ -28,17 +28,21 @@ class Linear:
         except (KeyError, ValueError) as error:
             raise NotAdditive(f"its {node.op} cannot be read: {error}") from error
         self.post = said.get("post_transform", b"NONE").decode()
-        self._groups = np.eye(int(player_of.max()) + 1)[player_of]
+        self._by_player = player_of.argsort(kind="stable")
+        self._first = np.searchsorted(player_of[self._by_player], np.arange(int(player_of.max()) + 1))
         self._usual = usual.astype(float).mean(axis=0)
         self.base = self.margins(self._usual[None])[0]
 
     def margins(self, rows: Array) -> Array:
         """What the sums are: [rows, outputs]."""
-        found: Array = rows @ self._weights.T + self._offsets
+        # Not as a product of matrices, whose last digits depend on how many rows there are.
+        found: Array = np.stack([(rows * weights).sum(axis=1) for weights in self._weights], axis=1) + self._offsets
         return found
 
     def explain(self, rows: Array, outputs: Array, between: Callable[[], None] = lambda: None) -> tuple[Array, Array]:
         """What the sums are, [rows, outputs], and for one output of each row the Shapley value of each player, [rows,
         players]: they add up to it, less `base`. `between` is called first, and may raise."""
         between()
-        return self.margins(rows), ((rows - self._usual) * self._weights[outputs]) @ self._groups
+        each = ((rows - self._usual) * self._weights[outputs]).take(self._by_player, axis=1)
+        # Of a column that is as usual, or weighs nothing, 0 and not -0.
+        return self.margins(rows), np.add.reduceat(each, self._first, axis=1) + 0.0

@@ -83,5 +83,10 @@ def _bar(step: _Step, y: int, at: Callable[[float], float]) -> Iterator[str]:
 def plain(name: str) -> str:
     """Short, in one line, and of characters that XML has."""
     line = " ".join(name.split()) or name
-    shown = "".join(letter if letter.isprintable() else "\N{REPLACEMENT CHARACTER}" for letter in line)
+    shown = "".join(letter if _is_shown(letter) else "\N{REPLACEMENT CHARACTER}" for letter in line)
     return shown if len(shown) <= MOST_LETTERS else f"{shown[: MOST_LETTERS - 1]}…"
+
+
+def _is_shown(letter: str) -> bool:
+    # Words of Persian and of India, and emoji of several parts, are written with joiners.
+    return letter.isprintable() or letter in "\N{ZERO WIDTH NON-JOINER}\N{ZERO WIDTH JOINER}"

@@ -27,6 +27,7 @@ from core import errors
 from inference import bundle, check, model
 from inference.explain import forest, trees
 from inference.explain import graph as graphs_of
+from inference.interrupt import Interrupt
 from inference.output import Explanation, Label, Numbers
 from tests import graphs
 from tests.inference import shapley
@@ -297,6 +298,18 @@ def test_what_is_no_graph_is_not_read(tmp_path: Path) -> None:
     (tmp_path / "model.onnx").write_bytes(b"\xff" * 100)
     with pytest.raises(graphs_of.Unread):
         graphs_of.read(tmp_path / "model.onnx")
+
+
+def test_exact_reasons_end_when_they_are_to(tmp_path: Path) -> None:
+    features, labels = data(2)
+    trained = RandomForestClassifier(8, max_depth=6, random_state=0).fit(features, labels)
+    graph = to_onnx(trained, features[:1], options={"zipmap": False}, target_opset=17).SerializeToString()
+    opened = made(tmp_path / "forest", graph, features[:USUAL], 2)
+    rows, interrupt = [row_of(row) for row in features[:3]], Interrupt()
+    said = opened.predict(rows)
+    interrupt.set()
+    with pytest.raises(errors.ModelInterrupted):
+        opened.explained(rows, said, interrupt)
 
 
 def test_nodes_that_lead_in_a_circle_are_no_tree() -> None:

@@ -140,7 +140,7 @@ def of_texts(kind: str) -> dict[str, Any]:
 #: What says no more than it must.
 LEAST: Mapping[str, dict[str, Any]] = {
     "tabular": graphs.manifest(inline=None),
-    "explained": graphs.manifest(explanation=["shap"], explain={"method": "exact", "background": "usual.jsonl"}),
+    "explained": graphs.manifest(explanation=["shap"], explain={"method": "sampled", "background": "usual.jsonl"}),
     "numbers": graphs.manifest(
         labels=None, numbers=[{"name": "sum"}], golden=[{"inputs": {"x": 2, "y": 1}, "prediction": 3}]
     ),

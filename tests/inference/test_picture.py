@@ -82,3 +82,13 @@ def test_what_is_not_that_text_is_not_drawn_as_one(features: list[str]) -> None:
 @pytest.mark.parametrize("name", ["\x1b", "\ud7ff\ufffe", "<script>", "\"&'", "x" * 1000])
 def test_whatever_a_word_of_a_text_is_the_picture_is_xml(name: str) -> None:
     heated(name, [0.0], [name])
+
+
+@pytest.mark.parametrize(
+    ("word", "like"), [("cafe\u0301", "cafe"), ("\u0645\u06cc\u200c\u062e\u0648", "four"), ("\U0001f469\u200d", "ab")]
+)
+def test_accents_and_joiners_are_drawn_and_take_no_room(word: str, like: str) -> None:
+    _, ground = heated(word, [1.0]).findall(f"{SVG}rect")
+    _, wanted = heated(like, [1.0]).findall(f"{SVG}rect")
+    assert ground.get("width") == wanted.get("width")
+    assert word in [text.text for text in heated(word, [1.0]).findall(f"{SVG}text")]

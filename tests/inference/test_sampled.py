@@ -208,6 +208,11 @@ BROKEN: list[tuple[dict[str, Any], str]] = [
     ({"explanation": ["shap"]}, "explain is missing: it says how shap is made"),
     ({"explain": {"method": "exact"}}, "explain is for models whose explanation has shap"),
     ({"explanation": ["shap"], "explain": {"method": "exact"}}, "background of explain is missing"),
+    ({"explanation": ["simple", "simple"]}, "explanation 2 is the same as number 1: simple"),
+    (
+        {"explanation": ["shap"], "explain": {"method": "exact", "background": "u", "evaluations": 100}},
+        "evaluations of explain is for sampled: exact asks the model nothing",
+    ),
     ({"explanation": ["shap"], "explain": {"method": "exact", "background": "none.jsonl"}}, "has no file none.jsonl"),
     (
         {"explanation": ["shap"], "explain": {"method": "exact", "background": "u", "groups": {"x": ["y", "z"]}}},
