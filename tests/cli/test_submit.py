@@ -38,3 +38,15 @@ def test_a_table_is_answered_whole_by_a_model_that_reads_no_rows(
     assert told["details"] == {"file_types": ["text/csv"], "received": "audio/wav"}
     refused = here("submit", str(table), "--model", name, "--fail-fast")
     assert (refused.code, "--fail-fast is for rows" in refused.err) == (2, True)
+
+
+@pytest.mark.parametrize(("words", "asked"), [((), "individual"), (("--fail-fast",), "fail_fast")])
+def test_whether_a_row_without_an_answer_is_the_end_of_it_is_as_was_said(
+    here: Here, tmp_path: Path, words: tuple[str, ...], asked: str
+) -> None:
+    rows = tmp_path / "rows.jsonl"
+    rows.write_text('{"text": "a"}\n')
+    done = here("submit", str(rows), "--model", "sentiment", *words, "--no-wait")
+    job_id = uuid.UUID(done.out.strip().removeprefix("job_"))
+    (options,) = here.platform.one("SELECT options FROM jobs WHERE id = :id", id=job_id)
+    assert options["return_errors"] == asked

@@ -107,6 +107,18 @@ def test_an_answer_without_an_axis_for_rows_has_its_whole_width(tmp_path: Path) 
         opened(tmp_path, made, max_batch=1, labels=None, embedding=3, golden=golden)
 
 
+def test_a_graph_gives_no_record(tmp_path: Path) -> None:
+    golden = [{"inputs": SAME, "record": {"a": 1}}]
+    with pytest.raises(errors.BundleInvalid, match="none of which can be a record, as only kind python gives"):
+        opened(
+            tmp_path,
+            graph(FLAT, "float[1, 2] features", "float[M] flat"),
+            labels=None,
+            record={"a": {"type": "number"}},
+            golden=golden,
+        )
+
+
 def test_maps_are_read_by_their_labels_whatever_the_order_in_model_yaml(tmp_path: Path) -> None:
     found = opened(tmp_path, zipmap('classlabels_strings = ["a", "b"]'), labels=["b", "a"])
     assert answer(found, x=2, y=1) == Label("a", CONFIDENCE, {"b": 0.268941, "a": CONFIDENCE})

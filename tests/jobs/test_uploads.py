@@ -42,6 +42,13 @@ def test_a_tenant_has_no_more_uploads_open_than_its_tier_and_one_that_is_used_or
     assert refused.value.details == {"limit": 2, "used": 2}
 
 
+def test_a_place_waits_for_its_own_tenant_s_alone(platform: Platform) -> None:
+    tenant, other = factories.tenant(platform), factories.tenant(platform)
+    with platform.admin.begin() as elsewhere:
+        elsewhere.execute(text("SELECT FROM tenants WHERE id = :id FOR NO KEY UPDATE"), {"id": other})
+        upload(platform, tenant)
+
+
 @pytest.mark.parametrize(("size", "fits"), [(3, True), (4, True), (5, False)])
 def test_a_tenants_uploads_have_no_more_bytes_than_its_tier_used_or_not(
     platform: Platform, size: int, fits: bool
