@@ -21,7 +21,7 @@ def job(serving: Serving, ask: Ask, order: Order) -> tuple[submit.NewJob, Resolv
     resolved, job_id = inputs.resolve(serving, ask), ids.uuid7(serving.clock.now_s())
     with inputs.asked_of(resolved):
         kind, kept, options = _made_of(serving, ask, order, resolved, job_id)
-        return new(serving, ask, order, resolved, kept, options, kind=kind, job_id=job_id), resolved
+    return new(serving, ask, order, resolved, kept, options, kind=kind, job_id=job_id), resolved
 
 
 def _made_of(
