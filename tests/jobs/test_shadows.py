@@ -263,9 +263,9 @@ def test_of_several_versions_the_one_that_has_waited_longest_is_asked_first(plat
     def copy(version: str, place: int) -> Copy:
         return Copy("cpu", name, "next", version, "1.0.0", "req", place, ROWS[0], Brief(label="a", confidence=1.0))
 
-    copies.put(platform.engine, [copy("2.0.0", 0), copy("3.0.0", 1), copy("2.0.0", 2)])
+    copies.put(platform.engine, [copy("2.0.0", 0), copy("3.0.0", 1), copy("2.0.0", 2), copy("3.0.0", 3)])
     taken = [[(item.version, item.place) for item in copies.take(platform.engine, "cpu", 8)] for _ in range(3)]
-    assert taken == [[("2.0.0", 0), ("2.0.0", 2)], [("3.0.0", 1)], []]
+    assert taken == [[("2.0.0", 0), ("2.0.0", 2)], [("3.0.0", 1), ("3.0.0", 3)], []]
 
 
 def test_what_somebody_else_is_taking_is_passed_over(
