@@ -54,7 +54,6 @@ STATUS: dict[type[errors.CoatcheckError], int] = {
     errors.CoatcheckError: 500,
 }
 _ROOT = errors.CoatcheckError
-RETRY_AFTER_S = 2  #: on what may go well the next time
 #: What werkzeug raises, in our words; some of it the proxy says before us.
 CODES = {
     400: "MALFORMED_REQUEST",
@@ -123,7 +122,7 @@ def ours(error: errors.CoatcheckError, **more: Any) -> flask.Response:
     if code == 401:
         headers["WWW-Authenticate"] = "Bearer"
     if code in (409, 429, 503) and error.retryable:
-        headers["Retry-After"] = str(math.ceil(getattr(error, "retry_after_s", RETRY_AFTER_S)))
+        headers["Retry-After"] = str(math.ceil(error.retry_after_s))
     # Of what is shed there may be thousands a second, and it is counted.
     if code >= 500 and not isinstance(error, errors.Busy):
         log.error("request_failed", code=error.code, error=str(error), request_id=flask.g.get("request_id"))

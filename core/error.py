@@ -24,14 +24,20 @@ class CoatcheckError(Exception):
     see: tuple[str, ...] | None = None
     #: The version of a model that it was asked of, and why it was that one.
     served: tuple[str, str] | None = None
+    #: When to try again what is retryable.
+    retry_after_s: float = 2.0
 
     def __init_subclass__(cls, *, code: str | None = None, retryable: bool | None = None) -> None:
         cls.code = cls.code if code is None else code
         cls.retryable = cls.retryable if retryable is None else retryable
 
-    def __init__(self, message: str = "", *, details: Mapping[str, Any] | None = None) -> None:
+    def __init__(
+        self, message: str = "", *, retry_after_s: float | None = None, details: Mapping[str, Any] | None = None
+    ) -> None:
         super().__init__(_cut(message or (type(self).__doc__ or "").strip(), MAX_MESSAGE))
         self.details = _bounded(details or {})
+        if retry_after_s is not None:
+            self.retry_after_s = retry_after_s
 
     @property
     def message(self) -> str:

@@ -61,9 +61,6 @@ HTTP status codes are decided in `api.errors` alone.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
-
 from core.error import MAX_FACT, MAX_FAULTS, MAX_MESSAGE, MAX_NAME, CoatcheckError, InvalidInput, body, tree
 
 __all__ = [
@@ -253,11 +250,7 @@ class BacklogFull(CoatcheckError, code="BACKLOG_FULL", retryable=True):
 class RateLimited(CoatcheckError, code="RATE_LIMITED", retryable=True):
     """Too much in too short a time; `retry_after_s` says when there is room for it"""
 
-    def __init__(
-        self, message: str = "", *, retry_after_s: float = 1.0, details: Mapping[str, Any] | None = None
-    ) -> None:
-        super().__init__(message, details=details)
-        self.retry_after_s = retry_after_s
+    retry_after_s = 1.0
 
 
 class Blocked(RateLimited, code="BLOCKED"):
@@ -286,12 +279,6 @@ class Unavailable(CoatcheckError, code="UNAVAILABLE", retryable=True):
 
 class Busy(Unavailable, code="BUSY"):
     """Too many requests are waiting; try again. `retry_after_s` says when there may be room"""
-
-    def __init__(
-        self, message: str = "", *, retry_after_s: float = 2.0, details: Mapping[str, Any] | None = None
-    ) -> None:
-        super().__init__(message, details=details)
-        self.retry_after_s = retry_after_s
 
 
 class TooManyRequests(Busy, code="TOO_MANY_REQUESTS"):

@@ -116,8 +116,8 @@ class Claims:
     A session that holds an old snapshot keeps the index entries of all jobs that were claimed since, and whoever looks
     from the beginning walks over each of them. Where that took long, it is done a tenth of the time, and in between a
     claim begins where the last one was: what stands before that (tried again, of a tenant that was at its limit, or
-    new while such jobs are the head of the pool) waits for the next look at all: LATEST_S
-    at most, and AGAIN_S where a worker finds nothing else.
+    new while such jobs are the head of the pool) waits for the next look at all: LATEST_S at most, and AGAIN_S where a
+    worker finds nothing else.
     """
 
     def __init__(self) -> None:

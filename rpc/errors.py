@@ -55,7 +55,6 @@ WEIGHTS: Mapping[Code, float] = {
 }
 #: Those that may go well later.
 _LATER = (Code.RESOURCE_EXHAUSTED, Code.UNAVAILABLE, Code.ABORTED)
-RETRY_AFTER_S = 2  #: on what may go well the next time
 #: Bytes of what is told of an error: a client takes 8 KiB of metadata, in which one byte may be written as three.
 MOST = 1000
 
@@ -74,4 +73,4 @@ def retry_after_s(error: errors.CoatcheckError) -> int:
     """After how many seconds it may go well; 0 where nothing is said of that."""
     if status(error) not in _LATER or not error.retryable:
         return 0
-    return math.ceil(getattr(error, "retry_after_s", RETRY_AFTER_S))
+    return math.ceil(error.retry_after_s)
