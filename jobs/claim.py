@@ -21,7 +21,8 @@ SLOW_S, SHARE, AGAIN_S, LATEST_S = 0.02, 0.1, 2.0, 10.0
 #: has seen of the head a moment ago.
 _NEWCOMERS = dt.timedelta(seconds=1 - min(PRIORITY_OFFSET_S.values()))
 
-# IS TRUE keeps the planner off the index on expires_at, which would read the whole backlog where statistics are old.
+# IS TRUE keeps expires_at from being looked up in its index. Where statistics are of a moment when nothing waited, the
+# planner may still take that index for the smallest, and read and sort the whole backlog.
 # SKIP LOCKED on the head too: a lane that other workers are claiming right now must not hide the next one.
 # A job that already lost a worker runs alone, so that it cannot take its neighbours down with it.
 # What a worker holds whose lease is over is nobody's, so that nothing behind that is looked at.
