@@ -3,23 +3,14 @@
 from __future__ import annotations
 
 import datetime as dt
-import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import sqlalchemy
 from sqlalchemy import text
 
-from jobs import fairness, kinds
-from jobs.job import PRIORITY_OFFSET_S, Claimed, Priority
-
-#: A look at all of a pool that takes longer than this is done less often: this share of the time, no sooner than
-#: AGAIN_S after the last one, and no later than LATEST_S: what made it slow may be over, a lock or an outage.
-SLOW_S, SHARE, AGAIN_S, LATEST_S = 0.02, 0.1, 2.0, 10.0
-#: So far before the head, and what it is, somebody may stand who comes new: for its priority, and for what a process
-#: has seen of the head a moment ago.
-_NEWCOMERS = dt.timedelta(seconds=1 - min(PRIORITY_OFFSET_S.values()))
+from jobs import fairness, floors
+from jobs.job import Claimed
 
 # IS TRUE keeps expires_at from being looked up in its index. Where statistics are of a moment when nothing waited, the
 # planner may still take that index for the smallest, and read and sort the whole backlog.
@@ -91,57 +82,5 @@ def claim(
         return None
     rows = sorted(rows, key=lambda row: (row.fair_at, row.id))
     jobs = [Claimed.from_row(row._mapping) for row in rows]
-    return Batch(jobs, full=len(jobs) == rows[0].max_jobs, floor=_floor(rows[0]))
-
-
-def _floor(head: Any) -> dt.datetime:
-    own_s = fairness.own_s(kinds.find(head.kind), Priority(head.priority))
-    start, now = head.fair_at - dt.timedelta(seconds=own_s), head.claimed_at
-    before: dt.datetime = min(start, now) - _NEWCOMERS
-    return before
-
-
-@dataclass
-class _Found:
-    """Where the last batch of a pool stood, until when no other place is looked at, and from when on it is where
-    there is nothing."""
-
-    floor: dt.datetime
-    until: float
-    idle_at: float
-
-
-class Claims:
-    """One process's claims.
-
-    A session that holds an old snapshot keeps the index entries of all jobs that were claimed since, and whoever looks
-    from the beginning walks over each of them. Where that took long, it is done a tenth of the time, and in between a
-    claim begins where the last one was: what stands before that (tried again, of a tenant that was at its limit, or
-    new while such jobs are the head of the pool) waits for the next look at all: LATEST_S at most, and AGAIN_S where a
-    worker finds nothing else.
-    """
-
-    def __init__(self) -> None:
-        self._found: dict[str, _Found] = {}
-
-    def next(self, engine: sqlalchemy.Engine, *, pool: str, worker: str, wake_id: str, lease_s: float) -> Batch | None:
-        """As `claim`."""
-        began, found = time.monotonic(), self._found.get(pool)
-        if found and began < found.until:
-            batch = claim(engine, pool=pool, worker=worker, wake_id=wake_id, lease_s=lease_s, floor=found.floor)
-            if batch or began < found.idle_at:
-                found.floor = max(found.floor, batch.floor) if batch else found.floor
-                return batch
-            began = time.monotonic()
-        batch = claim(engine, pool=pool, worker=worker, wake_id=wake_id, lease_s=lease_s)
-        self._looked(pool, batch, time.monotonic() - began)
-        return batch
-
-    def _looked(self, pool: str, batch: Batch | None, took_s: float) -> None:
-        """A look at all of a pool took so long."""
-        before = self._found.pop(pool, None)
-        floor = batch.floor if batch else before and before.floor
-        if took_s > SLOW_S and floor:
-            now = time.monotonic()
-            until = now + max(AGAIN_S, min(took_s / SHARE, LATEST_S))
-            self._found[pool] = _Found(floor, until, idle_at=now + AGAIN_S)
+    floor = floors.before(fairness.start(rows[0]), rows[0].claimed_at)
+    return Batch(jobs, full=len(jobs) == rows[0].max_jobs, floor=floor)

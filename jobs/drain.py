@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
@@ -13,6 +14,7 @@ from core.board import Board
 from jobs import claim, lease, shown
 from jobs.attempt import Attempts
 from jobs.finish import Finisher
+from jobs.floors import Floors
 from jobs.outcome import Outcome
 from jobs.presence import Presence
 from jobs.shadows.slack import Slack
@@ -32,7 +34,7 @@ class Drainer:
     slack: Slack
     slice_s: float  #: how long one wake-up may drain
     lease_s: float
-    claims: claim.Claims = field(default_factory=claim.Claims)
+    floors: Floors = field(default_factory=Floors)
     #: Settles one batch while the next one runs: Postgres and the model each have a core to themselves.
     settler: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "settler"))
 
@@ -66,8 +68,12 @@ class Drainer:
         if not self.leases.may_claim:
             self.hints.send(pool)
             return None
-        worker, lease_s = self.presence.name, self.lease_s
-        return self.claims.next(self.engine, pool=pool, worker=worker, wake_id=wake_id, lease_s=lease_s)
+
+        def behind(floor: dt.datetime | None) -> claim.Batch | None:
+            worker, lease_s = self.presence.name, self.lease_s
+            return claim.claim(self.engine, pool=pool, worker=worker, wake_id=wake_id, lease_s=lease_s, floor=floor)
+
+        return self.floors.look(pool, behind)
 
     def _used_slack(self, pool: str) -> bool:
         """Whether shadows had something to be asked; never while this worker is to stop."""

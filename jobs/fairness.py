@@ -8,6 +8,7 @@ has waited for AGE_S. It orders; it does not delay.
 
 from __future__ import annotations
 
+import datetime as dt
 import math
 import threading
 import uuid
@@ -20,7 +21,7 @@ from sqlalchemy import text
 
 from access.tiers import Tier
 from core.broker import KEY_PREFIX, POOLS, Line
-from jobs import kinds
+from jobs import floors, kinds
 from jobs.job import PRIORITY_OFFSET_S, Priority
 from jobs.kinds.kind import Kind
 
@@ -30,13 +31,14 @@ LOOK_S = 0.1
 AGE_S = 600.0
 
 _HEAD = text("""
-SELECT priority, kind, extract(epoch FROM now() - fair_at) AS age_s FROM jobs
-WHERE status = 'pending' AND pool = :pool ORDER BY fair_at, id LIMIT 1
+SELECT priority, kind, fair_at, now() AS seen_at FROM jobs
+WHERE status = 'pending' AND pool = :pool AND fair_at >= coalesce(CAST(:floor AS timestamptz), '-infinity')
+ORDER BY fair_at, id LIMIT 1
 """)
 
 # The newest of a tenant's waiting jobs stands behind all others of that tenant.
 _OWN_LAST = text("""
-SELECT priority, kind, extract(epoch FROM now() - fair_at) AS age_s FROM jobs
+SELECT priority, kind, fair_at, now() AS seen_at FROM jobs
 WHERE tenant_id = :tenant_id AND status = 'pending' AND parent_id IS NULL AND pool = :pool ORDER BY id DESC LIMIT 1
 """)
 
@@ -51,6 +53,14 @@ local start = math.max(now + ARGV[2], tonumber(last or '0'))
 redis.call('SET', KEYS[1], string.format('%.6f', start + ARGV[1]), 'EX', 86400)
 return string.format('%.6f', start - now)
 """
+
+
+@dataclass(frozen=True)
+class _Head:
+    """Of a pool: its start, how long ago that is, and the floor that follows."""
+
+    age_s: float
+    floor: dt.datetime
 
 
 @dataclass(frozen=True)
@@ -72,6 +82,7 @@ class Fairness:
     def __init__(self, engine: sqlalchemy.Engine, line: Line) -> None:
         self._engine = engine
         self._line = line
+        self._floors = floors.Floors()
         self._script = line.redis.register_script(_NEXT)
         self._lag_s = cached(TTLCache(len(POOLS), LOOK_S), lock=threading.Lock())(self._look)
 
@@ -103,9 +114,13 @@ class Fairness:
 
     def _look(self, pool: str) -> float:
         """How far the virtual time of a pool is behind the clock, in seconds."""
+        head = self._floors.look(pool, lambda floor: self._head(pool, floor))
+        return 0.0 if head is None else min(max(0.0, head.age_s), AGE_S)
+
+    def _head(self, pool: str, floor: dt.datetime | None) -> _Head | None:
         with self._engine.connect() as connection:
-            head = connection.execute(_HEAD, {"pool": pool}).first()
-        return 0.0 if head is None else min(max(0.0, _age_s(head)), AGE_S)
+            row = connection.execute(_HEAD, {"pool": pool, "floor": floor}).first()
+        return None if row is None else _Head(_age_s(row), floors.before(start(row), row.seen_at))
 
 
 def own_s(kind: Kind, priority: Priority) -> float:
@@ -113,9 +128,14 @@ def own_s(kind: Kind, priority: Priority) -> float:
     return kind.offset_s + PRIORITY_OFFSET_S[priority]
 
 
+def start(row: Any) -> dt.datetime:
+    """That of a job: its class and priority put it where it is, but are nobody else's."""
+    before: dt.datetime = row.fair_at - dt.timedelta(seconds=own_s(kinds.find(row.kind), Priority(row.priority)))
+    return before
+
+
 def _age_s(row: Any) -> float:
-    """How long ago a job's start was. Its class and priority put it where it is, but are nobody else's."""
-    return float(row.age_s) + own_s(kinds.find(row.kind), Priority(row.priority))
+    return float((row.seen_at - start(row)).total_seconds())
 
 
 def _key(tenant_id: uuid.UUID, pool: str) -> str:

@@ -9,9 +9,9 @@ from uuid import UUID
 
 import pytest
 
-from jobs import claim
-from jobs.claim import Claims
+from jobs import claim, fairness, floors
 from jobs.fairness import Fairness, Place
+from jobs.floors import Floors
 from jobs.job import Priority
 from jobs.kinds import find
 from tests import factories
@@ -27,16 +27,20 @@ BACKLOG, BEFORE = 100.0, 200.0
 @pytest.fixture
 def slow(monkeypatch: pytest.MonkeyPatch) -> None:
     """Whatever a look takes, it is long, and the next one is hours away."""
-    monkeypatch.setattr(claim, "SLOW_S", 0.0)
-    monkeypatch.setattr(claim, "AGAIN_S", 3600.0)
+    monkeypatch.setattr(floors, "SLOW_S", 0.0)
+    monkeypatch.setattr(floors, "AGAIN_S", 3600.0)
 
 
 @pytest.fixture
-def one(platform: Platform) -> Callable[[Claims], list[UUID]]:
+def one(platform: Platform) -> Callable[[Floors], list[UUID]]:
     """What the next claim takes, a job at a time as their lanes are their own."""
 
-    def claimed(claims: Claims) -> list[UUID]:
-        batch = claims.next(platform.engine, pool="cpu", worker="node/inc/1", wake_id="wake-1", lease_s=60)
+    def claimed(claims: Floors) -> list[UUID]:
+        def behind(floor: dt.datetime | None) -> claim.Batch | None:
+            own = {"worker": "node/inc/1", "wake_id": "wake-1"}
+            return claim.claim(platform.engine, pool="cpu", lease_s=60, floor=floor, **own)
+
+        batch = claims.look("cpu", behind)
         return [job.id for job in batch.jobs] if batch else []
 
     return claimed
@@ -50,58 +54,58 @@ def stands(platform: Platform, ago_s: float, **more: object) -> UUID:
 
 
 def test_a_claim_after_a_slow_look_begins_where_the_last_one_was(
-    platform: Platform, slow: None, one: Callable[[Claims], list[UUID]]
+    platform: Platform, slow: None, one: Callable[[Floors], list[UUID]]
 ) -> None:
-    claims, first, second = Claims(), stands(platform, BACKLOG), stands(platform, BACKLOG - 1)
+    claims, first, second = Floors(), stands(platform, BACKLOG), stands(platform, BACKLOG - 1)
     assert one(claims) == [first]
     before = stands(platform, BEFORE)
     assert one(claims) == [second]
     assert one(claims) == []
     # Who has not looked yet, looks at all.
-    assert one(Claims()) == [before]
+    assert one(Floors()) == [before]
 
 
 def test_a_quick_look_is_at_all_of_the_queue_each_time(
-    platform: Platform, monkeypatch: pytest.MonkeyPatch, one: Callable[[Claims], list[UUID]]
+    platform: Platform, monkeypatch: pytest.MonkeyPatch, one: Callable[[Floors], list[UUID]]
 ) -> None:
-    monkeypatch.setattr(claim, "SLOW_S", 3600.0)
-    claims, first = Claims(), stands(platform, BACKLOG)
+    monkeypatch.setattr(floors, "SLOW_S", 3600.0)
+    claims, first = Floors(), stands(platform, BACKLOG)
     assert one(claims) == [first]
     before = stands(platform, BEFORE)
     assert one(claims) == [before]
 
 
 def test_what_stands_before_it_is_taken_at_the_next_look_at_all(
-    platform: Platform, monkeypatch: pytest.MonkeyPatch, slow: None, one: Callable[[Claims], list[UUID]]
+    platform: Platform, monkeypatch: pytest.MonkeyPatch, slow: None, one: Callable[[Floors], list[UUID]]
 ) -> None:
-    monkeypatch.setattr(claim, "AGAIN_S", 0.0)
-    monkeypatch.setattr(claim, "SHARE", 1e9)
-    claims, first = Claims(), stands(platform, BACKLOG)
+    monkeypatch.setattr(floors, "AGAIN_S", 0.0)
+    monkeypatch.setattr(floors, "SHARE", 1e9)
+    claims, first = Floors(), stands(platform, BACKLOG)
     assert one(claims) == [first]
     before = stands(platform, BEFORE)
     assert one(claims) == [before]
 
 
 def test_a_look_that_took_for_ever_puts_the_next_one_off_for_seconds(
-    platform: Platform, monkeypatch: pytest.MonkeyPatch, slow: None, one: Callable[[Claims], list[UUID]]
+    platform: Platform, monkeypatch: pytest.MonkeyPatch, slow: None, one: Callable[[Floors], list[UUID]]
 ) -> None:
-    monkeypatch.setattr(claim, "AGAIN_S", 0.0)
-    monkeypatch.setattr(claim, "SHARE", 1e-9)
-    claims, first = Claims(), stands(platform, BACKLOG)
+    monkeypatch.setattr(floors, "AGAIN_S", 0.0)
+    monkeypatch.setattr(floors, "SHARE", 1e-9)
+    claims, first = Floors(), stands(platform, BACKLOG)
     began = time.monotonic()
     assert one(claims) == [first]
-    assert began < claims._found["cpu"].until <= time.monotonic() + claim.LATEST_S
-    monkeypatch.setattr(claim, "LATEST_S", 0.0)
-    claims, second = Claims(), stands(platform, BACKLOG)
+    assert began < claims._found["cpu"].until <= time.monotonic() + floors.LATEST_S
+    monkeypatch.setattr(floors, "LATEST_S", 0.0)
+    claims, second = Floors(), stands(platform, BACKLOG)
     assert one(claims) == [second]
     before = stands(platform, BEFORE)
     assert one(claims) == [before]
 
 
 def test_a_slow_look_that_finds_nothing_goes_on_where_the_last_one_was(
-    platform: Platform, monkeypatch: pytest.MonkeyPatch, slow: None, one: Callable[[Claims], list[UUID]]
+    platform: Platform, monkeypatch: pytest.MonkeyPatch, slow: None, one: Callable[[Floors], list[UUID]]
 ) -> None:
-    claims, first = Claims(), stands(platform, BACKLOG)
+    claims, first = Floors(), stands(platform, BACKLOG)
     assert one(claims) == [first]
     claims._found["cpu"].until = 0.0
     assert one(claims) == []
@@ -110,9 +114,9 @@ def test_a_slow_look_that_finds_nothing_goes_on_where_the_last_one_was(
 
 
 def test_who_finds_nothing_looks_at_all_once_that_is_due_however_long_a_look_takes(
-    platform: Platform, monkeypatch: pytest.MonkeyPatch, slow: None, one: Callable[[Claims], list[UUID]]
+    platform: Platform, monkeypatch: pytest.MonkeyPatch, slow: None, one: Callable[[Floors], list[UUID]]
 ) -> None:
-    claims, first, second = Claims(), stands(platform, BACKLOG), stands(platform, BACKLOG - 1)
+    claims, first, second = Floors(), stands(platform, BACKLOG), stands(platform, BACKLOG - 1)
     assert one(claims) == [first]
     before = stands(platform, BEFORE)
     claims._found["cpu"].idle_at = 0.0
@@ -126,12 +130,12 @@ def test_who_finds_nothing_looks_at_all_once_that_is_due_however_long_a_look_tak
 def test_whoever_comes_new_does_not_stand_before_it(
     platform: Platform,
     slow: None,
-    one: Callable[[Claims], list[UUID]],
+    one: Callable[[Floors], list[UUID]],
     head: Priority,
     priority: Priority,
     ago_s: float,
 ) -> None:
-    claims, first = Claims(), stands(platform, ago_s, priority=head)
+    claims, first = Floors(), stands(platform, ago_s, priority=head)
     stands(platform, ago_s - 0.01, priority=head)  # who waits behind
     caller, _ = platform.new_tenant()
     assert one(claims) == [first]
@@ -142,6 +146,27 @@ def test_whoever_comes_new_does_not_stand_before_it(
     while found := one(claims):
         taken += found
     assert new in taken
+
+
+def newcomer(platform: Platform, fairly: Fairness) -> float:
+    """Where the first job of a new tenant stands, in seconds from now."""
+    caller, _ = platform.new_tenant()
+    return fairly.offset_s(Place(caller.tenant_id, caller.tier, "cpu", find("predict"), Priority.NORMAL, 1))
+
+
+@pytest.mark.parametrize("long", [True, False])
+def test_where_a_look_takes_long_virtual_time_is_where_the_head_was_last(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch, long: bool
+) -> None:
+    monkeypatch.setattr(floors, "SLOW_S", 0.0 if long else 3600.0)
+    monkeypatch.setattr(floors, "AGAIN_S", 3600.0)
+    monkeypatch.setattr(fairness, "LOOK_S", 0.0)
+    found = Fairness(platform.engine, platform.line)
+    stands(platform, BACKLOG)
+    assert newcomer(platform, found) == pytest.approx(-BACKLOG, abs=5)
+    stands(platform, BEFORE)
+    assert newcomer(platform, found) == pytest.approx(-BACKLOG if long else -BEFORE, abs=5)
+    assert newcomer(platform, Fairness(platform.engine, platform.line)) == pytest.approx(-BEFORE, abs=5)
 
 
 def test_what_a_worker_holds_whose_lease_is_over_keeps_its_tenant_from_nothing(platform: Platform) -> None:
