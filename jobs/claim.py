@@ -12,8 +12,6 @@ from sqlalchemy import text
 from jobs import fairness, floors
 from jobs.job import Claimed
 
-# IS TRUE keeps expires_at from being looked up in its index. Where statistics are of a moment when nothing waited, the
-# planner may still take that index for the smallest, and read and sort the whole backlog.
 # SKIP LOCKED on the head too: a lane that other workers are claiming right now must not hide the next one.
 # A job that already lost a worker runs alone, so that it cannot take its neighbours down with it.
 # What a worker holds whose lease is over is nobody's, so that nothing behind that is looked at.
@@ -28,7 +26,7 @@ WITH running AS MATERIALIZED (
   WHERE jobs >= max_running
 ), head AS MATERIALIZED (
   SELECT id, batches, lane, model, version, lost_count FROM jobs
-  WHERE status = 'pending' AND pool = :pool AND not_before <= now() AND (expires_at > now()) IS TRUE
+  WHERE status = 'pending' AND pool = :pool AND not_before <= now() AND expires_at > now()
     AND fair_at >= coalesce(CAST(:floor AS timestamptz), '-infinity')
     AND tenant_id NOT IN (SELECT tenant_id FROM at_limit)
   ORDER BY fair_at, id LIMIT 1 FOR UPDATE SKIP LOCKED
@@ -37,7 +35,7 @@ WITH running AS MATERIALIZED (
   FROM head LEFT JOIN model_versions USING (model, version)
 ), candidates AS MATERIALIZED (
   SELECT id, tenant_id, fair_at FROM jobs
-  WHERE status = 'pending' AND lane = (SELECT lane FROM size) AND not_before <= now() AND (expires_at > now()) IS TRUE
+  WHERE status = 'pending' AND lane = (SELECT lane FROM size) AND not_before <= now() AND expires_at > now()
     AND fair_at >= coalesce(CAST(:floor AS timestamptz), '-infinity')
     AND tenant_id NOT IN (SELECT tenant_id FROM at_limit)
     AND CASE WHEN (SELECT lost_count FROM size) > 0 THEN id = (SELECT id FROM size) ELSE lost_count = 0 END

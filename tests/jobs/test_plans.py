@@ -117,9 +117,34 @@ def passed_over(plan: Mapping[str, Any]) -> float:
     return float(mine + sum(passed_over(part) for part in plan.get("Plans", ())))
 
 
+def sorted_rows(plan: Mapping[str, Any]) -> float:
+    """How many rows the largest sort was given."""
+    mine = [part["Actual Rows"] for part in plan.get("Plans", ())] if plan["Node Type"].endswith("Sort") else []
+    return max([*mine, *(sorted_rows(part) for part in plan.get("Plans", ()))], default=0.0)
+
+
 @pytest.mark.parametrize("filters", [{}, {"status": "failed"}, {"status": "pending"}, {"status": "completed"}])
 def test_no_listing_reads_every_job(crowded: sqlalchemy.Connection, filters: dict[str, str]) -> None:
     given = {"tenant_id": ID, "limit": 21, **filters}
     statement = text(f"EXPLAIN {queries._listing(given)}")
     plan = "\n".join(crowded.execute(statement, given).scalars())
     assert "Seq Scan on jobs" not in plan, plan
+
+
+def test_a_claim_sorts_no_backlog_where_statistics_are_of_a_moment_when_nothing_waited(
+    crowded: sqlalchemy.Connection,
+) -> None:
+    fill = {"tenants": crowded.execute(text("SELECT id FROM tenants")).scalars().all()[:1], "states": ["pending"]}
+    with crowded.begin_nested() as aside:
+        crowded.execute(text("SET LOCAL session_replication_role = replica"))
+        # The entries of what has left the queue stay, and make its indexes as large as their keys.
+        crowded.execute(text(FILL), {**fill, "count": 20_000})
+        crowded.execute(text("UPDATE jobs SET status = 'canceled', finished_at = now() WHERE status = 'pending'"))
+        crowded.execute(text("ANALYZE jobs"))
+        crowded.execute(text(FILL), {**fill, "count": 2000})
+        given = {"pool": "cpu", "worker": "w", "wake_id": "1", "lease_s": 20, "floor": None}
+        explained = text(f"EXPLAIN (ANALYZE, FORMAT JSON) {STATEMENTS['jobs.claim._CLAIM'].text}")
+        [plan] = crowded.execute(explained, given).scalar_one()
+        aside.rollback()
+    assert plan["Plan"]["Actual Rows"] > 1
+    assert sorted_rows(plan["Plan"]) < 1000, plan
