@@ -119,7 +119,7 @@ def register(app: flask.Flask) -> None:
 def _admit() -> None:
     """Raises MalformedRequest, Blocked, Unauthorized, Forbidden, RateLimited, QuotaExceeded, TooManyRequests, Busy,
     Unavailable."""
-    request = flask.request
+    request, g = context.itself()
     environ, endpoint = request.environ, request.endpoint
     _check_host(environ)
     if endpoint is None:  # there is no such route, and that is the answer
@@ -129,15 +129,15 @@ def _admit() -> None:
     if route in KEYLESS:
         return
     here, scopes = resources.here(), SCOPES[route]
-    address = flask.g.address = client.address(environ)
+    address = g.address = client.address(environ)
     shown = client.token(environ), address
-    flask.g.caller = caller = entrance.verified(here.conduct, here.callers, *shown)
+    g.caller = caller = entrance.verified(here.conduct, here.callers, *shown)
     conduct.enter(here.conduct, caller)
     caller.require(*scopes)
-    flask.g.admitted = here.callers, shown, scopes
+    g.admitted = here.callers, shown, scopes
     environ[context.CALLER] = caller
     places = here.predictions if _is_made_now(route, environ) else here.requests
-    flask.g.leave = places.take(caller.tenant_id)
+    g.leave = places.take(caller.tenant_id)
     here.gate.enter(caller)
     if route in SPENDING and "HTTP_IDEMPOTENCY_KEY" not in environ:
         here.gate.look_ahead(caller)

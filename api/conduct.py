@@ -9,7 +9,7 @@ import flask
 from access import callers, entrance
 from access.conduct import Conduct
 from access.keys import Caller
-from api import client, held_back, resources
+from api import client, context, held_back, resources
 from core import errors
 
 #: What an error weighs, by its status. A caller at a limit is told when to come back, and some come too soon.
@@ -38,12 +38,12 @@ def _of_network(environ: Mapping[str, str]) -> str:
 
 
 def _answered(response: flask.Response) -> flask.Response:
-    conduct, g = resources.here().conduct, flask.g
+    conduct, (request, g) = resources.here().conduct, context.itself()
     subject: str | None = g.get("subject")
-    if isinstance(g.get("error"), errors.Blocked) and (subject is not None or not _may_open(flask.request.environ)):
-        flask.request.environ[held_back.KEY] = True
+    if isinstance(g.get("error"), errors.Blocked) and (subject is not None or not _may_open(request.environ)):
+        request.environ[held_back.KEY] = True
     if response.status_code >= 400:
-        subject = subject or _of_network(flask.request.environ)
+        subject = subject or _of_network(request.environ)
         _failed(conduct, subject, response)
     elif subject is not None:
         conduct.went_well(subject)

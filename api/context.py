@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import flask
 import structlog
+from flask.globals import app_ctx, request_ctx
 from prometheus_client import Counter, Histogram
 
 from access import limits
@@ -40,20 +41,21 @@ def register(app: flask.Flask) -> None:
 
 
 def _begin() -> None:
-    flask.g.started = time.perf_counter()
-    flask.g.request_id = ids.request_id(flask.request.headers.get("X-Request-ID", ""))
+    request, g = itself()
+    g.started = time.perf_counter()
+    g.request_id = ids.request_id(request.environ.get("HTTP_X_REQUEST_ID", ""))
     # Nothing else is bound here, and what the thread's last request bound is replaced.
-    structlog.contextvars.bind_contextvars(request_id=flask.g.request_id)
+    structlog.contextvars.bind_contextvars(request_id=g.request_id)
 
 
 def _end(response: flask.Response) -> flask.Response:
-    request = flask.request
+    request, g = itself()
     route = request.url_rule.rule if request.url_rule else "unmatched"
     method = request.method if request.method in _METHODS else "other"
     requests, seconds = _counters(route, method, response.status_code)
     requests.inc()
-    seconds.observe(time.perf_counter() - flask.g.started)
-    response.headers["X-Request-ID"] = flask.g.request_id
+    seconds.observe(time.perf_counter() - g.started)
+    response.headers["X-Request-ID"] = g.request_id
     return response
 
 
@@ -84,6 +86,12 @@ class _WithHeaders:
             return start_response(status, headers + more, *failed)
 
         return self._app(environ, start)
+
+
+def itself() -> tuple[flask.Request, flask.ctx._AppCtxGlobals]:
+    """The request and its `g`, for what every request goes through: flask.request and flask.g look for them anew at
+    each attribute."""
+    return request_ctx.request, app_ctx.g
 
 
 def nothing_in_body() -> None:

@@ -20,12 +20,13 @@ def ask(route: str, body: Mapping[str, Any], meant: Mapping[str, Any] | None = N
     """Who asks, for the version that the header or the body pins, and once if there is a key for this route and for
     what is `meant` (the body, unless more belongs to it). Raises InvalidInput, also where header and body disagree."""
     key = once.key(route, body if meant is None else meant)
-    headers = flask.request.headers
+    request, g = context.itself()
+    headers = request.headers
     version = asking.version(headers.get("X-Model-Version"), body.get("model_version"))
     route_key, options = asking.route_key(headers.get("X-Route-Key")), body.get("options", {})
     return Ask(
         context.caller(),
-        flask.g.request_id,
+        g.request_id,
         body.get("model"),
         version,
         key,
@@ -33,7 +34,7 @@ def ask(route: str, body: Mapping[str, Any], meant: Mapping[str, Any] | None = N
         options.get("cache"),
         options.get("explain_tolerance"),
         options.get("explain_strict", False),
-        flask.g.started,
+        g.started,
     )
 
 

@@ -15,6 +15,7 @@ from webargs.flaskparser import FlaskParser
 from werkzeug.exceptions import RequestEntityTooLarge, UnsupportedMediaType
 from werkzeug.routing import BaseConverter
 
+from api import context
 from core import errors, strict_json
 
 #: Only then is a second look needed; strings match as well, and are let through by it.
@@ -43,6 +44,9 @@ class StrictParser(FlaskParser):
         "querystring": ma.RAISE,
         "headers": ma.EXCLUDE,
     }
+
+    def get_default_request(self) -> flask.Request:
+        return context.itself()[0]
 
     def load_json(self, req: flask.Request, schema: ma.Schema) -> Any:
         if not req.is_json:
