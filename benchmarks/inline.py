@@ -1,4 +1,5 @@
-"""Inline predictions per second, everything on, against a bare FastAPI + uvicorn app with the same model; needs wrk."""
+"""Predictions answered at once per second, everything on, beside the same model behind the bare servers of others, by
+turns, with few and with many connections; needs wrk."""
 
 from __future__ import annotations
 
@@ -7,58 +8,32 @@ import re
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
+from statistics import median
 
-from benchmarks import bed
+from rich.progress import track
+
+from benchmarks import bed, peers
 from local import platform_processes
-from local.child import Program
+from local.child import Child, Program
 
-SECONDS = 8
-CONNECTIONS = 16
+ROUNDS, SECONDS = 5, 4
+CONNECTIONS = (1, 16, 64)
+REQUIREMENTS = Path(__file__).parent / "servers" / "requirements.txt"
 LUA = """
 wrk.method = "POST"
 wrk.body = '{"model": "sentiment", "inputs": {"text": "I love this product, it works perfectly!"}}'
 wrk.headers["Content-Type"] = "application/json"
 wrk.headers["Authorization"] = "Bearer %s"
 """
-
-
-def run() -> None:
-    if shutil.which("wrk") is None:
-        sys.exit("this one needs wrk (apt-get install wrk)")
-    with bed.made() as found:
-        key = found.key()
-        script = found.folder / "post.lua"
-        script.write_text(LUA % key)
-        env = {**found.env, "COATCHECK_ONNX_THREADS": "1"}
-        alone = found.start(Program("api", platform_processes.command("serve", "--port", "8001"), env))
-        mine = asked("http://127.0.0.1:8001", script)
-        memory = rss_mb(alone.pid)
-        alone.stop()
-        door = [found.start(program) for program in platform_processes.door(found.state, env)]
-        behind = asked(f"http://127.0.0.1:{found.state.ports['api']}", script)
-        for child in door:
-            child.stop()
-        port = str(found.state.ports["flower"])
-        other = ("uvicorn", "benchmarks.fastapi_app:app", "--port", port, "--log-level", "warning", "--no-access-log")
-        found.python("fastapi", *other)
-        bed.until(lambda: platform_processes.answers(f"http://127.0.0.1:{port}/docs"))
-        theirs = measure(f"http://127.0.0.1:{port}/predict", script)
-    print(f"inline predictions, {CONNECTIONS} connections, {SECONDS} s each")
-    for name, side in (("coatcheck", mine), ("behind proxy", behind), ("bare FastAPI", theirs)):
-        print(f"  {name:<14} {side.per_second:8.0f} /s   p50 {side.p50}   p99 {side.p99}   not 2xx: {side.bad}")
-    ratio, cost = mine.per_second / theirs.per_second, behind.per_second / mine.per_second
-    print(f"  ratio          {ratio:8.2f}     behind the proxy {cost:.2f} of without")
-    print(f"  api after {mine.requests} requests: {memory:.0f} MB")
-
-
-def asked(url: str, script: Path) -> Side:
-    bed.until(lambda: platform_processes.answers(f"{url}/ready"))
-    return measure(f"{url}/api/v1/predict", script)
+QUICK_RAY = {"RAY_SERVE_THROUGHPUT_OPTIMIZED": "1", "RAY_SERVE_ENABLE_HA_PROXY": "1"}
 
 
 @dataclasses.dataclass(frozen=True)
 class Side:
+    """Answers per second without the errors among them, which `bad` counts; times as wrk writes them, of both."""
+
     per_second: float
     p50: str
     p99: str
@@ -66,18 +41,111 @@ class Side:
     requests: int
 
 
-def measure(url: str, script: Path) -> Side:
-    command = ["wrk", "-t1", f"-c{CONNECTIONS}", "--latency", "-s", str(script)]
-    subprocess.run([*command, "-d2s", url], check=True, capture_output=True)
-    text = subprocess.run([*command, f"-d{SECONDS}s", url], check=True, capture_output=True, text=True).stdout
-    bad = re.search(r"Non-2xx or 3xx responses: (\d+)", text)
-    return Side(
-        float(_found(r"Requests/sec:\s+([\d.]+)", text)),
-        _found(r"50%\s+(\S+)", text),
-        _found(r"99%\s+(\S+)", text),
-        int(bad[1]) if bad else 0,
-        int(_found(r"(\d+) requests in", text)),
+@dataclasses.dataclass(frozen=True)
+class Server:
+    """How one is started, and where it predicts."""
+
+    start: Callable[[], list[Child]]
+    url: str
+
+
+def run() -> None:
+    if shutil.which("wrk") is None:
+        sys.exit("this one needs wrk (apt-get install wrk)")
+    python = peers.python("servers", REQUIREMENTS)
+    with bed.made() as found:
+        script = found.folder / "post.lua"
+        script.write_text(LUA % found.key())
+        servers = {**_ours(found), **_theirs(found, python)}
+        sides: dict[tuple[str, int], list[Side]] = {}
+        for _ in track(range(ROUNDS), "by turns"):
+            for name, server in servers.items():
+                for connections, side in _measured(server, script):
+                    sides.setdefault((name, connections), []).append(side)
+    _tell(list(servers), sides)
+
+
+def _ours(found: bed.Bed) -> Mapping[str, Server]:
+    env, port = {**found.env, "COATCHECK_ONNX_THREADS": "1"}, found.state.ports["api"]
+    alone = Program("api", platform_processes.command("serve", "--port", "8001"), env)
+    return {
+        "coatcheck": Server(lambda: [found.start(alone)], "http://127.0.0.1:8001/api/v1/predict"),
+        "coatcheck, by its proxy": Server(
+            lambda: [found.start(program) for program in platform_processes.door(found.state, env)],
+            f"http://127.0.0.1:{port}/api/v1/predict",
+        ),
+    }
+
+
+def _theirs(found: bed.Bed, python: Path) -> Mapping[str, Server]:
+    port = str(found.state.ports["flower"])
+
+    def server(path: str, *arguments: str, **env: str) -> Server:
+        program = Program("other", (str(python), "-m", *arguments), {**found.env, **env})
+        return Server(lambda: [found.start(program)], f"http://127.0.0.1:{port}{path}")
+
+    here = "benchmarks.servers"
+    uvicorn = ("uvicorn", f"{here}.by_fastapi:app", "--port", port, "--log-level", "warning", "--no-access-log")
+    return {
+        "FastAPI, in threads": server("/threads", *uvicorn),
+        "FastAPI, in the loop": server("/loop", *uvicorn),
+        "LitServe": server("/predict", f"{here}.by_litserve", port),
+        "BentoML": server("/predict", "bentoml", "serve", f"{here}.by_bentoml:Service", "--port", port),
+        "Ray Serve": server("/", f"{here}.by_ray", port),
+        "Ray Serve, for throughput": server("/", f"{here}.by_ray", port, **QUICK_RAY),
+    }
+
+
+def _measured(server: Server, script: Path) -> Iterator[tuple[int, Side]]:
+    """With each number of connections; it is started before, and stopped after."""
+    children = server.start()
+    try:
+        bed.until(lambda: _predicts(server.url, script))
+        for connections in CONNECTIONS:
+            yield connections, measure(server.url, script, connections=connections)
+    finally:
+        for child in children:
+            child.stop()
+
+
+def _predicts(url: str, script: Path) -> bool:
+    done = subprocess.run(_wrk(url, script, 1, 1), check=False, capture_output=True, text=True)
+    return done.returncode == 0 and "Non-2xx" not in done.stdout
+
+
+def measure(url: str, script: Path, *, connections: int = 16) -> Side:
+    """After as many requests as it answers in two seconds."""
+    subprocess.run(_wrk(url, script, connections, 2), check=True, capture_output=True)
+    command = _wrk(url, script, connections, SECONDS)
+    text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    counted = re.search(r"Non-2xx or 3xx responses: (\d+)", text)
+    requests, bad = int(_found(r"(\d+) requests in", text)), int(counted[1]) if counted else 0
+    rate = float(_found(r"Requests/sec:\s+([\d.]+)", text)) * (1 - bad / max(1, requests))
+    return Side(rate, _found(r"50%\s+(\S+)", text), _found(r"99%\s+(\S+)", text), bad, requests)
+
+
+def _wrk(url: str, script: Path, connections: int, seconds: int) -> list[str]:
+    return ["wrk", "-t1", f"-c{connections}", "--latency", f"-d{seconds}s", "-s", str(script), url]
+
+
+def _tell(names: list[str], sides: Mapping[tuple[str, int], list[Side]]) -> None:
+    print(
+        f"predictions answered at once a second; the middle of {ROUNDS} rounds of {SECONDS} s by turns, least and most"
     )
+    for connections in CONNECTIONS:
+        print(f"{connections} connections")
+        ours = median(side.per_second for side in sides["coatcheck", connections])
+        for name in names:
+            found = sides[name, connections]
+            rates = [side.per_second for side in found]
+            middle = sorted(found, key=lambda side: side.per_second)[len(found) // 2]
+            spread, ratio = f"({min(rates):.0f} to {max(rates):.0f})", ours / median(rates)
+            bad = sum(side.bad for side in found)
+            print(
+                f"  {name:<26} {median(rates):7.0f}  {spread:<16} {ratio:5.2f}  p50 {middle.p50}, p99 {middle.p99}",
+                end="",
+            )
+            print(f"; {bad} of {sum(side.requests for side in found)} refused" if bad else "")
 
 
 def rss_mb(pid: int) -> float:

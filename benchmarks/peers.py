@@ -21,7 +21,7 @@ def python(name: str, requirements: Path) -> Path:
         of_venv = {"base": str(venv), "platbase": str(venv)}
         packages = Path(sysconfig.get_path("purelib", "venv", of_venv))
         (packages / "project.pth").write_text(f"{sysconfig.get_path('purelib')}\n")
-        pip = [found, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", requirements]
+        pip = [str(found), "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "-r", str(requirements)]
         subprocess.run(pip, check=True)
         stamp.write_text(wanted)
     return found
