@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from api import links
 from api.v1 import present_models
 from inference.manifest import Manifest
 from registry.versions import Version
@@ -22,7 +23,7 @@ def versions(**says: Any) -> Sequence[Version]:
 
 @pytest.mark.parametrize("kind", ["tabular", "image"])
 def test_rows_are_shown_with_a_command_that_a_shell_understands(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(present_models.links, "to", lambda route: f"/of/{route}")
+    monkeypatch.setattr(links, "to", lambda route: f"/of/{route}")
     inputs = {"text": "it's"}
     found = present_models.to_try(versions(kind=kind, golden=[{"inputs": inputs, "prediction": "a"}]))
     assert found["example"] == {"model": "m", "inputs": inputs}

@@ -52,9 +52,14 @@ def bare(said: Any) -> Any:
     return [bare(item) for item in said] if isinstance(said, list) else said
 
 
+def named(of: Any) -> str:
+    """By its class, whichever of both is there."""
+    return str((of if isinstance(of, type) else type(of)).__name__)
+
+
 def described(words: Words, kinds: Kinds, names: Iterable[str]) -> Any:
     """What these schemas are in a contract."""
-    plugin = MarshmallowPlugin(lambda of: (of if isinstance(of, type) else type(of)).__name__)
+    plugin = MarshmallowPlugin(named)
     spec = APISpec("of schemas", "1", "3.1.0", plugins=[plugin])
     document.declare_kinds(spec, plugin, words.results)
     for name in names:
