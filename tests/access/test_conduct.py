@@ -229,7 +229,7 @@ def test_one_bad_key_that_is_tried_again_and_again_is_no_scanning(platform: Plat
 def test_a_block_that_has_passed_begins_again_at_the_first_step(
     platform: Platform, conduct: Conduct, subject: str
 ) -> None:
-    gone = {"until": factories.PAST, "gone_at": factories.PAST}
+    gone = {"since": text("now() - interval '1 d'"), "until": factories.PAST, "gone_at": factories.PAST}
     factories.add(platform, models.Block, subject=subject, level=3, steps=9, **gone)
     assert seen(conduct, subject) is None
     step(conduct, subject, Level.WARNED)
