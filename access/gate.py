@@ -129,7 +129,7 @@ class Bill:
         return self
 
     def __exit__(self, kind: type[BaseException] | None, *_: object) -> None:
-        if kind is not None and issubclass(kind, Exception) and not issubclass(kind, errors.TimedOut):
+        if kind is not None and not issubclass(kind, errors.TimedOut):
             self.units = 0
         if self.units < self._taken:
             self._gate.give_back(self._caller, self._taken - self.units)

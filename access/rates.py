@@ -148,9 +148,6 @@ class Rates:
             if lease.policy is not policy:
                 self._change(lease, policy)
             now = time.monotonic()
-            if not lease.turns and lease.tokens >= cost and now < lease.ends_at:
-                lease.tokens -= cost  # what nearly everybody does
-                return
             need = _need(lease, cost, now)
             if lease.tokens >= need and now < lease.ends_at:
                 lease.tokens -= cost

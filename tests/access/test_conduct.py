@@ -9,11 +9,13 @@ from sqlalchemy import text
 
 import models
 from access import blocks
+from access import conduct as conduct_of
 from access.conduct import MAX_RETRY_S, SLOWED, Conduct
 from access.ladder import Ladder, Level
 from core import database, errors
 from core.audit import Actor
 from tests import callers, factories
+from tests.access.conftest import Clock
 from tests.conftest import Platform, until
 from tests.statements import issued
 
@@ -66,6 +68,63 @@ def test_as_many_errors_as_are_borne_lead_nowhere_and_one_more_is_a_warning(
     fail(conduct, subject, 1)
     until(lambda: seen(conduct, subject) == Level.WARNED)
     assert row(platform, subject) == (1, 1, "errors", 30, 0)
+
+
+@pytest.fixture
+def counting(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> tuple[Conduct, Clock]:
+    """One that only counts, on a clock that stands still; an error is forgotten in ten seconds."""
+    clock = Clock()
+    monkeypatch.setattr(conduct_of, "time", clock)
+    made = Conduct(platform.engine, Ladder(errors=5, refill_s=10.0))
+    monkeypatch.setattr(made, "_attend", lambda: None)
+    return made, clock
+
+
+def test_errors_are_counted_by_their_weight_and_given_back_by_time_and_by_what_goes_well(
+    counting: tuple[Conduct, Clock],
+) -> None:
+    made, clock = counting
+    made.failed("key:a", None, 2.5)
+    made.failed("key:b", None, 1.0)
+    assert {name: item.left for name, item in made._errors.items()} == {"key:a": 2.5, "key:b": 4.0}
+    clock.now_s += 15
+    made.failed("key:a", None, 0.0)
+    assert made._errors["key:a"].left == 4.0
+    made.went_well("key:a")
+    assert made._errors["key:a"].left == 4.25
+    for _ in range(9):
+        made.went_well("key:a")
+    assert made._errors["key:a"].left == 5
+    clock.now_s += 1000
+    made.failed("key:a", None, 5.0)
+    assert made._errors["key:a"].left == 0
+    assert made._steps == {}
+    made.failed("key:a", None, 0.25)
+    assert [(step.subject, step.level, step.steps, step.reason) for step in made._steps.values()] == [
+        ("key:a", Level.WARNED, 1, "errors")
+    ]
+    assert "key:a" not in made._errors
+    made.went_well("key:nobody")
+
+
+def test_a_bad_key_weighs_one_more_the_first_time_and_five_are_scanning(counting: tuple[Conduct, Clock]) -> None:
+    made, _ = counting
+    for number in (1, 1, 2):
+        made.failed("address:a", None, 0.25, tried=f"k{number}")
+    assert made._errors["address:a"].left == 5 - 0.75 - 2
+    for number in (3, 4):
+        made.failed("address:a", None, 0.0, tried=f"k{number}")
+    assert made._errors["address:a"].left == 0.25
+    made.failed("address:a", None, 0.0, tried="k5")
+    assert made._steps["address:a"].reason == "scanning"
+    # Beyond five no other one weighs more.
+    made._errors.clear()
+    for number in range(4):
+        made.failed("address:b", None, 0.0, tried=f"k{number}")
+    made._errors["address:b"].left = 5.0
+    for number in range(4, 8):
+        made.failed("address:b", None, 0.0, tried=f"k{number}")
+    assert made._errors["address:b"].left == 4.0
 
 
 def test_each_step_is_higher_and_holds_longer_and_the_last_one_refuses(
@@ -170,7 +229,7 @@ def test_one_bad_key_that_is_tried_again_and_again_is_no_scanning(platform: Plat
 def test_a_block_that_has_passed_begins_again_at_the_first_step(
     platform: Platform, conduct: Conduct, subject: str
 ) -> None:
-    gone = {"until": factories.PAST, "gone_at": factories.PAST}
+    gone = {"since": text("now() - interval '1 d'"), "until": factories.PAST, "gone_at": factories.PAST}
     factories.add(platform, models.Block, subject=subject, level=3, steps=9, **gone)
     assert seen(conduct, subject) is None
     step(conduct, subject, Level.WARNED)

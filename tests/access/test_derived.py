@@ -39,7 +39,7 @@ def test_two_that_rotate_each_other_s_keys_do_not_wait_for_each_other(platform: 
     ]
 
 
-def test_who_makes_a_key_waits_for_its_own_tenant_alone(platform: Platform) -> None:
+def test_who_makes_a_key_waits_for_its_own_tenant_and_key_alone(platform: Platform) -> None:
     own, other = (Keyring(platform.engine).verify(callers.key(platform, scopes=("keys",)).token) for _ in range(2))
 
     def make() -> str:
@@ -47,6 +47,7 @@ def test_who_makes_a_key_waits_for_its_own_tenant_alone(platform: Platform) -> N
 
     with ThreadPoolExecutor(1) as pool, platform.admin.begin() as connection:
         connection.execute(text("SELECT FROM tenants WHERE id = :id FOR UPDATE"), {"id": other.tenant_id})
+        connection.execute(text("SELECT FROM api_keys WHERE id = :id FOR UPDATE"), {"id": other.key_id})
         assert pool.submit(make).result(timeout=10)
         connection.execute(text("SELECT FROM tenants WHERE id = :id FOR UPDATE"), {"id": own.tenant_id})
         made = pool.submit(make)

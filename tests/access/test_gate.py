@@ -152,6 +152,22 @@ def test_whose_month_is_used_up_is_refused_before_it_is_known_what_is_asked_for(
         made.look_ahead(who)
 
 
+def test_only_whose_tier_has_a_month_is_told_of_it_and_only_where_there_are_limits(
+    platform: Platform, gate: Callable[..., Gate]
+) -> None:
+    limited = caller(platform, monthly_units=10, allowance_percent=0)
+    # The same tenant's, whose tier was changed meanwhile.
+    without = factories.caller(limited.tenant_id, **SLOW)
+    made, free = gate(), gate(limits=False)
+    assert made.month_remembered(limited) is None
+    made.spend(limited, 3)
+    for told in (made.month(limited), made.month_remembered(limited)):
+        assert told is not None
+        assert (told.limit, told.most, told.used) == (10, 10, 3)
+    assert (made.month(without), made.month_remembered(without)) == (None, None)
+    assert (free.month(limited), free.month_remembered(limited)) == (None, None)
+
+
 def test_what_is_answered_at_once_is_written_down_at_what_it_cost(
     platform: Platform, gate: Callable[..., Gate]
 ) -> None:

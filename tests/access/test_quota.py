@@ -238,7 +238,11 @@ def test_each_step_of_a_month_is_told_once_to_the_endpoints_that_want_it(
     all_of_it = factories.add(platform, models.WebhookEndpoint, tenant_id=mine, **wants)["id"]
     warned = factories.add(platform, models.WebhookEndpoint, tenant_id=mine, events=[Event.QUOTA_WARNING])["id"]
     factories.add(platform, models.WebhookEndpoint, tenant_id=mine, events=[Event.COMPLETED])
+    factories.add(platform, models.WebhookEndpoint, tenant_id=mine, enabled=False, disabled_code="BY_TENANT", **wants)
     factories.add(platform, models.WebhookEndpoint, tenant_id=other, **wants)
+    without = factories.tenant(platform, monthly_units=0)
+    factories.add(platform, models.WebhookEndpoint, tenant_id=without, **wants)
+    factories.add(platform, models.Usage, tenant_id=without, units=1000)
     spend(platform, caller, units)
     assert quota.tell(platform.engine) == len(steps)
     assert quota.tell(platform.engine) == 0

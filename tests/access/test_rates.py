@@ -15,6 +15,7 @@ from access import rates
 from access.rates import Policy, Rates
 from core import errors
 from core.broker import Line
+from tests.access.conftest import Clock
 from tests.conftest import Platform, until
 
 T = TypeVar("T")
@@ -164,6 +165,33 @@ def test_what_is_kept_for_a_turn_that_was_told_is_not_for_who_comes_without_one(
     # Ten came free meanwhile, and half of the bucket was kept.
     assert newcomers <= 6
     assert taken(made, policy, party, 2) == 2  # who has the turn, and one who is taken for it
+
+
+def test_of_what_is_in_hand_too_who_comes_without_a_turn_leaves_what_is_kept(
+    process: Callable[[], Rates], party: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr(rates, "time", clock)
+    monkeypatch.setattr(rates, "KEPT", 0.8)
+    monkeypatch.setattr(rates, "LEASE_PART", 10.0)
+    made, policy = process(), Policy("units", per_minute=1, burst=10)
+    made.take(policy, party)
+    with pytest.raises(errors.RateLimited) as refused:
+        made.take(policy, party, 10)
+    # Of the nine that are left it takes some ahead; for the next one there would have to be eight, and its own.
+    assert taken(made, policy, party, 5) == 1
+    clock.now_s += refused.value.retry_after_s
+    assert taken(made, policy, party, 1) == 1
+
+
+def test_what_is_kept_for_turns_is_never_more_than_the_bucket_holds() -> None:
+    lease = rates._Lease(Policy("units", 60, 1000), turns=[10.0, 10.0, 20.0])
+    assert [rates._need(lease, cost, 9.0) for cost in (1, 990, 995, 1000)] == [11, 1000, 1000, 1000]
+    assert [rates._need(lease, 7, now) for now in (10.0, 11.0)] == [7, 7]
+    assert rates._need(lease, 7, 11.5) == 17
+    assert lease.turns == [20.0]
+    assert rates._need(lease, 7, 21.5) == 7
+    assert lease.turns == []
 
 
 def test_nobody_is_told_to_wait_for_an_hour_because_many_were_there_before(

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import re
 import uuid
+from collections.abc import Iterator
 from decimal import Decimal
 from typing import Any
 
 import pytest
 import sqlalchemy
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 import models
 from access import tiers, usage
@@ -151,6 +153,31 @@ def test_only_rows_that_are_old_and_in_their_day_are_forgotten_and_the_days_stay
     assert told(platform, tenant) == 11
 
 
+def test_what_somebody_holds_is_not_waited_for_and_forgotten_the_next_time(
+    platform: Platform, tenant: uuid.UUID
+) -> None:
+    old = dt.datetime.now(dt.UTC) - dt.timedelta(days=31)
+    for _ in range(3):
+        added(platform, tenant, 1, old)
+    folded(platform)
+    with platform.engine.connect() as other:
+        other.execute(text("SELECT FROM usage ORDER BY id LIMIT 1 FOR UPDATE"))
+        assert usage.forget(platform.engine, keep_days=30) == 2
+    assert usage.forget(platform.engine, keep_days=30) == 1
+
+
+def test_the_oldest_are_forgotten_first_and_so_many_in_a_step(
+    platform: Platform, tenant: uuid.UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    old = dt.datetime.now(dt.UTC) - dt.timedelta(days=31)
+    for units in (1, 2, 3):
+        added(platform, tenant, units, old)
+    folded(platform)
+    monkeypatch.setattr(usage, "LIMIT", 2)
+    assert usage.forget(platform.engine, keep_days=30) == 2
+    assert platform.rows("SELECT units FROM usage") == [(3,)]
+
+
 def test_use_is_told_apart_by_what_is_asked_for_whether_it_is_in_its_day_or_not(
     platform: Platform, tenant: uuid.UUID
 ) -> None:
@@ -196,6 +223,21 @@ def test_days_are_bounded_and_without_a_word_they_are_those_of_this_month(platfo
         assert caught.value.details["field"] == "from"
 
 
+@contextlib.contextmanager
+def rows_read(engine: sqlalchemy.Engine) -> Iterator[list[int]]:
+    """How many rows each statement comes to meanwhile."""
+    counts: list[int] = []
+
+    def note(_connection: object, cursor: Any, *_: object) -> None:
+        counts.append(cursor.rowcount)
+
+    event.listen(engine, "after_cursor_execute", note)
+    try:
+        yield counts
+    finally:
+        event.remove(engine, "after_cursor_execute", note)
+
+
 def test_more_rows_than_anybody_reads_are_refused_and_not_cut(
     platform: Platform, tenant: uuid.UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -203,10 +245,12 @@ def test_more_rows_than_anybody_reads_are_refused_and_not_cut(
         factories.add(platform, models.Usage, tenant_id=tenant, model=model)
     monkeypatch.setattr(usage, "MOST_ROWS", 3)
     assert len(usage.read(platform.engine, tenant, ALL, ["model"])) == 3
-    monkeypatch.setattr(usage, "MOST_ROWS", 2)
-    with pytest.raises(errors.InvalidInput) as caught:
-        usage.read(platform.engine, tenant, ALL, ["model"])
-    assert caught.value.details["field"] == "by"
+    for most, read in ((2, 3), (1, 2)):
+        monkeypatch.setattr(usage, "MOST_ROWS", most)
+        with rows_read(platform.engine) as counts, pytest.raises(errors.InvalidInput) as caught:
+            usage.read(platform.engine, tenant, ALL, ["model"])
+        assert caught.value.details["field"] == "by"
+        assert max(counts) == read, "one too many is enough to know"
 
 
 def test_after_a_dump_is_restored_elsewhere_as_the_docs_say_nothing_is_missing_or_counted_twice(

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 
 import pytest
+from sqlalchemy import text
 
 from access import used
 from access.keys import Keyring
@@ -49,6 +50,19 @@ def test_many_are_written_at_once_each_with_its_own_minute_and_none_goes_back(pl
     noted.note(first.id, AT - dt.timedelta(hours=1))
     noted.write()
     assert last(platform, first.id) == MINUTE
+
+
+def test_a_key_that_somebody_holds_is_not_waited_for(platform: Platform) -> None:
+    held, free = callers.key(platform), callers.key(platform)
+    noted = Used(platform.engine)
+    for key in (held, free):
+        noted.note(key.id, AT)
+    with platform.admin.begin() as somebody:
+        somebody.execute(text("SELECT FROM api_keys WHERE id = :id FOR UPDATE"), {"id": held.id})
+        # It would wait for five seconds, and note it for the next time.
+        noted.write()
+        assert last(platform, free.id) == MINUTE
+    assert last(platform, held.id) is None
 
 
 def test_while_the_database_is_away_it_stays_noted(platform: Platform) -> None:

@@ -69,6 +69,11 @@ def test_every_route_that_says_so_does_once_what_is_asked_twice(platform: Platfo
             assert repeated == said, name
             for header in ("Location", "X-Model-Version", "X-Model-Route", "Retry-After"):
                 assert again.headers.get(header) == first.headers.get(header), (name, header)
+    # An update finds what the release before has kept: the routes have the same names in it.
+    kept = platform.rows("SELECT DISTINCT route FROM idempotency_keys")
+    assert {row.route for row in kept} == {
+        "predict", "predict/batch", "explain", "jobs", "retry", "uploads", "models", "webhooks", "adjustments",
+    }  # fmt: skip
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ import json
 import os
 import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -63,6 +64,25 @@ def test_the_contract_is_what_it_was_to_the_last_word(spec: dict[str, Any], vers
     if os.environ.get("UPDATE_CONTRACT"):
         frozen.write_text(json.dumps(spec, indent=1, sort_keys=True) + "\n")
     assert spec == json.loads(frozen.read_text())
+
+
+#: Prints the contracts' ETags and what they say, as a process does that has answered nothing else.
+ALONE = """
+import json, api
+app = api.create_app().test_client()
+print(json.dumps([[said.headers["ETag"], said.json] for said in map(app.get, {paths})]))
+"""
+
+
+def test_every_process_has_the_same_contract_under_the_same_etag(anonymous: FlaskClient) -> None:
+    """Whichever of them is asked, and whatever order its sets have."""
+    paths = [f"/openapi/{edition.name}.json" for edition in EDITIONS]
+    command = [sys.executable, "-c", ALONE.format(paths=paths)]
+    env = {**os.environ, "PYTHONHASHSEED": "1"}
+    said = json.loads(subprocess.run(command, cwd=ROOT, env=env, check=True, capture_output=True, text=True).stdout)
+    assert [etag for etag, _ in said] == [anonymous.get(path).headers["ETag"] for path in paths]
+    for edition, (_, spec) in zip(EDITIONS, said, strict=True):
+        assert spec == json.loads(Path(__file__).with_name(f"openapi.{edition.name}.json").read_text())
 
 
 def operations(spec: dict[str, Any]) -> Iterator[tuple[str, str, dict[str, Any]]]:

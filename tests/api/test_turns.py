@@ -158,6 +158,47 @@ def test_who_is_refused_is_told_when_all_that_wait_could_have_been_answered(monk
     assert caught.value.retry_after_s == turns.MOST_S
 
 
+class Clock:
+    """It goes on when it is told to."""
+
+    now_s = 1000.0
+
+    def monotonic(self) -> float:
+        return self.now_s
+
+
+def test_how_long_a_turn_takes_is_an_average_of_late_and_less_where_more_than_enough_are_taken(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = Clock()
+    monkeypatch.setattr(turns, "time", clock)
+    monkeypatch.setattr(turns, "AT_EASE", 4)
+    found = made(2)
+    assert found._usual_s() == turns.WAIT_S
+    for average in (1.0, 1.9375):
+        end = found.take(ONE)
+        clock.now_s += 16
+        end()
+        assert found._took_s == average
+    assert found._usual_s() == 6 * 1.9375
+    found._took_s = 0.0
+    ends = [found.take(ONE) for _ in range(4)]
+    clock.now_s += 32
+    # Each of four had half of what each of two would have had.
+    ends[0]()
+    assert found._took_s == 1.0
+    assert found.taken == 3
+    ends[1]()
+    assert found._took_s == pytest.approx(1 + (32 * 2 / 3 - 1) / 16)
+
+
+@pytest.mark.parametrize(("kept", "took_s", "said_s"), [(0, 0.0, 1.0), (3, 0.5, 1.0), (3, 4.0, 6.0), (60, 4.0, 30.0)])
+def test_a_refusal_says_when_all_that_wait_could_have_had_a_turn(kept: int, took_s: float, said_s: float) -> None:
+    found = made(2)
+    found._refused, found._took_s = kept, took_s
+    assert found._busy().retry_after_s == said_s
+
+
 def test_in_a_rush_everybody_is_answered(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(turns, "AT_EASE", 32)
     # However slow the machine is, it is over before this.

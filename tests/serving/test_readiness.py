@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import uuid
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from inference import bundle
 from registry.catalog import Catalog
 from registry.shelf import Shelf
 from serving.readiness import Probe
+from storage.objects import Store
 from tests import graphs
 from tests.conftest import Platform
 
@@ -26,6 +28,36 @@ def test_without_a_model_that_opens_nothing_is_answered(
         platform.engine, clock, platform.submitter, platform.catalog, platform.shelf, platform.line, platform.store
     ).check()  # fmt: skip
     assert (found["status"], found["problems"], found["pools"]) == ("unavailable", ["no stable model opens"], {})
+
+
+def test_what_does_not_answer_is_named_and_requests_are_answered(platform: Platform, quiet: None) -> None:
+    nowhere = dataclasses.replace(platform.settings.storage, endpoint_url="http://127.0.0.1:1")
+    found = Probe(
+        platform.engine,
+        Clock(platform.engine),
+        platform.submitter,
+        platform.catalog,
+        platform.shelf,
+        Line("redis://127.0.0.1:1/0"),
+        Store(nowhere, read_s=1, attempts=1),
+    ).check()
+    assert found["checks"] == {"database": True, "accepts": True, "redis": False, "storage": False, "clock": True}
+    assert found["problems"][:2] == ["redis does not answer", "storage does not answer"]
+    assert (found["status"], found["model_loaded"]) == ("degraded", True)
+
+
+@pytest.mark.parametrize(("ahead_s", "right"), [(4.9, True), (-4.9, True), (5.0, False), (-5.0, False)])
+def test_a_clock_that_is_wrong_by_seconds_is_named(
+    platform: Platform, quiet: None, monkeypatch: pytest.MonkeyPatch, ahead_s: float, right: bool
+) -> None:
+    clock = Clock(platform.engine)
+    monkeypatch.setattr(clock, "look", lambda: ahead_s)
+    found = Probe(
+        platform.engine, clock, platform.submitter, platform.catalog, platform.shelf, platform.line, platform.store
+    ).check()
+    said = "this machine's clock is not the database's: signed addresses are wrong"
+    assert (found["checks"]["clock"], found["clock_ahead_s"]) == (right, ahead_s)
+    assert (said in found["problems"]) is not right
 
 
 def test_one_model_that_does_not_open_is_named_and_the_others_are_answered(platform: Platform, tmp_path: Path) -> None:

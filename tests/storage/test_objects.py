@@ -78,6 +78,12 @@ def test_a_file_is_stored_from_where_it_stands_and_stays_open(store: Store, key:
     assert (store.get(key), head) == (b"and body", store.head(key))
 
 
+def test_a_large_file_goes_in_parts_of_which_one_is_in_memory() -> None:
+    """S3 takes 10,000 parts at most, of which each has 5 MiB at least."""
+    config = objects._IN_PARTS
+    assert (config.multipart_chunksize, config.use_threads) == (16 * 2**20, False)
+
+
 def test_what_is_deleted_is_all_that_lies_under_the_prefix_and_nothing_beside_it(store: Store, key: str) -> None:
     folder = key.removesuffix("object")
     beside = f"{folder.removesuffix('/')}-beside/object"

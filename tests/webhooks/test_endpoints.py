@@ -33,6 +33,16 @@ def test_an_endpoint_is_made_shown_changed_and_deleted(tenant: Tenant) -> None:
     assert tenant.http.get("/api/v1/webhooks").json == {"webhooks": []}
 
 
+def test_an_endpoint_that_was_off_and_is_on_again_is_as_it_was_made(tenant: Tenant) -> None:
+    made = tenant.endpoint(URL)
+    made.pop("secret")
+    address = f"/api/v1/webhooks/{made['id']}"
+    off = tenant.http.patch(address, json={"enabled": False}).json
+    assert off == {**made, "enabled": False, "disabled_code": "BY_TENANT", "disabled_at": off["disabled_at"]}
+    assert off["disabled_at"] > made["created_at"]
+    assert tenant.http.patch(address, json={"enabled": True}).json == made
+
+
 @pytest.mark.parametrize(
     ("body", "field"),
     [

@@ -288,6 +288,30 @@ def test_an_endpoint_that_is_off_stays_off_for_its_first_reason_and_nobody_is_to
     assert states[0][0].disabled_code == reason
 
 
+#: What goes through many deliveries and must not stand still before one that somebody else is just writing.
+SWEEPING = ["outbox._CLAIM", "outbox._LEASE_OVER", "outbox._NODE_BORN_AGAIN", "chores._OVERDUE", "chores._OLD"]
+
+
+def test_every_statement_that_skips_what_is_locked_is_tried_on_a_locked_row() -> None:
+    assert set(SWEEPING) == {name for name, statement in WRITING.items() if "SKIP LOCKED" in statement.text}
+
+
+@pytest.mark.parametrize("name", SWEEPING)
+def test_a_sweep_waits_for_no_delivery_that_somebody_holds_and_finds_it_the_next_time(
+    platform: Platform, name: str
+) -> None:
+    case = CASES[name]
+    found = scene(platform, case.where, THEIRS[case.where])
+    before = statements.rows(platform)
+    with platform.admin.begin() as somebody:
+        somebody.execute(text("SELECT FROM webhook_deliveries WHERE id = :id FOR UPDATE"), {"id": found.held.id})
+        # It would wait for five seconds, and fail.
+        case.write(found)
+        assert statements.changed(before, statements.rows(platform)) == {}
+    case.write(found)
+    assert statements.changed(before, statements.rows(platform)) != {}
+
+
 def test_a_sender_does_not_wait_for_a_delivery_that_somebody_holds(platform: Platform) -> None:
     held = scene(platform, "due", THEIRS["due"]).held
     free = factories.add(

@@ -437,6 +437,22 @@ def test_what_waits_is_given_up_after_its_whole_schedule_and_what_receivers_may_
     assert chores.give_up(platform.engine, (0.0, 40_000.0, 60_000.0)) == gone
 
 
+def test_of_all_that_is_old_only_what_waits_is_given_up_with_what_was_wrong_with_it_last(
+    platform: Platform, tenant: UUID
+) -> None:
+    to, old = endpoint(platform, tenant), text("now() - interval '1 y'")
+    (never,) = deliver(platform, tenant, to, since=old)
+    (tried,) = deliver(platform, tenant, to, event="job.failed", since=old, last_error="TIMED_OUT")
+    others = {
+        status: deliver(platform, tenant, to, event="job.expired", since=old, status=status)[0]
+        for status in ("sending", "delivered")
+    }
+    assert chores.give_up(platform.engine, (0.0,)) == 2
+    found = {row.id: (row.status, row.last_error) for row in platform.rows("SELECT * FROM webhook_deliveries")}
+    assert (found[never], found[tried]) == (("failed", "NEVER_REACHED"), ("failed", "TIMED_OUT"))
+    assert {status: found[one][0] for status, one in others.items()} == {status: status for status in others}
+
+
 def test_a_wait_is_up_to_a_fifth_shorter_or_longer_so_that_many_do_not_come_back_at_once() -> None:
     schedule = (0.0, 100.0, 1000.0)
     for tries, said in ((1, 100), (2, 1000)):

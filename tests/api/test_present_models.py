@@ -1,0 +1,49 @@
+"""A request that a model answers, as it is shown with the model."""
+
+from __future__ import annotations
+
+import json
+import shlex
+from collections.abc import Sequence
+from typing import Any
+
+import pytest
+
+from api import links
+from api.v1 import present_models
+from inference.manifest import Manifest
+from registry.versions import Version
+from tests import graphs
+
+
+def versions(**says: Any) -> Sequence[Version]:
+    manifest = Manifest.from_dict(graphs.manifest(**says))
+    return [Version("m", number, f"d{number}", manifest, stable=number == "2.0.0") for number in ("1.0.0", "2.0.0")]
+
+
+@pytest.mark.parametrize("kind", ["tabular", "image"])
+def test_rows_are_shown_with_a_command_that_a_shell_understands(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(links, "to", lambda route: f"/of/{route}")
+    inputs = {"text": "it's"}
+    found = present_models.to_try(versions(kind=kind, golden=[{"inputs": inputs, "prediction": "a"}]))
+    assert found["example"] == {"model": "m", "inputs": inputs}
+    *head, address, data, body = shlex.split(found["curl"])
+    assert head == ["curl", "-H", "Authorization: Bearer $COATCHECK_API_KEY", "-H", "Content-Type: application/json"]
+    assert (address, data, json.loads(body)) == ("$COATCHECK_URL/of/predict.predict", "-d", found["example"])
+    assert found.keys() == {"input_schema", "output_schema", "example", "curl"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "golden", "example"),
+    [
+        ("image", {"file": "a.png"}, {"model": "m", "upload_id": "upl_…"}),
+        ("audio", {"file": "a.wav", "inputs": {"p": 1}}, {"model": "m", "inputs": {"p": 1}, "upload_id": "upl_…"}),
+        ("audio", {"file": "a.wav"}, {"model": "m", "inputs": {}, "upload_id": "upl_…"}),
+    ],
+)
+def test_a_file_is_shown_as_an_upload_without_a_command(
+    kind: str, golden: dict[str, Any], example: dict[str, Any]
+) -> None:
+    found = present_models.to_try(versions(kind=kind, golden=[golden]))
+    assert found["example"] == example
+    assert found.keys() == {"input_schema", "output_schema", "example"}

@@ -1,0 +1,142 @@
+"""The protocol's tensors by themselves: a model gives what it says that it gives, and bytes are read strictly."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import pytest
+
+from core import errors
+from inference.manifest import Manifest
+from inference.output import Boxes, Embedding, Label, Numbers, Object, Said, Tags, Tensors, Text
+from serving.oip import outputs, signature, tensors
+from serving.oip.signature import Port
+from tests import graphs
+
+BOX = {"label": "a", "confidence": 0.5, "box": [0, 0, 1, 1]}
+#: What model.yaml says, two answers of such a model, and what it says that it gives.
+ANSWERS: dict[str, tuple[dict[str, Any], Sequence[Said], list[Port]]] = {
+    "labels": (
+        {},
+        [Label("a", 0.75, {"a": 0.75, "b": 0.25}), Label("b", 1.0, {"a": 0.0, "b": 1.0})],
+        [Port("prediction", "BYTES"), Port("confidence", "FP64"), Port("scores", "FP64", (2,))],
+    ),
+    "numbers": (
+        {"labels": [], "numbers": [{"name": "low"}, {"name": "high"}]},
+        [Numbers({"low": 1.0, "high": 2.0}), Numbers({"low": 3.0, "high": 4.0})],
+        [Port("low", "FP64"), Port("high", "FP64")],
+    ),
+    "embedding": (
+        {"labels": [], "embedding": 3},
+        [Embedding([1.0, 2.0, 3.0]), Embedding([4.0, 5.0, 6.0])],
+        [Port("embedding", "FP32", (3,))],
+    ),
+    "tensors": (
+        {"labels": [], "tensors": [{"name": "y", "dtype": "int16", "shape": [2]}]},
+        [Tensors({"y": {"dtype": "int16", "shape": [2], "data": [1, 2]}})] * 2,
+        [Port("y", "INT16", (2,))],
+    ),
+    "text": ({"labels": [], "text": True}, [Text("one"), Text("")], [Port("text", "BYTES")]),
+    "tags": ({"labels": [], "tags": ["a", "b"]}, [Tags(["a"], {"a": 1.0}), Tags([], {})], [Port("tags", "BYTES")]),
+    "boxes": ({"boxes": {"labels": ["a"]}, "labels": []}, [Boxes([BOX]), Boxes([])], [Port("boxes", "BYTES")]),
+    "record": (
+        {"labels": [], "record": {"x": {"type": "integer"}}},
+        [Object({"x": 1}), Object({"x": 2})],
+        [Port("record", "BYTES")],
+    ),
+}
+
+
+@pytest.mark.parametrize("kind", ANSWERS)
+def test_a_model_gives_what_it_says_that_it_gives(kind: str) -> None:
+    says, said, ports = ANSWERS[kind]
+    manifest = Manifest.from_dict(graphs.manifest(**says))
+    assert list(signature.gives(manifest)) == ports
+    made = outputs.of(said)
+    assert [(name, tensor.datatype, tensor.shape) for name, tensor in made.items()] == [
+        (port.name, port.datatype, [2, *port.row]) for port in ports
+    ]
+
+
+FIELDS = [
+    ({"type": "string"}, Port("f", "BYTES")),
+    ({"type": "image"}, Port("f", "BYTES")),
+    ({"type": "number"}, Port("f", "FP64")),
+    ({"type": "integer"}, Port("f", "INT64")),
+    ({"type": "boolean"}, Port("f", "BOOL")),
+    ({"type": "tensor", "dtype": "uint8", "shape": [None, 3]}, Port("f", "UINT8", (None, 3))),
+    ({"type": "tensor", "dtype": "float16", "shape": []}, Port("f", "FP16")),
+]
+
+
+@pytest.mark.parametrize(("field", "port"), FIELDS)
+def test_a_model_takes_a_tensor_for_each_field(field: dict[str, Any], port: Port) -> None:
+    manifest = Manifest.from_dict(graphs.manifest(fields=[{"name": "f", **field}]))
+    assert list(signature.takes(manifest)) == [port]
+
+
+def test_any_size_is_told_as_minus_one_and_rows_come_first() -> None:
+    assert Port("f", "UINT8", (None, 3)).shape == [-1, -1, 3]
+    assert Port("f", "BYTES").shape == [-1]
+
+
+@pytest.mark.parametrize(
+    ("datatype", "values", "data"),
+    [
+        ("BOOL", [True, False], b"\1\0"), ("UINT8", [1, 255], b"\1\xff"), ("INT8", [1, -1], b"\1\xff"),
+        ("UINT16", [1, 2**16 - 1], b"\1\0\xff\xff"), ("INT16", [1, -2], b"\1\0\xfe\xff"),
+        ("UINT32", [1, 2], b"\1\0\0\0\2\0\0\0"), ("INT32", [1, -1], b"\1\0\0\0\xff\xff\xff\xff"),
+        ("UINT64", [1], b"\1\0\0\0\0\0\0\0"), ("INT64", [-1], b"\xff" * 8), ("FP16", [1.0, -2.0], b"\0<\0\xc0"),
+        ("FP32", [1.0], b"\0\0\x80?"), ("FP64", [1.0], b"\0\0\0\0\0\0\xf0?"),
+    ],
+)  # fmt: skip
+def test_elements_are_bytes_the_lowest_first_both_ways(datatype: str, values: list[Any], data: bytes) -> None:
+    read = tensors.of_bytes("x", datatype, [1, len(values)], data)
+    assert (read.datatype, read.shape, read.array.tolist()) == (datatype, [1, len(values)], [values])
+    assert tensors.to_bytes(read) == data
+    assert tensors.of_bytes("x", datatype, [0, 2], b"").array.tolist() == []
+
+
+def test_texts_are_bytes_with_their_length_before_them_both_ways() -> None:
+    data = b"\2\0\0\0\xc3\xa4\0\0\0\0"
+    read = tensors.of_bytes("x", "BYTES", [2], data)
+    assert (read.datatype, read.array.tolist()) == ("BYTES", ["ä".encode(), b""])
+    texts = np.empty(2, object)
+    texts[:] = ["ä", ""]
+    assert tensors.to_bytes(tensors.Tensor("x", "BYTES", texts)) == data
+    assert tensors.of_bytes("x", "BYTES", [0], b"").array.tolist() == []
+
+
+@pytest.mark.parametrize(
+    ("datatype", "shape", "data", "issue"),
+    [
+        ("BOOL", [2], b"\1\2", "must have a byte of 0 or 1 for each BOOL"),
+        ("INT32", [1], b"\1\0\0", "has 3 bytes, which are no whole number of INT32"),
+        ("UINT8", [3], b"\1\2", "has 2 elements, which are not those of its shape [3]"),
+        ("UINT8", [0, 2**31], b"", ""),
+        ("UINT8", [0, 2**31 + 1], b"", "has a shape that nothing can have: [0, 2147483649]"),
+        ("BF16", [1], b"\0\0", "must have one of the datatypes BOOL, UINT8, UINT16"),
+        ("BYTES", [1], b"\1\0\0", "must have for each BYTES its length in 4 bytes"),
+        ("BYTES", [1], b"\2\0\0\0a", "must have for each BYTES its length in 4 bytes"),
+        ("BYTES", [2], b"\1\0\0\0a", "has 1 elements, which are not those of its shape [2]"),
+    ],
+)
+def test_bytes_that_are_no_tensor_are_refused_by_its_name(
+    datatype: str, shape: list[int], data: bytes, issue: str
+) -> None:
+    if not issue:
+        assert tensors.of_bytes("x", datatype, shape, data).shape == shape
+        return
+    with pytest.raises(errors.InvalidInput) as caught:
+        tensors.of_bytes("x", datatype, shape, data)
+    assert caught.value.details["field"] == "inputs.x"
+    assert caught.value.details["issue"].startswith(issue)
+
+
+def test_rows_of_different_shapes_are_no_tensor() -> None:
+    rows = [Tensors({"y": {"dtype": "float32", "shape": [size], "data": [0.5] * size}}) for size in (1, 2)]
+    with pytest.raises(errors.InvalidInput) as caught:
+        outputs.of(rows)
+    assert caught.value.details["field"] == "outputs.y"
