@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from inference import answers, schema, tensors
+from inference.answers import records
 from inference.manifest import Manifest
 from tests import graphs
 
@@ -102,3 +103,7 @@ def test_every_kind_of_answers_promises_something() -> None:
 def test_an_answer_is_promised_just_as_it_is_given(says: dict[str, Any], promised: dict[str, Any]) -> None:
     found = Manifest.from_dict(graphs.manifest(**{"labels": None, **says}))
     assert found.output_schema == {"$schema": schema.DIALECT, **promised}
+
+
+def test_a_record_of_which_nothing_is_said_is_any_object() -> None:
+    assert records.json_schema(Manifest.from_dict(graphs.manifest())) == {"type": "object"}
