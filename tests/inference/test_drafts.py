@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -130,7 +130,7 @@ def test_what_else_a_graph_takes_are_tensors_and_what_no_kind_takes_is_refused()
         taken()
 
 
-def scores(*found: float, name: str = "y", labels: list[str] | None = ()) -> dict[str, Any] | None:
+def scores(*found: float, name: str = "y", labels: Sequence[str] | None = ()) -> dict[str, Any] | None:
     said = answers.scores(name, np.array(found), labels)
     return None if said is None else said[0]
 
@@ -155,7 +155,7 @@ def test_scores_are_labels_numbers_or_a_vector() -> None:
 
 
 def test_boxes_are_told_by_their_columns_or_by_what_is_beside_them() -> None:
-    def said(labels: list[str] = (), **given: Any) -> dict[str, Any] | None:
+    def said(labels: Any = (), **given: Any) -> dict[str, Any] | None:
         outputs = [item("float", name=name) for name in given]
         found = boxes.boxes(outputs, [np.array(value) for value in given.values()], labels)
         return None if found is None else found[0]["boxes"]

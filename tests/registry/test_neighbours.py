@@ -14,7 +14,7 @@ from core import audit, database, errors
 from inference.manifest import Manifest
 from registry import lifecycle, routing
 from registry.judging import trials
-from registry.judging.trial import ERRORS, Bad, Sums
+from registry.judging.trial import ERRORS, Bad, Sums, Trial
 from registry.routes import Canary, Routes
 from tests import factories, graphs
 from tests.conftest import Platform
@@ -100,14 +100,14 @@ def test_one_is_undone_while_others_stay_deprecated(platform: Platform, pair: tu
     assert versions(platform, *pair) == {**before, (pair[0], "2.0.0"): (None,) * 4}
 
 
-Follow = Callable[..., dict[str, trials.Trial]]
+Follow = Callable[..., dict[str, Trial]]
 
 
 @pytest.fixture
 def follow(platform: Platform) -> Follow:
     """Brings the trials of a model to canaries with these shares; returns them by their names."""
 
-    def go(model: str, ended: str | None = None, stable: str = "1.0.0", **shares: float) -> dict[str, trials.Trial]:
+    def go(model: str, ended: str | None = None, stable: str = "1.0.0", **shares: float) -> dict[str, Trial]:
         routes = Routes(canaries=tuple(Canary(name, "2.0.0", share) for name, share in shares.items()))
         became = {} if ended is None else {ended: trials.ROLLED_BACK}
         with platform.engine.begin() as connection:
@@ -155,7 +155,7 @@ def test_what_becomes_of_a_canary_becomes_of_no_other(
     assert changed().keys() == {"share", "share_since"}
     # What is seen now.
     with platform.engine.begin() as connection:
-        trials.save(connection, trials.Trial(name, "next", 0.2, MOMENT, grown.judge, grown.by, Sums(canary=7)))
+        trials.save(connection, Trial(name, "next", 0.2, MOMENT, grown.judge, grown.by, Sums(canary=7)))
     assert json.loads(database.dumps(changed()["seen"]))["canary"] == 7
     # Its end.
     follow(name, ended="next", other=50)
