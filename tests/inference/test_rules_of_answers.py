@@ -149,6 +149,9 @@ CASES: list[tuple[dict[str, Any], list[str]]] = [
         "golden.0.tensors.z is none of the tensors: n, m",
         "golden.1.tensors must not be empty: say the first values of n",
     ]),
+    ({"kind": "image", "fields": [{"name": "photo", "type": "image"}], "inline": False, "golden": [
+        {"file": "a", "prediction": "c", "confidence": 1}, {"file": "a", "prediction": "d", "confidence": 1},
+    ]}, ["golden.0.prediction must be one of: a, b", "golden.1.prediction must be one of: a, b"]),
     ({"kind": "audio", **parameters(**AUDIO), "golden": [
         {"file": "a", "inputs": {"threshold": 0.5}, "segments": [{"start": 1, "end": 1}, {"start": 1.5, "end": 1}]},
         {"file": "a", "inputs": {"threshold": "a"}, "segments": []},
