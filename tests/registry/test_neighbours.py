@@ -15,7 +15,7 @@ from inference.manifest import Manifest
 from registry import lifecycle, routing
 from registry.judging import trials
 from registry.judging.trial import ERRORS, Bad, Sums, Trial
-from registry.routes import Canary, Routes
+from registry.routes import By, Canary, Routes
 from tests import factories, graphs
 from tests.conftest import Platform
 
@@ -185,6 +185,34 @@ def test_a_canary_that_is_compared_with_another_version_begins_anew_alone(
     assert {model: (row["stable"], row["units"]) for (model, _), row in found.items()} == {
         pair[0]: ("3.0.0", 0), pair[1]: ("1.0.0", 1)
     }  # fmt: skip
+
+
+def test_a_canary_begins_anew_once_for_each_change_of_what_is_compared_and_how(
+    platform: Platform, pair: tuple[str, str], follow: Follow
+) -> None:
+    name, _ = pair
+    follow(name, next=10)
+
+    def begun(stable: str, version: str, by: By) -> dict[str, Any]:
+        """What is written down of it, which stays when it is followed again."""
+        found = []
+        for _ in range(2):
+            with platform.engine.begin() as connection:
+                routing.held(connection, name)
+                trials.follow(connection, name, stable, Routes(by, (Canary("next", version, 20.0),)))
+            found.append(rows(platform, name)[name, "next"])
+        assert found[0] == found[1]
+        return found[0]
+
+    last = rows(platform, name)[name, "next"]
+    for stable, version, by in (
+        ("3.0.0", "2.0.0", By.REQUEST), ("3.0.0", "1.0.0", By.REQUEST), ("3.0.0", "1.0.0", By.CALLER),
+    ):  # fmt: skip
+        now = begun(stable, version, by)
+        assert (now["stable"], now["version"], now["share"]) == (stable, version, 0.2)
+        assert json.loads(now["rules"])[0] == by
+        assert min(now["since"], now["share_since"]) > last["since"]
+        last = now
 
 
 def test_bad_events_of_long_ago_are_forgotten_while_others_are_looked_at(
