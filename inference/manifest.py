@@ -229,5 +229,7 @@ def _field(raw: Mapping[str, Any]) -> Field:
 
 def _known(of: type[Field | Manifest], raw: Mapping[str, Any]) -> dict[str, Any]:
     """Without the keys of NEWER that say no more than they do where they are left out."""
-    unsaid = {field.name: field.default for field in dataclasses.fields(of) if field.name in NEWER}
+    newer = [field for field in dataclasses.fields(of) if field.name in NEWER]
+    # A mapping has no default, as each manifest is made one of its own.
+    unsaid = {field.name: {} if field.default is dataclasses.MISSING else field.default for field in newer}
     return {key: value for key, value in raw.items() if key not in unsaid or value != unsaid[key]}

@@ -19,18 +19,17 @@ _MODEL = text("SELECT stable_version, routes FROM models WHERE name = :model FOR
 _LISTED = text("""
 SELECT version, deprecated_at FROM model_versions WHERE model = :model AND removed_at IS NULL ORDER BY created_at
 """)
-# What was said before is said no more; since when it is deprecated stays.
+# Whoever is here has seen with the model's row held that the version stands. What was said before is said no more;
+# since when it is deprecated stays.
 _DEPRECATE = text("""
 UPDATE model_versions SET deprecated_at = coalesce(deprecated_at, now()), deprecation = :message, sunset_at = :sunset_at
-WHERE model = :model AND version = :version AND removed_at IS NULL
+WHERE model = :model AND version = :version
 """)
 _UNDO = text("""
 UPDATE model_versions SET deprecated_at = NULL, deprecation = NULL, sunset_at = NULL
-WHERE model = :model AND version = :version AND removed_at IS NULL
+WHERE model = :model AND version = :version
 """)
-_REMOVE = text("""
-UPDATE model_versions SET removed_at = now() WHERE model = :model AND version = :version AND removed_at IS NULL
-""")
+_REMOVE = text("UPDATE model_versions SET removed_at = now() WHERE model = :model AND version = :version")
 
 
 def make_stable(engine: sqlalchemy.Engine, model: str, version: str, by: Actor) -> str:

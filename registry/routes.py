@@ -76,11 +76,6 @@ class Canary:
     judge: Judge = Judge()
     ramp: Ramp | None = None
 
-    @property
-    def most(self) -> float:
-        """The largest share that it may come to have."""
-        return max(self.percent, *self.ramp.to) if self.ramp else self.percent
-
     def taken(self, model: str, unit: str) -> tuple[str, str]:
         """The version, and why."""
         return self.version, f"canary {self.name}"

@@ -74,19 +74,15 @@ def _check_size(width: int, height: int) -> None:
 
 def _webp_size(data: bytes) -> tuple[int, int]:
     """As RFC 9649 has it: of the canvas, or of what there is alone, without or with loss; nothing of what is else."""
+    head = int.from_bytes(data[:30], "little")
     match data[12:16]:
         case b"VP8X":
-            return _little(data[24:27]) + 1, _little(data[27:30]) + 1
+            return (head >> 24 * 8 & 0xFFFFFF) + 1, (head >> 27 * 8) + 1
         case b"VP8L":
-            sides = _little(data[21:25])
-            return (sides & 0x3FFF) + 1, (sides >> 14 & 0x3FFF) + 1
+            return (head >> 21 * 8 & 0x3FFF) + 1, (head >> 21 * 8 + 14 & 0x3FFF) + 1
         case b"VP8 ":
-            return _little(data[26:28]) & 0x3FFF, _little(data[28:30]) & 0x3FFF
+            return head >> 26 * 8 & 0x3FFF, head >> 28 * 8 & 0x3FFF
     return 0, 0
-
-
-def _little(data: bytes) -> int:
-    return int.from_bytes(data, "little")
 
 
 def _plain(image: Image.Image, mode: str, background: int) -> Image.Image:

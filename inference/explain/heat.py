@@ -58,7 +58,8 @@ def _placed(why: Explanation) -> Iterator[_Word]:
     """Line by line, as wide as the picture."""
     x, line = MARGIN, 0
     for name, score in zip(map(plain, why.features), why.scores, strict=True):
-        if x > MARGIN and x + _width(name) > WIDTH - MARGIN:
+        # The first fits: a name has MOST_LETTERS at most.
+        if x + _width(name) > WIDTH - MARGIN:
             x, line = MARGIN, line + 1
         yield _Word(name, score, x, line)
         x += _width(name) + GAP

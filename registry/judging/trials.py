@@ -37,11 +37,11 @@ WHERE model = :model AND name = :name RETURNING share_since
 """)
 _END = text("""
 UPDATE canaries SET state = :state, ended_at = clock_timestamp(), ended_by = :by
-WHERE model = :model AND name = :name AND state = 'running'
+WHERE model = :model AND name = :name
 """)
 _SAVE = text("""
 UPDATE canaries SET seen = CAST(:seen AS json), evidence = CAST(:evidence AS json)
-WHERE model = :model AND name = :name AND state = 'running'
+WHERE model = :model AND name = :name
 """)
 _UNITS = text("""
 INSERT INTO canary_units (model, name, metric, unit, gone_at)
@@ -159,7 +159,7 @@ def purge(engine: sqlalchemy.Engine) -> int:
 
 
 def save(connection: sqlalchemy.Connection, trial: Trial) -> None:
-    """What was seen of a canary that still runs."""
+    """What was seen of a canary, which still runs as long as the model's row is held."""
     values = {"model": trial.model, "name": trial.name, "evidence": database.dumps(trial.told())}
     connection.execute(_SAVE, {**values, "seen": _stored(trial.sums)})
 

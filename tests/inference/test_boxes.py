@@ -14,9 +14,11 @@ from PIL import Image
 
 from core import errors
 from inference import bundle, check, images, model
+from inference.answers import boxes as answers
 from inference.manifest import Manifest
 from inference.output import Boxes, Said
 from inference.pictures import Form, Picture
+from tests import graphs
 from tests.graphs import graph
 from tests.inference import drawn
 from tests.inference.test_answers import answer, opened
@@ -438,3 +440,16 @@ def test_what_a_graph_sees_at_its_edges_is_at_those_of_what_it_was_shown(size: t
         [max(0, (size[0] - 50 * side) / 2 - beyond), max(0, (size[1] - 40 * side) / 2 - beyond)]
     )
     assert (right, bottom) == pytest.approx([size[0] - left, size[1] - top])
+
+
+def test_only_what_may_be_a_networks_last_layer_is_told_to_be_one() -> None:
+    def refused(width: int, *shape: int, **says: str) -> str:
+        promised = Manifest.from_dict(graphs.manifest(labels=None, boxes={"labels": ["a"], **says}))
+        given = [np.zeros((1, *shape), np.float32), *(np.zeros((1, 2), np.float32) for _ in list(says)[1:])]
+        with pytest.raises(errors.ModelError, match=rf"for a row, but must give floats \[boxes, {width}\]") as caught:
+            answers.Boxes(promised).read(given, 1)
+        return caught.value.message.partition(f"[boxes, {width}]")[2]
+
+    assert refused(6, 2, 7) == answers.RAW
+    assert refused(6, 2) == ""
+    assert refused(4, 2, 7, boxes="b", scores="s", classes="c") == ""

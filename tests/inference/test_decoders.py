@@ -8,6 +8,7 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable, Generator
 from pathlib import Path
 
@@ -109,8 +110,10 @@ def test_a_decoder_that_hangs_ends_with_the_wish_to_stop(running: Callable[..., 
     pieces, pid = running(interrupt)
     os.kill(pid, signal.SIGSTOP)
     threading.Timer(0.2, interrupt.set).start()
+    used_s = time.thread_time()
     with pytest.raises(errors.ModelInterrupted):
         list(pieces)
+    assert time.thread_time() - used_s < 0.1, "to wait for it costs nothing"
     assert not Path(f"/proc/{pid}").exists()
 
 

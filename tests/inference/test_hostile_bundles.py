@@ -169,6 +169,7 @@ def pax(**headers: str) -> bytes:
         (tar(special(tarfile.GNUTYPE_SPARSE)), "(not a plain file|cannot be unpacked)"),
         (pax(**{"GNU.sparse.map": "x,y", "GNU.sparse.size": "z"}), "cannot be unpacked"),
         (pax(**{"GNU.sparse.map": "0,1", "GNU.sparse.size": str(10**12)}), "not a plain file"),
+        *((pax(size=size), "not a plain file: 'a'") for size in ("-1", "-512", "-1024")),
         (pax(size="9" * 30), "(larger|cannot be unpacked)"),
         (tar(("a/../../evil", b"x")), "not inside it"),
         (tar(("a", b"x"), ("./a", b"y")), "twice"),

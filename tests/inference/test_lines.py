@@ -72,9 +72,10 @@ def test_what_touches_is_one_line_and_what_does_not_is_two(gap: int, across: boo
     assert len(list(lines.find(likely))) == 1 + gap
 
 
-def test_what_touches_by_a_corner_only_is_two() -> None:
+@pytest.mark.parametrize("left", [10, 50])
+def test_what_touches_by_a_corner_only_is_two(left: int) -> None:
     likely = block(20, 10)
-    likely[30:40, 50:70] = 1
+    likely[30:40, left : left + 20] = 1
     assert len(list(lines.find(likely))) == 2
 
 

@@ -68,6 +68,19 @@ TEXT = yaml.safe_dump(graphs.manifest(), sort_keys=False)
         ),
         ("type: number", "type: number\n  default: 1", "default of field 1 (x) is never used"),
         ("type: number", "type: number\n  required: false\n  default: 1e-3", "default of field 1 (x) must be a number"),
+        *(
+            (
+                "type: number",
+                f"type: number\n  required: false\n  default: {default}",
+                f"must be a number, but is {shown}",
+            )
+            for default, shown in (
+                ("two", "the text 'two'"),
+                ("yes", "true"),
+                ("[1]", "a list"),
+                ("{a: 1}", "a mapping"),
+            )
+        ),
         ("type: number", "type: number\n  enum: [1, two]", "enum value 2 of field 1 (x) must be a number, but is the"),
         ("type: number", "type: number\n  enum:", "enum of field 1 (x) must not be empty"),
         ("type: number", "type: string", "x of inputs of golden example 1 must be a string, but is the number 2"),

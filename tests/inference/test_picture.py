@@ -92,3 +92,66 @@ def test_accents_and_joiners_are_drawn_and_take_no_room(word: str, like: str) ->
     _, wanted = heated(like, [1.0]).findall(f"{SVG}rect")
     assert ground.get("width") == wanted.get("width")
     assert word in [text.text for text in heated(word, [1.0]).findall(f"{SVG}text")]
+
+
+def head(height: int, title: str, said: str) -> list[str]:
+    size = f'width="760" height="{height}"'
+    return [
+        f'<svg xmlns="http://www.w3.org/2000/svg" {size} viewBox="0 0 760 {height}"'
+        ' role="img" aria-labelledby="t d" font-family="sans-serif" font-size="13">',
+        f'<title id="t">{title}</title>',
+        f'<desc id="d">{said}</desc>',
+        f'<rect {size} fill="#ffffff"/>',
+        f'<text x="16" y="24" font-size="15" fill="#1a1a1a">{title}</text>',
+    ]
+
+
+def test_bars_are_drawn_to_the_pixel() -> None:
+    why = Explanation("trees", "late & <lost>", "log-odds", ["<x>", "y"], [0.5, -2.0], None, 0.5, -1.0, 0.0, 0)
+    title = "Why late &amp; &lt;lost&gt;: 0.5 usually, -1 here (log-odds)"
+    assert picture.waterfall(why).split("\n") == [
+        *head(126, title, "y -2; &lt;x&gt; +0.5"),
+        '<path d="M670.0 42V114" stroke="#767676" stroke-dasharray="3 3"/>',
+        '<text x="238" y="72" text-anchor="end" fill="#1a1a1a">y</text>',
+        '<rect x="250.0" y="58" width="420.0" height="18" fill="#d55e00"/>',
+        '<text x="676.0" y="72" fill="#1a1a1a">-2</text>',
+        '<text x="238" y="98" text-anchor="end" fill="#1a1a1a">&lt;x&gt;</text>',
+        '<rect x="250.0" y="84" width="105.0" height="18" fill="#0072b2"/>',
+        '<text x="361.0" y="98" fill="#1a1a1a">+0.5</text>',
+        "</svg>",
+    ]
+    # What moved nothing can be seen as well, and speaks for the answer.
+    still = picture.waterfall(Explanation("trees", "x", "score", ["a"], [0.0], None, 1.0, 1.0, 0.0, 0))
+    assert '<rect x="250.0" y="58" width="1.0" height="18" fill="#0072b2"/>' in still
+
+
+def word(x: int, y: int, width: int, colour: str, depth: str, said: str) -> list[str]:
+    ground = f'<rect x="{x}" y="{y - 14}" width="{width}" height="20" rx="3" fill="{colour}" fill-opacity="{depth}"/>'
+    font = f'font-family="monospace" font-size="14" fill="#1a1a1a" textLength="{width - 8}"'
+    return [ground, f'<text x="{x + 4}" y="{y}" {font} lengthAdjust="spacingAndGlyphs">{said}</text>']
+
+
+def number(x: str, y: int, said: str) -> str:
+    return f'<text x="{x}" y="{y + 18}" text-anchor="middle" font-size="10" fill="#767676">{said}</text>'
+
+
+def test_words_are_drawn_to_the_pixel() -> None:
+    words, scores = ["not", "s<o", "\u96fb"], [-0.4, 0.0399, 0.2]
+    why = Explanation("leverage", "positive", "probability", words, scores, None, 0.5, 0.31, 0.0, 64)
+    title = "Why positive: 0.5 usually, 0.31 here (probability)"
+    assert heat.heat(why, "not s<o \u96fb").split("\n") == [
+        *head(100, title, "not -0.4; \u96fb +0.2; s&lt;o +0.0399"),
+        *word(16, 58, 35, "#d55e00", "0.550", "not"), number("33.5", 58, "-0.4"),
+        *word(55, 58, 35, "#0072b2", "0.055", "s&lt;o"),
+        *word(94, 58, 26, "#0072b2", "0.275", "\u96fb"), number("107", 58, "+0.2"),
+        "</svg>",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(("last", "place"), [(19, (565, 58)), (20, (16, 100))])
+def test_a_line_is_as_long_as_the_picture_without_its_margins(last: int, place: tuple[int, int]) -> None:
+    words = [letter * count for letter, count in (("a", 19), ("b", 19), ("c", 19), ("d", last))]
+    root = heated(" ".join(words), [1.0, 0.1, 0.0999, 0.0])
+    places = [(int(each.get("x")), int(each.get("y")) + 14) for each in root.findall(f"{SVG}rect")[1:]]
+    assert places == [(16, 58), (199, 58), (382, 58), place]
+    assert [text.text for text in root.findall(f"{SVG}text") if text.get("font-size") == "10"] == ["+1", "+0.1"]

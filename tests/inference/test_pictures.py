@@ -229,6 +229,12 @@ def test_nor_is_room_made_for_the_pixels_of_a_webp(form: str) -> None:
     assert refused(data[:place] + sides + data[place + len(sides) :], errors.InputTooLarge) == told
 
 
+def test_a_webp_canvas_may_be_too_tall_as_well() -> None:
+    data = encoded(Image.new("RGB", (4, 3)), "WEBP", **HOW["VP8X"])
+    tall = data[:24] + (255 | 16_385 << 24).to_bytes(6, "little") + data[30:]
+    assert refused(tall, errors.InputTooLarge).startswith("The picture has 256 by 16386 pixels; ")
+
+
 def test_a_jpeg_that_is_decoded_again_and_again_is_refused() -> None:
     assert refused(hostile.jpeg(200), errors.InputTooLarge) == "The JPEG has more than 64 scans"
 

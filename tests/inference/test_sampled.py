@@ -93,6 +93,13 @@ def test_what_a_tolerance_cannot_be_had_for_is_exact_in_the_end(players: int) ->
     assert found.scores == pytest.approx(exact.scores)
 
 
+@pytest.mark.parametrize(
+    ("first", "last", "stages"), [(6, 12, [6, 8, 12]), (7, 26, [8, 12, 18, 26]), (6, 13, [6, 8, 12, 13]), (6, 4, [4])]
+)
+def test_each_stage_asks_half_as_many_again_in_pairs_and_the_last_all(first: int, last: int, stages: list[int]) -> None:
+    assert list(sampled._stages(first, last)) == stages
+
+
 @pytest.fixture
 def asking(tmp_path: Path) -> model.Model:
     """The likelier of two labels is the larger number, and what is usual is either."""

@@ -6,11 +6,13 @@ from collections.abc import Sequence
 from typing import Any
 
 import jsonschema
+import numpy as np
 import pytest
 
 from core import errors
 from inference import schema, tensors
 from inference.manifest import Manifest
+from inference.tensors import Dtype
 from tests.inference.test_tensors import Sizes, field
 
 #: What a tensor may not be, with where in it and how that is told.
@@ -68,3 +70,56 @@ def test_the_least_and_the_most_of_a_type_fit_and_are_not_what_is_told_beside_a_
     with pytest.raises(tensors.Misfit, match="must be") as caught:
         tensors.check([kind.least, kind.most, "x"], name, [3])
     assert caught.value.place == "[2]"
+
+
+def test_every_type_is_as_onnx_numpy_and_json_have_it() -> None:
+    whole = {
+        "int8": (-128, 127), "int16": (-32768, 32767), "int32": (-(2**31), 2**31 - 1), "int64": (-(2**63), 2**63 - 1),
+        "uint8": (0, 255), "uint16": (0, 65535), "uint32": (0, 2**32 - 1), "uint64": (0, 2**64 - 1),
+    }  # fmt: skip
+    floats = {
+        "float16": ("float16", 65504.0, "65504"), "float32": ("float", 3.4028234663852886e38, "3.40282e+38"),
+        "float64": ("double", 1.7976931348623157e308, "1.79769e+308"),
+    }  # fmt: skip
+    others = {"bool": (bool, "boolean", "true or false"), "string": (str, "string", "a text")}
+    wanted = {
+        **{
+            name: Dtype(
+                onnx, np.dtype(name), frozenset({int, float}), {"type": "number", "format": name},
+                f"a number from -{shown} to {shown}, the range of a {name}", -most, most,
+            )
+            for name, (onnx, most, shown) in floats.items()
+        },
+        **{
+            name: Dtype(
+                name, np.dtype(name), frozenset({int}),
+                {"type": "integer", "format": name, "minimum": least, "maximum": most},
+                f"a whole number from {least} to {most}", least, most,
+            )
+            for name, (least, most) in whole.items()
+        },
+        **{
+            name: Dtype(name, np.dtype("O" if type_ is str else bool), frozenset({type_}), {"type": json}, words)
+            for name, (type_, json, words) in others.items()
+        },
+    }  # fmt: skip
+    assert wanted == tensors.DTYPES
+    assert {name for name, kind in wanted.items() if kind.is_float} == set(floats)
+    assert {name for name, kind in wanted.items() if kind.is_number} == {*floats, *whole}
+
+
+def test_a_tensor_is_checked_read_and_told_by_its_shape() -> None:
+    tensors.check([[[]], [[]]], "int8", (2, 1, None))
+    made = tensors.array([], "int8", (None, 3, 2))
+    assert (made.shape, made.dtype) == ((0, 3, 2), np.dtype("int8"))
+    assert tensors.array([[1], [2]], "float64", (None, 1)).tolist() == [[1.0], [2.0]]
+    values: list[Any] = [1, [], [[1, 2, 3], [4, 5, 6]], [[[]]]]
+    assert [tensors.sizes(value) for value in values] == [(), (0,), (2, 3), (1, 1, 0)]
+    assert tensors.changed([[1, 2], [3]], lambda value, place: value * 10 + place) == [[10, 21], [30]]
+    assert tensors.shown((None, 3)) == "[null, 3]"
+    assert tensors.json_schema("bool", (2, None)) == {
+        "type": "array", "items": {"type": "array", "items": {"type": "boolean"}}, "minItems": 2, "maxItems": 2
+    }  # fmt: skip
+    assert [tensors.is_text(text) for text in ("a", "é", "\ud7ff\ue000", "\ud800", "\udfff")] == [True] * 3 + [
+        False
+    ] * 2

@@ -74,6 +74,12 @@ def test_what_is_longer_than_any_name_is_not_compared_with_all_of_them(monkeypat
     assert "did you mean" not in told
 
 
+@pytest.mark.parametrize(("count", "ends"), [(10, "There are 10: a, b, c, d, e, f, g, h, i, j"), (11, "j, …")])
+def test_that_there_are_more_than_are_told_is_told(count: int, ends: str) -> None:
+    told = issue(lambda: choice.default(published(*"abcdefghijk"[:count]), ""), errors.InvalidInput, "model")
+    assert told.endswith(ends)
+
+
 def test_of_a_thousand_models_a_few_are_told() -> None:
     told = issue(lambda: choice.resolved(THOUSAND, "churn-7", None), errors.ModelNotFound, "model")
     assert len(told) <= errors.MAX_FACT + 1

@@ -8,7 +8,7 @@ from math import sqrt
 
 import pytest
 
-from registry.routes import NONE, By, Canary, Experiment, Routes, Unit, Variant, part
+from registry.routes import NONE, By, Canary, Experiment, Ramp, Routes, Shadow, Unit, Variant, part
 
 COUNT = 20_000
 NEXT, SMALL = Canary("next", "2.0.0", 10.0), Canary("small", "3.0.0", 2.5)
@@ -69,7 +69,6 @@ def test_models_and_rules_decide_for_themselves() -> None:
     one, other = routes_of(half), routes_of(half, model="tumor")
     assert near(sum(a == b for a, b in zip(one, other, strict=True)), 0.5)
     named = routes_of(Routes(By.CALLER, (Canary("later", "2.0.0", 50.0),)))
-    assert near(sum(a[-1:] == b[-1:] for a, b in zip(one, named, strict=True)), 0.25) or True
     assert near(sum((a == "stable") == (b == "stable") for a, b in zip(one, named, strict=True)), 0.5)
 
 
@@ -90,3 +89,39 @@ def test_anybody_can_say_afterwards_which_number_a_unit_has() -> None:
     assert part("churn", "next", "é") == int(digest, 16) / 2**64
     # As it is written down: what was decided once is decided for good.
     assert part("churn", "next", "req_1") == 0.9926748152588101
+
+
+def test_a_canary_is_compared_by_its_part_of_what_it_and_the_stable_version_get() -> None:
+    assert ALL_OF_THEM.share(NEXT) == pytest.approx(10 / (10 + 47.5))
+    assert ALL_OF_THEM.share(SMALL) == pytest.approx(2.5 / (2.5 + 47.5))
+    assert Routes(canaries=(Canary("a", "1.0.0", 25.0),)).share(Canary("a", "1.0.0", 25.0)) == 0.25
+    whole, none = Canary("a", "1.0.0", 100.0), Canary("b", "1.0.0", 0.0)
+    both = Routes(canaries=(whole, none))
+    assert (both.share(whole), both.share(none)) == (1.0, 0.0)
+    # Of hundredths that a float cannot say, a little more than all may come.
+    over = (Canary("a", "1.0.0", 60.0), Canary("b", "1.0.0", 40.0 + 1e-12))
+    assert Routes(canaries=over).share(over[0]) == 1.0
+
+
+def test_a_ramp_goes_to_its_next_step_until_there_is_none() -> None:
+    ramp = Ramp((5.0, 20.0, 50.0))
+    assert [ramp.after(percent) for percent in (0, 4.99, 5, 20, 49, 50, 60)] == [5, 5, 20, 50, 50, None, None]
+
+
+def test_a_shadow_is_asked_of_its_share_whoever_is_answered() -> None:
+    half, whole, none = (Shadow("s", "2.0.0", percent) for percent in (50.0, 100.0, 0.0))
+    requests = [f"req_{number}" for number in range(2_000)]
+    assert near(sum(half.takes("churn", request) for request in requests), 0.5, of=2_000)
+    assert all(whole.takes("churn", request) for request in requests)
+    assert not any(none.takes("churn", request) for request in requests)
+    exact = part("churn", "shadow/s", "req_1") * 100
+    assert not Shadow("s", "2.0.0", exact).takes("churn", "req_1")
+    assert Shadow("s", "2.0.0", exact + 1e-9).takes("churn", "req_1")
+
+
+def test_every_version_is_named_with_where_it_is() -> None:
+    routes = Routes(By.CALLER, (NEXT,), (TONE,), {"champion": "1.0.0"}, (Shadow("s", "4.0.0", 1.0),))
+    assert list(routes.versions()) == [
+        ("canary next", "2.0.0"), ("experiment tone/a", "1.1.0"), ("experiment tone/b", "1.2.0"),
+        ("shadow s", "4.0.0"), ("alias champion", "1.0.0"),
+    ]  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import threading
 import time
 from collections import Counter
@@ -215,6 +216,37 @@ def test_what_else_tries_a_version_ends_when_it_is_the_stable_one(platform: Plat
     assert found == {"stable": "2.0.0", "by": "request", "shadow third": "2.1.0, 1 %"}
     # What was removed is told no more.
     assert states == {"next": trials.ROLLED_BACK, "twin": trials.PROMOTED}
+
+
+@pytest.mark.parametrize(
+    ("stable", "shadow", "refused"),
+    [
+        ({"labels": ["a"]}, {"labels": ["b", "c"]}, False),
+        ({"numbers": [1]}, {"numbers": [2]}, False),
+        ({"labels": ["a"]}, {"numbers": [1]}, True),
+        ({"numbers": [1]}, {"labels": ["a"]}, True),
+        ({"numbers": [1]}, {"numbers": [1, 2]}, True),
+        ({"numbers": [1, 2]}, {"numbers": [1]}, True),
+        ({"numbers": [1, 2]}, {"numbers": [1, 2]}, True),
+        ({"embedding": 3}, {"embedding": 3}, True),
+    ],
+)
+def test_a_shadow_answers_as_the_stable_version_does(
+    platform: Platform, name: str, route: Set, stable: dict[str, Any], shadow: dict[str, Any], *, refused: bool
+) -> None:
+    for version, says in (("1.0.0", stable), ("2.0.0", shadow)):
+        platform.execute(
+            "UPDATE model_versions SET manifest = CAST(:says AS json) WHERE model = :name AND version = :version",
+            says=json.dumps(says), name=name, version=version,
+        )  # fmt: skip
+    beside = [{"name": "beside", "version": "2.0.0", "percent": 100}]
+    if not refused:
+        assert route(shadows=beside) == [Change("shadow beside", None, "2.0.0, 100 %")]
+        return
+    with pytest.raises(errors.InvalidInput) as error:
+        route(shadows=beside)
+    issue = f"{name} 1.0.0 and 2.0.0 must both answer with a label, or both with one number"
+    assert error.value.details == {"field": "shadow beside", "issue": issue}
 
 
 def test_to_make_a_version_stable_is_written_down_and_refused_while_a_shadow_tries_it(

@@ -124,3 +124,68 @@ def test_at_each_limit_it_is_taken() -> None:
 def test_a_canary_that_does_not_grow_may_have_all_of_the_traffic() -> None:
     [found] = rules.read({"canaries": [{**CANARY, "percent": 100}]}).canaries
     assert found.percent == 100
+
+
+def test_every_limit_is_where_it_is_said_to_be() -> None:
+    """Each at it, and one beyond."""
+
+    def canary(**says: Any) -> dict[str, Any]:
+        return {"experiments": [], "canaries": [{**CANARY, **says}]}
+
+    def experiment(*variants: dict[str, Any]) -> dict[str, Any]:
+        return {"canaries": [], "experiments": [{**EXPERIMENT, "variants": [*variants]}]}
+
+    def sides(count: int) -> list[dict[str, Any]]:
+        return [{**VARIANTS[0], "name": f"n{number}"} for number in range(count)]
+
+    def shadows(count: int, percent: float = 100) -> dict[str, Any]:
+        return {"shadows": [{**CANARY, "name": f"s{number}", "percent": percent} for number in range(count)]}
+
+    def experiments(count: int) -> dict[str, Any]:
+        return {"experiments": [{**EXPERIMENT, "name": f"e{number}", "percent": 0} for number in range(count)]}
+
+    steps = [10 + number / 4 for number in range(11)]
+    at = [
+        canary(judge={"tolerance": 1, "level": 0.000001}), canary(judge={"tolerance": 10, "level": 0.1}),
+        canary(ramp=None), canary(ramp={"to": [10], "requests": 1}), canary(ramp={"to": steps[:10]}),
+        canary(ramp={"to": [99.99], "requests": 10**9, "then": "promote"}), canary(percent=0), canary(percent=100),
+        canary(percent=0.01), canary(percent=-0.0), canary(name="a" * 63), experiment(*sides(10)),
+        experiment({**VARIANTS[0], "weight": 1}, {**VARIANTS[1], "weight": 1_000_000}), shadows(10), shadows(1, 0.01),
+        experiments(10), {"aliases": {"v": "1.0.0", "vx": "1.0.0", "v2x": "1.0.0", "x2": "1.0.0", "a" * 63: "1.0.0"}},
+        {"by": "request", "experiments": []},
+    ]  # fmt: skip
+    for says in at:
+        rules.read({**EVERYTHING, **says})
+    most = "must have at most 10 entries"
+    unlike = "must be named by 1 to 63 of a-z, 0-9, _ and -, beginning with a letter, and not like a version"
+    beyond = [
+        (canary(judge={"level": 0.0000009}), "canaries.0.judge.level", "must be a number from 1e-06 to 0.1"),
+        (canary(ramp={"to": steps}), "canaries.0.ramp.to", most),
+        (canary(ramp={"to": [100.5]}), "canaries.0.ramp.to.0", "must be a number from 0 to 100.0"),
+        (canary(ramp={"to": [20], "requests": 10**9 + 1}), "canaries.0.ramp.requests",
+         "must be a whole number from 1 to 1000000000"),
+        (canary(name="a" * 64), "canaries.0.name", "must be 1 to 63 of a-z, 0-9, _ and -, beginning with a letter"),
+        (experiment(*sides(11)), "experiments.0.variants", most),
+        (experiment({**VARIANTS[0], "weight": 1_000_001}, VARIANTS[1]), "experiments.0.variants.0.weight",
+         "must be a whole number from 1 to 1000000"),
+        (experiment({**VARIANTS[0], "version": "1"}, VARIANTS[1]), "experiments.0.variants.0.version",
+         "must be three numbers with points between them, like 1.0.0"),
+        (shadows(11), "shadows", most), (experiments(11), "experiments", most),
+        (shadows(1, 0.001), "shadows.0.percent", "must have at most two digits behind the point"),
+        (shadows(1, 100.01), "shadows.0.percent", "must be a number from 0 to 100.0"),
+        ({"experiments": [{**EXPERIMENT, "percent": 0.001}]}, "experiments.0.percent",
+         "must have at most two digits behind the point"),
+        ({"aliases": {"a" * 64: "1.0.0"}}, f"aliases.{'a' * 64}", unlike),
+        ({"aliases": {1: "1.0.0"}}, "aliases.1", unlike),
+        ({"aliases": {"A": "1.0.0"}}, "aliases.A", unlike), ({"aliases": {"v22": "1.0.0"}}, "aliases.v22", unlike),
+    ]  # fmt: skip
+    for says, field, issue in beyond:
+        assert faults(**says) == [(field, issue)], says
+
+
+def test_a_share_of_minus_nothing_is_none() -> None:
+    found = rules.read({**EVERYTHING, "canaries": [{**CANARY, "percent": -0.0}],
+                        "experiments": [{**EXPERIMENT, "percent": -0.0}],
+                        "shadows": [{**CANARY, "name": "s", "percent": -0.0}]})  # fmt: skip
+    shares = [found.canaries[0].percent, found.experiments[0].percent, found.shadows[0].percent]
+    assert list(map(str, shares)) == ["0.0"] * 3

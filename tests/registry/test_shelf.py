@@ -7,12 +7,15 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import numpy as np
 import onnx
 import pytest
 from onnx import numpy_helper
 
+import registry.shelf
 from core import errors, metrics
 from inference import bundle
 from inference.model import Model
@@ -164,6 +167,19 @@ def test_a_model_that_does_not_open_takes_no_room(platform: Platform, shelf: She
     for asked in (a, b, c):
         shelf.open(asked)
     assert names(shelf) == ["a", "c", "d"]
+
+
+def test_what_it_took_to_open_a_model_is_logged(
+    shelf: Shelf, make_model: MakeModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    logged: list[dict[str, Any]] = []
+    monkeypatch.setattr(registry.shelf, "log", SimpleNamespace(info=lambda event, **said: logged.append(said)))
+    made = make_model("logged")
+    shelf.open(made)
+    [said] = logged
+    took_s = [said.pop(name) for name in ("fetch_s", "open_s", "golden_s")]
+    assert said == {"model": "logged", "version": "1.0.0", "bytes": memory.weight(shelf.open(made).bundle)}
+    assert all(0 <= seconds < 60 and seconds == round(seconds, 3) for seconds in took_s)
 
 
 def test_who_only_wants_to_know_whether_models_open_opens_each_once(shelf: Shelf, make_model: MakeModel) -> None:

@@ -17,7 +17,7 @@ from inference import bundle
 from registry import routing
 from registry.catalog import Catalog
 from registry.judging import judge, trials
-from registry.judging.trial import CALIBRATION, SETTLES, Seen
+from registry.judging.trial import CALIBRATION, SETTLES, Seen, Sums
 from registry.routes import Unit
 from tests import factories, graphs
 from tests.conftest import Platform
@@ -74,6 +74,13 @@ def counts(platform: Platform, name: str, metric: str = "errors") -> tuple[int, 
     evidence = shown(platform, name).evidence
     found = evidence["metrics"][metric] if evidence else {"canary": 0, "stable": 0}
     return found["canary"], found["stable"]
+
+
+def sums(platform: Platform, name: str) -> Sums:
+    with platform.engine.begin() as connection:
+        plan = routing.held(connection, name)
+        [trial] = trials.follow(connection, name, plan.stable, plan.routes)
+    return trial.sums
 
 
 def percent(platform: Platform, name: str) -> float | None:
@@ -169,6 +176,7 @@ def test_a_canary_slower_than_the_stable_version_mostly_is_is_rolled_back(
     see(*(seen("stable", run_s=number / 1000) for number in range(CALIBRATION)))
     assert shown(platform, name).evidence["slow_s"] == 0.474
     assert counts(platform, name, "slow") == (0, 0)
+    assert sums(platform, name).sample == [], "what it was found by is kept no longer"
     see(seen("canary next", run_s=0.474), *(seen("canary next", run_s=0.475) for _ in range(4)))
     assert (percent(platform, name), shown(platform, name).state) == (None, trials.ROLLED_BACK)
     assert counts(platform, name, "slow") == (4, 0)
