@@ -18,7 +18,6 @@ from local.child import Program
 from local.state import State, load
 from local.supervisor import Supervisor
 
-
 WEED = """
 -logtostderr=true server -dir={data}/s3 -ip=127.0.0.1 -ip.bind=127.0.0.1
 -master.port={master} -master.port.grpc={master_grpc} -master.electionTimeout=1s -master.heartbeatInterval=100ms
