@@ -95,8 +95,8 @@ inline  4     2   1        1,000.0  2,000.0  2,000.0   2,000.0
 
 route   error         count  refusal
 inline  RATE_LIMITED  1      yes
-inline  UNAVAILABLE   1      no
-inline  WARM          1      no
+inline  UNAVAILABLE   1
+inline  WARM          1
 
 tickets: accepted 5, done 2, failed 1, lost 1, open 1
 m 1.0.0: 0.1 of 20 requests a second were sent
