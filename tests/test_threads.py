@@ -22,7 +22,7 @@ from jobs.lease import Leases
 from jobs.remembered import Remembered
 from jobs.shadows.buffer import Buffer
 from tests.conftest import Platform
-from workers import node, signs
+from workers import node, scratch, signs
 
 NOBODY: Any = SimpleNamespace(url="http://127.0.0.1:1", key="none")
 NO_REDIS = "redis://127.0.0.1:1/0"
@@ -87,7 +87,7 @@ def test_who_goes_on_for_ever_is_a_daemon(
         begun.append(thread)
 
     monkeypatch.setattr(threading.Thread, "start", start)
-    monkeypatch.setattr(node.scratch, "begin", lambda: None)
+    monkeypatch.setattr(scratch, "begin", lambda: None)
     monkeypatch.setattr(remembered, "EVERY_S", 0.0)
     monkeypatch.setenv(node.ALIVE_FILE, "/nowhere/alive")
     begin(platform)

@@ -109,12 +109,8 @@ def test_a_pipe_gets_a_line_for_each_row(process: Process, env: dict[str, str], 
 
 
 def test_why_a_job_is_not_done_is_told_by_the_code_of_its_error_and_of_others_nothing_is(run: Run) -> None:
-    why = (
-        {"error": {"code": "MODEL_ERROR"}},
-        {"error": None, "last_error": {"code": "WORKER_LOST"}},
-        {"error": None},
-        {},
-    )
+    last: dict[str, object] = {"error": None, "last_error": {"code": "WORKER_LOST"}}
+    why: list[dict[str, object]] = [{"error": {"code": "MODEL_ERROR"}}, last, {"error": None}, {}]
     listed = {"jobs": [job(place, model="m", **more) for place, more in enumerate(why)], "next_cursor": None}
     with serving(lambda _: (200, JSON, json.dumps(listed).encode())) as (url, _):
         done = run("jobs", COATCHECK_URL=url, COATCHECK_API_KEY=KEY)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import random
 from collections.abc import Callable, Mapping
 from decimal import Decimal
 from typing import Any
@@ -13,7 +14,7 @@ from sqlalchemy import text
 
 from core import errors, ids
 from inference.output import Label
-from jobs import chores, claim, queries, rescue, retry, settle
+from jobs import chores, claim, queries, rescue, settle
 from jobs.job import Claimed, Priority, Status
 from jobs.submit import NewJob
 from tests import factories
@@ -32,8 +33,8 @@ Write = Callable[[Platform, Claimed], object]
 @pytest.fixture(autouse=True)
 def nothing_else(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
     factories.clear(platform)
-    monkeypatch.setattr(retry.random, "random", lambda: 3.0)
-    monkeypatch.setattr(retry.random, "uniform", lambda low, high: 10 * (low + high) - 10)
+    monkeypatch.setattr(random, "random", lambda: 3.0)
+    monkeypatch.setattr(random, "uniform", lambda low, high: 10 * (low + high) - 10)
 
 
 def row(platform: Platform, job: UUID) -> dict[str, Any]:

@@ -7,6 +7,7 @@ import json
 import os
 import signal
 import sys
+import time
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -182,7 +183,7 @@ def test_who_dies_again_soon_after_each_start_is_started_later_each_time_and_who
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     made, clock, launched = Supervisor(tmp_path, {}), [1000.0], []
-    monkeypatch.setattr(supervisor.time, "monotonic", lambda: clock[0])
+    monkeypatch.setattr(time, "monotonic", lambda: clock[0])
     monkeypatch.setattr(made, "_launch", lambda program: launched.append((program.name, clock[0])))
 
     def pause(pid: int, lived: float, name: str = "one") -> float:
