@@ -15,6 +15,8 @@ from sqlalchemy import text
 from core import errors, ids
 from inference.output import Label
 from jobs import chores, claim, queries, rescue, settle
+from jobs.bulk import progress
+from jobs.bulk.plan import Plan, Span
 from jobs.job import Claimed, Priority, Status
 from jobs.submit import NewJob
 from tests import factories
@@ -223,3 +225,48 @@ def test_a_job_that_is_claimed_is_changed_in_these_columns(platform: Platform, b
     assert row(platform, mine) == {
         **before, **changed, "lease_expires_at": 60, "started_at": -3600 if begun else NOW,
     }  # fmt: skip
+
+
+def test_a_file_that_is_parked_is_nobodys_and_its_chunks_have_what_it_has(platform: Platform) -> None:
+    tenant = factories.tenant(platform, pace=0.1)
+    given = {
+        "kind": "bulk",
+        "options": {"explain": "shap"},
+        "metadata": {"mine": 1},
+        "priority": "low",
+        "fair_at": PAST,
+    }
+    job = held(platform, **given)
+    platform.execute("UPDATE jobs SET tenant_id = :tenant WHERE id = :id", tenant=tenant, id=job.id)
+    before = row(platform, job.id)
+    spans = [Span(0, 10, 2, 6), Span(10, 30, 5, 4, [7, 8, 9, 11])]
+    assert progress.park(platform.engine, job, Plan("input", "etag", 3, spans), units=2)
+    # Python knows no end of time.
+    ends = "UPDATE jobs SET lease_expires_at = '9000-01-01' WHERE id = :id AND lease_expires_at = 'infinity'"
+    platform.execute(ends, id=job.id)
+    assert row(platform, job.id) == {**before, "worker": None, "wake_id": None, "lease_expires_at": "never"}
+    asked = "SELECT id FROM jobs WHERE parent_id = :id ORDER BY inputs ->> 'part'"
+    chunks = [row(platform, found[0]) for found in platform.rows(asked, id=job.id)]
+    same = {name: before[name] for name in (
+        "tenant_id", "pool", "model", "version", "priority", "expires_at", "max_attempts", "timeout_s", "key_id",
+        "unit_price", "options", "request_id",
+    )}  # fmt: skip
+    usual = {
+        "kind": "chunk",
+        "batches": False,
+        "lane": "cpu/chunk/sentiment/1.0.0",
+        "metadata": {},
+        "parent_id": job.id,
+    }
+    fresh = dict.fromkeys(WAITS.keys() & before.keys() - same.keys() - usual.keys())
+    waits = {name: WAITS[name] for name in fresh} | {"route": None, "webhook_url": None, "webhook_events": None}
+    of_file = {"parent": job.id.hex, "key": "input", "etag": "etag", "header_end": 3}
+    parts = [
+        # A tenth of a unit a second: the second one stands behind what the first one costs.
+        {"cost": 12, "fair_at": NOW, "inputs": {**of_file, "part": 0, "start": 0, "end": 10, "line": 2, "rows": 6}},
+        {"cost": 8, "fair_at": 120,
+         "inputs": {**of_file, "part": 1, "start": 10, "end": 30, "line": 5, "rows": 4, "lines": [7, 8, 9, 11]}},
+    ]  # fmt: skip
+    for chunk, part in zip(chunks, parts, strict=True):
+        chunk["inputs"] = {name: value for name, value in chunk["inputs"].items() if value is not None}
+        assert chunk == {**waits, **same, **usual, **part, "id": chunk["id"]}
