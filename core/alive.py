@@ -56,7 +56,7 @@ def asked(folder: Path, name: str, path: str) -> bool:
     with contextlib.suppress(OSError, http.client.HTTPException), _connected(folder, name) as sock:
         connection = http.client.HTTPConnection("localhost")
         connection.sock = sock
-        connection.request("GET", path, headers={"Connection": "close"})
+        connection.request("GET", path)
         connection.getresponse()
         return True
     return False
@@ -95,7 +95,7 @@ def _got(url: str) -> tuple[int, bytes] | None:
     host, _, path = url.removeprefix("http://").partition("/")
     connection = http.client.HTTPConnection(host, timeout=ASK_S)
     try:
-        connection.request("GET", f"/{path}", headers={"Connection": "close"})
+        connection.request("GET", f"/{path}")
         answer = connection.getresponse()
         return answer.status, answer.read()
     except (OSError, http.client.HTTPException):

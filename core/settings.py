@@ -173,6 +173,6 @@ def _refuse_unknown(environ: Mapping[str, str]) -> None:
     known = [f"COATCHECK_{name}" for name in (*ours, *_OTHERS)]
     for name in sorted(environ):
         if name.startswith("COATCHECK_") and name not in known:
-            close = difflib.get_close_matches(name, known, 1)
+            close = difflib.get_close_matches(name, known)
             meant = f"; did you mean {close[0]}?" if close else ""
             raise errors.SettingsInvalid(f"There is no setting {name}{meant} (docs/settings.md)")

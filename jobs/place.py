@@ -22,7 +22,7 @@ SELECT
     SELECT FROM jobs WHERE status = 'pending' AND pool = :pool AND (fair_at, id) < (:fair_at, :id)
     ORDER BY fair_at, id LIMIT :most) AS ahead) AS ahead,
   count(*) FILTER (WHERE seen_at > now() - make_interval(secs => :silent_s)) AS workers,
-  coalesce(sum(jobs_per_s) FILTER (WHERE seen_at > now() - make_interval(secs => :silent_s)), 0) AS rate,
+  sum(jobs_per_s) FILTER (WHERE seen_at > now() - make_interval(secs => :silent_s)) AS rate,
   max(seen_at) AS seen_at, now() AS now,
   (SELECT max_running FROM tenants JOIN tiers ON tiers.name = tier WHERE tenants.id = :tenant_id) AS max_running,
   (SELECT count(*) FROM jobs WHERE status = 'processing' AND worker IS NOT NULL AND tenant_id = :tenant_id) AS running

@@ -32,9 +32,9 @@ WITH mine AS MATERIALIZED (
   SELECT * FROM unnest({", ".join(f"CAST(:{name} AS {kind}[])" for name, kind in _TYPES.items())}) AS mine ({_NAMES})
 ), open AS MATERIALIZED (
   SELECT model, name FROM (SELECT DISTINCT model, name FROM mine) AS named
-  WHERE (SELECT count(*) FROM (
-    SELECT FROM shadow_pairs AS pairs WHERE pairs.model = named.model AND pairs.name = named.name LIMIT :whole
-  ) AS there) < :whole AND (SELECT count(*) FROM (SELECT FROM shadow_copies LIMIT :most) AS waiting) < :most
+  WHERE NOT EXISTS (SELECT FROM shadow_copies OFFSET :most - 1) AND NOT EXISTS (
+    SELECT FROM shadow_pairs AS pairs WHERE pairs.model = named.model AND pairs.name = named.name OFFSET :whole - 1
+  )
 )
 INSERT INTO shadow_copies ({_NAMES}, expires_at)
 SELECT {_NAMES.replace("inputs", "CAST(inputs AS json)")}, now() + make_interval(secs => :keep_s)

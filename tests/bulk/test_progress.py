@@ -113,6 +113,10 @@ def test_rows_are_counted_as_they_stand(platform: Platform, tenant: UUID, situat
     assert progress.count(platform.engine, bulk) == progress.Rows(5, done, failed)
 
 
+def test_a_file_without_chunks_has_no_rows_yet(platform: Platform, tenant: UUID) -> None:
+    assert progress.count(platform.engine, parked(platform, tenant)) == progress.Rows(0, 0, 0)
+
+
 @pytest.mark.parametrize("status", STATUSES)
 def test_a_job_is_open_while_any_of_its_chunks_waits_or_runs(platform: Platform, tenant: UUID, status: str) -> None:
     bulk = parked(platform, tenant, DONE, {"status": status}, {"status": "canceled"})

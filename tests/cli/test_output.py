@@ -108,6 +108,18 @@ def test_a_pipe_gets_a_line_for_each_row(process: Process, env: dict[str, str], 
     assert [line.split()[0] for line in lines] == ["job", f"job_{1:032x}", f"job_{2:032x}"]
 
 
+def test_why_a_job_is_not_done_is_told_by_the_code_of_its_error_and_of_others_nothing_is(run: Run) -> None:
+    last: dict[str, object] = {"error": None, "last_error": {"code": "WORKER_LOST"}}
+    why: list[dict[str, object]] = [{"error": {"code": "MODEL_ERROR"}}, last, {"error": None}, {}]
+    listed = {"jobs": [job(place, model="m", **more) for place, more in enumerate(why)], "next_cursor": None}
+    with serving(lambda _: (200, JSON, json.dumps(listed).encode())) as (url, _):
+        done = run("jobs", COATCHECK_URL=url, COATCHECK_API_KEY=KEY)
+    row = ["processing", "5", "%", "m", "1.0.0", "2026-11-26", "06:11:19"]
+    assert [line.split() for line in done.out.splitlines()[1:]] == [
+        [f"job_{place:032x}", *row, *code] for place, code in enumerate((["MODEL_ERROR"], ["WORKER_LOST"], [], []))
+    ]
+
+
 def test_a_listing_goes_on_to_the_next_page_and_says_when_there_is_more(run: Run) -> None:
     def pages(path: str) -> Answer:
         start = 100 if "cursor=second" in path else 0

@@ -109,6 +109,8 @@ def test_afterwards_everything_opens_without_the_old_key_and_a_second_time_has_n
     assert (done.code, done.out, done.err) == (0, "5 resealed, 1 already right, 0 lost\n", "")
     done = run()
     assert (done.code, done.out) == (0, "0 resealed, 6 already right, 0 lost\n")
+    done = run("--json")
+    assert (done.code, json.loads(done.out), done.err) == (0, {"resealed": 0, "right": 6, "lost": 0}, "")
     assert run(COATCHECK_OLD_SECRET_KEYS="").code == 0
 
     assert (signing_keys.good(platform.engine, new, owner), signing_keys.good(platform.engine, new, ours)) == before

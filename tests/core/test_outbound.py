@@ -84,6 +84,8 @@ def test_this_machine_is_known_by_every_address_it_has() -> None:
     assert outbound.is_here("127.8.9.10")
     assert outbound.is_here("::1")
     assert not outbound.is_here("192.0.2.1")
+    # Where no route leads: to broadcast is not allowed.
+    assert not outbound.is_here("255.255.255.255")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
             probe.connect(("192.0.2.1", 9))

@@ -163,6 +163,18 @@ def test_a_newcomer_stands_behind_nobody_elses_last_job_and_behind_no_own_one_th
     assert found == (True,)
 
 
+def test_what_is_handed_in_stands_behind_the_job_that_was_handed_in_last_wherever_others_stand(
+    platform: Platform, new_job: NewJob
+) -> None:
+    caller, _ = platform.new_tenant()
+    # Of a lower priority, and so far behind; the next one is not.
+    factories.job(platform, caller.tenant_id, fair_at=factories.SOON)
+    factories.job(platform, caller.tenant_id)
+    late = new_job(caller=caller)
+    found = platform.one("SELECT fair_at < now() + interval '30 min' FROM jobs WHERE id = :id", id=late)
+    assert found == (True,)
+
+
 def test_without_redis_a_newcomer_stands_at_the_head(platform: Platform, new_job: NewJob) -> None:
     for _ in range(300):
         new_job()

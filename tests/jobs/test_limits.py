@@ -68,6 +68,16 @@ def test_a_tenant_is_given_no_more_than_what_is_left_of_its_max_running(
     assert claimed(platform) == waiting[:taken]
 
 
+def test_of_jobs_at_one_place_a_tenant_at_its_limit_runs_those_that_were_handed_in_first(
+    platform: Platform, make: Make
+) -> None:
+    tenant = factories.tenant(platform, max_running=2)
+    in_order = sorted(make(tenant, fair_at=PAST) for _ in range(MAX_BATCH))
+    # All of one moment, whose places were made in different transactions.
+    platform.execute("UPDATE jobs SET fair_at = now() - interval '1 h'")
+    assert claimed(platform) == in_order[:2]
+
+
 def test_a_job_that_lost_a_worker_runs_alone(platform: Platform, make: Make) -> None:
     tenant = factories.tenant(platform)
     lost, *others = make(tenant, lost_count=1), make(tenant), make(tenant)
@@ -239,6 +249,8 @@ def test_a_tenant_has_no_more_waiting_than_max_pending(
     make(tenant, status="processing")
     make(factories.tenant(platform))
     counted = Backlog(platform.engine)
+    # Nobody counts on beyond the limit.
+    assert counted._room(tenant, 3).left == max(0, 3 - waiting)
     if admitted:
         assert counted.admit(tenant, 3) is (waiting == 0)
         return
@@ -293,6 +305,11 @@ def test_of_a_jobs_events_no_more_than_the_limit_are_read_at_once_and_all_are_fo
     job = queries.get(platform.engine, tenant, mine)
     assert [event.type for event in events.after(platform.engine, job, 0)] == ["processing", "progress"]
     assert [event.type for event in events.new(platform.engine, {mine: 0})[mine]] == ["processing", "progress"]
+    # What was seen already is not told again.
+    first, second = (event.id for event in events.after(platform.engine, job, 0))
+    for seen in (events.after(platform.engine, job, first), events.new(platform.engine, {mine: first})[mine]):
+        assert [event.id for event in seen] == [second, second + 1]
+    assert events.new(platform.engine, {mine: second + 3}) == {}
     kinds = [event.type for event in Follower(platform.engine).follow(job, 0) if event]
     assert kinds == ["processing", "progress", "progress", "progress", "completed"]
 
@@ -329,7 +346,12 @@ def test_before_a_job_are_those_that_wait_and_nobody_else(platform: Platform) ->
 
 def test_a_file_that_waits_for_its_parts_is_not_counted_as_running_beside_them(platform: Platform) -> None:
     tenant = factories.tenant(platform)
-    factories.parked(platform, tenant)
-    factories.job(platform, tenant)
-    factories.job(platform, factories.tenant(platform), status="processing")
-    assert backlog.count(platform.engine, tenant) == backlog.Count(waiting=1, running=1)
+    file = factories.parked(platform, tenant)
+    factories.chunk(platform, file, part=1)
+    factories.chunk(platform, file, part=2, status="processing")
+    # Who had it last is remembered of a job that waits again.
+    factories.job(platform, tenant, worker="node/a/1")
+    factories.job(platform, tenant, status="completed", worker="node/a/1")
+    for status in ("pending", "processing"):
+        factories.job(platform, factories.tenant(platform), status=status)
+    assert backlog.count(platform.engine, tenant) == backlog.Count(waiting=1, running=2)

@@ -5,10 +5,15 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
+from sqlalchemy import text
 
+import models
+from core import chores
 from jobs import presence
 from jobs.presence import Presence
+from tests import factories
 from tests.conftest import Platform
+from tests.hands import sign_of_life
 
 pytestmark = pytest.mark.usefixtures("quiet")
 
@@ -46,3 +51,39 @@ def test_a_node_forgets_its_own_processes_that_are_gone_and_nobody_elses(platfor
         Presence(f"{node}/{pid}", node=node, pools=["cpu"]).tell(platform.engine)
     presence.forget(platform.engine, "n/i", {"2"}.__contains__)
     assert platform.rows("SELECT name FROM workers ORDER BY name") == [("m/i/3",), ("n/i/2",)]
+
+
+def test_a_pool_has_those_who_are_heard_of_and_whose_parents_are_and_was_seen_when_the_last_of_them_was(
+    platform: Platform,
+) -> None:
+    sign_of_life(platform, "a/b/1", receives=True, silent_s=4)
+    sign_of_life(platform, "a/b/2", works=True, silent_s=1)
+    sign_of_life(platform, "a/b/3", works=True, silent_s=8)
+    sign_of_life(platform, "a/b/4", works=True, silent_s=60)
+    # A parent that has threads, one without a child, a child without a parent.
+    sign_of_life(platform, "c/d/1", receives=True, works=True, silent_s=600, pool="gpu")
+    sign_of_life(platform, "c/d/2", works=True, silent_s=900, pool="gpu")
+    sign_of_life(platform, "e/f/1", receives=True, pool="explain")
+    sign_of_life(platform, "g/h/1", works=True, pool="explain")
+    found = presence.pools(platform.engine)
+    told = {name: (pool.workers, pool.silent_s and round(pool.silent_s)) for name, pool in found.items()}
+    assert told == {
+        "cpu": (2, 4), "gpu": (0, 600), "explain": (0, None), "webhooks": (0, None), "sweep": (0, None),
+    }  # fmt: skip
+    for pool in found.values():
+        seen_at, silent_s = pool.seen_at, pool.silent_s
+        assert (seen_at is None) == (silent_s is None)
+        if seen_at is not None and silent_s is not None:
+            (now,) = platform.one("SELECT now()")
+            assert abs((now - seen_at).total_seconds() - silent_s) < 5
+
+
+@pytest.mark.parametrize(("late_s", "sweepers"), [(chores.LATE_S - 20, 1), (chores.LATE_S + 1, 0)])
+def test_somebody_sweeps_while_any_chore_was_done_not_long_ago(
+    platform: Platform, late_s: float, sweepers: int
+) -> None:
+    for ago_s in (late_s, 3600):
+        factories.add(platform, models.Chore, succeeded_at=text(f"now() - interval '{ago_s} s'"))
+    found = presence.pools(platform.engine)["sweep"]
+    assert found.workers == sweepers
+    assert late_s <= (found.silent_s or 0.0) < late_s + 15

@@ -19,6 +19,7 @@ import pytest
 from flask.testing import FlaskClient
 from sqlalchemy import text
 
+import models
 from core import errors, metrics, processors
 from core.audit import Actor
 from core.processors import Processors
@@ -183,14 +184,39 @@ def test_only_what_the_stable_version_was_asked_is_mirrored_and_which_can_be_sai
     assert 30 < len(taken) < 90
 
 
+def put_aside(platform: Platform, name: str, *, copies: int = 0, pairs: int = 0) -> None:
+    for table, count in ((models.ShadowCopy, copies), (models.ShadowPair, pairs)):
+        for _ in range(count):
+            factories.add(platform, table, model=name)
+
+
+@pytest.mark.parametrize(
+    ("waiting", "compared", "taken"), [(1, 2, 1), (2, 2, 0), (3, 2, 0), (1, 3, 0), (1, 4, 0), (0, 0, 1)]
+)
+def test_a_copy_is_taken_while_fewer_wait_than_may_and_fewer_pairs_are_there_than_make_a_whole(
+    platform: Platform, name: str, monkeypatch: pytest.MonkeyPatch, waiting: int, compared: int, taken: int
+) -> None:
+    platform.execute("TRUNCATE shadow_copies")
+    monkeypatch.setattr(copies, "MOST", 2)
+    monkeypatch.setattr(copies, "WHOLE", 3)
+    put_aside(platform, name, copies=waiting, pairs=compared)
+    # Pairs of another model and of another shadow say nothing of this one.
+    put_aside(platform, "another", pairs=1)
+    factories.add(platform, models.ShadowPair, model=name, name="other")
+    mine = Copy("cpu", name, "next", "2.0.0", "1.0.0", "req", 0, ROWS[0], Brief(label="a", confidence=1.0))
+    assert copies.put(platform.engine, [mine, mine]) == ({name: 2} if taken else {})
+    platform.execute("DELETE FROM shadow_pairs WHERE model = 'another'")
+
+
 def test_what_finds_no_room_is_dropped_and_counted_and_the_answer_is_the_same(
-    client: FlaskClient, serving: Serving, name: str, route: Route, monkeypatch: pytest.MonkeyPatch
+    platform: Platform, client: FlaskClient, serving: Serving, name: str, route: Route, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(buffer, "ROOM", 3)
     route(shadows=[SHADOW])
     asked(client, name, ROWS[:5])
     assert (len(serving.shadows._waiting), counted(name, "dropped_no_room")) == (3, 2)
-    monkeypatch.setattr(copies, "MOST", 0)
+    put_aside(platform, name, copies=1)
+    monkeypatch.setattr(copies, "MOST", 1)
     serving.shadows.store()
     assert counted(name, "dropped_backlog") == 3
 

@@ -51,3 +51,17 @@ def test_where_somebody_listens_nothing_is_held(tmp_path: Path) -> None:
         mine = state.State(tmp_path, {"api": somebody.getsockname()[1]})
         assert state.hold_ports(mine) == ["api"]
         assert state.is_free(mine.ports["api"])
+
+
+def test_the_api_goes_back_to_its_own_port_once_nobody_else_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    own, other = state.free_port(), state.free_port()
+    monkeypatch.setattr(state, "API_PORT", own)
+    mine = state.State(tmp_path, {"api": other})
+    with socket.create_server(("127.0.0.1", own)):
+        assert (state.renew_taken_ports(mine), mine.ports["api"]) == ([], other)
+    for _ in range(2):
+        assert (state.renew_taken_ports(mine), mine.ports["api"]) == ([], own)
+    with socket.create_server(("127.0.0.1", own)):
+        assert (state.renew_taken_ports(mine), mine.ports["api"] != own) == (["api"], True)

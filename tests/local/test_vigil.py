@@ -263,3 +263,13 @@ def test_nobody_is_asked_again_before_its_time_or_before_it_has_answered(start: 
     finally:
         goes_on.set()
         vigil.close()
+
+
+def test_what_was_heard_of_one_that_is_gone_is_said_of_no_other_with_its_number(
+    start: Callable[..., Child], vigil: Vigil
+) -> None:
+    child = start("import time; time.sleep(60)", lambda: True)
+    until(lambda: vigil.silent([child]) == [] and vigil.heard(child) is not None)
+    vigil.silent([])
+    assert vigil.heard(child) is None
+    assert (vigil._asked, vigil._heard) == ({}, {})

@@ -39,6 +39,21 @@ def test_a_worker_that_lacks_a_setting_stops_at_the_start(
     assert "Traceback" not in done.stderr
 
 
+READY = """
+from workers import tasks
+tasks._get_ready()
+import gc, sys
+from workers import resources
+print("onnxruntime" in sys.modules, "drainer" in vars(resources.mine.worker), gc.get_freeze_count() > 10_000)
+"""
+
+
+def test_a_child_has_all_it_needs_before_it_is_given_work(env: dict[str, str]) -> None:
+    env |= {"COATCHECK_WORKER_INCARNATION": "n/i", "COATCHECK_WORKER_POOLS": "cpu", "COATCHECK_WORKER_STOP_FILE": "/x"}
+    done = subprocess.run([sys.executable, "-c", READY], env=env, cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "True True True\n"
+
+
 def test_beat_ticks_with_the_queue_alone(
     platform: Platform, env: dict[str, str], spawn: Callable[..., Child], monkeypatch: pytest.MonkeyPatch
 ) -> None:
