@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import re
-import secrets
 import time
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -16,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from access import callers, networks
 from api import client, editions
-from core import errors, metrics
+from core import errors, ids, metrics
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIApplication, WSGIEnvironment
@@ -45,7 +44,7 @@ class _Told:
 
     def again(self) -> tuple[Headers, bytes]:
         """For a request of its own, whose id is as long."""
-        old, new = dict(self.headers)["X-Request-ID"], f"req_{secrets.token_hex(8)}"
+        old, new = dict(self.headers)["X-Request-ID"], ids.new_request_id()
         headers = [(name, new if name == "X-Request-ID" else value) for name, value in self.headers]
         return headers, self.body.replace(old.encode(), new.encode())
 

@@ -157,8 +157,8 @@ class Api:
         "COATCHECK_MAX_PREDICTIONS",
         0,
         "requests to predict that one process answers at once when more come than it can answer, three quarters of "
-        "them of one tenant; the others are 503 `BUSY` then. Else 32 are, and others wait; 0 = as many as CPUs. See "
-        "[sizing.md](sizing.md)",
+        "them of one tenant while others ask too. Else 32 are; others wait, and are 503 `BUSY` where that takes long; "
+        "0 = as many as CPUs. See [sizing.md](sizing.md)",
         validate.Range(0, 256),
     )
     max_errors: int = setting(

@@ -174,13 +174,13 @@ def test_how_long_a_turn_takes_is_an_average_of_late_and_less_where_more_than_en
     monkeypatch.setattr(turns, "time", clock)
     monkeypatch.setattr(turns, "AT_EASE", 4)
     found = made(2)
-    assert found._usual_s() == turns.WAIT_S
+    assert found._usual_s(turns.WAIT_S) == turns.WAIT_S
     for average in (1.0, 1.9375):
         end = found.take(ONE)
         clock.now_s += 16
         end()
         assert found._took_s == average
-    assert found._usual_s() == 6 * 1.9375
+    assert found._usual_s(turns.WAIT_S) == 6 * 1.9375
     found._took_s = 0.0
     ends = [found.take(ONE) for _ in range(4)]
     clock.now_s += 32
@@ -296,18 +296,48 @@ def test_nobody_passes_those_in_line_when_there_are_more_turns_again(
     assert last.end is not None
 
 
-def test_who_waits_while_it_is_too_much_is_refused_when_it_is_longer_than_usual(
-    monkeypatch: pytest.MonkeyPatch, patient: None
+@pytest.mark.parametrize(("clock", "refused"), [("_slow_since", False), ("_late_since", True)])
+def test_who_waits_while_there_is_too_much_to_do_is_refused_where_all_wait_long_and_else_has_a_turn(
+    monkeypatch: pytest.MonkeyPatch, patient: None, clock: str, refused: bool
 ) -> None:
     monkeypatch.setattr(turns, "REFUSAL_S", 0.0)
     found = made(1)
     end = found.take(ONE)
     asked = Asked(found, ONE)
     until(lambda: found.kept == 1)
-    found._slow_since = time.monotonic() - 1
-    asked.thread.join(30)
-    assert type(asked.error) is errors.Busy
+    setattr(found, clock, time.monotonic() - 1)
+    asked.thread.join(30 if refused else turns.LATE_S * 3)
+    assert (type(asked.error) is errors.Busy) == refused
     end()
+    asked.thread.join(30)
+    assert (asked.end is None) == refused
+
+
+def test_all_wait_long_when_the_oldest_in_line_did_for_a_while() -> None:
+    found, now = made(1), time.monotonic()
+    found.take(ONE)
+    for after_s, waited_s, late in [(0.0, 0.26, False), (0.11, 0.26, True), (0.12, 0.24, False), (0.13, 0.26, False)]:
+        oldest = turns._Waiting(ONE.int)
+        oldest.since = now + after_s - waited_s
+        found._line = [oldest]
+        found._call(now + after_s)
+        oldest.since -= 1.0
+        assert found._waits_in_vain(oldest, now + after_s) == late, after_s
+
+
+def test_who_is_alone_with_too_much_to_do_has_all_turns_and_no_more_than_its_part_once_another_asks() -> None:
+    found = made(4, 0.5)
+    ends = [found.take(ONE), found.take(ONE)]
+    found._refused_at = time.monotonic()
+    ends += [found.take(ONE), found.take(ONE)]
+    assert not found._has_room(ONE.int, time.monotonic())
+    # It finds one, whoever has all of them.
+    found.take(OTHER)()
+    for end in ends[:2]:
+        end()
+    assert not found._has_room(ONE.int, time.monotonic())
+    found._refused_at = later = time.monotonic() + turns.CALM_S
+    assert found._has_room(ONE.int, later)
 
 
 def test_where_a_turn_takes_long_it_is_waited_for_as_long(hasty: None) -> None:
