@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable
 from dataclasses import dataclass, field
@@ -103,9 +104,10 @@ def within(
     """As many as take no longer than the budget together, quickest first; one at least.
 
     Those of the changed file's own room, or with its name, count as KIN times as quick: they look at what others pass
-    through. So do those of `first`, who have noticed another change of the file, or execute what others import. The
-    second case of a test counts as twice as slow, and so on: it mostly looks at the same. The first of a file that is
-    chosen pays for the fixtures that its tests share.
+    through. So do those of `first`, who have noticed another change of the file, or execute what others import. Later
+    cases of a test count as slower, by the logarithm of how many came before: many look at the same, and the last of a
+    long table may be the only one of its kind. The first of a file that is chosen pays for the fixtures that its tests
+    share.
     """
     room, name = path.split("/", maxsplit=1)[0], Path(path).stem
     chosen: dict[str, float] = {}
@@ -116,7 +118,7 @@ def within(
     def rank(test: str) -> float:
         kin = test.startswith(f"tests/{room}/") or name in Path(_file(test)).stem
         quick = (KIN if kin else 1.0) * (KIN if test in first else 1.0)
-        return (tests[test] + shared_s[_file(test)]) * case[test] / quick
+        return (tests[test] + shared_s[_file(test)]) * (1 + math.log(case[test])) / quick
 
     for test in sorted(tests, key=rank):
         cost = tests[test] + (0.0 if _file(test) in paid else shared_s[_file(test)])
