@@ -114,7 +114,7 @@ SABOTAGES = {
     "no rescue when the lease is over": Sabotage(Words(rescue, "_LEASE_OVER", _OVER, "false"), "not changed by whom"),
     "rescue of what others hold": Sabotage(Words(rescue, "_CHILD_DIED", "wake_id = :wake_id", "true"), _FOREIGN),
     "rescue of what the new life holds": Sabotage(Words(rescue, "_NODE_BORN_AGAIN", _NEW_LIFE), _FOREIGN),
-    "claim past the expiry": Sabotage(Words(claim, "_CLAIM", "(expires_at > now()) IS TRUE", "true"), _FOREIGN),
+    "claim past the expiry": Sabotage(Words(claim, "_CLAIM", "AND expires_at > now()"), _FOREIGN),
     "claim before the wait is over": Sabotage(Words(claim, "_CLAIM", "not_before <= now()", "true"), _FOREIGN),
     "a parked job is only asked": Sabotage(Words(queries, "_CANCEL", "OR worker IS NULL"), _WAITS, FILE, 0),
     "cut twice": _of_files("_PARK", HELD, "", "there twice", faults=1),
@@ -126,7 +126,7 @@ SABOTAGES = {
         "_ADVANCE", "status IN ('pending', 'processing')", "status <> 'completed'", "nothing will ever end it"
     ),
     "expire what has ended": Sabotage(
-        Words(chores, "_EXPIRE_BY", "status = 'pending' AND", key=Status.PENDING), "is terminal"
+        Words(chores, "_EXPIRE_BY", "lower(status) = 'pending' AND", key=Status.PENDING), "is terminal"
     ),
     "no guard of what has ended": Sabotage(Body("jobs_guard", _TERMINAL, "false"), "had ended as"),
     "chunks outlive their parent": Sabotage(
