@@ -121,7 +121,7 @@ def measure(url: str, script: Path, *, connections: int = 16) -> Side:
     counted = re.search(r"Non-2xx or 3xx responses: (\d+)", text)
     requests, bad = int(_found(r"(\d+) requests in", text)), int(counted[1]) if counted else 0
     rate = float(_found(r"Requests/sec:\s+([\d.]+)", text)) * (1 - bad / max(1, requests))
-    return Side(rate, _found(r"50%\s+(\S+)", text), _found(r"99%\s+(\S+)", text), bad, requests)
+    return Side(rate, _found(r"\n\s+50%\s+(\S+)", text), _found(r"\n\s+99%\s+(\S+)", text), bad, requests)
 
 
 def _wrk(url: str, script: Path, connections: int, seconds: int) -> list[str]:
