@@ -136,3 +136,18 @@ def test_an_address_of_the_newer_kind_is_called_too() -> None:
         place = Place(urls.parse(f"http://localhost:{server.getsockname()[1]}/", "url"), ["::1"])
         with dial.Client().ask("POST", place, {}, dial.Deadline(END_S), b"x") as response:
             assert response.status == 413
+
+
+def speaks_another_protocol(peer: socket.socket) -> None:
+    """From here on, and nobody had asked for it."""
+    peer.recv(1 << 20)
+    peer.sendall(b"HTTP/1.1 102 Processing\r\n\r\nHTTP/1.1 101 Switching Protocols\r\nUpgrade: x\r\n\r\n")
+    peer.recv(1)
+
+
+def test_that_the_other_side_changes_the_protocol_is_an_answer_and_nothing_is_waited_for_after_it() -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        threading.Thread(target=serving, args=(server, None, speaks_another_protocol), daemon=True).start()
+        place = Place(urls.parse(f"http://localhost:{server.getsockname()[1]}/", "url"), ["127.0.0.1"])
+        with dial.Client().ask("POST", place, {}, dial.Deadline(END_S), b"x") as response:
+            assert (response.status, response.headers["Upgrade"]) == (101, "x")
