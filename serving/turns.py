@@ -70,9 +70,9 @@ class Turns:
         """Take a turn, perhaps after a moment, and return what ends it, which may be called twice; raises Busy."""
         mine = _Waiting(tenant_id.int)
         with self._lock:
-            if mine.tenant != self._last:
-                self._others_at = -math.inf if self._last is None else mine.since
-                self._last = mine.tenant
+            if self._last not in (None, mine.tenant):
+                self._others_at = mine.since
+            self._last = mine.tenant
             if self._line:
                 self._call(mine.since)
             if self._has_room(mine.tenant, mine.since):

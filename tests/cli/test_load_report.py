@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -11,6 +13,7 @@ from cli.load import report
 from cli.load.drive import Plan
 from cli.load.histogram import Histogram
 from cli.load.model import BATCH, ROWS_IN_FILE, Model
+from cli.load.picture import svg
 from cli.load.record import MOMENTS, Record
 from cli.load.report import document, tell
 
@@ -37,6 +40,14 @@ def filled() -> Record:
         record.ended(how)
     record.not_sent(3)
     return record
+
+
+def test_what_is_drawn_of_it_is_kept_to_the_last_figure() -> None:
+    """`UPDATE_PICTURE=1 ./run test tests/cli/test_load_report.py` draws it anew: look at it."""
+    kept, drawn = Path(__file__).parent / "load.svg", svg(document(PLAN, MODEL, filled()))
+    if os.environ.get("UPDATE_PICTURE"):
+        kept.write_text(drawn)
+    assert drawn == kept.read_text()
 
 
 def test_all_that_was_recorded_is_told_to_programs() -> None:
