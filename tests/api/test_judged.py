@@ -21,6 +21,7 @@ from registry import routing
 from registry.catalog import CACHE_S, Catalog
 from registry.judging import judge, trials
 from registry.judging.trial import SETTLES
+from registry.judging.witness import Sight
 from registry.routes import Unit
 from registry.shelf import bundle_key
 from tests import factories, graphs
@@ -126,6 +127,17 @@ def test_a_store_that_does_not_answer_is_held_against_nobody(
     app.extensions["coatcheck"].serving.witness.flush()
     assert exposed(platform, name)[0] == 0
     assert ended(platform, name) is None
+
+
+@pytest.mark.parametrize(("rows", "is_timed"), [(1, True), (2, False)])
+def test_how_long_it_took_is_held_against_a_version_only_where_one_row_was_asked(
+    app: flask.Flask, client: FlaskClient, name: str, monkeypatch: pytest.MonkeyPatch, rows: int, is_timed: bool
+) -> None:
+    seen: list[Sight] = []
+    monkeypatch.setattr(app.extensions["coatcheck"].serving.witness, "add", seen.append)
+    asked = {"model": name, "inputs": [{"x": 2, "y": 1}] * rows}
+    assert client.post("/api/v1/predict/batch", json=asked).status_code == 200
+    assert [item.run_s is not None for item in seen] == [is_timed]
 
 
 @pytest.mark.parametrize("path", ["/api/v1/predict", "/api/v2/predict", "/api/v1/predict/batch", "/api/v1/jobs"])
