@@ -139,6 +139,26 @@ def test_going_down_leaves_results_as_the_release_before_reads_them(
     assert [result.load(body) for body in left] == [found for found, _ in results]
 
 
+def test_going_down_forgets_versions_whose_bundle_is_gone_and_models_that_have_no_other(
+    platform: Platform, owner: sqlalchemy.Engine, config: alembic.config.Config
+) -> None:
+    gone = dt.datetime(2026, 1, 1, tzinfo=dt.UTC)
+    says = {("a", "1"): {}, ("a", "2"): {"forgotten_at": gone}, ("b", "1"): {"forgotten_at": gone}}
+    says |= {("c", "1"): {"removed_at": gone}}
+    admin = sqlalchemy.create_engine(platform.admin.url.set(database="migrations"), poolclass=sqlalchemy.NullPool)
+    with admin.begin() as connection:
+        for name in ("a", "b", "c"):
+            factories.put(connection, models.Model, name=name)
+        for (name, version), more in says.items():
+            factories.put(connection, models.ModelVersion, model=name, version=version, **more)
+    config.cmd_opts = argparse.Namespace(x=["drop-data=yes", "database=migrations"])
+    alembic.command.downgrade(config, "0011")
+    with owner.connect() as connection:
+        versions = connection.execute(text("SELECT model, version FROM model_versions ORDER BY model")).all()
+        left = connection.execute(text("SELECT name FROM models ORDER BY name")).scalars().all()
+    assert ([tuple(row) for row in versions], left) == ([("a", "1"), ("c", "1")], ["a", "c"])
+
+
 def test_going_down_opens_nothing_to_a_key_that_was_not_open_to_it(
     platform: Platform, owner: sqlalchemy.Engine, config: alembic.config.Config
 ) -> None:

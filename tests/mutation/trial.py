@@ -103,11 +103,11 @@ def within(
 ) -> dict[str, float]:
     """As many as take no longer than the budget together, quickest first; one at least.
 
-    Those of the changed file's own room, or with its name, count as KIN times as quick: they look at what others pass
-    through. So do those of `first`, who have noticed another change of the file, or execute what others import. Later
-    cases of a test count as slower, by the logarithm of how many came before: many look at the same, and the last of a
-    long table may be the only one of its kind. The first of a file that is chosen pays for the fixtures that its tests
-    share.
+    Those of the changed file's own room, or with its or the room's name, count as KIN times as quick: they look at what
+    others pass through. So do those of `first`, who have noticed another change of the file, or execute what others
+    import. Later cases of a test count as slower, by the logarithm of how many came before: many look at the same, and
+    the last of a long table may be the only one of its kind. The first of a file that is chosen pays for the fixtures
+    that its tests share.
     """
     room, name = path.split("/", maxsplit=1)[0], Path(path).stem
     chosen: dict[str, float] = {}
@@ -116,7 +116,8 @@ def within(
     case = {test: _counted(cases, test.partition("[")[0]) for test in sorted(tests, key=lambda test: tests[test])}
 
     def rank(test: str) -> float:
-        kin = test.startswith(f"tests/{room}/") or name in Path(_file(test)).stem
+        stem = Path(_file(test)).stem
+        kin = test.startswith(f"tests/{room}/") or name in stem or stem == f"test_{room}"
         quick = (KIN if kin else 1.0) * (KIN if test in first else 1.0)
         return (tests[test] + shared_s[_file(test)]) * (1 + math.log(case[test])) / quick
 
