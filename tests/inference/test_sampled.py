@@ -51,14 +51,18 @@ def test_few_players_are_asked_in_every_combination() -> None:
     ("budget", "algorithm"), [(sampled.least(PLAYERS), "permutation"), (72, "leverage"), (200, "leverage")]
 )
 def test_the_stated_error_covers_the_truth_as_often_as_it_should(budget: int, algorithm: str) -> None:
-    within = []
+    within, off, stated = [], [], []
     for seed in range(40):
         truth = sampled.estimate(game(seed), PLAYERS, 2**PLAYERS, 0)
         found = sampled.estimate(game(seed), PLAYERS, budget, seed)
         assert (found.algorithm, found.asked <= budget) == (algorithm, True)
         assert found.base + found.scores.sum() == pytest.approx(found.whole)
         within.append(np.abs(found.scores - truth.scores) <= 1.96 * found.errors)
+        off.append((found.scores - truth.scores) ** 2)
+        stated.append(found.errors**2)
     assert 0.9 <= np.mean(within) <= 0.99
+    # Nor is it said to be much further off than it is.
+    assert 0.6 <= np.sqrt(np.mean(off) / np.mean(stated)) <= 1
 
 
 def test_more_questions_give_a_smaller_error() -> None:
