@@ -15,6 +15,7 @@ import redis
 from core import errors, ids
 from core.board import MOST, Board
 from jobs import queries, rescue, settle
+from jobs import shown as module
 from jobs.drain import Drainer
 from jobs.shown import Rest
 from tests.conftest import Platform, until
@@ -157,6 +158,22 @@ def test_without_redis_jobs_run_as_fast_and_nothing_piles_up(
     board.flush()
     assert time.monotonic() - began < 3
     assert (board.room(MOST), not board._waiting) == (MOST, True)
+
+
+def test_a_look_tells_of_so_many_that_ended_first_and_the_next_one_of_the_others(
+    platform: Platform, drainer: Drainer, new_job: Make, shown: Window, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "LIMIT", 2)
+    jobs = [new_job() for _ in range(3)]
+    for job in reversed(jobs):
+        queries.cancel(platform.engine, platform.one("SELECT tenant_id FROM jobs WHERE id = :id", id=job)[0], job)
+    rest = Rest(drainer.board, "io@here/i/1")
+    assert rest.tell(platform.engine) == 2
+    drainer.board.flush()
+    for job in jobs[1:]:
+        shown.shows(job, "REVOKED")
+    assert ids.job_id(jobs[0]) not in shown.state.tasks
+    assert [rest.tell(platform.engine) for _ in range(2)] == [1, 0]
 
 
 def test_many_events_are_one_message(platform: Platform, shown: Window) -> None:
