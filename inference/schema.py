@@ -159,7 +159,7 @@ def _schema(manifest: Manifest) -> ma.Schema:
     for place, field in _placed(manifest):
         declared[place] = rule(field)
         declared[place].data_key = field.name
-    made = StrictSchema.from_dict(declared, name=f"{manifest.name}-{manifest.version}")
+    made = StrictSchema.from_dict(declared)
     return made(unknown=ma.RAISE)
 
 

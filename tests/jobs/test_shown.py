@@ -115,6 +115,8 @@ def test_what_happened_to_a_job_between_two_looks_is_told_by_the_last_of_it_and_
     drainer.board.flush()
     (failed_at,) = platform.one("SELECT extract(epoch FROM at)::float FROM job_events WHERE type = 'failed'")
     assert shown.shows(broken, "FAILURE").failed == failed_at
+    # When it was taken was said by who took it.
+    assert [event["type"] for event in shown.said if event["type"].startswith("task-")] == ["task-failed"]
 
 
 def test_a_file_that_failed_is_a_failure_and_one_that_goes_on_is_not_shown_as_tried_again(
