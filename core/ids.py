@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import random
 import re
+import secrets
 import time
 import uuid
 
@@ -34,8 +34,7 @@ def request_id(given: str) -> str:
 
 
 def new_request_id() -> str:
-    """It is no secret, and the system's own chance would let go of the GIL for each request."""
-    return f"req_{random.getrandbits(64):016x}"
+    return f"req_{secrets.token_hex(8)}"
 
 
 def upload_id(value: uuid.UUID) -> str:
