@@ -30,6 +30,14 @@ class Callers:
             return self._tokens.verify(token)
         return self._keyring.verify(token, address)
 
+    def knows(self, token: str | None) -> bool:
+        """Whether nobody need be asked to verify it."""
+        if token is None and self._strangers is not None:
+            return self._strangers.are_known
+        if token is not None and _is_of_issuer(token) and self._tokens is not None:
+            return self._tokens.knows(token)
+        return self._keyring.knows(token)
+
 
 def shown(authorization: str | None, key: str | None) -> str | None:
     """The token that comes as `Authorization: Bearer` or as `X-API-Key`; None where neither does.

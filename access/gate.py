@@ -65,6 +65,15 @@ class Gate:
         """What was answered at once, and what it cost, for the ledger."""
         self._ledger.add(caller, model, version, units=units)
 
+    def leave(self, caller: Caller) -> None:
+        """Of who entered with a request that is to be made elsewhere."""
+        if self._limits:
+            self._give_back(caller.tier.requests, caller, 1)
+
+    def knows(self, caller: Caller) -> bool:
+        """Whether it judges without asking the database."""
+        return not self._limits or self._month.knows(caller)
+
     def standing(self, caller: Caller) -> tuple[Standing, Standing] | None:
         """How the caller stands to its rates of requests and of units; None where nobody is limited."""
         if not self._limits:

@@ -185,6 +185,10 @@ class Keyring:
         caller.bounds.check_address(address)
         return caller
 
+    def knows(self, token: str | None) -> bool:
+        """Whether nobody need be asked about it."""
+        return self._known.cache_key(token or "") in self._known.cache
+
     def _look_up(self, token: str) -> tuple[Caller, float]:
         """And for how many seconds that is so at most."""
         if (parts := _parts(token)) is None:

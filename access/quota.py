@@ -158,6 +158,11 @@ class Quota:
             return None
         return _standing(caller.tier, seen.month)
 
+    def knows(self, caller: Caller) -> bool:
+        """Whether nobody need be asked to check it."""
+        seen = self._seen.get(caller.tenant_id.int)
+        return not caller.tier.monthly_units or (seen is not None and time.monotonic() < seen.until)
+
     def _month(self, tenant_id: uuid.UUID) -> _Month:
         """One looks; the others have the last month meanwhile, and wait only for the first. While the database is away
         the last one stands."""

@@ -29,5 +29,10 @@ class Strangers:
         tenant_id, tier = self._tenant()
         return Caller(tenant_id, tier, NAME, SCOPES, networks.of(address))
 
+    @property
+    def are_known(self) -> bool:
+        """Whether nobody need be asked about them."""
+        return self._tenant.cache_key() in self._tenant.cache
+
     def _look_up(self) -> tuple[uuid.UUID, Tier]:
         return tenants.at_sight(self._engine, NAME, NAME)

@@ -40,6 +40,10 @@ class Tokens:
         whose claims name no tenant or tier, Unavailable."""
         return self._caller(token)
 
+    def knows(self, token: str) -> bool:
+        """Whether nobody need be asked about it."""
+        return self._caller.cache_key(token) in self._caller.cache
+
     def _read(self, token: str) -> Caller:
         if len(token) > LONGEST:
             raise errors.Unauthorized

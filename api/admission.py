@@ -163,11 +163,16 @@ def _note(environ: Mapping[str, str]) -> None:
 def _check_host(environ: Mapping[str, str]) -> None:
     """RFC 9112 §3.2: anything but one host is refused; only HTTP/1.0 may go without. Raises MalformedRequest."""
     given, protocol = environ.get("HTTP_HOST", ""), environ["SERVER_PROTOCOL"]
-    if not _HOST.fullmatch(given) and not (given == "" and protocol in ("HTTP/1", "HTTP/1.0")):
+    if not names_a_host(given) and not (given == "" and protocol in ("HTTP/1", "HTTP/1.0")):
         raise errors.MalformedRequest(
             "The Host header does not name one host",
             details={"field": "Host", "issue": "must be one host, with or without a port", "received": given[:100]},
         )
+
+
+def names_a_host(given: str) -> bool:
+    """Whether a Host header does."""
+    return _HOST.fullmatch(given) is not None
 
 
 def _leave(_: BaseException | None = None) -> None:

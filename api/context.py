@@ -52,7 +52,7 @@ def _end(response: flask.Response) -> flask.Response:
     request, g = itself()
     route = request.url_rule.rule if request.url_rule else "unmatched"
     method = request.method if request.method in _METHODS else "other"
-    requests, seconds = _counters(route, method, response.status_code)
+    requests, seconds = counters(route, method, response.status_code)
     requests.inc()
     seconds.observe(time.perf_counter() - g.started)
     response.headers["X-Request-ID"] = g.request_id
@@ -60,7 +60,7 @@ def _end(response: flask.Response) -> flask.Response:
 
 
 @functools.cache
-def _counters(route: str, method: str, status: int) -> tuple[Counter, Histogram]:
+def counters(route: str, method: str, status: int) -> tuple[Counter, Histogram]:
     """To look them up costs more than to count; there are no more of them than the code has routes and statuses."""
     return metrics.REQUESTS.labels(route, method, str(status)), metrics.REQUEST_SECONDS.labels(route)
 

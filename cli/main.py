@@ -23,7 +23,7 @@ with leaving():
     from cli.models import models
     from cli.reseal import reseal
     from cli.routes import apply, routes
-    from cli.serve import proxy, serve
+    from cli.serve import proxy, serve, serve_express
     from cli.serve_grpc import serve_grpc
     from cli.submit import submit
 
@@ -44,8 +44,8 @@ def coatcheck() -> None:
 
 
 for command in (
-    up, down, status, serve, serve_grpc, proxy, submit, jobs, result, explain, load, roles, migrate, models, routes,
-    apply, *access.COMMANDS, reseal,
+    up, down, status, serve, serve_express, serve_grpc, proxy, submit, jobs, result, explain, load, roles, migrate,
+    models, routes, apply, *access.COMMANDS, reseal,
 ):  # fmt: skip
     coatcheck.add_command(command)
 

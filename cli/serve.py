@@ -1,11 +1,13 @@
-"""`coatcheck serve` and `coatcheck proxy`: the two halves of the front door, each in a process of its own."""
+"""`coatcheck serve`, `serve-express` and `proxy`: the front door, each part in a process of its own."""
 
 from __future__ import annotations
 
 import contextlib
 import os
 import socket as sockets
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any, TypeVar
 
 import click
 import granian
@@ -16,11 +18,31 @@ from cli.failures import Misconfigured
 from core import settings
 from local import proxy as front
 
+F = TypeVar("F", bound=Callable[..., Any])
+
+#: Connections that wait to be taken.
+BACKLOG = 1024
+
+
+def _where(default_port: int) -> Callable[[F], F]:
+    """The options that say where a command listens."""
+
+    def with_options(command: F) -> F:
+        for option in (
+            click.option("--socket", type=click.Path(path_type=Path), help="Listen on this Unix socket instead."),
+            click.option(
+                "--port", default=default_port, show_default=True, type=click.IntRange(1, 65_535), help="And the port."
+            ),
+            click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on."),
+        ):
+            command = option(command)
+        return command
+
+    return with_options
+
 
 @click.command()
-@click.option("--host", default="127.0.0.1", show_default=True, help="The address to listen on.")
-@click.option("--port", default=8000, show_default=True, type=click.IntRange(1, 65_535), help="And the port.")
-@click.option("--socket", type=click.Path(path_type=Path), help="Listen on this Unix socket instead.")
+@_where(8000)
 def serve(host: str, port: int, socket: Path | None) -> None:
     """Serve the API.
 
@@ -49,6 +71,43 @@ def serve(host: str, port: int, socket: Path | None) -> None:
     ).serve()
 
 
+@click.command("serve-express")
+@_where(8002)
+def serve_express(host: str, port: int, socket: Path | None) -> None:
+    """Serve the express lane: predictions that need no waiting.
+
+    Only `coatcheck proxy --express-at` knows what to do with what it hands over.
+    """
+    values = settings.load()
+    # Not while the first client waits.
+    import onnxruntime  # noqa: F401
+
+    from api import express
+
+    with _listening(host, port, socket) as at:
+        express.serve(values, at)
+
+
+def _listening(host: str, port: int, path: Path | None) -> sockets.socket:
+    """Raises ClickException where somebody listens already."""
+    if path is None:
+        family = sockets.AF_INET6 if ":" in host else sockets.AF_INET
+        try:
+            return sockets.create_server((host, port), family=family, backlog=BACKLOG)
+        except OSError as error:
+            raise click.ClickException(f"nobody can listen on {host}:{port}: {error.strerror}") from error
+    _make_room(path)
+    at = sockets.socket(sockets.AF_UNIX)
+    # Its owner's alone, from the first moment.
+    before = os.umask(0o177)
+    try:
+        at.bind(str(path))
+    finally:
+        os.umask(before)
+    at.listen(BACKLOG)
+    return at
+
+
 def _make_room(path: Path) -> None:
     """Remove a socket that a killed process left; raises ClickException for what is none, and when somebody listens."""
     if path.exists() and not path.is_socket():
@@ -71,6 +130,7 @@ def _make_room(path: Path) -> None:
 @click.option("--flower", "flower_listen", default="127.0.0.1:5555", show_default=True, help="Where operators come.")
 @click.option("--s3", "store_listen", help="Where files come and go, if the store is to be reached through here.")
 @click.option("--api-at", "api", default="api:8000", show_default=True, help="The API, as host:port or unix:path.")
+@click.option("--express-at", "express", help="The express lane, if there is one, as host:port or unix:path.")
 @click.option(
     "--flower-at", "flower", default="flower:5555", show_default=True, help="Flower, as host:port or unix:path."
 )

@@ -17,6 +17,7 @@ REQUEST_SECONDS = Histogram("http_request_duration_seconds", "Time to answer", [
 IN_FLIGHT = Gauge("http_requests_in_flight", "Other requests with a key that are being answered")
 PREDICTIONS = Gauge("http_predictions_in_flight", "Requests to predict that have their turn")
 PREDICTIONS_KEPT = Gauge("http_predictions_kept", "Requests to predict that wait for their turn, or to be refused")
+EXPRESS = Counter("http_express_requests_total", "Requests to the express lane by what became of them", ["result"])
 REFUSED_AGAIN = Counter("http_requests_refused_again_total", "Requests of blocked keys that nobody looked at")
 WAITERS = Gauge("http_waiters", "Requests waiting for a job to end")
 STREAMS = Gauge("http_event_streams", "Open event streams")
@@ -64,5 +65,8 @@ OF_ALL = (
     ACCEPTED, CACHE, INLINE, INFERENCE_SECONDS, MODEL_OPEN_SECONDS, MODELS_CLOSED, REDIS_FAILURES, HINTS, HELD_BACK,
     SHADOWS, CANARIES,
 )  # fmt: skip
+#: Counted by the API, and by the express lane beside it.
+OF_HTTP = (REQUESTS, REQUEST_SECONDS)
+OF_EXPRESS = (EXPRESS,)
 OF_GRPC = (CALLS, CALL_SECONDS)
 OF_WORKERS = (ATTEMPTS, LOST, FENCED, WEBHOOKS, WEBHOOK_SECONDS, UNSHOWN, CHORES)

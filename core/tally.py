@@ -1,8 +1,8 @@
 """What is counted where nobody scrapes: each process adds what it has counted to a table that all share.
 
-The processes of workers and of gRPC come and go, on several machines, and none tells of itself by HTTP. So the API
-tells of all of them together, by counters that never go back. Whoever is killed takes along what it has counted since
-it last told.
+The processes of workers, of gRPC and of the express lane come and go, on several machines, and none tells of itself by
+HTTP. So the API tells of all of them together, by counters that never go back. Whoever is killed takes along what it
+has counted since it last told.
 """
 
 from __future__ import annotations
@@ -49,7 +49,7 @@ class Tally:
 
     def _tell(self, engine: sqlalchemy.Engine) -> None:
         now = {
-            _key(sample, self._of if metric in metrics.OF_ALL else {}): sample.value
+            _key(sample, self._of if metric in metrics.OF_ALL + metrics.OF_HTTP else {}): sample.value
             for metric in self._counted
             for sample in _samples(metric)
         }
@@ -88,7 +88,7 @@ def _order(sample: Sample) -> tuple[Any, ...]:
 
 def with_others(families: Iterable[Metric], counted: Mapping[str, Sequence[Sample]]) -> list[Metric]:
     """The metrics of this process of the API, and in their places those of all that cannot tell of themselves."""
-    of_all, theirs = _names(metrics.OF_ALL), _names(metrics.OF_WORKERS + metrics.OF_GRPC)
+    of_all, theirs = _names(metrics.OF_ALL), _names(metrics.OF_WORKERS + metrics.OF_GRPC + metrics.OF_EXPRESS)
     made = []
     for family in families:
         ours = [] if family.name in theirs else family.samples

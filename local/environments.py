@@ -18,6 +18,7 @@ _PLATFORM = _DATABASE | _QUEUE | _S3 | {"COATCHECK_SECRET_KEY", "COATCHECK_OLD_S
 #: By the names of programs and of `coatcheck` commands; who is not here, as the engines, needs none.
 NEEDS: Mapping[str, frozenset[str]] = {
     "api": _PLATFORM,
+    "express": _PLATFORM,
     "grpc": _PLATFORM,
     "worker": _PLATFORM,
     "explain": _PLATFORM,

@@ -18,7 +18,7 @@ from local.environments import only
 from local.state import State
 
 #: In the folder `run`, which is the owner's alone; relative, since a deep folder would make the path too long.
-API_SOCKET, FLOWER_SOCKET = "api.sock", "flower.sock"
+API_SOCKET, EXPRESS_SOCKET, FLOWER_SOCKET = "api.sock", "express.sock", "flower.sock"
 #: So many jobs are shown at most, the last ones; it is what bounds Flower's memory.
 FLOWER_TASKS = 20_000
 
@@ -80,28 +80,35 @@ def programs(state: State, env: Mapping[str, str]) -> tuple[list[Program], list[
 
 
 def door(state: State, env: Mapping[str, str]) -> list[Program]:
-    """The API, and the proxy before it: only the proxy has ports, which anybody on this machine can reach."""
+    """The API with its express lane, and the proxy before them: only the proxy has ports, which anybody on this machine
+    can reach."""
     ports, here = state.ports, "127.0.0.1"
     doors = proxy.Doors(
         api_listen=f"{here}:{ports['api']}",
         metrics_listen=f"{here}:{ports['metrics']}",
         flower_listen=f"{here}:{ports['flower']}",
         api=f"unix:{API_SOCKET}",
+        express=f"unix:{EXPRESS_SOCKET}",
         flower=f"unix:{FLOWER_SOCKET}",
     )
-    api = Program(
-        "api",
-        (*command("serve"), "--socket", API_SOCKET),
-        only("api", env),
-        grace_s=15,
-        cwd=state.run,
-        answers=lambda: alive.asked(state.run, API_SOCKET, "/healthz"),
-    )
+    api = _listening("api", "serve", API_SOCKET, state, env)
+    express = _listening("express", "serve-express", EXPRESS_SOCKET, state, env)
     user, path = env["FLOWER_BASIC_AUTH"], {"PATH": env["PATH"]}
     front = proxy.program(state.run, doors, settings.proxy(), flower_user=user, environ=path)
     # What it answers by itself, whatever is behind it.
     there = f"http://{doors.metrics_listen}/"
-    return [api, dataclasses.replace(front, answers=lambda: alive.served(there) is not None)]
+    return [api, express, dataclasses.replace(front, answers=lambda: alive.served(there) is not None)]
+
+
+def _listening(name: str, words: str, socket: str, state: State, env: Mapping[str, str]) -> Program:
+    return Program(
+        name,
+        (*command(words), "--socket", socket),
+        only(name, env),
+        grace_s=15,
+        cwd=state.run,
+        answers=lambda: alive.asked(state.run, socket, "/healthz"),
+    )
 
 
 def has_grpc() -> bool:

@@ -7,7 +7,7 @@ import json
 import resource
 import signal
 import string
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -53,6 +53,8 @@ EXPOSED = (
 METHODS = "DELETE, GET, HEAD, OPTIONS, PATCH, POST"
 #: Whatever nginx has to say of an API that does not answer is a 503.
 AS_503 = "500 502 504"
+#: For so long the express lane may be silent before the API is asked: as long as anything may take there, and some.
+EXPRESS_S = 3
 
 
 _CORS = {
@@ -91,6 +93,41 @@ _STORE = _Template("""\
 """)
 
 
+#: What is asked in an unusual way goes to the API at once, and what the lane hands over or does not answer, then.
+_EXPRESS_UPSTREAM = _Template("""\
+    map "$request_method:$request_uri:$content_length:$http_idempotency_key$http_prefer" $elsewhere {
+        "~^POST:/api/v1/predict:[0-9]{1,5}:$" 0;
+        default                               1;
+    }
+    upstream express {
+        zone upstream_express 64k;
+        server @{express} max_fails=0@{resolve};
+        keepalive 64;
+    }
+""")
+_EXPRESS_LOCATION = _Template("""\
+        location = /api/v1/predict {
+@{pages}            error_page 418 502 504 = @@api;
+            if ($stranger) {
+                return 401;
+            }
+            if ($odd) {
+                return 400;
+            }
+            if ($elsewhere) {
+                return 418;
+            }
+            proxy_connect_timeout 1s;
+            proxy_read_timeout @{express_s}s;
+            proxy_pass http://express;
+        }
+        location @@api {
+            recursive_error_pages on;
+            proxy_pass http://api;
+        }
+""")
+
+
 @dataclass(frozen=True)
 class Doors:
     """Where nginx listens, and what is behind; each `host:port`, or `unix:name` of a socket in its folder."""
@@ -100,6 +137,7 @@ class Doors:
     flower_listen: str
     api: str
     flower: str
+    express: str | None = None  #: what predicts beside the API, if there is any
     store_listen: str | None = None  #: S3 too, where that is not reached otherwise
     store: str | None = None
     resolver: str | None = None  #: a DNS server that is asked every few seconds; else names are looked up at the start
@@ -137,6 +175,10 @@ def configuration(doors: Doors, http: Http) -> str:
         per_network=http.max_connections * KEYS_PER_NETWORK,
         resolver=f"    resolver {doors.resolver} valid=5s;" if doors.resolver else "",
         store=_STORE.substitute(facts) if doors.store_listen else "",
+        express_upstream=_EXPRESS_UPSTREAM.substitute(facts) if doors.express else "",
+        express_location=_EXPRESS_LOCATION.substitute(pages=_indented(3, _pages("500")), express_s=EXPRESS_S)
+        if doors.express
+        else "",
         stranger=0 if http.anonymous else 1,
         trusted=_trusted(http.trusted_proxies),
         origins=_origins(http.cors_origins),
@@ -168,9 +210,8 @@ def _origins(listed: tuple[str, ...]) -> str:
 
 def _errors(**facts: int) -> str:
     """What nginx refuses is said as the API says its errors at that address: in v1, in v2, in the open protocol."""
-    lines = [f"error_page {AS_503} =503 /-/503$worn;"]
+    lines = _pages(AS_503)
     for status, code, message, again in ERRORS:
-        lines.append(f"error_page {status} {'494 495 496 497 501 ' if status == 400 else ''}/-/{status}$worn;")
         headers = {"X-Request-ID": "$request_id", **SAFE_HEADERS, **_CORS}
         if again:
             headers["Retry-After"] = "2"
@@ -187,7 +228,18 @@ def _errors(**facts: int) -> str:
                 f"    return {status} '{json.dumps(body)}';",
                 "}",
             ]
-    return "".join(f"        {line}\n" for line in lines)
+    return _indented(2, lines)
+
+
+def _pages(as_503: str) -> list[str]:
+    """Where these errors are said."""
+    also = {400: "494 495 496 497 501 "}
+    others = [f"error_page {status} {also.get(status, '')}/-/{status}$worn;" for status, *_ in ERRORS]
+    return [f"error_page {as_503} =503 /-/503$worn;", *others]
+
+
+def _indented(levels: int, lines: Iterable[str]) -> str:
+    return "".join(f"{'    ' * levels}{line}\n" for line in lines)
 
 
 def _bodies(status: int, code: str, message: str) -> tuple[tuple[str, str, dict[str, Any]], ...]:

@@ -70,6 +70,21 @@ class Catalog:
 
         return self._found(look)
 
+    @property
+    def is_due(self) -> bool:
+        """Whether who looks now need not wait, and who looks later might."""
+        return time.monotonic() - self._known[0] > LOOK_S / 2
+
+    def remembered(self, name: str | None, version: str | None, unit: Unit) -> Resolved | None:
+        """The version that answers, as it is known here; None where that is CACHE_S old, or no such version is."""
+        read_at, known = self._known
+        if time.monotonic() - read_at >= CACHE_S:
+            return None
+        try:
+            return choice.resolved(known, name or choice.default(known, self._default), version, unit)
+        except (errors.NotFound, errors.InvalidInput):
+            return None
+
     def mirrors(self, name: str, request: str) -> tuple[Mirror, ...]:
         """The shadows that are asked what a request to the stable version asks, at most CACHE_S old."""
         model = self._read().get(name)

@@ -49,6 +49,10 @@ class Shelf:
         found = self._kept.get(resolved.digest)
         return self._open(resolved) if found is None else found
 
+    def is_open(self, resolved: Resolved) -> bool:
+        """Whether it is open here, and stays so for now, as it was asked for."""
+        return self._kept.get(resolved.digest) is not None
+
     def ensure(self, resolved: Resolved) -> None:
         """Open it unless it was open here before; raises what `open` raises."""
         if not self._kept.was_open(resolved.digest):

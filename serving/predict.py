@@ -23,6 +23,7 @@ from serving.values import Answer, Answers, Ask, Order, Patience, Preference, Re
 from serving.waited import Made, Waited
 
 T = TypeVar("T")
+R = TypeVar("R", bound=Reply)
 
 
 def one(
@@ -40,10 +41,6 @@ def one(
         level, row = inputs.explain(resolved, ask, *explain), inputs.one(manifest, raw)
         asked = _Asked(serving, ask, resolved, level)
 
-        def answer(run: Callable[[], Said]) -> Answer:
-            [said], timing = asked.timed([row], lambda: [run()])
-            return Answer(said, level, Served.by(resolved), ask.request_id, timing)
-
         def told(made: Made) -> Answer:
             said = cast(Said, made.result)
             # What an earlier request's job came to may be of another version.
@@ -52,15 +49,23 @@ def one(
 
         cached, waited = asked.cached, asked.waited(wants, patience, told)
         if asked.is_answered_at_once(wants):
-            run = functools.partial(inline.one, serving, ask, resolved, row, level)
-            replied = once.replied(serving.engine, ask.key, lambda: answer(lambda: cached.one(row, run)), waited.again)
+            replied = once.replied(serving.engine, ask.key, lambda: asked.answer(row), waited.again)
             return asked.written_down(replied, 0 if cached.hits else manifest.cost(level))
         # A key stands for a job, and nobody waits for a ticket.
         if ask.key is not None or wants.respond_async:
             return asked.by_job(waited, row, {})
         if (kept := cached.get(row)) is not None:
-            return asked.written_down(Replied(answer(lambda: kept)), 0)
+            return asked.written_down(Replied(asked.as_answer(row, lambda: kept)), 0)
         return asked.by_a_job_for_all(waited, row)
+
+
+def at_once(serving: Serving, ask: Ask, resolved: Resolved, raw: object) -> Replied[Answer]:
+    """The answer of this version, which is inline, to one input, without reasons and for who has no key for it. Raises
+    InvalidInput, ModelError, TimedOut, RateLimited, RequestTooCostly, QuotaExceeded, and what opening it raises."""
+    with inputs.asked_of(resolved):
+        row, asked = inputs.one(resolved.manifest, raw), _Asked(serving, ask, resolved, "")
+        replied = Replied(asked.answer(row))
+        return asked.written_down(replied, 0 if asked.cached.hits else resolved.manifest.cost(""))
 
 
 def several(
@@ -117,6 +122,15 @@ class _Asked:
     def is_answered_at_once(self, wants: Preference) -> bool:
         return self._resolved.manifest.inline and not wants.respond_async and not self._apart
 
+    def answer(self, row: Mapping[str, Any]) -> Answer:
+        """To one input, made here or kept."""
+        run = functools.partial(inline.one, self._serving, self._ask, self._resolved, row, self._level)
+        return self.as_answer(row, lambda: self.cached.one(row, run))
+
+    def as_answer(self, row: Mapping[str, Any], run: Callable[[], Said]) -> Answer:
+        [said], timing = self.timed([row], lambda: [run()])
+        return Answer(said, self._level, Served.by(self._resolved), self._ask.request_id, timing)
+
     def waited(self, wants: Preference, patience: Patience, told: Callable[[Made], Reply]) -> Waited:
         """How its job is waited for, if it takes one."""
         return Waited(self._serving, self._ask, self._resolved, wants, patience, told)
@@ -172,7 +186,7 @@ class _Asked:
         offer(mirrors, asked, rows, found, ms=timing.ran_ms if len(rows) == 1 and not self.cached.hits else None)
         return found, timing
 
-    def written_down(self, replied: Replied[Reply], units: int) -> Replied[Reply]:
+    def written_down(self, replied: Replied[R], units: int) -> Replied[R]:
         """What it cost, unless an earlier request under the same key has paid for it; what was kept costs nothing."""
         if not replied.again:
             self._serving.gate.write_down(self._ask.caller, self._resolved.model, self._resolved.version, units)

@@ -59,7 +59,16 @@ def leaves(group: click.Group, path: tuple[str, ...] = ()) -> Iterator[tuple[tup
 
 COMMANDS = dict(leaves(main.coatcheck))
 #: They start or end processes, or print nothing that a program could read.
-WITHOUT_RESULT = {("up",), ("down",), ("serve",), ("serve-grpc",), ("proxy",), ("roles",), ("migrate",)}
+WITHOUT_RESULT = {
+    ("up",),
+    ("down",),
+    ("serve",),
+    ("serve-express",),
+    ("serve-grpc",),
+    ("proxy",),
+    ("roles",),
+    ("migrate",),
+}
 #: They act on a checkout, and know no settings.
 OURS = {("up",), ("down",), ("status",)}
 #: They look at files alone.

@@ -72,7 +72,7 @@ def test_what_stands_behind_two_dashes_is_no_option(run: Run) -> None:
 
 @STRANGERS
 def test_without_settings_one_sentence_says_where_they_are(run: Run, tmp_path: Path, path: tuple[str, ...]) -> None:
-    if path in {("serve",), ("serve-grpc",), ("proxy",), ("roles",), ("migrate",)}:
+    if path in {("serve",), ("serve-express",), ("serve-grpc",), ("proxy",), ("roles",), ("migrate",)}:
         words, told = called(path, tmp_path), "not set"
         words = words if path != ("proxy",) else [*path, "--folder", str(tmp_path / "nginx")]
     else:
@@ -91,7 +91,7 @@ def test_without_settings_one_sentence_says_where_they_are(run: Run, tmp_path: P
 def test_where_nobody_answers_one_sentence_says_who(
     run: Run, tmp_path: Path, path: tuple[str, ...], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    if path in {("serve",), ("serve-grpc",), ("proxy",), ("roles",), ("migrate",)}:
+    if path in {("serve",), ("serve-express",), ("serve-grpc",), ("proxy",), ("roles",), ("migrate",)}:
         pytest.skip("they go on trying, or replace this process")
     monkeypatch.setattr("cli.remote.PATIENCE_S", 0.0)
     monkeypatch.setattr("cli.answers.PATIENCE_S", 0.0)
@@ -166,9 +166,10 @@ OPTIONS = {
     "down": "",
     "status": AS_JSON,
     "serve": "--host=127.0.0.1 --port=8000 --socket",
+    "serve-express": "--host=127.0.0.1 --port=8002 --socket",
     "serve-grpc": "--host=127.0.0.1",
     "proxy": "--listen=0.0.0.0:8000 --metrics=127.0.0.1:9100 --flower=127.0.0.1:5555 --s3 --api-at=api:8000 "
-    "--flower-at=flower:5555 --s3-at=seaweedfs:8333 --resolver --folder!",
+    "--express-at --flower-at=flower:5555 --s3-at=seaweedfs:8333 --resolver --folder!",
     "submit": f"--model --model-version --format --fail-fast* --priority -o/--output --no-wait* {AS_JSON}",
     "jobs": f"--status --model --limit=20 {AS_JSON}",
     "result": f"-o/--output {AS_JSON}",
@@ -251,6 +252,7 @@ STATES = ("pending", "processing", "completed", "failed", "canceled", "expired")
 #: Values at their bounds: those that are taken, and those that are refused.
 VALUES: list[tuple[tuple[str, ...], str, tuple[str, ...], tuple[str, ...]]] = [
     (("serve",), "--port", ("1", "65535"), ("0", "65536", "-1", "http")),
+    (("serve-express",), "--port", ("1", "65535"), ("0", "65536", "-1", "http")),
     (("jobs",), "--limit", ("1", "1000000"), ("0", "-1", "all")),
     (("audit",), "--limit", ("1", "1000000"), ("0", "-1", "all")),
     (("tenants", "adjustments", "acme"), "--limit", ("1", "1000000"), ("0", "-1", "all")),

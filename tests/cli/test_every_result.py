@@ -190,7 +190,7 @@ CASES: Mapping[str, Case] = {
         lambda _: ("--tenant", "nobody"), "TENANT_NOT_FOUND"),
 }  # fmt: skip
 #: They start or end processes, or change the whole database: shown by tests of their own.
-ELSEWHERE = {"up", "down", "status", "serve", "serve-grpc", "proxy", "roles", "migrate", "reseal"}
+ELSEWHERE = {"up", "down", "status", "serve", "serve-express", "serve-grpc", "proxy", "roles", "migrate", "reseal"}
 EVERY = pytest.mark.parametrize("command", CASES)
 
 

@@ -94,7 +94,7 @@ def became(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
 
 DOORS = {
     "--listen": "api_listen", "--metrics": "metrics_listen", "--flower": "flower_listen", "--s3": "store_listen",
-    "--api-at": "api", "--flower-at": "flower", "--s3-at": "store", "--resolver": "resolver",
+    "--api-at": "api", "--express-at": "express", "--flower-at": "flower", "--s3-at": "store", "--resolver": "resolver",
 }  # fmt: skip
 DEFAULTS = proxy.Doors(
     "0.0.0.0:8000", "127.0.0.1:9100", "127.0.0.1:5555", "api:8000", "flower:5555", store="seaweedfs:8333"

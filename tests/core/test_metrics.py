@@ -13,6 +13,7 @@ from core import metrics
 Metric = Counter | Gauge | Histogram
 COUNTERS = {
     "REQUESTS": ("http_requests", ("route", "method", "status")),
+    "EXPRESS": ("http_express_requests", ("result",)),
     "REFUSED_AGAIN": ("http_requests_refused_again", ()),
     "CACHE_EVICTIONS": ("infer_cache_evictions", ()),
     "CALLS": ("grpc_requests", ("method", "status")),

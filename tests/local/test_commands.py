@@ -255,6 +255,7 @@ PROGRAMS: dict[str, tuple[tuple[str, ...], float]] = {
     "explain": ((*WORKER, "-Q", "explain", "-n", "explain@%h", "--concurrency", "1"), 40),
     "io": ((*WORKER, "-Q", "webhooks,control", "-P", "threads", "-n", "io@%h", "--concurrency", "4"), 25),
     "api": (("cli.main", "serve", "--socket", "api.sock"), 15),
+    "express": (("cli.main", "serve-express", "--socket", "express.sock"), 15),
     "grpc": (("cli.main", "serve-grpc"), 15),
     "beat": (("celery", "-A", "workers.app", "beat", "--pidfile=", "-l", "WARNING"), 10),
     "flower": (("celery", "-A", "workers.app", "flower", "--unix-socket=flower.sock", "--max-tasks=20000"), 10),
@@ -272,7 +273,7 @@ def test_each_process_is_run_as_it_is_to_be_and_those_that_need_the_models_wait_
     stale = made.run / "worker.alive"
     stale.touch()
     early, late = platform_processes.programs(made, env)
-    assert [item.name for item in early] == ["worker", "explain", "io", "api", "proxy", "grpc"]
+    assert [item.name for item in early] == ["worker", "explain", "io", "api", "express", "proxy", "grpc"]
     assert [item.name for item in late] == ["beat", "flower"]
     assert not stale.exists()
     for item in (*early, *late):
@@ -286,6 +287,6 @@ def test_each_process_is_run_as_it_is_to_be_and_those_that_need_the_models_wait_
         alive = {"COATCHECK_ALIVE_FILE": str(made.run / f"{item.name}.alive")} if beats else {}
         port = {"COATCHECK_GRPC_PORT": str(made.ports["grpc"])} if item.name == "grpc" else {}
         assert item.env == environments.only(item.name, env) | alive | port
-        assert item.cwd == (made.run if item.name in ("api", "flower") else None)
+        assert item.cwd == (made.run if item.name in ("api", "express", "flower") else None)
         # Nobody has shown any sign of life yet, and Redis is not there to blame.
         assert item.answers() == beats

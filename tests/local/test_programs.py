@@ -121,7 +121,7 @@ def test_every_process_of_the_platform_is_run_with_these_words(
         (made.run / f"{name}.alive").touch()
     early, late = platform_processes.programs(made, env)
     assert [program.name for program in early + late] == [
-        "worker", "explain", "io", "api", "proxy", "grpc", "beat", "flower",
+        "worker", "explain", "io", "api", "express", "proxy", "grpc", "beat", "flower",
     ]  # fmt: skip
     found = run([program for program in early + late if program.name != "proxy"])
     celery = [sys.executable, "-m", "celery", "-A", "workers.app"]
@@ -136,6 +136,9 @@ def test_every_process_of_the_platform_is_run_with_these_words(
             "grace_s": 25,
         },
         "api": {"command": [*own, "serve", "--socket", "api.sock"], "grace_s": 15, "cwd": made.run},
+        "express": {
+            "command": [*own, "serve-express", "--socket", "express.sock"], "grace_s": 15, "cwd": made.run,
+        },
         "grpc": {"command": [*own, "serve-grpc"], "grace_s": 15},
         "beat": {"command": [*celery, "beat", "--pidfile=", "-l", "WARNING"]},
         "flower": {
@@ -147,7 +150,7 @@ def test_every_process_of_the_platform_is_run_with_these_words(
         if program.name == "proxy":
             continue
         beats = {"COATCHECK_ALIVE_FILE": str(made.run / f"{program.name}.alive")}
-        beating = program.name not in ("api", "flower")
+        beating = program.name not in ("api", "express", "flower")
         expected = {**environments.only(program.name, env), **more.get(program.name, {}), **(beats if beating else {})}
         assert dict(program.env) == expected, program.name
         assert program.answers is not None

@@ -73,7 +73,8 @@ DATABASE, QUEUE, STORE = {"DATABASE_URL"}, {"REDIS_URL"}, {"S3_SECRET_KEY"}
 PLATFORM = DATABASE | QUEUE | STORE | {"COATCHECK_SECRET_KEY"}
 KNOWS: dict[str, set[str]] = {
     "postgres": set(), "valkey": set(), "seaweedfs": set(), "worker": PLATFORM, "explain": PLATFORM,
-    "io": PLATFORM, "api": PLATFORM, "grpc": PLATFORM, "proxy": set(), "beat": QUEUE, "flower": QUEUE | {"FLOWER"},
+    "io": PLATFORM, "api": PLATFORM, "express": PLATFORM, "grpc": PLATFORM, "proxy": set(), "beat": QUEUE,
+    "flower": QUEUE | {"FLOWER"},
 }  # fmt: skip
 
 

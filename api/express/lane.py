@@ -1,0 +1,211 @@
+"""The lane itself: what it answers, and what it hands over."""
+
+from __future__ import annotations
+
+import contextlib
+import functools
+import threading
+import time
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import orjson
+import structlog
+from prometheus_client import Counter, Histogram
+
+from access import entrance, gate, limits, networks
+from access.keys import Caller
+from api import context
+from api.express import plain
+from api.express.aside import Aside
+from api.express.line import Line
+from api.express.paces import Paces
+from api.express.plain import Body, Head, Scope
+from api.v1.present import V1
+from core import database, errors, ids, metrics
+from core.http import SAFE_HEADERS
+from core.tally import Tally
+from jobs import presence
+from registry.versions import Resolved
+from serving import asking, predict
+from serving.values import Answer, Ask, Replied
+from wiring.door import Door
+
+log = structlog.get_logger()
+
+Headers = list[tuple[str, str]]
+Receive = Callable[[], Awaitable[dict[str, Any]]]
+Send = Callable[[dict[str, Any]], Awaitable[None]]
+
+#: How long a run may take that was to be quick.
+RUN_S = 0.25
+#: What the proxy takes for: ask the API.
+HAND_OVER: Headers = [("x-accel-redirect", "@api")]
+#: What supervisors and health checks ask for.
+HEALTH = "/healthz"
+_FIRST: Headers = [("content-type", plain.TYPE), *SAFE_HEADERS.items()]
+
+
+class Lane:
+    """An ASGI app (3.0), whose process does nothing else."""
+
+    def __init__(self, door: Door) -> None:
+        self._door = door
+        # Whoever comes first does not wait for these to be made.
+        self._serving, self._gate, self._callers, self._conduct = door.serving, door.gate, door.callers, door.conduct
+        self._line, self._aside, self._paces, self._v1 = Line(), Aside(), Paces(door.shelf), V1()
+        versions = door.settings.versions
+        #: Which its answers say.
+        self._v1_ends = bool(versions.v1_deprecated_at or versions.v1_sunset_at)
+        self._tally = Tally(metrics.OF_ALL + metrics.OF_HTTP + metrics.OF_EXPRESS, "express")
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] == "lifespan":
+            await self._live(receive, send)
+            return
+        began = time.perf_counter()
+        if scope["path"] == HEALTH:
+            await _send(send, [], b"")
+            return
+        head = None if self._v1_ends else plain.head(scope)
+        data = await _whole(receive)
+        answer = None
+        if head is not None and data is not None and await self._line.turn(head.token or head.speaks_for):
+            answer = self._answered(head, data, began)
+        if answer is None:
+            metrics.EXPRESS.labels("handed_over").inc()
+            await _send(send, HAND_OVER, b"")
+        else:
+            metrics.EXPRESS.labels("answered").inc()
+            await _send(send, *answer)
+
+    async def _live(self, receive: Receive, send: Send) -> None:
+        """From the start to the end of the process."""
+        await receive()
+        tell = functools.partial(self._tally.tell, self._door.engine)
+        threading.Thread(target=presence.always, args=(tell,), name="tally", daemon=True).start()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        with contextlib.suppress(*database.OUTAGES):
+            tell()
+        self._door.close()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    def _answered(self, head: Head, data: bytes, began: float) -> tuple[Headers, bytes] | None:
+        """In one go; None for what is handed over, of which nothing is left here."""
+        try:
+            caller, body = self._caller(head), plain.body(data)
+            if caller is None or body is None:
+                return None
+            ask = _ask(caller, head, body, began)
+            structlog.contextvars.bind_contextvars(request_id=ask.request_id)
+            resolved = self._resolved(ask)
+            replied = None if resolved is None else self._predicted(ask, resolved, body.inputs)
+            return None if replied is None else self._told(ask, replied, began)
+        except (errors.CoatcheckError, *database.OUTAGES):
+            return None
+        except Exception as error:
+            log.exception("bug", error=type(error).__name__)
+            return None
+
+    def _caller(self, head: Head) -> Caller | None:
+        """None where somebody would have to be asked; raises Blocked, Unauthorized, Forbidden."""
+        address = networks.behind(head.connected, head.speaks_for, self._door.settings.http.trusted_proxies)
+        if not self._callers.knows(head.token):
+            self._aside.ask(head.token, lambda: self._callers.verify(head.token, address))
+            return None
+        caller = entrance.verified(self._conduct, self._callers, head.token, address)
+        self._conduct.enter(caller.subject)
+        caller.require("predict")
+        if not self._gate.knows(caller):
+            self._aside.ask(caller.tenant_id, lambda: self._gate.month(caller))
+            return None
+        return caller
+
+    def _resolved(self, ask: Ask) -> Resolved | None:
+        """The version that answers, if it can do so at once, and nobody else is to see what comes of it; raises
+        Forbidden."""
+        catalog = self._door.catalog
+        if catalog.is_due:
+            self._aside.ask("catalog", catalog.known)
+        resolved = catalog.remembered(ask.model, ask.version, ask.unit)
+        if resolved is None or not resolved.manifest.inline or resolved.mirrors:
+            return None
+        ask.caller.bounds.check_model(resolved.model)
+        # Its answers say more, or count.
+        if catalog.deprecation(resolved.model, resolved.version) or self._serving.witness.watches(
+            resolved.model, resolved.route
+        ):
+            return None
+        return resolved if self._paces.is_quick(resolved) else None
+
+    def _predicted(self, ask: Ask, resolved: Resolved, given: object) -> Replied[Answer]:
+        """Raises RateLimited, RequestTooCostly, QuotaExceeded, and of what the model says InvalidInput, ModelError,
+        TimedOut: then the request has not been made, and is made anew by the API."""
+        self._gate.enter(ask.caller)
+        began = time.perf_counter()
+        try:
+            replied = predict.at_once(self._serving, ask, resolved, given)
+        except gate.REFUSED:
+            raise  # and they have not entered
+        except Exception as error:
+            if isinstance(error, errors.TimedOut):
+                self._gate.give_back(ask.caller, resolved.manifest.cost(""))
+            self._gate.leave(ask.caller)
+            raise
+        finally:
+            self._paces.took(resolved, time.perf_counter() - began)
+        return replied
+
+    def _told(self, ask: Ask, replied: Replied[Answer], began: float) -> tuple[Headers, bytes]:
+        caller, answer = ask.caller, replied.value
+        self._conduct.went_well(caller.subject)
+        told = [*_FIRST, ("x-request-id", ask.request_id)]
+        told += [("x-model-version", answer.served.version), ("x-model-route", answer.served.route)]
+        if replied.found:
+            told.append(("x-cache", replied.found))
+        if (standing := self._conduct.standing(caller.subject)) is not None:
+            told.append(("x-conduct", standing.told))
+        told += limits.headers(self._gate, caller)
+        data = orjson.dumps(self._v1.answer(answer))
+        requests, seconds = _counters()
+        requests.inc()
+        seconds.observe(time.perf_counter() - began)
+        return told, data
+
+
+async def _whole(receive: Receive) -> bytes | None:
+    """A request's body; None where its client has gone."""
+    message = await receive()
+    data: bytes = message.get("body", b"")
+    while message.get("more_body"):
+        message = await receive()
+        data += message.get("body", b"")
+    return None if message["type"] == "http.disconnect" else data
+
+
+async def _send(send: Send, headers: Headers, data: bytes) -> None:
+    raw = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
+    raw.append((b"content-length", str(len(data)).encode()))
+    await send({"type": "http.response.start", "status": 200, "headers": raw})
+    await send({"type": "http.response.body", "body": data})
+
+
+def _ask(caller: Caller, head: Head, body: Body, began: float) -> Ask:
+    """Raises InvalidInput."""
+    said = head.said
+    return Ask(
+        caller,
+        ids.request_id(said.get("x-request-id", "")),
+        body.model,
+        asking.version(said.get("x-model-version"), body.version),
+        route_key=asking.route_key(said.get("x-route-key")),
+        cache=body.cache,
+        began=began,
+        ends_at=time.monotonic() + RUN_S,
+    )
+
+
+@functools.cache
+def _counters() -> tuple[Counter, Histogram]:
+    return context.counters(plain.PATH, "POST", 200)
