@@ -13,13 +13,12 @@ import marshmallow as ma
 from marshmallow import fields
 
 from core import errors
-from inference import tensors
+from inference import glance, tensors
+from inference.glance import LARGEST
 from inference.manifest import Field, Manifest
 
 DIALECT = "https://json-schema.org/draft/2020-12/schema"
 UNKNOWN = "is not a field of this model"
-#: Beyond it a float32, as graphs take numbers, is infinite.
-LARGEST = 3.4028235e38
 #: Of a picture in a row, in characters of base64: a row of a file is no longer, nor is a request's body by default.
 MOST_ENCODED = 4 * 2**20
 #: What it may be.
@@ -135,6 +134,8 @@ def validate_inputs(manifest: Manifest, raw: object, *, name: str = "") -> dict[
     object's own `name` before the field's."""
     if not isinstance(raw, dict):
         raise errors.InvalidInput.field(name or "inputs", "must be an object")
+    if (found := glance.inputs(manifest, raw)) is not None:
+        return found
     try:
         loaded: dict[str, Any] = _schema(manifest).load(raw)
     except ma.ValidationError as error:
@@ -182,9 +183,7 @@ def rule(field: Field) -> fields.Field[Any]:
         "null": "must not be null",
         "invalid": _INVALID.get(field.type, f"must be a {field.type}"),
     }
-    # A number is a float, said or not.
-    default = float(field.default) if field.type == "number" and field.default is not None else field.default
-    extra: dict[str, Any] = {} if field.required else {"load_default": default}
+    extra: dict[str, Any] = {} if field.required else {"load_default": glance.default(field)}
     if field.type == "tensor":
         return StrictTensor(field, required=field.required, error_messages=messages, **extra)
     return _TYPES[field.type](required=field.required, validate=rules, error_messages=messages, **extra)

@@ -10,7 +10,7 @@ import pytest
 from marshmallow import ValidationError
 
 from core import errors
-from inference import bundle, model, schema
+from inference import bundle, glance, model, schema
 from inference.manifest import Field
 from inference.model import GraphModel
 from tests import graphs
@@ -71,7 +71,7 @@ def test_a_number_that_float32_does_not_hold_is_refused_by_its_field_and_the_lim
 
 def test_the_largest_float32_is_a_number_like_any_other(tmp_path: Path) -> None:
     found = opened(tmp_path / "b", graphs.GOOD)
-    largest = schema.LARGEST
+    largest = glance.LARGEST
     assert np.isfinite(found.encode([row(found, x=largest, y=-largest)])["features"]).all()
 
 
