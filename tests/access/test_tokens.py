@@ -17,7 +17,8 @@ import jwt
 import pytest
 from cachetools import TTLCache
 from cryptography.hazmat.primitives import serialization
-from cryptography.hazmat.primitives.asymmetric import rsa
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
+from jwt.algorithms import ECAlgorithm
 
 from access import issuer as product
 from access import tenants, tokens
@@ -339,3 +340,27 @@ def test_a_token_that_has_expired_is_forgotten_within_seconds(
     until(lambda: time.time() > ends_at + 60)
     clock.now_s += 5.1
     assert not opens(verifies, token)
+
+
+@pytest.mark.parametrize(
+    ("issuer_url", "keys_url", "trusted"), [("https", "http", False), ("https", "https", True), ("http", "http", True)]
+)
+def test_keys_that_came_without_tls_are_nobodys_where_the_issuer_has_it(
+    monkeypatch: pytest.MonkeyPatch, issuer_url: str, keys_url: str, trusted: bool
+) -> None:
+    url, keys_at = f"{issuer_url}://issuer.example", f"{keys_url}://issuer.example/keys"
+    listed = {**json.loads(ECAlgorithm.to_jwk(ec.generate_private_key(ec.SECP256R1()).public_key())), "kid": "a"}
+    asked: list[str] = []
+
+    def document(where: str, _: object) -> dict[str, Any]:
+        asked.append(where)
+        return {"keys": [listed]} if where == keys_at else {"issuer": url, "jwks_uri": keys_at}
+
+    monkeypatch.setattr(product, "_document", document)
+    found = product.Issuer(url)
+    if trusted:
+        assert found.key("a").key_id == "a"
+    else:
+        with pytest.raises(errors.Unavailable):
+            found.key("a")
+    assert (keys_at in asked) == trusted

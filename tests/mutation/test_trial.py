@@ -35,6 +35,16 @@ def test_no_more_are_run_than_the_budget_allows_and_one_at_least() -> None:
     assert order(set(), 0.1) == ["kin[1]"]
 
 
+def test_a_slow_one_of_the_room_is_not_left_out_for_thousands_of_quicker_ones() -> None:
+    slow, quick = "tests/test_migrations.py::test_a", [f"tests/api/test_a.py::test_{number}" for number in range(1000)]
+    seconds = {slow: 16.0, **dict.fromkeys(quick, 0.1)}
+    shared_s = {"tests/test_migrations.py": 1.0, "tests/api/test_a.py": 0.0}
+    found = trial.within("migrations/versions/0013_a.py", seconds, shared_s, (), 60.0)
+    assert slow in found
+    assert 58 < sum(found.values()) <= 60.0
+    assert slow not in trial.within("migrations/versions/0013_a.py", seconds, shared_s, (), 50.0)
+
+
 PASSED = {"test": "tests/jobs/test_b.py::test_kin[1]", "outcome": "passed", "why": ""}
 FAILED = PASSED | {"outcome": "failed", "why": "no"}
 

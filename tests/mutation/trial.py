@@ -22,6 +22,8 @@ FILLING_S = 60.0
 #: What is run first: most mutants die here, and each file more costs a second to collect.
 FIRST_S, FIRST_FILES = 6.0, 3
 KIN = 10.0
+#: What of a budget is for kin alone.
+KINS_PART = 0.3
 #: pytest's code where none of the names is there: some are made up anew at every run.
 NOTHING_CHOSEN = 5
 TOO_LONG = "took too long"
@@ -107,7 +109,7 @@ def within(
     others pass through. So do those of `first`, who have noticed another change of the file, or execute what others
     import. Later cases of a test count as slower, by the logarithm of how many came before: many look at the same, and
     the last of a long table may be the only one of its kind. The first of a file that is chosen pays for the fixtures
-    that its tests share.
+    that its tests share. A part of the budget is kept for those of the room, be there thousands of quicker ones.
     """
     room, name = path.split("/", maxsplit=1)[0], Path(path).stem
     chosen: dict[str, float] = {}
@@ -115,18 +117,23 @@ def within(
     cases = Counter[str]()
     case = {test: _counted(cases, test.partition("[")[0]) for test in sorted(tests, key=lambda test: tests[test])}
 
-    def rank(test: str) -> float:
+    def is_kin(test: str) -> bool:
         stem = Path(_file(test)).stem
-        kin = test.startswith(f"tests/{room}/") or name in stem or stem == f"test_{room}"
-        quick = (KIN if kin else 1.0) * (KIN if test in first else 1.0)
+        return test.startswith(f"tests/{room}/") or name in stem or stem == f"test_{room}"
+
+    def rank(test: str) -> float:
+        quick = (KIN if is_kin(test) else 1.0) * (KIN if test in first else 1.0)
         return (tests[test] + shared_s[_file(test)]) * (1 + math.log(case[test])) / quick
 
-    for test in sorted(tests, key=rank):
-        cost = tests[test] + (0.0 if _file(test) in paid else shared_s[_file(test)])
-        if sum(chosen.values()) + cost <= budget_s or not chosen:
-            chosen[test] = cost
-            paid.add(_file(test))
-    return chosen
+    ranked = sorted(tests, key=rank)
+    for most_s, candidates in ((budget_s * KINS_PART, [*filter(is_kin, ranked)]), (budget_s, ranked)):
+        for test in candidates:
+            cost = tests[test] + (0.0 if _file(test) in paid else shared_s[_file(test)])
+            alone = not chosen and candidates is ranked
+            if test not in chosen and (sum(chosen.values()) + cost <= most_s or alone):
+                chosen[test] = cost
+                paid.add(_file(test))
+    return {test: chosen[test] for test in ranked if test in chosen}
 
 
 def _counted(found: Counter[str], name: str) -> int:
