@@ -71,18 +71,16 @@ class Child:
             os.kill(self.pid, self.program.stop)
 
     def stop(self) -> None:
-        """Ask, wait for the grace, then kill the whole group and clear away what it leaves."""
+        """Ask, wait for the grace, then kill the whole group."""
         if self.alive:
             self.ask_to_stop()
             with contextlib.suppress(subprocess.TimeoutExpired):
                 self._process.wait(self.program.grace_s)
         self.kill()
-        for path in self.program.leftovers:
-            with contextlib.suppress(PermissionError):  # then it is not ours
-                path.unlink(missing_ok=True)
 
     def kill(self) -> None:
-        """End it and all that came of it, also what made a session of its own, as Postgres's processes do."""
+        """End it and all that came of it, also what made a session of its own, as Postgres's processes do, and clear
+        away what it leaves."""
         everyone = tree(self.pid)[1:]
         with contextlib.suppress(ProcessLookupError, PermissionError):
             os.killpg(self.pid, signal.SIGKILL)
@@ -90,6 +88,9 @@ class Child:
             with contextlib.suppress(ProcessLookupError, PermissionError):
                 os.kill(pid, signal.SIGKILL)
         self._process.wait()
+        for path in self.program.leftovers:
+            with contextlib.suppress(PermissionError):  # then it is not ours
+                path.unlink(missing_ok=True)
 
 
 def tree(pid: int) -> list[int]:

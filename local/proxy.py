@@ -53,8 +53,11 @@ EXPOSED = (
 METHODS = "DELETE, GET, HEAD, OPTIONS, PATCH, POST"
 #: Whatever nginx has to say of an API that does not answer is a 503.
 AS_503 = "500 502 504"
-#: For so long the express lane may be silent before the API is asked: as long as anything may take there, and some.
-EXPRESS_S = 3
+#: For so long the express lane may be silent before the API is asked, as long as anything may take there and some; and
+#: for so long it is not asked again then.
+EXPRESS_S, PASSED_BY_S = 3, 10
+#: Who answers in its place.
+PASSED_BY = "passed-by.sock"
 
 
 _CORS = {
@@ -101,13 +104,22 @@ _EXPRESS_UPSTREAM = _Template("""\
     }
     upstream express {
         zone upstream_express 64k;
-        server @{express} max_fails=0@{resolve};
+        server @{express} max_fails=1 fail_timeout=@{passed_by_s}s@{resolve};
+        server unix:@{passed_by} backup;
         keepalive 64;
+    }
+    # In the lane's place while that does not answer: hands everything over.
+    server {
+        listen unix:@{passed_by};
+        location / {
+            add_header X-Accel-Redirect @@api;
+            return 200;
+        }
     }
 """)
 _EXPRESS_LOCATION = _Template("""\
         location = /api/v1/predict {
-@{pages}            error_page 418 502 504 = @@api;
+@{pages}            error_page 418 = @@api;
             if ($stranger) {
                 return 401;
             }
@@ -119,6 +131,7 @@ _EXPRESS_LOCATION = _Template("""\
             }
             proxy_connect_timeout 1s;
             proxy_read_timeout @{express_s}s;
+            proxy_next_upstream error timeout non_idempotent;
             proxy_pass http://express;
         }
         location @@api {
@@ -147,9 +160,20 @@ def program(folder: Path, doors: Doors, http: Http, *, flower_user: str, environ
     """nginx, whose configuration, sockets and temporary files lie in `folder`; `flower_user` is `name:password`."""
     # Names of folders in it are relative to where it runs.
     write_private(folder / "nginx.conf", configuration(doors, http))
+    # nginx does not remove it when it is killed, and would not start over it.
+    (folder / PASSED_BY).unlink(missing_ok=True)
     write_private(folder / "flower.users", f"{flower_user.replace(':', ':{PLAIN}', 1)}\n")
     command = (str(_binary()), "-e", "stderr", "-p", f"{folder}/", "-c", "nginx.conf")
-    return Program("proxy", command, environ, stop=signal.SIGQUIT, grace_s=5, unprivileged=True, cwd=folder)
+    return Program(
+        "proxy",
+        command,
+        environ,
+        stop=signal.SIGQUIT,
+        grace_s=5,
+        unprivileged=True,
+        cwd=folder,
+        leftovers=(folder / PASSED_BY,),
+    )
 
 
 def configuration(doors: Doors, http: Http) -> str:
@@ -175,10 +199,8 @@ def configuration(doors: Doors, http: Http) -> str:
         per_network=http.max_connections * KEYS_PER_NETWORK,
         resolver=f"    resolver {doors.resolver} valid=5s;" if doors.resolver else "",
         store=_STORE.substitute(facts) if doors.store_listen else "",
-        express_upstream=_EXPRESS_UPSTREAM.substitute(facts) if doors.express else "",
-        express_location=_EXPRESS_LOCATION.substitute(pages=_indented(3, _pages("500")), express_s=EXPRESS_S)
-        if doors.express
-        else "",
+        express_upstream=_express(_EXPRESS_UPSTREAM, doors, facts),
+        express_location=_express(_EXPRESS_LOCATION, doors, facts),
         stranger=0 if http.anonymous else 1,
         trusted=_trusted(http.trusted_proxies),
         origins=_origins(http.cors_origins),
@@ -187,6 +209,12 @@ def configuration(doors: Doors, http: Http) -> str:
         vary="Origin" if http.cors_origins not in ((), ("*",)) else "",
         errors=_errors(max_body_bytes=http.max_body_bytes, per_key=http.max_connections),
     )
+
+
+def _express(part: _Template, doors: Doors, facts: Mapping[str, object]) -> str:
+    """A part of the configuration that is there where the lane is."""
+    own = {"express_s": EXPRESS_S, "passed_by_s": PASSED_BY_S, "passed_by": PASSED_BY}
+    return part.substitute(facts, **own, pages=_indented(3, _pages(AS_503))) if doors.express else ""
 
 
 def _trusted(networks: tuple[str, ...]) -> str:
