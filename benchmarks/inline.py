@@ -69,11 +69,11 @@ def _ours(found: bed.Bed) -> Mapping[str, Server]:
     env, port = {**found.env, "COATCHECK_ONNX_THREADS": "1"}, found.state.ports["api"]
     alone = Program("api", platform_processes.command("serve", "--port", "8001"), env)
     return {
-        "coatcheck": Server(lambda: [found.start(alone)], "http://127.0.0.1:8001/api/v1/predict"),
-        "coatcheck, by its proxy": Server(
+        "coatcheck": Server(
             lambda: [found.start(program) for program in platform_processes.door(found.state, env)],
             f"http://127.0.0.1:{port}/api/v1/predict",
         ),
+        "coatcheck, its API alone": Server(lambda: [found.start(alone)], "http://127.0.0.1:8001/api/v1/predict"),
     }
 
 
