@@ -18,6 +18,7 @@ import structlog
 
 from access import blocks
 from access.blocks import Step
+from access.credit import Credit
 from access.ladder import Ladder, Level, Standing
 from core import database, errors
 
@@ -51,8 +52,9 @@ class Conduct:
     A caller is a subject: `key:<id>`, or `address:<network>` for who has no key.
     """
 
-    def __init__(self, engine: sqlalchemy.Engine, ladder: Ladder) -> None:
-        self._engine, self._ladder = engine, ladder
+    def __init__(self, engine: sqlalchemy.Engine, ladder: Ladder, credit: Credit | None = None) -> None:
+        """`credit` is what went well at the express lane, which has no errors of its own to set against it."""
+        self._engine, self._ladder, self._credit = engine, ladder, credit
         self._standing: Mapping[str, Standing] = {}
         self._ahead_s = 0.0
         self._lock = threading.Lock()
@@ -108,8 +110,11 @@ class Conduct:
         if not self._ladder.errors:
             return 0
         now_s = time.monotonic()
+        # Who makes the first has all of it left.
+        well = self._credit.take(subject) if self._credit is not None and subject in self._errors else 0
         with self._lock:
             mine = self._known(subject, now_s)
+            mine.left = min(self._ladder.errors, mine.left + well * GIVEN_BACK)
             if tried and tried not in mine.tried and len(mine.tried) < SCANNING:
                 mine.tried.add(tried)
                 weight += NEW_KEY

@@ -120,6 +120,8 @@ _EXPRESS_UPSTREAM = _Template("""\
 _EXPRESS_LOCATION = _Template("""\
         location = /api/v1/predict {
 @{pages}            error_page 418 = @@api;
+            # Else what is said of the API where that was asked by such a page is nginx's own.
+            recursive_error_pages on;
             if ($stranger) {
                 return 401;
             }

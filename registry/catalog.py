@@ -76,14 +76,24 @@ class Catalog:
         return time.monotonic() - self._known[0] > LOOK_S / 2
 
     def remembered(self, name: str | None, version: str | None, unit: Unit) -> Resolved | None:
-        """The version that answers, as it is known here; None where that is CACHE_S old, or no such version is."""
+        """The version that answers, as it is known here; None where no such version is, or somebody has to look now or
+        in a moment."""
         read_at, known = self._known
-        if time.monotonic() - read_at >= CACHE_S:
+        if time.monotonic() - read_at >= LOOK_S * 0.9:
             return None
         try:
             return choice.resolved(known, name or choice.default(known, self._default), version, unit)
         except (errors.NotFound, errors.InvalidInput):
             return None
+
+    def says_more_of(self, resolved: Resolved) -> bool:
+        """Whether more is to be said with an answer of a version that is remembered, or noted of it: it is deprecated,
+        or part of a trial."""
+        model = self._known[1].get(resolved.model)
+        version = model.versions.get(resolved.version) if model else None
+        if model is None or version is None or version.deprecation is not None:
+            return True
+        return bool(model.routes.canaries) and (resolved.route == "stable" or resolved.route.startswith("canary "))
 
     def mirrors(self, name: str, request: str) -> tuple[Mirror, ...]:
         """The shadows that are asked what a request to the stable version asks, at most CACHE_S old."""

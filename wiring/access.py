@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from access.callers import Callers
 from access.conduct import Conduct
+from access.credit import Credit
 from access.gate import Gate
 from access.keys import Keyring
 from access.ladder import Ladder
@@ -44,7 +45,7 @@ class Access(Base):
     @part
     def conduct(self) -> Conduct:
         """Who is held back for repeated errors."""
-        return Conduct(self.engine, Ladder(errors=self.settings.api.max_errors))
+        return Conduct(self.engine, Ladder(errors=self.settings.api.max_errors), Credit(self.line))
 
     @part
     def gate(self) -> Gate:

@@ -14,6 +14,7 @@ import structlog
 from prometheus_client import Counter, Histogram
 
 from access import entrance, gate, limits, networks
+from access.credit import Credit
 from access.keys import Caller
 from api import context
 from api.express import plain
@@ -39,6 +40,8 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 
 #: How long a run may take that was to be quick.
 RUN_S = 0.25
+#: Who has waited for so long is not answered: not much later the proxy asks the API.
+LATE_S = 2.0
 #: What the proxy takes for: ask the API.
 HAND_OVER: Headers = [("x-accel-redirect", "@api")]
 #: What supervisors and health checks ask for.
@@ -54,6 +57,7 @@ class Lane:
         # Whoever comes first does not wait for these to be made.
         self._serving, self._gate, self._callers, self._conduct = door.serving, door.gate, door.callers, door.conduct
         self._line, self._aside, self._paces, self._v1 = Line(), Aside(), Paces(door.shelf), V1()
+        self._credit = Credit(door.line)
         versions = door.settings.versions
         #: Which its answers say.
         self._v1_ends = bool(versions.v1_deprecated_at or versions.v1_sunset_at)
@@ -70,7 +74,9 @@ class Lane:
         head = None if self._v1_ends else plain.head(scope)
         data = await _whole(receive)
         answer = None
-        if head is not None and data is not None and await self._line.turn(head.token or head.speaks_for):
+        in_turn = head is not None and data is not None and await self._line.turn(head.token or head.speaks_for)
+        # Whom the proxy has taken elsewhere meanwhile is answered there.
+        if head is not None and data is not None and in_turn and time.perf_counter() - began < LATE_S:
             answer = self._answered(head, data, began)
         if answer is None:
             metrics.EXPRESS.labels("handed_over").inc()
@@ -82,14 +88,18 @@ class Lane:
     async def _live(self, receive: Receive, send: Send) -> None:
         """From the start to the end of the process."""
         await receive()
-        tell = functools.partial(self._tally.tell, self._door.engine)
-        threading.Thread(target=presence.always, args=(tell,), name="tally", daemon=True).start()
+        threading.Thread(target=presence.always, args=(self._tell,), name="tally", daemon=True).start()
         await send({"type": "lifespan.startup.complete"})
         await receive()
         with contextlib.suppress(*database.OUTAGES):
-            tell()
+            self._tell()
         self._door.close()
         await send({"type": "lifespan.shutdown.complete"})
+
+    def _tell(self) -> None:
+        """What was counted here; raises an outage."""
+        self._credit.tell()
+        self._tally.tell(self._door.engine)
 
     def _answered(self, head: Head, data: bytes, began: float) -> tuple[Headers, bytes] | None:
         """In one go; None for what is handed over, of which nothing is left here."""
@@ -133,9 +143,7 @@ class Lane:
             return None
         ask.caller.bounds.check_model(resolved.model)
         # Its answers say more, or count.
-        if catalog.deprecation(resolved.model, resolved.version) or self._serving.witness.watches(
-            resolved.model, resolved.route
-        ):
+        if catalog.says_more_of(resolved):
             return None
         return resolved if self._paces.is_quick(resolved) else None
 
@@ -159,7 +167,7 @@ class Lane:
 
     def _told(self, ask: Ask, replied: Replied[Answer], began: float) -> tuple[Headers, bytes]:
         caller, answer = ask.caller, replied.value
-        self._conduct.went_well(caller.subject)
+        self._credit.add(caller.subject)
         told = [*_FIRST, ("x-request-id", ask.request_id)]
         told += [("x-model-version", answer.served.version), ("x-model-route", answer.served.route)]
         if replied.found:

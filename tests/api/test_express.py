@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import dataclasses
 import ipaddress
+import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
@@ -19,6 +20,9 @@ import structlog
 
 from access import keys
 from access.bounds import UNBOUND, Bounds
+from access.conduct import Conduct
+from access.credit import Credit
+from access.ladder import Ladder
 from api.express import LIMITS, lane, paces
 from api.express.lane import HAND_OVER, Lane
 from api.express.line import MOST, Line
@@ -335,6 +339,45 @@ def test_a_model_that_cannot_be_opened_is_left_to_the_api(
     until(lambda: client.ask().handed_over and bool(own._paces._paces), 20)
     assert all(client.ask().handed_over for _ in range(3))
     assert tried == [1]
+
+
+def test_what_goes_well_here_makes_up_for_errors_at_the_api(platform: Platform, client: Client) -> None:
+    subject, full = f"key:{client.key.id}", 50
+    conduct = Conduct(platform.engine, Ladder(errors=full), Credit(platform.line))
+
+    def left_after_an_error() -> float:
+        conduct.failed(subject, None, 1.0)
+        return conduct._errors[subject].left
+
+    client.lane._tell()
+    first = [left_after_an_error() for _ in range(9)]
+    assert first[-1] == pytest.approx(full - 9, abs=0.5)
+    for _ in range(8):
+        assert not client.ask().handed_over
+    client.lane._tell()
+    assert left_after_an_error() == pytest.approx(full - 8, abs=0.6)
+    assert left_after_an_error() == pytest.approx(full - 9, abs=0.6)
+    conduct.close()
+
+
+def test_who_has_waited_so_long_that_the_proxy_asks_elsewhere_is_not_answered_as_well(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(lane, "LATE_S", 0.0)
+    assert client.ask().handed_over
+
+
+def test_a_database_that_stands_still_is_not_waited_for(
+    client: Client, door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def stands_still() -> None:
+        assert threading.current_thread() is not threading.main_thread()
+        time.sleep(0.3)
+
+    monkeypatch.setattr(door.catalog, "_query", stands_still)
+    ends_at = time.monotonic() + 3
+    while time.monotonic() < ends_at:
+        client.ask()
 
 
 def test_a_bug_is_handed_over_and_told_and_costs_nothing(

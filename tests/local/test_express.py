@@ -169,3 +169,7 @@ def test_where_it_is_gone_the_api_answers_all_and_it_told_what_it_had_counted(fr
     assert sum(front.counted().values()) >= before + 5
     assert front.ask()[0] == 200
     assert front.ask({**GOOD, "inputs": {}})[0] == 422
+    front.children["api"].stop()
+    for path, body in ((PATH, GOOD), (f"{PATH}?explain=true", GOOD), (PATH, {"model": "x" * 200_000})):
+        status, told, found = front.ask(body, path)
+        assert (status, found["error"]["code"], told["retry-after"]) == (503, "UNAVAILABLE", "2"), path
