@@ -105,9 +105,19 @@ class Client:
         assert int(told["content-length"]) == len(end["body"])
         return Said(told, orjson.loads(end["body"]) if end["body"] else None)
 
+    def answered(self, body: object = GOOD, *more: tuple[str, str]) -> Said:
+        """As soon as all that has to be asked aside is known, which may have to be asked again on a busy machine."""
+        found: list[Said] = []
+
+        def asked() -> bool:
+            found[:] = [self.ask(body, *more)]
+            return not found[0].handed_over
+
+        until(asked, 20)
+        return found[0]
+
     def warm(self, body: object = GOOD) -> None:
-        """Until all that has to be asked aside is known."""
-        until(lambda: not self.ask(body).handed_over, 20)
+        self.answered(body)
 
 
 @pytest.fixture(scope="module")
@@ -145,7 +155,7 @@ def test_what_it_answers_is_word_for_word_what_the_api_answers(
     client: Client, app: flask.Flask, body: Mapping[str, Any], more: tuple[tuple[str, str], ...]
 ) -> None:
     named = (("x-request-id", "mine"), *more)
-    ours = client.ask(body, *named)
+    ours = client.answered(body, *named)
     theirs = app.test_client().post(PATH, json=body, headers=[*client.key.headers.items(), *named])
     assert theirs.status_code == 200
     assert ours.body == theirs.get_json()
@@ -163,17 +173,19 @@ def test_a_kept_answer_is_told_as_one(platform: Platform) -> None:
     client = Client(Lane(own), callers.key(platform))
     client.warm()
     asked = {**GOOD, "options": {"cache": True}}
-    assert [client.ask(asked).headers["x-cache"] for _ in range(2)] == ["miss", "hit"]
+    assert [client.answered(asked).headers["x-cache"] for _ in range(2)] == ["miss", "hit"]
     own.close()
 
 
 @pytest.fixture
-def own_model(platform: Platform, tmp_path: Path) -> str:
-    """A model of x and y in two versions, of which the first is the stable one."""
+def own_model(platform: Platform, tmp_path: Path) -> Iterator[str]:
+    """A model of x and y in two versions, of which the first is the stable one; it is gone afterwards."""
     name = callers.name("model")
     for version in ("1.0.0", "2.0.0"):
         platform.catalog.publish(bundle.load(graphs.bundle(tmp_path / version, name=name, version=version)))
-    return name
+    yield name
+    platform.execute("DELETE FROM model_versions WHERE model = :name", name=name)
+    platform.execute("DELETE FROM models WHERE name = :name", name=name)
 
 
 UNUSUAL: Mapping[str, Callable[[Client], Said]] = {
@@ -231,14 +243,14 @@ def test_what_is_unusual_or_wrong_is_handed_over_and_nothing_of_it_is_left(
     assert UNUSUAL[unusual](client).handed_over
     assert [lease.tokens for lease in leases] == before
     assert caller.subject not in door.conduct._errors
-    assert not client.ask().handed_over
+    client.answered()
     assert [lease.tokens for lease in leases] == [tokens - 1 for tokens in before]
 
 
 def test_what_is_answered_is_in_the_ledger(platform: Platform, client: Client, door: Door) -> None:
     tenant_id = door.callers.verify(client.key.token, "").tenant_id
     for _ in range(3):
-        assert not client.ask().handed_over
+        client.answered()
 
     def used() -> Any:
         return platform.one("SELECT sum(calls), sum(units) FROM usage WHERE tenant_id = :id", id=tenant_id)
@@ -259,7 +271,7 @@ def test_a_key_that_may_not_do_this_is_handed_over(platform: Platform, made: Lan
     assert of({"predict"}, Bounds(frozenset({"tumor"}))).ask().handed_over
     there = of({"predict"}, near)
     assert there.ask().handed_over
-    assert not there.ask(GOOD, ("x-forwarded-for", "192.0.2.1, 10.1.2.3")).handed_over
+    there.answered(GOOD, ("x-forwarded-for", "192.0.2.1, 10.1.2.3"))
     assert there.ask(GOOD, ("x-forwarded-for", "10.1.2.3, 192.0.2.1")).handed_over
 
 
@@ -294,7 +306,7 @@ def test_a_model_that_fails_is_handed_over_and_costs_nothing(client: Client, doo
     before = [lease.tokens for lease in leases]
     assert client.ask(bad).handed_over
     assert [lease.tokens for lease in leases] == before
-    assert not client.ask(good).handed_over
+    client.answered(good)
 
 
 def test_a_run_that_takes_long_is_ended_and_handed_over_and_costs_nothing(
@@ -315,7 +327,7 @@ def test_a_model_that_became_slow_is_left_to_the_api_for_a_while(
     monkeypatch.setattr(paces, "QUICK_S", 0.0)
     assert client.ask().handed_over
     monkeypatch.setattr(paces, "QUICK_S", 0.01)
-    assert not client.ask().handed_over
+    client.answered()
     [pace] = [pace for pace in client.lane._paces._paces.values() if pace.run_s < 0.01][:1]
     pace.run_s, pace.at = 1.0, clock[0]
     assert client.ask().handed_over
@@ -353,7 +365,7 @@ def test_what_goes_well_here_makes_up_for_errors_at_the_api(platform: Platform, 
     first = [left_after_an_error() for _ in range(9)]
     assert first[-1] == pytest.approx(full - 9, abs=0.5)
     for _ in range(8):
-        assert not client.ask().handed_over
+        client.answered()
     client.lane._tell()
     assert left_after_an_error() == pytest.approx(full - 8, abs=0.6)
     assert left_after_an_error() == pytest.approx(full - 9, abs=0.6)
@@ -391,7 +403,7 @@ def test_a_bug_is_handed_over_and_told_and_costs_nothing(
     before = lease.tokens
     monkeypatch.setattr(predict, "at_once", bug)
     with structlog.testing.capture_logs() as logs:
-        assert client.ask(GOOD, ("x-request-id", "mine")).handed_over
+        until(lambda: client.ask(GOOD, ("x-request-id", "mine")).handed_over and bool(logs))
     assert [(line["event"], line["error"]) for line in logs] == [("bug", "ZeroDivisionError")]
     assert lease.tokens == before
 
