@@ -59,7 +59,6 @@ EXPRESS_S, PASSED_BY_S = 3, 10
 #: Who answers in its place.
 PASSED_BY = "passed-by.sock"
 
-
 _CORS = {
     "Access-Control-Allow-Origin": "$cors",
     "Access-Control-Expose-Headers": "$cors_exposed",
@@ -94,7 +93,6 @@ _STORE = _Template("""\
         }
     }
 """)
-
 
 #: What is asked in an unusual way goes to the API at once, and what the lane hands over or does not answer, then.
 _EXPRESS_UPSTREAM = _Template("""\
@@ -166,16 +164,8 @@ def program(folder: Path, doors: Doors, http: Http, *, flower_user: str, environ
     (folder / PASSED_BY).unlink(missing_ok=True)
     write_private(folder / "flower.users", f"{flower_user.replace(':', ':{PLAIN}', 1)}\n")
     command = (str(_binary()), "-e", "stderr", "-p", f"{folder}/", "-c", "nginx.conf")
-    return Program(
-        "proxy",
-        command,
-        environ,
-        stop=signal.SIGQUIT,
-        grace_s=5,
-        unprivileged=True,
-        cwd=folder,
-        leftovers=(folder / PASSED_BY,),
-    )
+    leftovers = (folder / PASSED_BY,)
+    return Program("proxy", command, environ, signal.SIGQUIT, 5, unprivileged=True, cwd=folder, leftovers=leftovers)
 
 
 def configuration(doors: Doors, http: Http) -> str:

@@ -86,15 +86,6 @@ class Catalog:
         except (errors.NotFound, errors.InvalidInput):
             return None
 
-    def says_more_of(self, resolved: Resolved) -> bool:
-        """Whether more is to be said with an answer of a version that is remembered, or noted of it: it is deprecated,
-        or part of a trial."""
-        model = self._known[1].get(resolved.model)
-        version = model.versions.get(resolved.version) if model else None
-        if model is None or version is None or version.deprecation is not None:
-            return True
-        return bool(model.routes.canaries) and (resolved.route == "stable" or resolved.route.startswith("canary "))
-
     def mirrors(self, name: str, request: str) -> tuple[Mirror, ...]:
         """The shadows that are asked what a request to the stable version asks, at most CACHE_S old."""
         model = self._read().get(name)

@@ -20,8 +20,6 @@ from wiring.door import Door
 
 #: Nobody is to wait for the engines here.
 LIMITS = Limits(connections=4, statement_s=1.0, store_s=5.0, store_attempts=2)
-
-
 #: Longer than the proxy keeps a connection open that nothing comes by.
 _IDLE_S = 75
 #: So long those that are being answered may take when the process is asked to stop.

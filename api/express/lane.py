@@ -122,15 +122,18 @@ class Lane:
         """None where somebody would have to be asked; raises Blocked, Unauthorized, Forbidden."""
         address = networks.behind(head.connected, head.speaks_for, self._door.settings.http.trusted_proxies)
         if not self._callers.knows(head.token):
-            self._aside.ask(head.token, lambda: self._callers.verify(head.token, address))
+            self._aside.ask(head.token, lambda: self._verified(head, address))
             return None
-        caller = entrance.verified(self._conduct, self._callers, head.token, address)
+        caller = self._verified(head, address)
         self._conduct.enter(caller.subject)
         caller.require("predict")
         if not self._gate.knows(caller):
             self._aside.ask(caller.tenant_id, lambda: self._gate.month(caller))
             return None
         return caller
+
+    def _verified(self, head: Head, address: str) -> Caller:
+        return entrance.verified(self._conduct, self._callers, head.token, address)
 
     def _resolved(self, ask: Ask) -> Resolved | None:
         """The version that answers, if it can do so at once, and nobody else is to see what comes of it; raises
@@ -143,7 +146,8 @@ class Lane:
             return None
         ask.caller.bounds.check_model(resolved.model)
         # Its answers say more, or count.
-        if catalog.says_more_of(resolved):
+        name, version, route = resolved.model, resolved.version, resolved.route
+        if catalog.deprecation(name, version) or self._serving.witness.watches(name, route):
             return None
         return resolved if self._paces.is_quick(resolved) else None
 

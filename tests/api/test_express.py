@@ -59,16 +59,8 @@ class Client:
     lane: Lane
     key: Key
 
-    def ask(
-        self,
-        body: object = GOOD,
-        *more: tuple[str, str],
-        headers: Mapping[str, str] = JSON,
-        method: str = "POST",
-        path: str = PATH,
-        query: str = "",
-    ) -> Said:
-        return asyncio.run(self.asked(body, *more, headers=headers, method=method, path=path, query=query))
+    def ask(self, body: object = GOOD, *more: tuple[str, str], **how: Any) -> Said:
+        return asyncio.run(self.asked(body, *more, **how))
 
     async def asked(
         self,
