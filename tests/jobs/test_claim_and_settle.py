@@ -31,15 +31,19 @@ def leases_of(platform: Platform) -> Leases:
     )
 
 
+def _in_this_order(platform: Platform, jobs: list[UUID]) -> None:
+    """A place is told when it is asked for, and written a moment later: of jobs of one moment any may be the first."""
+    for ahead_s, job in enumerate(reversed(jobs), 1):
+        platform.execute(
+            "UPDATE jobs SET fair_at = now() - make_interval(secs => :s) WHERE id = :id", s=ahead_s, id=job
+        )
+
+
 def test_a_claim_takes_a_whole_batch_of_one_lane_in_order(platform: Platform, new_job: NewJob) -> None:
     first = [new_job() for _ in range(3)]
     other = new_job(model="tumor")
     low = new_job(priority="low")
-    # A place is told when it is asked for, and written a moment later: of jobs of one moment any may be the first.
-    for ahead_s, job in enumerate(reversed(first), 1):
-        platform.execute(
-            "UPDATE jobs SET fair_at = now() - make_interval(secs => :s) WHERE id = :id", s=ahead_s, id=job
-        )
+    _in_this_order(platform, first)
     batch = take(platform)
     assert batch is not None
     assert [job.id for job in batch.jobs] == [*first, low]
@@ -92,6 +96,7 @@ def test_a_job_that_is_being_claimed_hides_no_other(platform: Platform, new_job:
     first = new_job()
     platform.execute("UPDATE jobs SET fair_at = now() - interval '1 min'")
     found = [new_job(model=model) for model in others]
+    _in_this_order(platform, found)
     with platform.engine.begin() as elsewhere:
         elsewhere.execute(sqlalchemy.text("SELECT FROM jobs WHERE id = :id FOR UPDATE"), {"id": first})
         assert [took(platform)[0].id for _ in found] == found
