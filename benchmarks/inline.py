@@ -13,6 +13,7 @@ from pathlib import Path
 from statistics import median
 
 from rich.progress import track
+from sqlalchemy import text
 
 from benchmarks import bed, peers
 from local import platform_processes
@@ -27,6 +28,9 @@ wrk.body = '{"model": "sentiment", "inputs": {"text": "I love this product, it w
 wrk.headers["Content-Type"] = "application/json"
 wrk.headers["Authorization"] = "Bearer %s"
 """
+_BY_LANE = text("""
+SELECT coalesce(sum(value), 0) FROM counts WHERE name = 'http_express_requests_total' AND labels LIKE '%answered%'
+""")
 QUICK_RAY = {"RAY_SERVE_THROUGHPUT_OPTIMIZED": "1", "RAY_SERVE_ENABLE_HA_PROXY": "1"}
 
 
@@ -47,6 +51,8 @@ class Server:
 
     start: Callable[[], list[Child]]
     url: str
+    #: Before it is measured, beside answering.
+    is_there: Callable[[], bool] = lambda: True
 
 
 def run() -> None:
@@ -72,9 +78,23 @@ def _ours(found: bed.Bed) -> Mapping[str, Server]:
         "coatcheck": Server(
             lambda: [found.start(program) for program in platform_processes.door(found.state, env)],
             f"http://127.0.0.1:{port}/api/v1/predict",
+            _lane_is_there(found),
         ),
         "coatcheck, its API alone": Server(lambda: [found.start(alone)], "http://127.0.0.1:8001/api/v1/predict"),
     }
+
+
+def _lane_is_there(found: bed.Bed) -> Callable[[], bool]:
+    """Whether it has answered any more since the last time: the proxy passes by who was not there when it began."""
+    last = 0.0
+
+    def has_more() -> bool:
+        nonlocal last
+        with found.superuser.connect() as connection:
+            before, last = last, float(connection.execute(_BY_LANE).scalar_one())
+        return last > before
+
+    return has_more
 
 
 def _theirs(found: bed.Bed, python: Path) -> Mapping[str, Server]:
@@ -100,7 +120,7 @@ def _measured(server: Server, script: Path) -> Iterator[tuple[int, Side]]:
     """With each number of connections; it is started before, and stopped after."""
     children = server.start()
     try:
-        bed.until(lambda: _predicts(server.url, script))
+        bed.until(lambda: _predicts(server.url, script) and server.is_there())
         for connections in CONNECTIONS:
             yield connections, measure(server.url, script, connections=connections)
     finally:
@@ -117,11 +137,11 @@ def measure(url: str, script: Path, *, connections: int = 16) -> Side:
     """After as many requests as it answers in two seconds."""
     subprocess.run(_wrk(url, script, connections, 2), check=True, capture_output=True)
     command = _wrk(url, script, connections, SECONDS)
-    text = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    counted = re.search(r"Non-2xx or 3xx responses: (\d+)", text)
-    requests, bad = int(_found(r"(\d+) requests in", text)), int(counted[1]) if counted else 0
-    rate = float(_found(r"Requests/sec:\s+([\d.]+)", text)) * (1 - bad / max(1, requests))
-    return Side(rate, _found(r"\n\s+50%\s+(\S+)", text), _found(r"\n\s+99%\s+(\S+)", text), bad, requests)
+    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    counted = re.search(r"Non-2xx or 3xx responses: (\d+)", said)
+    requests, bad = int(_found(r"(\d+) requests in", said)), int(counted[1]) if counted else 0
+    rate = float(_found(r"Requests/sec:\s+([\d.]+)", said)) * (1 - bad / max(1, requests))
+    return Side(rate, _found(r"\n\s+50%\s+(\S+)", said), _found(r"\n\s+99%\s+(\S+)", said), bad, requests)
 
 
 def _wrk(url: str, script: Path, connections: int, seconds: int) -> list[str]:
@@ -151,12 +171,12 @@ def _tell(names: list[str], sides: Mapping[tuple[str, int], list[Side]]) -> None
 def rss_mb(pid: int) -> float:
     """Resident memory of a process and its children."""
     pids = [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
-    lines = [Path(f"/proc/{item}/status").read_text() for item in pids]
-    return sum(int(_found(r"VmRSS:\s+(\d+)", text)) for text in lines) / 1024
+    told = [Path(f"/proc/{item}/status").read_text() for item in pids]
+    return sum(int(_found(r"VmRSS:\s+(\d+)", said)) for said in told) / 1024
 
 
-def _found(pattern: str, text: str) -> str:
-    match = re.search(pattern, text)
+def _found(pattern: str, said: str) -> str:
+    match = re.search(pattern, said)
     if match is None:
-        raise ValueError(text)
+        raise ValueError(said)
     return match[1]

@@ -31,6 +31,8 @@ T = TypeVar("T")
 #: How old what a process believes may be: the bound on how fast a change reaches everyone, while the database answers
 #: within what is left of it after LOOK_S, when a process looks again; so long at most one waits for who looks.
 CACHE_S, LOOK_S, _WAIT_S = 1.0, 0.5, 1.0
+#: Who answers without ever waiting has somebody look before that is over.
+_AHEAD_S = LOOK_S / 2
 
 _VERSIONS = text("""
 SELECT model, version, digest, CASE WHEN removed_at IS NULL THEN manifest END AS manifest,
@@ -72,8 +74,12 @@ class Catalog:
 
     @property
     def is_due(self) -> bool:
-        """Whether who looks now need not wait, and who looks later might."""
-        return time.monotonic() - self._known[0] > LOOK_S / 2
+        """Whether somebody had better look ahead: who asks later may have to look."""
+        return time.monotonic() - self._known[0] >= _AHEAD_S
+
+    def look_ahead(self) -> None:
+        """Look, where that is due, before anybody has to; raises Unavailable where nothing is known at all."""
+        self._read(older_s=_AHEAD_S)
 
     def remembered(self, name: str | None, version: str | None, unit: Unit) -> Resolved | None:
         """The version that answers, as it is known here; None where no such version is, or somebody has to look now or
@@ -182,15 +188,15 @@ class Catalog:
         with self._lock:
             self._known = (0.0, self._known[1])
 
-    def _read(self) -> choice.Known:
+    def _read(self, older_s: float = LOOK_S) -> choice.Known:
         read_at, known = self._known
-        if time.monotonic() - read_at < LOOK_S:
+        if time.monotonic() - read_at < older_s:
             return known
         if not self._turn(read_at, known):
             return known
         try:
             read_at, known = self._known
-            if (now := time.monotonic()) - read_at >= LOOK_S:
+            if (now := time.monotonic()) - read_at >= older_s:
                 before, known = known, self._or_before()
                 self._slow = known is before or time.monotonic() - now > CACHE_S - LOOK_S
                 # As old as the question, not as the answer; and who has none is left alone for a while.

@@ -140,7 +140,7 @@ class Lane:
         Forbidden."""
         catalog = self._door.catalog
         if catalog.is_due:
-            self._aside.ask("catalog", catalog.known)
+            self._aside.ask("catalog", catalog.look_ahead)
         resolved = catalog.remembered(ask.model, ask.version, ask.unit)
         if resolved is None or not resolved.manifest.inline or resolved.mirrors:
             return None

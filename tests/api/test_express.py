@@ -267,6 +267,15 @@ def test_a_key_that_may_not_do_this_is_handed_over(platform: Platform, made: Lan
     assert there.ask(GOOD, ("x-forwarded-for", "10.1.2.3, 192.0.2.1")).handed_over
 
 
+def test_the_registry_is_looked_at_before_anybody_has_to_be_handed_over_for_it(made: Lane, client: Client) -> None:
+    client.answered()
+    catalog = made._door.catalog
+    until(lambda: catalog.is_due)
+    client.ask()
+    # Nobody asks again.
+    until(lambda: not catalog.is_due)
+
+
 def test_a_revoked_key_is_known_for_seconds_only(platform: Platform, client: Client) -> None:
     keys.revoke(platform.engine, client.key.id)
     until(lambda: client.ask().handed_over, keys.CACHE_S + 2)

@@ -68,6 +68,18 @@ def test_a_change_is_live_everywhere_within_a_second_and_says_what_it_was(
     assert route(aliases={"champion": "2.0.0"}) == []
 
 
+def test_who_looks_ahead_in_time_always_knows_what_holds(catalog: Catalog, name: str, route: Set) -> None:
+    unit = Unit("request", "caller")
+    catalog.look_ahead()
+    route(stable="2.0.0")
+    until(lambda: catalog.is_due)
+    catalog.look_ahead()
+    assert not catalog.is_due
+    found = catalog.remembered(name, None, unit)
+    assert found is not None
+    assert found.version == "2.0.0"
+
+
 def test_whoever_comes_after_a_pause_gets_what_holds_now_however_many_come_at_once(
     catalog: Catalog, name: str, route: Set
 ) -> None:
