@@ -6,6 +6,7 @@ import argparse
 import sys
 
 from benchmarks import (
+    accept,
     away,
     bulk,
     cache,
@@ -30,6 +31,7 @@ from benchmarks import (
 EVERY = {"inline": inline.run, "drain": drain.run}
 #: Only when asked for: it takes minutes and several GB of disk.
 LONG = {
+    "accept": accept.run,
     "away": away.run,
     "bulk": bulk.run,
     "cache": cache.run,

@@ -1,11 +1,17 @@
-"""Durable jobs drained per second by one worker process."""
+"""Durable jobs drained per second: by one worker process and by several, what each job has Postgres write, and what it
+costs where Postgres and Redis are further away."""
 
 from __future__ import annotations
 
+import socket
+from typing import Any, NamedTuple
+
+import sqlalchemy
 from sqlalchemy import text
 
 from benchmarks import bed
 from core import database
+from tests.chaos.proxy import Proxy
 
 JOBS = 10_000
 ROW = {"text": "I love this product, it works perfectly!", "language": "en", "confidence_threshold": 0.0}
@@ -18,34 +24,85 @@ SELECT gen_random_uuid(), (SELECT id FROM tenants LIMIT 1), 'predict', true, 'cp
        'cpu/predict/sentiment/1.0.0', now() + interval '1 day', 4, 300, CAST(:inputs AS json), '{}', '{}', 'req_bench'
 FROM generate_series(1, :jobs)
 """)
-_DONE = text(
-    "SELECT count(*), extract(epoch FROM max(finished_at) - min(started_at)) FROM jobs WHERE status = 'completed'"
-)
+_DONE = text("""
+SELECT count(*) FILTER (WHERE status = 'completed') AS done,
+  extract(epoch FROM max(finished_at) - min(started_at)) AS took
+FROM jobs
+""")
+#: What Postgres writes: its log's length, transactions, and versions of rows that nobody sees any more.
+_WRITTEN = text("""
+SELECT pg_current_wal_insert_lsn() - '0/0' AS wal, xact_commit AS transactions,
+  (SELECT sum(n_tup_upd + n_tup_del) FROM pg_stat_user_tables) AS dead
+FROM pg_stat_database WHERE datname = current_database()
+""")
+PROCESSES = (1, 2, 4)
+#: Into what each process of a worker is asked to do, in milliseconds, Postgres and Redis alike.
+AWAY_MS = (0, 2, 20)
+
+
+class Drained(NamedTuple):
+    """Jobs a second, and of each job: bytes of the log, transactions, and versions of rows left behind."""
+
+    rate: float
+    wal: float
+    transactions: float
+    dead: float
 
 
 def run() -> None:
-    with bed.made() as found:
-        mine = coatcheck(found)
-    print(f"jobs drained by one worker process, {JOBS} jobs of one text each (`./run bench queues`: beside others)")
-    print(f"  coatcheck      {mine:8.0f} /s   (claimed, predicted, result and usage stored in Postgres)")
+    print(f"{JOBS} jobs of one text each: claimed, predicted, result and usage stored in Postgres")
+    print("  worker processes   jobs/s   of each job: bytes of WAL, transactions, versions of rows left behind")
+    for processes in PROCESSES:
+        with bed.made() as found:
+            done = drained(found, processes=processes)
+        print(f"  {processes:16} {done.rate:8.0f}   {done.wal:.0f}, {done.transactions:.3f}, {done.dead:.2f}")
+    print("  engines further away, one process: jobs/s")
+    for ms in AWAY_MS:
+        with bed.made() as found:
+            _move(found, ms)
+            print(f"  {ms:13} ms {drained(found).rate:8.0f}")
 
 
 def coatcheck(found: bed.Bed) -> float:
+    """Jobs a second, by one worker process."""
+    return drained(found).rate
+
+
+def drained(found: bed.Bed, *, processes: int = 1) -> Drained:
     found.key()
     engine = found.parts.engine
     with engine.begin() as connection:
         connection.execute(INSERT, {"jobs": JOBS, "inputs": database.dumps(ROW)})
+    before = _written(found)
     celery = ("celery", "-A", "workers.app")
-    worker = found.python("worker", *celery, "worker", "-Q", "cpu", "--concurrency", "1", "-l", "WARNING")
+    worker = found.python("worker", *celery, "worker", "-Q", "cpu", "--concurrency", str(processes), "-l", "WARNING")
     io = found.python("io", *celery, "worker", "-Q", "control", "-P", "threads", "-n", "io@%h", "-l", "WARNING")
     beat = found.python("beat", *celery, "beat", "--pidfile=", "-l", "WARNING")
 
-    def count() -> tuple[int, float]:
+    def done() -> sqlalchemy.Row[Any]:
         with engine.connect() as connection:
-            row = connection.execute(_DONE).one()
-        return row[0], float(row[1] or 0)
+            return connection.execute(_DONE).one()
 
-    bed.until(lambda: count()[0] == JOBS)
+    bed.until(lambda: done().done == JOBS, 600)
     for child in (beat, io, worker):
         child.stop()
-    return JOBS / count()[1]
+    after = _written(found)
+    return Drained(
+        JOBS / float(done().took), *((late - early) / JOBS for early, late in zip(before, after, strict=True))
+    )
+
+
+def _written(found: bed.Bed) -> list[float]:
+    with found.superuser.connect() as connection:
+        return [float(value) for value in connection.execute(_WRITTEN).one()]
+
+
+def _move(found: bed.Bed, ms: float) -> None:
+    """Each question to an engine takes so much longer, there and back."""
+    for name in ("DATABASE_URL", "REDIS_URL") if ms else ():
+        url = sqlalchemy.make_url(found.env[name])
+        with socket.socket() as free:
+            free.bind(("127.0.0.1", 0))
+            port = int(free.getsockname()[1])
+        Proxy(port, url.port or 0).delay_s = ms / 2000
+        found.env[name] = url.set(port=port).render_as_string(hide_password=False)

@@ -14,13 +14,16 @@ from jobs.job import Claimed
 
 # SKIP LOCKED on the head too: a lane that other workers are claiming right now must not hide the next one.
 # A job that already lost a worker runs alone, so that it cannot take its neighbours down with it.
-# What a worker holds whose lease is over is nobody's, so that nothing behind that is looked at.
+# What a worker holds whose lease is over is nobody's, so that nothing behind that is looked at; nor what is before all
+# leases that there are, as processes tell each other: beside an old snapshot, that is what others have done since.
 # A tenant at its tier's `max_running` is passed over. Two claims at the same moment do not see each other, so a
 # tenant can be over that limit by a batch for as long as that batch runs.
 _CLAIM = text("""
 WITH running AS MATERIALIZED (
   SELECT tenant_id, count(*) AS jobs FROM jobs
-  WHERE status = 'processing' AND worker IS NOT NULL AND lease_expires_at > now() GROUP BY tenant_id
+  WHERE status = 'processing' AND worker IS NOT NULL
+    AND lease_expires_at > greatest(now(), CAST(:leases_from AS timestamptz))
+  GROUP BY tenant_id
 ), at_limit AS MATERIALIZED (
   SELECT tenant_id FROM running JOIN tenants ON tenants.id = tenant_id JOIN tiers ON tiers.name = tier
   WHERE jobs >= max_running
@@ -69,13 +72,20 @@ class Batch:
 
 
 def claim(
-    engine: sqlalchemy.Engine, *, pool: str, worker: str, wake_id: str, lease_s: float, floor: dt.datetime | None = None
+    engine: sqlalchemy.Engine,
+    *,
+    pool: str,
+    worker: str,
+    wake_id: str,
+    lease_s: float,
+    floor: dt.datetime | None = None,
+    leases_from: dt.datetime | None = None,
 ) -> Batch | None:
     """Take the next batch of a pool, of what stands behind `floor` if that is given, or None when nothing of it is due.
-    The lease runs on the database's clock."""
+    The lease runs on the database's clock; none that anybody holds ends before `leases_from`."""
     parameters = {"pool": pool, "worker": worker, "wake_id": wake_id, "lease_s": lease_s, "floor": floor}
     with engine.begin() as connection:
-        rows = connection.execute(_CLAIM, parameters).all()
+        rows = connection.execute(_CLAIM, {**parameters, "leases_from": leases_from}).all()
     if not rows:
         return None
     rows = sorted(rows, key=lambda row: (row.fair_at, row.id))

@@ -70,8 +70,15 @@ class Drainer:
             return None
 
         def behind(floor: dt.datetime | None) -> claim.Batch | None:
-            worker, lease_s = self.presence.name, self.lease_s
-            return claim.claim(self.engine, pool=pool, worker=worker, wake_id=wake_id, lease_s=lease_s, floor=floor)
+            return claim.claim(
+                self.engine,
+                pool=pool,
+                worker=self.presence.name,
+                wake_id=wake_id,
+                lease_s=self.lease_s,
+                floor=floor,
+                leases_from=self.presence.leases_from,
+            )
 
         return self.floors.look(pool, behind)
 

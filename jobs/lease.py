@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 import threading
 import time
 import uuid
@@ -38,7 +39,7 @@ UPDATE jobs SET lease_expires_at = clock_timestamp() + make_interval(secs => :le
   progress = greatest(jobs.progress, mine.progress)
 FROM unnest(CAST(:ids AS uuid[]), CAST(:attempts AS int[]), CAST(:progress AS int[])) AS mine (id, attempt, progress)
 WHERE jobs.id = mine.id AND jobs.status = 'processing' AND jobs.attempt = mine.attempt AND worker IS NOT NULL
-RETURNING jobs.id, cancel_requested_at IS NOT NULL AS canceled
+RETURNING jobs.id, cancel_requested_at IS NOT NULL AS canceled, now() AS renewed_at
 """)
 
 
@@ -50,6 +51,7 @@ class Held:
     progress: int = 0
     told: int = 0  #: the progress that the last heartbeat took along
     canceled: bool = False  #: its tenant does not want it any more
+    renewed_at: dt.datetime | None = None  #: its lease, last; on the database's clock
     lost: bool = False  #: it belongs to somebody else by now, or has ended
     timed_out: bool = False  #: it ran longer than it may
     given_back: bool = False  #: this worker is going away
@@ -130,6 +132,12 @@ class Leases(threading.Thread):
                 if self._held.get(item.job.id) is item:
                     del self._held[item.job.id]
 
+    def renewed_since(self) -> dt.datetime | None:
+        """Since when each of these was claimed or renewed, on the database's clock; None where none is held."""
+        with self._lock:
+            last = [item.renewed_at or item.job.claimed_at for item in self._held.values()]
+        return min((at for at in last if at), default=None)
+
     def run(self) -> None:
         last = time.monotonic()
         while not self._closing.wait(min(TICK_S, self._heartbeat_s)):
@@ -163,18 +171,19 @@ class Leases(threading.Thread):
             held = list(self._held.values())
         try:
             told = {item.job.id: item.progress for item in held}
-            alive = self._renew(told, held) if held else {}
+            renewed = self._renew(told, held) if held else {}
         except database.OUTAGES as error:
             self._failures += 1
             log.warning("heartbeat_failed", failures=self._failures, error=type(error).__name__)
             return
         self._failures = 0
         for item in held:
-            item.lost = item.job.id not in alive
-            item.canceled = alive.get(item.job.id, False)
             item.told = told[item.job.id]
+            mine = renewed.get(item.job.id)
+            item.lost, item.canceled = mine is None, mine is not None and mine.canceled
+            item.renewed_at = item.renewed_at if mine is None else mine.renewed_at
 
-    def _renew(self, progress: Mapping[uuid.UUID, int], held: list[Held]) -> dict[uuid.UUID, bool]:
+    def _renew(self, progress: Mapping[uuid.UUID, int], held: list[Held]) -> dict[uuid.UUID, Any]:
         parameters = {
             "ids": [item.job.id for item in held],
             "attempts": [item.job.attempt for item in held],
@@ -182,7 +191,7 @@ class Leases(threading.Thread):
             "lease_s": self._lease_s,
         }
         with self._engine.begin() as connection:
-            return {row.id: row.canceled for row in connection.execute(_HEARTBEAT, parameters)}
+            return {row.id: row for row in connection.execute(_HEARTBEAT, parameters)}
 
     def _tell(self) -> None:
         with self._lock:

@@ -1,7 +1,8 @@
 """Signs of life: every process of a worker says every other second, on the database's clock, that it goes round.
 
 A pool is worked on while there is a process that runs its jobs and whose parent hands them out: a frozen child and a
-frozen parent leave it alike. Nothing about a job is decided by it; people, probes and estimates read it.
+frozen parent leave it alike. Nothing about a job is decided by it; people, probes and estimates read it. With it goes
+before when no lease of the process ends, for claims, which count what runs (`jobs.claim`).
 """
 
 from __future__ import annotations
@@ -23,14 +24,20 @@ log = structlog.get_logger()
 TELL_S = 2.0
 #: Who has said nothing for so long is not counted on.
 SILENT_S = 10.0
+#: Who has said nothing for so long holds nothing any more.
+GONE_S = 600.0
 #: How much the newest stretch of work weighs in the rate.
 WEIGHT = 0.5
 
 _TELL = text("""
-INSERT INTO workers (name, node, pools, receives, works, jobs_per_s)
-VALUES (:name, :node, :pools, :receives, :works, :jobs_per_s)
-ON CONFLICT (name) DO UPDATE SET seen_at = now(), jobs_per_s = excluded.jobs_per_s
+INSERT INTO workers (name, node, pools, receives, works, jobs_per_s, leases_from)
+VALUES (:name, :node, :pools, :receives, :works, :jobs_per_s, now() + make_interval(secs => :lease_s))
+ON CONFLICT (name) DO UPDATE SET seen_at = now(), jobs_per_s = excluded.jobs_per_s,
+  leases_from = least(workers.seen_at, CAST(:renewed_since AS timestamptz)) + make_interval(secs => :lease_s)
 """)
+
+# Who was stopped tells nothing more of itself, and goes on for as long as its grace at most.
+_LEASES = text("SELECT min(leases_from) FROM workers WHERE seen_at > now() - make_interval(secs => :gone_s)")
 
 #: One row for each process that runs jobs, `seen_at` being the older of its own sign and its parent's.
 WORKING = """
@@ -61,8 +68,13 @@ class Presence:
     """A worker process as it shows itself: its name, its pools, and its speed in jobs per second of the time in which
     it had work."""
 
-    def __init__(self, name: str, *, node: str = "", pools: Sequence[str] = ()) -> None:
+    def __init__(self, name: str, *, node: str = "", pools: Sequence[str] = (), lease_s: float = 0.0) -> None:
         self.name = name
+        self.lease_s = lease_s
+        #: Before where no lease of any process ends, as of the last sign; None before the first one.
+        self.leases_from: dt.datetime | None = None
+        #: Since when all that this process holds was claimed or renewed; None while it holds nothing.
+        self.renewed_since: Callable[[], dt.datetime | None] = lambda: None
         self.receives = False  #: it takes wake-ups from Redis: the parent
         self.works = True  #: it runs jobs: a child, or a parent that has threads instead of children
         self._node = node
@@ -87,8 +99,10 @@ class Presence:
             newest = jobs / max(busy_s, 1e-6)
             self._rate = newest if not self._rate else WEIGHT * newest + (1 - WEIGHT) * self._rate
         shown = {"name": self.name, "node": self._node, "pools": self._pools, "jobs_per_s": self._rate}
+        leases = {"lease_s": self.lease_s, "renewed_since": self.renewed_since()}
         with engine.begin() as connection:
-            connection.execute(_TELL, {**shown, "receives": self.receives, "works": self.works})
+            connection.execute(_TELL, {**shown, **leases, "receives": self.receives, "works": self.works})
+            self.leases_from = connection.execute(_LEASES, {"gone_s": GONE_S}).scalar_one()
 
 
 def always(tell: Callable[[], None]) -> None:

@@ -142,6 +142,7 @@ class Worker(Base):
     started_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
     seen_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())
     jobs_per_s: Mapped[float]
+    leases_from: Mapped[dt.datetime] = mapped_column(server_default=text("'epoch'"))  #: none of its leases ends before
 
 
 class Count(Base):

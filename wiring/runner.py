@@ -58,6 +58,7 @@ class Runner(Parts):
             asked_to_stop=self.asked_to_stop,
         )
         made.start()
+        self.presence.renewed_since = made.renewed_since
         return made
 
     @part

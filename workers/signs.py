@@ -51,7 +51,8 @@ class _Loop:
 @functools.cache
 def mine() -> Presence:
     """This process's own, from its first sign to its last: Celery's signals call functions, which keep nothing."""
-    return Presence(f"{node.incarnation()}/{os.getpid()}", node=node.incarnation(), pools=node.pools())
+    name, lease_s = f"{node.incarnation()}/{os.getpid()}", settings.load().jobs.lease_s
+    return Presence(name, node=node.incarnation(), pools=node.pools(), lease_s=lease_s)
 
 
 def _begin(goes_round: Callable[[], bool]) -> None:

@@ -97,7 +97,7 @@ class Here:
 
         def told(*_: object, **how: object) -> SimpleNamespace:
             leases.update(how)
-            return SimpleNamespace(start=int)
+            return SimpleNamespace(start=int, renewed_since=lambda: None)
 
         self.patch.setattr(parts, "Leases", told)
         made = self._begun(env).drainer

@@ -37,8 +37,9 @@ def one(platform: Platform) -> Callable[[Floors], list[UUID]]:
 
     def claimed(claims: Floors) -> list[UUID]:
         def behind(floor: dt.datetime | None) -> claim.Batch | None:
-            own = {"worker": "node/inc/1", "wake_id": "wake-1"}
-            return claim.claim(platform.engine, pool="cpu", lease_s=60, floor=floor, **own)
+            return claim.claim(
+                platform.engine, pool="cpu", worker="node/inc/1", wake_id="wake-1", lease_s=60, floor=floor
+            )
 
         batch = claims.look("cpu", behind)
         return [job.id for job in batch.jobs] if batch else []

@@ -60,6 +60,7 @@ GIVEN: Mapping[str, str] = {
     **dict.fromkeys(("id", "job_id", "tenant_id", "endpoint_id", "old"), ID),
     **dict.fromkeys(("ids", "jobs", "tenants"), IDS),
     **dict.fromkeys(("expires_at", "fair_at", "floor", "since", "sunset_at", "until"), MOMENT),
+    **dict.fromkeys(("leases_from", "renewed_since"), MOMENT),
     **dict.fromkeys(("error", "inputs", "manifest", "metadata", "options", "reply"), OBJECT),
     **dict.fromkeys(("bodies", "labels", "outputs"), OBJECTS),
     **dict.fromkeys(
@@ -142,7 +143,7 @@ def test_a_claim_sorts_no_backlog_where_statistics_are_of_a_moment_when_nothing_
         crowded.execute(text("UPDATE jobs SET status = 'canceled', finished_at = now() WHERE status = 'pending'"))
         crowded.execute(text("ANALYZE jobs"))
         crowded.execute(text(FILL), {**fill, "count": 2000})
-        given = {"pool": "cpu", "worker": "w", "wake_id": "1", "lease_s": 20, "floor": None}
+        given = {"pool": "cpu", "worker": "w", "wake_id": "1", "lease_s": 20, "floor": None, "leases_from": None}
         explained = text(f"EXPLAIN (ANALYZE, FORMAT JSON) {STATEMENTS['jobs.claim._CLAIM'].text}")
         [plan] = crowded.execute(explained, given).scalar_one()
         aside.rollback()
