@@ -80,7 +80,7 @@ class Nemesis:
     def _faults(self) -> list[tuple[Callable[[], None], int]]:
         return [
             (self._kill_child, 12), (self._kill_worker, 5), (self._kill_worker_parent_only, 2), (self._freeze_child, 4),
-            (self._kill_api, 3), (self._kill_io, 2), (self._kill_beat, 1),
+            (self._kill_api, 3), (self._kill_express, 2), (self._kill_io, 2), (self._kill_beat, 1),
             (self._kill_redis, 2), (self._flush_redis, 2), (self._freeze_redis, 1),
             (self._crash_postgres, 2), (self._terminate_backends, 3),
             (self._cut, 3), (self._black_hole, 1), (self._slow, 2), (self._false_hints, 2),
@@ -126,6 +126,9 @@ class Nemesis:
 
     def _kill_api(self) -> None:
         self._kill("api", group=True)
+
+    def _kill_express(self) -> None:
+        self._kill("express")
 
     def _kill_io(self) -> None:
         self._kill("io")

@@ -5,19 +5,20 @@ from __future__ import annotations
 import math
 import random
 import time
+from collections import Counter
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from sqlalchemy import exc, text
 
-from tests.chaos import calls, check, files, load, machine, stage
+from tests.chaos import asking, calls, check, files, load, machine, stage
 from tests.chaos.drill import BURST, SCENES, SLOWER, Drill
 from tests.chaos.nemesis import Nemesis
 from tests.chaos.truth import Truth
 from webhooks import outbox
 
-CLIENTS = 4
+CLIENTS, ASKERS = 4, 2
 #: How long after the last fault everything accepted must have ended, besides what its number takes; in seconds and in
 #: starts of a process. The same for what a storm may add to the lease until a dead process's jobs are free again.
 SETTLE_S, SETTLE_STARTS = 60.0, 10
@@ -29,6 +30,7 @@ class Report:
     minutes: float
     nemesis: Nemesis
     ledger: load.Ledger
+    told: Counter[str]  #: of what was asked at once
     verdict: check.Verdict
     fenced: int
     drained_s: float
@@ -49,6 +51,7 @@ class Report:
             "duplicated effects": len(verdict.duplicated),
             "double terminals": len(verdict.double_terminals),
             "wrong answers": len(verdict.wrong),
+            "predictions asked at once": ", ".join(f"{count} {how}" for how, count in sorted(self.told.items())),
             "webhooks delivered, visibly failed": f"{verdict.delivered}, {verdict.undelivered}",
             "calls that the receiver got": verdict.calls,
             "webhooks lost, wrong or badly signed": len(verdict.webhooks),
@@ -81,19 +84,22 @@ def run(
         nemesis = Nemesis(built, random.Random(seed), lease_s)
         ledger = load.Ledger()
         clients = [load.Client(built.url, built.key, truth, ledger, seed * 100 + n, pace_s) for n in range(CLIENTS)]
+        askers = [asking.Asker(built.url, built.key, truth, seed * 100 + n) for n in range(ASKERS if minutes else 0)]
         drill = Drill(built, load.Client(built.url, built.key, truth, ledger, seed * 100 + CLIENTS, pace_s), lease_s)
         drill.begin(scenes)
         if minutes:
-            _storm(built, nemesis, clients, ledger, minutes, every_s, say)
+            _storm(built, nemesis, [*clients, *askers], ledger, minutes, every_s, say)
         drained_s = _drain(built, lease_s, drill.burst_s)
         drill.run(scenes)
         if not drill.faults:
             _drain(built, lease_s, drill.burst_s)
         verdict = check.judge(built.admin, ledger, nemesis.losses, truth)
         verdict.wrong += files.faults(built.url, built.key, ledger, truth)
+        verdict.wrong += asking.faults(built.admin, askers, nemesis.done["kill_express"] + nemesis.done["kill_api"])
         verdict.slow += [*_slow(verdict, lease_s), *drill.faults]
         calls.judge(built.admin, built.receiver, verdict)
-        return Report(seed, minutes, nemesis, ledger, verdict, _fenced(folder), drained_s, drill.took)
+        told = sum((asker.told for asker in askers), Counter[str]())
+        return Report(seed, minutes, nemesis, ledger, told, verdict, _fenced(folder), drained_s, drill.took)
 
 
 def _slow(verdict: check.Verdict, lease_s: float) -> list[str]:
@@ -109,7 +115,7 @@ def _slow(verdict: check.Verdict, lease_s: float) -> list[str]:
 def _storm(
     built: stage.Stage,
     nemesis: Nemesis,
-    clients: Sequence[load.Client],
+    clients: Sequence[load.Client | asking.Asker],
     ledger: load.Ledger,
     minutes: float,
     every_s: float,

@@ -163,4 +163,4 @@ def _programs(made: state.State, env: dict[str, str], workers: int) -> list[Prog
     celery = (sys.executable, "-m", "celery", "-A", "workers.app", "worker", "-Q", "cpu", "--concurrency", "1",
               "--without-mingle", "--without-gossip")  # fmt: skip
     more = [Program(f"worker{n}", (*celery, "-n", f"cpu{n}@%h"), env) for n in range(1, workers + 1)]
-    return [by_name["api"], by_name["proxy"], by_name["io"], *more, by_name["beat"]]
+    return [by_name["api"], by_name["express"], by_name["proxy"], by_name["io"], *more, by_name["beat"]]
