@@ -8,10 +8,12 @@ has waited for AGE_S. It orders; it does not delay.
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import math
 import threading
 import uuid
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,16 +44,24 @@ SELECT priority, kind, fair_at, now() AS seen_at FROM jobs
 WHERE tenant_id = :tenant_id AND status = 'pending' AND parent_id IS NULL AND pool = :pool ORDER BY id DESC LIMIT 1
 """)
 
-# On Redis's own clock, asked and answered as distances from now. Nothing if it does not know the tenant, unless told
-# that nobody does.
+# On Redis's own clock, asked and answered as distances from now, for one job after the other: spacing, floor, and whether
+# it is known that nobody knows the tenant. Nothing for one whose tenant it does not know, unless that is so.
 _NEXT = """
-local last = redis.call('GET', KEYS[1])
-if not last and ARGV[3] == '0' then return false end
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1e6
-local start = math.max(now + ARGV[2], tonumber(last or '0'))
-redis.call('SET', KEYS[1], string.format('%.6f', start + ARGV[1]), 'EX', 86400)
-return string.format('%.6f', start - now)
+local starts = {}
+for at, key in ipairs(KEYS) do
+  local spacing, floor, known = ARGV[3 * at - 2], ARGV[3 * at - 1], ARGV[3 * at]
+  local last = redis.call('GET', key)
+  if not last and known == '0' then
+    starts[at] = ''
+  else
+    local start = math.max(now + floor, tonumber(last or '0'))
+    redis.call('SET', key, string.format('%.6f', start + spacing), 'EX', 86400)
+    starts[at] = string.format('%.6f', start - now)
+  end
+end
+return starts
 """
 
 
@@ -74,6 +84,21 @@ class Place:
     priority: Priority
     cost: int
 
+    @property
+    def spacing(self) -> float:
+        """How far behind its start the tenant's next one stands, in seconds."""
+        return self.cost / self.tier.pace
+
+
+@dataclass(frozen=True)
+class _Asked:
+    """A place with its earliest start, in seconds from now; `known` where it is known that Redis knows nothing of the
+    tenant."""
+
+    place: Place
+    floor: float
+    known: bool = False
+
 
 class Fairness:
     """Where the next job of a tenant stands. Redis remembers where its last one does; without Redis, and when Redis
@@ -86,31 +111,37 @@ class Fairness:
         self._script = line.redis.register_script(_NEXT)
         self._lag_s = cached(TTLCache(len(POOLS), LOOK_S), lock=threading.Lock())(self._look)
 
-    def offset_s(self, place: Place) -> float:
-        """Seconds from now to the job's `fair_at`, negative for one in front: its start, its class and its priority."""
-        spacing, floor = place.cost / place.tier.pace, -self._lag_s(place.pool)
-        start = self._next(place, spacing, floor, known=False)
-        if start is None:
-            floor = max(floor, self._behind_own(place, spacing))
-            start = self._next(place, spacing, floor, known=True)
-        return (floor if start is None else start) + own_s(place.kind, place.priority)
+    def offsets_s(self, places: Sequence[Place]) -> list[float]:
+        """Seconds from now to each job's `fair_at`, negative for one in front: its start, its class and its priority."""
+        asked = [_Asked(place, -self._lag_s(place.pool)) for place in places]
+        starts = [
+            self._unknown(one) if start is None else start for one, start in zip(asked, self._next(asked), strict=True)
+        ]
+        return [start + own_s(place.kind, place.priority) for place, start in zip(places, starts, strict=True)]
+
+    def _unknown(self, asked: _Asked) -> float:
+        """The start of one whose tenant Redis does not know, or which it could not be asked for."""
+        floor = max(asked.floor, self._behind_own(asked))
+        [start] = self._next([dataclasses.replace(asked, floor=floor, known=True)])
+        return floor if start is None else start
 
     def start_afresh(self, tenant_id: uuid.UUID, pool: str) -> None:
         """For a tenant with nothing waiting: what it had done in the past does not hold it back."""
         self._line.call(lambda: self._line.redis.delete(_key(tenant_id, pool)), None)
 
-    def _next(self, place: Place, spacing: float, floor: float, *, known: bool) -> float | None:
-        """The start, and the tenant's last one moved behind it; None without Redis, or where it does not know."""
-        keys, arguments = [_key(place.tenant_id, place.pool)], [spacing, floor, int(known)]
-        found = self._line.call(lambda: self._script(keys=keys, args=arguments), None)
-        return None if found is None else float(found)
+    def _next(self, asked: Sequence[_Asked]) -> list[float | None]:
+        """The starts, and the tenants' last ones moved behind them; None without Redis, or where it does not know."""
+        keys = [_key(one.place.tenant_id, one.place.pool) for one in asked]
+        arguments = [value for one in asked for value in (one.place.spacing, one.floor, int(one.known))]
+        found = self._line.call(lambda: self._script(keys=keys, args=arguments), [b""] * len(asked))
+        return [float(start) if start else None for start in found]
 
-    def _behind_own(self, place: Place, spacing: float) -> float:
+    def _behind_own(self, asked: _Asked) -> float:
         """Behind the tenant's last waiting job, if there is one."""
         with self._engine.connect() as connection:
-            parameters = {"tenant_id": place.tenant_id, "pool": place.pool}
+            parameters = {"tenant_id": asked.place.tenant_id, "pool": asked.place.pool}
             last = connection.execute(_OWN_LAST, parameters).first()
-        return -math.inf if last is None else spacing - _age_s(last)
+        return -math.inf if last is None else asked.place.spacing - _age_s(last)
 
     def _look(self, pool: str) -> float:
         """How far the virtual time of a pool is behind the clock, in seconds."""

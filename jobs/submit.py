@@ -19,17 +19,26 @@ from jobs import idempotency, kinds
 from jobs.backlog import Backlog
 from jobs.fairness import Fairness, Place
 from jobs.job import Job, Priority
+from jobs.together import Together
 from webhooks import signing_keys
 
-_INSERT = text("""
+#: Of each column one array, which has a value for each job.
+_TYPES = {
+    "id": "uuid", "tenant_id": "uuid", "kind": "text", "batches": "bool", "pool": "text", "model": "text",
+    "version": "text", "route": "text", "lane": "text", "priority": "text", "offset_s": "float", "ttl_s": "float",
+    "max_attempts": "int", "timeout_s": "int", "key_id": "text", "unit_price": "numeric", "cost": "int",
+    "inputs": "json", "options": "json", "metadata": "json", "request_id": "text", "webhook_url": "text",
+    "webhook_events": "text",
+}  # fmt: skip
+_INSERT = text(f"""
 INSERT INTO jobs (id, tenant_id, kind, batches, pool, model, version, route, lane, priority, fair_at, expires_at,
                   max_attempts, timeout_s, key_id, unit_price, cost, inputs, options, metadata, request_id, webhook_url,
                   webhook_events)
-VALUES (:id, :tenant_id, :kind, :batches, :pool, :model, :version, :route, :lane, :priority,
-        now() + make_interval(secs => :offset_s), now() + make_interval(secs => :ttl_s), :max_attempts, :timeout_s,
-        :key_id, :unit_price, :cost, CAST(:inputs AS json), CAST(:options AS json), CAST(:metadata AS json),
-        :request_id, :webhook_url, CAST(:webhook_events AS text[]))
-""")
+SELECT id, tenant_id, kind, batches, pool, model, version, route, lane, priority,
+       now() + make_interval(secs => offset_s), now() + make_interval(secs => ttl_s), max_attempts, timeout_s,
+       key_id, unit_price, cost, inputs, options, metadata, request_id, webhook_url, CAST(webhook_events AS text[])
+FROM unnest({", ".join(f"CAST(:{name} AS {of}[])" for name, of in _TYPES.items())}) AS new ({", ".join(_TYPES)})
+""")  # noqa: S608 - constants only
 
 _AGAIN = text("""
 INSERT INTO jobs (id, tenant_id, kind, batches, pool, model, version, route, lane, priority, fair_at, expires_at,
@@ -43,6 +52,8 @@ FROM jobs WHERE jobs.id = :old AND tenant_id = :tenant_id AND finished_at IS NOT
 """)
 
 
+#: So many jobs are stored in one transaction.
+MOST = 64
 #: How long it is said that nothing can be stored, when nobody tries again.
 NO_ROOM_S = 20.0
 
@@ -70,6 +81,10 @@ class NewJob:
     route: str | None = None  #: why it is this version
     id: uuid.UUID = field(default_factory=ids.uuid7)
 
+    @property
+    def place(self) -> Place:
+        return Place(self.caller.tenant_id, self.caller.tier, self.pool, self.kind, self.priority, cost=self.units)
+
 
 class Submitter:
     """Where jobs come in: stored, put in their place, and a worker woken."""
@@ -81,6 +96,7 @@ class Submitter:
         self._fairness = Fairness(engine, line)
         self._backlog = Backlog(engine)
         self._no_room_at: float | None = None
+        self._together = Together(self._store, MOST)
 
     def submit(
         self, new: NewJob, key: idempotency.Key | None = None, reply: Mapping[str, Any] | None = None
@@ -92,16 +108,31 @@ class Submitter:
         Unavailable when the database cannot say that it committed: nothing was promised then.
         """
         with self._storing():
-            place = Place(new.caller.tenant_id, new.caller.tier, new.pool, new.kind, new.priority, cost=new.units)
-            values = _values(new, self._offset_s(place))
-            with self._engine.begin() as connection:
-                if key is not None and (found := idempotency.claim(connection, key, job_id=new.id, reply=reply)):
-                    return found
-                if new.webhook_url is not None:
-                    # What it is told with has to be there when it ends.
-                    signing_keys.ensure(connection, self._seal, (new.caller.tenant_id, None))
-                connection.execute(_INSERT, values)
+            self._admit(new.place)
+            if key is None and new.webhook_url is None:
+                self._together.write(new)
+            elif found := self._store_with(new, key, reply):
+                return found
         self._committed(new.kind, new.model, new.pool)
+        return None
+
+    def _store(self, several: Sequence[NewJob]) -> None:
+        """All of them or none."""
+        values = self._values(several)
+        with self._engine.begin() as connection:
+            connection.execute(_INSERT, values)
+
+    def _store_with(
+        self, new: NewJob, key: idempotency.Key | None, reply: Mapping[str, Any] | None
+    ) -> idempotency.Earlier | None:
+        """With the key, and what it is told with when it ends; or what the key stands for."""
+        values = self._values([new])
+        with self._engine.begin() as connection:
+            if key is not None and (found := idempotency.claim(connection, key, job_id=new.id, reply=reply)):
+                return found
+            if new.webhook_url is not None:
+                signing_keys.ensure(connection, self._seal, (new.caller.tenant_id, None))
+            connection.execute(_INSERT, values)
         return None
 
     def again(
@@ -123,7 +154,9 @@ class Submitter:
         caller.tier.check(priority=old.priority, ttl_s=(old.expires_at - old.created_at).total_seconds())
         with self._storing():
             place = Place(caller.tenant_id, caller.tier, old.pool, kinds.find(old.kind), old.priority, cost=old.cost)
-            values = {"id": new_id, "old": old.id, "offset_s": self._offset_s(place)}
+            self._admit(place)
+            [offset_s] = self._fairness.offsets_s([place])
+            values = {"id": new_id, "old": old.id, "offset_s": offset_s}
             values["batches"] = place.kind.batches
             values |= _charged(caller)
             values |= {"max_attempts": max_attempts, "request_id": request_id}
@@ -153,18 +186,23 @@ class Submitter:
             raise database.unavailable(error) from error
         self._no_room_at = None
 
-    def _offset_s(self, place: Place) -> float:
-        """Where the job stands, in seconds from now; raises BacklogFull."""
+    def _admit(self, place: Place) -> None:
+        """Raises BacklogFull."""
         if self._backlog.admit(place.tenant_id, place.tier.max_pending):
             self._fairness.start_afresh(place.tenant_id, place.pool)
-        return self._fairness.offset_s(place)
+
+    def _values(self, several: Sequence[NewJob]) -> dict[str, list[Any]]:
+        """Of each column one for each job, where each stands among them."""
+        offsets_s = self._fairness.offsets_s([new.place for new in several])
+        rows = [{**_row(new), "offset_s": offset_s} for new, offset_s in zip(several, offsets_s, strict=True)]
+        return {name: [row[name] for row in rows] for name in _TYPES}
 
     def _committed(self, kind: kinds.Kind, model: str, pool: str) -> None:
         metrics.ACCEPTED.labels(kind.counted_as(model)).inc()
         self._hints.send(pool)
 
 
-def _values(new: NewJob, offset_s: float) -> dict[str, Any]:
+def _row(new: NewJob) -> dict[str, Any]:
     return {
         "id": new.id,
         **_charged(new.caller),
@@ -176,7 +214,6 @@ def _values(new: NewJob, offset_s: float) -> dict[str, Any]:
         "route": new.route,
         "lane": f"{new.pool}/{new.kind.name}/{new.model}/{new.version}",
         "priority": new.priority,
-        "offset_s": offset_s,
         "ttl_s": new.ttl_s,
         "timeout_s": new.timeout_s,
         "cost": new.units,
@@ -186,7 +223,7 @@ def _values(new: NewJob, offset_s: float) -> dict[str, Any]:
         "metadata": database.dumps(new.metadata),
         "request_id": new.request_id,
         "webhook_url": new.webhook_url,
-        "webhook_events": None if new.webhook_events is None else list(new.webhook_events),
+        "webhook_events": None if new.webhook_events is None else f"{{{','.join(new.webhook_events)}}}",
     }
 
 

@@ -141,7 +141,7 @@ def test_whoever_comes_new_does_not_stand_before_it(
     caller, _ = platform.new_tenant()
     assert one(claims) == [first]
     place = Place(caller.tenant_id, caller.tier, "cpu", find("predict"), priority, 1)
-    offset_s = Fairness(platform.engine, platform.line).offset_s(place)
+    [offset_s] = Fairness(platform.engine, platform.line).offsets_s([place])
     new = stands(platform, -offset_s, priority=priority)
     taken: list[UUID] = []
     while found := one(claims):
@@ -152,7 +152,8 @@ def test_whoever_comes_new_does_not_stand_before_it(
 def newcomer(platform: Platform, fairly: Fairness) -> float:
     """Where the first job of a new tenant stands, in seconds from now."""
     caller, _ = platform.new_tenant()
-    return fairly.offset_s(Place(caller.tenant_id, caller.tier, "cpu", find("predict"), Priority.NORMAL, 1))
+    [offset_s] = fairly.offsets_s([Place(caller.tenant_id, caller.tier, "cpu", find("predict"), Priority.NORMAL, 1)])
+    return offset_s
 
 
 @pytest.mark.parametrize("long", [True, False])

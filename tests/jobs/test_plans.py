@@ -14,7 +14,7 @@ import core
 import jobs
 import registry
 import webhooks
-from jobs import queries
+from jobs import queries, submit
 from jobs.shadows import copies
 from tests import statements
 from tests.conftest import Platform
@@ -82,6 +82,11 @@ ELSE: Mapping[str, Mapping[str, str]] = {
     "jobs.events._KNOWS": {"id": "1"},
     "jobs.events._NEW": {"after": NUMBERS},
     "jobs.reseal._JOBS": {"after": ID},
+    "jobs.submit._INSERT": {
+        **dict.fromkeys(submit._TYPES, NUMBERS),
+        **dict.fromkeys(("id", "tenant_id"), IDS),
+        **dict.fromkeys(("inputs", "options", "metadata"), OBJECTS),
+    },
     "jobs.shadows.copies._PUT": {**dict.fromkeys(copies._TYPES, NUMBERS), "inputs": OBJECTS},
     "jobs.reseal._SECRETS": {"after": ID},
     "registry.judging.trials._UNITS": {"units": r"{}"},
