@@ -20,7 +20,7 @@ INSERT = text("""
 INSERT INTO jobs (id, tenant_id, kind, batches, pool, model, version,
                   lane, expires_at, max_attempts, timeout_s, inputs, options,
                   metadata, request_id)
-SELECT gen_random_uuid(), (SELECT id FROM tenants LIMIT 1), 'predict', true, 'cpu', 'sentiment', '1.0.0',
+SELECT uuidv7(), (SELECT id FROM tenants LIMIT 1), 'predict', true, 'cpu', 'sentiment', '1.0.0',
        'cpu/predict/sentiment/1.0.0', now() + interval '1 day', 4, 300, CAST(:inputs AS json), '{}', '{}', 'req_bench'
 FROM generate_series(1, :jobs)
 """)

@@ -38,7 +38,7 @@ _HEARTBEAT = text("""
 UPDATE jobs SET lease_expires_at = clock_timestamp() + make_interval(secs => :lease_s),
   progress = greatest(jobs.progress, mine.progress)
 FROM unnest(CAST(:ids AS uuid[]), CAST(:attempts AS int[]), CAST(:progress AS int[])) AS mine (id, attempt, progress)
-WHERE jobs.id = mine.id AND jobs.status = 'processing' AND jobs.attempt = mine.attempt AND worker IS NOT NULL
+WHERE jobs.id = mine.id AND lower(jobs.status) = 'processing' AND jobs.attempt = mine.attempt AND worker IS NOT NULL
 RETURNING jobs.id, cancel_requested_at IS NOT NULL AS canceled, now() AS renewed_at
 """)
 

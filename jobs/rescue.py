@@ -6,6 +6,7 @@ Each way re-checks status and attempt at the write: a job that settled between t
 from __future__ import annotations
 
 import contextlib
+import datetime as dt
 from typing import Any
 
 import sqlalchemy
@@ -32,21 +33,27 @@ UPDATE jobs SET lost_count = lost_count + 1,
                WHEN expires_at <= now() THEN '{{"code": "EXPIRED", "message": "Not done before expires_at"}}'::json
                ELSE '{{"code": "WORKER_LOST", "message": "The worker disappeared while running this job"}}'::json END,
   not_before = now() + make_interval(secs => :base_s * lost_count * random())
-FROM dead WHERE jobs.id = dead.id AND jobs.attempt = dead.attempt AND jobs.status = 'processing'
+FROM dead WHERE jobs.id = dead.id AND jobs.attempt = dead.attempt AND lower(jobs.status) = 'processing'
 RETURNING jobs.status, error ->> 'code' AS code, jobs.model, CASE WHEN retry_of IS NULL THEN route END AS route,
   jobs.request_id, jobs.tenant_id, jobs.created_at
 """
 
-_LEASE_OVER = text(_TEMPLATE.format(gone="lease_expires_at < clock_timestamp()"))
+_LEASE_OVER = text(
+    _TEMPLATE.format(
+        gone="lease_expires_at < clock_timestamp()"
+        " AND lease_expires_at >= coalesce(CAST(:floor AS timestamptz), '-infinity')"
+    )
+)
 _CHILD_DIED = text(_TEMPLATE.format(gone="wake_id = :wake_id"))
 _NODE_BORN_AGAIN = text(
     _TEMPLATE.format(gone="starts_with(worker, :node || '/') AND NOT starts_with(worker, :incarnation || '/')")
 )
 
 
-def lease_over(engine: sqlalchemy.Engine, *, max_losses: int) -> int:
-    """Take back what nobody renewed in time; at most LIMIT jobs, returns how many."""
-    return _rescue(engine, _LEASE_OVER, "lease", max_losses=max_losses)
+def lease_over(engine: sqlalchemy.Engine, *, max_losses: int, floor: dt.datetime | None = None) -> int:
+    """Take back what nobody renewed in time, of leases that ended behind `floor` if that is given; at most LIMIT jobs,
+    returns how many."""
+    return _rescue(engine, _LEASE_OVER, "lease", max_losses=max_losses, floor=floor)
 
 
 def child_died(engine: sqlalchemy.Engine, wake_id: str, *, max_losses: int) -> int:
@@ -62,7 +69,12 @@ def node_born_again(engine: sqlalchemy.Engine, incarnation: str, *, max_losses: 
 
 
 def _rescue(
-    engine: sqlalchemy.Engine, statement: sqlalchemy.TextClause, found_by: str, *, max_losses: int, **whose: str
+    engine: sqlalchemy.Engine,
+    statement: sqlalchemy.TextClause,
+    found_by: str,
+    *,
+    max_losses: int,
+    **whose: str | dt.datetime | None,
 ) -> int:
     parameters = {"limit": LIMIT, "max_losses": max_losses, "base_s": retry.BASE_S, **whose}
     with engine.begin() as connection:

@@ -43,7 +43,7 @@ def sabotaged(folder: Path, names: Collection[str]) -> Path:
     return folder
 
 
-_MINE = "jobs.status = 'processing' AND jobs.attempt = mine.attempt\n  RETURNING jobs.id, mine.attempt"
+_MINE = "lower(jobs.status) = 'processing' AND jobs.attempt = mine.attempt\n  RETURNING jobs.id, mine.attempt"
 _TICK = '"upkeep": {"task": "coatcheck.upkeep", "schedule": TICK_S, "options": {"queue": "control"}},'
 _CALL = "            answer = self._call(delivery, delivery.url)\n"
 _HEARD = "            return\n        self._failures = 0\n"
@@ -52,7 +52,7 @@ _TAKE = "    mine = _parents()\n"
 SABOTAGES = {
     "no fence": Sabotage("jobs/settle.py", _MINE, _MINE.replace(" AND jobs.attempt = mine.attempt", "")),
     "no sweep": Sabotage("workers/app.py", _TICK, ""),
-    "no lease": Sabotage("jobs/chores.py", "rescue.lease_over(engine, max_losses=max_losses)", "0"),
+    "no lease": Sabotage("jobs/chores.py", "rescue.lease_over(engine, max_losses=max_losses, floor=floor)", "0"),
     "slow rescue": Sabotage("workers/node.py", _TAKE, f"{_TAKE}    time.sleep(30)\n"),
     "lost wake-up": Sabotage("core/broker.py", "nx=True, px=HINT_TTL_MS)", "nx=True)"),
     "tired worker": Sabotage("jobs/lease.py", _HEARD, "            return\n"),

@@ -112,7 +112,9 @@ CASES: Mapping[str, Case] = {
     "rescue._CHILD_DIED": Case(lambda s: rescue.child_died(s.platform.engine, "wake-1", max_losses=3)),
     "rescue._NODE_BORN_AGAIN": Case(lambda s: rescue.node_born_again(s.platform.engine, "node/b", max_losses=3)),
     "chores._EXPIRE_PENDING": Case(lambda s: s.issue(chores._EXPIRE_PENDING, limit=500), "too late, and waits"),
-    "chores._EXPIRE_PROCESSING": Case(lambda s: s.issue(chores._EXPIRE_PROCESSING, limit=500), "too late, and runs"),
+    "chores._EXPIRE_PROCESSING": Case(
+        lambda s: s.issue(chores._EXPIRE_PROCESSING, limit=500, floor=None), "too late, and runs"
+    ),
     "queries._CANCEL": Case(cancel),
     "submit._AGAIN": Case(again, "completed"),
     "uploads._USE": Case(use),

@@ -9,13 +9,15 @@ from uuid import UUID
 
 import pytest
 
-from jobs import claim, fairness, floors
+from core.broker import KEY_PREFIX
+from core.chores import Chore
+from jobs import chores, claim, fairness, floors, rescue
 from jobs.fairness import Fairness, Place
 from jobs.floors import Floors
 from jobs.job import Priority
 from jobs.kinds import find
-from tests import factories
-from tests.conftest import Platform
+from tests import factories, hands
+from tests.conftest import Platform, until
 from tests.hands import take
 
 pytestmark = pytest.mark.usefixtures("quiet")
@@ -182,3 +184,58 @@ def test_what_a_worker_holds_whose_lease_is_over_keeps_its_tenant_from_nothing(p
     again = take(platform)
     assert again
     assert {again.jobs[0].id, batch.jobs[0].id} == {held, waits}
+
+
+def chore(platform: Platform, name: str) -> Chore:
+    """One process's own."""
+    [found] = [item for item in hands.chores(platform) if item.name == name]
+    return found
+
+
+@pytest.mark.parametrize("name", ["rescue", "expire"])
+def test_where_a_look_takes_long_a_sweep_over_leases_begins_where_all_was_found_that_was_over(
+    platform: Platform, slow: None, name: str
+) -> None:
+    mine, tenant = chore(platform, name), factories.tenant(platform)
+
+    def held(lease_s: float) -> None:
+        ends_at = dt.datetime.now(dt.UTC) + dt.timedelta(seconds=lease_s)
+        over = {"expires_at": factories.PAST} if name == "expire" else {}
+        factories.job(platform, tenant, status="processing", lease_expires_at=ends_at, **over)
+
+    held(-BACKLOG)
+    assert [mine.run(), mine.run()] == [1, 0]
+    held(-BACKLOG)
+    assert mine.run() == 0
+    held(BACKLOG if name == "expire" else 0.1)
+    until(lambda: mine.run() == 1)
+    # Who has not looked yet, looks at all.
+    assert chore(platform, name).run() == 1
+
+
+def test_where_a_sweep_leaves_some_for_the_next_time_that_one_finds_them(
+    platform: Platform, slow: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rescue, "LIMIT", 1)
+    monkeypatch.setattr(chores, "LIMIT", 1)
+    mine, tenant = chore(platform, "rescue"), factories.tenant(platform)
+    for _ in range(3):
+        factories.job(platform, tenant, status="processing", lease_expires_at=factories.PAST)
+    assert [mine.run() for _ in range(4)] == [1, 1, 1, 0]
+
+
+def test_where_a_look_takes_long_a_pool_is_woken_for_what_stands_behind_the_head(
+    platform: Platform, slow: None
+) -> None:
+    mine, first = chore(platform, "wake"), stands(platform, BACKLOG)
+
+    def runs() -> int:
+        platform.line.redis.delete(f"{KEY_PREFIX}hint:cpu")
+        return mine.run()
+
+    assert runs() == 1
+    platform.execute("UPDATE jobs SET status = 'canceled' WHERE id = :id", id=first)
+    stands(platform, BEFORE)
+    assert runs() == 0
+    stands(platform, BACKLOG - 1)
+    assert runs() == 1

@@ -16,6 +16,7 @@ from core.broker import WEBHOOKS, Hints, Line
 from jobs import chores
 from jobs.attempt import Attempts
 from jobs.drain import Drainer
+from jobs.floors import Floors
 from jobs.job import Claimed
 from jobs.lease import Held, Leases
 from jobs.outcome import Outcome
@@ -72,10 +73,10 @@ def test_the_pool_of_a_job_that_is_due_is_woken_and_no_other(
 ) -> None:
     given, due = DUE[situation]
     factories.job(platform, tenant, pool="gpu", **given)
-    assert chores.wake(platform.engine, heard) == int(due)
+    assert chores.wake(platform.engine, heard, Floors()) == int(due)
     assert heard.pools == ["gpu"] * due
     # Who was woken a moment ago is not counted again.
-    assert chores.wake(platform.engine, heard) == 0
+    assert chores.wake(platform.engine, heard, Floors()) == 0
 
 
 def claimed(job: Mapping[str, Any], **more: Any) -> Claimed:
