@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import datetime as dt
 import math
+from collections.abc import Mapping
 from typing import Any
 
 import flask
@@ -105,10 +106,14 @@ def codes(of: int) -> list[str]:
     return list(dict.fromkeys([*([_ROOT.code] if STATUS[_ROOT] == of else []), *found, *own]))
 
 
-def _answer(content: dict[str, Any], code: int, headers: dict[str, str] | None = None) -> flask.Response:
+def whole(content: Mapping[str, Any], request_id: str | None) -> dict[str, Any]:
+    """All that is said of an error."""
     now = dt.datetime.now(dt.UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
-    full = {**content, "request_id": flask.g.get("request_id"), "timestamp": now}
-    response = editions.here().refusal(full, code)
+    return {**content, "request_id": request_id, "timestamp": now}
+
+
+def _answer(content: dict[str, Any], code: int, headers: dict[str, str] | None = None) -> flask.Response:
+    response = editions.here().refusal(whole(content, flask.g.get("request_id")), code)
     response.status_code = code
     response.headers.update(headers or {})
     return response

@@ -44,8 +44,8 @@ SELECT priority, kind, fair_at, now() AS seen_at FROM jobs
 WHERE tenant_id = :tenant_id AND status = 'pending' AND parent_id IS NULL AND pool = :pool ORDER BY id DESC LIMIT 1
 """)
 
-# On Redis's own clock, asked and answered as distances from now, for one job after the other: spacing, floor, and whether
-# it is known that nobody knows the tenant. Nothing for one whose tenant it does not know, unless that is so.
+# On Redis's own clock, asked and answered as distances from now, for one job after the other: spacing, floor, and
+# whether it is known that nobody knows the tenant. Nothing for one whose tenant it does not know, unless that is so.
 _NEXT = """
 local time = redis.call('TIME')
 local now = time[1] + time[2] / 1e6
@@ -112,7 +112,7 @@ class Fairness:
         self._lag_s = cached(TTLCache(len(POOLS), LOOK_S), lock=threading.Lock())(self._look)
 
     def offsets_s(self, places: Sequence[Place]) -> list[float]:
-        """Seconds from now to each job's `fair_at`, negative for one in front: its start, its class and its priority."""
+        """Seconds from now to each job's `fair_at`, negative for those in front: start, class and priority."""
         asked = [_Asked(place, -self._lag_s(place.pool)) for place in places]
         starts = [
             self._unknown(one) if start is None else start for one, start in zip(asked, self._next(asked), strict=True)

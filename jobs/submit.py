@@ -13,9 +13,9 @@ import sqlalchemy
 from sqlalchemy import text
 
 from access.keys import Caller
-from core import broker, database, ids, metrics
+from core import broker, database, errors, ids, metrics
 from core.seal import Seal
-from jobs import idempotency, kinds
+from jobs import idempotency, kinds, together
 from jobs.backlog import Backlog
 from jobs.fairness import Fairness, Place
 from jobs.job import Job, Priority
@@ -116,6 +116,21 @@ class Submitter:
         self._committed(new.kind, new.model, new.pool)
         return None
 
+    def submit_all(self, several: Sequence[NewJob]) -> list[Exception | None]:
+        """Store jobs of which none has a key or a receiver of its own, and wake workers for them; of each, what
+        `submit` would have raised."""
+        faults = [self._not_admitted(new.place) for new in several]
+        admitted = [at for at, fault in enumerate(faults) if fault is None]
+        stored = together.written(self._store, [several[at] for at in admitted]) if admitted else []
+        for at, fault in zip(admitted, stored, strict=True):
+            faults[at] = self._seen(fault)
+        accepted = [new for new, fault in zip(several, faults, strict=True) if fault is None]
+        for new in accepted:
+            metrics.ACCEPTED.labels(new.kind.counted_as(new.model)).inc()
+        for pool in {new.pool for new in accepted}:
+            self._hints.send(pool)
+        return faults
+
     def _store(self, several: Sequence[NewJob]) -> None:
         """All of them or none."""
         values = self._values(several)
@@ -181,10 +196,26 @@ class Submitter:
         try:
             yield
         except database.OUTAGES as error:
-            if database.is_full(error):
-                self._no_room_at = time.monotonic()
-            raise database.unavailable(error) from error
+            raise self._unavailable(error) from error
         self._no_room_at = None
+
+    def _unavailable(self, error: BaseException) -> errors.Unavailable:
+        if database.is_full(error):
+            self._no_room_at = time.monotonic()
+        return database.unavailable(error)
+
+    def _seen(self, fault: Exception | None) -> Exception | None:
+        """What is said of one that was tried with others."""
+        if fault is None:
+            self._no_room_at = None
+        return self._unavailable(fault) if isinstance(fault, database.OUTAGES) else fault
+
+    def _not_admitted(self, place: Place) -> Exception | None:
+        try:
+            self._admit(place)
+        except (errors.BacklogFull, *database.OUTAGES) as error:
+            return self._seen(error)
+        return None
 
     def _admit(self, place: Place) -> None:
         """Raises BacklogFull."""

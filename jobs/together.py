@@ -6,7 +6,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, TypeVar
+from typing import Generic, TypeVar
 
 from sqlalchemy import exc
 
@@ -49,30 +49,28 @@ class Together(Generic[T]):
     def _lead(self) -> None:
         """Write what waits, in the order in which it came."""
         group = [self._waiting.popleft() for _ in range(min(self._most, len(self._waiting)))]
+        faults: Sequence[Exception | None] = [errors.Unavailable("Storing it was interrupted; try again")] * len(group)
         try:
-            self._store(group)
+            faults = written(self._write, [waiting.item for waiting in group])
         finally:
-            for waiting in group:
-                if not waiting.done:
-                    _end(waiting, errors.Unavailable("Storing it was interrupted; try again"))
-
-    def _store(self, group: Sequence[_Waiting[T]]) -> None:
-        error: exc.SQLAlchemyError | None = None
-        try:
-            self._write([waiting.item for waiting in group])
-        except database.OUTAGES as outage:
+            for waiting, fault in zip(group, faults, strict=True):
+                waiting.error, waiting.done = fault, True
+        if isinstance(faults[0], database.OUTAGES):
             # It would not answer those either who came meanwhile, and they have waited for as long.
-            error = outage
-            group = [*group, *(self._waiting.popleft() for _ in range(len(self._waiting)))]
-        except exc.SQLAlchemyError as fault:
-            if len(group) > 1:
-                for waiting in group:
-                    self._store([waiting])
-                return
-            error = fault
-        for waiting in group:
-            _end(waiting, error)
+            for _ in range(len(self._waiting)):
+                behind = self._waiting.popleft()
+                behind.error, behind.done = faults[0], True
 
 
-def _end(waiting: _Waiting[Any], error: Exception | None) -> None:
-    waiting.error, waiting.done = error, True
+def written(write: Callable[[Sequence[T]], object], items: Sequence[T]) -> list[Exception | None]:
+    """Write several at once, or each alone where one of them cannot be stored; of each, why it was not. An outage is
+    all of theirs: nobody knows what became of them."""
+    try:
+        write(items)
+    except database.OUTAGES as error:
+        return [error] * len(items)
+    except exc.SQLAlchemyError as error:
+        if len(items) == 1:
+            return [error]
+        return [fault for item in items for fault in written(write, [item])]
+    return [None] * len(items)

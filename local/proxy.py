@@ -15,6 +15,7 @@ from typing import Any
 from core import errors
 from core.http import SAFE_HEADERS
 from core.setting_doors import Http
+from local import express_conf
 from local.child import Program
 from local.engines import package
 from local.state import write_private
@@ -53,11 +54,6 @@ EXPOSED = (
 METHODS = "DELETE, GET, HEAD, OPTIONS, PATCH, POST"
 #: Whatever nginx has to say of an API that does not answer is a 503.
 AS_503 = "500 502 504"
-#: For so long the express lane may be silent before the API is asked, as long as anything may take there and some; and
-#: for so long it is not asked again then.
-EXPRESS_S, PASSED_BY_S = 3, 10
-#: Who answers in its place.
-PASSED_BY = "passed-by.sock"
 
 _CORS = {
     "Access-Control-Allow-Origin": "$cors",
@@ -94,52 +90,6 @@ _STORE = _Template("""\
     }
 """)
 
-#: What is asked in an unusual way goes to the API at once, and what the lane hands over or does not answer, then.
-_EXPRESS_UPSTREAM = _Template("""\
-    map "$request_method:$request_uri:$content_length:$http_idempotency_key$http_prefer" $elsewhere {
-        "~^POST:/api/v1/predict:[0-9]{1,5}:$" 0;
-        default                               1;
-    }
-    upstream express {
-        zone upstream_express 64k;
-        server @{express} max_fails=1 fail_timeout=@{passed_by_s}s@{resolve};
-        server unix:@{passed_by} backup;
-        keepalive 64;
-    }
-    # In the lane's place while that does not answer: hands everything over.
-    server {
-        listen unix:@{passed_by};
-        location / {
-            add_header X-Accel-Redirect @@api;
-            return 200;
-        }
-    }
-""")
-_EXPRESS_LOCATION = _Template("""\
-        location = /api/v1/predict {
-@{pages}            error_page 418 = @@api;
-            # Else what is said of the API where that was asked by such a page is nginx's own.
-            recursive_error_pages on;
-            if ($stranger) {
-                return 401;
-            }
-            if ($odd) {
-                return 400;
-            }
-            if ($elsewhere) {
-                return 418;
-            }
-            proxy_connect_timeout 1s;
-            proxy_read_timeout @{express_s}s;
-            proxy_next_upstream error timeout non_idempotent;
-            proxy_pass http://express;
-        }
-        location @@api {
-            recursive_error_pages on;
-            proxy_pass http://api;
-        }
-""")
-
 
 @dataclass(frozen=True)
 class Doors:
@@ -161,10 +111,10 @@ def program(folder: Path, doors: Doors, http: Http, *, flower_user: str, environ
     # Names of folders in it are relative to where it runs.
     write_private(folder / "nginx.conf", configuration(doors, http))
     # nginx does not remove it when it is killed, and would not start over it.
-    (folder / PASSED_BY).unlink(missing_ok=True)
+    (folder / express_conf.PASSED_BY).unlink(missing_ok=True)
     write_private(folder / "flower.users", f"{flower_user.replace(':', ':{PLAIN}', 1)}\n")
     command = (str(_binary()), "-e", "stderr", "-p", f"{folder}/", "-c", "nginx.conf")
-    leftovers = (folder / PASSED_BY,)
+    leftovers = (folder / express_conf.PASSED_BY,)
     return Program("proxy", command, environ, signal.SIGQUIT, 5, unprivileged=True, cwd=folder, leftovers=leftovers)
 
 
@@ -191,8 +141,8 @@ def configuration(doors: Doors, http: Http) -> str:
         per_network=http.max_connections * KEYS_PER_NETWORK,
         resolver=f"    resolver {doors.resolver} valid=5s;" if doors.resolver else "",
         store=_STORE.substitute(facts) if doors.store_listen else "",
-        express_upstream=_express(_EXPRESS_UPSTREAM, doors, facts),
-        express_location=_express(_EXPRESS_LOCATION, doors, facts),
+        express_upstream=_express(express_conf.UPSTREAM, doors, facts),
+        express_location=_express(express_conf.LOCATIONS, doors, facts),
         stranger=0 if http.anonymous else 1,
         trusted=_trusted(http.trusted_proxies),
         origins=_origins(http.cors_origins),
@@ -203,10 +153,10 @@ def configuration(doors: Doors, http: Http) -> str:
     )
 
 
-def _express(part: _Template, doors: Doors, facts: Mapping[str, object]) -> str:
+def _express(part: str, doors: Doors, facts: Mapping[str, object]) -> str:
     """A part of the configuration that is there where the lane is."""
-    own = {"express_s": EXPRESS_S, "passed_by_s": PASSED_BY_S, "passed_by": PASSED_BY}
-    return part.substitute(facts, **own, pages=_indented(3, _pages(AS_503))) if doors.express else ""
+    pages = _indented(3, _pages(AS_503))
+    return _Template(part).substitute(facts, **express_conf.FACTS, pages=pages) if doors.express else ""
 
 
 def _trusted(networks: tuple[str, ...]) -> str:

@@ -1,4 +1,5 @@
-"""The express lane: predictions that need no waiting, made one after the other in one thread, and without Flask.
+"""The express lane: predictions that need no waiting, made one after the other in one thread, and jobs that need no
+thought, stored by another; both without Flask.
 
 Threads that predict side by side hand each other Python's lock, a dozen times a request; one thread alone answers
 twice as many. Whatever is asked in an unusual way, is refused, waits or fails has no words here: it is handed over to
@@ -18,8 +19,8 @@ from core.settings import Settings
 from wiring.base import Limits
 from wiring.door import Door
 
-#: Nobody is to wait for the engines here.
-LIMITS = Limits(connections=4, statement_s=1.0, store_s=5.0, store_attempts=2)
+#: Nobody is to wait for the engines here, but those whose jobs are stored.
+LIMITS = Limits(connections=5, statement_s=10.0, store_s=5.0, store_attempts=2)
 #: Longer than the proxy keeps a connection open that nothing comes by.
 _IDLE_S = 75
 #: So long those that are being answered may take when the process is asked to stop.

@@ -17,11 +17,12 @@ from access import entrance, gate, limits, networks
 from access.credit import Credit
 from access.keys import Caller
 from api import context
-from api.express import plain
+from api.express import plain, tickets
 from api.express.aside import Aside
 from api.express.line import Line
 from api.express.paces import Paces
 from api.express.plain import Body, Head, Scope
+from api.express.tickets import Ordered, Tickets
 from api.v1.present import V1
 from core import database, errors, ids, metrics
 from core.http import SAFE_HEADERS
@@ -29,12 +30,14 @@ from core.tally import Tally
 from jobs import presence
 from registry.versions import Resolved
 from serving import asking, predict
-from serving.values import Answer, Ask, Replied
+from serving.values import Answer, Ask, Replied, Served
 from wiring.door import Door
 
 log = structlog.get_logger()
 
 Headers = list[tuple[str, str]]
+#: Status, headers and body of an answer.
+Said = tuple[int, Headers, bytes]
 Receive = Callable[[], Awaitable[dict[str, Any]]]
 Send = Callable[[dict[str, Any]], Awaitable[None]]
 
@@ -57,7 +60,7 @@ class Lane:
         # Whoever comes first does not wait for these to be made.
         self._serving, self._gate, self._callers, self._conduct = door.serving, door.gate, door.callers, door.conduct
         self._line, self._aside, self._paces, self._v1 = Line(), Aside(), Paces(door.shelf), V1()
-        self._credit = Credit(door.line)
+        self._credit, self._tickets = Credit(door.line), Tickets(door.serving, door.gate)
         versions = door.settings.versions
         #: Which its answers say.
         self._v1_ends = bool(versions.v1_deprecated_at or versions.v1_sunset_at)
@@ -69,21 +72,19 @@ class Lane:
             return
         began = time.perf_counter()
         if scope["path"] == HEALTH:
-            await _send(send, [], b"")
+            await _send(send, 200, [], b"")
             return
         head = None if self._v1_ends else plain.head(scope)
         data = await _whole(receive)
-        answer = None
+        answer: Said | Ordered | None = None
         in_turn = head is not None and data is not None and await self._line.turn(head.token or head.speaks_for)
         # Whom the proxy has taken elsewhere meanwhile is answered there.
         if head is not None and data is not None and in_turn and time.perf_counter() - began < LATE_S:
             answer = self._answered(head, data, began)
-        if answer is None:
-            metrics.EXPRESS.labels("handed_over").inc()
-            await _send(send, HAND_OVER, b"")
-        else:
-            metrics.EXPRESS.labels("answered").inc()
-            await _send(send, *answer)
+        if isinstance(answer, Ordered):
+            answer = await self._accepted(answer)
+        metrics.EXPRESS.labels("handed_over" if answer is None else "answered").inc()
+        await _send(send, *(answer or (200, HAND_OVER, b"")))
 
     async def _live(self, receive: Receive, send: Send) -> None:
         """From the start to the end of the process."""
@@ -101,17 +102,21 @@ class Lane:
         self._credit.tell()
         self._tally.tell(self._door.engine)
 
-    def _answered(self, head: Head, data: bytes, began: float) -> tuple[Headers, bytes] | None:
-        """In one go; None for what is handed over, of which nothing is left here."""
+    def _answered(self, head: Head, data: bytes, began: float) -> Said | Ordered | None:
+        """In one go, a job as far as that is to be stored; None for what is handed over, of which nothing is left
+        here."""
         try:
             caller, body = self._caller(head), plain.body(data)
             if caller is None or body is None:
                 return None
             ask = _ask(caller, head, body, began)
             structlog.contextvars.bind_contextvars(request_id=ask.request_id)
-            resolved = self._resolved(ask)
-            replied = None if resolved is None else self._predicted(ask, resolved, body.inputs)
-            return None if replied is None else self._told(ask, replied, began)
+            resolved = self._known(ask)
+            if resolved is not None and head.path == plain.JOBS:
+                return self._tickets.order(ask, body)
+            if resolved is None or not self._is_quick(resolved):
+                return None
+            return self._told(ask, self._predicted(ask, resolved, body.inputs))
         except (errors.CoatcheckError, *database.OUTAGES):
             return None
         except Exception as error:
@@ -126,7 +131,7 @@ class Lane:
             return None
         caller = self._verified(head, address)
         self._conduct.enter(caller.subject)
-        caller.require("predict")
+        caller.require("jobs" if head.path == plain.JOBS else "predict")
         if not self._gate.knows(caller):
             self._aside.ask(caller.tenant_id, lambda: self._gate.month(caller))
             return None
@@ -135,21 +140,22 @@ class Lane:
     def _verified(self, head: Head, address: str) -> Caller:
         return entrance.verified(self._conduct, self._callers, head.token, address)
 
-    def _resolved(self, ask: Ask) -> Resolved | None:
-        """The version that answers, if it can do so at once, and nobody else is to see what comes of it; raises
-        Forbidden."""
+    def _known(self, ask: Ask) -> Resolved | None:
+        """The version that answers, if no more is to be said with it; raises Forbidden."""
         catalog = self._door.catalog
         if catalog.is_due:
             self._aside.ask("catalog", catalog.look_ahead)
         resolved = catalog.remembered(ask.model, ask.version, ask.unit)
-        if resolved is None or not resolved.manifest.inline or resolved.mirrors:
+        if resolved is None or catalog.deprecation(resolved.model, resolved.version):
             return None
         ask.caller.bounds.check_model(resolved.model)
-        # Its answers say more, or count.
-        name, version, route = resolved.model, resolved.version, resolved.route
-        if catalog.deprecation(name, version) or self._serving.witness.watches(name, route):
-            return None
-        return resolved if self._paces.is_quick(resolved) else None
+        return resolved
+
+    def _is_quick(self, resolved: Resolved) -> bool:
+        """Whether it can answer at once, and nobody else is to see what comes of it."""
+        if not resolved.manifest.inline or resolved.mirrors:
+            return False
+        return not self._serving.witness.watches(resolved.model, resolved.route) and self._paces.is_quick(resolved)
 
     def _predicted(self, ask: Ask, resolved: Resolved, given: object) -> Replied[Answer]:
         """Raises RateLimited, RequestTooCostly, QuotaExceeded, and of what the model says InvalidInput, ModelError,
@@ -169,21 +175,36 @@ class Lane:
             self._paces.took(resolved, time.perf_counter() - began)
         return replied
 
-    def _told(self, ask: Ask, replied: Replied[Answer], began: float) -> tuple[Headers, bytes]:
-        caller, answer = ask.caller, replied.value
-        self._credit.add(caller.subject)
-        told = [*_FIRST, ("x-request-id", ask.request_id)]
-        told += [("x-model-version", answer.served.version), ("x-model-route", answer.served.route)]
+    def _told(self, ask: Ask, replied: Replied[Answer]) -> Said:
+        self._credit.add(ask.caller.subject)
+        headers = self._heads(ask, plain.PREDICT, 200, replied.value.served)
         if replied.found:
-            told.append(("x-cache", replied.found))
-        if (standing := self._conduct.standing(caller.subject)) is not None:
-            told.append(("x-conduct", standing.told))
-        told += limits.headers(self._gate, caller)
-        data = orjson.dumps(self._v1.answer(answer))
-        requests, seconds = _counters()
+            headers.append(("x-cache", replied.found))
+        return 200, headers, orjson.dumps(self._v1.answer(replied.value))
+
+    async def _accepted(self, ordered: Ordered) -> Said | None:
+        """What is said of a job that was to be stored; None where it is not."""
+        ask, found = ordered.ask, await self._tickets.stored(ordered)
+        if found is None:
+            return None
+        if isinstance(found, errors.Unavailable):
+            headers, data = tickets.refusal(found, ask.request_id)
+            return 503, [*self._heads(ask, plain.JOBS, 503, None), *headers], data
+        self._credit.add(ask.caller.subject)
+        headers, data = tickets.shown(self._v1, found)
+        return 202, [*self._heads(ask, plain.JOBS, 202, found.served), *headers], data
+
+    def _heads(self, ask: Ask, path: str, status: int, served: Served | None) -> Headers:
+        """What every answer says, which is counted with it."""
+        requests, seconds = _counters(path, status)
         requests.inc()
-        seconds.observe(time.perf_counter() - began)
-        return told, data
+        seconds.observe(time.perf_counter() - ask.began)
+        told = [*_FIRST, ("x-request-id", ask.request_id)]
+        if served is not None:
+            told += [("x-model-version", served.version), ("x-model-route", served.route)]
+        if (standing := self._conduct.standing(ask.caller.subject)) is not None:
+            told.append(("x-conduct", standing.told))
+        return told + limits.headers(self._gate, ask.caller)
 
 
 async def _whole(receive: Receive) -> bytes | None:
@@ -196,10 +217,10 @@ async def _whole(receive: Receive) -> bytes | None:
     return None if message["type"] == "http.disconnect" else data
 
 
-async def _send(send: Send, headers: Headers, data: bytes) -> None:
+async def _send(send: Send, status: int, headers: Headers, data: bytes) -> None:
     raw = [(name.lower().encode("latin-1"), value.encode("latin-1")) for name, value in headers]
     raw.append((b"content-length", str(len(data)).encode()))
-    await send({"type": "http.response.start", "status": 200, "headers": raw})
+    await send({"type": "http.response.start", "status": status, "headers": raw})
     await send({"type": "http.response.body", "body": data})
 
 
@@ -219,5 +240,5 @@ def _ask(caller: Caller, head: Head, body: Body, began: float) -> Ask:
 
 
 @functools.cache
-def _counters() -> tuple[Counter, Histogram]:
-    return context.counters(plain.PATH, "POST", 200)
+def _counters(path: str, status: int) -> tuple[Counter, Histogram]:
+    return context.counters(path, "POST", status)

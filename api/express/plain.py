@@ -1,4 +1,4 @@
-"""What is asked in the plainest way: `POST /api/v1/predict` with one input, and nothing that needs thought."""
+"""What is asked in the plainest way: a prediction or a job with one input, and nothing that needs thought."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from access import callers
 from api import admission, parsing
 from core import errors
 
-PATH = "/api/v1/predict"
+PREDICT, JOBS = "/api/v1/predict", "/api/v1/jobs"
 TYPE = "application/json"
 #: Whose sense is the API's to find.
 UNUSUAL = frozenset({"content-encoding", "idempotency-key", "prefer"})
@@ -26,6 +26,7 @@ Scope = dict[str, Any]
 class Head:
     """What a request says beside its body."""
 
+    path: str
     token: str | None
     connected: str  #: the address of who connected; nothing at a Unix socket
     speaks_for: str  #: and of whom that one speaks for
@@ -44,7 +45,7 @@ class Body:
 
 def head(scope: Scope) -> Head | None:
     """None for what is to be answered by the API."""
-    if scope["path"] != PATH or scope["query_string"] or scope["method"] != "POST":
+    if scope["path"] not in (PREDICT, JOBS) or scope["query_string"] or scope["method"] != "POST":
         return None
     said: dict[str, str] = {}
     for raw, value in scope["headers"]:  # whose names are in lower case
@@ -59,7 +60,7 @@ def head(scope: Scope) -> Head | None:
     except errors.Unauthorized:
         return None
     client = scope.get("client")
-    return Head(token, client[0] if client else "", said.get("x-forwarded-for", ""), said)
+    return Head(scope["path"], token, client[0] if client else "", said.get("x-forwarded-for", ""), said)
 
 
 def body(data: bytes) -> Body | None:

@@ -83,12 +83,15 @@ class V1(Edition):
                 response.headers["Sunset"] = http_date(ends.sunset_at)
         return response
 
+    def ticket(self, of: Ticket, leads_to: Mapping[str, str]) -> dict[str, Any]:
+        """A job that was handed in, and where to go on."""
+        about = {"job_id": ids.job_id(of.job_id), "status": of.status, **self.served(of.served)}
+        return {**about, "links": leads_to, "request_id": of.request_id}
+
     def _ticket(self, of: Ticket) -> flask.Response:
         """The 202."""
-        job_id = ids.job_id(of.job_id)
-        leads_to = job_links.to(job_id, "show", "events", "cancel")
-        about = {"job_id": job_id, "status": of.status, **self.served(of.served)}
-        response = flask.jsonify({**about, "links": leads_to, "request_id": of.request_id})
+        leads_to = job_links.to(ids.job_id(of.job_id), "show", "events", "cancel")
+        response = flask.jsonify(self.ticket(of, leads_to))
         response.status_code = 202
         response.headers["Location"] = leads_to["self"]
         response.headers["Retry-After"] = RETRY_AFTER_S

@@ -8,13 +8,11 @@ import ipaddress
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import flask
 import flask.testing
-import orjson
 import pytest
 import structlog
 
@@ -24,92 +22,20 @@ from access.conduct import Conduct
 from access.credit import Credit
 from access.ladder import Ladder
 from api.express import LIMITS, lane, paces
-from api.express.lane import HAND_OVER, Lane
+from api.express.lane import Lane
 from api.express.line import MOST, Line
 from core import audit, errors
 from inference import bundle
 from registry import lifecycle, routing
 from serving import predict
 from tests import callers, graphs
+from tests.api.lanes import GOOD, JSON, PATH, Client, Said
 from tests.callers import Key
 from tests.conftest import Platform, until
 from wiring.door import Door
 
-PATH = "/api/v1/predict"
-GOOD = {"model": "sentiment", "inputs": {"text": "Lovely"}}
-JSON = {"content-type": "application/json"}
-#: In which two answers to the same differ, and what a server adds.
-OWN = ("x-ratelimit-remaining", "x-ratelimit-reset", "ratelimit", "content-length", "date")
-
-
-@dataclass(frozen=True)
-class Said:
-    headers: Mapping[str, str]
-    body: Any
-
-    @property
-    def handed_over(self) -> bool:
-        return self.headers == {**dict(HAND_OVER), "content-length": "0"} and self.body is None
-
-
-@dataclass(frozen=True)
-class Client:
-    """Who asks the lane as the proxy does."""
-
-    lane: Lane
-    key: Key
-
-    def ask(self, body: object = GOOD, *more: tuple[str, str], **how: Any) -> Said:
-        return asyncio.run(self.asked(body, *more, **how))
-
-    async def asked(
-        self,
-        body: object = GOOD,
-        *more: tuple[str, str],
-        headers: Mapping[str, str] = JSON,
-        method: str = "POST",
-        path: str = PATH,
-        query: str = "",
-    ) -> Said:
-        own = {"host": "localhost", "authorization": f"Bearer {self.key.token}", **headers}
-        lines = [*((name, value) for name, value in own.items() if value), *more]
-        data = body if isinstance(body, bytes) else orjson.dumps(body)
-        scope = {
-            "type": "http", "method": method, "path": path, "query_string": query.encode(), "client": None,
-            "headers": [(name.encode(), value.encode()) for name, value in lines],
-        }  # fmt: skip
-        parts: list[dict[str, Any]] = [
-            {"type": "http.request", "body": data[:5], "more_body": True},
-            {"type": "http.request", "body": data[5:]},
-        ]
-        sent: list[dict[str, Any]] = []
-
-        async def receive() -> dict[str, Any]:
-            return parts.pop(0)
-
-        async def send(message: dict[str, Any]) -> None:
-            sent.append(message)
-
-        await self.lane(scope, receive, send)
-        start, end = sent
-        assert start["status"] == 200
-        told = {name.decode(): value.decode() for name, value in start["headers"]}
-        assert int(told["content-length"]) == len(end["body"])
-        return Said(told, orjson.loads(end["body"]) if end["body"] else None)
-
-    def answered(self, body: object = GOOD, *more: tuple[str, str]) -> Said:
-        """As soon as all that has to be asked aside is known, which may have to be asked again on a busy machine."""
-        found: list[Said] = []
-
-        def asked() -> bool:
-            found[:] = [self.ask(body, *more)]
-            return not found[0].handed_over
-
-        until(asked, 20)
-        return found[0]
-
-    def warm(self, body: object = GOOD) -> None:
-        self.answered(body)
+#: In which two answers to the same differ, or may by which limit is nearer, and what a server adds.
+OWN = ("x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset", "ratelimit", "content-length", "date")
 
 
 @pytest.fixture(scope="module")

@@ -1,4 +1,5 @@
-"""Clients that ask for predictions at once, by the lane and past it, and what they were told and charged."""
+"""Clients that ask for predictions at once, and hand in jobs without a key, by the lane and past it; and what they were
+told and charged."""
 
 from __future__ import annotations
 
@@ -12,10 +13,13 @@ import requests
 import sqlalchemy
 from sqlalchemy import text
 
-from tests.chaos.truth import Truth
+from tests.chaos.load import Ledger, Promise
+from tests.chaos.truth import Inputs, Truth
 
 VERSIONS = ("sentiment/1.0.0", "sentiment/2.1.0", "tumor/1.0.0")
 PACE_S = 0.05
+#: Of what is asked, so many are jobs.
+JOBS = 0.1
 _CHARGED = text("""
 SELECT coalesce(sum(calls), 0) FROM (
   SELECT calls FROM usage_days WHERE kind = 'inline'
@@ -26,13 +30,15 @@ SELECT coalesce(sum(calls), 0) FROM (
 
 
 class Asker(threading.Thread):
-    """Asks one thing after the other, each once: who is not answered does not know what became of it."""
+    """Asks one thing after the other, each once: who is not answered does not know what became of it. A ticket is a
+    promise as any other."""
 
-    def __init__(self, url: str, key: str, truth: Truth, seed: int) -> None:
+    def __init__(self, url: str, key: str, truth: Truth, ledger: Ledger, seed: int) -> None:
         super().__init__(daemon=True)
         self.told: Counter[str] = Counter()  #: answered, refused, unknown
         self.surprises: list[str] = []
-        self._url = f"{url}/api/v1/predict"
+        self._url = f"{url}/api/v1"
+        self._ledger = ledger
         self._http = requests.Session()
         self._http.headers["Authorization"] = f"Bearer {key}"
         self._truth = truth
@@ -41,26 +47,44 @@ class Asker(threading.Thread):
 
     def run(self) -> None:
         while not self._stopping.wait(self._random.expovariate(1 / PACE_S)):
-            self.told[self._ask()] += 1
+            if self._random.random() < JOBS:
+                self._hand_in()
+            else:
+                self.told[self._ask()] += 1
 
     def stop(self) -> None:
         self._stopping.set()
 
     def _ask(self) -> str:
-        version = self._random.choice(VERSIONS)
-        model, _, number = version.partition("/")
-        asked = self._random.choice(self._truth.inputs[version])
-        try:
-            body: dict[str, Any] = {"model": model, "model_version": number, "inputs": asked}
-            answer = self._http.post(self._url, json=body, timeout=15)
-            found = answer.json()
-        except (requests.RequestException, json.JSONDecodeError):
-            return "unknown"
-        if answer.status_code == 200 and not self._truth.agrees(version, [asked], [found]):
+        version, asked = self._drawn()
+        found = self._posted("predict", version, asked, 200)
+        if found and not self._truth.agrees(version, [asked], [found]):
             self.surprises.append(f"{asked} was answered {found}")
-        if answer.status_code not in (200, 503):
+        return "unknown" if found is None else "answered" if found else "refused"
+
+    def _hand_in(self) -> None:
+        version, asked = self._drawn()
+        if found := self._posted("jobs", version, asked, 202):
+            promise = Promise(found["job_id"], [asked], version, job_id=found["job_id"])
+            with self._ledger.lock:
+                self._ledger.promises.append(promise)
+
+    def _drawn(self) -> tuple[str, Inputs]:
+        version = self._random.choice(VERSIONS)
+        return version, self._random.choice(self._truth.inputs[version])
+
+    def _posted(self, path: str, version: str, asked: Inputs, good: int) -> dict[str, Any] | None:
+        """What was said, nothing where that was a refusal, None where it was not answered."""
+        model, _, number = version.partition("/")
+        body: dict[str, Any] = {"model": model, "model_version": number, "inputs": asked}
+        try:
+            answer = self._http.post(f"{self._url}/{path}", json=body, timeout=15)
+            found: dict[str, Any] = answer.json()
+        except (requests.RequestException, json.JSONDecodeError):
+            return None
+        if answer.status_code not in (good, 503):
             self.surprises.append(f"{asked}: {answer.status_code} {answer.text[:300]}")
-        return "answered" if answer.status_code == 200 else "refused"
+        return found if answer.status_code == good else {}
 
 
 def faults(admin: sqlalchemy.Engine, askers: list[Asker], kills: int) -> list[str]:

@@ -90,8 +90,9 @@ def judge(engine: sqlalchemy.Engine, ledger: Ledger, losses: Sequence[Loss], tru
         if promise.seen and promise.seen["status"] != job.status:
             verdict.double_terminals.append(f"{promise.job_id} was {promise.seen['status']} and is {job.status}")
         if job.status == "completed" and not promise.of_file:
-            stored = [{**item, "prediction": item["label"]} for item in results[job.id].body["items"]]
-            told = [one["predictions"] for one in (results[job.id].told, (promise.seen or {}).get("result")) if one]
+            stored = [{**item, "prediction": item["label"]} for item in _items(results[job.id].body)]
+            seen = (results[job.id].told, (promise.seen or {}).get("result"))
+            told = [one.get("predictions", [one]) for one in seen if one]
             if not all(truth.agrees(promise.version, promise.inputs, one) for one in (stored, *told)):
                 verdict.wrong.append(f"{promise.job_id} ({promise.version}) has another result than its inputs alone")
     verdict.attempts = sum(job.attempt for job in jobs.values())
@@ -101,7 +102,9 @@ def judge(engine: sqlalchemy.Engine, ledger: Ledger, losses: Sequence[Loss], tru
 
 def _keys(verdict: Verdict, jobs: Mapping[Any, Any]) -> None:
     """One key, one job: also for requests whose answer was lost."""
-    for key, count in Counter(job.metadata["key"] for job in jobs.values() if job.parent_id is None).items():
+    for key, count in Counter(
+        job.metadata.get("key", job.id) for job in jobs.values() if job.parent_id is None
+    ).items():
         if count > 1:
             verdict.duplicated.append(f"{count} jobs for the key {key}")
 
@@ -137,7 +140,13 @@ def _answered(job: Any, body: Mapping[str, Any]) -> int:
     """How many inputs have an answer, and are charged; a file's are to its parts."""
     if job.kind == "chunk":
         return int(job.inputs["rows"] - body["failed"])
-    return 0 if job.kind == "bulk" else sum("error" not in item for item in body["items"])
+    return 0 if job.kind == "bulk" else sum("error" not in item for item in _items(body))
+
+
+def _items(body: Mapping[str, Any]) -> Sequence[Mapping[str, Any]]:
+    """Of a list of inputs, or of one."""
+    found: Sequence[Mapping[str, Any]] = body.get("items", [body])
+    return found
 
 
 def _units(verdict: Verdict, usage: Mapping[Any, Sequence[Any]], told: Mapping[Any, int]) -> None:

@@ -84,7 +84,9 @@ def run(
         nemesis = Nemesis(built, random.Random(seed), lease_s)
         ledger = load.Ledger()
         clients = [load.Client(built.url, built.key, truth, ledger, seed * 100 + n, pace_s) for n in range(CLIENTS)]
-        askers = [asking.Asker(built.url, built.key, truth, seed * 100 + n) for n in range(ASKERS if minutes else 0)]
+        askers = [
+            asking.Asker(built.url, built.key, truth, ledger, seed * 100 + n) for n in range(ASKERS if minutes else 0)
+        ]
         drill = Drill(built, load.Client(built.url, built.key, truth, ledger, seed * 100 + CLIENTS, pace_s), lease_s)
         drill.begin(scenes)
         if minutes:

@@ -8,17 +8,19 @@ import os
 import signal
 import time
 from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
 import pytest
 
-from local import platform_processes, proxy, state
+from local import express_conf, platform_processes, state
 from local.child import Child
 from tests import callers
 from tests.conftest import ROOT, Engines, Platform, until
 
 PATH = "/api/v1/predict"
+JOBS = "/api/v1/jobs"
 GOOD = {"model": "sentiment", "inputs": {"text": "Lovely"}}
 ORIGIN = "https://page.example"
 
@@ -133,6 +135,44 @@ def test_a_job_is_waited_for_and_handed_in_at_the_same_address(warm: Front) -> N
     assert same == body
 
 
+def test_a_plain_job_is_taken_in_there_and_looked_at_through_the_api(warm: Front) -> None:
+    def taken_in() -> bool:
+        before = answered(warm)
+        status, told, body = warm.ask(path=JOBS)
+        assert (status, told["location"]) == (202, body["links"]["self"])
+        found, _, job = warm.ask(path=body["links"]["self"], method="GET")
+        assert (found, job["job_id"], job["status"]) == (200, body["job_id"], "pending")
+        until(lambda: sum(warm.counted().values()) > 0)
+        return answered(warm) > before
+
+    until(taken_in, 60)
+    assert warm.ask(path=JOBS, method="GET")[2]["jobs"]
+    for body, status in (({**GOOD, "inputs": {}}, 422), ({**GOOD, "metadata": {"a": 1}}, 202)):
+        assert warm.ask(body, path=JOBS)[0] == status
+
+
+def test_a_job_that_the_lane_was_sent_is_asked_of_nobody_else(warm: Front) -> None:
+    """Though it stands still for longer than the proxy waits for a prediction."""
+    pid, found = warm.children["express"].pid, callers.key(warm.platform)
+    mine = Front(warm.platform, warm.port, found, warm.children)
+
+    def jobs() -> int:
+        count = warm.platform.one("SELECT count(*) FROM jobs JOIN tenants ON tenants.id = tenant_id WHERE name = :name",
+                                  name=found.tenant)[0]  # fmt: skip
+        assert isinstance(count, int)
+        return count
+
+    os.kill(pid, signal.SIGSTOP)
+    with ThreadPoolExecutor(1) as other:
+        try:
+            asked = other.submit(mine.ask, path=JOBS)
+            time.sleep(express_conf.EXPRESS_S + 1)
+        finally:
+            os.kill(pid, signal.SIGCONT)
+        assert asked.result()[0] == 202
+    assert jobs() == 1
+
+
 def test_no_key_and_another_method_are_refused_as_everywhere(warm: Front) -> None:
     assert warm.ask(Authorization="")[2]["error"]["code"] == "UNAUTHORIZED"
     assert warm.ask(method="DELETE")[2]["error"]["code"] == "METHOD_NOT_ALLOWED"
@@ -149,7 +189,7 @@ def test_a_lane_that_stands_still_is_passed_by_and_not_asked_again_for_a_while(w
             took.append(time.monotonic() - began)
     finally:
         os.kill(pid, signal.SIGCONT)
-    assert sum(seconds < proxy.EXPRESS_S for seconds in took) > len(took) / 2
+    assert sum(seconds < express_conf.EXPRESS_S for seconds in took) > len(took) / 2
 
 
 def test_a_proxy_that_was_killed_starts_again(warm: Front) -> None:

@@ -1,0 +1,215 @@
+"""Jobs by the express lane: a ticket of it is the API's ticket, of a job that is stored and paid for once."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
+
+import flask
+import pytest
+from prometheus_client import REGISTRY
+from sqlalchemy import exc
+
+from access import keys
+from api.express import LIMITS
+from api.express.lane import Lane
+from core import broker
+from jobs.submit import NewJob
+from tests import callers
+from tests.api.lanes import GOOD, JSON, Client, Said
+from tests.callers import Key
+from tests.conftest import Platform
+from wiring.door import Door
+
+PATH = "/api/v1/jobs"
+#: In which two tickets for the same differ, and what a server adds.
+OWN = (
+    "x-ratelimit-limit",
+    "x-ratelimit-remaining",
+    "x-ratelimit-reset",
+    "ratelimit",
+    "content-length",
+    "date",
+    "location",
+)
+HINT = f"{broker.KEY_PREFIX}hint:cpu"
+#: In which two rows do.
+OF_A_ROW = ("id", "request_id", "fair_at", "not_before", "expires_at", "created_at")
+
+
+@pytest.fixture
+def door(platform: Platform) -> Iterator[Door]:
+    made = Door(platform.settings, application="express-test", limits=LIMITS)
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def client(platform: Platform, door: Door, quiet: None) -> Client:
+    """Of whom the lane knows all."""
+    found = Client(Lane(door), callers.key(platform))
+    found.warm()
+    return found
+
+
+def stored(platform: Platform) -> int:
+    found = platform.one("SELECT count(*) FROM jobs")[0]
+    assert isinstance(found, int)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("body", "more"),
+    [
+        (GOOD, ()),
+        ({"model": "sentiment", "model_version": "1.0.0", "inputs": {"text": "é \u0000 " * 90}}, ()),
+        ({**GOOD, "options": {}}, (("x-model-version", "2"), ("x-route-key", "me"))),
+    ],
+)
+def test_its_ticket_is_word_for_word_the_apis_and_so_is_what_is_stored(
+    platform: Platform, client: Client, app: flask.Flask, body: Mapping[str, Any], more: tuple[tuple[str, str], ...]
+) -> None:
+    ours = client.answered(body, *more, path=PATH)
+    theirs = app.test_client().post(PATH, json=body, headers=[*client.key.headers.items(), *more])
+    assert (ours.status, theirs.status_code) == (202, 202)
+    told, told_there = ours.body, theirs.get_json()
+    assert ours.headers["location"] == told["links"]["self"] == f"{PATH}/{told['job_id']}"
+    assert told["request_id"] == ours.headers["x-request-id"]
+    for name in ("job_id", "request_id"):
+        mine, there = told.pop(name), told_there.pop(name)
+        told["links"] = {at: link.replace(mine, "") for at, link in told["links"].items()}
+        told_there["links"] = {at: link.replace(there, "") for at, link in told_there["links"].items()}
+    assert told == told_there
+    others = {name.lower(): value for name, value in theirs.headers.items()}
+    assert ours.headers.keys() == others.keys()
+    same = [name for name in others if name not in (*OWN, "x-request-id")]
+    assert {name: ours.headers[name] for name in same} == {name: others[name] for name in same}
+    mine, there = platform.rows("SELECT row_to_json(jobs) FROM jobs ORDER BY id")
+    assert {name for name in mine[0] if mine[0][name] != there[0][name]} <= {*OF_A_ROW}
+
+
+def test_jobs_that_come_at_once_are_all_stored_each_once_and_waked_for(
+    platform: Platform, client: Client, door: Door
+) -> None:
+    client.answered(path=PATH)
+    platform.line.redis.delete(HINT)
+
+    async def together() -> list[Said]:
+        return await asyncio.gather(*(client.asked(path=PATH) for _ in range(100)))
+
+    found = asyncio.run(together())
+    told = [said.body["job_id"] for said in found if said.status == 202 and not said.handed_over]
+    assert len(set(told)) == len(told) > 90
+    assert stored(platform) == len(told) + 1
+    assert platform.line.redis.exists(HINT)
+
+
+UNUSUAL: Mapping[str, Callable[[Client], Said]] = {
+    "a list of inputs": lambda c: c.ask({**GOOD, "inputs": [GOOD["inputs"]]}, path=PATH),
+    "a file": lambda c: c.ask({"model": "sentiment", "upload_id": "up_x"}, path=PATH),
+    "metadata": lambda c: c.ask({**GOOD, "metadata": {}}, path=PATH),
+    "an option": lambda c: c.ask({**GOOD, "options": {"cache": True}}, path=PATH),
+    "a key for once": lambda c: c.ask(GOOD, ("idempotency-key", "k"), path=PATH),
+    "a method": lambda c: c.ask(GOOD, path=PATH, method="GET"),
+    "a query": lambda c: c.ask(GOOD, path=PATH, query="a=b"),
+    "a path behind it": lambda c: c.ask(GOOD, path=f"{PATH}/x"),
+    "inputs that do not fit": lambda c: c.ask({**GOOD, "inputs": {"txt": "x"}}, path=PATH),
+    "a model that is not there": lambda c: c.ask({**GOOD, "model": "nope"}, path=PATH),
+    "a key that opens nothing": lambda c: c.ask(headers={**JSON, "authorization": "Bearer cck_x"}, path=PATH),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("unusual", UNUSUAL)
+def test_what_is_unusual_or_wrong_is_handed_over_and_nothing_of_it_is_left(
+    platform: Platform, client: Client, door: Door, unusual: str
+) -> None:
+    client.answered(path=PATH)
+    caller = door.callers.verify(client.key.token, "")
+    leases = [door.gate._rates._leases[(name, caller.party)] for name in ("requests", "units")]
+    before, jobs = [lease.tokens for lease in leases], stored(platform)
+    assert UNUSUAL[unusual](client).handed_over
+    assert ([lease.tokens for lease in leases], stored(platform)) == (before, jobs)
+
+
+def test_a_key_that_may_hand_in_no_jobs_is_handed_over(platform: Platform, client: Client) -> None:
+    token = keys.create(platform.engine, tenant=client.key.tenant, name="t", scopes={"predict"})
+    only = Client(client.lane, Key(client.key.tenant, token))
+    only.warm()
+    assert only.ask(path=PATH).handed_over
+    assert stored(platform) == 0
+
+
+def test_a_tenant_with_as_many_waiting_as_it_may_is_handed_over_and_pays_nothing(
+    platform: Platform, door: Door
+) -> None:
+    client = Client(Lane(door), callers.key(platform, tier=callers.tier(platform, max_pending=2)))
+    client.warm()
+    tickets = [client.answered(path=PATH) for _ in range(2)]
+    assert [said.status for said in tickets] == [202, 202]
+    caller = door.callers.verify(client.key.token, "")
+    leases = [door.gate._rates._leases[(name, caller.party)] for name in ("requests", "units")]
+    before = [lease.tokens for lease in leases]
+    assert client.ask(path=PATH).handed_over
+    assert [lease.tokens for lease in leases] == before
+    assert platform.one("SELECT count(*) FROM jobs WHERE tenant_id = :id", id=caller.tenant_id) == (2,)
+
+
+@pytest.mark.parametrize("fault", [exc.OperationalError("", {}, Exception("gone")), TypeError("a bug")])
+def test_a_job_of_which_nobody_knows_whether_it_is_stored_is_asked_of_nobody_else(
+    client: Client, door: Door, monkeypatch: pytest.MonkeyPatch, fault: Exception
+) -> None:
+    client.answered(path=PATH)
+    caller = door.callers.verify(client.key.token, "")
+    units = door.gate._rates._leases[("units", caller.party)]
+    before = units.tokens
+
+    def lost(several: list[NewJob]) -> None:
+        raise fault
+
+    monkeypatch.setattr(door.serving.submitter, "_store", lost)
+    said = client.ask(GOOD, ("x-request-id", "mine"), path=PATH)
+    assert (said.status, said.body["error"]["code"]) == (503, "UNAVAILABLE")
+    assert said.body["error"]["request_id"] == "mine" == said.headers["x-request-id"]
+    assert int(said.headers["retry-after"]) >= 1
+    assert units.tokens == before
+    monkeypatch.undo()
+    assert client.answered(path=PATH).status == 202
+
+
+def test_what_cannot_be_stored_is_handed_over(client: Client, door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
+    client.answered(path=PATH)
+
+    def refused(several: list[NewJob]) -> None:
+        raise exc.IntegrityError("", {}, Exception("no such tenant"))
+
+    monkeypatch.setattr(door.serving.submitter, "_store", refused)
+    assert client.ask(path=PATH).handed_over
+
+
+def test_who_went_away_leaves_the_others_their_tickets(platform: Platform, client: Client) -> None:
+    client.answered(path=PATH)
+
+    async def some_go() -> list[Any]:
+        asked = [asyncio.ensure_future(client.asked(path=PATH)) for _ in range(6)]
+        await asyncio.sleep(0)
+        while stored(platform) == 1 and not any(one.done() for one in asked):
+            asked[3].cancel()
+            await asyncio.sleep(0.001)
+        return await asyncio.gather(*asked, return_exceptions=True)
+
+    found = asyncio.run(some_go())
+    tickets = [said for said in found if isinstance(said, Said)]
+    assert {said.status for said in tickets} == {202}
+    assert len(tickets) >= 5
+    assert client.answered(path=PATH).status == 202
+
+
+def test_what_is_handed_in_counts_as_the_routes_own(platform: Platform, client: Client) -> None:
+    def counted() -> float:
+        labels = {"route": PATH, "method": "POST", "status": "202"}
+        return REGISTRY.get_sample_value("http_requests_total", labels) or 0
+
+    before = counted()
+    client.answered(path=PATH)
+    assert counted() == before + 1
