@@ -51,8 +51,8 @@ class Server:
 
     start: Callable[[], list[Child]]
     url: str
-    #: Before it is measured, beside answering.
-    is_there: Callable[[], bool] = lambda: True
+    #: What is waited for before it is measured, beside answers; looked at from when it starts.
+    watched: Callable[[], Callable[[], bool]] = lambda: lambda: True
 
 
 def run() -> None:
@@ -78,23 +78,21 @@ def _ours(found: bed.Bed) -> Mapping[str, Server]:
         "coatcheck": Server(
             lambda: [found.start(program) for program in platform_processes.door(found.state, env)],
             f"http://127.0.0.1:{port}/api/v1/predict",
-            _lane_is_there(found),
+            lambda: _lane_answers(found),
         ),
         "coatcheck, its API alone": Server(lambda: [found.start(alone)], "http://127.0.0.1:8001/api/v1/predict"),
     }
 
 
-def _lane_is_there(found: bed.Bed) -> Callable[[], bool]:
-    """Whether it has answered any more since the last time: the proxy passes by who was not there when it began."""
-    last = 0.0
+def _lane_answers(found: bed.Bed) -> Callable[[], bool]:
+    """Whether it has answered any from now on: the proxy passes by who was not there when it began, for a while."""
 
-    def has_more() -> bool:
-        nonlocal last
+    def answered() -> float:
         with found.superuser.connect() as connection:
-            before, last = last, float(connection.execute(_BY_LANE).scalar_one())
-        return last > before
+            return float(connection.execute(_BY_LANE).scalar_one())
 
-    return has_more
+    before = answered()
+    return lambda: answered() > before
 
 
 def _theirs(found: bed.Bed, python: Path) -> Mapping[str, Server]:
@@ -118,9 +116,9 @@ def _theirs(found: bed.Bed, python: Path) -> Mapping[str, Server]:
 
 def _measured(server: Server, script: Path) -> Iterator[tuple[int, Side]]:
     """With each number of connections; it is started before, and stopped after."""
-    children = server.start()
+    is_there, children = server.watched(), server.start()
     try:
-        bed.until(lambda: _predicts(server.url, script) and server.is_there())
+        bed.until(lambda: _predicts(server.url, script) and is_there())
         for connections in CONNECTIONS:
             yield connections, measure(server.url, script, connections=connections)
     finally:

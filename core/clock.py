@@ -23,6 +23,10 @@ class Clock:
         self._engine = engine
         self._looked: tuple[float, float] | None = None  #: at the monotonic clock, and at the database's
 
+    def knows_for(self) -> float:
+        """For how many seconds more it need not be asked."""
+        return 0.0 if self._looked is None else self._looked[0] + LOOK_S - time.monotonic()
+
     def now_s(self) -> float:
         """In epoch seconds; raises Unavailable."""
         looked = self._looked

@@ -32,6 +32,7 @@ _SAID = _FULL | {
     "55P03": "What this needs of the database is held by something else",
     "57014": "The database took too long over this",
 }
+_IN_THE_WAY = ("40001", "40P01", "55P03")
 #: A connection that was at rest is asked before it is used, and given up when it says nothing for so long.
 PING_S = 3.0
 #: How much longer than the server's own limit of a statement an answer is waited for: it stands still then.
@@ -141,6 +142,11 @@ def insist(write: Callable[[], T], *, for_s: float) -> T:
             if time.monotonic() > ends_at:
                 raise
             time.sleep(0.2)
+
+
+def is_of_others(error: BaseException) -> bool:
+    """Whether it is only that somebody was in the way, who may be gone by now; nothing was changed."""
+    return _sqlstate(error) in _IN_THE_WAY
 
 
 def is_full(error: BaseException) -> bool:

@@ -114,16 +114,22 @@ class Fairness:
     def offsets_s(self, places: Sequence[Place]) -> list[float]:
         """Seconds from now to each job's `fair_at`, negative for those in front: start, class and priority."""
         asked = [_Asked(place, -self._lag_s(place.pool)) for place in places]
+        ends: dict[str, float] = {}
         starts = [
-            self._unknown(one) if start is None else start for one, start in zip(asked, self._next(asked), strict=True)
+            self._unknown(one, ends) if start is None else start
+            for one, start in zip(asked, self._next(asked), strict=True)
         ]
         return [start + own_s(place.kind, place.priority) for place, start in zip(places, starts, strict=True)]
 
-    def _unknown(self, asked: _Asked) -> float:
-        """The start of one whose tenant Redis does not know, or which it could not be asked for."""
-        floor = max(asked.floor, self._behind_own(asked))
+    def _unknown(self, asked: _Asked, ends: dict[str, float]) -> float:
+        """The start of one whose tenant Redis does not know, or which it could not be asked for, behind the tenant's
+        other ones that are not stored yet, whose `ends` are kept."""
+        key = _key(asked.place.tenant_id, asked.place.pool)
+        floor = max(asked.floor, ends[key] if key in ends else self._behind_own(asked))
         [start] = self._next([dataclasses.replace(asked, floor=floor, known=True)])
-        return floor if start is None else start
+        start = floor if start is None else start
+        ends[key] = start + asked.place.spacing
+        return start
 
     def start_afresh(self, tenant_id: uuid.UUID, pool: str) -> None:
         """For a tenant with nothing waiting: what it had done in the past does not hold it back."""

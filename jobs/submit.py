@@ -52,8 +52,8 @@ FROM jobs WHERE jobs.id = :old AND tenant_id = :tenant_id AND finished_at IS NOT
 """)
 
 
-#: So many jobs are stored in one transaction.
-MOST = 64
+#: So many jobs are stored in one transaction, none of which has inputs of more characters: those are stored alone.
+MOST, MOST_CHARACTERS = 64, 1 << 16
 #: How long it is said that nothing can be stored, when nobody tries again.
 NO_ROOM_S = 20.0
 
@@ -86,6 +86,18 @@ class NewJob:
         return Place(self.caller.tenant_id, self.caller.tier, self.pool, self.kind, self.priority, cost=self.units)
 
 
+@dataclass(frozen=True)
+class _Ready:
+    """A job as it is stored, but for where it stands."""
+
+    new: NewJob
+    row: Mapping[str, Any]
+
+    @classmethod
+    def of(cls, new: NewJob) -> _Ready:
+        return cls(new, _row(new))
+
+
 class Submitter:
     """Where jobs come in: stored, put in their place, and a worker woken."""
 
@@ -109,19 +121,20 @@ class Submitter:
         """
         with self._storing():
             self._admit(new.place)
-            if key is None and new.webhook_url is None:
-                self._together.write(new)
-            elif found := self._store_with(new, key, reply):
+            ready = _Ready.of(new)
+            if key is None and new.webhook_url is None and len(ready.row["inputs"]) <= MOST_CHARACTERS:
+                self._together.write(ready)
+            elif found := self._store_with(ready, key, reply):
                 return found
         self._committed(new.kind, new.model, new.pool)
         return None
 
     def submit_all(self, several: Sequence[NewJob]) -> list[Exception | None]:
-        """Store jobs of which none has a key or a receiver of its own, and wake workers for them; of each, what
-        `submit` would have raised."""
+        """Store jobs of which none has a key, a receiver of its own or large inputs, and wake workers for them; of
+        each, what `submit` would have raised."""
         faults = [self._not_admitted(new.place) for new in several]
         admitted = [at for at, fault in enumerate(faults) if fault is None]
-        stored = together.written(self._store, [several[at] for at in admitted]) if admitted else []
+        stored = together.written(self._store, [_Ready.of(several[at]) for at in admitted]) if admitted else []
         for at, fault in zip(admitted, stored, strict=True):
             faults[at] = self._seen(fault)
         accepted = [new for new, fault in zip(several, faults, strict=True) if fault is None]
@@ -131,17 +144,17 @@ class Submitter:
             self._hints.send(pool)
         return faults
 
-    def _store(self, several: Sequence[NewJob]) -> None:
+    def _store(self, several: Sequence[_Ready]) -> None:
         """All of them or none."""
         values = self._values(several)
         with self._engine.begin() as connection:
             connection.execute(_INSERT, values)
 
     def _store_with(
-        self, new: NewJob, key: idempotency.Key | None, reply: Mapping[str, Any] | None
+        self, ready: _Ready, key: idempotency.Key | None, reply: Mapping[str, Any] | None
     ) -> idempotency.Earlier | None:
         """With the key, and what it is told with when it ends; or what the key stands for."""
-        values = self._values([new])
+        new, values = ready.new, self._values([ready])
         with self._engine.begin() as connection:
             if key is not None and (found := idempotency.claim(connection, key, job_id=new.id, reply=reply)):
                 return found
@@ -222,10 +235,10 @@ class Submitter:
         if self._backlog.admit(place.tenant_id, place.tier.max_pending):
             self._fairness.start_afresh(place.tenant_id, place.pool)
 
-    def _values(self, several: Sequence[NewJob]) -> dict[str, list[Any]]:
+    def _values(self, several: Sequence[_Ready]) -> dict[str, list[Any]]:
         """Of each column one for each job, where each stands among them."""
-        offsets_s = self._fairness.offsets_s([new.place for new in several])
-        rows = [{**_row(new), "offset_s": offset_s} for new, offset_s in zip(several, offsets_s, strict=True)]
+        offsets_s = self._fairness.offsets_s([ready.new.place for ready in several])
+        rows = [{**ready.row, "offset_s": offset_s} for ready, offset_s in zip(several, offsets_s, strict=True)]
         return {name: [row[name] for row in rows] for name in _TYPES}
 
     def _committed(self, kind: kinds.Kind, model: str, pool: str) -> None:

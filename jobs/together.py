@@ -55,7 +55,7 @@ class Together(Generic[T]):
         finally:
             for waiting, fault in zip(group, faults, strict=True):
                 waiting.error, waiting.done = fault, True
-        if isinstance(faults[0], database.OUTAGES):
+        if isinstance(faults[0], database.OUTAGES) and not database.is_of_others(faults[0]):
             # It would not answer those either who came meanwhile, and they have waited for as long.
             for _ in range(len(self._waiting)):
                 behind = self._waiting.popleft()

@@ -5,9 +5,11 @@ from __future__ import annotations
 #: For so long the lane may be silent before the API is asked for a prediction, as long as anything may take there and
 #: some; and for so long it is not asked again then.
 EXPRESS_S, PASSED_BY_S = 3, 10
+#: For so long it may be silent over a job: longer than it can take to store one.
+JOB_S = 20
 #: Who answers in its place.
 PASSED_BY = "passed-by.sock"
-FACTS = {"express_s": EXPRESS_S, "passed_by_s": PASSED_BY_S, "passed_by": PASSED_BY}
+FACTS = {"express_s": EXPRESS_S, "job_s": JOB_S, "passed_by_s": PASSED_BY_S, "passed_by": PASSED_BY}
 
 #: What is asked in an unusual way goes to the API at once, and what the lane hands over or does not answer, then.
 UPSTREAM = """\
@@ -54,6 +56,7 @@ _PREDICT = """\
 """
 _JOBS = """\
             # Who has been sent a job may have stored it: nobody else is asked then, however long it takes.
+            proxy_read_timeout @{job_s}s;
             proxy_next_upstream error timeout;
 """
 _API = """\

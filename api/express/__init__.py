@@ -24,7 +24,7 @@ LIMITS = Limits(connections=5, statement_s=10.0, store_s=5.0, store_attempts=2)
 #: Longer than the proxy keeps a connection open that nothing comes by.
 _IDLE_S = 75
 #: So long those that are being answered may take when the process is asked to stop.
-_GRACE_S = 10
+_GRACE_S = 14
 
 
 def serve(values: Settings, listening: socket.socket) -> None:

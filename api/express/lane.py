@@ -45,6 +45,8 @@ Send = Callable[[dict[str, Any]], Awaitable[None]]
 RUN_S = 0.25
 #: Who has waited for so long is not answered: not much later the proxy asks the API.
 LATE_S = 2.0
+#: So long before the database's clock has to be looked at again it is.
+AHEAD_S = 30.0
 #: What the proxy takes for: ask the API.
 HAND_OVER: Headers = [("x-accel-redirect", "@api")]
 #: What supervisors and health checks ask for.
@@ -113,7 +115,7 @@ class Lane:
             structlog.contextvars.bind_contextvars(request_id=ask.request_id)
             resolved = self._known(ask)
             if resolved is not None and head.path == plain.JOBS:
-                return self._tickets.order(ask, body)
+                return self._tickets.order(ask, body) if self._knows_the_time() else None
             if resolved is None or not self._is_quick(resolved):
                 return None
             return self._told(ask, self._predicted(ask, resolved, body.inputs))
@@ -151,6 +153,14 @@ class Lane:
         ask.caller.bounds.check_model(resolved.model)
         return resolved
 
+    def _knows_the_time(self) -> bool:
+        """Of which a job's number is made."""
+        clock = self._serving.clock
+        left_s = clock.knows_for()
+        if left_s < AHEAD_S:
+            self._aside.ask("clock", clock.look)
+        return left_s > LATE_S
+
     def _is_quick(self, resolved: Resolved) -> bool:
         """Whether it can answer at once, and nobody else is to see what comes of it."""
         if not resolved.manifest.inline or resolved.mirrors:
@@ -184,7 +194,12 @@ class Lane:
 
     async def _accepted(self, ordered: Ordered) -> Said | None:
         """What is said of a job that was to be stored; None where it is not."""
-        ask, found = ordered.ask, await self._tickets.stored(ordered)
+        ask = ordered.ask
+        try:
+            found = await self._tickets.stored(ordered)
+        except Exception as error:
+            log.exception("bug", error=type(error).__name__)
+            found = errors.Unavailable("Nobody knows whether it was stored")
         if found is None:
             return None
         if isinstance(found, errors.Unavailable):

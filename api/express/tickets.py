@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
+import structlog
 
 from access.gate import Gate
 from api import errors as answered
@@ -19,6 +20,8 @@ from jobs.submit import NewJob
 from serving import accept
 from serving.serving import Serving
 from serving.values import Ask, Order, Served, Ticket
+
+log = structlog.get_logger()
 
 
 @dataclass(frozen=True)
@@ -42,20 +45,26 @@ class Tickets:
         what `accept.job` raises; then there is nothing to be paid."""
         if body.cache is not None or type(body.inputs) is not dict:
             return None
-        new, resolved = accept.job(self._serving, ask, Order(body.inputs))
         self._gate.enter(ask.caller)
+        try:
+            new, resolved = accept.job(self._serving, ask, Order(body.inputs))
+        except errors.CoatcheckError:
+            self._gate.leave(ask.caller)
+            raise
         self._gate.spend(ask.caller, new.units)
         return Ordered(ask, new, Served.by(resolved))
 
     async def stored(self, ordered: Ordered) -> Ticket | errors.Unavailable | None:
         """The ticket once it is stored; an error where nobody knows whether it is, and None where it is not."""
-        caller, new = ordered.ask.caller, ordered.new
+        caller, new, request_id = ordered.ask.caller, ordered.new, ordered.ask.request_id
         fault = await self._intake.store(new)
         if fault is None:
-            return Ticket(new.id, Status.PENDING, ordered.served, ordered.ask.request_id)
+            return Ticket(new.id, Status.PENDING, ordered.served, request_id)
         self._gate.give_back(caller, new.units)
         if isinstance(fault, errors.Unavailable):
+            log.error("request_failed", code=fault.code, error=str(fault), request_id=request_id)
             return fault
+        log.info("not_for_express", error=type(fault).__name__, request_id=request_id)
         # It is made anew by the API.
         self._gate.leave(caller)
         return None

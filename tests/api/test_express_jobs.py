@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
 
@@ -13,13 +14,14 @@ from sqlalchemy import exc
 
 from access import keys
 from api.express import LIMITS
+from api.express.intake import ROOM, ROOM_OF_ONE, Intake, NotTried
 from api.express.lane import Lane
-from core import broker
-from jobs.submit import NewJob
+from core import broker, errors
+from jobs.submit import MOST, NewJob
 from tests import callers
 from tests.api.lanes import GOOD, JSON, Client, Said
 from tests.callers import Key
-from tests.conftest import Platform
+from tests.conftest import Platform, until
 from wiring.door import Door
 
 PATH = "/api/v1/jobs"
@@ -213,3 +215,85 @@ def test_what_is_handed_in_counts_as_the_routes_own(platform: Platform, client: 
     before = counted()
     client.answered(path=PATH)
     assert counted() == before + 1
+
+
+class Slow:
+    """Stores what it is given when it may; `faults` is what comes of the first group."""
+
+    def __init__(self) -> None:
+        self.may = threading.Event()
+        self.groups: list[int] = []
+        self.fault: Exception | None = None
+
+    def submit_all(self, several: list[NewJob]) -> list[Exception | None]:
+        self.groups.append(len(several))
+        assert self.may.wait(20)
+        return [self.fault] * len(several)
+
+
+def jobs_of(platform: Platform, *counts: int) -> list[NewJob]:
+    """So many of each of some tenants."""
+    made: list[NewJob] = []
+    for count in counts:
+        caller, _ = platform.new_tenant()
+        made += [NewJob(caller, "cpu", "sentiment", "1.0.0", {}, {}, {}, "req", 60, 60, 1) for _ in range(count)]
+    return made
+
+
+def taken_in(slow: Slow, several: list[NewJob]) -> list[Exception | None]:
+    """What becomes of jobs of which the first is being stored when the others come."""
+
+    async def all_of_them() -> list[Exception | None]:
+        intake = Intake(slow)  # type: ignore[arg-type]
+        asked = [asyncio.ensure_future(intake.store(new)) for new in several]
+        await asyncio.sleep(0.1)
+        slow.may.set()
+        return await asyncio.gather(*asked)
+
+    return asyncio.run(all_of_them())
+
+
+def test_so_many_wait_to_be_stored_and_fewer_of_one_tenant_and_nobody_tries_the_others(platform: Platform) -> None:
+    slow = Slow()
+    alone = taken_in(slow, jobs_of(platform, 1 + ROOM_OF_ONE + 3))
+    assert [type(fault) for fault in alone] == [type(None)] * (1 + ROOM_OF_ONE) + [NotTried] * 3
+    assert slow.groups == [1, *[MOST] * (ROOM_OF_ONE // MOST)]
+    found = taken_in(Slow(), jobs_of(platform, 1 + ROOM_OF_ONE, ROOM - ROOM_OF_ONE + 2))
+    assert [type(fault) for fault in found] == [type(None)] * (1 + ROOM) + [NotTried] * 2
+    # Who has been stored takes no room any more.
+    again = taken_in(Slow(), jobs_of(platform, 1))
+    assert again == [None]
+
+
+def test_who_waits_behind_an_outage_is_not_tried(platform: Platform) -> None:
+    slow = Slow()
+    slow.fault = errors.Unavailable("gone")
+    found = taken_in(slow, jobs_of(platform, 1 + MOST + 5))
+    assert [type(fault) for fault in found] == [errors.Unavailable] + [NotTried] * (MOST + 5)
+    assert slow.groups == [1]
+
+
+def test_where_there_is_no_thread_nobody_waits_for_ever(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def two() -> list[Exception | None]:
+        intake = Intake(platform.submitter)
+        loop = asyncio.get_running_loop()
+
+        def none(*_: object) -> None:
+            raise RuntimeError("can't start new thread")
+
+        monkeypatch.setattr(intake._thread, "submit", none)
+        first = await intake.store(new)
+        monkeypatch.undo()
+        assert loop.is_running()
+        return [first, await intake.store(new)]
+
+    [new] = jobs_of(platform, 1)
+    first, second = asyncio.run(two())
+    assert (type(first), second) == (NotTried, None)
+
+
+def test_a_lane_that_does_not_know_the_time_has_it_looked_up_aside(door: Door, client: Client) -> None:
+    door.serving.clock._looked = None
+    assert client.ask(path=PATH).handed_over
+    until(lambda: door.serving.clock.knows_for() > 0)
+    assert client.answered(path=PATH).status == 202

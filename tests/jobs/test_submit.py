@@ -1,12 +1,21 @@
 from __future__ import annotations
 
-import pytest
-from prometheus_client import REGISTRY
-from sqlalchemy import text
+import dataclasses
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from uuid import UUID, uuid4
 
-from core import broker
+import pytest
+import sqlalchemy
+from prometheus_client import REGISTRY
+from sqlalchemy import exc, text
+
+from access.keys import Caller
+from core import broker, errors
 from core.seal import Seal
 from jobs import submit
+from jobs.fairness import Fairness
+from jobs.job import PRIORITY_OFFSET_S, Priority
 from tests.conftest import Platform
 
 pytestmark = pytest.mark.usefixtures("quiet")
@@ -43,3 +52,104 @@ def test_what_is_accepted_is_counted_by_its_model(platform: Platform) -> None:
 def test_what_must_survive_a_crash_is_on_disk_before_it_is_promised(platform: Platform) -> None:
     for setting in ("fsync", "synchronous_commit", "full_page_writes"):
         assert platform.one(f"SHOW {setting}") == ("on",)
+
+
+def new(caller: Caller, **more: Any) -> submit.NewJob:
+    given: dict[str, Any] = {"pool": "cpu", "model": "sentiment", "version": "1.0.0", "inputs": {}, "options": {}}
+    given |= {"metadata": {}, "request_id": "req", "ttl_s": 60, "timeout_s": 60, "max_attempts": 1, **more}
+    return submit.NewJob(caller, **given)
+
+
+def stored(platform: Platform) -> list[UUID]:
+    return [row[0] for row in platform.rows("SELECT id FROM jobs ORDER BY fair_at, id")]
+
+
+def test_of_several_jobs_each_has_the_place_and_the_columns_that_it_would_have_alone(platform: Platform) -> None:
+    caller, _ = platform.new_tenant()
+    caller = dataclasses.replace(caller, tier=dataclasses.replace(caller.tier, pace=0.1))
+    other, _ = platform.new_tenant()
+    mine = [new(caller, units=2, priority=Priority.HIGH), new(caller, units=2, inputs=[{"text": "\0"}]), new(other)]
+    assert platform.submitter.submit_all(mine) == [None, None, None]
+    alone = new(caller)
+    platform.submitter.submit(alone)
+    rows = platform.rows("SELECT id, tenant_id, priority, cost, inputs, extract(epoch FROM fair_at) AS at FROM jobs")
+    found = {row.id: row for row in rows}
+    assert [found[job.id].tenant_id for job in mine] == [caller.tenant_id, caller.tenant_id, other.tenant_id]
+    assert [(found[job.id].priority, found[job.id].cost) for job in mine] == [("high", 2), ("normal", 2), ("normal", 1)]
+    assert found[mine[1].id].inputs == [{"text": "\0"}]
+    # Twenty seconds for each of two units at that pace, but for the priority of the first; the other waits for nobody.
+    first, second, third, fourth = (float(found[job.id].at) for job in (*mine, alone))
+    assert second - first == pytest.approx(20 - PRIORITY_OFFSET_S[Priority.HIGH], abs=0.01)
+    assert fourth - second == pytest.approx(20, abs=5)
+    assert third < second
+
+
+def test_of_several_jobs_those_that_may_be_are_stored_and_of_the_others_it_is_said_why(platform: Platform) -> None:
+    full, _ = platform.new_tenant()
+    full = dataclasses.replace(full, tier=dataclasses.replace(full.tier, max_pending=1))
+    free, _ = platform.new_tenant()
+    several = [new(full), new(full), new(free)]
+    platform.line.redis.delete(f"{broker.KEY_PREFIX}hint:cpu")
+    before = REGISTRY.get_sample_value("infer_jobs_accepted_total", {"model": "sentiment"}) or 0
+    said = platform.submitter.submit_all(several)
+    assert [type(fault) for fault in said] == [type(None), errors.BacklogFull, type(None)]
+    assert {*stored(platform)} == {several[0].id, several[2].id}
+    after = REGISTRY.get_sample_value("infer_jobs_accepted_total", {"model": "sentiment"})
+    assert after == before + 2
+    assert platform.line.redis.exists(f"{broker.KEY_PREFIX}hint:cpu")
+
+
+def test_one_that_cannot_be_stored_keeps_no_other_from_it(platform: Platform) -> None:
+    caller, _ = platform.new_tenant()
+    stranger = dataclasses.replace(caller, tenant_id=uuid4())
+    several = [new(caller), new(stranger), new(caller)]
+    said = platform.submitter.submit_all(several)
+    assert [type(fault) for fault in said] == [type(None), exc.IntegrityError, type(None)]
+    assert {*stored(platform)} == {several[0].id, several[2].id}
+
+
+def test_where_the_database_is_away_it_is_said_of_each_and_nobody_is_woken(
+    platform: Platform, nowhere: sqlalchemy.Engine
+) -> None:
+    away = submit.Submitter(nowhere, platform.line, platform.hints, Seal(platform.settings.sealing))
+    platform.line.redis.delete(f"{broker.KEY_PREFIX}hint:cpu")
+    caller, _ = platform.new_tenant()
+    assert [type(fault) for fault in away.submit_all([new(caller), new(caller)])] == [errors.Unavailable] * 2
+    assert not platform.line.redis.exists(f"{broker.KEY_PREFIX}hint:cpu")
+
+
+def test_jobs_that_are_handed_in_at_the_same_moment_are_all_stored(platform: Platform) -> None:
+    caller, _ = platform.new_tenant()
+    jobs = [new(caller) for _ in range(60)]
+    with ThreadPoolExecutor(12) as others:
+        assert [*others.map(platform.submitter.submit, jobs)] == [None] * 60
+    assert {*stored(platform)} == {job.id for job in jobs}
+
+
+@pytest.mark.parametrize(("characters", "waits"), [(submit.MOST_CHARACTERS, True), (submit.MOST_CHARACTERS + 1, False)])
+def test_a_job_of_many_characters_is_stored_alone(platform: Platform, characters: int, waits: bool) -> None:
+    caller, _ = platform.new_tenant()
+    large = new(caller, inputs={"text": "x" * (characters - len('{"text":""}'))})
+    with ThreadPoolExecutor(1) as other, platform.submitter._together._turn:
+        done = other.submit(platform.submitter.submit, large)
+        if waits:
+            with pytest.raises(TimeoutError):
+                done.result(0.5)
+        else:
+            assert done.result(20) is None
+            assert stored(platform) == [large.id]
+        platform.submitter._together._turn.release()
+        assert done.result(20) is None
+        platform.submitter._together._turn.acquire()
+    assert stored(platform) == [large.id]
+
+
+@pytest.mark.parametrize("known", [True, False], ids=["by Redis", "without Redis"])
+def test_jobs_of_one_tenant_that_come_together_stand_one_behind_the_other(platform: Platform, known: bool) -> None:
+    caller, _ = platform.new_tenant()
+    caller = dataclasses.replace(caller, tier=dataclasses.replace(caller.tier, pace=0.5))
+    line = platform.line if known else broker.Line("redis://127.0.0.1:1")
+    places = [new(caller, units=units).place for units in (1, 2, 3)]
+    first, second, third = Fairness(platform.engine, line).offsets_s(places)
+    assert second - first == pytest.approx(2, abs=0.01)
+    assert third - second == pytest.approx(4, abs=0.01)

@@ -9,7 +9,7 @@ from concurrent.futures import Future, ThreadPoolExecutor
 import pytest
 from sqlalchemy import exc
 
-from core import errors
+from core import database, errors
 from jobs.together import Together
 from tests.conftest import until
 
@@ -109,3 +109,13 @@ def test_an_error_of_the_program_is_no_success_of_those_who_wait(
 ) -> None:
     table.away = TypeError("no such thing")
     assert {type(one.exception()) for one in came(4)} == {TypeError, errors.Unavailable}
+
+
+def test_who_was_only_in_the_way_of_the_first_is_not_in_the_way_of_those_behind(
+    table: Table, came: Callable[[int], list[Future[None]]], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    table.away = exc.OperationalError("", {}, Exception("locked"))
+    monkeypatch.setattr(database, "is_of_others", lambda error: error is table.away)
+    found = came(2 + MOST)
+    assert {type(one.exception()) for one in found} == {exc.OperationalError}
+    assert [len(group) for group in table.groups] == [1, MOST, 1]
