@@ -79,7 +79,7 @@ class Catalog:
 
     def look_ahead(self) -> None:
         """Look, where that is due, before anybody has to; raises Unavailable where nothing is known at all."""
-        self._read(older_s=_AHEAD_S)
+        self._younger(_AHEAD_S)
 
     def remembered(self, name: str | None, version: str | None, unit: Unit) -> Resolved | None:
         """The version that answers, as it is known here; None where no such version is, or somebody has to look now or
@@ -188,7 +188,10 @@ class Catalog:
         with self._lock:
             self._known = (0.0, self._known[1])
 
-    def _read(self, older_s: float = LOOK_S) -> choice.Known:
+    def _read(self) -> choice.Known:
+        return self._younger(LOOK_S)
+
+    def _younger(self, older_s: float) -> choice.Known:
         read_at, known = self._known
         if time.monotonic() - read_at < older_s:
             return known
