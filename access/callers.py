@@ -38,6 +38,14 @@ class Callers:
             return self._tokens.knows(token)
         return self._keyring.knows(token)
 
+    def is_due(self, token: str | None) -> bool:
+        """Whether a key that is known has to be asked about soon."""
+        return token is not None and self._keyring.is_due(token)
+
+    def look_ahead(self, token: str) -> None:
+        """Ask about a key that is known; raises Unauthorized, Unavailable."""
+        self._keyring.look_ahead(token)
+
 
 def shown(authorization: str | None, key: str | None) -> str | None:
     """The token that comes as `Authorization: Bearer` or as `X-API-Key`; None where neither does.

@@ -74,6 +74,14 @@ class Gate:
         """Whether it judges without asking the database."""
         return not self._limits or self._month.knows(caller)
 
+    def is_due(self, caller: Caller) -> bool:
+        """Whether it will have to ask the database soon."""
+        return self._limits and self._month.is_due(caller)
+
+    def look_anew(self, caller: Caller) -> None:
+        """Ask it before that."""
+        self._month.look_anew(caller)
+
     def standing(self, caller: Caller) -> tuple[Standing, Standing] | None:
         """How the caller stands to its rates of requests and of units; None where nobody is limited."""
         if not self._limits:

@@ -13,6 +13,7 @@ import uuid
 import zlib
 from collections.abc import Collection
 from dataclasses import dataclass
+from typing import Any
 
 import sqlalchemy
 from cachetools import TLRUCache, cached
@@ -34,6 +35,8 @@ MODELS = "models:write"
 CLIENT = frozenset({"predict", "jobs", "files", "webhooks", "models:read", "usage:read", "keys"})
 SCOPES = CLIENT | {ADMIN, "metrics", MODELS}
 CACHE_S = 5.0
+#: So long before that it may be looked at ahead.
+AHEAD_S = 1.5
 CACHE_MAX = 10_000
 _ID = re.compile(r"[0-9a-f]{12}")
 _FORM = re.compile(rf"{PREFIX}_([0-9a-f]{{12}})_([0-9a-f]{{48}})([0-9a-f]{{8}})")
@@ -176,7 +179,9 @@ class Keyring:
     def __init__(self, engine: sqlalchemy.Engine, used: Used | None = None) -> None:
         self._engine = engine
         self._used = used
-        self._known = cached(TLRUCache(CACHE_MAX, _good_until), lock=threading.Lock())(self._look_up)
+        self._cache: TLRUCache[Any, tuple[Caller, float]] = TLRUCache(CACHE_MAX, _good_until)
+        self._lock = threading.Lock()
+        self._known = cached(self._cache, lock=self._lock)(self._look_up)
 
     def verify(self, token: str | None, address: str | None = None) -> Caller:
         """Raises Unauthorized, in the same words for a missing, malformed, unknown, expired and revoked key; Forbidden
@@ -187,10 +192,29 @@ class Keyring:
 
     def knows(self, token: str | None) -> bool:
         """Whether nobody need be asked about it."""
-        return self._known.cache_key(token or "") in self._known.cache
+        return self._known.cache_key(token or "") in self._cache
+
+    def is_due(self, token: str) -> bool:
+        """Whether somebody will soon have to be asked about one that is known."""
+        with self._lock:
+            known = self._cache.get(self._known.cache_key(token))
+        return known is not None and known[1] - self._cache.timer() < AHEAD_S
+
+    def look_ahead(self, token: str) -> None:
+        """Ask about one that is known, before anybody has to; raises as `verify`, and forgets it where it opens nothing
+        any more."""
+        key = self._known.cache_key(token)
+        try:
+            found = self._look_up(token)
+        except errors.Unauthorized:
+            with self._lock:
+                self._cache.pop(key, None)
+            raise
+        with self._lock:
+            self._cache[key] = found
 
     def _look_up(self, token: str) -> tuple[Caller, float]:
-        """And for how many seconds that is so at most."""
+        """And until when that is so at most, on the cache's clock."""
         if (parts := _parts(token)) is None:
             raise errors.Unauthorized
         key_id, secret = parts
@@ -203,11 +227,12 @@ class Keyring:
         if self._used is not None:
             self._used.note(key_id, row.at)
         caller = Caller(row.tenant_id, Tier.of(row), key_id, frozenset(row.scopes), bounds=Bounds.of(row))
-        return caller, CACHE_S if row.left_s is None else min(CACHE_S, row.left_s)
+        good_s = CACHE_S if row.left_s is None else min(CACHE_S, row.left_s)
+        return caller, self._cache.timer() + good_s
 
 
-def _good_until(_: str, known: tuple[Caller, float], now_s: float) -> float:
-    return now_s + known[1]
+def _good_until(_: str, known: tuple[Caller, float], __: float) -> float:
+    return known[1]
 
 
 def may_open(token: str) -> bool:

@@ -25,6 +25,8 @@ from core import database, errors
 #: How long a look at a tenant's month is good for. What this process lets in meanwhile is added to it; what others do
 #: is not seen, so a tenant can be over its limit by what it hands in to them within this time.
 LOOK_S = 1.0
+#: So long before that is over it may be looked at ahead.
+AHEAD_S = 0.2
 #: What is older is told to nobody: who only asks has nothing looked up, and would hear of a month that is over.
 TOLD_S = 10.0
 #: Of so many tenants those of whom nothing is told any more are forgotten.
@@ -162,6 +164,20 @@ class Quota:
         """Whether nobody need be asked to check it."""
         seen = self._seen.get(caller.tenant_id.int)
         return not caller.tier.monthly_units or (seen is not None and time.monotonic() < seen.until)
+
+    def is_due(self, caller: Caller) -> bool:
+        """Whether somebody will soon have to be asked about one that is known."""
+        seen = self._seen.get(caller.tenant_id.int)
+        return bool(caller.tier.monthly_units) and seen is not None and seen.until - time.monotonic() < AHEAD_S
+
+    def look_anew(self, caller: Caller) -> None:
+        """Ask about it before anybody has to."""
+        seen = self._seen.get(caller.tenant_id.int)
+        if seen is not None and seen.looking.acquire(blocking=False):
+            try:
+                self._look(caller.tenant_id, seen)
+            finally:
+                seen.looking.release()
 
     def _month(self, tenant_id: uuid.UUID) -> _Month:
         """One looks; the others have the last month meanwhile, and wait only for the first. While the database is away

@@ -131,12 +131,16 @@ class Lane:
         if not self._callers.knows(head.token):
             self._aside.ask(head.token, lambda: self._verified(head, address))
             return None
+        if self._callers.is_due(head.token):
+            self._aside.ask(("again", head.token), lambda: self._callers.look_ahead(head.token or ""))
         caller = self._verified(head, address)
         self._conduct.enter(caller.subject)
         caller.require("jobs" if head.path == plain.JOBS else "predict")
         if not self._gate.knows(caller):
             self._aside.ask(caller.tenant_id, lambda: self._gate.month(caller))
             return None
+        if self._gate.is_due(caller):
+            self._aside.ask(caller.tenant_id, lambda: self._gate.look_anew(caller))
         return caller
 
     def _verified(self, head: Head, address: str) -> Caller:

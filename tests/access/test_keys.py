@@ -157,6 +157,35 @@ def test_a_key_that_is_used_all_the_time_is_looked_up_all_the_same(
     assert not opens(ring, key.token)
 
 
+def test_a_known_key_may_be_asked_about_ahead_and_is_good_for_as_long_again(
+    platform: Platform, ring: Keyring, clock: Clock
+) -> None:
+    key = callers.key(platform)
+    assert not ring.is_due(key.token)
+    assert opens(ring, key.token)
+    clock.now_s += 5.0 - keys.AHEAD_S
+    assert not ring.is_due(key.token)
+    clock.now_s += 0.1
+    assert ring.is_due(key.token)
+    ring.look_ahead(key.token)
+    assert not ring.is_due(key.token)
+    clock.now_s += 4.9
+    with issued(platform.engine) as statements:
+        assert opens(ring, key.token)
+    assert statements == []
+
+
+def test_a_key_that_was_revoked_is_forgotten_by_a_look_ahead(platform: Platform, ring: Keyring) -> None:
+    key = callers.key(platform)
+    assert opens(ring, key.token)
+    keys.revoke(platform.engine, key.id)
+    assert ring.knows(key.token)
+    with pytest.raises(errors.Unauthorized):
+        ring.look_ahead(key.token)
+    assert not ring.knows(key.token)
+    assert not opens(ring, key.token)
+
+
 def test_what_a_key_may_holds_within_five_seconds_of_its_change(
     platform: Platform, ring: Keyring, clock: Clock
 ) -> None:

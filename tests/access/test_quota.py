@@ -202,6 +202,24 @@ def test_a_month_that_was_looked_at_long_ago_is_told_to_nobody(
     mine.check(caller, 1)
 
 
+def test_a_month_that_is_known_may_be_looked_at_ahead(
+    platform: Platform, caller: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    mine = Quota(platform.engine, Ledger(platform.engine))
+    assert not mine.is_due(caller)
+    mine.look_anew(caller)
+    assert not mine.knows(caller)
+    mine.check(caller, 1)
+    monkeypatch.setattr(quota, "AHEAD_S", 0.0)
+    assert (mine.knows(caller), mine.is_due(caller)) == (True, False)
+    monkeypatch.setattr(quota, "AHEAD_S", 2 * quota.LOOK_S)
+    assert mine.is_due(caller)
+    assert not mine.is_due(factories.caller(factories.tenant(platform)))
+    spend(platform, caller, 110)
+    mine.look_anew(caller)
+    assert refusal(lambda: mine.check(caller, 1)).details["units"] == 1
+
+
 def test_more_than_a_number_holds_spoils_no_months(platform: Platform, caller: Caller) -> None:
     other = factories.caller(factories.tenant(platform, **LIMITS), **LIMITS)
     spend(platform, other, 80)

@@ -209,6 +209,17 @@ def test_a_revoked_key_is_known_for_seconds_only(platform: Platform, client: Cli
     assert client.ask().handed_over
 
 
+def test_a_key_that_is_known_is_asked_about_aside_before_anybody_has_to_be_handed_over_for_it(
+    platform: Platform, made: Lane, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keys, "AHEAD_S", keys.CACHE_S)
+    keys.revoke(platform.engine, client.key.id)
+    began = time.monotonic()
+    client.ask()
+    until(lambda: not made._callers.knows(client.key.token))
+    assert time.monotonic() - began < keys.CACHE_S - 1
+
+
 def test_a_month_is_looked_up_aside_and_who_is_over_it_is_handed_over(platform: Platform, made: Lane) -> None:
     tier = callers.tier(platform, monthly_units=3, allowance_percent=0, past_allowance="refuse")
     client = Client(made, callers.key(platform, tier=tier))
