@@ -7,6 +7,7 @@ import json
 import random
 import threading
 from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import requests
@@ -57,23 +58,30 @@ class Asker(threading.Thread):
 
     def _ask(self) -> str:
         version, asked = self._drawn()
-        found = self._posted("predict", version, asked, 200)
+        found = self._posted("predict", version, asked, (200, 202))
+        if found and "job_id" in found:
+            # Of a model that takes a job, which was waited for in vain.
+            return self._promised(found, version, asked)
         if found and not self._truth.agrees(version, [asked], [found]):
             self.surprises.append(f"{asked} was answered {found}")
         return "unknown" if found is None else "answered" if found else "refused"
 
     def _hand_in(self) -> None:
         version, asked = self._drawn()
-        if found := self._posted("jobs", version, asked, 202):
-            promise = Promise(found["job_id"], [asked], version, job_id=found["job_id"])
-            with self._ledger.lock:
-                self._ledger.promises.append(promise)
+        if found := self._posted("jobs", version, asked, (202,)):
+            self._promised(found, version, asked)
+
+    def _promised(self, ticket: Mapping[str, Any], version: str, asked: Inputs) -> str:
+        promise = Promise(ticket["job_id"], [asked], version, job_id=ticket["job_id"])
+        with self._ledger.lock:
+            self._ledger.promises.append(promise)
+        return "promised"
 
     def _drawn(self) -> tuple[str, Inputs]:
         version = self._random.choice(VERSIONS)
         return version, self._random.choice(self._truth.inputs[version])
 
-    def _posted(self, path: str, version: str, asked: Inputs, good: int) -> dict[str, Any] | None:
+    def _posted(self, path: str, version: str, asked: Inputs, good: Sequence[int]) -> dict[str, Any] | None:
         """What was said, nothing where that was a refusal, None where it was not answered."""
         model, _, number = version.partition("/")
         body: dict[str, Any] = {"model": model, "model_version": number, "inputs": asked}
@@ -82,9 +90,9 @@ class Asker(threading.Thread):
             found: dict[str, Any] = answer.json()
         except (requests.RequestException, json.JSONDecodeError):
             return None
-        if answer.status_code not in (good, 503):
+        if answer.status_code not in (*good, 503):
             self.surprises.append(f"{asked}: {answer.status_code} {answer.text[:300]}")
-        return found if answer.status_code == good else {}
+        return found if answer.status_code in good else {}
 
 
 def faults(admin: sqlalchemy.Engine, askers: list[Asker], kills: int) -> list[str]:
