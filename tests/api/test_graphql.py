@@ -122,7 +122,7 @@ def test_use_is_one_s_own_and_asked_for_once(platform: Platform, app: flask.Flas
         told = {"model": "sentiment", "version": "1.0.0", "units": units, "price": units, "tenant_id": tenant}
         factories.add(platform, models.Usage, **told)
     client = asked_by(app, key)
-    query = "{ models { items { name versions { version usage { calls units price } } } } }"
+    query = "{ models(first: 100) { items { name versions(first: 4) { version usage { calls units price } } } } }"
     ask(client, query)
     with issued(app.extensions["coatcheck"].engine, here=True) as statements:
         found = ask(client, query)["data"]["models"]["items"]
