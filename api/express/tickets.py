@@ -43,7 +43,8 @@ class Tickets:
     def order(self, ask: Ask, body: Body) -> Ordered | None:
         """None where more was asked of it than the lane knows. Raises RateLimited, RequestTooCostly, QuotaExceeded, and
         what `accept.job` raises; then there is nothing to be paid."""
-        if body.cache is not None or type(body.inputs) is not dict:
+        # While nothing can be stored here, it is the API's to find out and to say, at /ready as well.
+        if body.cache is not None or type(body.inputs) is not dict or not self._serving.submitter.accepts:
             return None
         self._gate.enter(ask.caller)
         try:

@@ -179,6 +179,25 @@ def test_a_job_of_which_nobody_knows_whether_it_is_stored_is_asked_of_nobody_els
     assert client.answered(path=PATH).status == 202
 
 
+def test_where_there_was_no_room_on_the_disk_the_api_is_asked_from_then_on(
+    client: Client, door: Door, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    client.answered(path=PATH)
+
+    class DiskFull(Exception):
+        sqlstate = "53100"
+
+    def full(several: list[NewJob]) -> None:
+        raise exc.OperationalError("", {}, DiskFull())
+
+    monkeypatch.setattr(door.serving.submitter, "_store", full)
+    assert client.ask(path=PATH).status == 503
+    assert client.ask(path=PATH).handed_over
+    monkeypatch.undo()
+    door.serving.submitter._no_room_at = None
+    assert client.answered(path=PATH).status == 202
+
+
 def test_what_cannot_be_stored_is_handed_over(client: Client, door: Door, monkeypatch: pytest.MonkeyPatch) -> None:
     client.answered(path=PATH)
 
@@ -246,7 +265,7 @@ def taken_in(slow: Slow, several: list[NewJob]) -> list[Exception | None]:
     async def all_of_them() -> list[Exception | None]:
         intake = Intake(slow)  # type: ignore[arg-type]
         asked = [asyncio.ensure_future(intake.store(new)) for new in several]
-        await asyncio.sleep(0.1)
+        await asyncio.sleep(0)  # in which each of them begins
         slow.may.set()
         return await asyncio.gather(*asked)
 
