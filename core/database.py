@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, TypeVar
 
 import orjson
@@ -127,6 +127,18 @@ def writing(engine: sqlalchemy.Engine) -> Iterator[sqlalchemy.Connection]:
 
 def dumps(value: Any) -> str:
     return orjson.dumps(value).decode()
+
+
+def array(values: Iterable[str | int | None]) -> str:
+    """An array as Postgres reads it, quicker than element by element (psycopg's way, in Python)."""
+    return "{" + ",".join(map(_element, values)) + "}"
+
+
+def _element(value: str | int | None) -> str:
+    if isinstance(value, str):
+        escaped = value.replace("\\", "\\\\").replace('"', '\\"')
+        return f'"{escaped}"'
+    return "NULL" if value is None else str(value)
 
 
 def insist(write: Callable[[], T], *, for_s: float) -> T:

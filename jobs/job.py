@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import datetime as dt
 import enum
+import operator
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
@@ -144,4 +145,7 @@ class Claimed:
 
     @classmethod
     def from_row(cls, row: Mapping[Any, Any]) -> Claimed:
-        return cls(**{item.name: row[item.name] for item in dataclasses.fields(cls)})
+        return cls(*_OF_CLAIMED(row))
+
+
+_OF_CLAIMED = operator.itemgetter(*(item.name for item in dataclasses.fields(Claimed)))

@@ -8,7 +8,7 @@ outcome is unknown.
 from __future__ import annotations
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 import sqlalchemy
@@ -93,14 +93,15 @@ class Done:
 
 def complete(engine: sqlalchemy.Engine, done: Sequence[Done]) -> set[uuid.UUID]:
     """Store results, usage and status of a whole batch in one statement; returns the ids that were still ours."""
-    parameters = {
-        "ids": [item.job.id for item in done],
-        "attempts": [item.job.attempt for item in done],
-        "bodies": [database.dumps(dump(item.result)) for item in done],
-        "told": [told.to_receivers(item.job, item.result) for item in done],
-        "units": [item.units for item in done],
-        "run_ms": [item.run_ms for item in done],
+    columns: dict[str, Iterable[str | int | None]] = {
+        "ids": (item.job.id.hex for item in done),
+        "attempts": (item.job.attempt for item in done),
+        "bodies": (database.dumps(dump(item.result)) for item in done),
+        "told": (told.to_receivers(item.job, item.result) for item in done),
+        "units": (item.units for item in done),
+        "run_ms": (item.run_ms for item in done),
     }
+    parameters = {name: database.array(values) for name, values in columns.items()}
     with engine.begin() as connection:
         return set(connection.execute(_COMPLETE, parameters).scalars())
 

@@ -122,7 +122,8 @@ class _Running:
         else:
             self.error = _located(said, len(self.said)) if isinstance(self.held.job.inputs, list) else said
             return
-        self.held.advance(len(self.said) / len(self.rows))
+        if len(self.said) < len(self.rows):  # whose last one was answered is not worth a heartbeat any more
+            self.held.advance(len(self.said) / len(self.rows))
 
     def outcome(self, manifest: Manifest) -> Outcome:
         job = self.held.job

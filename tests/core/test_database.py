@@ -147,3 +147,17 @@ def test_a_database_that_takes_no_writes_is_named_and_nobody_is_ready(
         "database": True, "accepts": False, "redis": True, "storage": True, "clock": True,
     }  # fmt: skip
     app.extensions["coatcheck"].close()
+
+
+def test_an_array_holds_what_went_in_whatever_its_texts_are_made_of(engine: sqlalchemy.Engine) -> None:
+    texts = [
+        "plain", "", " ", "NULL", "null", "a,b", "{}", "{a}", '"', '""', "\\", '\\"', "\\\\", 'a\\"b', "'", "%s",
+        ":name", "line\nbreak\ttab\r", "Ünï😀", '{"text": "it\\"s \\u0000, and \\\\"}', None,
+    ]  # fmt: skip
+    with engine.connect() as connection:
+        read = text("SELECT CAST(:texts AS text[]) AS texts, CAST(:numbers AS int[]) AS numbers")
+        found = connection.execute(
+            read, {"texts": database.array(texts), "numbers": database.array([3, -1, 0, None])}
+        ).one()
+        assert found == (texts, [3, -1, 0, None])
+        assert connection.execute(read, {"texts": database.array([]), "numbers": database.array([])}).one() == ([], [])

@@ -153,6 +153,19 @@ def test_a_job_over_its_time_is_ended_alone_and_its_neighbours_are_not(platform:
     assert isinstance(ends[30].error, errors.TimedOut)
 
 
+@pytest.mark.parametrize(
+    ("inputs", "progress"), [({"takes_s": 0}, 0), ([{"takes_s": 0}], 0), ([{"takes_s": 0}] * 4, 74)]
+)
+def test_a_job_whose_last_input_was_answered_asks_for_no_heartbeat_of_its_own(
+    platform: Platform, inputs: object, progress: int
+) -> None:
+    model = Slow(platform.shelf.open(platform.catalog.resolve("tumor", None)).bundle)
+    held = hold(1, 300, inputs)
+    (outcome,) = predict.run(model, [held])  # type: ignore[arg-type]
+    assert outcome.result is not None
+    assert held.progress == progress
+
+
 def test_when_the_grace_is_over_a_long_run_is_interrupted_and_is_no_failure(platform: Platform) -> None:
     model = Slow(platform.shelf.open(platform.catalog.resolve("tumor", None)).bundle)
     held = [hold(1, 300, {"takes_s": 30})]
