@@ -80,9 +80,9 @@ def made() -> Iterator[Bed]:
                 child.stop()
 
 
-def until(condition: Callable[[], object], timeout_s: float = 120.0) -> None:
+def until(condition: Callable[[], object], timeout_s: float = 120.0, every_s: float = 0.01) -> None:
     ends_at = time.monotonic() + timeout_s
     while not condition():
         if time.monotonic() > ends_at:
             raise TimeoutError
-        time.sleep(0.01)
+        time.sleep(every_s)

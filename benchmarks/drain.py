@@ -13,7 +13,7 @@ from benchmarks import bed
 from core import database
 from tests.chaos.proxy import Proxy
 
-JOBS = 10_000
+JOBS = 20_000
 ROW = {"text": "I love this product, it works perfectly!", "language": "en", "confidence_threshold": 0.0}
 
 INSERT = text("""
@@ -35,6 +35,7 @@ SELECT pg_current_wal_insert_lsn() - '0/0' AS wal, xact_commit AS transactions,
   (SELECT sum(n_tup_upd + n_tup_del) FROM pg_stat_user_tables) AS dead
 FROM pg_stat_database WHERE datname = current_database()
 """)
+_READY = text("SELECT count(*) FROM workers WHERE works AND pools = '{cpu}'")
 PROCESSES = (1, 2, 4)
 #: Into what each process of a worker is asked to do, in milliseconds, Postgres and Redis alike.
 AWAY_MS = (0, 2, 20)
@@ -71,19 +72,26 @@ def coatcheck(found: bed.Bed) -> float:
 def drained(found: bed.Bed, *, processes: int = 1) -> Drained:
     found.key()
     engine = found.parts.engine
-    with engine.begin() as connection:
-        connection.execute(INSERT, {"jobs": JOBS, "inputs": database.dumps(ROW)})
-    before = _written(found)
     celery = ("celery", "-A", "workers.app")
     worker = found.python("worker", *celery, "worker", "-Q", "cpu", "--concurrency", str(processes), "-l", "WARNING")
     io = found.python("io", *celery, "worker", "-Q", "control", "-P", "threads", "-n", "io@%h", "-l", "WARNING")
     beat = found.python("beat", *celery, "beat", "--pidfile=", "-l", "WARNING")
 
+    def ready() -> bool:
+        with engine.connect() as connection:
+            return bool(connection.execute(_READY).scalar_one() == processes)
+
+    # A process that begins takes a core from those that are there.
+    bed.until(ready)
+    with engine.begin() as connection:
+        connection.execute(INSERT, {"jobs": JOBS, "inputs": database.dumps(ROW)})
+    before = _written(found)
+
     def done() -> sqlalchemy.Row[Any]:
         with engine.connect() as connection:
             return connection.execute(_DONE).one()
 
-    bed.until(lambda: done().done == JOBS, 600)
+    bed.until(lambda: done().done == JOBS, 600, every_s=0.25)
     for child in (beat, io, worker):
         child.stop()
     after = _written(found)
