@@ -1,4 +1,5 @@
-"""Measure on throw-away engines: `./run bench NAME`, or none for those that are short; the names are below."""
+"""Measure on throw-away engines: `./run bench NAME`, or none for those that are short; the names are below. What each
+says is kept in `results/NAME.txt`."""
 
 from __future__ import annotations
 
@@ -18,6 +19,7 @@ from benchmarks import (
     hostile,
     hot_path,
     inline,
+    kept,
     overload,
     queues,
     rates,
@@ -63,7 +65,8 @@ def main() -> int:
         print(f"no benchmark called {', '.join(unknown)}; there are: {', '.join(EVERY | LONG)}")
         return 2
     for name in names:
-        (EVERY | LONG)[name]()
+        with kept.said(name):
+            (EVERY | LONG)[name]()
     return 0
 
 

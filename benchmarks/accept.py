@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy
+from rich.console import Console
 from rich.progress import track
 from sqlalchemy import text
 
@@ -76,7 +77,10 @@ def run() -> None:
             found.start(program)
         address = f"http://127.0.0.1:{found.state.ports['api']}"
         bed.until(lambda: platform_processes.answers(f"{address}/ready"))
-        rounds = [_round(found, f"{address}/api/v1/jobs", script) for _ in track(range(ROUNDS), "by turns")]
+        rounds = [
+            _round(found, f"{address}/api/v1/jobs", script)
+            for _ in track(range(ROUNDS), "by turns", console=Console(stderr=True))
+        ]
     _tell(rounds)
 
 

@@ -12,6 +12,7 @@ import uuid
 from collections.abc import Callable
 from typing import Any
 
+from rich.console import Console
 from rich.progress import track
 
 from access import keys, tiers
@@ -58,7 +59,7 @@ def run() -> None:
             "hit": functools.partial(_ask, with_, key, lambda: TEXT),
         }
         took: dict[str, list[float]] = {name: [] for name in ways}
-        for turn in track(range(TURNS), "by turns"):
+        for turn in track(range(TURNS), "by turns", console=Console(stderr=True)):
             for name in [*ways] if turn % 2 else [*ways][::-1]:
                 took[name].append(_middle(ways[name]))
         alone_us = _alone(with_, key)

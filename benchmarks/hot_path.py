@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import redis
+from rich.console import Console
 from rich.progress import track
 
 from access import keys, tiers
@@ -66,7 +67,7 @@ def run() -> None:
         script = found.folder / "post.lua"
         script.write_text(LUA % key)
         ways = [_way(found, "on", 8001, {}), _way(found, "off", 8002, OFF)]
-        for turn in track(range(TURNS), "by turns"):
+        for turn in track(range(TURNS), "by turns", console=Console(stderr=True)):
             for way in ways if turn % 2 else ways[::-1]:
                 way.turn(script, found)
     print(f"predictions answered at once, {TURNS} turns each, middle of them (a request's own, in CPU, and asked)")

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from statistics import median
 
+from rich.console import Console
 from rich.progress import track
 from sqlalchemy import text
 
@@ -21,7 +22,7 @@ from local.child import Child, Program
 
 ROUNDS, SECONDS = 5, 4
 CONNECTIONS = (1, 16, 64)
-REQUIREMENTS = Path(__file__).parent / "servers" / "requirements.txt"
+SERVERS = Path(__file__).parent / "servers"
 LUA = """
 wrk.method = "POST"
 wrk.body = '{"model": "sentiment", "inputs": {"text": "I love this product, it works perfectly!"}}'
@@ -58,13 +59,15 @@ class Server:
 def run() -> None:
     if shutil.which("wrk") is None:
         sys.exit("this one needs wrk (apt-get install wrk)")
-    python = peers.python("servers", REQUIREMENTS)
+    python = peers.python("servers", SERVERS / "requirements.txt")
+    # Which needs other releases of what ours and the others need.
+    of_mlserver = peers.python("mlserver", SERVERS / "mlserver.txt")
     with bed.made() as found:
         script = found.folder / "post.lua"
         script.write_text(LUA % found.key())
-        servers = {**_ours(found), **_theirs(found, python)}
+        servers = {**_ours(found), **_theirs(found, python, of_mlserver)}
         sides: dict[tuple[str, int], list[Side]] = {}
-        for _ in track(range(ROUNDS), "by turns"):
+        for _ in track(range(ROUNDS), "by turns", console=Console(stderr=True)):
             for name, server in servers.items():
                 for connections, side in _measured(server, script):
                     sides.setdefault((name, connections), []).append(side)
@@ -95,11 +98,14 @@ def _lane_answers(found: bed.Bed) -> Callable[[], bool]:
     return lambda: answered() > before
 
 
-def _theirs(found: bed.Bed, python: Path) -> Mapping[str, Server]:
+def _theirs(found: bed.Bed, python: Path, of_mlserver: Path) -> Mapping[str, Server]:
     port = str(found.state.ports["flower"])
 
     def server(path: str, *arguments: str, **env: str) -> Server:
-        program = Program("other", (str(python), "-m", *arguments), {**found.env, **env})
+        return by(python, path, *arguments, **env)
+
+    def by(interpreter: Path, path: str, *arguments: str, **env: str) -> Server:
+        program = Program("other", (str(interpreter), "-m", *arguments), {**found.env, **env})
         return Server(lambda: [found.start(program)], f"http://127.0.0.1:{port}{path}")
 
     here = "benchmarks.servers"
@@ -109,6 +115,7 @@ def _theirs(found: bed.Bed, python: Path) -> Mapping[str, Server]:
         "FastAPI, in the loop": server("/loop", *uvicorn),
         "LitServe": server("/predict", f"{here}.by_litserve", port),
         "BentoML": server("/predict", "bentoml", "serve", f"{here}.by_bentoml:Service", "--port", port),
+        "MLServer": by(of_mlserver, "/predict", f"{here}.by_mlserver", port),
         "Ray Serve": server("/", f"{here}.by_ray", port),
         "Ray Serve, for throughput": server("/", f"{here}.by_ray", port, **QUICK_RAY),
     }

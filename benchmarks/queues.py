@@ -16,7 +16,15 @@ from local.child import Program
 
 ROUNDS = 5
 #: How many jobs each has in a round: as many as it does in a few seconds.
-RIVALS = {"celery": 3_000, "rq": 2_000, "dramatiq": 6_000, "huey": 6_000, "procrastinate": 1_500, "awa": 6_000}
+RIVALS = {
+    "celery": 3_000,
+    "rq": 2_000,
+    "dramatiq": 6_000,
+    "huey": 6_000,
+    "procrastinate": 1_500,
+    "pgqueuer": 6_000,
+    "awa": 6_000,
+}
 REQUIREMENTS = Path(__file__).parent / "rivals" / "requirements.txt"
 
 
