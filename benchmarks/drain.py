@@ -11,6 +11,7 @@ from sqlalchemy import text
 
 from benchmarks import bed
 from core import database
+from local.child import Child
 from tests.chaos.proxy import Proxy
 
 JOBS = 20_000
@@ -35,7 +36,7 @@ SELECT pg_current_wal_insert_lsn() - '0/0' AS wal, xact_commit AS transactions,
   (SELECT sum(n_tup_upd + n_tup_del) FROM pg_stat_user_tables) AS dead
 FROM pg_stat_database WHERE datname = current_database()
 """)
-_READY = text("SELECT count(*) FROM workers WHERE works AND pools = '{cpu}'")
+_WORKING = text("SELECT name FROM workers WHERE works AND pools = '{cpu}'")
 PROCESSES = (1, 2, 4)
 #: Into what each process of a worker is asked to do, in milliseconds, Postgres and Redis alike.
 AWAY_MS = (0, 2, 20)
@@ -71,33 +72,42 @@ def coatcheck(found: bed.Bed) -> float:
 
 def drained(found: bed.Bed, *, processes: int = 1) -> Drained:
     found.key()
-    engine = found.parts.engine
-    celery = ("celery", "-A", "workers.app")
-    worker = found.python("worker", *celery, "worker", "-Q", "cpu", "--concurrency", str(processes), "-l", "WARNING")
-    io = found.python("io", *celery, "worker", "-Q", "control", "-P", "threads", "-n", "io@%h", "-l", "WARNING")
-    beat = found.python("beat", *celery, "beat", "--pidfile=", "-l", "WARNING")
-
-    def ready() -> bool:
-        with engine.connect() as connection:
-            return bool(connection.execute(_READY).scalar_one() == processes)
-
-    # A process that begins takes a core from those that are there.
-    bed.until(ready)
-    with engine.begin() as connection:
+    children = started(found, processes=processes)
+    with found.parts.engine.begin() as connection:
         connection.execute(INSERT, {"jobs": JOBS, "inputs": database.dumps(ROW)})
     before = _written(found)
-
-    def done() -> sqlalchemy.Row[Any]:
-        with engine.connect() as connection:
-            return connection.execute(_DONE).one()
-
-    bed.until(lambda: done().done == JOBS, 600, every_s=0.25)
-    for child in (beat, io, worker):
+    bed.until(lambda: done(found).done == JOBS, 600, every_s=0.25)
+    for child in reversed(children):
         child.stop()
     after = _written(found)
     return Drained(
-        JOBS / float(done().took), *((late - early) / JOBS for early, late in zip(before, after, strict=True))
+        JOBS / float(done(found).took), *((late - early) / JOBS for early, late in zip(before, after, strict=True))
     )
+
+
+def started(found: bed.Bed, *, processes: int = 1) -> list[Child]:
+    """A worker with all its processes, of which each that begins takes a core from those that are there; and who does
+    the chores."""
+    celery = ("celery", "-A", "workers.app")
+    children = [
+        found.python("worker", *celery, "worker", "-Q", "cpu", "--concurrency", str(processes), "-l", "WARNING"),
+        found.python("io", *celery, "worker", "-Q", "control", "-P", "threads", "-n", "io@%h", "-l", "WARNING"),
+        found.python("beat", *celery, "beat", "--pidfile=", "-l", "WARNING"),
+    ]
+    bed.until(lambda: len(names(found)) == processes)
+    return children
+
+
+def names(found: bed.Bed) -> list[str]:
+    """The processes that run jobs, each `node/incarnation/pid`."""
+    with found.parts.engine.connect() as connection:
+        return list(connection.execute(_WORKING).scalars())
+
+
+def done(found: bed.Bed) -> sqlalchemy.Row[Any]:
+    """How many jobs are, and how long that took."""
+    with found.parts.engine.connect() as connection:
+        return connection.execute(_DONE).one()
 
 
 def _written(found: bed.Bed) -> list[float]:

@@ -3,6 +3,7 @@ turns, with few and with many connections; needs wrk."""
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import re
 import shutil
@@ -65,7 +66,7 @@ def run() -> None:
     with bed.made() as found:
         script = found.folder / "post.lua"
         script.write_text(LUA % found.key())
-        servers = {**_ours(found), **_theirs(found, python, of_mlserver)}
+        servers = {**ours(found), **_theirs(found, python, of_mlserver)}
         sides: dict[tuple[str, int], list[Side]] = {}
         for _ in track(range(ROUNDS), "by turns", console=Console(stderr=True)):
             for name, server in servers.items():
@@ -74,7 +75,7 @@ def run() -> None:
     _tell(list(servers), sides)
 
 
-def _ours(found: bed.Bed) -> Mapping[str, Server]:
+def ours(found: bed.Bed) -> Mapping[str, Server]:
     env, port = {**found.env, "COATCHECK_ONNX_THREADS": "1"}, found.state.ports["api"]
     alone = Program("api", platform_processes.command("serve", "--port", "8001"), env)
     return {
@@ -122,12 +123,19 @@ def _theirs(found: bed.Bed, python: Path, of_mlserver: Path) -> Mapping[str, Ser
 
 
 def _measured(server: Server, script: Path) -> Iterator[tuple[int, Side]]:
-    """With each number of connections; it is started before, and stopped after."""
+    """With each number of connections."""
+    with started(server, script):
+        for connections in CONNECTIONS:
+            yield connections, measure(server.url, script, connections=connections)
+
+
+@contextlib.contextmanager
+def started(server: Server, script: Path) -> Iterator[list[Child]]:
+    """Its processes, once it predicts; they are stopped after."""
     is_there, children = server.watched(), server.start()
     try:
         bed.until(lambda: _predicts(server.url, script) and is_there())
-        for connections in CONNECTIONS:
-            yield connections, measure(server.url, script, connections=connections)
+        yield children
     finally:
         for child in children:
             child.stop()
