@@ -13,7 +13,8 @@ from jobs import fairness, floors
 from jobs.job import Claimed
 
 # SKIP LOCKED on the head too: a lane that other workers are claiming right now must not hide the next one.
-# A job that already lost a worker runs alone, so that it cannot take its neighbours down with it.
+# A job that already lost a worker runs alone, so that it cannot take its neighbours down with it, nor they it: while
+# another batch runs nothing is claimed where such a one is the head, nor what is no batch.
 # What a worker holds whose lease is over is nobody's, so that nothing behind that is looked at; nor what is before all
 # leases that there are, as processes tell each other: beside an old snapshot, that is what others have done since.
 # A tenant at its tier's `max_running` is passed over. Two claims at the same moment do not see each other, so a
@@ -34,7 +35,8 @@ WITH running AS MATERIALIZED (
     AND tenant_id NOT IN (SELECT tenant_id FROM at_limit)
   ORDER BY fair_at, id LIMIT 1 FOR UPDATE SKIP LOCKED
 ), size AS MATERIALIZED (
-  SELECT head.*, CASE WHEN lost_count > 0 OR NOT batches THEN 1 ELSE coalesce(max_batch, 1) END AS max_jobs
+  SELECT head.*, CASE WHEN lost_count = 0 AND batches THEN coalesce(max_batch, 1)
+                      WHEN CAST(:ahead AS boolean) THEN 0 ELSE 1 END AS max_jobs
   FROM head LEFT JOIN model_versions USING (model, version)
 ), candidates AS MATERIALIZED (
   SELECT id, tenant_id, fair_at FROM jobs
@@ -80,12 +82,14 @@ def claim(
     lease_s: float,
     floor: dt.datetime | None = None,
     leases_from: dt.datetime | None = None,
+    ahead: bool = False,
 ) -> Batch | None:
-    """Take the next batch of a pool, of what stands behind `floor` if that is given, or None when nothing of it is due.
-    The lease runs on the database's clock; none that anybody holds ends before `leases_from`."""
+    """Take the next batch of a pool, of what stands behind `floor` if that is given, or None when nothing of it is due,
+    or nothing that is claimed ahead of its turn, while another batch runs. The lease runs on the database's clock; none
+    that anybody holds ends before `leases_from`."""
     parameters = {"pool": pool, "worker": worker, "wake_id": wake_id, "lease_s": lease_s, "floor": floor}
     with engine.begin() as connection:
-        rows = connection.execute(_CLAIM, {**parameters, "leases_from": leases_from}).all()
+        rows = connection.execute(_CLAIM, {**parameters, "leases_from": leases_from, "ahead": ahead}).all()
     if not rows:
         return None
     rows = sorted(rows, key=lambda row: (row.fair_at, row.id))

@@ -7,7 +7,9 @@ takes long is not waited for with a batch in hand that another worker could have
 from __future__ import annotations
 
 import datetime as dt
+import threading
 import time
+from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 
@@ -19,11 +21,10 @@ from jobs import claim, lease, settle, shown
 from jobs.attempt import Attempts
 from jobs.finish import Finisher
 from jobs.floors import Floors
-from jobs.outcome import Outcome
 from jobs.presence import Presence
 from jobs.shadows.slack import Slack
 
-#: A batch is claimed ahead of its turn behind one whose kind took no longer than this, the last time.
+#: A batch is claimed ahead behind one of a version that took no longer than this the last time, and kept for so long.
 AHEAD_S = 0.2
 
 
@@ -39,6 +40,12 @@ class Taken:
         """What takes as long as it did the last time."""
         job = self.held[0].job
         return job.kind, job.model, job.version
+
+    @property
+    def goes_on(self) -> bool:
+        """Whether there is more behind it, and nobody in it has lost a worker: who has takes nobody along that was
+        claimed meanwhile."""
+        return self.full and len(self.held) > 1
 
 
 @dataclass(frozen=True)
@@ -60,43 +67,41 @@ class Drainer:
     settler: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "settler"))
     claimer: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(1, "claimer"))
 
+    def __post_init__(self) -> None:
+        # What is waited for in a thread that cannot be started is held for ever.
+        for executor in (self.settler, self.claimer):
+            executor.submit(int).result()
+
     def drain(self, pool: str, wake_id: str) -> int:
         """Run what is due in `pool`, and ask shadows while nothing is; returns how many jobs were settled here."""
         self.hints.clear(pool)
         settled = 0
         settling: Future[int] | None = None
-        ahead: Future[Taken | None] | None = None
+        ahead = _nothing
         quick: tuple[str, str, str] | None = None
         ends_at = time.monotonic() + self.slice_s
         over = False
-        try:
-            while not over:
-                taken, ahead = (ahead.result() if ahead else None) or self._claim(pool, wake_id), None
-                over = time.monotonic() > ends_at
-                if taken is None:
-                    if not self._used_slack(pool):
-                        break
-                    if over:
-                        self.hints.send(pool)
-                    continue
-                if taken.full or over:
+        while not over:
+            taken = ahead() or self._claim(pool, wake_id)
+            over = time.monotonic() > ends_at
+            if taken is None:
+                if not self._used_slack(pool):
+                    break
+                if over:
                     self.hints.send(pool)
-                if taken.sort == quick and not over and _goes_on(taken):
-                    ahead = self.claimer.submit(self._claim, pool, wake_id)
-                with self.presence.working(len(taken.held)):
-                    began = time.monotonic()
-                    outcomes = self._work(taken.held)
-                    quick = taken.sort if time.monotonic() - began < AHEAD_S else None
-                    # First this one is on its way: whatever came of the last one must not leave it behind.
-                    last, settling = settling, self.settler.submit(self.finisher.finish, taken.held, outcomes)
-                    settled += last.result() if last else 0
-        except BaseException:
-            if ahead:
-                self._give_back(ahead)
-            raise
+                continue
+            if taken.full or over:
+                self.hints.send(pool)
+            ahead = self._ahead(pool, wake_id) if taken.goes_on and taken.sort == quick and not over else _nothing
+            with self.presence.working(len(taken.held)):
+                began = time.monotonic()
+                # First this one is on its way: whatever came of the last one must not leave it behind.
+                last, settling = settling, self._work(taken.held)
+                quick = taken.sort if time.monotonic() - began < AHEAD_S else None
+                settled += last.result() if last else 0
         return settled + (settling.result() if settling else 0)
 
-    def _claim(self, pool: str, wake_id: str) -> Taken | None:
+    def _claim(self, pool: str, wake_id: str, *, ahead: bool = False) -> Taken | None:
         """The next batch, renewed from now on; None when nothing is due, or nothing may be taken any more."""
         if not self.leases.may_claim:
             self.hints.send(pool)
@@ -111,32 +116,54 @@ class Drainer:
                 lease_s=self.lease_s,
                 floor=floor,
                 leases_from=self.presence.leases_from,
+                ahead=ahead,
             )
 
         batch = self.floors.look(pool, behind)
         return Taken(self.leases.hold(batch.jobs), batch.full) if batch else None
 
-    def _give_back(self, ahead: Future[Taken | None]) -> None:
-        """What was claimed, and is not run any more."""
-        held = taken.held if (taken := ahead.result()) else []
-        self.leases.release(held)
-        for item in held:
-            settle.give_back(self.engine, item.job)
+    def _ahead(self, pool: str, wake_id: str) -> Callable[[], Taken | None]:
+        """Claim the next batch while this one runs. Whoever calls what comes back has it, or waits for it; if nobody
+        does in AHEAD_S, or this worker is to stop, it is given back: another one could have it."""
+        called = threading.Event()
+
+        def claimed() -> Taken | None:
+            taken = self._claim(pool, wake_id, ahead=True)
+            if taken and not (called.wait(AHEAD_S) and self.leases.may_claim):
+                self._give_back(pool, taken)
+                return None
+            return taken
+
+        found = self.claimer.submit(claimed)
+
+        def take() -> Taken | None:
+            called.set()
+            return found.result()
+
+        return take
+
+    def _give_back(self, pool: str, taken: Taken) -> None:
+        try:
+            for item in taken.held:
+                settle.give_back(self.engine, item.job)
+        finally:
+            self.leases.release(taken.held)
+            self.hints.send(pool)
 
     def _used_slack(self, pool: str) -> bool:
         """Whether shadows had something to be asked; never while this worker is to stop."""
         return self.leases.may_claim and self.slack.use(pool)
 
-    def _work(self, held: list[lease.Held]) -> list[Outcome]:
-        shown.begun(self.board, self.presence.name, held)
+    def _work(self, held: list[lease.Held]) -> Future[int]:
+        """Run these; how many are ended here is known once they are settled."""
         try:
-            return self.attempts.run(held)
+            shown.begun(self.board, self.presence.name, held)
+            return self.settler.submit(self.finisher.finish, held, self.attempts.run(held))
         except BaseException:
             self.leases.release(held)
             raise
 
 
-def _goes_on(taken: Taken) -> bool:
-    """Whether there is more behind it, and nobody in it has lost a worker: who has runs alone, and takes nobody along
-    that was claimed meanwhile."""
-    return taken.full and len(taken.held) > 1
+def _nothing() -> Taken | None:
+    """What was claimed ahead where nothing was."""
+    return None

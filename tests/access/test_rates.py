@@ -244,6 +244,10 @@ def test_another_limit_holds_from_the_next_request_on(process: Callable[[], Rate
     made = process()
     assert taken(made, SLOW, party, 50) == 20
     larger = Policy("units", per_minute=60_000, burst=1000)
+    with pytest.raises(errors.RateLimited):
+        made.look_ahead(SLOW, party)
+    # What the old one refused says nothing of it.
+    made.look_ahead(larger, party)
     until(lambda: taken(made, larger, party, 1) == 1)
     assert taken(made, Policy("units", per_minute=1, burst=5), party, 50) <= 10
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 from uuid import UUID
@@ -12,7 +14,7 @@ from uuid import UUID
 import pytest
 
 import models
-from jobs import drain
+from jobs import claim, drain
 from jobs.attempt import Attempts
 from jobs.drain import Drainer
 from jobs.lease import Held
@@ -24,6 +26,8 @@ from tests.hands import SAID
 
 pytestmark = pytest.mark.usefixtures("quiet")
 Wait = Callable[..., None]
+Watching = Callable[..., Drainer]
+Left = Callable[[], list[int]]
 
 
 @dataclass(frozen=True)
@@ -35,6 +39,35 @@ class Watched(Attempts):
     def run(self, held: Sequence[Held]) -> list[Outcome]:
         self.during(held)
         return [Outcome(item, SAID, units=1) for item in held]
+
+
+class Claimer(ThreadPoolExecutor):
+    """One that counts what it is asked to do."""
+
+    def __init__(self) -> None:
+        super().__init__(1, "claimer")
+        self.asked = 0
+
+    def submit(self, *what: Any, **more: Any) -> Future[Any]:
+        self.asked += 1
+        return super().submit(*what, **more)
+
+
+@pytest.fixture
+def ahead(monkeypatch: pytest.MonkeyPatch) -> list[claim.Batch | None]:
+    """What was claimed ahead. However long something takes on this machine, it is quick."""
+    claimed: list[claim.Batch | None] = []
+    real = claim.claim
+
+    def noted(*arguments: Any, ahead: bool, **named: Any) -> claim.Batch | None:
+        found = real(*arguments, ahead=ahead, **named)
+        if ahead:
+            claimed.append(found)
+        return found
+
+    monkeypatch.setattr(claim, "claim", noted)
+    monkeypatch.setattr(drain, "AHEAD_S", 60.0)
+    return claimed
 
 
 @pytest.fixture
@@ -59,74 +92,102 @@ def of_status(platform: Platform, status: str) -> set[UUID]:
     return {row[0] for row in platform.rows("SELECT id FROM jobs WHERE status = :status", status=status)}
 
 
-def watching(platform: Platform, drainer: Drainer, during: Callable[[int, Sequence[Held]], object]) -> Drainer:
-    """During each run, the first being 1, it is looked at what is there once nobody is claiming any more."""
-    count = 0
+@pytest.fixture
+def watching(drainer: Drainer, ahead: list[claim.Batch | None]) -> Watching:
+    """A worker; during each of its runs, the first being 1, it is looked at what is there once nobody is claiming."""
 
-    def look(held: Sequence[Held]) -> None:
-        nonlocal count
-        count += 1
-        drainer.claimer.submit(lambda: None).result()
-        during(count, held)
+    def made(during: Callable[[int, Sequence[Held]], object], **changed: Any) -> Drainer:
+        runs = itertools.count(1)
+        claimer = Claimer()
 
-    return dataclasses.replace(drainer, attempts=Watched(drainer.attempts.tools, look))
+        def look(held: Sequence[Held]) -> None:
+            # The first was to start its thread.
+            until(lambda: len(ahead) == claimer.asked - 1, 10)
+            during(next(runs), held)
+
+        watched = Watched(drainer.attempts.tools, look)
+        return dataclasses.replace(drainer, attempts=watched, claimer=claimer, **changed)
+
+    return made
 
 
-def left_waiting(platform: Platform, drainer: Drainer) -> list[int]:
-    """How many jobs wait still during each run."""
-    left: list[int] = []
-    watching(platform, drainer, lambda *_: left.append(len(of_status(platform, "pending")))).drain("cpu", "wake")
-    return left
+@pytest.fixture
+def left(platform: Platform, watching: Watching) -> Callable[[], list[int]]:
+    """Drains; how many jobs wait still during each run."""
+
+    def drained() -> list[int]:
+        found: list[int] = []
+        watching(lambda *_: found.append(len(of_status(platform, "pending")))).drain("cpu", "wake")
+        return found
+
+    return drained
 
 
 def test_behind_a_quick_batch_the_next_is_claimed_while_one_of_the_same_version_runs(
-    platform: Platform, drainer: Drainer, wait: Wait
+    platform: Platform, wait: Wait, left: Left
 ) -> None:
     wait("aaaaaaa")
     # How quick the first one is, nobody knows before it has run.
-    assert left_waiting(platform, drainer) == [5, 1, 0, 0]
+    assert left() == [5, 1, 0, 0]
     assert len(of_status(platform, "completed")) == 7
 
 
 def test_behind_a_slow_batch_nothing_is_claimed_that_another_worker_could_have(
-    platform: Platform, drainer: Drainer, wait: Wait, monkeypatch: pytest.MonkeyPatch
+    wait: Wait, left: Left, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(drain, "AHEAD_S", 0.0)
     wait("aaaaaa")
-    assert left_waiting(platform, drainer) == [4, 2, 0]
+    assert left() == [4, 2, 0]
 
 
-def test_how_long_another_version_takes_says_nothing(platform: Platform, drainer: Drainer, wait: Wait) -> None:
+def test_how_long_another_version_takes_says_nothing(wait: Wait, left: Left) -> None:
     wait("aabbaa")
-    assert left_waiting(platform, drainer) == [4, 2, 0]
+    assert left() == [4, 2, 0]
 
 
-def test_a_job_that_has_lost_a_worker_runs_while_its_worker_holds_no_other(
-    platform: Platform, drainer: Drainer, wait: Wait
-) -> None:
+def test_what_is_claimed_ahead_may_be_of_another_version(wait: Wait, left: Left) -> None:
+    wait("aaaabb")
+    assert left() == [4, 0, 0]
+
+
+def test_while_a_job_runs_that_has_lost_a_worker_its_worker_holds_no_other(wait: Wait, left: Left) -> None:
     wait("aa")
-    wait("aa", lost_count=1)
-    assert left_waiting(platform, drainer) == [2, 1, 0]
+    wait("a", lost_count=1)
+    wait("aa")
+    assert left() == [3, 2, 0]
 
 
-def test_once_the_slice_is_over_nothing_is_claimed_ahead(
-    platform: Platform, drainer: Drainer, wait: Wait, monkeypatch: pytest.MonkeyPatch
+def test_a_job_that_has_lost_a_worker_is_not_claimed_while_others_run_that_may_take_it_along(
+    wait: Wait, left: Left
 ) -> None:
-    monkeypatch.setattr(drain, "AHEAD_S", 60.0)
+    wait("aaaa")
+    wait("a", lost_count=1)
+    wait("aa")
+    assert left() == [5, 3, 2, 0]
+
+
+def test_what_is_no_batch_is_not_claimed_while_another_runs(wait: Wait, left: Left) -> None:
+    wait("aaaa")
+    wait("a", batches=False)
+    assert left() == [3, 1, 0]
+
+
+def test_once_the_slice_is_over_nothing_is_claimed_ahead(platform: Platform, watching: Watching, wait: Wait) -> None:
     wait("aaaaaa")
-    left: list[int] = []
+    found: list[int] = []
 
     def during(*_: object) -> None:
-        left.append(len(of_status(platform, "pending")))
+        found.append(len(of_status(platform, "pending")))
         until(lambda: time.monotonic() > ends_at, 10)
 
-    drainer = dataclasses.replace(drainer, slice_s=1.0)
     ends_at = time.monotonic() + 2
-    assert watching(platform, drainer, during).drain("cpu", "wake") == 4
-    assert left == [4, 2]
+    assert watching(during, slice_s=1.0).drain("cpu", "wake") == 4
+    assert found == [4, 2]
 
 
-def test_what_is_claimed_ahead_is_renewed_from_the_beginning(platform: Platform, drainer: Drainer, wait: Wait) -> None:
+def test_what_is_claimed_ahead_is_renewed_from_the_beginning(
+    platform: Platform, drainer: Drainer, watching: Watching, wait: Wait
+) -> None:
     wait("aaaaaa")
     renewed: list[bool] = []
 
@@ -138,26 +199,66 @@ def test_what_is_claimed_ahead_is_renewed_from_the_beginning(platform: Platform,
             rows = platform.rows("SELECT id FROM jobs WHERE lease_expires_at > now()")
             renewed.extend(row[0] not in running for row in rows)
 
-    watching(platform, drainer, during).drain("cpu", "wake")
+    watching(during).drain("cpu", "wake")
     assert renewed.count(True) >= 2
 
 
-def test_what_was_claimed_ahead_of_a_run_that_breaks_off_is_given_back(
-    platform: Platform, drainer: Drainer, wait: Wait
+def given_back(platform: Platform, drainer: Drainer, running: set[UUID]) -> bool:
+    """Whether only what runs is held, and all the others wait, for as many attempts as before."""
+    others = "SELECT DISTINCT max_attempts - attempt FROM jobs WHERE status = 'pending'"
+    return of_status(platform, "processing") == set(drainer.leases._held) == running and platform.rows(others) == [(4,)]
+
+
+def test_what_waits_behind_a_run_that_takes_longer_than_the_last_one_is_given_back(
+    platform: Platform, drainer: Drainer, watching: Watching, wait: Wait, ahead: list[claim.Batch | None],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    wait("aaaaaa")
+    seen: list[bool] = []
+
+    def during(run: int, held: Sequence[Held]) -> None:
+        if run == 1:
+            # From the second one on.
+            monkeypatch.setattr(drain, "AHEAD_S", 1.0)
+        if run == 2:
+            assert [len(batch.jobs) for batch in ahead if batch] == [2]
+            running = {item.job.id for item in held}
+            until(lambda: given_back(platform, drainer, running), 10)
+            seen.append(True)
+
+    assert watching(during).drain("cpu", "wake") == 6
+    assert seen == [True]
+
+
+def test_what_was_claimed_ahead_is_not_begun_by_a_worker_that_is_to_stop(
+    platform: Platform, drainer: Drainer, watching: Watching, wait: Wait, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wait("aaaaaaaa")
-    broken: set[UUID] = set()
+    wait("aaaaaa")
 
     def during(run: int, held: Sequence[Held]) -> None:
         if run == 2:
-            broken.update(item.job.id for item in held)
+            monkeypatch.setattr(drainer.leases, "_asked_to_stop", lambda: True)
+
+    assert watching(during).drain("cpu", "wake") == 4
+    until(lambda: given_back(platform, drainer, set()), 10)
+    assert len(of_status(platform, "completed")) == 4
+
+
+def test_what_was_claimed_ahead_of_a_run_that_breaks_off_is_given_back(
+    platform: Platform, drainer: Drainer, watching: Watching, wait: Wait, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wait("aaaaaaaa")
+
+    def during(run: int, held: Sequence[Held]) -> None:
+        if run == 1:
+            monkeypatch.setattr(drain, "AHEAD_S", 1.0)
+        if run == 2:
             raise KeyboardInterrupt
 
     with pytest.raises(KeyboardInterrupt):
-        watching(platform, drainer, during).drain("cpu", "wake")
+        watching(during).drain("cpu", "wake")
     until(lambda: len(of_status(platform, "completed")) == 2, 10)
-    assert of_status(platform, "processing") == broken
-    assert platform.rows("SELECT count(*), max_attempts - attempt FROM jobs WHERE status = 'pending' GROUP BY 2") == [
-        (4, 4)
-    ]
-    assert not drainer.leases._held
+    until(lambda: len(of_status(platform, "pending")) == 4, 10)
+    until(lambda: not drainer.leases._held, 10)
+    # What broke off is nobody's until its lease is over.
+    assert len(of_status(platform, "processing")) == 2

@@ -148,7 +148,8 @@ def test_a_claim_sorts_no_backlog_where_statistics_are_of_a_moment_when_nothing_
         crowded.execute(text("UPDATE jobs SET status = 'canceled', finished_at = now() WHERE status = 'pending'"))
         crowded.execute(text("ANALYZE jobs"))
         crowded.execute(text(FILL), {**fill, "count": 2000})
-        given = {"pool": "cpu", "worker": "w", "wake_id": "1", "lease_s": 20, "floor": None, "leases_from": None}
+        given = {"pool": "cpu", "worker": "w", "wake_id": "1", "lease_s": 20, "floor": None, "leases_from": None,
+                 "ahead": False}  # fmt: skip
         explained = text(f"EXPLAIN (ANALYZE, FORMAT JSON) {STATEMENTS['jobs.claim._CLAIM'].text}")
         [plan] = crowded.execute(explained, given).scalar_one()
         aside.rollback()
