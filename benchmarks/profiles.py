@@ -14,7 +14,6 @@ from pathlib import Path
 
 from benchmarks import bed, drain, inline, kept, peers
 from benchmarks.inline import LUA, Server
-from core import database
 
 REQUIREMENTS = Path(__file__).parent / "profiles.txt"
 SECONDS, PER_SECOND, CONNECTIONS = 6, 200, 16
@@ -60,9 +59,8 @@ def _draining(found: bed.Bed) -> Iterator[int]:
     """The number of a worker's only process, which has more to do than it can."""
     found.key()
     drain.started(found)
-    with found.parts.engine.begin() as connection:
-        connection.execute(drain.INSERT, {"jobs": JOBS, "inputs": database.dumps(drain.ROW)})
-    bed.until(lambda: drain.done(found).done > JOBS / 50)
+    since = drain.waiting(found, JOBS)
+    bed.until(lambda: drain.done(found, since).done > JOBS / 50)
     [name] = drain.names(found)
     yield int(name.rpartition("/")[2])
 
