@@ -232,6 +232,15 @@ def test_more_than_a_number_holds_spoils_no_months(platform: Platform, caller: C
     assert notices(platform, other) == {Event.QUOTA_WARNING}
 
 
+def test_what_was_adjusted_in_another_month_changes_nothing_in_this_one(platform: Platform, caller: Caller) -> None:
+    spend(platform, caller, 80)
+    for month in (MONTH - dt.timedelta(days=1), MONTH + dt.timedelta(days=40)):
+        insert = """INSERT INTO adjustments (id, tenant_id, month, units, reason)
+          VALUES (gen_random_uuid(), :id, :month, 50, 'r')"""
+        platform.execute(insert, id=caller.tenant_id, month=month.replace(day=1))
+    assert used(platform, caller) == 80
+
+
 def notices(platform: Platform, caller: Caller) -> set[str]:
     rows = platform.rows("SELECT event FROM quota_notices WHERE tenant_id = :id", id=caller.tenant_id)
     return {str(row[0]) for row in rows}

@@ -12,6 +12,7 @@ from sqlalchemy import text
 import models
 from access import blocks
 from access.chores import of_access
+from core import audit
 from core.audit import Actor
 from tests import factories
 from tests.conftest import Platform
@@ -75,6 +76,13 @@ def test_it_is_warned_once_and_until_the_end_of_the_day(platform: Platform, tena
         "SELECT tenant_id, level, steps, reason, until = current_date + 1, gone_at = until FROM blocks"
     ) == [(tenant, 1, 1, "surge", True, True)]
     assert REGISTRY.get_sample_value("access_held_back_total", counted) == before + 1
+
+
+def test_whatever_else_was_done_to_a_key_today_it_is_warned(platform: Platform, tenant: UUID) -> None:
+    used(platform, tenant, "key", (USUAL, 1), (TIMES * USUAL, 0))
+    with platform.admin.begin() as connection:
+        audit.record(connection, Actor("cli:test"), "key.rotate", "key:key", tenant_id=tenant)
+    assert warned(platform) == ["key:key"]
 
 
 def test_who_was_let_go_today_is_not_warned_again(platform: Platform, tenant: UUID) -> None:

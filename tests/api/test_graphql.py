@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import pathlib
 import time
@@ -15,6 +16,7 @@ from flask.testing import FlaskClient
 
 import models
 from api.graphql import cost, resolve
+from core import errors
 from inference import bundle
 from jobs.drain import Drainer
 from tests import callers, factories, graphs
@@ -255,6 +257,14 @@ def test_what_an_address_says_besides_is_refused(client: FlaskClient) -> None:
     answer = client.post("/graphql?query=x", json={"query": "{ models { next } }"})
     assert answer.status_code == 422
     assert answer.get_json()["error"]["details"]["field"] == "query"
+
+
+@pytest.mark.parametrize(("names", "refused"), [(99, False), (100, True)])
+def test_the_name_of_a_type_is_one_value_of_each_of_a_list(names: int, refused: bool) -> None:
+    asked = " ".join(f"a{number}: __typename" for number in range(names))
+    query = graphql.parse(f"{{ models(first: 100) {{ items {{ {asked} }} }} }}")
+    with pytest.raises(errors.InvalidInput) if refused else contextlib.nullcontext():
+        cost.check(query, {})
 
 
 def test_depth_is_of_fields_one_inside_the_other() -> None:

@@ -98,6 +98,8 @@ def test_an_event_id_of_another_job_is_refused(client: FlaskClient, platform: Pl
 def test_an_unchanged_job_is_304_and_a_changed_one_is_not(client: FlaskClient, platform: Platform) -> None:
     job_id = submit(client)
     first = client.get(f"{JOBS}/{job_id}")
+    # Weak: where it stands in the queue is no part of it.
+    assert first.headers["ETag"].startswith('W/"')
     headers = {"If-None-Match": first.headers["ETag"]}
     unchanged = client.get(f"{JOBS}/{job_id}", headers=headers)
     assert (unchanged.status_code, unchanged.data) == (304, b"")

@@ -286,12 +286,15 @@ def test_a_copy_is_forgotten_when_nobody_had_time_for_it(
 
 
 def test_of_several_versions_the_one_that_has_waited_longest_is_asked_first(platform: Platform, name: str) -> None:
-    def copy(version: str, place: int) -> Copy:
-        return Copy("cpu", name, "next", version, "1.0.0", "req", place, ROWS[0], Brief(label="a", confidence=1.0))
+    def copy(version: str, place: int, pool: str = "cpu") -> Copy:
+        return Copy(pool, name, "next", version, "1.0.0", "req", place, ROWS[0], Brief(label="a", confidence=1.0))
 
+    # What other workers are to ask has waited longer than all of them.
+    copies.put(platform.engine, [copy("1.5.0", 0, "gpu")])
     copies.put(platform.engine, [copy("2.0.0", 0), copy("3.0.0", 1), copy("2.0.0", 2), copy("3.0.0", 3)])
     taken = [[(item.version, item.place) for item in copies.take(platform.engine, "cpu", 8)] for _ in range(3)]
     assert taken == [[("2.0.0", 0), ("2.0.0", 2)], [("3.0.0", 1), ("3.0.0", 3)], []]
+    assert [item.version for item in copies.take(platform.engine, "gpu", 8)] == ["1.5.0"]
 
 
 def test_what_somebody_else_is_taking_is_passed_over(

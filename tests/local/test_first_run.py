@@ -23,7 +23,7 @@ def ends() -> Iterator[Ends]:
     def start(job: dict[str, Any]) -> dict[str, str]:
         class Platform(http.server.BaseHTTPRequestHandler):
             def do_GET(self) -> None:
-                self.send_response(200)
+                self.send_response(200 if self.headers["Authorization"] == "Bearer k" else 401)
                 self.end_headers()
                 self.wfile.write(json.dumps({"job_id": "job_1", **job}).encode())
 

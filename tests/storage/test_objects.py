@@ -105,6 +105,7 @@ def test_a_store_that_is_away_is_unavailable_whatever_is_asked_of_it(platform: P
             lambda: list(away.stream("key", "etag")),
             lambda: away.read_range("key", "etag", 0, 1),
             lambda: away.delete_all("key"),
+            lambda: list(away.old("key", 1)),
         ]
         for ask in asked:
             with pytest.raises(errors.Unavailable, match="The object store did not"):
