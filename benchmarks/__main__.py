@@ -60,6 +60,9 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="./run bench")
     parser.add_argument("names", nargs="*")
     parser.add_argument("--seconds", type=float, default=overload.SECONDS, help="how long `overload` goes on")
+    parser.add_argument(
+        "--rounds", type=int, help="by turns, of those that have rounds; without it each has its own number"
+    )
     given = parser.parse_args()
     overload.SECONDS = given.seconds
     names = given.names or list(EVERY)
@@ -67,8 +70,11 @@ def main() -> int:
         print(f"no benchmark called {', '.join(unknown)}; there are: {', '.join(EVERY | LONG)}")
         return 2
     for name in names:
+        run = (EVERY | LONG)[name]
+        if given.rounds:
+            vars(sys.modules[run.__module__])["ROUNDS"] = given.rounds
         with kept.said(name):
-            (EVERY | LONG)[name]()
+            run()
     return 0
 
 
