@@ -136,7 +136,7 @@ class Platform:
         """These receivers and no other; returns the target of the first."""
         tables = "jobs, job_results, usage, job_events, webhook_endpoints, webhook_secrets, webhook_deliveries"
         with self.found.superuser.begin() as connection:
-            connection.execute(text(f"TRUNCATE {tables}, webhook_attempts, webhook_troubles"))
+            connection.execute(text(f"TRUNCATE {tables}, webhook_attempts, webhook_troubles CASCADE"))
             tenant_id = connection.execute(text("SELECT id FROM tenants LIMIT 1")).scalar_one()
         seal = self.found.parts.seal
         with self.engine.begin() as connection:

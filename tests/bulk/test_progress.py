@@ -57,6 +57,16 @@ def test_its_progress_is_that_of_its_rows_and_costs_it_no_attempt(
     assert heard(platform, bulk) == heard(platform, bulk) == ("processing", percent, 3)
 
 
+def test_one_look_is_at_no_more_parked_jobs_than_it_may_be(
+    platform: Platform, tenant: UUID, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for _ in range(3):
+        parked(platform, tenant, {"rows": 1, **DONE}, {"rows": 1, "status": "pending"})
+    monkeypatch.setattr(progress, "LIMIT", 2)
+    progress.advance(platform.engine)
+    assert platform.one("SELECT count(*) FROM jobs WHERE kind = 'bulk' AND progress = 50") == (2,)
+
+
 def test_progress_never_goes_back(platform: Platform, tenant: UUID) -> None:
     bulk = parked(platform, tenant, {"rows": 1, **DONE}, {"rows": 9, **RUNS}, progress=80)
     assert heard(platform, bulk) == ("processing", 80, 3)

@@ -48,6 +48,17 @@ def test_a_job_whose_cancel_was_seen_while_it_ran_is_canceled_though_its_result_
     assert charged(platform) == 1
 
 
+def test_a_job_that_ended_before_it_began_has_waited_until_then_and_has_not_run(
+    platform: Platform, new_job: NewJob
+) -> None:
+    mine = new_job()
+    tenant = UUID(str(platform.one("SELECT tenant_id FROM jobs WHERE id = :id", id=mine)[0]))
+    timing = queries.cancel(platform.engine, tenant, mine).timing
+    assert timing.queued_ms == timing.total_ms
+    assert timing.queued_ms is not None
+    assert timing.ran_ms is None
+
+
 @pytest.mark.parametrize("more", [{}, {"canceled": True}, {"given_back": True}])
 def test_of_a_job_that_was_lost_while_it_ran_nothing_is_written(
     platform: Platform, drainer: Drainer, new_job: NewJob, more: dict[str, bool]

@@ -84,6 +84,19 @@ def test_what_ends_in_no_workers_hands_is_told_by_the_sweep(
     assert not [event for event in shown.said[said:] if event["uuid"] != ids.job_id(lost)]
 
 
+def test_of_what_happened_before_anybody_looked_the_last_minute_is_told(
+    platform: Platform, drainer: Drainer, new_job: Make
+) -> None:
+    tenant = platform.one("SELECT tenant_id FROM jobs WHERE id = :id", id=new_job())[0]
+    for _ in range(2):
+        queries.cancel(platform.engine, tenant, new_job())
+    # By a literal: this way two statements go together.
+    ago = f"now() - interval '{module.FIRST_S + 5} s'"
+    last = f"UPDATE job_events SET at = {ago} WHERE id = (SELECT max(id) FROM job_events)"
+    platform.execute(f"SET LOCAL session_replication_role = replica; {last}")
+    assert Rest(drainer.board, "io@here/i/1").tell(platform.engine) == 1
+
+
 def test_an_attempt_that_failed_and_one_that_lost_its_last_worker_are_failures(
     platform: Platform, drainer: Drainer, new_job: Make, shown: Window
 ) -> None:
