@@ -13,8 +13,8 @@ from jobs import fairness, floors
 from jobs.job import Claimed
 
 # SKIP LOCKED on the head too: a lane that other workers are claiming right now must not hide the next one.
-# A job that already lost a worker runs alone, so that it cannot take its neighbours down with it, nor they it: while
-# another batch runs nothing is claimed where such a one is the head, nor what is no batch.
+# A job that already lost a worker runs alone, so that it cannot take its neighbours down with it. Nor they it: ahead
+# of its turn nothing is claimed where such a one is the head, or one on its last attempt, or what is no batch.
 # What a worker holds whose lease is over is nobody's, so that nothing behind that is looked at; nor what is before all
 # leases that there are, as processes tell each other: beside an old snapshot, that is what others have done since.
 # A tenant at its tier's `max_running` is passed over. Two claims at the same moment do not see each other, so a
@@ -29,14 +29,14 @@ WITH running AS MATERIALIZED (
   SELECT tenant_id FROM running JOIN tenants ON tenants.id = tenant_id JOIN tiers ON tiers.name = tier
   WHERE jobs >= max_running
 ), head AS MATERIALIZED (
-  SELECT id, batches, lane, model, version, lost_count FROM jobs
+  SELECT id, batches, lane, model, version, lost_count, attempt + 1 >= max_attempts AS last FROM jobs
   WHERE status = 'pending' AND pool = :pool AND not_before <= now() AND expires_at > now()
     AND fair_at >= coalesce(CAST(:floor AS timestamptz), '-infinity')
     AND tenant_id NOT IN (SELECT tenant_id FROM at_limit)
   ORDER BY fair_at, id LIMIT 1 FOR UPDATE SKIP LOCKED
 ), size AS MATERIALIZED (
-  SELECT head.*, CASE WHEN lost_count = 0 AND batches THEN coalesce(max_batch, 1)
-                      WHEN CAST(:ahead AS boolean) THEN 0 ELSE 1 END AS max_jobs
+  SELECT head.*, CASE WHEN CAST(:ahead AS boolean) AND (lost_count > 0 OR last OR NOT batches) THEN 0
+                      WHEN lost_count > 0 OR NOT batches THEN 1 ELSE coalesce(max_batch, 1) END AS max_jobs
   FROM head LEFT JOIN model_versions USING (model, version)
 ), candidates AS MATERIALIZED (
   SELECT id, tenant_id, fair_at FROM jobs
@@ -44,6 +44,7 @@ WITH running AS MATERIALIZED (
     AND fair_at >= coalesce(CAST(:floor AS timestamptz), '-infinity')
     AND tenant_id NOT IN (SELECT tenant_id FROM at_limit)
     AND CASE WHEN (SELECT lost_count FROM size) > 0 THEN id = (SELECT id FROM size) ELSE lost_count = 0 END
+    AND (NOT CAST(:ahead AS boolean) OR attempt + 1 < max_attempts)
   ORDER BY fair_at, id LIMIT (SELECT max_jobs FROM size) FOR UPDATE SKIP LOCKED
 ), picked AS MATERIALIZED (
   SELECT ranked.id FROM (

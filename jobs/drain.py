@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 import sqlalchemy
 
-from core import broker
+from core import broker, database
 from core.board import Board
 from jobs import claim, lease, settle, shown
 from jobs.attempt import Attempts
@@ -24,8 +24,10 @@ from jobs.floors import Floors
 from jobs.presence import Presence
 from jobs.shadows.slack import Slack
 
-#: A batch is claimed ahead behind one of a version that took no longer than this the last time, and kept for so long.
+#: A batch is claimed ahead behind one of a version that takes no longer than this, and kept for so long.
 AHEAD_S = 0.2
+#: A kind, a model and its version.
+Sort = tuple[str, str, str]
 
 
 @dataclass(frozen=True)
@@ -36,7 +38,7 @@ class Taken:
     full: bool
 
     @property
-    def sort(self) -> tuple[str, str, str]:
+    def sort(self) -> Sort:
         """What takes as long as it did the last time."""
         job = self.held[0].job
         return job.kind, job.model, job.version
@@ -46,6 +48,10 @@ class Taken:
         """Whether there is more behind it, and nobody in it has lost a worker: who has takes nobody along that was
         claimed meanwhile."""
         return self.full and len(self.held) > 1
+
+
+#: Says that it is its turn, and gives what was claimed ahead of it; None where nothing was.
+Ahead = Callable[[], Taken | None]
 
 
 @dataclass(frozen=True)
@@ -77,8 +83,9 @@ class Drainer:
         self.hints.clear(pool)
         settled = 0
         settling: Future[int] | None = None
-        ahead = _nothing
-        quick: tuple[str, str, str] | None = None
+        ahead: Ahead = _nothing
+        last: Sort | None = None
+        slow: set[Sort] = set()
         ends_at = time.monotonic() + self.slice_s
         over = False
         while not over:
@@ -90,15 +97,16 @@ class Drainer:
                 if over:
                     self.hints.send(pool)
                 continue
-            if taken.full or over:
-                self.hints.send(pool)
-            ahead = self._ahead(pool, wake_id) if taken.goes_on and taken.sort == quick and not over else _nothing
+            began = time.monotonic()
+            quick = taken.sort == last and taken.sort not in slow
             with self.presence.working(len(taken.held)):
-                began = time.monotonic()
+                ahead, running = self._work(pool, wake_id, taken, more=quick and not over, over=over)
                 # First this one is on its way: whatever came of the last one must not leave it behind.
-                last, settling = settling, self._work(taken.held)
-                quick = taken.sort if time.monotonic() - began < AHEAD_S else None
-                settled += last.result() if last else 0
+                before, settling = settling, running
+                settled += before.result() if before else 0
+            last = taken.sort
+            if time.monotonic() - began > AHEAD_S:
+                slow.add(last)
         return settled + (settling.result() if settling else 0)
 
     def _claim(self, pool: str, wake_id: str, *, ahead: bool = False) -> Taken | None:
@@ -119,10 +127,10 @@ class Drainer:
                 ahead=ahead,
             )
 
-        batch = self.floors.look(pool, behind)
+        batch = self.floors.look(pool, behind, ahead=ahead)
         return Taken(self.leases.hold(batch.jobs), batch.full) if batch else None
 
-    def _ahead(self, pool: str, wake_id: str) -> Callable[[], Taken | None]:
+    def _ahead(self, pool: str, wake_id: str) -> Ahead:
         """Claim the next batch while this one runs. Whoever calls what comes back has it, or waits for it; if nobody
         does in AHEAD_S, or this worker is to stop, it is given back: another one could have it."""
         called = threading.Event()
@@ -143,24 +151,34 @@ class Drainer:
         return take
 
     def _give_back(self, pool: str, taken: Taken) -> None:
+        jobs = [item.job for item in taken.held]
         try:
-            for item in taken.held:
-                settle.give_back(self.engine, item.job)
+            for job in jobs:
+                self.attempts.count(job, "given_back")
+            database.insist(lambda: settle.give_back(self.engine, jobs), for_s=self.lease_s)
         finally:
             self.leases.release(taken.held)
-            self.hints.send(pool)
+        self.hints.send(pool)
+        # One that was canceled meanwhile has ended by it.
+        if any(job.notifies for job in jobs):
+            self.hints.send(broker.WEBHOOKS)
 
     def _used_slack(self, pool: str) -> bool:
         """Whether shadows had something to be asked; never while this worker is to stop."""
         return self.leases.may_claim and self.slack.use(pool)
 
-    def _work(self, held: list[lease.Held]) -> Future[int]:
-        """Run these; how many are ended here is known once they are settled."""
+    def _work(self, pool: str, wake_id: str, taken: Taken, *, more: bool, over: bool) -> tuple[Ahead, Future[int]]:
+        """Run these; how many are ended here is known once they are settled. With `more` the next ones are claimed
+        meanwhile. What breaks off is renewed no more."""
         try:
-            shown.begun(self.board, self.presence.name, held)
-            return self.settler.submit(self.finisher.finish, held, self.attempts.run(held))
+            if taken.full or over:
+                self.hints.send(pool)
+            ahead = self._ahead(pool, wake_id) if more and taken.goes_on else _nothing
+            shown.begun(self.board, self.presence.name, taken.held)
+            outcomes = self.attempts.run(taken.held)
+            return ahead, self.settler.submit(self.finisher.finish, taken.held, outcomes)
         except BaseException:
-            self.leases.release(held)
+            self.leases.release(taken.held)
             raise
 
 

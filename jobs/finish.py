@@ -145,5 +145,5 @@ def _ending(outcome: Outcome) -> tuple[str, Callable[[sqlalchemy.Engine], bool] 
     if outcome.hand_over is not None:
         return "parked", outcome.hand_over
     if outcome.result is None:
-        return "given_back", lambda engine: settle.give_back(engine, job)
+        return "given_back", lambda engine: bool(settle.give_back(engine, [job]))
     return "completed", None

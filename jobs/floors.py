@@ -55,12 +55,13 @@ class Floors:
     def __init__(self) -> None:
         self._found: dict[str, _Found] = {}
 
-    def look(self, pool: str, find: Callable[[dt.datetime | None], S | None]) -> S | None:
-        """What `find` finds behind the floor that it is given, or in all of the pool where that is None."""
+    def look(self, pool: str, find: Callable[[dt.datetime | None], S | None], *, ahead: bool = False) -> S | None:
+        """What `find` finds behind the floor that it is given, or in all of the pool where that is None; a look ahead
+        that finds nothing says no more than that."""
         began, found = time.monotonic(), self._found.get(pool)
         if found and began < found.until:
             seen = find(found.floor)
-            if seen or began < found.idle_at:
+            if seen or ahead or began < found.idle_at:
                 found.floor = max(found.floor, seen.floor) if seen else found.floor
                 return seen
             began = time.monotonic()

@@ -63,7 +63,8 @@ WHERE id = :id AND status = 'processing' AND attempt = :attempt RETURNING id
 _GIVE_BACK = text("""
 UPDATE jobs SET max_attempts = max_attempts + 1, error = CASE WHEN cancel_requested_at IS NULL THEN error END,
   status = CASE WHEN cancel_requested_at IS NULL THEN 'pending' ELSE 'canceled' END
-WHERE id = :id AND status = 'processing' AND attempt = :attempt RETURNING id
+FROM unnest(CAST(:ids AS uuid[]), CAST(:attempts AS int[])) AS mine (id, attempt)
+WHERE jobs.id = mine.id AND lower(jobs.status) = 'processing' AND jobs.attempt = mine.attempt RETURNING jobs.id
 """)
 
 # Neither does one that the platform could not even begin.
@@ -138,8 +139,10 @@ def cancel(engine: sqlalchemy.Engine, job: Claimed) -> bool:
         return connection.execute(_CANCEL, {"id": job.id, "attempt": job.attempt}).first() is not None
 
 
-def give_back(engine: sqlalchemy.Engine, job: Claimed) -> bool:
-    """Return a job unfinished, because this worker has to go; it counts as no attempt and no loss. False if not
-    ours."""
+def give_back(engine: sqlalchemy.Engine, jobs: Sequence[Claimed]) -> set[uuid.UUID]:
+    """Return jobs unfinished, because this worker has to go or did not come to them; it counts as no attempt and no
+    loss. Returns the ids that were still ours."""
+    ids, attempts = ([job.id.hex for job in jobs], [job.attempt for job in jobs])
     with engine.begin() as connection:
-        return connection.execute(_GIVE_BACK, {"id": job.id, "attempt": job.attempt}).first() is not None
+        given = {"ids": database.array(ids), "attempts": database.array(attempts)}
+        return set(connection.execute(_GIVE_BACK, given).scalars())

@@ -12,11 +12,15 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+import sqlalchemy
+from sqlalchemy import exc
 
 import models
-from jobs import claim, drain
+from jobs import claim, drain, settle
 from jobs.attempt import Attempts
 from jobs.drain import Drainer
+from jobs.finish import Finisher
+from jobs.job import Claimed
 from jobs.lease import Held
 from jobs.outcome import Outcome
 from tests import factories
@@ -86,6 +90,19 @@ def wait(platform: Platform) -> Iterator[Wait]:
     yield add
     for name in names.values():
         platform.execute("DELETE FROM models WHERE name = :name", name=name)
+
+
+def briefly(monkeypatch: pytest.MonkeyPatch) -> None:
+    """From the first claim ahead on nothing is kept for long."""
+    noted = claim.claim
+
+    def then(*arguments: Any, ahead: bool, **named: Any) -> claim.Batch | None:
+        found = noted(*arguments, ahead=ahead, **named)
+        if ahead:
+            monkeypatch.setattr(drain, "AHEAD_S", 0.5)
+        return found
+
+    monkeypatch.setattr(claim, "claim", then)
 
 
 def of_status(platform: Platform, status: str) -> set[UUID]:
@@ -166,6 +183,17 @@ def test_a_job_that_has_lost_a_worker_is_not_claimed_while_others_run_that_may_t
     assert left() == [5, 3, 2, 0]
 
 
+def test_a_job_on_its_last_attempt_is_not_claimed_while_others_run_that_may_take_it_along(
+    wait: Wait, left: Left
+) -> None:
+    wait("aaaa")
+    wait("a", attempt=3)
+    wait("a", attempt=2)
+    wait("a", attempt=3)
+    # The last one is passed over where it is not the head, until it is.
+    assert left() == [5, 3, 1, 0]
+
+
 def test_what_is_no_batch_is_not_claimed_while_another_runs(wait: Wait, left: Left) -> None:
     wait("aaaa")
     wait("a", batches=False)
@@ -186,21 +214,20 @@ def test_once_the_slice_is_over_nothing_is_claimed_ahead(platform: Platform, wat
 
 
 def test_what_is_claimed_ahead_is_renewed_from_the_beginning(
-    platform: Platform, drainer: Drainer, watching: Watching, wait: Wait
+    platform: Platform, drainer: Drainer, watching: Watching, wait: Wait, ahead: list[claim.Batch | None]
 ) -> None:
     wait("aaaaaa")
     renewed: list[bool] = []
 
-    def during(run: int, held: Sequence[Held]) -> None:
+    def during(run: int, _: Sequence[Held]) -> None:
         if run == 2:
-            running = {item.job.id for item in held}
             platform.execute("UPDATE jobs SET lease_expires_at = now() WHERE status = 'processing'")
             drainer.leases.beat()
-            rows = platform.rows("SELECT id FROM jobs WHERE lease_expires_at > now()")
-            renewed.extend(row[0] not in running for row in rows)
+            rows = {row[0] for row in platform.rows("SELECT id FROM jobs WHERE lease_expires_at > now()")}
+            renewed.extend(job.id in rows for batch in ahead if batch for job in batch.jobs)
 
     watching(during).drain("cpu", "wake")
-    assert renewed.count(True) >= 2
+    assert renewed == [True, True]
 
 
 def given_back(platform: Platform, drainer: Drainer, running: set[UUID]) -> bool:
@@ -217,17 +244,63 @@ def test_what_waits_behind_a_run_that_takes_longer_than_the_last_one_is_given_ba
     seen: list[bool] = []
 
     def during(run: int, held: Sequence[Held]) -> None:
-        if run == 1:
-            # From the second one on.
-            monkeypatch.setattr(drain, "AHEAD_S", 1.0)
         if run == 2:
             assert [len(batch.jobs) for batch in ahead if batch] == [2]
             running = {item.job.id for item in held}
             until(lambda: given_back(platform, drainer, running), 10)
             seen.append(True)
 
+    briefly(monkeypatch)
     assert watching(during).drain("cpu", "wake") == 6
     assert seen == [True]
+    # Once is enough.
+    assert len(ahead) == 1
+
+
+def test_what_is_given_back_while_the_database_is_away_is_kept_until_it_is_there(
+    platform: Platform, drainer: Drainer, watching: Watching, wait: Wait, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wait("aaaaaa")
+    real = settle.give_back
+    failed: list[bool] = []
+
+    def away(engine: sqlalchemy.Engine, jobs: Sequence[Claimed]) -> set[UUID]:
+        if not failed:
+            failed.append({job.id for job in jobs} <= set(drainer.leases._held))
+            raise exc.OperationalError("UPDATE", {}, Exception("away"))
+        return real(engine, jobs)
+
+    def during(run: int, held: Sequence[Held]) -> None:
+        if run == 2:
+            running = {item.job.id for item in held}
+            until(lambda: given_back(platform, drainer, running), 10)
+
+    monkeypatch.setattr(settle, "give_back", away)
+    briefly(monkeypatch)
+    assert watching(during).drain("cpu", "wake") == 6
+    assert failed == [True]
+
+
+def test_where_it_takes_long_to_settle_nothing_is_claimed_ahead_again(
+    wait: Wait, left: Left, ahead: list[claim.Batch | None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wait("aaaaaaaaaa")
+    finish, give_back = Finisher.finish, settle.give_back
+    returned: list[set[UUID]] = []
+
+    def late(*arguments: Any) -> int:
+        until(lambda: returned, 10)
+        return finish(*arguments)
+
+    def noted(*arguments: Any) -> set[UUID]:
+        returned.append(give_back(*arguments))
+        return returned[-1]
+
+    monkeypatch.setattr(Finisher, "finish", late)
+    monkeypatch.setattr(settle, "give_back", noted)
+    briefly(monkeypatch)
+    assert left() == [8, 4, 4, 2, 0]
+    assert (len(ahead), [len(ids) for ids in returned]) == (1, [2])
 
 
 def test_what_was_claimed_ahead_is_not_begun_by_a_worker_that_is_to_stop(
@@ -250,11 +323,10 @@ def test_what_was_claimed_ahead_of_a_run_that_breaks_off_is_given_back(
     wait("aaaaaaaa")
 
     def during(run: int, held: Sequence[Held]) -> None:
-        if run == 1:
-            monkeypatch.setattr(drain, "AHEAD_S", 1.0)
         if run == 2:
             raise KeyboardInterrupt
 
+    briefly(monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         watching(during).drain("cpu", "wake")
     until(lambda: len(of_status(platform, "completed")) == 2, 10)

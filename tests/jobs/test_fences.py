@@ -99,7 +99,7 @@ CASES: Mapping[str, Case] = {
     "settle._FAIL": Case(on(settle.fail, errors.ModelError())),
     "settle._RETRY": Case(on(settle.fail, errors.ModelUnavailable())),
     "settle._CANCEL": Case(on(settle.cancel)),
-    "settle._GIVE_BACK": Case(on(settle.give_back)),
+    "settle._GIVE_BACK": Case(lambda s: settle.give_back(s.platform.engine, [s.held])),
     "settle._PUT_OFF": Case(on(settle.put_off, errors.Unavailable())),
     "lease._HEARTBEAT": Case(beat),
     "pieces._TELL": Case(tell),

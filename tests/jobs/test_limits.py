@@ -102,7 +102,7 @@ def test_a_place_of_max_running_is_given_back_however_a_job_leaves_it(
     if ends == "completed":
         complete(platform, [held])
     elif ends == "given back":
-        settle.give_back(platform.engine, held)
+        settle.give_back(platform.engine, [held])
     elif ends == "failed":
         settle.fail(platform.engine, held, errors.ModelError())
     elif ends == "canceled":

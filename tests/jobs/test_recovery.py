@@ -55,7 +55,7 @@ def test_a_job_given_back_is_charged_neither_an_attempt_nor_a_loss(platform: Pla
     job = new_job(max_attempts=1)
     for _ in range(3):
         (held,) = took(platform)
-        assert settle.give_back(platform.engine, held)
+        assert settle.give_back(platform.engine, [held])
     (held,) = took(platform)
     assert settle.fail(platform.engine, held, errors.ModelUnavailable())
     assert (status_of(platform, job), lost_count(platform, job)) == ("failed", 0)

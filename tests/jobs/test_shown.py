@@ -140,7 +140,7 @@ def test_a_file_that_failed_is_a_failure_and_one_that_goes_on_is_not_shown_as_tr
         if job.id == failed:
             settle.fail(platform.engine, job, errors.InvalidInput())
         else:
-            settle.give_back(platform.engine, job)
+            settle.give_back(platform.engine, [job])
     Rest(drainer.board, "io@here/i/1").tell(platform.engine)
     drainer.board.flush()
     assert shown.shows(failed, "FAILURE").exception == "INVALID_INPUT"

@@ -62,7 +62,7 @@ def machine(platform: Platform) -> type[RuleBasedStateMachine]:
         @rule(seed=st.integers(0, 99))
         def give_one_back(self, seed: int) -> None:
             for job in random.Random(seed).sample(self.held, min(1, len(self.held))):
-                settle.give_back(platform.engine, job)
+                settle.give_back(platform.engine, [job])
 
         @rule(seed=st.integers(0, 99))
         def honour_a_cancel(self, seed: int) -> None:

@@ -98,7 +98,7 @@ def put_off(platform: Platform, job: Claimed) -> object:
 
 
 def give_back(platform: Platform, job: Claimed) -> object:
-    return settle.give_back(platform.engine, job)
+    return settle.give_back(platform.engine, [job])
 
 
 def cancel(platform: Platform, job: Claimed) -> object:

@@ -216,7 +216,7 @@ def _write(engine: sqlalchemy.Engine, verb: str, jobs: list[Any]) -> set[Any]:
         "fail": lambda: settle.fail(engine, job, errors.ModelError()),
         "retry": lambda: settle.fail(engine, job, errors.OutOfMemory()),
         "put_off": lambda: settle.put_off(engine, job, errors.ModelUnavailable()),
-        "give_back": lambda: settle.give_back(engine, job),
+        "give_back": lambda: bool(settle.give_back(engine, [job])),
         "cancel": lambda: settle.cancel(engine, job),
         "park": lambda: progress.park(engine, job, PLAN, units=1),
     }[verb]()

@@ -80,7 +80,7 @@ class Sabotage:
 
 
 def _unfenced(name: str) -> Sabotage:
-    return Sabotage(Words(settle, name, MINE if name == "_COMPLETE" else FENCE), _FOREIGN)
+    return Sabotage(Words(settle, name, MINE if name in ("_COMPLETE", "_GIVE_BACK") else FENCE), _FOREIGN)
 
 
 def _of_files(name: str, before: str, after: str, said: str, faults: int = 0) -> Sabotage:
