@@ -18,7 +18,7 @@ CELERY = ("celery", "-A", "workers.app")
 ROWS = [{"id": number, "text": f"not bad at all {number} " * 20} for number in range(60_000)]
 
 
-def test_killed_three_times_the_output_is_the_same_and_at_most_a_chunk_is_done_again_each_time(
+def test_killed_three_times_the_output_is_the_same_and_at_most_two_chunks_are_done_again_each_time(
     client: flask.testing.FlaskClient, upload: Send, work: Run, platform: Platform, spawn: Callable[..., Child]
 ) -> None:
     upload_id = upload(lines(ROWS))
@@ -39,8 +39,8 @@ def test_killed_three_times_the_output_is_the_same_and_at_most_a_chunk_is_done_a
     again = platform.one(
         "SELECT coalesce(sum(lost_count), 0) FROM jobs WHERE parent_id = :id", id=ids.parse_job_id(stormy)
     )
-    # One that ended between the look and the kill was not lost.
-    assert again[0] in (1, 2, 3)
+    # One that ended between the look and the kill was not lost; one that is settled while the next one runs, with it.
+    assert again[0] in range(1, 7)
 
 
 def _holder(platform: Platform, killed: set[int]) -> int | None:

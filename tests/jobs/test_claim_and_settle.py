@@ -266,7 +266,7 @@ def test_expired_jobs_are_neither_claimed_nor_forgotten(platform: Platform, new_
     [
         lambda engine, job: settle.fail(engine, job, errors.OutOfMemory()),
         lambda engine, job: settle.put_off(engine, job, errors.ModelUnavailable()),
-        settle.give_back,
+        lambda engine, job: bool(settle.give_back(engine, [job])),
     ],
     ids=["fails for now", "put off", "given back"],
 )

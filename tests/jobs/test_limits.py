@@ -198,7 +198,11 @@ def test_what_may_heal_is_tried_again_until_max_attempts(
     assert status_of(platform, job.id) == end
 
 
-@pytest.mark.parametrize("write", [settle.give_back, lambda db, job: settle.put_off(db, job, errors.Unavailable())])
+@pytest.mark.parametrize(
+    "write",
+    [lambda db, job: settle.give_back(db, [job]), lambda db, job: settle.put_off(db, job, errors.Unavailable())],
+    ids=["given back", "put off"],
+)
 def test_an_attempt_that_was_given_back_or_put_off_is_not_counted(
     platform: Platform, make: Make, write: Callable[..., bool]
 ) -> None:
