@@ -27,6 +27,7 @@ from benchmarks import (
     recovery,
     rollout,
     shadow,
+    shapes,
     shelf,
     webhooks,
 )
@@ -51,6 +52,7 @@ LONG = {
     "recovery": recovery.run,
     "rollout": rollout.run,
     "shadow": shadow.run,
+    "shapes": shapes.run,
     "shelf": shelf.run,
     "webhooks": webhooks.run,
 }

@@ -23,7 +23,9 @@ from benchmarks.hot_path import PLENTY
 from benchmarks.inline import LUA, SECONDS, measure
 from local import platform_processes
 
-ROUNDS, CONNECTIONS = 5, 32
+ROUNDS = 5
+#: Clients that ask again at once: as many as keep the machine busy, and fewer.
+CONNECTIONS = (32, 8)
 #: How many a bare loop sends in a round.
 BARE = 5_000
 MANY = {**PLENTY, "max_pending": 1_000_000, "max_running": 1_000_000}
@@ -77,18 +79,19 @@ def run() -> None:
             found.start(program)
         address = f"http://127.0.0.1:{found.state.ports['api']}"
         bed.until(lambda: platform_processes.answers(f"{address}/ready"))
-        rounds = [
-            _round(found, f"{address}/api/v1/jobs", script)
-            for _ in track(range(ROUNDS), "by turns", console=Console(stderr=True))
-        ]
-    _tell(rounds)
+        rounds: dict[int, list[Round]] = {connections: [] for connections in CONNECTIONS}
+        for _ in track(range(ROUNDS), "by turns", console=Console(stderr=True)):
+            for connections, some in rounds.items():
+                some.append(_round(found, f"{address}/api/v1/jobs", script, connections))
+    for connections, some in rounds.items():
+        _tell(some, connections)
 
 
-def _round(found: bed.Bed, url: str, script: Path) -> Round:
+def _round(found: bed.Bed, url: str, script: Path, connections: int) -> Round:
     engine = found.parts.engine
     loop = [sys.executable, "-c", _LOOP, found.env["REDIS_URL"], str(BARE)]
     bare = float(subprocess.run(loop, check=True, capture_output=True, text=True).stdout)
-    accepted = measure(url, script, connections=CONNECTIONS)
+    accepted = measure(url, script, connections=connections)
     until = _one(engine, _MOMENT)
     if accepted.bad:
         sys.exit(f"{accepted.bad} of {accepted.requests} were refused")
@@ -103,8 +106,8 @@ def _one(engine: sqlalchemy.Engine, asked: sqlalchemy.TextClause) -> Any:
         return connection.execute(asked).scalar_one()
 
 
-def _tell(rounds: list[Round]) -> None:
-    print(f"the middle of {ROUNDS} rounds of {SECONDS} s, least and most; {CONNECTIONS} connections")
+def _tell(rounds: list[Round], connections: int) -> None:
+    print(f"the middle of {ROUNDS} rounds of {SECONDS} s, least and most; {connections} connections")
     for item in dataclasses.fields(Round):
         values = [getattr(each, item.name) for each in rounds]
         print(f"  {item.name:<10} {statistics.median(values):8.1f}  ({min(values):.1f} to {max(values):.1f})")

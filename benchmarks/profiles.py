@@ -23,8 +23,11 @@ SHOWN = 12
 WHAT = {
     "drain": "a worker process that drains a backlog",
     "lane": "the express lane, through nginx",
-    "api": "the API by itself",
+    "api": "the API by itself, by what holds Python's lock",
 }
+#: Of these only what holds Python's own lock is looked at: one of many threads that waits for another looks as if it
+#: worked.
+BY_LOCK = ("api",)
 #: Where a thread is that does nothing, which py-spy takes for work on some kernels.
 RESTS = (
     "_worker (concurrent",
@@ -51,7 +54,7 @@ def run() -> None:
         script.write_text(LUA % found.key())
         for name, server, whose in zip(("lane", "api"), inline.ours(found).values(), (1, 0), strict=True):
             with _answering(server, script, whose) as pid:
-                _profile(spy, name, pid, f"{WHAT[name]}, which answers {CONNECTIONS} connections")
+                _profile(spy, name, pid, f"{WHAT[name]}, while {CONNECTIONS} connections ask")
 
 
 @contextmanager
@@ -89,7 +92,15 @@ def _profile(spy: Path, name: str, pid: int, what: str) -> None:
     picture = kept.FOLDER / f"profile-{name}.svg"
     for form, file in (("flamegraph", picture), ("raw", seen)):
         command = [str(spy), "record", "--pid", str(pid), "--subprocesses", "--threads", "--duration", str(SECONDS)]
-        more = ["--rate", str(PER_SECOND), "--format", form, "--output", str(file)]
+        more = [
+            "--rate",
+            str(PER_SECOND),
+            "--format",
+            form,
+            "--output",
+            str(file),
+            *(["--gil"] if name in BY_LOCK else []),
+        ]
         subprocess.run([*command, *more], check=True, capture_output=True)
     parts = _parts(seen.read_text().splitlines())
     seen.unlink()

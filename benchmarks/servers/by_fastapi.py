@@ -9,7 +9,7 @@ import pydantic
 from benchmarks.servers.model import Sentiment
 
 app = fastapi.FastAPI()
-sentiment = Sentiment()
+sentiment, transformer = Sentiment(), Sentiment("sentiment-2")
 
 
 class Inputs(pydantic.BaseModel):
@@ -20,6 +20,10 @@ class Body(pydantic.BaseModel):
     inputs: Inputs
 
 
+class Bodies(pydantic.BaseModel):
+    inputs: list[Inputs]
+
+
 @app.post("/threads")
 def in_a_thread(body: Body) -> dict[str, object]:
     return sentiment.predict(body.inputs.text)
@@ -28,3 +32,23 @@ def in_a_thread(body: Body) -> dict[str, object]:
 @app.post("/loop")
 async def in_the_loop(body: Body) -> dict[str, object]:
     return sentiment.predict(body.inputs.text)
+
+
+@app.post("/threads/batch")
+def batch_in_a_thread(body: Bodies) -> list[dict[str, object]]:
+    return sentiment.predict_all([one.text for one in body.inputs])
+
+
+@app.post("/loop/batch")
+async def batch_in_the_loop(body: Bodies) -> list[dict[str, object]]:
+    return sentiment.predict_all([one.text for one in body.inputs])
+
+
+@app.post("/threads/transformer")
+def transformer_in_a_thread(body: Body) -> dict[str, object]:
+    return transformer.predict(body.inputs.text)
+
+
+@app.post("/loop/transformer")
+async def transformer_in_the_loop(body: Body) -> dict[str, object]:
+    return transformer.predict(body.inputs.text)
