@@ -62,18 +62,16 @@ class Model(Opened, ABC):
 
     def predict(self, rows: Rows, interrupt: Interrupt | None = None) -> list[Said]:
         """Predict validated rows, at least one; raises ModelInterrupted if that was asked for, else ModelError."""
-        runs = [[row] for row in rows] if self.apart else [rows]
         with self._answering(interrupt):
-            return self._answer.said(rows, [self._run(run, interrupt) for run in runs])
+            return self._answer.said(rows, self._runs(rows, interrupt))
 
     def scores(self, rows: Rows, interrupt: Interrupt | None = None) -> Floats:
         """The numbers that the answers are made of, [rows, numbers], where they are made of one such output; raises as
         `predict`."""
-        size = 1 if self.apart else self.bundle.manifest.max_batch
+        size = self.bundle.manifest.max_batch
+        parts = (rows[start : start + size] for start in range(0, len(rows), size))
         with self._answering(interrupt):
-            return np.concatenate(
-                [self._run(rows[start : start + size], interrupt)[0] for start in range(0, len(rows), size)]
-            )
+            return np.concatenate([run[0] for part in parts for run in self._runs(part, interrupt)])
 
     def explained(
         self,
@@ -95,9 +93,13 @@ class Model(Opened, ABC):
         """The same, with its own error in the place of a row that cannot be read."""
         return [*self.predict(rows, interrupt)]
 
+    def _runs(self, rows: Rows, interrupt: Interrupt | None) -> list[list[Array]]:
+        """What as many runs give as the rows need, as `Answer.said` takes it."""
+        return [self._run(rows, interrupt)]
+
     @abstractmethod
     def _run(self, rows: Rows, interrupt: Interrupt | None) -> list[Array]:
-        """What one run gives, as `Answer.said` takes it."""
+        """What one run gives."""
 
 
 class GraphModel(Model):
@@ -127,6 +129,15 @@ class GraphModel(Model):
         """What the graph is handed for validated rows; raises ModelError."""
         with self._answering(None):
             return {name: np.asarray(value) for name, value in self._encoder.encode(rows).items()}
+
+    def _runs(self, rows: Rows, interrupt: Interrupt | None) -> list[list[Array]]:
+        if not self.apart:
+            return super()._runs(rows, interrupt)
+        outputs, options = self._answer.outputs, interrupt.options if interrupt else None
+        every = [self._encoder.encode([row]) for row in rows]
+        # Nothing else stands between two runs: each time that Python is needed, its other threads may have to be waited
+        # for, and many rows of a file run beside each other.
+        return self._answer.read_apart([self._session.run(outputs, inputs, options) for inputs in every])
 
     def _run(self, rows: Rows, interrupt: Interrupt | None) -> list[Array]:
         inputs = self._encoder.encode(rows)

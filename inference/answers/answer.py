@@ -43,6 +43,10 @@ class Answer(ABC):
         """What one run of so many rows gave as `outputs`, as arrays of which the first axis is the row; raises
         ModelError."""
 
+    def read_apart(self, runs: Sequence[Sequence[Any]]) -> list[list[Array]]:
+        """The same of several runs of one row each, one after the other; raises as `read`."""
+        return [self.read(values, 1) for values in runs]
+
     @abstractmethod
     def gathered(self, rows: Sequence[Any]) -> list[Array]:
         """What a class in Python gave to each of these rows, as `read` takes it of a graph; raises ModelError."""
