@@ -72,7 +72,7 @@ def odd(platform: Platform) -> Iterator[tuple[Fetcher, str]]:
     """A fetcher that may read an odd store, and the store's address."""
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Store)
     server.done = threading.Event()  # type: ignore[attr-defined]
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     address = f"http://127.0.0.1:{server.server_port}/odd"
     yield Fetcher(changed(platform.settings, input_private_buckets=(address,), max_upload_bytes=100_000)), address
     server.done.set()  # type: ignore[attr-defined]

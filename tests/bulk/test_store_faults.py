@@ -64,7 +64,7 @@ def flaky(request: pytest.FixtureRequest, platform: Platform, drainer: Drainer) 
     """A worker whose way to the store is bad."""
     names = {"fault": request.param, "to": platform.settings.storage.endpoint_url, "chance": random.Random(1)}
     server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), type("Bad", (Between,), names))
-    threading.Thread(target=server.serve_forever, daemon=True).start()
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     endpoint = f"http://127.0.0.1:{server.server_port}"
     store = Store(dataclasses.replace(platform.settings.storage, endpoint_url=endpoint))
     sources = dataclasses.replace(drainer.attempts.tools.sources, store=store)

@@ -118,8 +118,10 @@ class Nemesis:
                     continue
                 self._zombies.remove(zombie)
                 for pid in successors:
-                    os.kill(pid, signal.SIGSTOP)
-                    self._later(1.0, partial(os.kill, pid, signal.SIGCONT))
+                    # It may be gone, like all whom the next fault meets.
+                    with contextlib.suppress(ProcessLookupError):
+                        os.kill(pid, signal.SIGSTOP)
+                        self._later(1.0, partial(os.kill, pid, signal.SIGCONT))
                 self.done["zombie_met_its_successor"] += bool(successors)
                 with contextlib.suppress(ProcessLookupError):
                     os.kill(zombie.pid, signal.SIGCONT)

@@ -35,7 +35,7 @@ def ends() -> Iterator[Ends]:
                 """Not into the tests' output."""
 
         servers.append(http.server.ThreadingHTTPServer(("127.0.0.1", 0), Platform))
-        threading.Thread(target=servers[-1].serve_forever, daemon=True).start()
+        threading.Thread(target=servers[-1].serve_forever, args=(0.01,), daemon=True).start()
         return {"COATCHECK_URL": f"http://127.0.0.1:{servers[-1].server_port}", "COATCHECK_API_KEY": "k"}
 
     yield start
