@@ -3,16 +3,15 @@
 from __future__ import annotations
 
 import json
+import sys
 from collections.abc import Callable, Mapping
 from typing import Any
 
 import click
-import sqlalchemy.exc
 from click.exceptions import NoArgsIsHelpError
 
 from cli.words import hidden, printable, sentence
-from core import database, errors
-from storage import objects
+from core import errors
 
 MOST = 4000  #: characters of a sentence
 
@@ -63,15 +62,10 @@ def guarded(run: Callable[[], object], *, as_json: bool) -> int:
         failure = Interrupted()
     except errors.CoatcheckError as error:
         failure = _of_ours(error)
-    except sqlalchemy.exc.SQLAlchemyError as error:
-        failure = _of_the_database(error)
-    except objects.OUTAGES as error:
-        said = f"The object store (S3_ENDPOINT_URL) does not answer: {error}"
-        failure = Failure(said, code="UNAVAILABLE", retryable=True)
-    except OSError as error:
-        failure = Failure(": ".join(str(part) for part in (error.filename, error.strerror or error) if part))
-    except RuntimeError as error:
-        failure = Failure(str(error))
+    except Exception as error:
+        if (told := _of_an_engine(error) or _of_python(error)) is None:
+            raise
+        failure = told
     else:
         return found if isinstance(found, int) else 0
     _tell(failure, as_json=as_json)
@@ -91,14 +85,38 @@ def _of_ours(error: errors.CoatcheckError) -> Failure:
     return kind(said, code=error.code, details=error.details, retryable=error.retryable)
 
 
-def _of_the_database(error: sqlalchemy.exc.SQLAlchemyError) -> Failure:
+def _of_an_engine(error: Exception) -> Failure | None:
+    """What the libraries of engines raise; they are loaded by the commands that need them."""
+    if "sqlalchemy" in sys.modules:
+        import sqlalchemy.exc
+
+        if isinstance(error, sqlalchemy.exc.SQLAlchemyError):
+            return _of_the_database(error)
+    if "boto3" in sys.modules:
+        from storage import objects
+
+        if isinstance(error, objects.OUTAGES):
+            said = f"The object store (S3_ENDPOINT_URL) does not answer: {error}"
+            return Failure(said, code="UNAVAILABLE", retryable=True)
+    return None
+
+
+def _of_the_database(error: Exception) -> Failure:
     """By what the driver said, as SQLAlchemy would add the statement."""
+    from core import database
+
     cause = getattr(error, "orig", None) or error
     if isinstance(error, database.OUTAGES):
         return Failure(f"The database does not answer: {cause}", code="UNAVAILABLE", retryable=True)
     if getattr(cause, "sqlstate", None) == "42P01":
         return Failure("The database has no tables yet, or older ones: run `coatcheck migrate`", code="NOT_MIGRATED")
     return Failure(f"The database refuses: {cause}")
+
+
+def _of_python(error: Exception) -> Failure | None:
+    if isinstance(error, OSError):
+        return Failure(": ".join(str(part) for part in (error.filename, error.strerror or error) if part))
+    return Failure(str(error)) if isinstance(error, RuntimeError) else None
 
 
 def _tell(failure: click.ClickException, *, as_json: bool) -> None:

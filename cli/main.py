@@ -2,35 +2,75 @@
 
 from __future__ import annotations
 
-# First of all, since what follows takes a second.
+# First of all, since what follows may take a second.
 from cli.early import leaving
 
 # isort: split
+import importlib
 import sys
-from collections.abc import Sequence
+from collections import UserDict
+from collections.abc import Iterator, Sequence
 
 with leaving():
     from importlib import metadata
 
     import click
 
-    from cli import access, failures
-    from cli.database import migrate, roles
-    from cli.explain import explain
-    from cli.jobs import jobs, result
-    from cli.load.command import load
-    from cli.local import down, status, up
-    from cli.models import models
-    from cli.reseal import reseal
-    from cli.routes import apply, routes
-    from cli.serve import proxy, serve, serve_express
-    from cli.serve_grpc import serve_grpc
-    from cli.submit import submit
+    from cli import failures
 
     VERSION = metadata.version("coatcheck")
 
+#: In which module each command is, under its own name.
+MODULES = {
+    "adjust": "cli.usage",
+    "apply": "cli.routes",
+    "audit": "cli.audit",
+    "blocks": "cli.blocks",
+    "down": "cli.local",
+    "explain": "cli.explain",
+    "jobs": "cli.jobs",
+    "keys": "cli.keys",
+    "load": "cli.load.command",
+    "migrate": "cli.database",
+    "models": "cli.models",
+    "proxy": "cli.serve",
+    "reseal": "cli.reseal",
+    "result": "cli.jobs",
+    "roles": "cli.database",
+    "routes": "cli.routes",
+    "serve": "cli.serve",
+    "serve-express": "cli.serve",
+    "serve-grpc": "cli.serve_grpc",
+    "status": "cli.local",
+    "submit": "cli.submit",
+    "tenants": "cli.tenants",
+    "tiers": "cli.tiers",
+    "up": "cli.local",
+    "usage": "cli.usage",
+}
 
-@click.group(context_settings={"help_option_names": ["-h", "--help"]})
+
+class Commands(UserDict[str, click.Command]):
+    """Each is loaded when it is asked for: what all of them need takes a second, and most need a tenth of it."""
+
+    def __getitem__(self, name: str) -> click.Command:
+        if name not in self.data and name in MODULES:
+            with leaving():
+                module = importlib.import_module(MODULES[name])
+            self.data[name] = getattr(module, name.replace("-", "_"))
+        return self.data[name]
+
+    def __contains__(self, name: object) -> bool:
+        return name in MODULES or name in self.data
+
+    def __iter__(self) -> Iterator[str]:
+        return iter({**MODULES, **self.data})
+
+    def __len__(self) -> int:
+        return len({**MODULES, **self.data})
+
+
+@click.group(commands=Commands(), context_settings={"help_option_names": ["-h", "--help"]})
 @click.version_option(VERSION, prog_name="coatcheck", message="%(prog)s %(version)s")
 def coatcheck() -> None:
     """Coatcheck: self-hosted asynchronous ML inference.
@@ -41,13 +81,6 @@ def coatcheck() -> None:
     Exit codes: 0 done; 1 refused or failed; 2 called wrongly, or a setting is missing or wrong; 3 (status) not all
     runs; 130 stopped by Ctrl-C; 141 the reader of the output has gone.
     """
-
-
-for command in (
-    up, down, status, serve, serve_express, serve_grpc, proxy, submit, jobs, result, explain, load, roles, migrate,
-    models, routes, apply, *access.COMMANDS, reseal,
-):  # fmt: skip
-    coatcheck.add_command(command)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import ipaddress
 import urllib.parse
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
-import sqlalchemy
+if TYPE_CHECKING:
+    import sqlalchemy
 
 PORTS = {"https": 443, "http": 80}
 #: What names this machine as plainly as its number does.
@@ -47,6 +49,9 @@ def of_redis(url: str) -> Iterator[tuple[str, int]]:
 
 def of_database(url: str) -> Iterator[tuple[str, int]]:
     """Also those that the query lists, as psycopg takes them; raises ValueError, sqlalchemy.exc.ArgumentError."""
+    # Clients of the API have no database, and would wait for it half a second.
+    import sqlalchemy
+
     parts = sqlalchemy.make_url(url)
     ports = [int(item) for item in _values(parts, "port") if item] or [parts.port or 5432]
     for item in [parts.host or "", *_values(parts, "host"), *_values(parts, "hostaddr")]:

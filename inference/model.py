@@ -131,7 +131,7 @@ class GraphModel(Model):
             return {name: np.asarray(value) for name, value in self._encoder.encode(rows).items()}
 
     def _runs(self, rows: Rows, interrupt: Interrupt | None) -> list[list[Array]]:
-        if not self.apart:
+        if not self.apart or len(rows) == 1:
             return super()._runs(rows, interrupt)
         outputs, options = self._answer.outputs, interrupt.options if interrupt else None
         every = [self._encoder.encode([row]) for row in rows]

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import subprocess
+import sys
 from importlib import metadata
 from pathlib import Path
 
@@ -11,6 +13,7 @@ import pytest
 
 from cli import main
 from tests.cli.conftest import ALONE, ALSO, COMMANDS, JOB, KEY, OURS, SECRET, WITHOUT_RESULT, Run, called, leaves
+from tests.conftest import ROOT
 
 EVERY = pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
 RESULTS = pytest.mark.parametrize("path", sorted(COMMANDS.keys() - WITHOUT_RESULT), ids=" ".join)
@@ -132,6 +135,17 @@ def test_a_command_is_in_these_tests_as_soon_as_there_is_one(monkeypatch: pytest
     monkeypatch.setitem(main.coatcheck.commands["models"].commands, "new", new)  # type: ignore[attr-defined]
     assert dict(leaves(main.coatcheck)).keys() - COMMANDS.keys() == {("models", "new")}
     assert COMMANDS.keys() >= WITHOUT_RESULT | OURS | ALONE | ALSO.keys()
+
+
+def test_each_is_called_as_it_is_named() -> None:
+    assert all(command.name == name for name, command in main.coatcheck.commands.items())
+
+
+@pytest.mark.parametrize("name", ["jobs", "result", "submit", "explain", "load"])
+def test_what_clients_call_waits_for_no_library_of_an_engine(name: str) -> None:
+    asked = "import sys; from cli import main; main.coatcheck.commands[sys.argv[1]]; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", asked, name], cwd=ROOT, check=True, capture_output=True, text=True)
+    assert not {"alembic", "boto3", "numpy", "redis", "sqlalchemy"} & {*done.stdout.split()}
 
 
 GROUPS = [(), *sorted({path[:-1] for path in COMMANDS if len(path) > 1})]
