@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import contextlib
+import secrets
 from collections.abc import Callable, Iterator
 
 import pytest
 
 import models
+from access import quota
 from access.conduct import Conduct
 from access.gate import Gate
 from access.keys import Caller
@@ -222,3 +224,65 @@ def test_where_nobody_is_limited_everybody_is_let_in_and_it_is_written_down_all_
     assert made.standing(who) is None
     sql = "SELECT coalesce(sum(units), 0)::int FROM usage WHERE tenant_id = :id"
     until(lambda: platform.one(sql, id=who.tenant_id) == (15,))
+
+
+def test_what_fails_costs_who_is_slowed_nothing_of_its_quarter_either(
+    platform: Platform, gate: Callable[..., Gate]
+) -> None:
+    made, of = gate(), caller(platform, requests_burst=40, units_burst=40)
+    slow = Caller(of.tenant_id, of.tier, secrets.token_hex(6), of.scopes)
+    factories.add(platform, models.Block, subject=slow.subject, tenant_id=slow.tenant_id, level=2)
+    until(lambda: _looked(made, slow))
+    for _ in range(3):
+        with pytest.raises(ZeroDivisionError), made.spending(slow, 10):
+            raise ZeroDivisionError
+    with pytest.raises(errors.RateLimited) as refused:
+        made.spend(slow, 11)
+    assert refused.value.details == {"limit": 10, "policy": "units", "cost": 11}
+    made.spend(slow, 10)
+    with pytest.raises(errors.RateLimited):
+        made.spend(slow, 1)
+
+
+def test_who_leaves_has_made_no_request_and_who_has_units_again_is_not_refused_ahead(
+    platform: Platform, gate: Callable[..., Gate]
+) -> None:
+    made, who = gate(), caller(platform, requests_burst=5, units_burst=10)
+    for _ in range(20):
+        made.enter(who)
+        made.leave(who)
+    assert left(made, who)[0] == 5
+    made.spend(who, 10)
+    with pytest.raises(errors.RateLimited):
+        made.spend(who, 1)
+    with pytest.raises(errors.RateLimited):
+        made.look_ahead(who)
+    made.give_back(who, 4)
+    made.look_ahead(who)
+    made.spend(who, 4)
+
+
+def test_what_costs_nothing_is_let_in_also_where_the_month_is_used_up(
+    platform: Platform, gate: Callable[..., Gate]
+) -> None:
+    made, who = gate(), caller(platform, monthly_units=10, allowance_percent=0)
+    factories.add(platform, models.Usage, tenant_id=who.tenant_id, units=11)
+    made.spend(who, 0)
+    with pytest.raises(errors.QuotaExceeded):
+        made.spend(who, 1)
+
+
+def test_it_judges_without_the_database_whose_month_is_known_and_all_where_nobody_is_limited(
+    platform: Platform, gate: Callable[..., Gate], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(quota, "LOOK_S", 600.0)
+    made, who, without = gate(), caller(platform, monthly_units=10), caller(platform)
+    assert (made.knows(who), made.knows(without), gate(limits=False).knows(who)) == (False, True, True)
+    made.spend(who, 1)
+    assert (made.knows(who), made.is_due(who)) == (True, False)
+    monkeypatch.setattr(quota, "AHEAD_S", 1200.0)
+    assert made.is_due(who)
+    factories.add(platform, models.Usage, tenant_id=who.tenant_id, units=7)
+    made.look_anew(who)
+    assert (told := made.month(who)) is not None
+    assert told.used == 7
