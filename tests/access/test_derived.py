@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 
+import pytest
 from sqlalchemy import text
 
 from access import derived
 from access.bounds import UNBOUND
 from access.keys import Keyring
+from core import errors
 from core.audit import Actor
 from tests import callers
 from tests.access.conftest import waiting
@@ -53,3 +55,13 @@ def test_who_makes_a_key_waits_for_its_own_tenant_and_key_alone(platform: Platfo
         made = pool.submit(make)
         until(lambda: waiting(platform, "tenants") == 1)
         assert not made.done()
+
+
+def test_who_asks_for_more_than_its_own_is_told_which_of_it(platform: Platform) -> None:
+    own = Keyring(platform.engine).verify(callers.key(platform, scopes=("keys", "jobs")).token)
+    asked = ("metrics", "jobs", "admin")
+    with pytest.raises(errors.Forbidden) as refused:
+        derived.create(platform.engine, own, name="one", scopes=asked, bounds=UNBOUND, by=BY)
+    assert refused.value.details == {
+        "field": "scopes", "issue": "goes beyond your own key's", "received": ["admin", "metrics"],
+    }  # fmt: skip

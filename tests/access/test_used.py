@@ -83,3 +83,29 @@ def test_a_wrong_secret_is_no_use_of_the_key(platform: Platform) -> None:
         Keyring(platform.engine, noted).verify(forged)
     noted.write()
     assert last(platform, key.id) is None
+
+
+def test_what_could_not_be_written_is_tried_again_though_no_key_is_used(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    key = callers.key(platform)
+    noted = Used(database.create_engine("postgresql://a:b@127.0.0.1:1/d"))
+    noted.note(key.id, AT)
+    monkeypatch.setattr(used, "WRITE_S", 0.05)
+    noted.write()
+    noted._engine = platform.engine
+    until(lambda: last(platform, key.id) == MINUTE)
+
+
+def test_who_is_closed_writes_what_was_noted_and_nothing_afterwards(platform: Platform) -> None:
+    first, second = callers.key(platform), callers.key(platform)
+    noted = Used(platform.engine)
+    noted.note(first.id, AT)
+    timer = noted._timer
+    assert timer is not None
+    noted.close()
+    assert last(platform, first.id) == MINUTE
+    until(lambda: not timer.is_alive())
+    noted.note(second.id, AT)
+    assert noted._timer is None
+    assert last(platform, second.id) is None
