@@ -119,3 +119,14 @@ def test_who_only_looks_for_a_tenant_waits_for_nobody_who_has_it(platform: Platf
         mine.execute(text("SELECT FROM tenants WHERE name = :name FOR UPDATE"), {"name": name})
         other.execute(text("SET LOCAL lock_timeout = '5s'"))
         assert tenants.find(other, name) == platform.one("SELECT id FROM tenants WHERE name = :name", name=name).id
+
+
+def test_who_comes_at_sight_has_the_limits_of_the_tier_that_its_tenant_has(platform: Platform) -> None:
+    for most in (7, 8, 9):
+        tier, name = callers.tier(platform, max_pending=most), callers.name("tenant")
+        tenants.create(platform.engine, name, tier)
+        _, found = tenants.at_sight(platform.engine, name, "free")
+        assert (found.name, found.max_pending) == (tier, most)
+        tenant_id, new = tenants.at_sight(platform.engine, callers.name("new"), tier)
+        assert (new.name, new.max_pending) == (tier, most)
+        assert platform.one("SELECT tier FROM tenants WHERE id = :id", id=tenant_id) == (tier,)
