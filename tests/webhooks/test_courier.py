@@ -7,6 +7,7 @@ import http.server
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import pytest
@@ -17,6 +18,7 @@ from tests.changed import changed
 from tests.conftest import Platform, until
 from tests.webhooks.conftest import Behave, Receiver, Tenant, owed, say
 from webhooks import courier as couriers
+from webhooks.courier import Courier
 from webhooks.http_post import Poster
 from webhooks.receivers import Receivers
 
@@ -29,6 +31,7 @@ class Busy:
     """A sender in the middle of a call that is not answered until it is told; the others wait behind it."""
 
     receiver: Receiver
+    courier: Courier
     release: threading.Event
     stop: threading.Event
     thread: threading.Thread
@@ -60,7 +63,7 @@ def busy(
     thread = threading.Thread(target=courier.drain)
     thread.start()
     assert called.wait(120)
-    yield Busy(receiver, release, stop, thread)
+    yield Busy(receiver, courier, release, stop, thread)
     release.set()
     thread.join(120)
 
@@ -94,6 +97,14 @@ def test_what_waited_in_a_process_for_too_long_is_given_back_and_not_charged(
     busy.ends()
     until(lambda: platform.one("SELECT count(*) FROM webhook_deliveries WHERE status = 'delivered'") == (OWED,))
     assert len({call.id for call in busy.receiver.calls}) == len(busy.receiver.calls) == OWED
+
+
+def test_who_is_woken_while_the_loop_runs_leaves_it_to_the_loop(platform: Platform, busy: Busy) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        assert pool.submit(busy.courier.drain).result(timeout=60) == 0
+    assert len(busy.receiver.calls) == 1
+    busy.ends()
+    assert platform.one("SELECT count(*) FROM webhook_deliveries WHERE status = 'delivered'") == (OWED,)
 
 
 def at(seconds: float) -> str:

@@ -100,4 +100,4 @@ def test_a_name_that_nobody_answers_for_ends_with_the_call(strict: Settings, mon
     answer = Poster(Receivers(strict), timeout_s=0.5).post("https://slow.example/", b"{}", {})
     release.set()
     assert answer.error == "TIMED_OUT"
-    assert answer.ms < 10_000
+    assert 500 <= answer.ms < 10_000
