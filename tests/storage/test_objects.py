@@ -166,6 +166,36 @@ def test_an_address_gives_the_object_under_a_name_of_its_own_for_a_while(store: 
     assert answer.headers["Content-Disposition"] == 'attachment; filename="mine.jsonl"'
     query = urllib.parse.parse_qs(urllib.parse.urlsplit(address).query)
     assert query["X-Amz-Expires"] == ["600"]
+    typed = store.presign_get(key, filename="mine.jsonl", expires_s=600, content_type="application/x-mine")
+    assert urllib3.request("GET", typed, retries=False, timeout=20).headers["Content-Type"] == "application/x-mine"
+    assert "response-content-type" not in query
+
+
+def test_what_has_lain_for_long_is_told_of_the_prefix_alone(store: Store, key: str) -> None:
+    folder = key.removesuffix("object")
+    store.put(f"{folder}another", b"x")
+    assert list(store.old(folder, 3600)) == []
+    # By a clock that may differ from the store's.
+    assert sorted(store.old(folder, -3600)) == [f"{folder}another", key]
+
+
+def test_what_is_not_there_was_not_changed_and_what_nobody_may_see_may_be_there(
+    platform: Platform, store: Store
+) -> None:
+    missing = f"tests/{uuid4().hex}"
+    with pytest.raises(errors.Unavailable, match=r"did not give .*NoSuchKey"):
+        store.get(missing)
+    assert store.head(missing) is None
+    wrong = Store(dataclasses.replace(platform.settings.storage, secret_key="wrong"), attempts=1)
+    with pytest.raises(errors.Unavailable, match="did not say what it has of"):
+        wrong.head(missing)
+
+
+def test_whether_the_store_takes_something_is_seen_by_giving_it_some(store: Store) -> None:
+    store.delete_all(objects.PROBE)
+    store.check_takes()
+    assert store.get(objects.PROBE) == bytes(4096)
+    assert store.ping()
 
 
 @pytest.mark.parametrize(
