@@ -14,10 +14,16 @@ import pytest
 import sqlalchemy
 from sqlalchemy import text
 
+from access.chores import of_access
 from core import errors
+from registry.judging.witness import Sight
+from registry.routes import Unit
 from storage.objects import Store
+from tests import callers
+from tests.changed import changed
 from tests.conftest import ROOT, Platform, until
 from wiring.base import Base, Lazy, Limits, part
+from wiring.door import Door
 from wiring.operator import Operator
 from workers import node
 
@@ -78,6 +84,29 @@ def test_what_is_closed_leaves_no_connection_and_connects_anew_when_it_is_used_a
     assert asked(base.engine, "application_name").startswith("coatcheck-test ")
 
 
+def test_a_door_that_is_closed_has_written_what_it_knew_and_leaves_neither_a_thread_nor_a_connection(
+    platform: Platform,
+) -> None:
+    before, key = set(threading.enumerate()), callers.key(platform)
+    door = Door(changed(platform.settings, max_errors=5), application="coatcheck-door", limits=Limits(connections=1))
+    caller = door.callers.verify(key.token, "192.0.2.1")
+    door.gate.write_down(caller, "sentiment", "1.0.0", 3)
+    door.conduct.failed(caller.subject, caller.tenant_id, 1000.0)
+    door.witness.add(Sight("sentiment", "canary none", Unit("req_1", "c"), 0.0))
+    door.close()
+    mine = {"tenant": caller.tenant_id, "key": key.id, "subject": caller.subject}
+    found = platform.one(
+        """SELECT (SELECT sum(units) FROM usage WHERE tenant_id = :tenant),
+          (SELECT last_used_at IS NOT NULL FROM api_keys WHERE id = :key),
+          (SELECT level FROM blocks WHERE subject = :subject)""",
+        **mine,
+    )
+    assert tuple(found) == (3, True, 1)
+    assert "witness" not in {thread.name for thread in set(threading.enumerate()) - before}
+    until(lambda: not {thread for thread in threading.enumerate() if thread.name == "ledger"} - before)
+    until(lambda: not platform.rows("SELECT FROM pg_stat_activity WHERE application_name LIKE 'coatcheck-door %'"))
+
+
 def size(engine: sqlalchemy.Engine) -> int:
     pool = engine.pool
     assert isinstance(pool, sqlalchemy.QueuePool)
@@ -92,10 +121,13 @@ def test_each_process_has_no_more_connections_than_it_needs_under_a_name_that_sa
     api = app.extensions["coatcheck"].engine
     node._parents.cache_clear()
     parents = node._parents().engine
-    engines = {"worker": (platform.engine, 6), "heart": (platform.heart, 1), "api": (api, 16), "node": (parents, 1)}
+    engines = {"worker": (platform.engine, 6), "heart": (platform.heart, 1), "shadows": (platform.aside, 1),
+               "api": (api, 16), "node": (parents, 1)}  # fmt: skip
     for name, (engine, most) in engines.items():
         assert size(engine) == most, name
         assert asked(engine, "application_name").startswith(f"coatcheck-{name} "), name
+    for engine, limit in ((platform.engine, "30s"), (platform.heart, "30s"), (api, "10s")):
+        assert asked(engine, "statement_timeout") == limit
     assert size(Base(platform.settings, application="x").engine) == 2
     parents.dispose()
     node._parents.cache_clear()
@@ -106,8 +138,11 @@ def test_a_worker_waits_longer_for_the_store_than_the_api_does(platform: Platfor
         config = store.client.meta.config
         return config.read_timeout, config.retries["total_max_attempts"]  # type: ignore[attr-defined]
 
+    here = app.extensions["coatcheck"]
     assert patience(platform.store) == (20, 4)
-    assert patience(app.extensions["coatcheck"].store)[1] == 2
+    assert patience(here.store) == (5, 2)
+    # Who only wants to know whether it is there waits for neither.
+    assert patience(here.readiness._make.__self__.store) == (2, 1)
 
 
 @pytest.mark.parametrize(
@@ -132,11 +167,21 @@ def test_a_part_of_a_command_needs_its_own_settings_and_no_others(
                 getattr(Operator(), name)
 
 
+#: How often each chore is done, in seconds.
+EVERY_S = {
+    "rescue": 2, "expire": 2, "advance": 2, "wake": 2, "forget jobs": 2, "forget uploads": 2, "forget keys": 2,
+    "forget models": 60, "forget bundles": 600, "forget canaries": 2, "forget shadows": 2, "forget workers": 60,
+    "take back deliveries": 2, "wake senders": 2, "give up deliveries": 2, "forget deliveries": 2,
+    "add up usage": 2, "forget usage": 2, "tell of quotas": 10, "forget blocks": 60, "show jobs": 2,
+}  # fmt: skip
+
+
 def test_every_chore_of_every_room_is_done_by_the_io_worker_once(platform: Platform) -> None:
     names = [chore.name for chore in platform.chores]
     assert len(set(names)) == len(names)
-    assert {"rescue", "expire", "take back deliveries", "wake senders", "give up deliveries", "forget deliveries",
-            "show jobs"} <= set(names)  # fmt: skip
+    assert {chore.name: chore.every_s for chore in platform.chores} == EVERY_S
+    with_surges = of_access(platform.engine, max_errors=1, keep_days=1)
+    assert [(chore.name, chore.every_s) for chore in with_surges[-1:]] == [("find surges", 60)]
     assert names[-1] == "show jobs"
 
 
