@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
@@ -36,7 +37,8 @@ def test_of_a_blocked_network_two_are_looked_up_at_a_time_and_the_next_is_refuse
     def come(conduct: Any, token: str = "good") -> object:
         return entrance.verified(conduct, callers, token, "192.0.2.1")
 
-    with ThreadPoolExecutor(4) as pool:
+    with ThreadPoolExecutor(4) as pool, contextlib.ExitStack() as whatever_happens:
+        whatever_happens.callback(callers.release.set)
         two = [pool.submit(come, BLOCKED) for _ in range(2)]
         assert all(callers.looked_up.acquire(timeout=60) for _ in two)
         third = pool.submit(come, BLOCKED)

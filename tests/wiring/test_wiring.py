@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import subprocess
 import sys
 import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 
 import flask
 import pytest
@@ -105,6 +107,17 @@ def test_a_door_that_is_closed_has_written_what_it_knew_and_leaves_neither_a_thr
     assert "witness" not in {thread.name for thread in set(threading.enumerate()) - before}
     until(lambda: not {thread for thread in threading.enumerate() if thread.name == "ledger"} - before)
     until(lambda: not platform.rows("SELECT FROM pg_stat_activity WHERE application_name LIKE 'coatcheck-door %'"))
+
+
+def test_whatever_of_a_door_writes_by_itself_is_waited_for_if_it_is_there(platform: Platform) -> None:
+    waited: list[str] = []
+    for names in (["ledger", "conduct", "used"], ["conduct"], []):
+        door = Door(platform.settings, application="coatcheck-door")
+        for name in names:
+            vars(door)[name] = SimpleNamespace(close=functools.partial(waited.append, name))
+        waited.clear()
+        door.close()
+        assert waited == names
 
 
 def size(engine: sqlalchemy.Engine) -> int:
