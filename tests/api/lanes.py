@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -48,22 +48,25 @@ class Client:
         method: str = "POST",
         path: str = PATH,
         query: str = "",
+        client: tuple[str, int] | None = None,
+        parts: Sequence[dict[str, Any]] = (),
     ) -> Said:
+        """`parts` come in the place of a body."""
         own = {"host": "localhost", "authorization": f"Bearer {self.key.token}", **headers}
         lines = [*((name, value) for name, value in own.items() if value), *more]
         data = body if isinstance(body, bytes) else orjson.dumps(body)
         scope = {
-            "type": "http", "method": method, "path": path, "query_string": query.encode(), "client": None,
+            "type": "http", "method": method, "path": path, "query_string": query.encode(), "client": client,
             "headers": [(name.encode(), value.encode()) for name, value in lines],
         }  # fmt: skip
-        parts: list[dict[str, Any]] = [
+        coming = [*parts] or [
             {"type": "http.request", "body": data[:5], "more_body": True},
             {"type": "http.request", "body": data[5:]},
         ]
         sent: list[dict[str, Any]] = []
 
         async def receive() -> dict[str, Any]:
-            return parts.pop(0)
+            return coming.pop(0)
 
         async def send(message: dict[str, Any]) -> None:
             sent.append(message)
