@@ -118,6 +118,7 @@ def test_what_else_a_route_answers_with_may_be_asked_for_in_either_version(clien
         assert client.get(path, headers={"Accept": "text/csv"}).mimetype == "text/csv"
         both = client.get(path, headers={"Accept": f"{V2}, text/csv;q=0.5"})
         assert (both.mimetype, "items" in both.get_json()) == (V2, True)
+        assert both.headers.getlist("Vary") == ["Accept"]
         assert client.get(path, headers={"Accept": f"{V2};q=0.5, text/csv"}).mimetype == "text/csv"
     made = client.post("/api/jobs", json={"inputs": GOOD}, headers={"Accept": V2})
     assert made.headers["Location"].startswith("/api/v2/jobs/")

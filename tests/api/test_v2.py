@@ -132,6 +132,8 @@ def test_every_page_of_a_list_leads_to_the_next_one(client: FlaskClient) -> None
         seen += [item["job_id"] for item in page["items"]]
         path = page["links"]["next"]
     assert seen == made[::-1]
+    for path in ("/api/v2/jobs", "/api/v2/models", "/api/v2/keys"):
+        assert client.get(path).get_json()["links"] == {"self": path, "next": None}
 
 
 def test_a_page_of_deliveries_leads_on_by_its_own_parameter(client: FlaskClient) -> None:
@@ -198,6 +200,12 @@ def test_a_deprecated_version_says_so_and_what_takes_its_place(
     before = client.post("/api/v1/predict", json={"model": name, "inputs": XY, "model_version": "2.1.0"})
     assert "Deprecation" in before.headers
     assert "Link" not in before.headers
+    tensors = [{"name": name, "datatype": "FP64", "shape": [1], "data": [value]} for name, value in XY.items()]
+    for number, version in (("2.1.0", said), ("1.0.0", client.get(new))):
+        other = client.post(f"/v2/models/{name}/versions/{number}/infer", json={"inputs": tensors})
+        assert other.status_code == 200
+        for header in ("Deprecation", "Sunset"):
+            assert other.headers.get(header) == version.headers.get(header)
 
 
 def test_what_the_first_version_says_is_as_it_was_to_the_byte(client: FlaskClient) -> None:
