@@ -6,12 +6,16 @@ import re
 
 import openapi_spec_validator
 import pytest
+import structlog
 from flask.testing import FlaskClient
+from prometheus_client import REGISTRY
 from sqlalchemy import text
 
+import api
 import models
 from access import keys
 from tests import factories
+from tests.changed import changed
 from tests.conftest import Platform, until
 from tests.hands import sign_of_life
 
@@ -28,7 +32,7 @@ def test_the_docs_need_no_internet(anonymous: FlaskClient) -> None:
     for asset in ("swagger-ui.css", "swagger-ui-bundle.js", "page.css", "page.js"):
         assert f"/docs/assets/{asset}" in page
         with anonymous.get(f"/docs/assets/{asset}") as answer:
-            assert answer.status_code == 200
+            assert (answer.status_code, answer.cache_control.max_age) == (200, 86_400)
     assert anonymous.get("/docs/assets/../../setup.cfg").status_code == 404
 
 
@@ -42,6 +46,16 @@ def test_health_and_readiness_need_no_key(anonymous: FlaskClient, platform: Plat
     assert {name: pool["workers"] for name, pool in ready["pools"].items()} == {
         "cpu": 1, "gpu": 0, "explain": 1, "webhooks": 1, "sweep": 1
     }  # fmt: skip
+
+
+def test_without_its_database_nothing_is_ready_but_the_process_lives(platform: Platform) -> None:
+    dead = api.create_app(changed(platform.settings, database_url="postgresql+psycopg://a:b@127.0.0.1:1/d"))
+    asks = dead.test_client()
+    ready, other = asks.get("/ready"), asks.get("/v2/health/ready")
+    assert (ready.status_code, ready.get_json()["status"]) == (503, "unavailable")
+    assert (other.status_code, other.get_json()) == (503, {"ready": False})
+    assert [asks.get(path).status_code for path in ("/healthz", "/v2/health/live")] == [200, 200]
+    dead.extensions["coatcheck"].close()
 
 
 @pytest.mark.parametrize(
@@ -77,11 +91,29 @@ def test_metrics_count_requests_and_methods_that_nobody_knows_as_one(
     anonymous.get("/healthz")
     for number in range(3):
         anonymous.open("/healthz", method=f"MADEUP{number}")
+    others = {"HEAD": ("/healthz", 200), "OPTIONS": ("/healthz", 200)}
+    others |= dict.fromkeys(("POST", "PUT", "PATCH", "DELETE"), ("unmatched", 405))
+    for method in others:
+        anonymous.open("/healthz", method=method)
     key = keys.create(platform.engine, tenant="monitoring", name="prometheus", scopes={"metrics"})
     text = anonymous.get("/metrics", headers={"Authorization": f"Bearer {key}"}).get_data(as_text=True)
     assert 'http_requests_total{method="GET",route="/healthz",status="200"}' in text
-    assert 'method="other"' in text
+    assert 'http_requests_total{method="other",route="unmatched",status="405"}' in text
+    for method, (route, status) in others.items():
+        assert f'http_requests_total{{method="{method}",route="{route}",status="{status}"}}' in text
     assert "MADEUP" not in text
+
+
+def test_a_request_is_observed_with_the_time_that_it_took_and_log_lines_name_it(anonymous: FlaskClient) -> None:
+    def observed() -> list[float]:
+        names = [f"http_request_duration_seconds_{what}" for what in ("count", "sum")]
+        return [REGISTRY.get_sample_value(name, {"route": "/healthz"}) or 0.0 for name in names]
+
+    before = observed()
+    anonymous.get("/healthz", headers={"X-Request-ID": "mine"})
+    count, seconds = (after - was for after, was in zip(observed(), before, strict=True))
+    assert (count, 0 <= seconds < 60) == (1, True)
+    assert structlog.contextvars.get_contextvars()["request_id"] == "mine"
 
 
 def test_the_contract_is_made_once_and_sent_once(anonymous: FlaskClient) -> None:

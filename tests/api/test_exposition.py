@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import datetime as dt
 from collections.abc import Callable
 from uuid import UUID
 
@@ -14,9 +16,12 @@ from access import keys
 from api import exposition
 from core import tally
 from core.cached import Cached
+from core.chores import Done
 from jobs import figures
+from jobs.presence import Pool
 from tests.conftest import Platform
 from tests.hands import sign_of_life, took
+from webhooks.outbox import Backlog
 
 pytestmark = pytest.mark.usefixtures("quiet")
 Told = Callable[[], dict[tuple[str, frozenset[tuple[str, str]]], float]]
@@ -115,6 +120,35 @@ def test_all_processes_write_what_they_count_in_one_order_so_that_no_two_wait_fo
     written = platform.rows("SELECT name, labels FROM counts WHERE name LIKE '%\\_total' ORDER BY ctid")
     assert len(written) == 6
     assert written == sorted(written)
+
+
+def test_all_that_the_database_says_is_told_under_its_name() -> None:
+    at = dt.datetime(2026, 11, 28, tzinfo=dt.UTC)
+    found = figures.Figures(
+        queues=[figures.Queue("cpu", "pro", waiting=5, delayed=2, oldest_s=1.5, running=3)],
+        pools={"cpu": Pool(4, at, 0.5), "gpu": Pool(0, at, -1.0), "explain": Pool()},
+        webhooks=Backlog(pending=7, overdue_s=8.5, disabled=9),
+        chores=[Done("rescue", at, 6.5)],
+        counted={},
+    )
+
+    def gauges(found: figures.Figures) -> dict[str, float]:
+        told = (line.rpartition(" ") for line in exposition.text(Cached(lambda: found, 0)).decode().splitlines())
+        ours = ("infer_queue", "infer_jobs_running", "infer_workers", "upkeep_", "webhook_pending", "webhook_oldest",
+                "webhook_endpoints")  # fmt: skip
+        return {name: float(value) for name, _, value in told if name.startswith(ours)}
+
+    assert gauges(found) == {
+        'infer_queue_waiting{pool="cpu",tier="pro"}': 5.0, 'infer_queue_delayed{pool="cpu",tier="pro"}': 2.0,
+        'infer_queue_oldest_age_seconds{pool="cpu",tier="pro"}': 1.5, 'infer_jobs_running{pool="cpu",tier="pro"}': 3.0,
+        'infer_workers{pool="cpu"}': 4.0, 'infer_workers{pool="gpu"}': 0.0, 'infer_workers{pool="explain"}': 0.0,
+        'infer_workers_silent_seconds{pool="cpu"}': 0.5, 'infer_workers_silent_seconds{pool="gpu"}': 0.0,
+        'upkeep_last_success_timestamp_seconds{chore="rescue"}': at.timestamp(),
+        'upkeep_late_seconds{chore="rescue"}': 6.5,
+        "webhook_pending": 7.0, "webhook_oldest_pending_age_seconds": 8.5, "webhook_endpoints_disabled": 9.0,
+    }  # fmt: skip
+    early = dataclasses.replace(found, webhooks=Backlog(pending=0, overdue_s=-1.0, disabled=0))
+    assert gauges(early)["webhook_oldest_pending_age_seconds"] == 0
 
 
 def test_nothing_old_is_told_while_the_database_is_away(platform: Platform, new_job: Callable[..., UUID]) -> None:
