@@ -8,10 +8,19 @@ import re
 import secrets
 import uuid
 from collections.abc import Iterator, Mapping
+from typing import Any
 
 import flask
 import pytest
 from flask.testing import FlaskClient
+from werkzeug.exceptions import (
+    MethodNotAllowed,
+    NotAcceptable,
+    RequestEntityTooLarge,
+    RequestTimeout,
+    RequestURITooLarge,
+    UnsupportedMediaType,
+)
 from werkzeug.test import TestResponse
 
 import api
@@ -78,8 +87,12 @@ def test_errors_of_a_key_lead_up_the_ladder_and_each_answer_says_so(
     said = until(lambda: told(at, key))
     level, moment, reason = said.split("; ")
     assert (level, reason) == ("warned", "reason=errors")
-    left = dt.datetime.fromisoformat(moment.removeprefix("until=")) - dt.datetime.now(dt.UTC)
+    ends = dt.datetime.fromisoformat(moment.removeprefix("until="))
+    left = ends - dt.datetime.now(dt.UTC)
     assert 0 < left.total_seconds() <= 31
+    shown = at.get("/api/v1/limits", headers=key.headers).get_json()["conduct"]
+    assert (shown["level"], shown["reason"]) == ("warned", "errors")
+    assert abs(dt.datetime.fromisoformat(shown["until"]) - ends) < dt.timedelta(seconds=2)
     waits = [at.post(PREDICT, json=BAD, headers=key.headers).headers["Retry-After"] for _ in range(3)]
     assert waits == ["2", "4", "8"]
     tenant = platform.one("SELECT tenant_id FROM api_keys WHERE id = :id", id=key.id).tenant_id
@@ -136,6 +149,20 @@ def test_who_is_blocked_and_asks_on_is_told_the_same_of_each_request_without_bei
     # What needs no key is not refused to who shows one.
     assert at.get("/healthz", headers=key.headers).status_code == 200
     assert at.get(JOBS, headers=callers.key(platform, tenant=key.tenant).headers).status_code == 200
+
+
+def test_what_is_told_again_is_whole_whatever_was_asked_first_and_is_of_the_request_that_says_its_id(
+    platform: Platform, at: FlaskClient, key: Key
+) -> None:
+    held(platform, f"key:{key.id}", 3)
+    named = {**key.headers, "X-Request-ID": "e"}
+    until(lambda: at.head(JOBS, headers=key.headers).status_code == at.get(JOBS, headers=named).status_code == 429)
+    for headers in (named, key.headers, named, key.headers):
+        answer = at.get(JOBS, headers=headers)
+        said = answer.get_json()["error"]
+        assert (said["code"], said["request_id"]) == ("BLOCKED", answer.headers["X-Request-ID"])
+        assert (said["request_id"] == "e") == (headers is named)
+        assert len(answer.data) == int(answer.headers["Content-Length"])
 
 
 def test_who_was_blocked_is_let_in_as_soon_as_it_is_let_go(platform: Platform, at: FlaskClient, key: Key) -> None:
@@ -211,7 +238,7 @@ def test_bad_keys_are_held_against_the_network_and_not_against_the_keys_that_wor
 
 
 @pytest.mark.parametrize(
-    ("path", "more", "counts"),
+    ("path", "how", "counts"),
     [
         ("/api/v1/jobs/job_" + "0" * 32, {}, 0.5),
         ("/api/v1/models?x=1", {}, 1),
@@ -219,12 +246,15 @@ def test_bad_keys_are_held_against_the_network_and_not_against_the_keys_that_wor
         ("/api/v1/admin/blocks", {}, 1),
         # No such route is held against the key that came with it.
         ("/api/v1/odd", {}, 0.5),
+        ("/api/v1/models", {"method": "PUT"}, 1),
+        ("/api/v2/models", {"environ_overrides": {"HTTP_ACCEPT": "text/html"}}, 1),
+        (JOBS, {"method": "POST", "data": b"x"}, 1),
     ],
 )
 def test_what_is_wrong_counts_and_what_goes_well_does_not(
-    strict: flask.Flask, at: FlaskClient, key: Key, path: str, more: Mapping[str, object], counts: float
+    strict: flask.Flask, at: FlaskClient, key: Key, path: str, how: Mapping[str, Any], counts: float
 ) -> None:
-    at.get(path, headers=key.headers)
+    at.open(path, headers=key.headers, **how)
     conduct = strict.extensions["coatcheck"].conduct
     mine, theirs = (conduct._errors.get(subject) for subject in (f"key:{key.id}", subject_of(at)))
     assert theirs is None
@@ -237,6 +267,9 @@ def test_what_is_wrong_counts_and_what_goes_well_does_not(
         (errors.InvalidInput, 1), (errors.ModelError, 0), (errors.InputRefused, 0), (errors.TimedOut, 0),
         (errors.ToleranceNotMet, 0), (errors.TooManyRequests, 0), (errors.Unavailable, 0), (errors.CoatcheckError, 0),
         (errors.JobStateConflict, 0), (errors.RateLimited, 0.25), (errors.MalformedRequest, 1),
+        (errors.Forbidden, 1), (errors.JobNotFound, 0.5), (errors.VersionRetired, 0),
+        (errors.BatchTooLarge, 1), (MethodNotAllowed, 1), (NotAcceptable, 1), (RequestTimeout, 0),
+        (RequestEntityTooLarge, 1), (RequestURITooLarge, 1), (UnsupportedMediaType, 1), (ZeroDivisionError, 0),
     ],
 )  # fmt: skip
 def test_only_what_the_caller_is_to_blame_for_counts(
@@ -244,7 +277,7 @@ def test_only_what_the_caller_is_to_blame_for_counts(
     at: FlaskClient,
     key: Key,
     monkeypatch: pytest.MonkeyPatch,
-    kind: type[errors.CoatcheckError],
+    kind: type[Exception],
     counts: float,
 ) -> None:
     def fail() -> flask.Response:

@@ -10,6 +10,7 @@ from typing import Any
 
 import flask
 import pytest
+import structlog
 from flask.testing import FlaskClient
 from werkzeug.exceptions import RequestedRangeNotSatisfiable
 
@@ -61,7 +62,12 @@ def test_a_kind_has_its_code_its_status_and_its_headers_wherever_it_is_raised(
         raise kind("In a sentence", details={"field": "f"})
 
     monkeypatch.setitem(app.view_functions, "health.healthz", fail)
-    error = looked_at(anonymous.get("/healthz"), dataclasses.replace(TOLD[kind], says=""))
+    monkeypatch.setattr(answered, "log", structlog.get_logger())
+    with structlog.testing.capture_logs() as logs:
+        error = looked_at(anonymous.get("/healthz"), dataclasses.replace(TOLD[kind], says=""))
+    # What is ours is in the log, but for what is shed.
+    ours = TOLD[kind].status >= 500 and kind is not errors.Busy
+    assert [(line["event"], line["code"]) for line in logs] == ([("request_failed", TOLD[kind].code)] if ours else [])
     assert (error["message"], error["details"]) == ("In a sentence", {"field": "f"})
     assert kind.retryable == TOLD[kind].retryable
 

@@ -33,12 +33,12 @@ def test_a_preference_is_read_wherever_it_stands_and_unknown_ones_are_ignored(he
     assert negotiation._preferred(header, True, 30.0) == dataclasses.replace(wanted, respond_async=True)
 
 
-@pytest.mark.parametrize("said", ["", "x", "31", "-1", "1.5", "٣", "1e1", "0" * 9 + "1"])
+@pytest.mark.parametrize("said", ["", "x", "31", "-1", "1.5", "٣", "1e1", "0" * 9 + "1", "9" * 50])
 def test_a_wait_is_whole_seconds_up_to_the_most(said: str) -> None:
     with pytest.raises(errors.InvalidInput) as caught:
         negotiation._preferred(f"respond-async, wait={said}", False, 30.0)
     issue = "wait must be whole seconds from 0 to 30"
-    assert caught.value.details == {"field": "Prefer", "issue": issue, "received": said}
+    assert caught.value.details == {"field": "Prefer", "issue": issue, "received": said[:40]}
 
 
 @pytest.mark.parametrize(

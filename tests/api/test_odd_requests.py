@@ -85,6 +85,12 @@ def test_only_who_speaks_the_first_http_may_name_no_host(protocol: str, environ:
         admission._check_host({**environ, "SERVER_PROTOCOL": protocol})
 
 
+def test_a_host_that_is_none_is_quoted_in_part() -> None:
+    with pytest.raises(errors.MalformedRequest) as caught:
+        admission._check_host({"HTTP_HOST": "\xe9" * 101, "SERVER_PROTOCOL": "HTTP/1.0"})
+    assert caught.value.details["received"] == "\xe9" * 100
+
+
 INNER = "GET /healthz HTTP/1.1\r\nHost: a\r\n\r\n"
 LAST = "GET /ready HTTP/1.1\r\nHost: a\r\nConnection: close\r\n\r\n"
 CHUNKED = f"{len(INNER):x}\r\n{INNER}\r\n0\r\n\r\n"
