@@ -10,6 +10,7 @@ import flask
 import pytest
 
 import api
+from api.v1 import addresses
 from core import errors, ids, urls
 from storage import signed_url
 from tests.conftest import Platform
@@ -56,6 +57,8 @@ def test_what_has_to_be_signed_is_refused_with_the_reason(client: flask.testing.
     answer = client.post("/api/v1/uploads", json={"content_type": "text/csv", "size": 10})
     assert (answer.status_code, answer.json["error"]["code"]) == (503, "UNAVAILABLE")
     assert f"This machine's clock is wrong by {wrong:+d} s" in answer.json["error"]["message"]
+    with client.application.test_request_context(), pytest.raises(errors.Unavailable, match="no store takes what it"):
+        addresses.address("results/a", "a.json")
 
 
 def test_a_clients_signature_is_judged_by_the_time_that_is_given() -> None:

@@ -61,7 +61,14 @@ def test_a_ticket_says_where_the_job_can_be_seen_followed_and_canceled(client: F
     assert client.post(answer.get_json()["links"]["cancel"]).get_json()["status"] == "canceled"
 
 
-@pytest.mark.parametrize("events", [None, ["job.failed", "job.progress"]])
+@pytest.mark.parametrize(
+    "events",
+    [
+        None,
+        ["job.failed", "job.progress"],
+        ["job.progress", "job.completed", "job.failed", "job.canceled", "job.expired"],
+    ],
+)
 def test_a_jobs_own_receiver_is_told_of_what_was_asked_for_or_of_its_end(
     client: FlaskClient, platform: Platform, events: list[str] | None
 ) -> None:
@@ -134,6 +141,10 @@ def test_jobs_are_filtered_by_status_and_model(client: FlaskClient, platform: Pl
         ({**GOOD, "metadata": {"a": -(2**63) - 1}}, "body"),
         ({"inputs": [{"text": "a"}, 7]}, "inputs.1"),
         ({**GOOD, "webhook_url": "http://example.com"}, "webhook_url"),
+        *(
+            ({**GOOD, "webhook_url": "https://example.com", "webhook_events": ["job.failed"] * times}, "webhook_events")
+            for times in (2, 6)
+        ),
     ],
 )
 def test_a_bad_job_is_refused_by_the_name_of_its_fault(client: FlaskClient, body: dict[str, Any], field: str) -> None:

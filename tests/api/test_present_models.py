@@ -47,3 +47,26 @@ def test_a_file_is_shown_as_an_upload_without_a_command(
     found = present_models.to_try(versions(kind=kind, golden=[golden]))
     assert found["example"] == example
     assert found.keys() == {"input_schema", "output_schema", "example"}
+
+
+BOXES = {
+    "kind": "tensor", "labels": None, "boxes": {"labels": ["cat", "dog"]},
+    "fields": [{"name": "b", "type": "tensor", "dtype": "float32", "shape": [None, 6]}],
+    "golden": [{"inputs": {"b": [[1, 2, 3, 4.5, 0.75, 1]]}, "boxes": []}],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("says", "labels"),
+    [
+        ({}, ["a", "b"]),
+        ({"labels": None, "tags": ["p", "q"], "golden": [{"inputs": {"x": 1, "y": 0}, "tags": {"p": 1}}]}, ["p", "q"]),
+        (BOXES, ["cat", "dog"]),
+        ({"labels": None, "numbers": [{"name": "n"}], "golden": [{"inputs": {"x": 1, "y": 0}, "prediction": 1}]}, []),
+    ],
+    ids=["labels", "tags", "boxes", "numbers"],
+)
+def test_the_labels_of_a_version_are_what_it_can_name(says: dict[str, Any], labels: list[str]) -> None:
+    (old, new) = (present_models.version(item) for item in versions(**says))
+    assert list(old["labels"]) == list(new["labels"]) == labels
+    assert (old["stable"], new["stable"], old["deprecated"]) == (False, True, False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import io
 import re
 import time
@@ -167,6 +168,22 @@ def test_limits_are_told_with_what_is_left_of_them(platform: Platform, client: F
     assert found["jobs"]["waiting"] == {"limit": 6, "used": 1}
     assert found["jobs"]["running"] == {"limit": 5, "used": 0}
     assert (found["jobs"]["max_timeout_s"], found["unit_price"]) == (50, 0.5)
+    assert (found["month"], found["conduct"]) == (None, None)
+    assert (found["jobs"]["max_expires_in_s"], found["jobs"]["priorities"]) == (604_800, ["high", "normal", "low"])
+    # What comes back at one a minute is whole in as many minutes as are missing.
+    assert [rate["per_minute"] for rate in found["rates"]] == [1, 1]
+    assert [rate["full_in_s"] for rate in found["rates"]] == [pytest.approx(120, abs=15), pytest.approx(60, abs=15)]
+
+
+def test_a_month_and_what_may_be_uploaded_are_told_with_the_limits(platform: Platform, client: FlaskClient) -> None:
+    mine = key(platform, requests_burst=9000, units_burst=9, monthly_units=50, allowance_percent=20,
+               past_allowance="pay", max_uploads=3, max_upload_bytes=7)  # fmt: skip
+    assert client.post(JOBS, json={"inputs": [GOOD] * 3}, headers=mine.headers).status_code == 202
+    told = client.get("/api/v1/limits", headers=mine.headers).get_json()
+    assert told["uploads"] == {"open": 3, "bytes": 7}
+    resets_at = dt.datetime.fromisoformat(told["month"].pop("resets_at"))
+    assert (resets_at.day, resets_at > dt.datetime.now(dt.UTC)) == (1, True)
+    assert told["month"] == {"units": 50, "allowance": 10, "used": 3, "then": "pay"}
 
 
 def test_a_job_may_run_no_longer_than_its_tier_allows(platform: Platform, client: FlaskClient) -> None:
