@@ -13,6 +13,7 @@ import flask.testing
 import onnx.helper
 import orjson
 import pytest
+from werkzeug.test import TestResponse
 
 from core import errors
 from inference import bundle
@@ -20,7 +21,7 @@ from serving.inputs import MOST_ASKED
 from tests import graphs
 from tests.bulk.conftest import Run, Send
 from tests.bulk.test_life import lines, output, show
-from tests.conftest import Platform, until
+from tests.conftest import ROOT, Platform, until
 
 Client = flask.testing.FlaskClient
 PREDICT = "/api/v1/predict"
@@ -133,6 +134,29 @@ def test_who_accepts_a_picture_gets_one_that_says_what_it_shows(
         accept = {"Accept": "image/svg+xml, application/json", "Prefer": "wait=0"}
         told = client.post(f"{api}/explain", json={**body, "inputs": ROW}, headers=accept)
         assert (told.status_code, told.is_json) == (status, True)
+
+
+def test_the_reasons_of_a_text_are_drawn_in_it_and_those_of_fields_as_bars(
+    client: Client, work: Run, publish: Callable[..., str], asked: str
+) -> None:
+    worded = publish(
+        (ROOT / "bundles/sentiment-1/model.onnx").read_bytes(), kind="text", labels=["negative", "positive"],
+        fields=[{"name": "text", "type": "string"}], explanation=["simple", "shap"], explain={"method": "sampled"},
+        golden=[{"inputs": {"text": "I love this product, it works perfectly!"}, "prediction": "positive",
+                 "confidence": 0.9886}],
+    )  # fmt: skip
+    for model, inputs, as_a_text in ((worded, {"text": "Good food"}, True), (asked, ROW, False)):
+        headers = {"Accept": "image/svg+xml", "Prefer": "wait=0", "Idempotency-Key": model}
+
+        def ask(model: str = model, inputs: object = inputs, headers: dict[str, str] = headers) -> TestResponse:
+            return client.post("/api/v1/explain", json={"model": model, "inputs": inputs}, headers=headers)
+
+        assert ask().status_code == 202
+        work()
+        drawn = ask()
+        assert (drawn.status_code, drawn.mimetype, drawn.headers.getlist("Vary")) == (200, "image/svg+xml", ["Accept"])
+        # Words stand on grounds of their own width.
+        assert ("lengthAdjust" in drawn.text) is as_a_text
 
 
 def test_each_of_a_batch_is_explained(client: Client, exact: str) -> None:
