@@ -42,6 +42,10 @@ def test_labels_that_are_only_in_another_order_are_told_so() -> None:
     assert hint(("a", 0.9, "b", 0.9), ("a", 0.8, "a", 0.8)) == "", "a is right for two"
 
 
+def test_behind_a_miss_of_other_answers_than_labels_nothing_more_is_said() -> None:
+    assert {answer.hint([]) for key, answer in ANSWERS.items() if key != "labels"} == {""}
+
+
 def test_tags_are_just_those_each_about_as_likely() -> None:
     def of(tags: list[str], **scores: float) -> str | None:
         return missed("tags", {"tags": {"warm": 0.5}}, output.Tags(tags, scores))
