@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -39,7 +40,8 @@ def test_plain_names_and_types_are_taken(name: str, type_: str) -> None:
         ("", "''"), (".", "'.'"), ("..", "'..'"), ("../x", "'../x'"), ("/x", "'/x'"), ("a/b", "'a/b'"),
         ("a\\b", r"'a\\b'"), ("-rf", "'-rf'"), (" a", "' a'"), ("a\n", r"'a\n'"), ("a\0b", r"'a\x00b'"),
         ('a"b', "'a\"b'"), ("Zürich", r"'Z\xfcrich'"), ("图.png", r"'\u56fe.png'"), ("\ud800", r"'\ud800'"),
-        ("a" * 101, f"'{'a' * 60}\\u2026'"), (7, "a int"), (Path("a"), "a PosixPath"), (None, "a NoneType"),
+        ("a" * 101, f"'{'a' * 60}\\u2026'"),
+        ("!" * 60, f"'{'!' * 60}'"), (7, "a int"), (Path("a"), "a PosixPath"), (None, "a NoneType"),
     ],
 )  # fmt: skip
 def test_a_name_that_is_none_is_quoted_with_what_it_must_be(name: Any, shown: str) -> None:
@@ -75,6 +77,15 @@ def test_there_may_be_so_many_and_no_more() -> None:
     assert len(gave(*most)) == 100
     with pytest.raises(errors.ModelError, match="gave a file one more after 100 others, which are as many as there"):
         gave(*most, ("one more", b"", "text/plain"))
+
+
+def test_of_several_that_are_not_taken_the_first_is_told() -> None:
+    files = Attachments("m", lambda _: None)
+    for name in ("good", "/first", "/second"):
+        with contextlib.suppress(errors.ModelError):
+            files.add(name, b"x", "text/plain")
+    assert "named '/first'" in str(files.failed)
+    assert files.names == ["good"]
 
 
 def as_bytes(_: Path, data: bytes) -> bytes:

@@ -14,7 +14,7 @@ import pytest
 from core import errors
 from inference import bundle, check, model
 from inference.interrupt import Interrupt
-from inference.output import Boxes, Embedding, Label, Numbers, Object, Said, Tags, Tensors
+from inference.output import Boxes, Embedding, Label, Numbers, Object, Said, Tags, Tensors, Text
 
 Bring = Callable[..., Path]
 
@@ -30,6 +30,10 @@ VECTOR = {"labels": None, "embedding": 2, "golden": [{"inputs": {"x": 2, "y": 1}
 RECORD: dict[str, Any] = {
     "labels": None, "record": {"sum": {"type": "number"}, "words": {"type": ["array", "null"]}, "more": {}},
     "golden": [{"inputs": {"x": 2, "y": 1}, "record": {"sum": 3}}],
+}  # fmt: skip
+COUNT: dict[str, Any] = {
+    "labels": None, "record": {"count": {"type": "integer"}},
+    "golden": [{"inputs": {"x": 2, "y": 1}, "record": {"count": 3}}],
 }  # fmt: skip
 #: TorchVision's names.
 BOXES: dict[str, Any] = {
@@ -91,6 +95,7 @@ LOUD = Tags(["loud"], {"warm": 0.25, "loud": 0.75})
         (tensor("float32"), each("dict(t=np.array([7]))"), one_tensor("float32", [7.0])),
         (tensor("string"), each("dict(t=['a', ''])"), one_tensor("string", ["a", ""])),
         (RECORD, each("dict(sum=3, words=(), more=True)"), Object({"sum": 3, "words": [], "more": True})),
+        (COUNT, each("dict(count=2.0)"), Object({"count": 2.0})), (TEXT, each("'a\\0'"), Text("a\0")),
     ],
 )  # fmt: skip
 def test_a_class_may_give_its_answers_as_python_and_numpy_have_them(
@@ -120,10 +125,14 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     (NUMBER, each("float('inf')"), "gave 'predict' with a number that is not finite"),
     (NUMBER, each("None"), "gave 'predict' as text [1, 1], but must give floats [1, 1]"),
     (NUMBER, each("{'total': 1}"), "gave total, but its numbers are sum"),
+    (NUMBER, each("{}"), "gave nothing, but its numbers are sum"),
     (NUMBERS, each("7"), "gave 'predict' as float64 [1, 1]"),
     (VECTOR, each("[1.0]"), "gave 'predict' as float64 [1, 1], but must give floats [1, 2]"),
     (RECORD, each("[1]"), "gave a list, but must give a mapping"),
     (RECORD, each("dict(sum=1)"), "gave a record with sum, but must give more, sum, words"),
+    (RECORD, each("{}"), "gave a record with nothing, but must give more, sum, words"),
+    (COUNT, each("dict(count=2.5)"), "gave a float as count, but must give integer"),
+    (RECORD, each("dict(sum=1, words=2.0, more=1)"), "gave a float as words, but must give array or null"),
     (RECORD, each("dict(sum='1', words=None, more=1)"), "gave a str as sum, but must give number"),
     (RECORD, each("dict(sum=True, words=None, more=1)"), "gave a bool as sum, but must give number"),
     (RECORD, each("dict(sum=None, words=None, more=1)"), "gave null as sum, but must give number"),
@@ -149,6 +158,7 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     (BOXES, each("[[0, 1, 2, 3, 0.75, 1]]"), "must give a mapping with boxes, scores, labels for each row"),
     (BOXES, each("dict(boxes=[[0, 1, 2, 3]], scores=[0.75])"), "must give a mapping with boxes, scores, labels for"),
     (BOXES, each("dict(boxes=[[0, 1, 2, 3]], scores=[], labels=[])"), "gave 'scores' as float64 [0], but must give fl"),
+    (BOXES, each("dict(boxes=[[0, 1, 2, 3]], scores=[0.75], labels=['b'])"), "gave 'labels' as text [1] for a row,"),
     (COLUMNS, each("[[0, 1, 2, 3]]"), "as float64 [1, 4] for a row, but must give floats [boxes, 6]"),
     (COLUMNS, each("[[0, 1], [2]]"), "must give numbers [boxes, 6] for each row"),
     (COLUMNS, each("'boxes'"), "as text [] for a row, but must give floats [boxes, 6]"),

@@ -166,6 +166,20 @@ def test_a_file_that_nobody_wants_any_more_is_left_at_the_next_call(bring: Bring
     assert found.answer(Path("none"), {"least": 0}, progress=lambda _: None, interrupt=Interrupt()) == {"lines": 2}
 
 
+@pytest.mark.parametrize("call", ["emit({'n': n})", "progress(n)", "file(f'{n}', b'', 'text/plain')"])
+def test_a_class_that_works_on_is_left_at_its_next_call_after_its_answer_was_wanted(bring: Bring, call: str) -> None:
+    found = file(bring(f"\n  for n in range(3): run.{call}\n  return {{'lines': 2}}", **FILE))
+    interrupt, heard = Interrupt(), list[Any]()
+
+    def hear(told: Any) -> None:
+        heard.append(told)
+        interrupt.set()
+
+    with pytest.raises(errors.ModelInterrupted):
+        found.answer(Path("none"), {"least": 0}, progress=hear, emit=hear, interrupt=interrupt)
+    assert len(heard) == 1
+
+
 @pytest.mark.parametrize(
     ("body", "issue"),
     [
@@ -179,6 +193,10 @@ def test_a_file_that_nobody_wants_any_more_is_left_at_the_next_call(bring: Bring
             "small told what is no piece of an answer: a piece has 65544 bytes as JSON; it may have 65536",
         ),
         ("return 7", "small gave a int, but must give a mapping"),
+        (
+            "return {'lines': 'x' * (16 << 20)}",
+            "small gave what is no answer: its answer has 16777228 bytes as JSON; it may have 16777216",
+        ),
         ("return {'lines': '2'}", "small gave a str as lines, but must give integer"),
         ("return {'rows': 2}", "small gave a record with rows, but must give lines"),
         ("raise ValueError('secret')", "small failed: ValueError"),
