@@ -105,5 +105,20 @@ def test_an_answer_is_promised_just_as_it_is_given(says: dict[str, Any], promise
     assert found.output_schema == {"$schema": schema.DIALECT, **promised}
 
 
+def test_what_is_answered_to_a_file_is_a_record_with_its_files_beside_it() -> None:
+    says = graphs.manifest(kind="python-file", labels=None, record={"lines": {"type": "integer"}})
+    text = {"type": "string"}
+    file = only(name=text, content_type=text, bytes={"type": "integer"}, url=text)
+    assert Manifest.from_dict(says).output_schema == {
+        "$schema": schema.DIALECT,
+        "type": "object",
+        "properties": {
+            "files": listed(file), "expires_at": {**text, "format": "date-time"}, "lines": {"type": "integer"},
+        },
+        "required": ["lines"],
+        "additionalProperties": False,
+    }  # fmt: skip
+
+
 def test_a_record_of_which_nothing_is_said_is_any_object() -> None:
     assert records.json_schema(Manifest.from_dict(graphs.manifest())) == {"type": "object"}

@@ -152,6 +152,10 @@ CASES: list[tuple[dict[str, Any], list[str]]] = [
     ({"kind": "image", "fields": [{"name": "photo", "type": "image"}], "inline": False, "golden": [
         {"file": "a", "prediction": "c", "confidence": 1}, {"file": "a", "prediction": "d", "confidence": 1},
     ]}, ["golden.0.prediction must be one of: a, b", "golden.1.prediction must be one of: a, b"]),
+    ({"kind": "document", "labels": None, "inline": False, "fields": [
+        *parameters(dpi="integer", min_confidence="number")["fields"],
+        {"name": "more", "type": "number", "required": False},
+    ]}, ["fields must hold dpi (integer), min_confidence (number), each required or with a default"]),
     ({"kind": "audio", **parameters(**AUDIO), "golden": [
         {"file": "a", "inputs": {"threshold": 0.5}, "segments": [{"start": 1, "end": 1}, {"start": 1.5, "end": 1}]},
         {"file": "a", "inputs": {"threshold": "a"}, "segments": []},
