@@ -43,6 +43,15 @@ def test_whatever_a_word_is_the_picture_is_xml(name: str) -> None:
     assert len(shown) <= picture.MOST_LETTERS
 
 
+@pytest.mark.parametrize(
+    ("name", "shown"),
+    [("a\n  b", "a b"), ("x" * 32, "x" * 32), ("x" * 33, f"{'x' * 31}…"), (" ", " "), ("a\0", "a\ufffd")],
+    ids=["lines", "longest", "longer", "blank", "odd"],
+)  # fmt: skip
+def test_a_name_is_shown_short_and_in_one_line(name: str, shown: str) -> None:
+    assert picture.plain(name) == shown
+
+
 def heated(text: str, scores: list[float], features: list[str] | None = None) -> ElementTree.Element:
     words = text.split() if features is None else features
     why = Explanation("leverage", "positive", "probability", words, scores, None, 0.5, 0.9, 0.0, 64)
@@ -85,7 +94,8 @@ def test_whatever_a_word_of_a_text_is_the_picture_is_xml(name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("word", "like"), [("cafe\u0301", "cafe"), ("\u0645\u06cc\u200c\u062e\u0648", "four"), ("\U0001f469\u200d", "ab")]
+    ("word", "like"),
+    [("cafe\u0301", "cafe"), ("a\u20dd", "a"), ("\u0645\u06cc\u200c\u062e\u0648", "four"), ("\U0001f469\u200d", "ab")],
 )
 def test_accents_and_joiners_are_drawn_and_take_no_room(word: str, like: str) -> None:
     _, ground = heated(word, [1.0]).findall(f"{SVG}rect")
