@@ -32,7 +32,7 @@ def test_a_line_comes_with_its_place_and_its_confidence(read: Read) -> None:
     rows, columns = np.flatnonzero(ink.any(axis=1)), np.flatnonzero(ink.any(axis=0))
     inked = [(columns[x], rows[y]) for x, y in ((0, 0), (-1, 0), (-1, -1), (0, -1))]
     assert np.array(page["lines"][0]["box"]) == pytest.approx(np.array(inked), abs=12)
-    assert all(0.9 < line["confidence"] <= 1 for line in page["lines"])
+    assert all(0.9 < line["confidence"] == round(line["confidence"], 4) <= 1 for line in page["lines"])
 
 
 def with_alpha(page: Image.Image) -> Image.Image:
@@ -102,9 +102,8 @@ def test_pages_are_read_in_order_and_progress_rises_to_one_within_and_between_th
     result = read(data, heard.append)
     assert texts(result) == [["One", "page"], [], ["Three"]]
     assert [page["page"] for page in result["pages"]] == [1, 2, 3]
-    assert len(heard) == 6
-    assert heard == sorted(set(heard))
-    assert heard[-1] == 1.0
+    # To find the lines of a page takes as long as to read fifteen.
+    assert heard == pytest.approx([15 / 17 / 3, 16 / 17 / 3, 1 / 3, 2 / 3, (2 + 15 / 16) / 3, 1.0])
 
 
 def test_what_has_no_letters_is_no_line(read: Read, monkeypatch: pytest.MonkeyPatch) -> None:
