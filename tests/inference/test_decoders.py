@@ -81,6 +81,7 @@ def test_a_decoder_has_nothing_of_our_environment(
     _, pid = running(Interrupt())
     given = Path(f"/proc/{pid}/environ").read_bytes().rstrip(b"\0").split(b"\0")
     assert {item.partition(b"=")[0] for item in given} == {b"PYTHONPATH", b"OPENBLAS_NUM_THREADS"}
+    assert b"OPENBLAS_NUM_THREADS=1" in given
 
 
 def test_a_decoder_may_open_write_and_start_nothing(running: Callable[..., Running]) -> None:
@@ -93,6 +94,7 @@ def test_a_decoder_may_open_write_and_start_nothing(running: Callable[..., Runni
     for what, most in (("core file size", 0), ("file size", 0), ("processes", 0), ("open files", 4)):
         assert limits[f"Max {what}"] == [str(most)] * 2
     assert len(list(Path(f"/proc/{pid}/fd").iterdir())) == 4
+    assert [os.readlink(f"/proc/{pid}/fd/{number}") for number in (0, 2)] == [os.devnull] * 2
     assert "NoNewPrivs:\t1" in Path(f"/proc/{pid}/status").read_text()
     assert Path(f"/proc/{pid}/oom_score_adj").read_text() == "1000\n"
     assert os.getsid(pid) == pid
@@ -120,6 +122,7 @@ def test_a_decoder_that_hangs_ends_with_the_wish_to_stop(running: Callable[..., 
 def test_a_decoder_that_says_nothing_for_long_is_given_up(
     running: Callable[..., Running], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    assert guarded.SILENT_S == 300
     pieces, pid = running(Interrupt())
     os.kill(pid, signal.SIGSTOP)
     monkeypatch.setattr(guarded, "SILENT_S", 0.2)
@@ -151,6 +154,13 @@ time.sleep(600)
         os.kill(pid, signal.SIGSTOP)
         worker.kill()
     until(lambda: start_time(pid) is None)
+
+
+def test_a_decoder_whose_parent_is_gone_already_decodes_nothing(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(saved(written(), "PNG"))
+    command = [sys.executable, "-m", "inference.decoders.picture", "0", str(tmp_path / "file"), "1", "1000000", "0"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, check=False)
+    assert (done.returncode, done.stdout) == (1, b"")
 
 
 @pytest.mark.parametrize("between", [b"", b"\xff" * 9, segment(0xFE, b"\xff\xd9" * 9), b"\xff\xd0\xff\0hidden"])
