@@ -69,6 +69,7 @@ def test_what_only_looks_like_boxes_is_something_else() -> None:
     assert said(y=[[row], [row]]) is None, "two rows, where one was asked"
     assert said(b=[[[1, 2, 3, 4]] * 2], s=sure, c=classes) is None, "whole numbers"
     assert said(b=corners, s=every, k=[[0, 1, 1]]) is not None
+    assert said(b=corners, s=sure, c=[[0, 0]]) == {"labels": ["label_0"], "boxes": "b", "scores": "s", "classes": "c"}
     assert said(b=corners, s=every, k=[[0.0, 1.0, 1.0]]) is None, "nothing was selected"
     assert said(b=corners, s=[[[0.1, 0.2, 0.3]]], k=[[0, 1, 1]]) is None, "scores of three boxes"
     assert said(b=corners, s=sure, k=[[0, 1, 1]]) is None, "scores of no classes"

@@ -107,13 +107,14 @@ CODES = "that was trained on categories by themselves"
         (Model, NOTHING), (SimpleNamespace(fit=1), NOTHING), (SimpleNamespace(predict=1), NOTHING),
         (SimpleNamespace(fit=1, transform=1), "that is not trained, or takes no rows"),
         (SimpleNamespace(fit=1, transform=1, n_features_in_=2), None),
+        (SimpleNamespace(fit=1, transform=1, n_features_in_=2, get_support=1), None),
         (SimpleNamespace(fit=1, predict=1, vocabulary_={}), None),
         (Model(classes_=[0, 1], decision_function=1), "whose scores of labels are no probabilities"),
         (Sure(classes_=[0, 1], decision_function=1), None), (Model(classes_=[0, 1]), None),
         (Model(decision_function=1), None),
         (Model(get_support=1, estimator=Sure()), r"train make_pipeline\(Model\(…\), Sure"),
     ],
-    ids=range(21),
+    ids=range(22),
 )  # fmt: skip
 def test_what_a_graph_would_answer_otherwise_is_refused(model: Any, told: str | None) -> None:
     if told is None:
