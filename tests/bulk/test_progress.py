@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
@@ -11,6 +12,7 @@ import pytest
 import models
 from jobs.bulk import progress
 from models.jobs import STATUSES, TERMINAL
+from serving import retrieve
 from tests import factories
 from tests.conftest import Platform
 from tests.hands import status_of
@@ -102,6 +104,7 @@ ROWS: Mapping[str, tuple[dict[str, Any], str, tuple[int, int]]] = {
     "lost, and each is to have an error": ({"status": "failed"}, "individual", (5, 5)),
     "lost, and the job is to fail": ({"status": "failed"}, "fail_fast", (0, 0)),
     "canceled": ({"status": "canceled"}, "individual", (0, 0)),
+    "canceled on the way": ({"status": "canceled", "progress": 40}, "individual", (0, 0)),
     "too late": ({"status": "expired"}, "individual", (0, 0)),
     "under way": ({"progress": 40, **RUNS}, "individual", (2, 0)),
     "waiting": ({}, "individual", (0, 0)),
@@ -134,11 +137,30 @@ def test_a_job_is_open_while_any_of_its_chunks_waits_or_runs(platform: Platform,
     assert progress.is_open(platform.engine, bulk) is (status not in TERMINAL)
 
 
-def test_one_that_is_to_fail_fast_ends_with_its_first_failed_chunk(platform: Platform, tenant: UUID) -> None:
-    fast = {"options": {"return_errors": "fail_fast"}}
-    bulk = parked(platform, tenant, {"status": "failed", "error": {"code": "X"}, **fast}, {**RUNS, **fast})
+FAST = {"options": {"return_errors": "fail_fast"}}
+
+
+@pytest.mark.parametrize("before", [0, 99])
+def test_one_that_is_to_fail_fast_ends_with_its_first_failed_chunk(
+    platform: Platform, tenant: UUID, before: int
+) -> None:
+    failed = {"status": "failed", "error": {"code": "X"}, **FAST}
+    bulk = parked(platform, tenant, failed, {**RUNS, **FAST}, progress=before)
     assert heard(platform, bulk)[0] == "failed"
     assert platform.one("SELECT error ->> 'code' FROM jobs WHERE id = :id", id=bulk) == ("X",)
+
+
+def test_a_chunk_that_is_to_be_tried_again_has_failed_no_job_yet(platform: Platform, tenant: UUID) -> None:
+    bulk = parked(platform, tenant, {"attempt": 1, "error": {"code": "X"}, **FAST}, {**RUNS, **FAST})
+    assert heard(platform, bulk)[0] == "processing"
+
+
+def test_one_that_is_being_put_together_is_left_to_who_does_it(platform: Platform, tenant: UUID) -> None:
+    held = factories.job(platform, tenant, kind="bulk", status="processing", attempt=2)
+    factories.chunk(platform, held, **DONE)
+    assert progress.advance(platform.engine) == set()
+    found = platform.one("SELECT status, progress, worker IS NOT NULL FROM jobs WHERE id = :id", id=held["id"])
+    assert found == ("processing", 0, True)
 
 
 def test_its_chunks_and_parts_are_in_the_order_of_the_file_and_by_pages(platform: Platform, tenant: UUID) -> None:
@@ -148,9 +170,12 @@ def test_its_chunks_and_parts_are_in_the_order_of_the_file_and_by_pages(platform
         made = factories.chunk(platform, row, part=part, status="pending" if part == 3 else "completed")["id"]
         body = {"form": "part", "key": f"part {part}", "rows": 1, "failed": 0}
         factories.add(platform, models.JobResult, job_id=made, body=body)
+    # Of another file.
+    other = factories.chunk(platform, {**row, "id": parked(platform, tenant)}, part=5, **DONE)["id"]
+    factories.add(platform, models.JobResult, job_id=other, body={"form": "part", "key": "x", "rows": 1, "failed": 0})
     assert [chunk.payload.part for chunk in progress.chunks(platform.engine, bulk)] == [0, 1, 2, 3, 10]
-    pages, after = [], -1
-    while page := progress.parts(platform.engine, bulk, after=after, limit=2):
-        pages.append([chunk.part.key for chunk in page])
-        after = page[-1].number
-    assert pages == [["part 0", "part 1"], ["part 2", "part 10"]]
+    job: Any = SimpleNamespace(id=bulk)
+    pages = [retrieve.parts(platform.serving, job, after=after, limit=3) for after in (-1, 2, 10)]
+    assert [([chunk.part.key for chunk in page], behind) for page, behind in pages] == [
+        (["part 0", "part 1", "part 2"], 2), (["part 10"], None), ([], None),
+    ]  # fmt: skip
