@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from uuid import UUID, uuid4
+
 import flask.testing
 import pytest
 
-from core import ids
+from core import errors, ids
+from jobs.bulk import plan
 from jobs.drain import Drainer
+from jobs.job import Claimed
 from tests.bulk.conftest import Run, Send
 from tests.bulk.test_life import ROWS, lines, output, show, step, submit
-from tests.conftest import Platform
+from tests.conftest import Platform, until
 
 Client = flask.testing.FlaskClient
 
@@ -84,3 +89,17 @@ def test_rows_that_are_handed_in_again_are_cut_by_their_bytes_too(
     assert show(client, again)["rows"] == {"total": 3, "done": 3, "failed": 3}
     chunks = "SELECT count(*) FROM jobs WHERE parent_id = :id"
     assert platform.one(chunks, id=ids.parse_job_id(again)) == (2,)
+
+
+def test_looking_for_the_rows_that_failed_takes_no_longer_than_the_job_may(
+    platform: Platform, drainer: Drainer
+) -> None:
+    job = Claimed(uuid4(), UUID(int=0), "bulk", 1, 4, "sentiment", "1.0.0", 0, {}, {}, "req")
+    (held,) = drainer.leases.hold([job])
+
+    def found() -> Iterator[tuple[int, bytes]]:
+        until(lambda: held.timed_out, 20)
+        yield 1, b"{}"
+
+    with pytest.raises(errors.ModelInterrupted):
+        plan.make_again(platform.store, held, found(), None, key=f"tests/{job.id.hex}", max_batch=1)

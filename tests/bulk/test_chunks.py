@@ -233,6 +233,19 @@ class Echo:
         return [Label(str(row["x"]), 1.0, {}) for row in rows]
 
 
+def test_the_rows_of_a_chunk_have_no_more_time_than_it_has(bulk: Claimed, drainer: Drainer) -> None:
+    (held,) = drainer.leases.hold([dataclasses.replace(bulk, timeout_s=0)])
+
+    class Endless(Echo):
+        def each(self, rows: Sequence[dict[str, int]], interrupt: Interrupt) -> list[Label]:
+            until(lambda: interrupt.is_set, 20)
+            raise errors.ModelInterrupted
+
+    with pytest.raises(errors.ModelInterrupted):
+        list(answering.answers(Endless(), held, iter([Row(1, inputs={"x": 1})])))  # type: ignore[arg-type]
+    assert held.timed_out
+
+
 @pytest.mark.parametrize("attempt", [1, 2, 3])
 def test_an_output_url_that_never_answers_is_said_in_send_error_at_the_last_attempt_and_the_job_completes(
     platform: Platform, bulk: Claimed, attempt: int

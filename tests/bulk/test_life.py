@@ -75,7 +75,7 @@ def test_every_row_is_answered_in_order_with_its_id(client: Client, upload: Send
 
 
 def test_bad_rows_are_lines_of_the_output_and_of_the_error_file(client: Client, upload: Send, work: Run) -> None:
-    data = b'{"text": "Fine", "id": 7}\n\n{"text": ""}\nnot json\n[1]\n{"text": "x", "id": true}\n{"text": "Good"}'
+    data = b'{"text": "Fine", "id": 7}\n \t\n{"text": ""}\nnot json\n[1]\n{"text": "x", "id": true}\n{"text": "Good"}'
     job_id = submit(client, upload(data))
     work()
     job = show(client, job_id)

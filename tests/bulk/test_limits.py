@@ -55,13 +55,13 @@ def test_a_chunk_has_no_more_rows_than_its_batches(
     assert [span.end - span.start for span in made.spans] == [len(ROW) * size for size in chunks]
 
 
-@pytest.mark.parametrize(("size", "chunks"), [(-1, [2]), (0, [1, 1]), (1, [1, 1])])
+@pytest.mark.parametrize(("size", "chunks"), [(-1, [2, 2]), (0, [1, 3]), (1, [1, 3])])
 def test_a_chunk_ends_with_the_row_that_fills_its_bytes(
     platform: Platform, manifest: Manifest, monkeypatch: pytest.MonkeyPatch, size: int, chunks: list[int]
 ) -> None:
     monkeypatch.setattr(plan, "CHUNK_BYTES", 1000)
     row = b"{" + b" " * (1000 + size - 3) + b"}\n"
-    assert [span.rows for span in cut(platform, manifest, row + ROW, max_batch=100).spans] == chunks
+    assert [span.rows for span in cut(platform, manifest, row + ROW * 3, max_batch=100).spans] == chunks
 
 
 @pytest.mark.parametrize("chunks", [2, 3, 4])
@@ -93,6 +93,41 @@ def test_a_row_has_no_more_bytes_than_may_be(platform: Platform, manifest: Manif
     with pytest.raises(errors.InputTooLarge) as refused:
         cut(platform, manifest, data, form=form)
     assert refused.value.details == {"line": 2, "limit": rows.MAX_ROW}
+
+
+def test_of_a_first_row_that_is_too_long_it_is_said_that_it_is_the_first(
+    platform: Platform, manifest: Manifest
+) -> None:
+    with pytest.raises(errors.InputTooLarge) as refused:
+        cut(platform, manifest, b"{" + b" " * rows.MAX_ROW)
+    assert refused.value.details == {"line": 1, "limit": rows.MAX_ROW}
+
+
+def cut_again(platform: Platform, found: Iterator[tuple[int, bytes]]) -> Plan:
+    """Rows of an earlier CSV, by their lines there."""
+    held = Held(Claimed(uuid4(), UUID(int=0), "bulk", 1, 4, "m", "1", 300, {}, {}, "req"))
+    return plan.make_again(platform.store, held, found, b"text\n", key=f"tests/{held.job.id.hex}", max_batch=2)
+
+
+@pytest.mark.parametrize(("count", "chunks"), [(64, [64]), (65, [64, 1]), (129, [64, 64, 1])])
+def test_rows_that_are_handed_in_again_are_cut_into_chunks_of_a_file_of_their_own(
+    platform: Platform, count: int, chunks: list[int]
+) -> None:
+    found = [(3 * number, b"{%03d}" % number) for number in range(1, count + 1)]
+    made = cut_again(platform, iter(found))
+    data = platform.store.get(made.key)
+    assert (made.header_end, data[:5]) == (5, b"text\n")
+    assert [span.rows for span in made.spans] == chunks
+    assert [data[span.start : span.end].splitlines() for span in made.spans] == [
+        [text for _, text in found[64 * place : 64 * (place + 1)]] for place in range(len(chunks))
+    ]
+    assert [line for span in made.spans for line in span.lines or ()] == [line for line, _ in found]
+    assert [span.line for span in made.spans] == [(span.lines or [0])[0] for span in made.spans]
+
+
+def test_of_a_job_none_of_whose_rows_failed_there_is_nothing_to_hand_in_again(platform: Platform) -> None:
+    with pytest.raises(errors.InputUnreadable, match="No row of the earlier job has failed"):
+        cut_again(platform, iter([]))
 
 
 @pytest.mark.parametrize("over", [-1, 0, 1])

@@ -14,6 +14,7 @@ from typing import Any
 import flask.testing
 import pytest
 
+from core import errors
 from inference.manifest import Golden
 from jobs.bulk import table
 from tests.bulk.conftest import Run, Send
@@ -111,6 +112,12 @@ def test_white_space_around_a_columns_name_is_told_as_that(client: Client, uploa
     job_id = submit(client, upload(b"id, text\n1, Great\n", "text/csv"))
     work()
     assert show(client, job_id)["error"]["message"] == "The first line has white space around a name: ' text'"
+
+
+def test_a_column_that_is_named_twice_is_told_once_for_the_file(platform: Platform) -> None:
+    fields = platform.catalog.resolve("sentiment", "1.0.0").manifest.fields
+    with pytest.raises(errors.InputUnreadable, match="names a column twice: id"):
+        table.check_columns(["text", "id", "id"], fields)
 
 
 def test_a_required_column_that_is_missing_is_told_once_for_the_file(
@@ -224,6 +231,8 @@ def test_text_in_another_encoding_says_what_to_do(
         ("1E+05", "integer", ",", 100_000),
         ("1.5", "integer", ",", 1.5),
         ("9007199254740993", "integer", ",", 9007199254740993),
+        ("9007199254740992.0", "integer", ",", 2**53),
+        ("9007199254740994.0", "integer", ",", 2.0**53 + 2),
         ("1e300", "integer", ",", 1e300),
         ("1_0", "integer", ",", "1_0"),
         ("1_000", "number", ",", "1_000"),
