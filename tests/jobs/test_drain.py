@@ -8,6 +8,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
@@ -16,6 +17,7 @@ import sqlalchemy
 from sqlalchemy import exc
 
 import models
+from core import broker, metrics
 from jobs import claim, drain, settle
 from jobs.attempt import Attempts
 from jobs.drain import Drainer
@@ -236,23 +238,29 @@ def given_back(platform: Platform, drainer: Drainer, running: set[UUID]) -> bool
     return of_status(platform, "processing") == set(drainer.leases._held) == running and platform.rows(others) == [(4,)]
 
 
-def test_what_waits_behind_a_run_that_takes_longer_than_the_last_one_is_given_back(
+@pytest.mark.parametrize("notifies", [False, True])
+def test_what_waits_behind_a_run_that_takes_longer_than_the_last_one_is_given_back_and_others_are_told(
     platform: Platform, drainer: Drainer, watching: Watching, wait: Wait, ahead: list[claim.Batch | None],
-    monkeypatch: pytest.MonkeyPatch,
+    monkeypatch: pytest.MonkeyPatch, notifies: bool,
 ) -> None:  # fmt: skip
-    wait("aaaaaa")
+    wait("aaaaaa", **({"webhook_url": "https://receiver.example/hook", "webhook_events": []} if notifies else {}))
     seen: list[bool] = []
+    sent: list[str] = []
+    hints: Any = SimpleNamespace(send=sent.append, clear=len)
 
     def during(run: int, held: Sequence[Held]) -> None:
         if run == 2:
             assert [len(batch.jobs) for batch in ahead if batch] == [2]
             running = {item.job.id for item in held}
             until(lambda: given_back(platform, drainer, running), 10)
-            seen.append(True)
+            counted = metrics.ATTEMPTS.labels(held[0].job.model, "given_back")
+            seen.append(counted._value.get() == 2)
 
     briefly(monkeypatch)
-    assert watching(during).drain("cpu", "wake") == 6
+    assert watching(during, hints=hints).drain("cpu", "wake") == 6
     assert seen == [True]
+    # Of each of three full batches, and of what was given back, which may have ended by it.
+    assert sorted(sent) == ["cpu"] * 4 + [broker.WEBHOOKS] * notifies
     # Once is enough.
     assert len(ahead) == 1
 

@@ -74,6 +74,8 @@ def test_however_many_wait_no_question_before_a_job_is_stored_is_answered_with_m
         sqlalchemy.event.remove(platform.engine, "after_cursor_execute", note)
     assert len([statement for statement in answered if "ORDER BY" in statement]) == 2
     assert set(answered.values()) == {1}
+    # The next time Redis knows.
+    assert platform.line.redis.exists(fairness._key(caller.tenant_id, "cpu"))
 
 
 def test_tenants_with_a_backlog_take_turns(platform: Platform, new_job: NewJob) -> None:
@@ -212,3 +214,6 @@ def test_a_tenant_may_have_no_more_waiting_than_its_tier_allows(
         counted.admit(caller.tenant_id, 5)
     with pytest.raises(errors.BacklogFull, match="5 jobs"):
         counted.admit(caller.tenant_id, 5)
+    # Of whom nothing waited, something does once it was admitted.
+    other, _ = platform.new_tenant()
+    assert [counted.admit(other.tenant_id, 5) for _ in range(2)] == [True, False]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import datetime as dt
 import time
 from collections.abc import Callable
@@ -12,6 +13,7 @@ import pytest
 from core.broker import KEY_PREFIX
 from core.chores import Chore
 from jobs import chores, claim, fairness, floors, rescue
+from jobs.drain import Drainer
 from jobs.fairness import Fairness, Place
 from jobs.floors import Floors
 from jobs.job import Priority
@@ -151,6 +153,16 @@ def test_whoever_comes_new_does_not_stand_before_it(
     assert new in taken
 
 
+def test_a_worker_begins_where_its_last_look_at_the_queue_was(platform: Platform, slow: None, drainer: Drainer) -> None:
+    mine = dataclasses.replace(drainer, floors=Floors())
+    for ago_s in (BACKLOG, BACKLOG - 1):
+        stands(platform, ago_s)
+    assert mine.drain("cpu", "wake") == 2
+    stands(platform, BEFORE)
+    assert mine.drain("cpu", "wake") == 0
+    assert dataclasses.replace(drainer, floors=Floors()).drain("cpu", "wake") == 1
+
+
 def newcomer(platform: Platform, fairly: Fairness) -> float:
     """Where the first job of a new tenant stands, in seconds from now."""
     caller, _ = platform.new_tenant()
@@ -166,6 +178,9 @@ def test_where_a_look_takes_long_virtual_time_is_where_the_head_was_last(
     monkeypatch.setattr(floors, "AGAIN_S", 3600.0)
     monkeypatch.setattr(fairness, "LOOK_S", 0.0)
     found = Fairness(platform.engine, platform.line)
+    # Of another pool, or of none any more.
+    for other in ({"pool": "gpu"}, {"status": "processing"}, {"status": "completed"}):
+        stands(platform, 2 * BEFORE, **other)
     stands(platform, BACKLOG)
     assert newcomer(platform, found) == pytest.approx(-BACKLOG, abs=5)
     stands(platform, BEFORE)
@@ -227,14 +242,16 @@ def test_where_a_sweep_leaves_some_for_the_next_time_that_one_finds_them(
 def test_where_a_look_takes_long_a_pool_is_woken_for_what_stands_behind_the_head(
     platform: Platform, slow: None
 ) -> None:
-    mine, first = chore(platform, "wake"), stands(platform, BACKLOG)
+    mine, first, second = chore(platform, "wake"), stands(platform, BACKLOG), stands(platform, BACKLOG / 2)
 
     def runs() -> int:
         platform.line.redis.delete(f"{KEY_PREFIX}hint:cpu")
         return mine.run()
 
-    assert runs() == 1
-    platform.execute("UPDATE jobs SET status = 'canceled' WHERE id = :id", id=first)
+    # The head is the first of them.
+    for waited in (second, first):
+        assert runs() == 1
+        platform.execute("UPDATE jobs SET status = 'canceled' WHERE id = :id", id=waited)
     stands(platform, BEFORE)
     assert runs() == 0
     stands(platform, BACKLOG - 1)

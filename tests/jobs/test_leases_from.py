@@ -10,6 +10,7 @@ import pytest
 from sqlalchemy import text
 
 from jobs import claim
+from jobs.drain import Drainer
 from jobs.job import Claimed
 from jobs.lease import Leases
 from jobs.presence import GONE_S, Presence
@@ -82,6 +83,20 @@ def test_a_lease_that_is_over_counts_no_more_whatever_is_told(platform: Platform
     factories.job(platform, tenant)
     long_ago = at - dt.timedelta(hours=1)
     assert claim.claim(platform.engine, pool="cpu", worker="w", wake_id="1", lease_s=1, leases_from=long_ago)
+
+
+def test_a_worker_counts_no_lease_that_ends_before_what_processes_tell(
+    platform: Platform, drainer: Drainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tenant = factories.tenant(platform, max_running=1)
+    at = now(platform) + dt.timedelta(hours=1)
+    factories.job(platform, tenant, status="processing", lease_expires_at=at)
+    factories.job(platform, tenant)
+    found = []
+    for told_ in (at - dt.timedelta(seconds=1), at + dt.timedelta(seconds=1)):
+        monkeypatch.setattr(drainer.presence, "leases_from", told_)
+        found.append(drainer.drain("cpu", "wake"))
+    assert found == [0, 1]
 
 
 def test_a_process_without_a_job_tells_that_what_it_takes_ends_a_lease_after_its_last_sign(platform: Platform) -> None:

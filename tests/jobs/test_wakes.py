@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 from collections.abc import Mapping, Sequence
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
 
 import pytest
+import sqlalchemy
 from sqlalchemy import text
 
 import models
-from core import broker, errors
+from core import broker, errors, metrics
 from core.broker import WEBHOOKS, Hints, Line
+from inference.interrupt import Interrupt
 from jobs import chores
 from jobs.attempt import Attempts
 from jobs.drain import Drainer
@@ -22,6 +26,7 @@ from jobs.lease import Held, Leases
 from jobs.outcome import Outcome
 from jobs.payloads import Chunk as Payload
 from jobs.result import Part, Result
+from jobs.shadows import slack
 from tests import factories
 from tests.conftest import Platform
 from tests.factories import PAST, SOON
@@ -79,6 +84,33 @@ def test_the_pool_of_a_job_that_is_due_is_woken_and_no_other(
     assert chores.wake(platform.engine, heard, Floors()) == 0
 
 
+def test_however_many_are_due_no_look_is_answered_with_more_than_one_of_them(
+    platform: Platform, tenant: UUID, heard: Heard
+) -> None:
+    for _ in range(3):
+        factories.job(platform, tenant)
+    answered: list[int] = []
+
+    def note(_connection: object, cursor: Any, *_: object) -> None:
+        answered.append(cursor.rowcount)
+
+    sqlalchemy.event.listen(platform.engine, "after_cursor_execute", note)
+    try:
+        chores.wake(platform.engine, heard, Floors())
+    finally:
+        sqlalchemy.event.remove(platform.engine, "after_cursor_execute", note)
+    assert (heard.pools, max(answered)) == (["cpu"], 1)
+
+
+def test_the_pool_of_what_shadows_are_to_be_asked_is_woken_as_long_as_that_is_of_use(
+    platform: Platform, heard: Heard
+) -> None:
+    factories.add(platform, models.ShadowCopy, pool="gpu")
+    factories.add(platform, models.ShadowCopy, expires_at=PAST)
+    assert chores.wake(platform.engine, heard, Floors()) == 1
+    assert heard.pools == ["gpu"]
+
+
 def claimed(job: Mapping[str, Any], **more: Any) -> Claimed:
     return Claimed(
         job["id"], job["tenant_id"], job["kind"], 1, 4, "sentiment", "1.0.0", 300, job["inputs"], job["options"],
@@ -86,12 +118,25 @@ def claimed(job: Mapping[str, Any], **more: Any) -> Claimed:
     )  # fmt: skip
 
 
+def parked(platform: Platform, tenant: UUID) -> Mapping[str, Any]:
+    """A file that waits for its parts, and then for cards."""
+    endless = {"worker": None, "wake_id": None, "lease_expires_at": "infinity"}
+    return factories.job(platform, tenant, kind="bulk", status="processing", pool="gpu", **endless)
+
+
+def test_who_looks_how_far_files_are_wakes_who_puts_them_together(
+    platform: Platform, tenant: UUID, heard: Heard
+) -> None:
+    for _ in range(2):
+        factories.chunk(platform, parked(platform, tenant), status="completed")
+    factories.chunk(platform, parked(platform, tenant))
+    assert [chores.advance(platform.engine, heard) for _ in range(2)] == [1, 0]
+    assert heard.pools == ["gpu"]
+
+
 def chunk(platform: Platform, tenant: UUID, **other: Any) -> Claimed:
     """The chunk in this worker's hands of a job that waits for cards, beside another in this state."""
-    bulk = factories.job(
-        platform, tenant, kind="bulk", status="processing", worker=None, wake_id=None, lease_expires_at="infinity",
-        pool="gpu",
-    )  # fmt: skip
+    bulk = parked(platform, tenant)
     factories.chunk(platform, bulk, part=1, **other)
     where = Payload(bulk["id"], "input", "etag", None, 0, start=0, end=1, line=1, rows=1)
     mine = factories.chunk(platform, bulk, status="processing", inputs=where.to_json())
@@ -132,10 +177,30 @@ def test_a_worker_that_may_claim_nothing_more_leaves_what_is_due_to_another_and_
     platform: Platform, tenant: UUID, drainer: Drainer, heard: Heard
 ) -> None:
     mine = factories.job(platform, tenant, pool="gpu")["id"]
+    factories.add(platform, models.ShadowCopy, pool="gpu", version="1.0.0")
     stopping = Leases(platform.engine, lease_s=60, heartbeat_s=1, grace_s=1, asked_to_stop=lambda: True)
     assert dataclasses.replace(drainer, hints=heard, leases=stopping).drain("gpu", "wake") == 0
     assert heard.pools == ["gpu"]
     assert platform.one("SELECT status, attempt FROM jobs WHERE id = :id", id=mine) == ("pending", 0)
+    assert len(platform.rows("SELECT FROM shadow_copies")) == 1
+
+
+@pytest.mark.parametrize(("slice_s", "woken"), [(0.0, ["cpu"]), (60.0, [])])
+def test_who_has_asked_shadows_until_its_time_was_over_has_another_go_on(
+    platform: Platform, drainer: Drainer, heard: Heard, monkeypatch: pytest.MonkeyPatch, slice_s: float,
+    woken: list[str],
+) -> None:  # fmt: skip
+    # It opens the model, and asks it for a quarter of a second.
+    clock = iter([0.0, 1.0, 1.25])
+    monkeypatch.setattr(slack, "time", SimpleNamespace(monotonic=float, perf_counter=lambda: next(clock)))
+    monkeypatch.setattr(drainer.slack, "watch", SimpleNamespace(until=lambda _: contextlib.nullcontext(Interrupt())))
+    factories.add(platform, models.ShadowCopy, version="1.0.0")
+    before = metrics.SHADOWS.labels("sentiment", "asked")._value.get()
+    assert dataclasses.replace(drainer, hints=heard, slice_s=slice_s).drain("cpu", "wake") == 0
+    assert heard.pools == woken
+    assert metrics.SHADOWS.labels("sentiment", "asked")._value.get() == before + 1
+    asked = "DELETE FROM shadow_pairs WHERE model = 'sentiment' RETURNING shadow_label, shadow_ms"
+    assert platform.rows(asked) == [("positive", 250.0)]
 
 
 class Refusing(Attempts):

@@ -18,7 +18,7 @@ from celery.exceptions import SoftTimeLimitExceeded, TimeLimitExceeded, WorkerLo
 from sqlalchemy import exc
 
 import models
-from core import alive, database, errors, tally
+from core import alive, broker, database, errors, tally
 from jobs import presence
 from tests import factories
 from tests.conftest import ROOT, Platform, until
@@ -150,6 +150,22 @@ def test_what_a_dead_one_held_is_taken_back_to_the_last_job_and_its_pool_is_woke
     assert asked == [platform.settings.jobs.max_losses] * len(found)
     # Of two hints that nobody has read the second is not sent.
     assert platform.hints.send("gpu") is not woken
+
+
+def test_a_pool_is_woken_though_somebody_has_just_done_so_whose_wake_up_may_have_died(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    redis, queue = platform.line.redis, f"{broker.KEY_PREFIX}gpu"
+    monkeypatch.setattr(node, "LOOKS_S", (0.0,))
+    platform.hints.clear("gpu")
+    assert platform.hints.send("gpu")
+    redis.delete(queue)
+    node._parents.cache_clear()
+    node._take_back(lambda *_: 0, ["gpu"])
+    node._parents().engine.dispose()
+    node._parents.cache_clear()
+    assert redis.llen(queue) == 1
+    redis.delete(queue)
 
 
 def test_what_could_not_be_taken_back_is_looked_for_again(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
