@@ -143,11 +143,15 @@ def test_no_chore_waits_for_a_row_that_somebody_holds(platform: Platform) -> Non
         factories.add(platform, models.WebhookDelivery, **owed, status="sending", lease_expires_at=past)
         factories.add(platform, models.WebhookDelivery, **owed, since=LONG_AGO)
         factories.add(platform, models.WebhookDelivery, **owed, status="delivered", finished_at=LONG_AGO)
-    one_of_each = (f"SELECT FROM {name} WHERE id IN (SELECT DISTINCT ON (status) id FROM {name}) FOR UPDATE"
-                   for name in ("jobs", "webhook_deliveries"))  # fmt: skip
+        factories.add(platform, models.ShadowCopy, expires_at=past)
+        factories.add(platform, models.ShadowPair, at=LONG_AGO)
+    one_of_each = [f"SELECT FROM {name} WHERE id IN (SELECT DISTINCT ON (status) id FROM {name}) FOR UPDATE"
+                   for name in ("jobs", "webhook_deliveries")]  # fmt: skip
+    one_of_each += [f"SELECT FROM {name} LIMIT 1 FOR UPDATE" for name in ("shadow_copies", "shadow_pairs")]
     todo = {chore.name: chore.run for chore in every_chore(platform)}
     with platform.admin.begin() as somebody:
         for statement in one_of_each:
             somebody.execute(sqlalchemy.text(statement))
         wanted = ("rescue", "expire", "take back deliveries", "give up deliveries", "forget deliveries")
         assert {name: todo[name]() for name in wanted} == dict.fromkeys(wanted, 1)
+        assert todo["forget shadows"]() == 2
