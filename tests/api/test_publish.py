@@ -256,8 +256,10 @@ def test_an_attempt_that_is_not_wanted_any_more_lists_nothing(publisher: Publish
     # Another job, whose attempt has the same number, is none of its business.
     factories.job(publisher.platform, factories.tenant(publisher.platform), status="processing", attempt=job.attempt)
     # It has not heard of it yet.
-    (outcome,) = publisher.platform.attempts.run([Held(job)])
+    (outcome,) = publisher.platform.attempts.run([held := Held(job)])
     assert (outcome.result, outcome.error) == (None, None)
+    # Its time has begun.
+    assert held.run_ends_at is not None
     assert publisher.client.get(f"/api/v1/models/{name}").status_code == 404
 
 

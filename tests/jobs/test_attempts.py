@@ -24,7 +24,7 @@ from jobs.payloads import Upload, WholeFile
 from jobs.result import Several, Stored
 from tests import factories
 from tests.conftest import ROOT, Platform
-from tests.hands import SAID, status_of, took
+from tests.hands import SAID, lose, status_of, took
 
 pytestmark = pytest.mark.usefixtures("quiet")
 NewJob = Callable[..., UUID]
@@ -215,6 +215,28 @@ def test_a_result_is_kept_in_the_database_up_to_its_limit(
     light = drainer.attempts._lightened(Outcome(held, result))
     assert light.result is not None
     assert isinstance(light.result, Stored) is stored
+
+
+def test_a_label_is_kept_in_the_database_whatever_is_said_beside_it(
+    platform: Platform, drainer: Drainer, new_job: NewJob
+) -> None:
+    # Or nobody could say afterwards whether it was right.
+    new_job(options={"explain": "simple"})
+    (held,) = map(Held, took(platform))
+    said = Label("x", 1.0, {"x" * LARGE_BYTES: 1.0})
+    assert drainer.attempts._lightened(Outcome(held, said)).result is said
+
+
+def test_work_that_is_thrown_away_since_the_job_is_somebody_elses_is_counted(
+    platform: Platform, drainer: Drainer, new_job: NewJob
+) -> None:
+    new_job(), new_job()
+    one, other = map(Held, took(platform))
+    lose(platform)
+    before = metrics.FENCED._value.get()
+    drainer.finisher.finish([one, other], [Outcome(one, SAID, units=1), Outcome(other, error=errors.ModelError())])
+    assert metrics.FENCED._value.get() == before + 2
+    assert platform.rows("SELECT DISTINCT status FROM jobs") == [("pending",)]
 
 
 def test_a_job_that_is_handed_in_again_costs_as_much_as_the_first_time(platform: Platform, new_job: NewJob) -> None:

@@ -208,6 +208,15 @@ def test_an_attempt_is_its_holders_until_somebody_else_has_the_job_or_it_is_to_e
     assert not is_ours(second)
 
 
+def test_while_an_attempt_brings_something_about_nobody_can_end_it(platform: Platform, new_job: NewJob) -> None:
+    new_job()
+    (mine,) = took(platform)
+    with platform.engine.begin() as connection:
+        assert settle.is_ours(connection, mine)
+        assert platform.rows("SELECT id FROM jobs FOR UPDATE SKIP LOCKED") == []
+    assert platform.rows("SELECT id FROM jobs FOR UPDATE SKIP LOCKED") == [(mine.id,)]
+
+
 def test_a_permanent_error_fails_at_once(platform: Platform, new_job: NewJob) -> None:
     job = new_job()
     batch = take(platform)

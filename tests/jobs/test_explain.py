@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 import shutil
 import threading
 import time
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 from uuid import UUID
 
 import pytest
@@ -15,8 +18,9 @@ import yaml
 from core import errors
 from core.setting_groups import Storage
 from inference import bundle, model
+from inference.interrupt import Interrupt
 from inference.output import Explanation, Label
-from jobs import why
+from jobs import lease, why
 from jobs.job import Claimed
 from jobs.kinds import predict
 from jobs.lease import Held
@@ -140,6 +144,40 @@ def test_it_is_as_good_as_its_time_allows_and_ends_before_that_is_over(asking: m
     assert said.explained.algorithm == "leverage"
     assert said.explained.evaluations < 8192
     assert said.explained.cut_short
+
+
+def test_a_run_had_better_end_within_four_fifths_of_its_part_of_the_time_that_is_left(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    mine, clock = held(ROW), iter([100.0, 100.0, 200.0, 300.0])
+    monkeypatch.setattr(lease, "time", SimpleNamespace(monotonic=lambda: next(clock)))
+    first, second = Interrupt(), Interrupt()
+    assert first.soon_at == math.inf
+    mine.begin(first, 4)
+    assert (mine.run_ends_at, first.soon_at) == (400.0, 100.0 + 0.8 * 300 / 4)
+    # Its time began with its first run; and who is in a run with it may have less.
+    mine.begin(second)
+    assert (mine.run_ends_at, second.soon_at) == (400.0, pytest.approx(360.0))
+    mine.begin(first)
+    assert first.soon_at == 160.0
+
+
+def test_each_run_of_a_job_has_its_part_of_the_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    begun: list[int] = []
+    monkeypatch.setattr(Held, "begin", lambda _, interrupt, runs: begun.append(runs))
+    manifest = SimpleNamespace(max_batch=2, cost=lambda level: 1)
+    says: Any = SimpleNamespace(
+        bundle=SimpleNamespace(manifest=manifest), each=lambda rows, _: [Label("a", 1.0, {})] * len(rows)
+    )
+
+    def asked(number: int, inputs: object) -> Held:
+        return Held(Claimed(UUID(int=number), UUID(int=0), "predict", 1, 4, "m", "1", 300, inputs, {}, "req"))
+
+    predict.run(says, [asked(1, [ROW] * 5)])
+    assert begun == [2, 1, 1]
+    begun.clear()
+    predict.run(says, [asked(1, ROW), asked(2, ROW)])
+    assert begun == [1, 1]
 
 
 def test_it_asks_no_more_than_its_tolerance_takes(asking: model.Model) -> None:

@@ -7,7 +7,7 @@ from uuid import UUID
 import pytest
 import sqlalchemy.exc
 
-from core import errors
+from core import errors, metrics
 from inference.bundle import Bundle
 from inference.model import Model
 from inference.output import Label
@@ -49,6 +49,24 @@ def test_a_restarted_node_takes_back_what_its_earlier_self_held(platform: Platfo
     assert rescue.node_born_again(platform.engine, "cpu@a/second", max_losses=3) == 1
     found = [status_of(platform, job) for job in (before, now, elsewhere)]
     assert found == ["pending", "processing", "processing"]
+
+
+def test_losses_are_counted_by_how_they_were_found(platform: Platform, new_job: NewJob) -> None:
+    def counted() -> list[float]:
+        return [metrics.LOST.labels(way)._value.get() for way in ("lease", "parent", "restart")]
+
+    before = counted()
+    new_job(max_attempts=9)
+    for take_back in (
+        lambda: rescue.lease_over(platform.engine, max_losses=9),
+        lambda: rescue.child_died(platform.engine, "wake-1", max_losses=9),
+        lambda: rescue.node_born_again(platform.engine, "node/again", max_losses=9),
+    ):
+        took(platform)
+        platform.execute("UPDATE jobs SET lease_expires_at = now() - interval '1 s'")
+        assert take_back() == 1
+        platform.execute("UPDATE jobs SET not_before = now()")
+    assert [after - once for after, once in zip(counted(), before, strict=True)] == [1, 1, 1]
 
 
 def test_a_job_given_back_is_charged_neither_an_attempt_nor_a_loss(platform: Platform, new_job: NewJob) -> None:

@@ -79,7 +79,7 @@ def test_a_large_result_that_is_no_json_is_the_models_failure(
     new_job(inputs=[{"text": "Lovely"}])
     (job,) = took(platform)
     light = drainer.attempts._lightened(Outcome(Held(job), result=Record({"odd": object()})))
-    assert isinstance(light.error, errors.ModelError)
+    assert (type(light.error), light.result) == (errors.ModelError, None)
 
 
 @pytest.mark.parametrize("kind", ["file", "bulk", "chunk"])
@@ -107,6 +107,7 @@ def test_what_nobody_foresaw_fails_its_job_at_once_and_is_logged(
         (ValueError(), ("failed", "JOB_FAILED")),
         (MemoryError(), ("pending", "MODEL_ERROR")),
         (OSError(errno.ENOSPC, "full"), ("pending", "UNAVAILABLE")),
+        (OSError(errno.ENOENT, "gone"), ("failed", "JOB_FAILED")),
     ],
     ids=repr,
 )

@@ -77,6 +77,16 @@ def test_without_a_store_all_is_asked_again(platform: Platform) -> None:
     assert mine._grown(0)
 
 
+def test_it_is_kept_once_in_a_while_and_not_after_each_answer(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(remembered, "EVERY_S", 3600.0)
+    mine = Remembered(platform.store, folder(), 1)
+    mine.of(0).update(KNOWN)
+    mine.keep()
+    assert mine._keeping is None
+
+
 @pytest.mark.usefixtures("quiet")
 def test_the_next_worker_goes_on_where_a_lost_one_was(
     platform: Platform, drainer: Drainer, new_job: NewJob, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ast
 import dataclasses
 import json
 import time
@@ -27,7 +28,7 @@ Make = Callable[..., UUID]
 
 
 def test_a_completed_job_is_a_task_by_its_id_model_state_and_runtime(
-    drainer: Drainer, new_job: Make, shown: Window
+    platform: Platform, drainer: Drainer, new_job: Make, shown: Window
 ) -> None:
     job = new_job(inputs={"text": "SECRET words", "language": "en", "confidence_threshold": 0.0}, request_id="req_mine")
     before = time.time()
@@ -37,7 +38,9 @@ def test_a_completed_job_is_a_task_by_its_id_model_state_and_runtime(
     assert (task.name, task.worker.hostname) == ("sentiment@1.0.0", "n")
     assert 0 < task.runtime < 60
     assert before - 60 < task.received <= task.started <= task.succeeded
-    assert "req_mine" in task.kwargs
+    (tenant,) = platform.one("SELECT tenant_id FROM jobs WHERE id = :id", id=job)
+    about = {"kind": "predict", "attempt": 1, "tenant_id": str(tenant), "request_id": "req_mine"}
+    assert ast.literal_eval(task.kwargs) == about
     assert "SECRET" not in json.dumps(shown.said)
 
 
