@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import exc, text
 
 import models
 from core import chores
@@ -87,3 +87,26 @@ def test_somebody_sweeps_while_any_chore_was_done_not_long_ago(
     found = presence.pools(platform.engine)["sweep"]
     assert found.workers == sweepers
     assert late_s <= (found.silent_s or 0.0) < late_s + 15
+
+
+class Enough(Exception):
+    """Ends what goes on for ever."""
+
+
+def test_a_sign_of_life_is_given_every_other_second_also_after_one_that_could_not_be(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    told: list[int] = []
+    slept: list[float] = []
+
+    def tell() -> None:
+        told.append(len(slept))
+        if len(told) == 1:
+            raise exc.OperationalError("", {}, Exception("away"))
+        if len(told) > 2:
+            raise Enough
+
+    monkeypatch.setattr(presence, "time", SimpleNamespace(sleep=slept.append))
+    with pytest.raises(Enough):
+        presence.always(tell)
+    assert (told, slept) == ([0, 1, 2], [2.0, 2.0])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -149,3 +150,11 @@ def test_the_errors_of_a_list_that_an_earlier_release_kept_with_the_job_are_in_t
     job_id = factories.job(platform, tenant, status="completed", options=options, inputs=[{}])["id"]
     factories.add(platform, models.JobResult, job_id=job_id, body={"predictions": [SHOWN]})
     assert queries.get(platform.engine, tenant, job_id).result == Several([BAD, Label("positive", 0.9, {}), BAD])
+
+
+@pytest.mark.parametrize(("text", "told_"), [("x" * 8181, True), ("x" * 8182, False), ("ä" * 4091, False)])
+def test_receivers_are_told_of_a_result_up_to_eight_kibibytes(text: str, told_: bool) -> None:
+    job: Any = SimpleNamespace(options={})
+    said = told.to_receivers(job, Record({"text": text}))
+    assert (said is not None) is told_
+    assert len(('{"text":"' + text + '"}').encode()) <= 8192 or said is None

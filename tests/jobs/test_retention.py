@@ -58,12 +58,15 @@ def test_what_has_not_ended_or_ended_lately_stays_however_old_it_is(platform: Pl
     assert (status_of(platform, ended), status_of(platform, waiting)) == ("canceled", "pending")
 
 
-def test_it_goes_in_small_steps(platform: Platform, new_job: NewJob, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_goes_in_small_steps_the_oldest_first(
+    platform: Platform, new_job: NewJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(retention, "LIMIT", 4)
-    for _ in range(10):
-        new_job(id=born(90))
+    jobs = [new_job(id=born(90 + days)) for days in range(10)]
     platform.execute("UPDATE jobs SET status = 'canceled', finished_at = now() - interval '40 days'")
-    assert [retention.purge(platform.engine, platform.store) for _ in range(4)] == [4, 4, 2, 0]
+    assert retention.purge(platform.engine, platform.store) == 4
+    assert [row[0] for row in platform.rows("SELECT id FROM jobs ORDER BY id DESC")] == jobs[:6]
+    assert [retention.purge(platform.engine, platform.store) for _ in range(3)] == [4, 2, 0]
 
 
 def test_a_step_is_as_small_when_it_is_many_tenants_that_have_old_jobs(
@@ -85,13 +88,17 @@ def test_a_file_goes_with_its_parts_and_chunks_in_small_steps_and_nobody_elses(
     over: dict[str, Any] = {"finished_at": text("now() - interval '40 d'"), "status": "completed"}
     old, new = (factories.job(platform, tenant, kind="bulk", id=born(90), **given) for given in (over, {}))
     for bulk in (old, new):
-        for part in range(3):
-            factories.chunk(platform, bulk, part=part, **(over if bulk is old else {}))
+        mine = [
+            bulk, *(factories.chunk(platform, bulk, part=part, **(over if bulk is old else {})) for part in range(3)),
+        ]  # fmt: skip
+        for job in mine:
+            factories.add(platform, models.JobEvent, job_id=job["id"])
         platform.store.put(f"{folder(bulk['id'])}output.1.jsonl", b"{}")
     assert [retention.purge(platform.engine, platform.store) for _ in range(3)] == [2, 2, 0]
     left = platform.rows("SELECT id, parent_id FROM jobs WHERE kind IN ('bulk', 'chunk')")
     assert {row[1] or row[0] for row in left} == {new["id"]}
     assert len(left) == 4
+    assert {row[0] for row in platform.rows("SELECT job_id FROM job_events")} == {row[0] for row in left}
     there = [platform.store.head(f"{folder(bulk['id'])}output.1.jsonl") is not None for bulk in (old, new)]
     assert there == [False, True]
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 from concurrent.futures import ThreadPoolExecutor
+from types import SimpleNamespace
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -153,3 +154,44 @@ def test_jobs_of_one_tenant_that_come_together_stand_one_behind_the_other(platfo
     first, second, third = Fairness(platform.engine, line).offsets_s(places)
     assert second - first == pytest.approx(2, abs=0.01)
     assert third - second == pytest.approx(4, abs=0.01)
+
+
+class DiskFull(Exception):
+    sqlstate = "53100"
+
+
+def test_a_database_without_room_is_remembered_for_a_while_or_until_it_stores_something(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    away: list[Exception] = []
+
+    def begin() -> Any:
+        if away:
+            raise exc.OperationalError("", {}, away[0])
+        return platform.engine.begin()
+
+    engine: Any = SimpleNamespace(begin=begin, connect=platform.engine.connect)
+    mine = submit.Submitter(engine, platform.line, platform.hints, Seal(platform.settings.sealing))
+    caller, _ = platform.new_tenant()
+
+    def alone() -> None:
+        if away:
+            with pytest.raises(errors.Unavailable):
+                mine.submit(new(caller))
+        else:
+            mine.submit(new(caller))
+
+    def together() -> None:
+        assert [type(fault) for fault in mine.submit_all([new(caller)])] == [errors.Unavailable if away else type(None)]
+
+    found = [mine.accepts]
+    for hand_in in (alone, together):
+        for error in (Exception("away"), DiskFull(), None):
+            away[:] = [error] if error else []
+            hand_in()
+            found.append(mine.accepts)
+    assert found == [True, *[True, False, True] * 2]
+    away[:] = [DiskFull()]
+    alone()
+    monkeypatch.setattr(submit, "NO_ROOM_S", -1.0)
+    assert mine.accepts

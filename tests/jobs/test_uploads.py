@@ -46,7 +46,8 @@ def test_a_place_waits_for_its_own_tenant_s_alone(platform: Platform) -> None:
     tenant, other = factories.tenant(platform), factories.tenant(platform)
     with platform.admin.begin() as elsewhere:
         elsewhere.execute(text("SELECT FROM tenants WHERE id = :id FOR NO KEY UPDATE"), {"id": other})
-        upload(platform, tenant)
+        # As large as all of them may be.
+        upload(platform, tenant, 10)
 
 
 @pytest.mark.parametrize(("size", "fits"), [(3, True), (4, True), (5, False)])
@@ -61,6 +62,19 @@ def test_a_tenants_uploads_have_no_more_bytes_than_its_tier_used_or_not(
     with pytest.raises(errors.UploadQuota) as refused:
         upload(platform, tenant, size)
     assert refused.value.details == {"limit": 10, "used": 6, "size": 5}
+
+
+@pytest.mark.parametrize(("hours", "there"), [(23, True), (25, False)])
+def test_a_file_may_be_used_for_a_day_after_its_address_was_over(platform: Platform, hours: int, there: bool) -> None:
+    tenant = factories.tenant(platform)
+    over = text(f"now() - interval '{hours} h'")
+    made = factories.add(platform, models.Upload, tenant_id=tenant, expires_at=over)["id"]
+    platform.store.put(uploads.key(made), b"{}")
+    if there:
+        assert uploads.use(platform.engine, platform.store, tenant, made).size == 2
+        return
+    with pytest.raises(errors.UploadNotFound):
+        uploads.use(platform.engine, platform.store, tenant, made)
 
 
 LONG_AGO = text("now() - interval '40 d'")
