@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Sequence
 from typing import Any
 
@@ -11,7 +12,7 @@ import pytest
 from core import errors
 from inference.manifest import Manifest
 from inference.output import Boxes, Embedding, Label, Numbers, Object, Said, Tags, Tensors, Text
-from serving.oip import outputs, signature, tensors
+from serving.oip import infer, outputs, rows, signature, tensors
 from serving.oip.signature import Port
 from tests import graphs
 
@@ -140,3 +141,80 @@ def test_rows_of_different_shapes_are_no_tensor() -> None:
     with pytest.raises(errors.InvalidInput) as caught:
         outputs.of(rows)
     assert caught.value.details["field"] == "outputs.y"
+
+
+WHOLE = {"INT8", "INT16", "INT32", "INT64", "UINT8", "UINT16", "UINT32", "UINT64"}
+#: Which datatypes a field takes that is no tensor.
+TAKEN = {
+    "string": {"BYTES"}, "image": {"BYTES"}, "number": WHOLE | {"FP16", "FP32", "FP64"}, "integer": WHOLE,
+    "boolean": {"BOOL"},
+}  # fmt: skip
+
+
+def taken(field: str, *given: tensors.Tensor) -> list[dict[str, Any]]:
+    """The rows of a model with a field of this type, `f`, and one of numbers, `g`."""
+    fields = [{"name": "f", "type": field}, {"name": "g", "type": "number", "required": False, "default": 1}]
+    return rows.of(Manifest.from_dict(graphs.manifest(fields=fields)), given, most=4)
+
+
+def tensor(datatype: str, *shape: int, name: str = "f") -> tensors.Tensor:
+    return tensors.Tensor(name, datatype, np.ones(shape, np.int8))
+
+
+@pytest.mark.parametrize("field", TAKEN)
+def test_a_field_takes_every_datatype_in_which_nothing_of_it_is_lost(field: str) -> None:
+    found = set()
+    for datatype in tensors.NAMES:
+        given = tensors.of_texts("f", [2], [b"a", b"b"]) if datatype == "BYTES" else tensor(datatype, 2)
+        with contextlib.suppress(errors.InvalidInput):
+            assert len(taken(field, given)) == 2
+            found.add(datatype)
+    assert found == TAKEN[field]
+
+
+@pytest.mark.parametrize(
+    ("given", "field", "issue"),
+    [
+        ([tensor("FP32", 2), tensor("FP32", 2)], "inputs.f", "is given more than once"),
+        ([tensor("FP32", 2), tensor("FP32", 1, name="g")], "inputs", "must be tensors with the same number of rows"),
+        ([], "inputs", "must be tensors with the same number of rows, but have none"),
+        ([tensor("FP32", 2, 2)], "inputs.f", "must have the shape [-1] or [-1, 1], rows first, but has [2, 2]"),
+        ([tensor("FP32", 2, 1, 1)], "inputs.f", "must have the shape [-1] or [-1, 1], rows first, but has [2, 1, 1]"),
+        ([tensor("FP32")], "inputs.f", "must have the shape [-1] or [-1, 1], rows first, but has []"),
+        ([tensor("FP32", 2, name="h")], "inputs.h", "is none of the inputs: f, g"),
+    ],
+)  # fmt: skip
+def test_what_are_no_rows_is_refused(given: list[tensors.Tensor], field: str, issue: str) -> None:
+    with pytest.raises(errors.InvalidInput) as caught:
+        taken("number", *given)
+    assert caught.value.details["field"] == field
+    assert caught.value.details["issue"].startswith(issue)
+
+
+def test_rows_are_the_first_axis_and_bytes_are_texts_or_pictures() -> None:
+    both = [tensor("FP32", 2, 1), tensor("INT8", 2, name="g")]
+    assert taken("number", *both) == [{"f": 1, "g": 1}, {"f": 1, "g": 1}]
+    data = [b"\x01\xff", b""]
+    assert taken("image", tensors.of_texts("f", [2], data)) == [{"f": "Af8="}, {"f": ""}]
+    assert taken("string", tensors.of_texts("f", [2, 1], ["\u00e4".encode(), b""])) == [{"f": "\u00e4"}, {"f": ""}]
+    with pytest.raises(errors.InvalidInput) as caught:
+        taken("string", tensors.of_texts("f", [1], [b"\xff"]))
+    assert caught.value.details == {"field": "inputs.f", "issue": "must be UTF-8"}
+    with pytest.raises(errors.BatchTooLarge):
+        taken("number", tensor("FP32", 5))
+
+
+def test_what_would_change_an_answer_is_refused_and_what_changes_nothing_is_read() -> None:
+    for name in ("sequence_id", "classification", "shared_memory_region"):
+        infer.refuse("inputs.x", {name: 0})
+        with pytest.raises(errors.InvalidInput) as caught:
+            infer.read(tensor("FP32", 1), {name: 1})
+        assert caught.value.details["field"] == f"inputs.f.parameters.{name}"
+    for kind in ("np", "str", "pd"):
+        mine = tensor("FP32", 1)
+        assert infer.read(mine, {"content_type": kind, "of": "another"}) is mine
+    texts = tensors.of_texts("f", [1], [b"TG92ZWx5"])
+    assert infer.read(texts, {"content_type": "base64"}).array.tolist() == [b"Lovely"]
+    for other in (tensor("FP32", 1), texts):
+        with pytest.raises(errors.InvalidInput):
+            infer.read(other, {"content_type": "base64" if other is not texts else "hg_jpeg"})

@@ -5,9 +5,12 @@ from __future__ import annotations
 import dataclasses
 import uuid
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
 
 import pytest
 
+from core import broker, database
 from core.broker import Line
 from core.clock import Clock
 from inference import bundle
@@ -44,6 +47,52 @@ def test_what_does_not_answer_is_named_and_requests_are_answered(platform: Platf
     assert found["checks"] == {"database": True, "accepts": True, "redis": False, "storage": False, "clock": True}
     assert found["problems"][:2] == ["redis does not answer", "storage does not answer"]
     assert (found["status"], found["model_loaded"]) == ("degraded", True)
+
+
+def test_without_its_database_nothing_is_answered_and_only_that_is_told(platform: Platform) -> None:
+    nowhere = database.create_engine("postgresql://nobody@127.0.0.1:1/nothing")
+    full: Any = SimpleNamespace(accepts=False)
+    found = Probe(
+        nowhere, Clock(nowhere), full, platform.catalog, platform.shelf, platform.line, platform.store
+    ).check()  # fmt: skip
+    nowhere.dispose()
+    told = {name: found[name] for name in ("status", "problems", "model_loaded", "pools", "clock_ahead_s")}
+    assert told == {
+        "status": "unavailable", "problems": ["database does not answer"], "model_loaded": False, "pools": {},
+        "clock_ahead_s": None,
+    }  # fmt: skip
+    assert found["checks"] == {"database": False, "accepts": True, "redis": True, "storage": True, "clock": True}
+
+
+def test_a_database_that_stores_nothing_is_not_ready_and_says_why(platform: Platform, quiet: None) -> None:
+    full: Any = SimpleNamespace(accepts=False)
+    found = Probe(
+        platform.engine, Clock(platform.engine), full, platform.catalog, platform.shelf, platform.line, platform.store
+    ).check()
+    assert (found["status"], found["checks"]["accepts"], found["model_loaded"]) == ("unavailable", False, True)
+    assert found["problems"][0] == "database stores nothing new: its disk is full, or it is read-only"
+
+
+@pytest.mark.parametrize(
+    ("pool", "asks", "missed"), [("gpu", False, "gpu"), ("gpu", True, "gpu"), ("cpu", True, "explain")]
+)
+def test_workers_are_missed_where_a_model_needs_them_to_answer_or_to_explain(
+    platform: Platform, quiet: None, monkeypatch: pytest.MonkeyPatch, pool: str, asks: bool, missed: str
+) -> None:
+    def named() -> set[str]:
+        probe = Probe(
+            platform.engine, Clock(platform.engine), platform.submitter, platform.catalog, platform.shelf,
+            platform.line, platform.store,
+        )  # fmt: skip
+        return {name for name in broker.POOLS for said in probe.check()["problems"] if f"pool '{name}'" in said}
+
+    shipped = [item for item in platform.catalog.versions() if item.model in ("sentiment", "tumor")]
+    manifest = SimpleNamespace(pool=pool, inline=False, asked_apart=lambda level: asks and level == "shap")
+    added = SimpleNamespace(model="m", stable=True, manifest=manifest)
+    monkeypatch.setattr(platform.catalog, "versions", lambda: shipped)
+    assert named() == {"cpu"}
+    monkeypatch.setattr(platform.catalog, "versions", lambda: [*shipped, added])
+    assert named() == {"cpu", missed}
 
 
 @pytest.mark.parametrize(("ahead_s", "right"), [(4.9, True), (-4.9, True), (5.0, False), (-5.0, False)])

@@ -123,13 +123,17 @@ def test_a_key_that_waits_twice_for_one_job_gets_its_answer(
 
 
 def test_a_key_whose_job_came_to_nothing_is_told_of_the_version_that_it_was_asked_of(
-    platform: Platform, serving: Serving, caller: Caller
+    platform: Platform, serving: Serving, caller: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asks = ask(caller, "nothing", version=HEAVY)
     first = one(serving, asks, Preference(wait_s=0)).value
     assert isinstance(first, Ticket)
     platform.execute("UPDATE jobs SET route = 'canary next'")
-    retrieve.cancel(serving, caller.tenant_id, first.job_id)
+    woken: list[str] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(serving.hints, "send", woken.append)
+        retrieve.cancel(serving, caller.tenant_id, first.job_id)
+    assert woken == ["webhooks"]
     with pytest.raises(errors.JobFailed) as raised:
         one(serving, asks)
     assert raised.value.served == (HEAVY, "canary next")
