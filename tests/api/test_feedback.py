@@ -58,6 +58,9 @@ def test_accuracy_and_calibration_are_those_of_the_truth_that_was_told(
         mine = [pair for pair in pairs if min(int(pair[1] * 10), 9) == tenth]
         off += abs(sum(right for right, _ in mine) - sum(sure for _, sure in mine)) / 9
         assert labels["bins"][tenth]["count"] == len(mine)
+    assert [(item["from"], item["accuracy"] is None) for item in labels["bins"]] == [
+        (tenth / 10, not labels["bins"][tenth]["count"]) for tenth in range(10)
+    ]
     assert labels["calibration_error"] == pytest.approx(off, abs=1e-5)
 
 

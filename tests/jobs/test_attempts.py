@@ -244,10 +244,15 @@ def test_a_job_that_is_handed_in_again_costs_as_much_as_the_first_time(platform:
     slow = factories.caller(tenant, pace=1.0)
     old = factories.job(platform, tenant, cost=50, status="failed")["id"]
     again = ids.uuid7()
+    platform.hints.clear("cpu")
+    accepted = metrics.ACCEPTED.labels("sentiment")
+    before = accepted._value.get()
     platform.submitter.again(
         queries.get(platform.engine, tenant, old), again,
         caller=slow, request_id="req_again", max_attempts=3,
     )  # fmt: skip
+    # It is accepted like any other, and woken for.
+    assert (accepted._value.get(), platform.hints.send("cpu")) == (before + 1, False)
     behind = new_job(caller=slow)
     apart = platform.one(
         "SELECT extract(epoch FROM b.fair_at - a.fair_at)::float, a.cost FROM jobs a, jobs b"

@@ -70,6 +70,17 @@ def test_a_claim_after_a_slow_look_begins_where_the_last_one_was(
     assert one(Floors()) == [before]
 
 
+def test_what_stands_before_a_floor_does_not_come_along_with_its_lane(platform: Platform) -> None:
+    tenant, now = factories.tenant(platform), dt.datetime.now(dt.UTC)
+    _, mine = (
+        factories.job(platform, tenant, fair_at=now - dt.timedelta(seconds=ago_s))["id"] for ago_s in (BEFORE, BACKLOG)
+    )
+    floor = now - dt.timedelta(seconds=(BEFORE + BACKLOG) / 2)
+    batch = claim.claim(platform.engine, pool="cpu", worker="n/i/1", wake_id="wake-1", lease_s=60, floor=floor)
+    assert batch is not None
+    assert [job.id for job in batch.jobs] == [mine]
+
+
 def test_a_quick_look_is_at_all_of_the_queue_each_time(
     platform: Platform, monkeypatch: pytest.MonkeyPatch, one: Callable[[Floors], list[UUID]]
 ) -> None:

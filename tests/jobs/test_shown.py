@@ -79,6 +79,12 @@ def test_what_ends_in_no_workers_hands_is_told_by_the_sweep(
     task = shown.shows(canceled, "REVOKED")
     assert (task.name, task.worker.hostname, task.received is not None) == ("sentiment@1.0.0", "io@here", True)
     assert shown.shows(expired, "REVOKED").exception == "EXPIRED"
+    ends = {event["uuid"]: (event["expired"], event["terminated"]) for event in shown.said if "expired" in event}
+    assert ends == {
+        ids.job_id(lost): (False, True),
+        ids.job_id(canceled): (False, False),
+        ids.job_id(expired): (True, False),
+    }
     said = len(shown.said)
     told()
     drainer.drain("cpu", "wake")

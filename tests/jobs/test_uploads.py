@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 from typing import Any
 from uuid import UUID
 
@@ -40,6 +41,30 @@ def test_a_tenant_has_no_more_uploads_open_than_its_tier_and_one_that_is_used_or
     with pytest.raises(errors.UploadQuota) as refused:
         upload(platform, tenant)
     assert refused.value.details == {"limit": 2, "used": 2}
+
+
+DIGEST = bytes(range(32))
+BASE64 = base64.b64encode(DIGEST).decode()
+
+
+@pytest.mark.parametrize(
+    ("sha256", "kept"),
+    [(None, None), (DIGEST.hex(), BASE64), (BASE64, BASE64), (f"{BASE64}\n", None), ("g" * 64, None), ("AAAA", None)],
+)
+def test_the_digest_of_a_file_is_said_in_hex_or_in_base64(
+    platform: Platform, sha256: str | None, kept: str | None
+) -> None:
+    tenant = factories.tenant(platform)
+    about: dict[str, Any] = {"filename": None, "content_type": "text/csv", "size": 1, "expires_s": 600}
+    tier = factories.caller(tenant).tier
+    with platform.engine.begin() as connection:
+        if sha256 and not kept:
+            with pytest.raises(errors.InvalidInput) as refused:
+                uploads.create(connection, tenant, tier, sha256=sha256, **about)
+            assert refused.value.details["field"] == "sha256"
+            return
+        uploads.create(connection, tenant, tier, sha256=sha256, **about)
+    assert platform.rows("SELECT sha256 FROM uploads") == [(kept,)]
 
 
 def test_a_place_waits_for_its_own_tenant_s_alone(platform: Platform) -> None:

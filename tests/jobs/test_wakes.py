@@ -162,6 +162,16 @@ def test_the_last_chunk_of_a_file_wakes_who_puts_it_together_however_it_ends_and
     assert heard.pools == woken
 
 
+def test_a_chunk_that_fails_ends_a_file_that_is_to_fail_fast_at_once(
+    platform: Platform, tenant: UUID, drainer: Drainer
+) -> None:
+    held = Held(chunk(platform, tenant, status="pending"))
+    platform.execute('UPDATE jobs SET options = \'{"return_errors": "fail_fast"}\'')
+    drainer.finisher.finish([held], [Outcome(held, error=errors.ModelError())])
+    ends = "SELECT status, error ->> 'code' FROM jobs WHERE kind = 'bulk'"
+    assert platform.rows(ends) == [("failed", "MODEL_ERROR")]
+
+
 @pytest.mark.parametrize("result", [SAID, None], ids=["completed", "failed"])
 @pytest.mark.parametrize("notifies", [(False, False), (True, False), (False, True), (True, True)], ids=str)
 def test_who_calls_receivers_is_woken_once_when_any_of_a_batch_is_to_be_told(

@@ -179,8 +179,8 @@ def test_what_came_of_a_job_and_what_it_costs_is_written_with_its_end(platform: 
 NEW: dict[str, Any] = {
     "pool": "gpu", "model": "m", "version": "3.0.0", "inputs": {"x": 1}, "options": {"explain": "shap"},
     "metadata": {"mine": 1}, "request_id": "req_1", "ttl_s": 3000, "timeout_s": 77, "max_attempts": 6, "units": 9,
-    "priority": Priority.LOW, "webhook_url": "https://receiver.example/hook", "webhook_events": ["job.failed"],
-    "route": "next",
+    "priority": Priority.LOW, "route": "next",
+    "webhook_url": "https://receiver.example/hook", "webhook_events": ["job.failed", "job.expired"],
 }  # fmt: skip
 #: And what its row has then.
 WAITS: dict[str, Any] = {
@@ -190,7 +190,7 @@ WAITS: dict[str, Any] = {
     "unit_price": Decimal("0.5"), "cost": 9, "worker": None, "wake_id": None, "lease_expires_at": None,
     "cancel_requested_at": None, "progress": 0, "inputs": {"x": 1}, "options": {"explain": "shap"},
     "metadata": {"mine": 1}, "error": None, "request_id": "req_1", "parent_id": None, "retry_of": None, "run_ms": None,
-    "webhook_url": "https://receiver.example/hook", "webhook_events": ["job.failed"], "created_at": NOW,
+    "webhook_url": "https://receiver.example/hook", "webhook_events": ["job.failed", "job.expired"], "created_at": NOW,
     "started_at": None, "finished_at": None,
 }  # fmt: skip
 
