@@ -141,6 +141,7 @@ FAST = {"options": {"return_errors": "fail_fast"}}
 
 
 @pytest.mark.parametrize("before", [0, 99])
+@pytest.mark.parametrize("before", [0, 80])
 def test_one_that_is_to_fail_fast_ends_with_its_first_failed_chunk(
     platform: Platform, tenant: UUID, before: int
 ) -> None:
@@ -161,6 +162,15 @@ def test_one_that_is_being_put_together_is_left_to_who_does_it(platform: Platfor
     assert progress.advance(platform.engine) == set()
     found = platform.one("SELECT status, progress, worker IS NOT NULL FROM jobs WHERE id = :id", id=held["id"])
     assert found == ("processing", 0, True)
+def test_one_that_is_to_fail_fast_goes_on_while_a_chunk_is_to_be_tried_again(platform: Platform, tenant: UUID) -> None:
+    again = {"status": "pending", "attempt": 1, "error": {"code": "X"}, **FAST}
+    assert heard(platform, parked(platform, tenant, again, {**RUNS, **FAST})) == ("processing", 0, 3)
+
+
+def test_one_that_is_being_put_together_is_left_to_whoever_does_that(platform: Platform, tenant: UUID) -> None:
+    bulk = factories.job(platform, tenant, kind="bulk", status="processing", progress=99)
+    factories.chunk(platform, bulk, **DONE)
+    assert heard(platform, bulk["id"]) == ("processing", 99, 3)
 
 
 def test_its_chunks_and_parts_are_in_the_order_of_the_file_and_by_pages(platform: Platform, tenant: UUID) -> None:
@@ -173,6 +183,10 @@ def test_its_chunks_and_parts_are_in_the_order_of_the_file_and_by_pages(platform
     # Of another file.
     other = factories.chunk(platform, {**row, "id": parked(platform, tenant)}, part=5, **DONE)["id"]
     factories.add(platform, models.JobResult, job_id=other, body={"form": "part", "key": "x", "rows": 1, "failed": 0})
+    # A part of somebody else's file.
+    other = factories.chunk(platform, {"id": parked(platform, tenant), "tenant_id": tenant}, part=4, **DONE)["id"]
+    body = {"form": "part", "key": "another's", "rows": 1, "failed": 0}
+    factories.add(platform, models.JobResult, job_id=other, body=body)
     assert [chunk.payload.part for chunk in progress.chunks(platform.engine, bulk)] == [0, 1, 2, 3, 10]
     job: Any = SimpleNamespace(id=bulk)
     pages = [retrieve.parts(platform.serving, job, after=after, limit=3) for after in (-1, 2, 10)]

@@ -9,8 +9,10 @@ import pytest
 import sqlalchemy
 
 from core import errors
-from jobs import backlog, fairness, floors
+from jobs import backlog, fairness, floors, kinds
 from jobs.backlog import Backlog
+from jobs.fairness import Fairness, Place
+from jobs.job import Priority
 from tests import factories
 from tests.conftest import Platform
 from tests.hands import complete, take, took
@@ -163,6 +165,18 @@ def test_a_newcomer_stands_behind_nobody_elses_last_job_and_behind_no_own_one_th
     late = new_job(caller=caller)
     found = platform.one("SELECT fair_at < now() + interval '30 min' FROM jobs WHERE id = :id", id=late)
     assert found == (True,)
+
+
+@pytest.mark.parametrize("given", [{"pool": "gpu"}, {"status": "processing"}, {"status": "completed"}], ids=str)
+def test_a_newcomer_stands_before_nobody_for_an_old_job_that_does_not_wait_here(
+    platform: Platform, given: dict[str, Any]
+) -> None:
+    old = sqlalchemy.text("now() - interval '5 min'")
+    factories.job(platform, factories.tenant(platform), fair_at=old, **given)
+    caller, _ = platform.new_tenant()
+    place = Place(caller.tenant_id, caller.tier, "cpu", kinds.PREDICT, Priority.NORMAL, cost=1)
+    [offset_s] = Fairness(platform.engine, platform.line).offsets_s([place])
+    assert abs(offset_s) < 60
 
 
 def test_what_is_handed_in_stands_behind_the_job_that_was_handed_in_last_wherever_others_stand(

@@ -34,8 +34,9 @@ def answered(platform: Platform, said: Any) -> Job:
 def test_the_last_word_on_an_answer_of_either_form_is_the_one_that_is_kept(
     platform: Platform, form: str, first: str | float, last: str | float, written: tuple[object, ...]
 ) -> None:
-    job = answered(platform, SAID[form])
+    other, job = answered(platform, SAID[form]), answered(platform, SAID[form])
     feedback.give(platform.engine, job, first, None)
+    assert platform.rows("SELECT FROM feedback WHERE job_id = :id", id=other.id) == []
     platform.execute("UPDATE feedback SET at = now() - interval '1 h' WHERE job_id = :id", id=job.id)
     feedback.give(platform.engine, job, last, None)
     columns = "model, version, at > now() - interval '1 min', label, confidence, number, true_label, true_number"

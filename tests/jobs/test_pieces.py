@@ -5,11 +5,13 @@ from __future__ import annotations
 import itertools
 import threading
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
 import flask.testing
 import pytest
 import sqlalchemy
+from sqlalchemy import text
 
 from core import errors, ids
 from inference.output import Record
@@ -19,7 +21,7 @@ from jobs.follower import Follower
 from jobs.lease import Held
 from jobs.outcome import Outcome
 from jobs.pieces import MOST_BYTES, Pieces
-from tests.conftest import Platform
+from tests.conftest import Platform, until
 from tests.hands import lose, took
 
 pytestmark = pytest.mark.usefixtures("quiet")
@@ -96,6 +98,21 @@ def test_after_its_end_nothing_is_told(platform: Platform, drainer: Drainer, hel
     settle.fail(platform.engine, held.job, errors.ModelError())
     held.emit("too late")
     drainer.leases.tell([held])
+    assert [kind for kind, _, _ in told(platform, held.job.id)] == ["processing", "failed"]
+
+
+def test_no_piece_comes_behind_the_end_of_its_job_that_somebody_is_just_writing(
+    platform: Platform, drainer: Drainer, held: Held
+) -> None:
+    held.emit("too late")
+    waits = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%INSERT INTO job_events%'"
+    ended = text("UPDATE jobs SET status = 'failed', error = '{}' WHERE id = :id")
+    with ThreadPoolExecutor(1) as pool:
+        with platform.admin.begin() as elsewhere:
+            elsewhere.execute(ended, {"id": held.job.id})
+            telling = pool.submit(drainer.leases.tell, [held])
+            until(lambda: telling.done() or platform.rows(waits))
+        telling.result(60)
     assert [kind for kind, _, _ in told(platform, held.job.id)] == ["processing", "failed"]
 
 

@@ -60,6 +60,8 @@ def test_a_pool_has_those_who_are_heard_of_and_whose_parents_are_and_was_seen_wh
     sign_of_life(platform, "a/b/2", works=True, silent_s=1)
     sign_of_life(platform, "a/b/3", works=True, silent_s=8)
     sign_of_life(platform, "a/b/4", works=True, silent_s=60)
+    # A parent that is no more.
+    sign_of_life(platform, "a/b/5", receives=True, silent_s=900)
     # A parent that has threads, one without a child, a child without a parent.
     sign_of_life(platform, "c/d/1", receives=True, works=True, silent_s=600, pool="gpu")
     sign_of_life(platform, "c/d/2", works=True, silent_s=900, pool="gpu")

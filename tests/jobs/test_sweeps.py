@@ -93,13 +93,13 @@ def test_what_has_been_due_for_longest_goes_first_and_no_more_than_a_few_at_once
 
 @pytest.fixture
 def version(platform: Platform) -> Iterator[Callable[..., str]]:
-    """Adds a version of a model, which is the model's only one, and returns its digest."""
+    """Adds a version, of a model of its own if of none that is given, and returns its digest."""
     made: list[str] = []
 
-    def add(**given: Any) -> str:
-        model = factories.add(platform, models.Model)["name"]
-        made.append(model)
-        return str(factories.add(platform, models.ModelVersion, model=model, **given)["digest"])
+    def add(model: str = "", **given: Any) -> str:
+        if model not in made:
+            made.append(factories.add(platform, models.Model, **({"name": model} if model else {}))["name"])
+        return str(factories.add(platform, models.ModelVersion, model=model or made[-1], **given)["digest"])
 
     yield add
     platform.execute("DELETE FROM models WHERE name = ANY (:made)", made=made)
@@ -127,6 +127,17 @@ def test_a_removed_version_that_a_job_waits_for_is_kept_whatever_becomes_of_anot
     assert removed.purge(platform.engine, platform.store) == 1
     left = "SELECT version FROM model_versions WHERE model = :model AND forgotten_at IS NULL"
     assert platform.rows(left, model=model) == [("2.0.0",)]
+@pytest.mark.parametrize("status", ["pending", "processing"])
+def test_a_removed_version_that_a_job_still_needs_is_kept_beside_another_of_its_model(
+    platform: Platform, version: Callable[..., str], status: str
+) -> None:
+    model = factories.unique("model")
+    version(model, version="1.0.0", removed_at=ago(2))
+    over = version(model, version="2.0.0", removed_at=ago(2))
+    factories.job(platform, factories.tenant(platform), model=model, version="1.0.0", status=status)
+    assert removed.purge(platform.engine, platform.store) == 1
+    forgotten = "SELECT digest FROM model_versions WHERE model = :model AND forgotten_at IS NOT NULL"
+    assert platform.rows(forgotten, model=model) == [(over,)]
 
 
 def test_copies_past_their_time_are_forgotten_a_few_at_a_time(
@@ -141,12 +152,13 @@ def test_copies_past_their_time_are_forgotten_a_few_at_a_time(
 
 
 def test_a_model_is_judged_by_the_last_that_was_said_of_it(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
-    tenant, said = factories.tenant(platform), {"model": "judged", "label": "a", "confidence": 0.5}
-    for hours, true in ((2, "a"), (1, "b"), (3, "a")):
+    tenant, said = factories.tenant(platform), {"label": "a", "confidence": 0.5}
+    for hours, true, model in ((2, "a", "judged"), (1, "b", "judged"), (3, "a", "judged"), (0.5, "a", "another")):
         job = factories.job(platform, tenant, status="completed")["id"]
         factories.add(platform, models.Feedback, job_id=job, at=ago(hours), true_label=true, **said)
     other = factories.job(platform, tenant, status="completed")["id"]
     factories.add(platform, models.Feedback, job_id=other, true_label="a", **{**said, "model": "another"})
+        factories.add(platform, models.Feedback, job_id=job, at=ago(hours), true_label=true, model=model, **said)
     monkeypatch.setattr(quality, "MOST", 1)
     (found,) = quality.of(platform.engine, "judged")
     assert (found["judged"], found["labels"]["accuracy"]["value"]) == (1, 0.0)
