@@ -253,6 +253,20 @@ def test_who_published_deprecated_and_removed_a_version_is_in_the_audit_log_once
     ]  # fmt: skip
 
 
+def test_what_was_stored_of_a_version_that_somebody_else_took_meanwhile_is_nobodys(
+    platform: Platform, catalog: Catalog, make_bundle: MakeBundle
+) -> None:
+    mine, theirs = make_bundle(), make_bundle(summary="Another one")
+
+    def faster(_: object) -> bool:
+        return elsewhere(platform).publish(theirs)
+
+    with pytest.raises(errors.BundleInvalid, match="already published with other contents"):
+        catalog.publish(mine, fence=faster)
+    there = [platform.store.head(bundle_key(made.digest)) is not None for made in (mine, theirs)]
+    assert there == [False, True]
+
+
 def test_what_may_not_be_published_as_the_stable_version_leaves_nothing(
     platform: Platform, catalog: Catalog, make_bundle: MakeBundle
 ) -> None:

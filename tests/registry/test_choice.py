@@ -9,7 +9,8 @@ import pytest
 from core import errors
 from inference.manifest import Manifest
 from registry import choice
-from registry.versions import Listed, Version
+from registry.routes import Canary, Routes, Shadow, Unit
+from registry.versions import Listed, Mirror, Version
 from tests import graphs
 
 
@@ -72,6 +73,29 @@ def test_what_is_longer_than_any_name_is_not_compared_with_all_of_them(monkeypat
     assert "did you mean" not in issue(lambda: choice.resolved(known, long, None), errors.ModelNotFound, "model")
     told = issue(lambda: choice.resolved(known, "churn", long), errors.VersionNotFound, "model_version", "churn")
     assert "did you mean" not in told
+
+
+@pytest.mark.parametrize(("more", "told"), [(0, True), (1, False)])
+def test_what_is_as_long_as_a_name_and_one_more_is_compared_and_no_longer_one(more: int, told: bool) -> None:
+    known = published("c" * 63)
+    said = issue(lambda: choice.resolved(known, "c" * (64 + more), None), errors.ModelNotFound, "model")
+    assert ("did you mean" in said) is told
+
+
+def test_of_names_that_may_have_been_meant_three_are_told() -> None:
+    known = published(*(f"churn-{letter}" for letter in "abcde"))
+    told = issue(lambda: choice.resolved(known, "churn-x", None), errors.ModelNotFound, "model")
+    assert told.partition("; did you mean ")[2].partition("?")[0].count(" or ") == 2
+
+
+def test_where_a_rule_leads_to_a_version_that_is_gone_the_stable_one_answers_and_nobody_is_asked_beside_it() -> None:
+    [listed] = published("churn", versions=("1.0.0", "2.0.0")).values()
+    shadows = (Shadow("there", "2.0.0", 100.0), Shadow("gone", "3.0.0", 100.0))
+    routes = Routes(canaries=(Canary("next", "3.0.0", 100.0),), shadows=shadows)
+    known = {"churn": Listed(listed.versions, routes)}
+    found = choice.resolved(known, "churn", None, Unit("r", "c"))
+    pool = listed.versions["2.0.0"].manifest.pool
+    assert (found.version, found.route, found.mirrors) == ("1.0.0", "stable", (Mirror("there", "2.0.0", pool),))
 
 
 @pytest.mark.parametrize(("count", "ends"), [(10, "There are 10: a, b, c, d, e, f, g, h, i, j"), (11, "j, …")])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import json
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
@@ -17,7 +18,7 @@ from registry.judging import trials
 from registry.judging.trial import ERRORS, Bad, Sums, Trial
 from registry.routes import By, Canary, Routes
 from tests import factories, graphs
-from tests.conftest import Platform
+from tests.conftest import Platform, until
 
 OURS = audit.operator()
 VERSIONS = ("1.0.0", "2.0.0", "3.0.0")
@@ -88,6 +89,28 @@ def test_what_was_removed_stays_as_it_was_removed(platform: Platform, pair: tupl
         with pytest.raises(errors.VersionNotFound) as refused:
             again()
         assert refused.value.details == {"field": "version", "issue": f"{name} has: 1.0.0, 3.0.0"}
+    assert versions(platform, *pair) == before
+
+
+def test_a_version_that_is_not_there_is_told_with_those_that_are_in_their_order(
+    platform: Platform, pair: tuple[str, str]
+) -> None:
+    with platform.engine.begin() as connection, pytest.raises(errors.InvalidInput) as refused:
+        routing.change(connection, pair[0], {"stable": "9.0.0"}, OURS)
+    assert refused.value.details["issue"] == f"{pair[0]} has no version 9.0.0; it has: 1.0.0, 2.0.0, 3.0.0"
+
+
+def test_a_version_does_not_end_while_somebody_has_routes_lead_to_it(platform: Platform, pair: tuple[str, str]) -> None:
+    name, _ = pair
+    before = versions(platform, *pair)
+    waits = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%FROM models%'"
+    with ThreadPoolExecutor(1) as pool:
+        with platform.engine.begin() as elsewhere:
+            routing.change(elsewhere, name, {"aliases": {"old": "2.0.0"}}, OURS)
+            removing = pool.submit(lifecycle.remove, platform.engine, name, "2.0.0", OURS)
+            until(lambda: removing.done() or platform.rows(waits))
+        with pytest.raises(errors.VersionConflict, match=r"2\.0\.0 is its alias old"):
+            removing.result(60)
     assert versions(platform, *pair) == before
 
 
@@ -239,3 +262,23 @@ def test_bad_events_of_long_ago_are_forgotten_while_others_are_looked_at(
     assert [row["units"] for _, row in sorted(rows(platform, *pair).items())] == [
         2 if name == pair[0] else 0 for name in sorted(pair)
     ]
+
+
+def test_bad_events_of_long_ago_are_forgotten_a_few_at_a_time(
+    platform: Platform, pair: tuple[str, str], follow: Follow, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    while trials.purge(platform.engine):
+        pass
+    [trial] = follow(pair[0], next=10).values()
+    with platform.engine.begin() as connection:
+        trials.once(connection, trial, [Bad(ERRORS, unit, True, MOMENT) for unit in (b"a", b"b", b"c")])
+    gone = "UPDATE canary_units SET gone_at = now() - interval '1 h' * position(unit IN 'bca') WHERE model = :name"
+    platform.execute(gone, name=pair[0])
+    monkeypatch.setattr(trials, "LIMIT", 1)
+    left = []
+    for _ in range(3):
+        assert trials.purge(platform.engine) == 1
+        left.append({bytes(row.unit) for row in platform.rows("SELECT unit FROM canary_units WHERE model = :name",
+                                                              name=pair[0])})  # fmt: skip
+    # What has been due for longest goes first.
+    assert left == [{b"b", b"c"}, {b"b"}, set()]

@@ -105,3 +105,13 @@ def test_how_many_more_it_needs_falls_as_it_comes_nearer_and_is_unknown_before_t
     assert near is not None
     assert few > near > 0
     assert after(True, True).needs(1_000, **{**how, "share": 1.0}) is None
+    assert after(True, True).needs(0, **how) is None
+
+
+def test_how_many_more_it_needs_is_what_is_left_by_what_one_twice_as_bad_would_add() -> None:
+    """Of both with half of the traffic, two of three bad events would be its own."""
+    own, other = math.log(4 / 3), math.log(2 / 3)
+    for events, said in (([True, True, False], 2 * own + other), ([True, False, False, False], own + 3 * other)):
+        left, gain = math.log(7 / LEVEL) - said, 2 / 3 * own + 1 / 3 * other
+        needs = after(*events, share=0.5).needs(1_000, share=0.5, tolerance=1.0, level=LEVEL)
+        assert needs == math.ceil(left / gain * 1_000 / len(events))

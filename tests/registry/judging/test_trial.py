@@ -23,6 +23,7 @@ def seen(route: str = "stable", unit: str = "r", at: dt.datetime = LATER, **how:
 
 
 def test_its_own_requests_and_the_stable_versions_count_once_its_share_has_settled() -> None:
+    assert dt.timedelta(seconds=2) == SETTLES, "what is committed holds everywhere within one"
     settled = SINCE + SETTLES
     late = settled + dt.timedelta(microseconds=1)
     mine, stable = seen("canary next", at=late), seen("stable", at=late)

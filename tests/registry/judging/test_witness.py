@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import datetime as dt
+import threading
+import time
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -10,10 +14,11 @@ from sqlalchemy import exc
 from core.audit import Actor
 from registry import routing
 from registry.catalog import Catalog
-from registry.judging import judge
+from registry.judging import judge, witness
+from registry.judging.trial import Seen
 from registry.judging.witness import Sight, Witness
 from registry.routes import Unit
-from tests.conftest import Platform
+from tests.conftest import Platform, until
 from tests.registry.conftest import MakeBundle
 
 
@@ -23,13 +28,13 @@ def test_only_what_is_part_of_a_trial_is_watched_and_it_is_kept_through_an_outag
     made = [make_bundle(version) for version in ("1.0.0", "2.0.0")]
     for bundle in made:
         catalog.publish(bundle)
-    name, witness = made[0].manifest.name, Witness(platform.engine, catalog, platform.clock)
-    assert not witness.watches(name, "stable")
+    name, watcher = made[0].manifest.name, Witness(platform.engine, catalog, platform.clock)
+    assert not watcher.watches(name, "stable")
     with platform.engine.begin() as connection:
         raw = {"canaries": [{"name": "next", "version": "2.0.0", "percent": 10}]}
         routing.change(connection, name, raw, Actor("cli:me"))
     catalog._forget()
-    watched = {way: witness.watches(name, way) for way in ("stable", "canary next", "pinned", "experiment a/b", None)}
+    watched = {way: watcher.watches(name, way) for way in ("stable", "canary next", "pinned", "experiment a/b", None)}
     assert watched == {"stable": True, "canary next": True, "pinned": False, "experiment a/b": False, None: False}
 
     added: list[int] = []
@@ -39,12 +44,12 @@ def test_only_what_is_part_of_a_trial_is_watched_and_it_is_kept_through_an_outag
 
     monkeypatch.setattr(judge, "add", away)
     for number in range(3):
-        witness._sights.append(Sight(name, "stable", Unit(f"req_{number}", "c"), 0.0))
+        watcher._sights.append(Sight(name, "stable", Unit(f"req_{number}", "c"), 0.0))
     with pytest.raises(exc.OperationalError):
-        witness.flush()
+        watcher.flush()
     monkeypatch.setattr(judge, "add", lambda _engine, _model, seen: added.append(len(seen)))
-    witness.flush()
-    witness.flush()
+    watcher.flush()
+    watcher.flush()
     assert added == [3]
 
     def broken(*_: Any) -> None:
@@ -53,7 +58,77 @@ def test_only_what_is_part_of_a_trial_is_watched_and_it_is_kept_through_an_outag
     # What cannot be added at all is in nobody's way.
     monkeypatch.setattr(judge, "add", broken)
     for model in (name, "another"):
-        witness._sights.append(Sight(model, "stable", Unit("req_9", "c"), 0.0))
+        watcher._sights.append(Sight(model, "stable", Unit("req_9", "c"), 0.0))
     with pytest.raises(ZeroDivisionError):
-        witness.flush()
-    assert [sight.model for sight in witness._sights] == ["another"]
+        watcher.flush()
+    assert [sight.model for sight in watcher._sights] == ["another"]
+
+
+@pytest.fixture
+def judged(monkeypatch: pytest.MonkeyPatch) -> list[Seen]:
+    """What is added to the trials of any model."""
+    found: list[Seen] = []
+    monkeypatch.setattr(judge, "add", lambda _engine, _model, seen: found.extend(seen))
+    return found
+
+
+def sight(request: str, asked: float | dt.datetime = 0.0) -> Sight:
+    return Sight("m", "stable", Unit(request, "caller"), asked, 0.5, "MODEL_ERROR")
+
+
+def threads() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "witness"]
+
+
+def test_what_was_seen_is_told_in_the_order_in_which_it_was_asked_by_the_database_s_clock(
+    platform: Platform, catalog: Catalog, judged: list[Seen], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(witness, "FLUSH_S", 3600.0)
+    made, now = Witness(platform.engine, catalog, platform.clock), platform.clock.now()
+    for request, ago_s in (("second", 100.0), ("third", 50.0)):
+        made.add(sight(request, time.perf_counter() - ago_s))
+    made.add(sight("first", now - dt.timedelta(seconds=200)))
+    made.flush()
+    assert [(item.unit.request, round((now - item.asked_at).total_seconds(), -1)) for item in judged] == [
+        ("first", 200), ("second", 100), ("third", 50),
+    ]  # fmt: skip
+    assert {(item.route, item.run_s, item.code) for item in judged} == {("stable", 0.5, "MODEL_ERROR")}
+    made.close()
+
+
+def test_what_was_seen_last_is_told_when_a_process_ends_and_nothing_goes_on_then(
+    platform: Platform, catalog: Catalog, judged: list[Seen], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(witness, "FLUSH_S", 3600.0)
+    monkeypatch.setattr(witness, "MOST", 2)
+    made, before = Witness(platform.engine, catalog, platform.clock), threads()
+    for request in "abc":
+        made.add(sight(request))
+    [own] = [thread for thread in threads() if thread not in before]
+    assert own.daemon
+    made.close()
+    # Of more than it keeps, the oldest are dropped.
+    assert sorted(item.unit.request for item in judged) == ["b", "c"]
+    assert threads() == before
+
+
+def test_an_outage_or_what_nobody_foresaw_ends_no_witness(
+    platform: Platform, catalog: Catalog, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(witness, "FLUSH_S", 0.01)
+    faults: list[Exception] = [exc.OperationalError("", {}, Exception()), ZeroDivisionError()]
+    told: list[str] = []
+
+    def add(_engine: object, _model: str, seen: Sequence[Seen]) -> None:
+        if faults:
+            raise faults.pop(0)
+        told.extend(item.unit.request for item in seen)
+
+    monkeypatch.setattr(judge, "add", add)
+    made = Witness(platform.engine, catalog, platform.clock)
+    made.add(sight("lost"))
+    until(lambda: not faults)
+    made.add(sight("told"))
+    until(lambda: told)
+    made.close()
+    assert told == ["told"]
