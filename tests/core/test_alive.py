@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import socket
 import socketserver
 import subprocess
+import sys
 import tempfile
 import threading
+import time
 from collections.abc import Callable, Iterator
 from http.server import BaseHTTPRequestHandler
 from pathlib import Path
@@ -15,6 +19,7 @@ from typing import Any
 import pytest
 
 from core import alive
+from tests.engines import ROOT
 
 #: No Redis is asked about who serves.
 NO_REDIS = ""
@@ -82,6 +87,51 @@ def test_behind_a_socket_every_answer_will_do(
     serve(socketserver.UnixStreamServer, path, status)
     assert alive.main(f"unix:{path}", NO_REDIS) == code
     assert record.exists() is bool(code)
+
+
+@pytest.mark.parametrize("family", [socket.AF_INET, socket.AF_UNIX])
+def test_who_takes_connections_and_says_nothing_has_not_answered(
+    tmp_path: Path, record: Path, ended: list[str], monkeypatch: pytest.MonkeyPatch, family: socket.AddressFamily
+) -> None:
+    monkeypatch.setattr(alive, "ASK_S", 0.2)
+    said: list[int] = []
+    with socket.socket(family) as server:
+        server.bind(("127.0.0.1", 0) if family is socket.AF_INET else str(tmp_path / "api.sock"))
+        server.listen()
+        port = server.getsockname()[1] if family is socket.AF_INET else 0
+        what = f"http://127.0.0.1:{port}/healthz" if port else f"unix:{tmp_path / 'api.sock'}"
+        asking = threading.Thread(target=lambda: said.append(alive.main(what, NO_REDIS)), daemon=True)
+        asking.start()
+        asking.join(10)
+        # Before it is closed, which ends whatever waits.
+        assert (said, record.read_text()) == ([1], "1")
+
+
+def test_to_ask_again_and_again_keeps_nothing_open(tmp_path: Path) -> None:
+    before = len(os.listdir("/proc/self/fd"))
+    for _ in range(50):
+        assert not alive.asked(tmp_path, "nobody.sock", "/")
+    assert len(os.listdir("/proc/self/fd")) < before + 25
+
+
+@pytest.mark.parametrize(("age_s", "code"), [(0.0, 0), (alive.STALE_S + 1, 1)])
+def test_as_a_program_it_looks_at_what_it_is_given_and_asks_the_redis_of_its_environment(
+    tmp_path: Path, serve: Serve, age_s: float, code: int
+) -> None:
+    class Redis(socketserver.BaseRequestHandler):
+        def handle(self) -> None:
+            self.request.sendall(b"-NOAUTH\r\n")
+
+    with socketserver.TCPServer(("127.0.0.1", 0), Redis) as server:
+        threading.Thread(target=server.serve_forever, args=[0.05], daemon=True).start()
+        file, at = tmp_path / "alive", time.monotonic() - age_s
+        file.touch()
+        os.utime(file, (at, at))
+        environ = {"TMPDIR": str(tmp_path), "REDIS_URL": f"redis://127.0.0.1:{server.server_address[1]}/0"}
+        called = [sys.executable, "-m", "core.alive", str(file)]
+        done = subprocess.run(called, env={**os.environ, **environ}, cwd=ROOT, check=False)
+        server.shutdown()
+    assert done.returncode == code
 
 
 @pytest.mark.parametrize("what", ["http://127.0.0.1:1/healthz", "unix:/nowhere/api.sock"])

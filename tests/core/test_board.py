@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import threading
 import time
 
 import pytest
 
 from core import metrics
 from core.board import MOST, Board, Event
+from tests.engines import until
 
 
 class Enough(SystemExit):
@@ -32,6 +34,14 @@ def test_what_is_shown_is_sent_twice_a_second_for_ever(monkeypatch: pytest.Monke
         made._always()
     assert slept == [0.5] * 4
     assert sent == [{"n": number} for number in range(4)]
+
+
+def test_it_is_sent_by_a_thread_that_keeps_no_process_from_its_end(monkeypatch: pytest.MonkeyPatch) -> None:
+    made, found = Board("redis://127.0.0.1:1/0"), list[threading.Thread]()
+    monkeypatch.setattr(made, "_always", lambda: found.append(threading.current_thread()))
+    made.start()
+    until(lambda: found)
+    assert [(thread.name, thread.daemon) for thread in found] == [("board", True)]
 
 
 def test_of_many_jobs_of_a_moment_as_many_are_shown_as_flower_can_read() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import socket
 import threading
 import time
@@ -12,7 +13,7 @@ import celery
 import pytest
 from kombu.exceptions import OperationalError
 
-from core import broker
+from core import broker, metrics
 from core.broker import Hints, Line
 from tests.conftest import Platform, until
 
@@ -36,6 +37,30 @@ def test_a_second_hint_while_the_first_is_unread_adds_nothing_and_one_after_it_w
     sent = [hints.send(POOL), hints.send(POOL)]
     hints.clear(POOL)
     assert [*sent, hints.send(POOL)] == [True, False, True]
+
+
+@pytest.mark.parametrize(("pool", "task"), [(POOL, "coatcheck.wake"), (broker.WEBHOOKS, "coatcheck.deliver")])
+def test_a_hint_is_a_task_in_the_queue_of_its_pool_that_nobody_waits_for(
+    hints: Hints, line: Line, pool: str, task: str
+) -> None:
+    hints.clear(pool)
+    assert hints.send(pool)
+    sent = line.redis.lpop(f"coatcheck:{pool}")
+    headers = json.loads(str(sent, "utf-8"))["headers"]  # type: ignore[arg-type]
+    told = {name: headers[name] for name in ("task", "argsrepr", "ignore_result", "expires")}
+    # It never expires: the clock of who receives it may be another.
+    assert told == {"task": task, "argsrepr": f"['{pool}']", "ignore_result": True, "expires": None}
+
+
+def test_what_becomes_of_a_hint_and_each_call_that_redis_did_not_answer_is_counted(hints: Hints) -> None:
+    def counted() -> list[float]:
+        results = [metrics.HINTS.labels(result)._value.get() for result in ("sent", "joined", "failed")]
+        return [*results, metrics.REDIS_FAILURES._value.get()]
+
+    before = counted()
+    hints.send(POOL), hints.send(POOL)
+    Hints("redis://127.0.0.1:1/0", Line("redis://127.0.0.1:1/0")).send(POOL)
+    assert [now - then for now, then in zip(counted(), before, strict=True)] == [1, 1, 1, 1]
 
 
 def test_a_hint_whose_worker_died_is_followed_by_another_after_two_seconds(hints: Hints, line: Line) -> None:
@@ -119,7 +144,28 @@ def test_a_redis_that_is_away_is_left_alone_until_it_answers_again_and_nobody_wa
 
     assert [away.call(ask, "away") for _ in range(3)] == ["away"] * 3
     assert len(asked) == 1
+    # Who looks keeps no process from its end.
+    assert {thread.daemon for thread in threading.enumerate() if thread.name == "redis"} == {True}
     away.redis = line.redis
     until(lambda: not away.away)
     assert len(asked) == 1
     assert away.call(ask, "away") == "True"
+
+
+def test_where_there_may_be_no_thread_more_whoever_comes_next_asks_redis_again(
+    line: Line, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def no_more(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    asked: list[int] = []
+
+    def ask() -> str:
+        asked.append(1)
+        if len(asked) < 3:
+            raise ConnectionError
+        return "there"
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", no_more)
+        assert [line.call(ask, "away") for _ in range(3)] == ["away", "away", "there"]

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from types import SimpleNamespace
 
 import flask
 import psycopg
@@ -147,6 +148,74 @@ def test_a_database_that_takes_no_writes_is_named_and_nobody_is_ready(
         "database": True, "accepts": False, "redis": True, "storage": True, "clock": True,
     }  # fmt: skip
     app.extensions["coatcheck"].close()
+
+
+SAID = {
+    "53100": "The database has no room left on its disk, and can store nothing",
+    "25006": "The database is read-only at the moment, and can store nothing",
+    "40001": "Others were changing the same at that moment",
+    "40P01": "Others were changing the same at that moment",
+    "53200": "The database has no memory left for this",
+    "53300": "The database takes no more connections",
+    "55P03": "What this needs of the database is held by something else",
+    "57014": "The database took too long over this",
+    "57P01": "The database does not answer at the moment",
+}
+
+
+def outage(code: str) -> exc.OperationalError:
+    """As it is raised where Postgres says this."""
+    return exc.OperationalError("", {}, psycopg.errors.lookup(code)())
+
+
+@pytest.mark.parametrize("code", SAID)
+def test_what_postgres_says_of_itself_is_told_in_words_and_whether_to_wait_for_it(code: str) -> None:
+    said = database.unavailable(outage(code)).message
+    assert said == f"{SAID[code]}; try again, with an Idempotency-Key so that nothing is done twice"
+    assert database.is_full(outage(code)) is (code in ("53100", "25006"))
+    assert database.is_of_others(outage(code)) is (code in ("40001", "40P01", "55P03"))
+
+
+def test_that_all_connections_are_in_use_is_told_as_that_and_what_says_nothing_as_silence() -> None:
+    words = [database.unavailable(error).message.partition(";")[0] for error in (exc.TimeoutError(), ValueError())]
+    assert words == ["Every connection to the database is in use", "The database does not answer at the moment"]
+
+
+@pytest.mark.parametrize(
+    ("fails", "tries", "ends"),
+    [
+        (lambda number: outage("57P01"), 6, exc.OperationalError),
+        (lambda number: outage("53100" if number < 20 else "57P01"), 24, exc.OperationalError),
+        (lambda number: outage("57P01") if number < 3 else None, 3, None),
+        (lambda number: ZeroDivisionError(), 1, ZeroDivisionError),
+    ],
+    ids=["away", "full, and then away", "away for a moment", "another fault"],
+)
+def test_a_write_is_repeated_through_an_outage_for_its_time_and_while_there_is_only_no_room(
+    monkeypatch: pytest.MonkeyPatch,
+    fails: Callable[[int], Exception | None],
+    tries: int,
+    ends: type[Exception] | None,
+) -> None:
+    tried, now = [], [0.0]
+
+    def rest(seconds: float) -> None:
+        now[0] += seconds
+
+    def write() -> str:
+        tried.append(now[0])
+        if fault := fails(len(tried)):
+            raise fault
+        return "written"
+
+    monkeypatch.setattr(database, "time", SimpleNamespace(monotonic=lambda: now[0], sleep=rest))
+    if ends is None:
+        assert database.insist(write, for_s=0.9) == "written"
+    else:
+        with pytest.raises(ends):
+            database.insist(write, for_s=0.9)
+    # Five times a second.
+    assert tried == pytest.approx([number / 5 for number in range(tries)])
 
 
 def test_an_array_holds_what_went_in_whatever_its_texts_are_made_of(engine: sqlalchemy.Engine) -> None:

@@ -51,6 +51,12 @@ def test_of_what_a_client_wrote_so_much_is_told_and_no_more(fact: str, most: int
     assert told == (wrote if more <= 0 else f"{wrote[:most]}…")
 
 
+@pytest.mark.parametrize("more", [-1, 0, 1])
+def test_of_what_went_wrong_so_much_is_said_and_no_more(more: int) -> None:
+    wrote = "x" * (2000 + more)
+    assert InvalidInput(wrote).message == (wrote if more <= 0 else f"{wrote[:2000]}…")
+
+
 def test_what_is_no_character_is_told_as_a_question_mark() -> None:
     refused = errors.InputRefused("no \udcff here", details={"field": "\ud800", "line": 7})
     assert errors.body(refused) == {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import time
 import uuid
 from collections.abc import Callable
@@ -35,6 +36,16 @@ def test_it_is_a_version_7_uuid_whatever_chance_gives_and_all_the_rest_of_it_is_
 def test_it_tells_the_millisecond_of_this_machines_clock_where_no_other_is_given() -> None:
     before = time.time_ns() // 1_000_000
     assert before <= ids.uuid7().int >> 80 <= time.time_ns() // 1_000_000
+
+
+@pytest.mark.parametrize("given", ["a", "A-z_0.9", "x" * 128])
+def test_a_request_is_known_as_its_client_calls_it(given: str) -> None:
+    assert ids.request_id(given) == given
+
+
+@pytest.mark.parametrize("given", ["", "x" * 129, "a b", "a\n", "ü", "a/b"])
+def test_a_request_that_is_called_by_what_is_no_name_has_a_new_one(given: str) -> None:
+    assert re.fullmatch("req_[0-9a-f]{16}", ids.request_id(given))
 
 
 @pytest.mark.parametrize(("prefix", "write", "read", "missing"), KINDS, ids=[kind[0] for kind in KINDS])

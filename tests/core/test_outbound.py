@@ -112,6 +112,8 @@ def test_a_look_up_that_hangs_ends_in_time_and_gives_its_place_back(monkeypatch:
             with pytest.raises(TimeoutError):
                 outbound.lookup("slow.example", 443, started + 0.3)
             assert time.monotonic() - started < 10
+        # Who still looks keeps no process from its end.
+        assert {thread.daemon for thread in threading.enumerate() if thread.name == "lookup"} == {True}
         # A number needs nobody's help.
         assert outbound.lookup("10.0.0.1", 443, time.monotonic()) == ["10.0.0.1"]
     finally:

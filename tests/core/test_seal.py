@@ -97,6 +97,23 @@ def test_the_bytes_are_as_documented_so_that_they_can_be_read_without_us(keyring
         cipher.decrypt(raw[:12], raw[12:], b"")
 
 
+#: Sealed by an earlier release under NEW, for this tenant and that owner.
+EARLIER = {
+    Purpose.WEBHOOK_SECRET: "s1.c9cbb43505fc.fI4srxZfAkTUOYTOsw6XovAXvz6yzU3YTIuKNbKT-SrsXQ",
+    Purpose.INPUT_URL: "s1.c9cbb43505fc.W_DTP5hSvjxK_Ou_vLl4l9IM6F0TCTFQE90OXPZjQvpiOA",
+    Purpose.OUTPUT_URL: "s1.c9cbb43505fc.A8wnqL4SOu7KialKoZbRYTr-hp6qrOyKX70SCBivMeH9Ag",
+}
+
+
+@pytest.mark.parametrize("purpose", Purpose)
+def test_what_an_earlier_release_sealed_opens_and_is_right_as_it_is(
+    keyring: settings.Settings, purpose: Purpose
+) -> None:
+    ours, there = with_keys(keyring, NEW), Context(purpose, OURS, THEIRS)
+    assert ours.open(EARLIER[purpose], there) == "secret"
+    assert ours.renewed(EARLIER[purpose], there) == EARLIER[purpose]
+
+
 def test_a_key_is_replaced_without_a_moment_in_which_something_does_not_open(keyring: settings.Settings) -> None:
     before, ready = with_keys(keyring, OLD), with_keys(keyring, OLD, NEW)
     during, after = with_keys(keyring, NEW, OLD), with_keys(keyring, NEW)
