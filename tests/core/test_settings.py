@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import random
 import string
+from pathlib import Path
 
 import pytest
 
@@ -71,7 +72,24 @@ def test_a_wrong_setting_stops_the_start_by_its_name(monkeypatch: pytest.MonkeyP
 def test_there_is_a_thread_for_every_place_and_some_for_probes(monkeypatch: pytest.MonkeyPatch) -> None:
     for name, value in (("MAX_WAITERS", "2"), ("MAX_STREAMS", "3"), ("REQUEST_THREADS", "5")):
         monkeypatch.setenv(f"COATCHECK_{name}", value)
-    assert settings.load().api.threads > 2 + 3 + 5
+    # Those that are predicted at their ease, and wait for that, and what needs no key.
+    assert settings.load().api.threads == 2 + 3 + 5 + 32 + 256 + 4
+    monkeypatch.setenv("COATCHECK_MAX_PREDICTIONS", "40")
+    assert settings.load().api.threads == 2 + 3 + 5 + 40 + 256 + 4
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["URL", "API_KEY", "ADMIN_KEY", "WORKER_INCARNATION", "WORKER_POOLS", "WORKER_STOP_FILE", "ALIVE_FILE"],
+)
+def test_what_is_handed_to_people_and_to_workers_is_no_misspelt_setting(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setenv(f"COATCHECK_{name}", "x")
+    settings.load()
+    monkeypatch.setenv(f"COATCHECK_{name}S", "x")
+    with pytest.raises(errors.SettingsInvalid, match=f"COATCHECK_{name}S"):
+        settings.load()
 
 
 def test_production_refuses_receivers_on_its_own_machine(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -219,3 +237,20 @@ def test_in_production_who_signs_tokens_is_asked_by_tls_alone(monkeypatch: pytes
         settings.load()
     monkeypatch.setenv("COATCHECK_OIDC_ISSUER", "https://login.example/")
     settings.load()
+
+
+def test_what_the_proxy_speaks_tls_with_is_two_files_that_its_configuration_can_name(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    for name in ("a.pem", "$b.pem"):
+        (tmp_path / name).touch()
+    certificate, key = "COATCHECK_TLS_CERTIFICATE", "COATCHECK_TLS_KEY"
+    monkeypatch.setenv(certificate, str(tmp_path / "a.pem"))
+    with pytest.raises(errors.SettingsInvalid, match="go together"):
+        settings.proxy()
+    for name in ("$b.pem", "c.pem", ""):
+        monkeypatch.setenv(key, str(tmp_path / name) if name else "")
+        with pytest.raises(errors.SettingsInvalid, match=f"{key}=.* is no file" if name else "go together"):
+            settings.proxy()
+    monkeypatch.setenv(key, str(tmp_path / "a.pem"))
+    assert settings.proxy().tls_key == tmp_path / "a.pem"
