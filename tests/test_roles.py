@@ -2,16 +2,17 @@ from __future__ import annotations
 
 import secrets
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import psycopg
 import pytest
 import sqlalchemy
 from psycopg import sql
-from sqlalchemy import exc
+from sqlalchemy import exc, text
 
 from core import database, errors, roles
-from tests.conftest import Platform
+from tests.conftest import Platform, until
 
 OWNER, APP = "coatcheck_owner", "coatcheck_app"
 
@@ -152,6 +153,14 @@ def test_a_database_of_a_superuser_is_handed_over_to_roles_of_any_name(old: sqla
     made = ("CREATE TABLE public.\"Jo bs\" (id serial, x int)", "INSERT INTO public.\"Jo bs\" (x) VALUES (1)",
             "CREATE FUNCTION f(int) RETURNS int LANGUAGE sql AS 'SELECT 1'", "CREATE VIEW v AS SELECT 1")  # fmt: skip
     run(address(), *made)
+    # Nor is what somebody else has made, or what Postgres itself has.
+    theirs_too = ("CREATE TABLE theirs (x int)", f"ALTER TABLE theirs OWNER TO {OWNER}",
+                  "CREATE FUNCTION g(int) RETURNS int LANGUAGE sql AS 'SELECT 1'",
+                  f"ALTER FUNCTION g OWNER TO {OWNER}")  # fmt: skip
+    run(address(), *theirs_too)
+    others = ("SELECT relowner::regrole::text FROM pg_class WHERE relname = 'theirs' UNION ALL "
+              "SELECT proowner::regrole::text FROM pg_proc WHERE proname = 'g'")  # fmt: skip
+    built_in = "SELECT DISTINCT proowner::regrole::text FROM pg_proc WHERE pronamespace = 'pg_catalog'::regnamespace"
     # A password and names with all that could end a string too early.
     owner = address(username='odd"owner"%s', password="p'\"@:/%41\\")
     app = address(username="odd'app'$$%(x)s:y", password=secrets.token_urlsafe())
@@ -163,6 +172,7 @@ def test_a_database_of_a_superuser_is_handed_over_to_roles_of_any_name(old: sqla
     for kind, prefix, which in (("class", "rel", "relkind = 'v'"), ("proc", "pro", "proname LIKE 'pg_buffercache%'")):
         found = run(address(), theirs.format(f"{prefix}owner", kind, prefix, which))
         assert found == [("postgres",)]
+    assert (run(address(), others), run(address(), built_in)) == ([(OWNER,), (OWNER,)], [("postgres",)])
     with pytest.raises(psycopg.errors.InsufficientPrivilege):
         run(app, 'DROP TABLE "Jo bs"')
 
@@ -183,6 +193,19 @@ def test_roles_that_are_not_three_are_refused_in_a_sentence(platform: Platform) 
     with pytest.raises(errors.SettingsInvalid, match="coatcheck_owner is no superuser"):
         roles.ensure(superuser_url=owner, owner_url=other, app_url=app)
     assert platform.one("SELECT count(*) FROM pg_roles WHERE rolname = 'other'") == (0,)
+
+
+def test_roles_are_made_by_one_at_a_time_and_beside_no_migration(platform: Platform) -> None:
+    app, owner = platform.settings.database_url, platform.engines.env["DATABASE_OWNER_URL"]
+    urls = {"superuser_url": platform.engines.superuser_url, "owner_url": owner, "app_url": app}
+    waits = "SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    with ThreadPoolExecutor(1) as pool:
+        with platform.admin.begin() as migration:
+            migration.execute(text("SELECT pg_advisory_xact_lock(727274)"))
+            making = pool.submit(roles.ensure, **urls)
+            until(lambda: making.done() or platform.rows(waits))
+            assert not making.done()
+        making.result(60)
 
 
 def test_no_password_is_in_a_statement(platform: Platform) -> None:
