@@ -162,6 +162,8 @@ def test_one_that_is_being_put_together_is_left_to_who_does_it(platform: Platfor
     assert progress.advance(platform.engine) == set()
     found = platform.one("SELECT status, progress, worker IS NOT NULL FROM jobs WHERE id = :id", id=held["id"])
     assert found == ("processing", 0, True)
+
+
 def test_one_that_is_to_fail_fast_goes_on_while_a_chunk_is_to_be_tried_again(platform: Platform, tenant: UUID) -> None:
     again = {"status": "pending", "attempt": 1, "error": {"code": "X"}, **FAST}
     assert heard(platform, parked(platform, tenant, again, {**RUNS, **FAST})) == ("processing", 0, 3)

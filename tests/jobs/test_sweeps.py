@@ -117,16 +117,6 @@ def test_of_removed_versions_a_few_at_a_time_are_forgotten_and_no_other(
     assert {row[0] for row in platform.rows(forgotten)} == over
 
 
-def test_a_removed_version_that_a_job_waits_for_is_kept_whatever_becomes_of_another_of_its_model(
-    platform: Platform, version: Callable[..., str]
-) -> None:
-    digest = version(removed_at=ago(2))
-    (model,) = platform.one("SELECT model FROM model_versions WHERE digest = :digest", digest=digest)
-    factories.add(platform, models.ModelVersion, model=model, version="2.0.0", removed_at=ago(2))
-    factories.job(platform, factories.tenant(platform), model=model, version="2.0.0")
-    assert removed.purge(platform.engine, platform.store) == 1
-    left = "SELECT version FROM model_versions WHERE model = :model AND forgotten_at IS NULL"
-    assert platform.rows(left, model=model) == [("2.0.0",)]
 @pytest.mark.parametrize("status", ["pending", "processing"])
 def test_a_removed_version_that_a_job_still_needs_is_kept_beside_another_of_its_model(
     platform: Platform, version: Callable[..., str], status: str
@@ -155,9 +145,6 @@ def test_a_model_is_judged_by_the_last_that_was_said_of_it(platform: Platform, m
     tenant, said = factories.tenant(platform), {"label": "a", "confidence": 0.5}
     for hours, true, model in ((2, "a", "judged"), (1, "b", "judged"), (3, "a", "judged"), (0.5, "a", "another")):
         job = factories.job(platform, tenant, status="completed")["id"]
-        factories.add(platform, models.Feedback, job_id=job, at=ago(hours), true_label=true, **said)
-    other = factories.job(platform, tenant, status="completed")["id"]
-    factories.add(platform, models.Feedback, job_id=other, true_label="a", **{**said, "model": "another"})
         factories.add(platform, models.Feedback, job_id=job, at=ago(hours), true_label=true, model=model, **said)
     monkeypatch.setattr(quality, "MOST", 1)
     (found,) = quality.of(platform.engine, "judged")

@@ -109,6 +109,8 @@ def test_the_pool_of_what_shadows_are_to_be_asked_is_woken_as_long_as_that_is_of
     factories.add(platform, models.ShadowCopy, expires_at=PAST)
     assert chores.wake(platform.engine, heard, Floors()) == 1
     assert heard.pools == ["gpu"]
+
+
 @pytest.mark.parametrize(("given", "due"), [({}, True), ({"expires_at": PAST}, False)], ids=["to be asked", "over"])
 def test_the_pool_that_is_to_ask_a_shadow_is_woken_and_no_other(
     platform: Platform, heard: Heard, given: dict[str, Any], due: bool
