@@ -19,7 +19,8 @@ from tests.hands import status_of
 
 pytestmark = pytest.mark.usefixtures("quiet")
 PARKED = {"kind": "bulk", "status": "processing", "worker": None, "wake_id": None, "lease_expires_at": "infinity"}
-DONE, RUNS = {"status": "completed"}, {"status": "processing"}
+DONE: dict[str, Any] = {"status": "completed"}
+RUNS: dict[str, Any] = {"status": "processing"}
 
 
 @pytest.fixture
@@ -151,19 +152,6 @@ def test_one_that_is_to_fail_fast_ends_with_its_first_failed_chunk(
     assert platform.one("SELECT error ->> 'code' FROM jobs WHERE id = :id", id=bulk) == ("X",)
 
 
-def test_a_chunk_that_is_to_be_tried_again_has_failed_no_job_yet(platform: Platform, tenant: UUID) -> None:
-    bulk = parked(platform, tenant, {"attempt": 1, "error": {"code": "X"}, **FAST}, {**RUNS, **FAST})
-    assert heard(platform, bulk)[0] == "processing"
-
-
-def test_one_that_is_being_put_together_is_left_to_who_does_it(platform: Platform, tenant: UUID) -> None:
-    held = factories.job(platform, tenant, kind="bulk", status="processing", attempt=2)
-    factories.chunk(platform, held, **DONE)
-    assert progress.advance(platform.engine) == set()
-    found = platform.one("SELECT status, progress, worker IS NOT NULL FROM jobs WHERE id = :id", id=held["id"])
-    assert found == ("processing", 0, True)
-
-
 def test_one_that_is_to_fail_fast_goes_on_while_a_chunk_is_to_be_tried_again(platform: Platform, tenant: UUID) -> None:
     again = {"status": "pending", "attempt": 1, "error": {"code": "X"}, **FAST}
     assert heard(platform, parked(platform, tenant, again, {**RUNS, **FAST})) == ("processing", 0, 3)
@@ -185,10 +173,6 @@ def test_its_chunks_and_parts_are_in_the_order_of_the_file_and_by_pages(platform
     # Of another file.
     other = factories.chunk(platform, {**row, "id": parked(platform, tenant)}, part=5, **DONE)["id"]
     factories.add(platform, models.JobResult, job_id=other, body={"form": "part", "key": "x", "rows": 1, "failed": 0})
-    # A part of somebody else's file.
-    other = factories.chunk(platform, {"id": parked(platform, tenant), "tenant_id": tenant}, part=4, **DONE)["id"]
-    body = {"form": "part", "key": "another's", "rows": 1, "failed": 0}
-    factories.add(platform, models.JobResult, job_id=other, body=body)
     assert [chunk.payload.part for chunk in progress.chunks(platform.engine, bulk)] == [0, 1, 2, 3, 10]
     job: Any = SimpleNamespace(id=bulk)
     pages = [retrieve.parts(platform.serving, job, after=after, limit=3) for after in (-1, 2, 10)]

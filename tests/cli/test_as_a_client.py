@@ -81,7 +81,7 @@ def test_a_model_is_shown_with_every_limit_of_what_it_takes(run: Run) -> None:
         ({"deprecation": "Use 2.0.0"}, "deprecated: Use 2.0.0"),
     ],
 )
-def test_what_is_known_of_the_end_of_a_version_is_told(run: Run, more: dict[str, str], told: str) -> None:
+def test_what_is_known_of_the_end_of_a_version_is_told(run: Run, more: dict[str, Any], told: str) -> None:
     done = asked(run, platform(deprecated=True, inline=False, **more), "models", "show", "m")
     assert done.out.splitlines()[1:4] == [told, "Says é", "kind text, answers by a job on gpu, licence MIT"]
 

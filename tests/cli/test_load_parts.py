@@ -78,7 +78,7 @@ def test_each_kind_asks_for_what_it_is_and_every_ticket_is_followed(
     monkeypatch: pytest.MonkeyPatch, kind: str, paths: set[str]
 ) -> None:
     record, asked = loaded(monkeypatch, kind)
-    assert (asked.keys(), record.good) == (paths, True), record.errors
+    assert ({*asked}, record.good) == (paths, True), record.errors
     assert len({*asked.values()}) == 1
     route = ROUTES["inline" if kind == "burst" else kind]
     followed = {STREAM} if kind == "stream" else {POLL} if JOBS in paths else set()

@@ -83,7 +83,8 @@ def test_of_a_probability_that_is_a_sum_the_first_label_has_what_the_second_has_
         wanted = shapley.against(answering(opened, why.output, plain), row, rows[:USUAL], [[at] for at in range(5)])
         assert why.scores == pytest.approx(wanted, abs=1e-5)
         assert isinstance(said, Label)
-        assert (why.scale, why.value) == ("probability", pytest.approx(said.confidence, abs=1e-5))
+        assert why.scale == "probability"
+        assert why.value == pytest.approx(said.confidence, abs=1e-5)
         assert why.additivity_error < 1e-5
     assert outputs == {"l0", "l1"}
 

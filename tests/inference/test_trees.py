@@ -176,7 +176,7 @@ def written(folder: Path, **attributes: Any) -> Path:
 def test_attributes_are_read_as_they_were_written(tmp_path: Path) -> None:
     path = written(
         tmp_path, whole=-7, large=2**63 - 1, part=0.5, said="größe", wholes=[-1, 0, 300, -(2**63)], parts=[0.5, -2.0],
-        names=["a", "é"], text=onnx.helper.make_tensor("t", 8, [1], ["x"]),
+        names=["a", "é"], text=onnx.helper.make_tensor("t", 8, [1], ["x"]),  # type: ignore[list-item]
     )  # fmt: skip
     found = graph.read(path)
     [node] = found.nodes

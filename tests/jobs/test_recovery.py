@@ -57,11 +57,12 @@ def test_losses_are_counted_by_how_they_were_found(platform: Platform, new_job: 
 
     before = counted()
     new_job(max_attempts=9)
-    for take_back in (
+    ways: list[Callable[[], int]] = [
         lambda: rescue.lease_over(platform.engine, max_losses=9),
         lambda: rescue.child_died(platform.engine, "wake-1", max_losses=9),
         lambda: rescue.node_born_again(platform.engine, "node/again", max_losses=9),
-    ):
+    ]
+    for take_back in ways:
         took(platform)
         platform.execute("UPDATE jobs SET lease_expires_at = now() - interval '1 s'")
         assert take_back() == 1

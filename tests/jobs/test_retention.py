@@ -78,7 +78,7 @@ def test_it_goes_in_small_steps_the_oldest_first(
 
 def test_what_a_part_of_a_file_came_to_is_kept_as_long_as_the_file(platform: Platform) -> None:
     file = factories.job(platform, factories.tenant(platform), kind="bulk", id=born(90), status="completed")
-    over = {"id": born(90), "status": "completed", "finished_at": text("now() - interval '40 d'")}
+    over: dict[str, Any] = {"id": born(90), "status": "completed", "finished_at": text("now() - interval '40 d'")}
     part = factories.chunk(platform, file, **over)["id"]
     assert retention.purge(platform.engine, platform.store) == 0
     assert status_of(platform, part) == "completed"

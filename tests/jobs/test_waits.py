@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from core import errors
@@ -13,7 +15,8 @@ from tests.conftest import Platform
 @pytest.mark.parametrize("what", ["a stranger's job", "a part of a file"])
 def test_who_waits_for_what_is_no_job_of_its_own_is_told_so_at_once(platform: Platform, what: str) -> None:
     # Or how long it takes would tell that there is one.
-    tenant, running = factories.tenant(platform), {"status": "processing"}
+    tenant = factories.tenant(platform)
+    running: dict[str, Any] = {"status": "processing"}
     if what == "a stranger's job":
         job = factories.job(platform, factories.tenant(platform), **running)
     else:

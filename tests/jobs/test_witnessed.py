@@ -22,7 +22,7 @@ from tests.hands import SAID, lose, took
 pytestmark = pytest.mark.usefixtures("quiet")
 FAILED, REFUSED = Fault({"code": "MODEL_ERROR", "message": ""}), Fault({"code": "INVALID_INPUT", "message": ""})
 #: How the attempt ended, what its worker knew by then, and the code that is seen; "" where nothing is.
-ENDS: Mapping[str, tuple[dict[str, Any], dict[str, bool], str | None]] = {
+ENDS: Mapping[str, tuple[dict[str, Any], dict[str, Any], str | None]] = {
     "answered": ({"result": SAID}, {}, None),
     "answered, but for one of its inputs": ({"result": Several([SAID, FAILED])}, {}, "MODEL_ERROR"),
     "answered, but for what is no input": ({"result": Several([REFUSED, SAID])}, {}, "INVALID_INPUT"),

@@ -8,7 +8,7 @@ import io
 import threading
 import time
 import urllib.parse
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
 import pytest
@@ -148,7 +148,11 @@ def test_who_is_refused_is_told_the_field_that_it_is_about(platform: Platform, s
     address = f"http://127.0.0.1:{urllib.parse.urlsplit(platform.settings.database_url).port}/box"
     fetcher = Fetcher(changed(platform.settings, input_private_buckets=(address,)))
     url = f"{address}/x{SIGNED}"
-    for ask, named in ((lambda: fetcher.probe(url, NOW), FIELD), (lambda: fetcher.put(url, io.BytesIO(), 0), TARGET)):
+    asks: list[tuple[Callable[[], object], str]] = [
+        (lambda: fetcher.probe(url, NOW), FIELD),
+        (lambda: fetcher.put(url, io.BytesIO(), 0), TARGET),
+    ]
+    for ask, named in asks:
         with pytest.raises(errors.InputForbidden) as refused:
             ask()
         assert refused.value.details == {"field": named}

@@ -154,9 +154,9 @@ def make(platform: Platform, owner: UUID) -> object:
         return endpoints.create(connection, seal, owner, signing=Signing.V1, **about)  # type: ignore[arg-type]
 
 
-def rotate(platform: Platform, owner: UUID) -> object:
+def rotate(platform: Platform, owner: UUID) -> None:
     seal = Seal(platform.settings.sealing)
-    return signing_keys.rotate(platform.engine, seal, (owner, None), Signing.V1, overlap_s=60)
+    signing_keys.rotate(platform.engine, seal, (owner, None), Signing.V1, overlap_s=60)
 
 
 @pytest.mark.parametrize("do", [make, rotate])
