@@ -98,6 +98,7 @@ def test_whatever_a_word_of_a_text_is_the_picture_is_xml(name: str) -> None:
     [("cafe\u0301", "cafe"), ("a\u20dd", "a"), ("\u0645\u06cc\u200c\u062e\u0648", "four"), ("\U0001f469\u200d", "ab")],
 )
 def test_accents_and_joiners_are_drawn_and_take_no_room(word: str, like: str) -> None:
+    assert heated("a", [1.0]).findall(f"{SVG}rect")[1].get("width") == "17"
     _, ground = heated(word, [1.0]).findall(f"{SVG}rect")
     _, wanted = heated(like, [1.0]).findall(f"{SVG}rect")
     assert ground.get("width") == wanted.get("width")

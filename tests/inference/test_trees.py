@@ -92,6 +92,7 @@ def test_the_older_operators_are_read_with_their_bases_and_averages() -> None:
     assert margins(older(nodes_missing_value_tracks_true=np.array([1, 0, 0, 0])), np.nan) == [[3]]
     double = {"nodes_values": None, "nodes_values_as_tensor": np.array([1.0]).repeat(4)}
     assert margins(older(**double, target_weights=None, target_weights_as_tensor=np.array([2.0, 6, 1])), 1) == [[3]]
+    assert margins(older(n_targets=2, target_ids=np.array([0, 1, 1])), 1, 2) == [[2, 1], [0, 7]]
     # Of two classes that share one number, it is that of the second, and so is the last base.
     classes = read("TreeEnsembleClassifier", CLASSES, post_transform=b"LOGISTIC", base_values=np.array([9, 0.5]))
     assert (classes.outputs, classes.post, margins(classes, 1)) == (1, "LOGISTIC", [[3.5]])
