@@ -15,7 +15,7 @@ from local import platform_processes
 from local.child import Program
 from registry import routing
 
-ROUNDS = 3
+ROUNDS, CONNECTIONS = 3, 16
 SHADOW = [{"name": "beside", "version": "1.0.1", "percent": 100}]
 
 
@@ -38,10 +38,10 @@ def run() -> None:
         for _ in range(ROUNDS):
             for shadowed, rounds in sides.items():
                 _route(found, SHADOW if shadowed else [])
-                rounds.append(inline.measure(f"{url}/api/v1/predict", script))
+                rounds.append(inline.measure(f"{url}/api/v1/predict", script, connections=CONNECTIONS))
         with found.parts.engine.connect() as connection:
             pairs = connection.execute(sqlalchemy.text("SELECT count(*) FROM shadow_pairs")).scalar_one()
-    print(f"inline predictions, {inline.CONNECTIONS} connections, {ROUNDS} rounds of {inline.SECONDS} s each, in turns")
+    print(f"inline predictions, {CONNECTIONS} connections, {ROUNDS} rounds of {inline.SECONDS} s each, in turns")
     for shadowed, rounds in sides.items():
         speed = statistics.median(side.per_second for side in rounds)
         tails = ", ".join(side.p99 for side in rounds)
