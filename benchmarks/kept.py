@@ -68,7 +68,8 @@ def _commit() -> str:
     """Of what was measured; a plus says that something beside figures was changed since."""
     with contextlib.suppress(OSError, subprocess.CalledProcessError):
         head = subprocess.run(["git", "rev-parse", "--short", "HEAD"], cwd=bed.ROOT, capture_output=True, check=True)
-        same = subprocess.run(["git", "diff", "--quiet", "HEAD", "--", ".", f":!{FOLDER}"], cwd=bed.ROOT, check=False)
+        but = f":!{FOLDER.relative_to(bed.ROOT)}"
+        same = subprocess.run(["git", "diff", "--quiet", "HEAD", "--", ".", but], cwd=bed.ROOT, check=False)
         return head.stdout.decode().strip() + "+" * same.returncode
     return "no commit"
 
