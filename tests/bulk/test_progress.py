@@ -138,10 +138,9 @@ def test_a_job_is_open_while_any_of_its_chunks_waits_or_runs(platform: Platform,
     assert progress.is_open(platform.engine, bulk) is (status not in TERMINAL)
 
 
-FAST = {"options": {"return_errors": "fail_fast"}}
+FAST: dict[str, Any] = {"options": {"return_errors": "fail_fast"}}
 
 
-@pytest.mark.parametrize("before", [0, 99])
 @pytest.mark.parametrize("before", [0, 80])
 def test_one_that_is_to_fail_fast_ends_with_its_first_failed_chunk(
     platform: Platform, tenant: UUID, before: int

@@ -254,9 +254,6 @@ def test_where_a_look_takes_long_a_pool_is_woken_for_what_stands_behind_the_head
     platform: Platform, slow: None
 ) -> None:
     mine, first, second = chore(platform, "wake"), stands(platform, BACKLOG), stands(platform, BACKLOG / 2)
-    mine = chore(platform, "wake")
-    for ago_s in (BACKLOG, 0.0):
-        stands(platform, ago_s)
 
     def runs() -> int:
         platform.line.redis.delete(f"{KEY_PREFIX}hint:cpu")
@@ -266,8 +263,6 @@ def test_where_a_look_takes_long_a_pool_is_woken_for_what_stands_behind_the_head
     for waited in (second, first):
         assert runs() == 1
         platform.execute("UPDATE jobs SET status = 'canceled' WHERE id = :id", id=waited)
-    assert runs() == 1
-    platform.execute("UPDATE jobs SET status = 'canceled'")
     stands(platform, BEFORE)
     assert runs() == 0
     stands(platform, BACKLOG - 1)
