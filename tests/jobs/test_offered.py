@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
@@ -62,6 +62,12 @@ def test_what_the_stable_version_said_of_a_job_is_offered_once_it_is_over(
     assert kinds.PREDICT.settled(tools, Outcome(held, **came_to)) == set()
     rows = ROWS[:1] if end == "an answer" else ROWS
     assert offered == ([] if lost or said is None else [(("sentiment", "1.0.0", "req"), rows, said)])
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(platform: Platform) -> Iterator[None]:
+    yield
+    platform.execute("DELETE FROM shadow_copies")
 
 
 @pytest.fixture

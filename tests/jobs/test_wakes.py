@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from types import SimpleNamespace
 from typing import Any
 from uuid import UUID
@@ -60,6 +60,13 @@ def tenant(platform: Platform) -> UUID:
     return factories.tenant(platform)
 
 
+@pytest.fixture
+def shadow(platform: Platform) -> Iterator[Callable[..., object]]:
+    """Adds what a shadow is to be asked."""
+    yield lambda **given: factories.add(platform, models.ShadowCopy, version="1.0.0", **given)
+    platform.execute("DELETE FROM shadow_copies")
+
+
 #: A job in the pool of cards, and whether there is anything to do for whoever works there.
 DUE: Mapping[str, tuple[Mapping[str, Any], bool]] = {
     "due": ({}, True),
@@ -103,10 +110,10 @@ def test_however_many_are_due_no_look_is_answered_with_more_than_one_of_them(
 
 
 def test_the_pool_of_what_shadows_are_to_be_asked_is_woken_as_long_as_that_is_of_use(
-    platform: Platform, heard: Heard
+    platform: Platform, heard: Heard, shadow: Callable[..., object]
 ) -> None:
-    factories.add(platform, models.ShadowCopy, pool="gpu")
-    factories.add(platform, models.ShadowCopy, expires_at=PAST)
+    shadow(pool="gpu")
+    shadow(expires_at=PAST)
     assert chores.wake(platform.engine, heard, Floors()) == 1
     assert heard.pools == ["gpu"]
 
@@ -193,10 +200,10 @@ def test_who_calls_receivers_is_woken_once_when_any_of_a_batch_is_to_be_told(
 
 
 def test_a_worker_that_may_claim_nothing_more_leaves_what_is_due_to_another_and_wakes_it(
-    platform: Platform, tenant: UUID, drainer: Drainer, heard: Heard
+    platform: Platform, tenant: UUID, drainer: Drainer, heard: Heard, shadow: Callable[..., object]
 ) -> None:
     mine = factories.job(platform, tenant, pool="gpu")["id"]
-    factories.add(platform, models.ShadowCopy, pool="gpu", version="1.0.0")
+    shadow(pool="gpu")
     stopping = Leases(platform.engine, lease_s=60, heartbeat_s=1, grace_s=1, asked_to_stop=lambda: True)
     assert dataclasses.replace(drainer, hints=heard, leases=stopping).drain("gpu", "wake") == 0
     assert heard.pools == ["gpu"]
@@ -206,14 +213,14 @@ def test_a_worker_that_may_claim_nothing_more_leaves_what_is_due_to_another_and_
 
 @pytest.mark.parametrize(("slice_s", "woken"), [(0.0, ["cpu"]), (60.0, [])])
 def test_who_has_asked_shadows_until_its_time_was_over_has_another_go_on(
-    platform: Platform, drainer: Drainer, heard: Heard, monkeypatch: pytest.MonkeyPatch, slice_s: float,
-    woken: list[str],
+    platform: Platform, drainer: Drainer, heard: Heard, shadow: Callable[..., object],
+    monkeypatch: pytest.MonkeyPatch, slice_s: float, woken: list[str],
 ) -> None:  # fmt: skip
     # It opens the model, and asks it for a quarter of a second.
     clock = iter([0.0, 1.0, 1.25])
     monkeypatch.setattr(slack, "time", SimpleNamespace(monotonic=float, perf_counter=lambda: next(clock)))
     monkeypatch.setattr(drainer.slack, "watch", SimpleNamespace(until=lambda _: contextlib.nullcontext(Interrupt())))
-    factories.add(platform, models.ShadowCopy, version="1.0.0")
+    shadow()
     before = metrics.SHADOWS.labels("sentiment", "asked")._value.get()
     assert dataclasses.replace(drainer, hints=heard, slice_s=slice_s).drain("cpu", "wake") == 0
     assert heard.pools == woken

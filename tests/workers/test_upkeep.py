@@ -155,3 +155,4 @@ def test_no_chore_waits_for_a_row_that_somebody_holds(platform: Platform) -> Non
         wanted = ("rescue", "expire", "take back deliveries", "give up deliveries", "forget deliveries")
         assert {name: todo[name]() for name in wanted} == dict.fromkeys(wanted, 1)
         assert todo["forget shadows"]() == 2
+    assert todo["forget shadows"]() == 2
