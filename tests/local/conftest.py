@@ -1,7 +1,9 @@
-"""A front door that is opened for a test."""
+"""A front door that is opened for a test, and what a start changes of this process."""
 
 from __future__ import annotations
 
+import os
+import signal
 import socket
 import threading
 from collections.abc import Callable, Iterator
@@ -45,6 +47,26 @@ def opened(tmp_path: Path) -> Iterator[Callable[..., Door]]:
     for listener in listeners:
         listener.go.set()
         listener.listener.close()
+
+
+@pytest.fixture
+def own_environ() -> Iterator[None]:
+    """A start tells its own environment what it found."""
+    before = dict(os.environ)
+    for name in before.keys() - {"PATH", "HOME", "LANG"}:
+        del os.environ[name]
+    yield
+    os.environ.clear()
+    os.environ.update(before)
+
+
+@pytest.fixture
+def signals() -> Iterator[None]:
+    """A start hears Ctrl-C itself."""
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    yield
+    for number, handler in before.items():
+        signal.signal(number, handler)
 
 
 def _listens(port: int) -> bool:

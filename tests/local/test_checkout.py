@@ -12,11 +12,14 @@ import pytest
 from local import checkout, child, commands, state
 from local.state import write_private
 
+#: What no process of the platform reads.
+NOT_RUN = ("README.md", "tests/__init__.py", "benchmarks/__init__.py")
+
 
 @pytest.fixture
 def root(tmp_path: Path) -> Path:
     """A checkout of which something runs, started from the code that is there."""
-    for name in ("api/__init__.py", "api/page.html", "migrations/versions/0001.py", "tests/__init__.py", "README.md"):
+    for name in ("api/__init__.py", "api/page.html", "migrations/versions/0001.py", *NOT_RUN):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / name).write_text("first")
     run = state.load(tmp_path / ".coatcheck").run
@@ -38,12 +41,19 @@ def up(root: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
 
 
 def test_up_beside_one_of_the_same_code_says_that_it_runs(root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for name in ("README.md", "tests/__init__.py"):
+    for name in NOT_RUN:
         (root / name).write_text("second")
     (root / "api" / "left.pyc").write_text("compiled")
     done, said = up(root, capsys)
     assert (done, "Already running" in said, "changed" in said) == (0, True, False)
     assert not commands.status(root).outdated
+
+
+def test_up_beside_one_that_has_not_told_its_address_yet_leaves_it_alone(
+    root: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (root / ".coatcheck" / "env").unlink()
+    assert up(root, capsys) == (0, "Already running: still starting (./run status, ./run down)\n")
 
 
 @pytest.mark.parametrize("name", ["api/__init__.py", "api/page.html", "migrations/versions/0002.py"])

@@ -16,20 +16,26 @@ Ends = Callable[[dict[str, Any]], dict[str, str]]
 
 
 @pytest.fixture
-def ends() -> Iterator[Ends]:
+def asked() -> list[tuple[str, str | None, bytes]]:
+    """What such a platform was asked: the path, the media type and the body."""
+    return []
+
+
+@pytest.fixture
+def ends(asked: list[tuple[str, str | None, bytes]]) -> Iterator[Ends]:
     """A platform whose jobs are found like this in the end."""
     servers: list[http.server.ThreadingHTTPServer] = []
 
     def start(job: dict[str, Any]) -> dict[str, str]:
         class Platform(http.server.BaseHTTPRequestHandler):
-            def do_GET(self) -> None:
+            def do_GET(self, body: bytes = b"") -> None:
+                asked.append((self.path, self.headers["Content-Type"], body))
                 self.send_response(200 if self.headers["Authorization"] == "Bearer k" else 401)
                 self.end_headers()
                 self.wfile.write(json.dumps({"job_id": "job_1", **job}).encode())
 
             def do_POST(self) -> None:
-                self.rfile.read(int(self.headers["Content-Length"]))
-                self.do_GET()
+                self.do_GET(self.rfile.read(int(self.headers["Content-Length"])))
 
             def log_message(self, *_: object) -> None:
                 """Not into the tests' output."""
@@ -42,6 +48,36 @@ def ends() -> Iterator[Ends]:
     for server in servers:
         server.shutdown()
         server.server_close()
+
+
+@pytest.mark.parametrize("grpc", [True, False])
+def test_one_prediction_and_one_job_are_shown_with_what_to_type_next(
+    ends: Ends,
+    asked: list[tuple[str, str | None, bytes]],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+    grpc: bool,
+) -> None:
+    # It would see the key.
+    monkeypatch.setenv("http_proxy", "http://127.0.0.1:9")
+    client = ends({"status": "completed", "result": {"prediction": "positive"}})
+    first_run.show({**client, **({"COATCHECK_GRPC_PORT": "5"} if grpc else {})})
+    one = b'{"model": "sentiment", "inputs": {"text": "I love this product, it works perfectly!"}}'
+    of = "application/json"
+    assert asked == [
+        ("/api/v1/predict", of, one), ("/api/v1/jobs", of, one), ("/api/v1/jobs/job_1?wait=30", of, b""),
+    ]  # fmt: skip
+    lines = capsys.readouterr().out.splitlines()
+    found = '{"job_id": "job_1", "status": "completed", "result": {"prediction": "positive"}}'
+    url = client["COATCHECK_URL"]
+    assert lines == [
+        "", f"POST /api/v1/predict  {found}",
+        'POST /api/v1/jobs     job_1 → completed  {"prediction": "positive"}',
+        "", f"API     {url}   (docs: {url}/docs)", *(["gRPC    127.0.0.1:5"] if grpc else []),
+        "Flower  $FLOWER_URL, of .coatcheck/env.admin (for operators)", "", "Try it:", "", "  . .coatcheck/env",
+        '  curl -s "$COATCHECK_URL/api/v1/predict" -H "Authorization: Bearer $COATCHECK_API_KEY" \\',
+        f"    -H 'Content-Type: application/json' -d '{one.decode()}'", "",
+    ]  # fmt: skip
 
 
 def test_a_job_that_waits_behind_what_was_there_before_is_no_failure(

@@ -7,17 +7,21 @@ import json
 import os
 import signal
 import sys
+import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from core import alive
 from local import engines, environments, platform_processes, seaweedfs, supervisor
 from local.child import Program
 from local.state import State, load
 from local.supervisor import Supervisor
+from tests.conftest import until
+from tests.local.front import Behind
 
 WEED = """
 -logtostderr=true server -dir={data}/s3 -ip=127.0.0.1 -ip.bind=127.0.0.1
@@ -158,15 +162,39 @@ def test_every_process_of_the_platform_is_run_with_these_words(
     assert list(made.run.glob("*.alive")) == []
 
 
+def test_who_serves_is_asked_whether_it_does(made: State, tmp_path: Path) -> None:
+    env = platform_processes.environment(tmp_path, made, made.urls({}), {})
+    early, late = platform_processes.programs(made, env)
+    answers = {program.name: program.answers for program in early + late}
+    behind = Behind(made.run)
+    behind.go.set()
+    threading.Thread(target=behind.serve, daemon=True).start()
+    until((made.run / "api.sock").exists)
+    for name, path in {"api": "/healthz", "express": "/healthz", "flower": "/healthcheck"}.items():
+        ask = answers[name]
+        assert ask is not None
+        if name != "api":
+            assert not ask()
+            (made.run / f"{name}.sock").symlink_to("api.sock")
+        assert ask()
+        assert behind.seen[-1].startswith(f"GET {path} HTTP/1.1\r\n".encode())
+    behind.listener.close()
+
+
 @pytest.mark.parametrize("extra", [True, False])
 def test_a_start_waits_for_everybody_who_answers(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, extra: bool) -> None:
-    made, waited = Supervisor(tmp_path, {}), []
-    monkeypatch.setattr(made, "_until", lambda _, name: waited.append(name))
+    made = Supervisor(tmp_path, {})
+    waited: dict[str, Callable[[], bool]] = {}
+    monkeypatch.setattr(made, "_until", lambda condition, name: waited.update({name: condition}))
     if extra:
         made._launch(Program("grpc", ("sleep", "60"), dict(os.environ), grace_s=1))
     made._until_all_answer("http://127.0.0.1:1")
     made.stop()
-    assert waited == ["proxy", "api", "flower"] + ["grpc"] * extra
+    assert [*waited] == ["proxy", "api", "flower"] + ["grpc"] * extra
+    if extra:
+        assert not waited["grpc"]()
+        alive.beat(str(made.state.run / "grpc.alive"))
+    assert [ready() for ready in waited.values()] == [False] * 3 + [True] * extra
 
 
 class Dead:

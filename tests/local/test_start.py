@@ -18,27 +18,6 @@ from local.child import Program
 from local.supervisor import StartFailed, Supervisor
 from tests.conftest import until
 
-
-@pytest.fixture
-def own_environ() -> Iterator[None]:
-    """A start tells its own environment what it found."""
-    before = dict(os.environ)
-    for name in before.keys() - {"PATH", "HOME", "LANG"}:
-        del os.environ[name]
-    yield
-    os.environ.clear()
-    os.environ.update(before)
-
-
-@pytest.fixture
-def signals() -> Iterator[None]:
-    """A start hears Ctrl-C itself."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
-    yield
-    for number, handler in before.items():
-        signal.signal(number, handler)
-
-
 FOREIGN = {"DATABASE_URL": "postgresql://a:p@h/d"}
 TLS = {"COATCHECK_TLS_CERTIFICATE": __file__, "COATCHECK_TLS_KEY": __file__}
 WRONG = [
@@ -159,7 +138,7 @@ def test_who_is_not_ready_in_time_is_named_and_a_stop_is_heard_meanwhile(
 #: Stands where the supervisor of a checkout would, and is ready when it is let.
 UP = """
 import os, pathlib, sys, time
-print("Coatcheck is starting", sys.argv[1:], flush=True)
+print("Coatcheck is starting", sys.argv[1:], os.getsid(0) == os.getpid(), os.environ.get("MARK"), flush=True)
 while not pathlib.Path("go").exists():
     time.sleep(0.02)
 if pathlib.Path("go").read_text():
@@ -182,7 +161,7 @@ def test_up_in_the_background_waits_for_its_own_supervisor_and_gives_its_code(
     (tmp_path / "cli" / "__init__.py").touch()
     (tmp_path / "cli" / "main.py").write_text(UP)
     found: list[int] = []
-    up = threading.Thread(target=lambda: found.append(commands._background(tmp_path, {})))
+    up = threading.Thread(target=lambda: found.append(commands._background(tmp_path, {"MARK": "x"})))
     up.start()
     said: list[str] = []
 
@@ -198,7 +177,8 @@ def test_up_in_the_background_waits_for_its_own_supervisor_and_gives_its_code(
         (tmp_path / "go").write_text(code)
         up.join(30)
     told = "".join(said) + capfd.readouterr().out
-    assert told.startswith("Coatcheck is starting ['up', '--quiet']\n")
+    # In a session of its own, which no Ctrl-C in this one ends.
+    assert told.startswith("Coatcheck is starting ['up', '--quiet'] True x\n")
     if code:
         assert (found, sorted(path.name for path in folder.iterdir())) == ([5], ["run"])
         return
