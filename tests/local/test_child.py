@@ -124,6 +124,8 @@ def test_a_process_is_told_from_a_later_one_by_when_it_began(start: Start) -> No
     assert child.start_time(os.getpid()) == child.start_time(os.getpid()) is not None
     assert child.start_time(2**22 + 1) is None
     assert not child.is_stopped(2**22 + 1)
+    born_s = int(child.start_time(start(FOR_EVER).pid) or 0) / os.sysconf("SC_CLK_TCK")
+    assert abs(time.clock_gettime(time.CLOCK_BOOTTIME) - born_s) < 60
 
 
 def test_only_who_listens_on_a_port_of_this_machine_listens_there() -> None:

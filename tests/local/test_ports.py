@@ -51,6 +51,7 @@ def test_where_somebody_listens_nothing_is_held(tmp_path: Path) -> None:
         mine = state.State(tmp_path, {"api": somebody.getsockname()[1]})
         assert state.hold_ports(mine) == ["api"]
         assert state.is_free(mine.ports["api"])
+        assert state.read_json(tmp_path / "state.json")["ports"] == mine.ports
 
 
 def test_the_api_goes_back_to_its_own_port_once_nobody_else_is_there(
@@ -65,3 +66,24 @@ def test_the_api_goes_back_to_its_own_port_once_nobody_else_is_there(
         assert (state.renew_taken_ports(mine), mine.ports["api"]) == ([], own)
     with socket.create_server(("127.0.0.1", own)):
         assert (state.renew_taken_ports(mine), mine.ports["api"] != own) == (["api"], True)
+
+
+def test_a_checkout_begins_with_the_api_at_its_own_port_if_nobody_is_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert state.API_PORT == 8000
+    assert range(20_000, 32_000) == state.PORTS
+    own = state.free_port()
+    monkeypatch.setattr(state, "API_PORT", own)
+    assert state.load(tmp_path / "one").ports["api"] == own
+    with socket.create_server(("127.0.0.1", own)):
+        assert state.load(tmp_path / "two").ports["api"] != own
+
+
+def test_a_port_that_is_meant_for_something_else_is_not_given(monkeypatch: pytest.MonkeyPatch) -> None:
+    one, other = state.free_port(), state.free_port()
+    monkeypatch.setattr("random.sample", lambda *_: [one, other])
+    assert [state.free_port([one]), state.held_port([one])] == [other, other]
+    # What is held already is nobody's to have.
+    with pytest.raises(OSError, match="no free port found between 20000 and 32000"):
+        state.free_port([one])

@@ -77,6 +77,19 @@ def test_a_dns_server_is_asked_again_for_every_name_behind() -> None:
     ]
 
 
+def test_the_lane_is_asked_first_for_so_long_and_not_again_for_a_while_when_it_is_silent() -> None:
+    found = lines(doors=dataclasses.replace(DOORS, express="unix:express.sock", resolver="127.0.0.11"))
+    assert beginning("server", found)[1:3] == [
+        "unix:express.sock max_fails=1 fail_timeout=10s resolve;", "unix:passed-by.sock backup;"
+    ]  # fmt: skip
+    assert "unix:passed-by.sock;" in beginning("listen", found)
+    assert beginning("proxy_read_timeout", found) == ["30s;", "3s;", "20s;"]
+    assert beginning("location", found).count("@api {") == 1
+    assert {"= /api/v1/predict {", "= /api/v1/jobs {"} <= set(beginning("location", found))
+    # What the lane is not there to say, nginx says as it does elsewhere, for each of the two.
+    assert beginning("error_page", found).count("500 502 504 =503 /-/503$worn;") == 3
+
+
 def test_with_a_certificate_clients_and_files_are_behind_tls() -> None:
     certificate, key = Path('/it\'s "mine"/é.pem'), Path("/k y.pem")
     found = lines(dataclasses.replace(LIMITS, tls_certificate=certificate, tls_key=key), STORE)
@@ -183,7 +196,11 @@ def test_every_refusal_has_its_words_and_every_kind_of_it_leads_there() -> None:
 
 
 def test_the_program_has_its_files_to_itself_and_finishes_what_it_serves(tmp_path: Path) -> None:
+    # Of one that was killed.
+    passed_by = tmp_path / "passed-by.sock"
+    passed_by.touch()
     made = proxy.program(tmp_path, DOORS, LIMITS, flower_user="joe:a:b", environ={"PATH": "/bin"})
+    assert (passed_by.exists(), made.leftovers, made.grace_s) == (False, (passed_by,), 5)
     assert (made.name, made.cwd, made.stop, made.unprivileged) == ("proxy", tmp_path, signal.SIGQUIT, True)
     assert tuple(made.command)[1:] == ("-e", "stderr", "-p", f"{tmp_path}/", "-c", "nginx.conf")
     assert made.env == {"PATH": "/bin"}

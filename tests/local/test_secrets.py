@@ -31,6 +31,30 @@ SERVICES = {
 }
 
 
+#: Of what `up` starts, and of the commands by which it does.
+PROCESSES: dict[str, set[str]] = {
+    **dict.fromkeys(("api", "express", "grpc", "worker", "explain", "io"), PLATFORM),
+    "beat": QUEUE,
+    "flower": QUEUE | {"FLOWER_BASIC_AUTH"},
+    "migrate": {"DATABASE_OWNER_URL"},
+    "models": DATABASE | STORE,
+    "keys": DATABASE,
+    "proxy": set(),
+    "engines": set(),
+}
+SECRETS = PLATFORM | {
+    "DATABASE_OWNER_URL", "DATABASE_SUPERUSER_URL", "FLOWER_BASIC_AUTH", "FLOWER_URL", "COATCHECK_API_KEY",
+    "COATCHECK_ADMIN_KEY",
+}  # fmt: skip
+
+
+def test_each_process_and_command_gets_the_secrets_it_needs() -> None:
+    known = dict.fromkeys(SECRETS, "secret")
+    found = {name: environments.only(name, {**known, "MORE": "more"}).keys() - {"MORE"} for name in PROCESSES}
+    assert found == PROCESSES
+    assert environments.SECRETS == SECRETS
+
+
 #: An address that clients see, a name that they ask for, who is let in, and how long v1 answers.
 OPEN = {
     "S3_PUBLIC_URL", "COATCHECK_DEFAULT_MODEL", "COATCHECK_ANONYMOUS", "COATCHECK_OIDC_ISSUER",

@@ -223,6 +223,7 @@ def test_secrets_are_for_their_owner_alone(tmp_path: Path) -> None:
     made = state.load(tmp_path / ".coatcheck")
     assert made.folder.stat().st_mode & 0o777 == 0o700
     assert (made.folder / "state.json").stat().st_mode & 0o777 == 0o600
+    assert {folder.stat().st_mode & 0o777 for folder in (made.run, made.logs, made.data)} == {0o700}
 
 
 def test_ports_and_secrets_are_chosen_once(tmp_path: Path) -> None:
@@ -233,6 +234,7 @@ def test_given_engines_are_used_and_our_own_are_not_mistaken_for_them(tmp_path: 
     made = state.load(tmp_path / ".coatcheck")
     foreign = {"DATABASE_URL": "postgresql+psycopg://elsewhere/db"}
     assert made.given(foreign) == foreign
+    assert (made.urls({})["S3_BUCKET"], made.urls({"S3_BUCKET": "mine"})["S3_BUCKET"]) == ("coatcheck", "mine")
     assert made.given(made.urls({})) == {}
     # Nor is the superuser, which was the app before it had a role of its own.
     assert made.given({"DATABASE_URL": made.superuser_url}) == {}

@@ -8,6 +8,7 @@ import tempfile
 import threading
 import time
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from itertools import pairwise
 from pathlib import Path
 
@@ -263,6 +264,32 @@ def test_nobody_is_asked_again_before_its_time_or_before_it_has_answered(start: 
     finally:
         goes_on.set()
         vigil.close()
+
+
+def test_one_that_cannot_even_be_asked_is_no_end_of_the_vigil(start: Callable[..., Child], vigil: Vigil) -> None:
+    asked: list[float] = []
+
+    def fails() -> bool:
+        asked.append(time.monotonic())
+        raise ZeroDivisionError
+
+    child = start("import time; time.sleep(60)", fails)
+    until(lambda: vigil.silent([child]) == [] and len(asked) > 2)
+    assert vigil.heard(child) is None
+
+
+def test_who_is_unwell_is_told_with_why(tmp_path: Path) -> None:
+    room = iter([False, True, False])
+    program = Program("one", ("sleep", "60"), dict(os.environ), has_room_again=lambda: next(room))
+    children = [Child(item, tmp_path / "log", tmp_path) for item in (program, replace(program, has_room_again=None))]
+    vigil = Vigil(ask_every_s=0.05, silent_s=60, stopped_s=0.1)
+    try:
+        told = [list(vigil.unwell(children)) for _ in range(3)]
+        assert told == [[], [(children[0], "has room on its disk again, and needs a new start to use it")], []]
+    finally:
+        vigil.close()
+        for item in children:
+            item.kill()
 
 
 def test_what_was_heard_of_one_that_is_gone_is_said_of_no_other_with_its_number(
