@@ -12,7 +12,7 @@ import click
 import pytest
 
 from cli import main
-from tests.cli.conftest import ALONE, ALSO, COMMANDS, JOB, KEY, OURS, SECRET, WITHOUT_RESULT, Run, called, leaves
+from tests.cli.conftest import ALONE, ALSO, COMMANDS, KEY, OURS, SECRET, WITHOUT_RESULT, Run, called, leaves
 from tests.conftest import ROOT
 
 EVERY = pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
@@ -106,6 +106,7 @@ def test_where_nobody_answers_one_sentence_says_who(
     done = run(*called(path, tmp_path), "--json", **nowhere)
     assert (done.code, done.out) == (1, "")
     told = error(done.err)
+    assert told["code"] in ("UNAVAILABLE", "UNREACHABLE")
     assert "does not answer" in str(told["message"])
     assert told["retryable"] is True
     assert not {"hush", SECRET} & set(done.err.split())
@@ -260,51 +261,3 @@ def test_the_help_says_what_holds_without_an_option(run: Run, path: tuple[str, .
     # Nothing that has a value keeps it to itself.
     silent = [option for option in options if not (option.is_flag or option.required or option.show_default)]
     assert [option.name for option in silent if option.to_info_dict()["default"] is not None] == []
-
-
-STATES = ("pending", "processing", "completed", "failed", "canceled", "expired")
-#: Values at their bounds: those that are taken, and those that are refused.
-VALUES: list[tuple[tuple[str, ...], str, tuple[str, ...], tuple[str, ...]]] = [
-    (("serve",), "--port", ("1", "65535"), ("0", "65536", "-1", "http")),
-    (("serve-express",), "--port", ("1", "65535"), ("0", "65536", "-1", "http")),
-    (("jobs",), "--limit", ("1", "1000000"), ("0", "-1", "all")),
-    (("audit",), "--limit", ("1", "1000000"), ("0", "-1", "all")),
-    (("tenants", "adjustments", "acme"), "--limit", ("1", "1000000"), ("0", "-1", "all")),
-    (("jobs",), "--status", STATES, ("done", "PENDING", "")),
-    (("load",), "--rate", ("0.1", "5000"), ("0", "5001", "fast")),
-    (("load",), "--seconds", ("1", "86400"), ("0", "86401", "1.5")),
-    (("load",), "--warm-up", ("0", "3600"), ("-1", "3601")),
-    (("load",), "--mix", ("inline=1", "poll=0,hostile=999999"), ("", "inline", "inline=0", "odd=1", "poll=1,poll=2")),
-    (("load",), "--picture", ("load.svg",), (".",)),
-    (("submit", "rows.jsonl"), "--priority", ("high", "normal", "low"), ("urgent", "")),
-    (
-        ("submit", "rows.jsonl"),
-        "--format",
-        ("jsonl", "csv", "wav", "flac", "pdf", "png", "jpg", "webp", "tiff"),
-        ("ndjson", "tsv", "json", ""),
-    ),
-    (("submit", "rows.jsonl"), "--output", ("o.jsonl", "-"), (".",)),
-    (("result", JOB), "--output", ("o.jsonl", "-"), (".",)),
-    (
-        ("keys", "create", "--name", "x"),
-        "--expires-in",
-        ("1s", "3650d", "90m", "12h"),
-        ("0s", "3651d", "-1d", "90", "d", "1w", "1.5h"),
-    ),
-    (("keys", "create", "--name", "x"), "--scope", ("predict", "usage:read"), ("root", "")),
-    (("keys", "rotate", "0" * 12), "--overlap", ("0s", "7d"), ("8d", "-1s", "7")),
-    (("proxy", "--folder"), "", ("nginx",), ("rows.jsonl",)),
-]
-
-
-@pytest.mark.parametrize(("words", "option", "good", "bad"), VALUES, ids=lambda value: str(value[:2]))
-def test_a_value_at_its_bound_is_taken_and_one_beyond_it_is_called_wrong(
-    run: Run, words: tuple[str, ...], option: str, good: tuple[str, ...], bad: tuple[str, ...]
-) -> None:
-    named = list(filter(None, (*words, option)))
-    for value in (*good, *bad):
-        done = run(*named, value)
-        # Without settings none of them gets further.
-        assert (done.code, done.out) == (2, "")
-        assert ("Invalid value for" in done.err) == (value in bad), (value, done.err)
-        assert ("not set" in done.err) == (value in good), (value, done.err)

@@ -215,23 +215,6 @@ def test_what_it_does_is_told_on_standard_output_and_it_ends_with_0(here: Here, 
     assert document(asked.out).keys() >= case.keys
 
 
-@pytest.mark.parametrize(
-    ("command", "headings"),
-    [
-        ("jobs", "job status progress model accepted why"),
-        ("models list", "model version stable deprecated kind pool inline digest"),
-        ("keys list", "id tenant tier name scopes only created used expires"),
-        ("keys list --all", "id tenant tier name scopes only created used expires revoked"),
-        ("blocks list", "subject tenant level reason since until"),
-        ("tenants list", "tenant tier keys created"),
-        ("tiers list", f"tier {' '.join(tiers.COLUMNS[1:])}"),
-        ("usage --by model,kind", "tenant model kind calls units price"),
-    ],
-)
-def test_each_column_of_a_list_for_people_says_what_is_in_it(here: Here, command: str, headings: str) -> None:
-    assert here(*command.split()).out.splitlines()[0].split() == headings.split()
-
-
 @pytest.mark.parametrize("command", [command for command, case in CASES.items() if case.bad])
 def test_what_is_refused_is_one_sentence_on_standard_error_and_it_ends_with_1(here: Here, command: str) -> None:
     case = CASES[command]
