@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import io
 import json
 import re
 import shutil
+import sys
 import threading
 import uuid
 from collections.abc import Iterator
@@ -161,13 +163,18 @@ def test_what_is_not_exact_says_how_far_off_it_may_be() -> None:
 
 
 def test_a_terminal_without_blocks_gets_letters(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(explain, "_has_blocks", lambda: False)
-    _, up, down = explain._told(why({"a": 1.0, "b": -1.0}))
-    assert f"|{'#' * explain.BAR}" in up
-    assert f"{'#' * explain.BAR}|" in down
+    with monkeypatch.context() as patch:
+        patch.setattr(sys, "stdout", io.TextIOWrapper(io.BytesIO(), encoding="ascii"))
+        _, up, down, half = explain._told(why({"a": 1.0, "b": -1.0, "c": 0.5}))
+    assert up == f"a  {' ' * 20}|{'#' * 20}  +1"
+    assert down == f"b  {'#' * 20}|{' ' * 20}  -1"
+    assert half == f"c  {' ' * 20}|{'#' * 10}{' ' * 10}  +0.5"
+    _, nothing = explain._told(why({"a": 0.0}))
+    assert nothing.split("│") == [f"a  {' ' * 20}", f"{' ' * 20}  +0"]
 
 
 def test_a_name_steers_no_terminal_and_has_an_end() -> None:
     _, first, _ = explain._told(why({f"\x1b[2J{'long' * 30}": 1.0, "電" * 40: 0.5}))
+    assert first.index("...  ") == 29
     assert ("\x1b" in first, first.startswith("�[2J")) == (False, True)
     assert "..." in first

@@ -117,8 +117,11 @@ def test_a_class_that_is_not_installed_is_told_with_those_that_are(run: Run, ins
     [
         ((), "say SOURCE, or --python CLASS with a --row"),
         (("--python", "churn"), "say SOURCE, or --python CLASS with a --row"),
+        (("--row", ROW), "say SOURCE, or --python CLASS with a --row"),
         (("rows.jsonl", "--row", "{}"), "must be a JSON object, such as"),
         (("rows.jsonl", "--row", ROW), "--python and --row go together, without SOURCE"),
+        (("rows.jsonl", "--python", "churn"), "--python and --row go together, without SOURCE"),
+        (("--python", "churn", "--row", "[1]"), "must be a JSON object, such as"),
         (("--python", "churn", "--row", "{age: 61}"), "must be a row as JSON: "),
         (("--python", "churn", "--row", '{"age": NaN}'), "row.age is a number that is not finite"),
         (("--python", "churn", "--row", '{"age": [1]}'), "age must be a text, a number, true or false"),

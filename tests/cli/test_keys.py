@@ -51,7 +51,7 @@ def test_a_key_is_listed_and_ended_by_its_id_and_its_secret_is_shown_once(
     lines = listed.stdout.splitlines()
     assert [line.split()[0] for line in lines] == ["id", first, second]
     assert tenant in lines[1]
-    assert "[red]night[/]" in lines[2]
+    assert ("  client  " in lines[1], "[red]night[/]  jobs  " in lines[2]) == (True, True)
     assert not any(key.split("_")[2] in listed.stdout for key in made)
 
     assert Keyring(platform.engine).verify(made[0]).key_id == first

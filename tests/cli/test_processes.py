@@ -6,6 +6,7 @@ import json
 import os
 import signal
 import socket
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from granian.log import LogLevels
 from core import settings
 from local import commands, proxy
 from local.health import Health
+from local.state import held_port
 from tests.cli.conftest import Run
 from tests.conftest import Platform
 
@@ -82,6 +84,61 @@ def test_a_socket_of_a_killed_process_is_removed_and_nothing_else_is(
     done = run("serve", "--socket", "s", **env)
     assert (done.code, done.err, asked) == (1, "Error: s is there already, and is no socket\n", {})
     assert at.read_text() == "mine"
+
+
+@pytest.fixture
+def listening(monkeypatch: pytest.MonkeyPatch) -> Iterator[list[socket.socket]]:
+    """Where the express lane is told to answer."""
+    found: list[socket.socket] = []
+
+    def served(values: Any, at: socket.socket) -> None:
+        assert values.api.threads
+        found.append(at.dup())
+
+    monkeypatch.setattr("api.express.serve", served)
+    yield found
+    for item in found:
+        item.close()
+
+
+@pytest.mark.parametrize(("host", "family"), [("127.0.0.1", socket.AF_INET), ("::1", socket.AF_INET6)])
+def test_the_express_lane_listens_where_it_is_said_to_or_says_why_it_cannot(
+    run: Run, platform: Platform, listening: list[socket.socket], host: str, family: int
+) -> None:
+    port = str(held_port())
+    words = ("serve-express", "--host", host, "--port", port)
+    assert run(*words, **platform.engines.env).code == 0
+    (at,) = listening
+    assert (at.family, at.getsockname()[:2]) == (family, (host, int(port)))
+    socket.create_connection((host, int(port)), 5).close()
+    done = run(*words, **platform.engines.env)
+    assert done.code == 1
+    assert done.err.startswith(f"Error: nobody can listen on {host}:{port}: Address already in use")
+
+
+def test_the_socket_of_the_express_lane_is_its_owner_s_alone_from_the_first_moment(
+    run: Run, platform: Platform, listening: list[socket.socket], tmp_path: Path
+) -> None:
+    before = os.umask(0o022)
+    try:
+        assert run("serve-express", "--socket", "x.sock", **platform.engines.env).code == 0
+        assert os.umask(0o022) == 0o022
+    finally:
+        os.umask(before)
+    assert (tmp_path / "x.sock").stat().st_mode & 0o777 == 0o600
+    (at,) = listening
+    with socket.socket(socket.AF_UNIX) as caller:
+        here = os.open(tmp_path, os.O_RDONLY)
+        caller.connect(f"/proc/self/fd/{here}/x.sock")
+        os.close(here)
+    assert at.family is socket.AF_UNIX
+    # Of one that was killed.
+    at.close()
+    listening.clear()
+    assert run("serve-express", "--socket", "x.sock", **platform.engines.env).code == 0
+    (tmp_path / "mine").write_text("mine")
+    done = run("serve-express", "--socket", "mine", **platform.engines.env)
+    assert (done.code, done.err) == (1, "Error: mine is there already, and is no socket\n")
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ import pytest
 
 from access import keys
 from tests import callers, graphs
-from tests.cli.conftest import KEY, OPERATOR, Done, Here, Run, serving
+from tests.cli.conftest import JOB, KEY, OPERATOR, Answer, Done, Here, Run, serving
 
 
 def push(here: Here, *words: str, scopes: Collection[str] = keys.CLIENT | {keys.MODELS}) -> Done:
@@ -64,6 +64,7 @@ def test_mistakes_in_a_manifest_are_found_before_anything_is_sent(here: Here, tm
 def test_a_key_that_may_not_is_told_which_scope_it_lacks(here: Here) -> None:
     done = push(here, here.model(), scopes=keys.CLIENT)
     assert (done.code, done.out) == (1, "")
+    assert json.loads(push(here, here.model(), "--json", scopes=keys.CLIENT).err)["error"]["code"] == "FORBIDDEN"
     assert "does not have the scope 'models:write'" in done.err
     assert "`coatcheck keys create --models`" in done.err
 
@@ -82,3 +83,21 @@ def test_with_the_address_alone_it_says_what_is_missing(here: Here) -> None:
     done = here.run("models", "push", here.model(), COATCHECK_URL=here.env["COATCHECK_URL"])
     assert done.code == 2
     assert "COATCHECK_API_KEY is not set" in done.err
+    assert "COATCHECK_URL is not set" in here.run("models", "push", here.model(), COATCHECK_API_KEY=KEY).err
+    # With neither, it is an operator's command.
+    assert "`. .coatcheck/env.admin` sets them" in here.run("models", "push", here.model()).err
+
+
+def test_a_job_of_it_that_ends_without_a_word_is_told_as_any_other(run: Run, tmp_path: Path) -> None:
+    def answer(path: str) -> Answer:
+        if path == "/store":
+            return 204, {}, b""
+        found = {"job_id": JOB, "status": "expired", "progress": 0, "model": "m", "model_version": "1.0.0"}
+        place = {"upload_id": "u", "url": f"{at[0]}/store", "fields": {}}
+        return 201, {}, json.dumps({**found, **place}).encode()
+
+    at: list[str] = []
+    with serving(answer) as (url, _):
+        at.append(url)
+        done = run("models", "push", str(graphs.bundle(tmp_path / "one")), COATCHECK_URL=url, COATCHECK_API_KEY=KEY)
+    assert (done.code, done.out, done.err) == (1, "", f"Error: {JOB} expired before it was done\n")

@@ -107,9 +107,9 @@ def test_a_tier_is_shown_a_limit_a_line(operator: Operator) -> None:
     assert operator.json("tiers", "show", "free") == free
 
 
-def test_who_changed_what_is_told_newest_first(operator: Operator, tenant: str) -> None:
+def test_who_changed_what_is_told_newest_first(operator: Operator, tenant: str, tier: str) -> None:
     operator("tenants", "create", tenant)
-    key = operator.json("keys", "create", "--tenant", tenant, "--name", "web")["id"]
+    key = operator.json("keys", "create", "--tenant", tenant, "--name", "wéb")["id"]
     operator("tenants", "change", tenant, "--tier", "pro")
     found = operator.json("audit", "--tenant", tenant)
     assert [item["action"] for item in found] == ["tenant.change", "key.create", "tenant.create"]
@@ -121,9 +121,14 @@ def test_who_changed_what_is_told_newest_first(operator: Operator, tenant: str) 
     *_, first = operator("audit", "--subject", f"tenant:{tenant}").out.splitlines()
     assert "tenant.create" in first
     assert "null" not in first
+    assert '"wéb"' in operator("audit", "--subject", f"key:{key}").out
     assert [item["action"] for item in operator.json("audit", "--subject", f"key:{key}")] == ["key.create"]
     assert operator.json("audit", "--subject", f"key:{key}", "--action", "key.revoke") == []
     assert operator.json("audit", "--actor", "nobody") == []
+    # What is nobody's, and was done from nowhere, has nothing there.
+    assert operator("tiers", "create", tier).code == 0
+    row = operator("audit", "--subject", f"tier:{tier}").out.splitlines()[1]
+    assert (row.split()[3:5], "None" in row) == (["tier.create", f"tier:{tier}"], False)
 
 
 def test_whoever_ends_the_last_key_that_administers_is_told_how_to_make_one(
