@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import email.utils
 import json
+import tempfile
 import uuid
 from pathlib import Path
 from typing import Any
@@ -84,7 +85,7 @@ def test_a_version_is_not_meant_to_answer_until_a_day_that_is_over(here: Here, n
 def test_what_is_said_of_a_deprecated_version_can_be_said_anew_and_no_more(here: Here, name: str) -> None:
     stable(here, name)
     told = json.loads(here("models", "deprecate", name, "1.0.0", "--sunset", "2999-01-31", "--json").out)
-    assert told["sunset_at"] == "2999-01-31T00:00:00+00:00"
+    assert (told["sunset_at"], told["deprecated"]) == ("2999-01-31T00:00:00+00:00", True)
     at = "SELECT deprecated_at, deprecation, sunset_at FROM model_versions WHERE model = :name AND version = '1.0.0'"
     before = here.platform.one(at, name=name)
     again = here("models", "deprecate", name, "1.0.0", "--message", "Use 1.1.0")
@@ -94,7 +95,11 @@ def test_what_is_said_of_a_deprecated_version_can_be_said_anew_and_no_more(here:
     undone = here("models", "deprecate", name, "1.0.0", "--undo")
     assert undone.out == f"{name} 1.0.0 is not deprecated any more\n"
     assert here.platform.one(at, name=name) == (None, None, None)
-    assert here("models", "deprecate", name, "1.0.0", "--undo", "--message", "x").code == 2
+    again = here("models", "deprecate", name, "1.0.0", "--undo")
+    assert again.out == f"{name} 1.0.0 is not deprecated, and was not\n"
+    assert json.loads(here("models", "deprecate", name, "1.0.0", "--undo", "--json").out)["deprecated"] is False
+    for more in (("--message", "x"), ("--sunset", "2999-01-31")):
+        assert here("models", "deprecate", name, "1.0.0", "--undo", *more).code == 2
     assert here("models", "stable", name, "1.0.0").code == 0
 
 
@@ -134,8 +139,10 @@ def test_the_number_of_a_removed_version_stays_taken_and_a_new_one_answers(
     assert here("models", "push", folder).code == 1
     with monkeypatch.context() as shipped:
         # As every start of a platform hands it in.
-        shipped.setattr("cli.models.SHIPPED", Path(folder))
+        shipped.setattr("cli.models.SHIPPED", here.folder)
         same = here("models", "push", folder, "--json")
+        changed = here("models", "push", str(graphs.bundle(here.folder / "changed", name=name, summary="Another")))
+        assert (changed.code, "stays taken" in changed.err) == (1, True)
     digest = bundle.digest(Path(folder))
     told = {"model": name, "version": "1.0.0", "new": False, "removed": True, "digest": digest}
     assert (same.code, json.loads(same.out)) == (0, [told])
@@ -179,7 +186,7 @@ def test_a_bundle_that_was_removed_just_now_is_kept_for_who_has_not_heard_of_it(
     assert removed.purge(here.platform.engine, here.platform.store) == 0
 
 
-def test_what_is_pulled_is_what_was_pushed_to_the_last_byte(here: Here) -> None:
+def test_what_is_pulled_is_what_was_pushed_to_the_last_byte(here: Here, monkeypatch: pytest.MonkeyPatch) -> None:
     name = f"m{uuid.uuid4().hex}"
     folder = Path(here.model(name))
     (folder / "more").mkdir()
@@ -190,17 +197,24 @@ def test_what_is_pulled_is_what_was_pushed_to_the_last_byte(here: Here) -> None:
     pulled = here.folder / f"{name}-1.0.0"
     assert bundle.digest(pulled) == bundle.digest(folder)
     assert (pulled / "more" / "CARD.md").read_text() == "Of itself"
-    again = here("models", "pull", name, "1.0.0")
-    assert (again.code, "has something in it already: say another --out" in again.err) == (1, True)
-    other = here("models", "pull", name, "1.0.0", "--out", "a/b", "--json")
-    assert json.loads(other.out)["folder"] == "a/b"
-    assert {path.name for path in (here.folder / "a").iterdir()} == {"b"}
+    again = json.loads(here("models", "pull", name, "1.0.0", "--json").err)["error"]
+    assert (again["code"], "has something in it already: say another --out" in again["message"]) == (
+        "FOLDER_IN_USE", True,
+    )  # fmt: skip
+    (here.folder / "a" / "c").mkdir(parents=True)
+    # It is made beside its place, which may be on another disk than what is made for a while.
+    with monkeypatch.context() as patch:
+        patch.setattr(tempfile, "tempdir", str(here.folder / "nowhere"))
+        for out in ("a/b", "a/c"):
+            other = here("models", "pull", name, "1.0.0", "--out", out, "--json")
+            assert json.loads(other.out)["folder"] == out, other.err
+    assert {path.name for path in (here.folder / "a").iterdir()} == {"b", "c"}
 
 
 def test_a_stored_bundle_that_was_changed_is_not_written(here: Here) -> None:
     name = here.published()
     key = bundle_key(here.platform.one("SELECT digest FROM model_versions WHERE model = :name", name=name)[0])
     here.platform.store.put(key, here.platform.store.get(key).replace(b"Which is larger?", b"Which is larder?"))
-    done = here("models", "pull", name)
-    assert (done.code, f"The stored bundle of {name} 1.0.0 was changed" in done.err) == (1, True)
+    error = json.loads(here("models", "pull", name, "--json").err)["error"]
+    assert (error["code"], error["message"]) == ("BUNDLE_INVALID", f"The stored bundle of {name} 1.0.0 was changed")
     assert not (here.folder / f"{name}-1.0.0").exists()
