@@ -21,7 +21,7 @@ from jobs.attempt import Attempts
 from jobs.job import Claimed
 from jobs.outcome import Outcome
 from jobs.result import Fault, Result, Several
-from registry.judging.trial import FAULTS
+from registry.judging.trial import FAULTS, worst
 from registry.judging.witness import Sight, Witness
 from registry.routes import Unit
 
@@ -91,8 +91,7 @@ class Finisher:
         if isinstance(error, PUT_OFF):  # it goes on, here or elsewhere, and may be answered yet
             return
         items = result.items if isinstance(result, Several) else []
-        fault = next((item.error["code"] for item in items if isinstance(item, Fault)), None)
-        code = error.code if error else fault
+        code = error.code if error else worst([item.error["code"] for item in items if isinstance(item, Fault)])
         if (result or code in FAULTS) and self.witness.watches(job.model, job.route):
             unit = Unit(job.request_id, job.tenant_id.hex)
             self.witness.add(Sight(job.model, job.route, unit, job.created_at, code=code))

@@ -17,6 +17,7 @@ from inference.manifest import SHAP
 from inference.model import Model
 from inference.output import Said
 from jobs.result import Fault
+from registry.judging.trial import worst
 from registry.judging.witness import Sight
 from registry.versions import Resolved
 from serving.serving import Serving
@@ -95,7 +96,7 @@ def _seen(serving: Serving, ask: Ask, resolved: Resolved, run: Callable[[], list
             serving.witness.add(dataclasses.replace(sight, code=error.code))
         raise
     took_s = time.perf_counter() - began if len(made) == 1 else None
-    code = next((str(item.error["code"]) for item in made if isinstance(item, Fault)), None)
+    code = worst([str(item.error["code"]) for item in made if isinstance(item, Fault)])
     serving.witness.add(dataclasses.replace(sight, run_s=took_s, code=code))
     return made
 

@@ -41,7 +41,6 @@ class Graph:
 
     nodes: tuple[Node, ...]
     inputs: tuple[str, ...]
-    initializers: frozenset[str]
 
 
 def read(path: Path) -> Graph:
@@ -55,15 +54,13 @@ def read(path: Path) -> Graph:
 
 
 def _graph(data: memoryview) -> Graph:
-    nodes, inputs, kept = [], [], []
+    nodes, inputs = [], []
     for number, value in _walk(data):
         if number == 1:
             nodes.append(_node(value))
-        elif number == 5:
-            kept += [_text(name) for at, name in _walk(value) if at == 8]
         elif number == 11:
             inputs.append(_text(next(name for at, name in _walk(value) if at == 1)))
-    return Graph(tuple(nodes), tuple(inputs), frozenset(kept))
+    return Graph(tuple(nodes), tuple(inputs))
 
 
 def _node(data: memoryview) -> Node:

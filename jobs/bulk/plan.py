@@ -174,12 +174,18 @@ def _cut(lines: _Lines, form: str, fields: Sequence[Field], *, most: int) -> tup
             if count:
                 spans.append(Span(start, lines.offset, line, count))
             start, line, count = lines.offset, lines.number + 1, 0
-        if len(spans) > MAX_CHUNKS:
-            issue = f"The file is over {MAX_CHUNKS} chunks of {most} rows or {CHUNK_BYTES} bytes"
-            raise errors.InputTooLarge(issue, details={"limit": MAX_CHUNKS})
+        _check_count(spans, most)
     if count:
         spans.append(Span(start, lines.offset, line, count))
+    _check_count(spans, most)
     return header_end, spans
+
+
+def _check_count(spans: Sequence[Span], most: int) -> None:
+    """Raises InputTooLarge."""
+    if len(spans) > MAX_CHUNKS:
+        issue = f"The file is over {MAX_CHUNKS} chunks of {most} rows or {CHUNK_BYTES} bytes"
+        raise errors.InputTooLarge(issue, details={"limit": MAX_CHUNKS})
 
 
 def _header_end(lines: _Lines, header: Sequence[str], fields: Sequence[Field]) -> int:

@@ -27,6 +27,11 @@ CALIBRATION, NEAR_LONGEST = 500, 475
 SETTLES = dt.timedelta(seconds=2)
 
 
+def worst(codes: Sequence[str]) -> str | None:
+    """Of what failed in one answer, what the version is to blame for, where there is any; else the first."""
+    return next((code for code in codes if code in FAULTS), codes[0] if codes else None)
+
+
 @dataclass(frozen=True)
 class Seen:
     """A request that a model answered, or failed to: why it was that version, and when it was asked."""

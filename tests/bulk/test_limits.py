@@ -64,14 +64,14 @@ def test_a_chunk_ends_with_the_row_that_fills_its_bytes(
     assert [span.rows for span in cut(platform, manifest, row + ROW * 3, max_batch=100).spans] == chunks
 
 
-@pytest.mark.parametrize("chunks", [2, 3, 4])
+@pytest.mark.parametrize(("chunks", "more"), [(2, 0), (2, 1), (3, 0), (3, 1), (4, 0)])
 def test_a_file_has_no_more_chunks_than_may_be(
-    platform: Platform, manifest: Manifest, monkeypatch: pytest.MonkeyPatch, chunks: int
+    platform: Platform, manifest: Manifest, monkeypatch: pytest.MonkeyPatch, chunks: int, more: int
 ) -> None:
     monkeypatch.setattr(plan, "MAX_CHUNKS", 3)
-    data = ROW * (chunks * plan.BATCHES_PER_CHUNK)
-    if chunks <= 3:
-        assert len(cut(platform, manifest, data).spans) == chunks
+    data = ROW * (chunks * plan.BATCHES_PER_CHUNK + more)
+    if chunks + more <= 3:
+        assert len(cut(platform, manifest, data).spans) == chunks + more
         return
     with pytest.raises(errors.InputTooLarge) as refused:
         cut(platform, manifest, data)

@@ -85,12 +85,12 @@ def test_a_row_is_shown_as_far_as_there_is_room(row: dict[str, Any], says: str) 
     assert batch._shown(row) == says
 
 
-def test_a_picture_is_moved_to_one_that_is_black_or_white() -> None:
+def test_a_picture_is_moved_to_one_that_is_black_white_or_gray() -> None:
     field = Field("x", "image")
     of = Manifest("m", "1.0.0", "image", "", "", (field,), ())
-    found = [list(batch._others(of, {"x": "AAAA"}, field, number)) for number in (0, 1, 3)]
+    found = [list(batch._others(of, {"x": "AAAA"}, field, number)) for number in (0, 1, 2, 3)]
     pixels = [Image.open(io.BytesIO(base64.b64decode(made))) for [made] in found]
-    assert [(pixel.size, pixel.getpixel((0, 0))) for pixel in pixels] == [((1, 1), value) for value in (0, 255, 0)]
+    assert [(pixel.size, pixel.getpixel((0, 0))) for pixel in pixels] == [((1, 1), value) for value in (0, 255, 128, 0)]
 
 
 ROWS = [{"x": 2, "y": 1}, {"x": 1, "y": 2}]

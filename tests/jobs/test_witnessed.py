@@ -26,6 +26,7 @@ ENDS: Mapping[str, tuple[dict[str, Any], dict[str, Any], str | None]] = {
     "answered": ({"result": SAID}, {}, None),
     "answered, but for one of its inputs": ({"result": Several([SAID, FAILED])}, {}, "MODEL_ERROR"),
     "answered, but for what is no input": ({"result": Several([REFUSED, SAID])}, {}, "INVALID_INPUT"),
+    "answered, but for what is no input and what failed": ({"result": Several([REFUSED, FAILED])}, {}, "MODEL_ERROR"),
     "failed": ({"error": errors.ModelError()}, {}, "MODEL_ERROR"),
     "its time was over": ({"error": errors.TimedOut()}, {}, "TIMED_OUT"),
     "refused for its inputs": ({"error": errors.InvalidInput()}, {}, ""),
