@@ -5,7 +5,7 @@ from __future__ import annotations
 import datetime as dt
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from typing import Any
 
 import grpc
@@ -13,14 +13,12 @@ import pytest
 
 from core import audit, errors
 from registry import lifecycle
-from rpc import answering
 from rpc import errors as codes
 from rpc.call import SPARE_S, Call
 from rpc.inference_pb2 import InferParameter, InferTensorContents, ModelInferRequest
-from rpc.visit import Visit
 from serving.oip import infer, tensors
 from tests.conftest import Platform, until
-from tests.rpc.conftest import Client, Served, tensor, texts
+from tests.rpc.conftest import Client, tensor, texts
 
 pytestmark = pytest.mark.usefixtures("quiet")
 Code = grpc.StatusCode
@@ -90,28 +88,6 @@ def test_a_kind_of_error_has_its_status_and_says_when_to_come_back_where_that_ma
         error.retry_after_s = 2.1
         assert codes.status(error) is code, kind
         assert codes.retry_after_s(error) == (3 if code in later and kind.retryable else 0), kind
-
-
-#: What an error weighs.
-WEIGHTS: Mapping[type[errors.CoatcheckError], float] = {
-    errors.InvalidInput: 1, errors.Unauthorized: 1, errors.Forbidden: 1, errors.ModelNotFound: 0.5,
-    errors.RateLimited: 0.25, errors.ModelError: 0, errors.TimedOut: 0, errors.Unavailable: 0,
-    errors.JobStateConflict: 0, errors.CoatcheckError: 0, errors.IdempotencyInProgress: 0,
-}  # fmt: skip
-
-
-def test_an_error_counts_against_its_network_as_over_http(serve: Callable[..., Served]) -> None:
-    door = serve(max_errors=1000).door
-
-    def left_after(error: errors.CoatcheckError) -> float:
-        call = Call.of([], "ipv4:198.51.100.7:4000", None, ())
-        found = answering.refused(door, Visit(door, call, ("predict",)), error)
-        assert dict(found.told)["x-error-code"] == error.code
-        return door.conduct._errors["address:198.51.100.7"].left
-
-    for kind, weight in WEIGHTS.items():
-        before = left_after(errors.InvalidInput())
-        assert before - left_after(kind()) == pytest.approx(weight, abs=0.1), kind
 
 
 def test_what_is_told_of_an_error_is_cut_where_it_is_longer_than_a_client_takes() -> None:
