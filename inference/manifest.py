@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import functools
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -193,6 +193,11 @@ class Manifest:
         with contextlib.suppress(errors.BundleInvalid):
             return kinds.find(self.kind).output_schema(self)
         return {"type": "object"}
+
+    @property
+    def classes(self) -> Sequence[str]:
+        """What it may answer: labels, tags, or the names of what it finds in pictures."""
+        return self.labels or self.tags or (self.boxes.labels if self.boxes else ())
 
     @property
     def takes_file(self) -> bool:

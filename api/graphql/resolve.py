@@ -150,7 +150,7 @@ _OF: Mapping[str, Mapping[str, Callable[..., Any]]] = {
         "routes": routes,
     },
     "Version": {
-        "labels": lambda found, _: found.manifest.labels or found.manifest.tags,
+        "labels": lambda found, _: found.manifest.classes,
         "maxBatch": lambda found, _: found.manifest.max_batch,
         "inputSchema": lambda found, _: schemas.json_schema(found.manifest),
         "outputSchema": lambda found, _: found.manifest.output_schema,

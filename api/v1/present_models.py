@@ -55,7 +55,7 @@ def version(item: Version) -> dict[str, Any]:
         "digest": item.digest,
         "kind": manifest.kind,
         "summary": manifest.summary,
-        "labels": manifest.labels or manifest.tags or (manifest.boxes.labels if manifest.boxes else ()),
+        "labels": manifest.classes,
         "pool": manifest.pool,
         "inline": manifest.inline,
         "max_batch": manifest.max_batch,

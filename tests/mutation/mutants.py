@@ -29,6 +29,7 @@ ROOMS = (
     "jobs",
     "local",
     "registry",
+    "rpc",
     "serving",
     "storage",
     "webhooks",

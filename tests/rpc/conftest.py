@@ -109,6 +109,7 @@ def served(settings: Settings) -> Iterator[Served]:
         asyncio.run_coroutine_threadsafe(made.stop(5), loop).result()
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
+        loop.close()
         handlers.close()
         door.close()
 
