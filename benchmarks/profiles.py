@@ -92,15 +92,8 @@ def _profile(spy: Path, name: str, pid: int, what: str) -> None:
     picture = kept.FOLDER / f"profile-{name}.svg"
     for form, file in (("flamegraph", picture), ("raw", seen)):
         command = [str(spy), "record", "--pid", str(pid), "--subprocesses", "--threads", "--duration", str(SECONDS)]
-        more = [
-            "--rate",
-            str(PER_SECOND),
-            "--format",
-            form,
-            "--output",
-            str(file),
-            *(["--gil"] if name in BY_LOCK else []),
-        ]
+        more = ["--rate", str(PER_SECOND), "--format", form, "--output", str(file)]
+        more += ["--gil"] if name in BY_LOCK else []
         subprocess.run([*command, *more], check=True, capture_output=True)
     parts = _parts(seen.read_text().splitlines())
     seen.unlink()

@@ -54,20 +54,21 @@ class Commands(UserDict[str, click.Command]):
     """Each is loaded when it is asked for: what all of them need takes a second, and most need a tenth of it."""
 
     def __getitem__(self, name: str) -> click.Command:
-        if name not in self.data and name in MODULES:
+        if name not in self.data:
+            where = MODULES[name]
             with leaving():
-                module = importlib.import_module(MODULES[name])
+                module = importlib.import_module(where)
             self.data[name] = getattr(module, name.replace("-", "_"))
         return self.data[name]
 
     def __contains__(self, name: object) -> bool:
-        return name in MODULES or name in self.data
+        return name in MODULES
 
     def __iter__(self) -> Iterator[str]:
-        return iter({**MODULES, **self.data})
+        return iter(MODULES)
 
     def __len__(self) -> int:
-        return len({**MODULES, **self.data})
+        return len(MODULES)
 
 
 @click.group(commands=Commands(), context_settings={"help_option_names": ["-h", "--help"]})

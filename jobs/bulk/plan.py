@@ -172,17 +172,16 @@ def _cut(lines: _Lines, form: str, fields: Sequence[Field], *, most: int) -> tup
         if count >= most or lines.offset - start >= CHUNK_BYTES:
             # Megabytes of empty lines are no chunk: nothing could be said of its progress.
             if count:
-                spans.append(Span(start, lines.offset, line, count))
+                _add(spans, Span(start, lines.offset, line, count), most)
             start, line, count = lines.offset, lines.number + 1, 0
-        _check_count(spans, most)
     if count:
-        spans.append(Span(start, lines.offset, line, count))
-    _check_count(spans, most)
+        _add(spans, Span(start, lines.offset, line, count), most)
     return header_end, spans
 
 
-def _check_count(spans: Sequence[Span], most: int) -> None:
-    """Raises InputTooLarge."""
+def _add(spans: list[Span], span: Span, most: int) -> None:
+    """One more, of at most so many rows; raises InputTooLarge where there are too many."""
+    spans.append(span)
     if len(spans) > MAX_CHUNKS:
         issue = f"The file is over {MAX_CHUNKS} chunks of {most} rows or {CHUNK_BYTES} bytes"
         raise errors.InputTooLarge(issue, details={"limit": MAX_CHUNKS})

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import datetime as dt
-from collections.abc import Iterator
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
 import pytest
 
-import models
 from jobs import claim
 from tests import factories
 from tests.conftest import Platform
@@ -24,12 +23,8 @@ def nothing_else(platform: Platform) -> None:
 
 
 @pytest.fixture
-def lane(platform: Platform) -> Iterator[dict[str, str]]:
-    """Where jobs of a model that takes MAX_BATCH at once stand."""
-    model = factories.add(platform, models.Model)["name"]
-    factories.add(platform, models.ModelVersion, model=model, max_batch=MAX_BATCH)
-    yield {"model": model, "lane": f"cpu/predict/{model}/1.0.0"}
-    platform.execute("DELETE FROM models WHERE name = :name", name=model)
+def lane(new_lane: Callable[[int], dict[str, str]]) -> dict[str, str]:
+    return new_lane(MAX_BATCH)
 
 
 def stands(platform: Platform, tenant: UUID, ago_s: float, **given: Any) -> UUID:

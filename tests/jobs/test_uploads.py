@@ -168,19 +168,6 @@ def test_how_rows_are_written_is_told_by_the_type_of_a_file_and_where_that_says_
     assert found.content_type == (content_types.canonical(content_type) or content_type)
 
 
-@pytest.mark.parametrize(("hours", "usable"), [(23, True), (25, False)])
-def test_a_file_may_be_used_for_a_day_after_its_address_was_good(platform: Platform, hours: int, usable: bool) -> None:
-    tenant = factories.tenant(platform)
-    ended = text(f"now() - interval '{hours} h'")
-    made = factories.add(platform, models.Upload, tenant_id=tenant, expires_at=ended)["id"]
-    platform.store.put(uploads.key(made), b"{}")
-    if usable:
-        assert uploads.use(platform.engine, platform.store, tenant, made).key == uploads.key(made)
-        return
-    with pytest.raises(errors.UploadNotFound):
-        uploads.use(platform.engine, platform.store, tenant, made)
-
-
 def test_every_ending_of_a_file_of_rows_says_how_they_are_written() -> None:
     assert uploads.ENDINGS == {".jsonl": "jsonl", ".ndjson": "jsonl", ".csv": "csv", ".tsv": "csv"}
     assert uploads.ROWS == {ROWS: "jsonl", CSV: "csv", GZIP: None}
