@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from registry.judging.evidence import Evidence
-from registry.judging.trial import ERRORS, SETTLES, SLOW, Bad, Seen, Sums, Trial
+from registry.judging.trial import ERRORS, SETTLES, SLOW, Bad, Seen, Sums, Trial, worst
 from registry.routes import By, Judge, Unit
 
 SINCE = dt.datetime(2027, 1, 31, tzinfo=dt.UTC)
@@ -126,3 +126,16 @@ def test_what_is_stored_is_read_as_it_was() -> None:
     after = TRIAL.after([seen(run_s=1.0)], [Bad(ERRORS, b"u", True, LATER)]).sums
     assert Sums.of(dataclasses.asdict(after)) == after
     assert Sums.of({}) == Sums()
+
+
+@pytest.mark.parametrize(
+    ("codes", "told"),
+    [
+        ([], None),
+        (["INPUT_REFUSED", "MODEL_ERROR"], "MODEL_ERROR"),
+        (["INPUT_REFUSED", "INVALID_INPUT"], "INPUT_REFUSED"),
+        (["TIMED_OUT", "MODEL_ERROR"], "TIMED_OUT"),
+    ],
+)
+def test_of_what_fails_in_a_list_the_versions_own_fault_is_told(codes: list[str], told: str | None) -> None:
+    assert worst(codes) == told
