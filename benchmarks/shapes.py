@@ -21,6 +21,7 @@ from rich.progress import track
 from access import keys, tiers
 from benchmarks import bed, inline, peers
 from benchmarks.hot_path import PLENTY
+from core import ids
 from local import platform_processes
 from local.child import Program
 
@@ -166,10 +167,10 @@ def _streamed(found: bed.Bed, url: str, key: str, waits: list[float]) -> None:
         reader.join()
     with found.superuser.connect() as connection:
         finished = connection.exec_driver_sql(
-            "SELECT id::text, extract(epoch FROM finished_at)::float FROM jobs WHERE id = ANY(%s::uuid[])",
-            ([*ended],),
+            "SELECT id, extract(epoch FROM finished_at)::float FROM jobs WHERE id = ANY(%s)",
+            ([ids.parse_job_id(job) for job in ended],),
         )
-        waits.extend(ended[job] - at for job, at in finished)
+        waits.extend(ended[ids.job_id(job)] - at for job, at in finished)
 
 
 def _tell(sides: dict[str, list[inline.Side]]) -> None:
