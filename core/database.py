@@ -106,10 +106,19 @@ def _as_outage(context: sqlalchemy.ExceptionContext) -> None:
 
 
 @contextlib.contextmanager
+def alone(engine: sqlalchemy.Engine) -> Iterator[sqlalchemy.Connection]:
+    """A connection each of whose statements is a transaction of its own: a round trip, where it has three else."""
+    with engine.connect() as connection:
+        connection.execution_options(isolation_level="AUTOCOMMIT")
+        yield connection
+
+
+@contextlib.contextmanager
 def reading(engine: sqlalchemy.Engine) -> Iterator[sqlalchemy.Connection]:
-    """A connection to read by; an outage is Unavailable."""
+    """A connection to read by, where each statement sees what is committed when it begins; an outage is
+    Unavailable."""
     try:
-        with engine.connect() as connection:
+        with alone(engine) as connection:
             yield connection
     except OUTAGES as error:
         raise unavailable(error) from error
@@ -129,12 +138,12 @@ def dumps(value: Any) -> str:
     return orjson.dumps(value).decode()
 
 
-def array(values: Iterable[str | int | None]) -> str:
+def array(values: Iterable[object]) -> str:
     """An array as Postgres reads it, quicker than element by element (psycopg's way, in Python)."""
     return "{" + ",".join(map(_element, values)) + "}"
 
 
-def _element(value: str | int | None) -> str:
+def _element(value: object) -> str:
     if isinstance(value, str):
         escaped = value.replace("\\", "\\\\").replace('"', '\\"')
         return f'"{escaped}"'

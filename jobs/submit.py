@@ -147,7 +147,7 @@ class Submitter:
     def _store(self, several: Sequence[_Ready]) -> None:
         """All of them or none."""
         values = self._values(several)
-        with self._engine.begin() as connection:
+        with database.alone(self._engine) as connection:
             connection.execute(_INSERT, values)
 
     def _store_with(
@@ -235,11 +235,11 @@ class Submitter:
         if self._backlog.admit(place.tenant_id, place.tier.max_pending):
             self._fairness.start_afresh(place.tenant_id, place.pool)
 
-    def _values(self, several: Sequence[_Ready]) -> dict[str, list[Any]]:
-        """Of each column one for each job, where each stands among them."""
+    def _values(self, several: Sequence[_Ready]) -> dict[str, str]:
+        """Of each column an array, with where each job stands among them."""
         offsets_s = self._fairness.offsets_s([ready.new.place for ready in several])
         rows = [{**ready.row, "offset_s": offset_s} for ready, offset_s in zip(several, offsets_s, strict=True)]
-        return {name: [row[name] for row in rows] for name in _TYPES}
+        return {name: database.array(row[name] for row in rows) for name in _TYPES}
 
     def _committed(self, kind: kinds.Kind, model: str, pool: str) -> None:
         metrics.ACCEPTED.labels(kind.counted_as(model)).inc()

@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import dataclasses
 from concurrent.futures import ThreadPoolExecutor
-from types import SimpleNamespace
 from typing import Any
 from uuid import UUID, uuid4
 
@@ -12,7 +11,7 @@ from prometheus_client import REGISTRY
 from sqlalchemy import exc, text
 
 from access.keys import Caller
-from core import broker, errors
+from core import broker, database, errors
 from core.seal import Seal
 from jobs import submit
 from jobs.fairness import Fairness
@@ -165,12 +164,12 @@ def test_a_database_without_room_is_remembered_for_a_while_or_until_it_stores_so
 ) -> None:
     away: list[Exception] = []
 
-    def begin() -> Any:
-        if away:
+    def store(_connection: Any, _cursor: Any, statement: str, *_: Any) -> None:
+        if away and "INSERT INTO jobs" in statement:
             raise exc.OperationalError("", {}, away[0])
-        return platform.engine.begin()
 
-    engine: Any = SimpleNamespace(begin=begin, connect=platform.engine.connect)
+    engine = database.create_engine(platform.settings.database_url)
+    sqlalchemy.event.listen(engine, "before_cursor_execute", store)
     mine = submit.Submitter(engine, platform.line, platform.hints, Seal(platform.settings.sealing))
     caller, _ = platform.new_tenant()
 
@@ -195,3 +194,4 @@ def test_a_database_without_room_is_remembered_for_a_while_or_until_it_stores_so
     alone()
     monkeypatch.setattr(submit, "NO_ROOM_S", -1.0)
     assert mine.accepts
+    engine.dispose()

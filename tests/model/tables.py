@@ -97,6 +97,8 @@ class Tables:
 
     def __init__(self, connection: sqlalchemy.Connection, caller: Caller, settings: Settings, world: World) -> None:
         self._connection = connection
+        # It is told already, and cannot be told once more within what is a transaction to Postgres alone.
+        connection.execution_options = lambda **_: connection  # type: ignore[method-assign]
         self._driver = connection.connection.dbapi_connection
         self.caller = caller
         self.world = world
