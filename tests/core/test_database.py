@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager
 from types import SimpleNamespace
 
 import flask
@@ -92,6 +93,17 @@ class LastDumper(Dumper):
         assert isinstance(self.connection, psycopg.Connection)
         self.connection.close()
         raise psycopg.DataError(obj)
+
+
+@pytest.mark.parametrize("by", [database.alone, database.reading])
+def test_each_statement_is_a_transaction_of_its_own_and_the_next_who_writes_has_one_as_ever(
+    engine: sqlalchemy.Engine, by: Callable[[sqlalchemy.Engine], AbstractContextManager[sqlalchemy.Connection]]
+) -> None:
+    began = text("SELECT now()")
+    with by(engine) as connection:
+        assert connection.execute(began).scalar_one() < connection.execute(began).scalar_one()
+    with engine.begin() as connection:
+        assert connection.execute(began).scalar_one() == connection.execute(began).scalar_one()
 
 
 def test_a_connection_that_is_gone_is_an_outage_whatever_was_said_last(engine: sqlalchemy.Engine) -> None:
