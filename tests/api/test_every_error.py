@@ -14,12 +14,14 @@ import structlog
 from flask.testing import FlaskClient
 from werkzeug.exceptions import RequestedRangeNotSatisfiable
 
+import api
 from api import EDITIONS
 from api import errors as answered
 from core import errors
 from tests.api import world
 from tests.api.kinds import ELSEWHERE, TOLD, Told
 from tests.api.reached import REACHED, At
+from tests.changed import changed
 from tests.cli.conftest import serving
 from tests.conftest import ROOT, Platform
 
@@ -72,16 +74,32 @@ def test_a_kind_has_its_code_its_status_and_its_headers_wherever_it_is_raised(
     assert kind.retryable == TOLD[kind].retryable
 
 
-@pytest.fixture(params=[edition.prefix for edition in EDITIONS])
-def at(platform: Platform, app: flask.Flask, quiet: None, failing: str, request: pytest.FixtureRequest) -> Iterator[At]:
+@pytest.fixture(scope="module")
+def store() -> Iterator[str]:
+    """A bucket that answers as the name of its object says."""
+
     def answer(path: str) -> tuple[int, dict[str, str], bytes]:
         what = path.split("/")[2].partition("?")[0]
         return int(what), {}, b"x" * 20
 
+    with serving(answer) as (address, _):
+        yield f"{address}/odd"
+
+
+@pytest.fixture(scope="module")
+def patient(platform: Platform, store: str) -> Iterator[flask.Flask]:
+    """One that reads from that bucket, and waits for long where it is asked to."""
+    made = api.create_app(changed(platform.settings, input_private_buckets=(store,), max_wait_s=300.0))
+    yield made
+    made.extensions["coatcheck"].close()
+
+
+@pytest.fixture(params=[edition.prefix for edition in EDITIONS])
+def at(
+    platform: Platform, patient: flask.Flask, store: str, quiet: None, failing: str, request: pytest.FixtureRequest
+) -> Iterator[At]:
     with contextlib.ExitStack() as stack:
-        address, _ = stack.enter_context(serving(answer))
-        here = At(platform, app, world.made(platform, app), failing, f"{address}/odd", stack, request.param)
-        yield here.with_settings(input_private_buckets=(f"{address}/odd",), max_wait_s=300.0)
+        yield At(platform, patient, world.made(platform, patient), failing, store, stack, request.param)
 
 
 @pytest.mark.parametrize("kind", REACHED, ids=[kind.__name__ for kind in REACHED])
