@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import re
 import threading
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 
 CHUNK = 65_536
@@ -47,7 +47,9 @@ class Proxy:
         self.shut = False  #: new connections are reset
         self.catch: bytes | None = None  #: what a client says with this in it is held
         self.held: list[Held] = []
-        self.deaf_after: bytes | None = None  #: once the API has said this, it hears nothing more
+        self.deaf_after: Sequence[
+            bytes
+        ] = ()  #: once the API has said all of this on one connection, it hears nothing more
         self.heard = threading.Event()  #: `deaf_after` was said
         self._writers: set[asyncio.StreamWriter] = set()
         self._started = threading.Event()
@@ -60,7 +62,7 @@ class Proxy:
         self._loop.call_soon_threadsafe(self._cut)
 
     def heal(self) -> None:
-        self.delay_s, self.hole, self.shut, self.deaf_after = 0.0, False, False, None
+        self.delay_s, self.hole, self.shut, self.deaf_after = 0.0, False, False, ()
         self.let_go()
         self.heard.clear()
         self.cut()
@@ -102,15 +104,18 @@ class Proxy:
             return
         self._writers |= {writer, back}
         deaf = asyncio.Event()
-        name = ""
+        name, said = "", 0
 
         async def listen(chunk: bytes) -> None:
-            nonlocal name
+            nonlocal name, said
             if found := _NAME.search(chunk):
                 name = found[1].decode()
             if self.catch and self.catch in chunk:
                 await self._hold(Held(name))
-            if self.deaf_after and self.deaf_after in chunk and name.startswith(API):
+            if name.startswith(API):
+                while said < len(self.deaf_after) and self.deaf_after[said] in chunk:
+                    said += 1
+            if 0 < len(self.deaf_after) == said:
                 deaf.set()
                 self.heard.set()
 

@@ -57,8 +57,8 @@ def loaded(run: Run, stub: Stub, mix: str, *more: str) -> tuple[Done, dict[str, 
 def only(said: dict[str, Any], part: str) -> dict[str, Any]:
     rows = said[part]
     assert isinstance(rows, list)
-    [row] = rows
-    return dict(row)
+    assert len(rows) == 1, rows
+    return dict(rows[0])
 
 
 @pytest.mark.parametrize("senders", [1, 256])

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import random
 import re
+import threading
+import time
 from collections import Counter
 from collections.abc import Callable, Mapping
 from types import SimpleNamespace
@@ -120,9 +122,14 @@ def test_what_is_sent_in_the_warm_up_is_not_told(monkeypatch: pytest.MonkeyPatch
 
 @pytest.fixture
 def waited(monkeypatch: pytest.MonkeyPatch) -> list[float]:
-    """How long those who follow tickets pause, without their doing so."""
+    """How long those who follow tickets pause, without their doing so; not those whom a test before has left."""
     found: list[float] = []
-    monkeypatch.setattr("cli.load.tickets.time", SimpleNamespace(monotonic=lambda: 5.0, sleep=found.append))
+    left = set(threading.enumerate())
+
+    def sleep(seconds: float) -> None:
+        time.sleep(seconds) if threading.current_thread() in left else found.append(seconds)
+
+    monkeypatch.setattr("cli.load.tickets.time", SimpleNamespace(monotonic=lambda: 5.0, sleep=sleep))
     return found
 
 

@@ -115,8 +115,8 @@ def test_a_worker_is_frozen_when_its_file_or_a_childs_grows_old(
     health.write(tmp_path, [worker], vigil, {})
     for name in ("worker.alive", f"worker.alive.{worker.pid}", "worker.alive.999999999"):
         alive.beat(str(tmp_path / name))
-    assert look(tmp_path)["worker"].state == "running"
     later(tmp_path, "started_at", 1000)
+    assert look(tmp_path)["worker"].state == "running"
     late_s = health.LATE_S + 5
     at = time.monotonic() - late_s
     os.utime(tmp_path / "worker.alive.999999999", (1, 1))
