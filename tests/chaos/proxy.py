@@ -47,9 +47,7 @@ class Proxy:
         self.shut = False  #: new connections are reset
         self.catch: bytes | None = None  #: what a client says with this in it is held
         self.held: list[Held] = []
-        self.deaf_after: Sequence[
-            bytes
-        ] = ()  #: once the API has said all of this on one connection, it hears nothing more
+        self.deaf_after: Sequence[bytes] = ()  #: when one connection of the API has said this, it hears nothing more
         self.heard = threading.Event()  #: `deaf_after` was said
         self._writers: set[asyncio.StreamWriter] = set()
         self._started = threading.Event()
