@@ -21,7 +21,7 @@ from sqlalchemy import text
 
 from access import tenants
 from access.bounds import UNBOUND, Bounds
-from access.tiers import Tier
+from access.tiers import SAID, Tier
 from access.used import Used
 from core import audit, database, errors
 from core.audit import Actor
@@ -48,7 +48,7 @@ INSERT INTO api_keys (id, tenant_id, name, secret_sha256, scopes, models, networ
 VALUES (:id, :tenant_id, :name, :hash, :scopes, :models, :networks, :expires_at)
 """)
 _SELECT = text(f"""
-SELECT tenant_id, secret_sha256, scopes, models, networks, expires_at, tier, tiers.*, now() AS at,
+SELECT tenant_id, secret_sha256, scopes, models, networks, expires_at, tier, {SAID}, now() AS at,
   extract(epoch FROM expires_at - now())::float AS left_s
 FROM api_keys JOIN tenants ON tenants.id = tenant_id JOIN tiers ON tiers.name = tier
 WHERE api_keys.id = :id AND {OPENS}

@@ -19,7 +19,7 @@ from sqlalchemy import text
 from access import tenants
 from access.keys import Caller
 from access.ledger import Ledger
-from access.tiers import Tier
+from access.tiers import SAID, Tier
 from core import database, errors
 
 #: How long a look at a tenant's month is good for. What this process lets in meanwhile is added to it; what others do
@@ -52,7 +52,7 @@ _MONTH = text(f"""
 SELECT CAST(month + interval '1 month' AS timestamptz) AS resets_at, CAST({_USED} AS bigint) AS used
 FROM tenants, {_NOW} WHERE id = :tenant_id
 """)  # noqa: S608 - constants
-_TIER = text("SELECT tier, tiers.* FROM tenants JOIN tiers ON tiers.name = tier WHERE id = :tenant_id")
+_TIER = text(f"SELECT tier, {SAID} FROM tenants JOIN tiers ON tiers.name = tier WHERE id = :tenant_id")  # noqa: S608
 
 # Each step once in a month, with what its receivers are told in the same transaction.
 _TELL = text(f"""

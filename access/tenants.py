@@ -32,7 +32,9 @@ _ONE = text(f"{_SHOWN} WHERE name = :name")
 _ID = text("SELECT id FROM tenants WHERE name = :name")
 _INSERT = text("INSERT INTO tenants (id, name, tier) VALUES (:id, :name, :tier) ON CONFLICT (name) DO NOTHING")
 _SELECT = text("SELECT id, tier FROM tenants WHERE name = :name FOR UPDATE")
-_SEEN = text("SELECT id, tier, tiers.* FROM tenants JOIN tiers ON tiers.name = tier WHERE tenants.name = :name")
+_SEEN = text(
+    f"SELECT id, tier, {tiers.SAID} FROM tenants JOIN tiers ON tiers.name = tier WHERE tenants.name = :name"  # noqa: S608
+)
 _CHANGE = text("UPDATE tenants SET tier = :tier WHERE name = :name")
 
 

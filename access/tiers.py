@@ -105,6 +105,8 @@ PAST = ("refuse", "pay")
 COLUMNS = ("name", "pace", "priorities", *list(LIMITS)[1:], "past_allowance")
 
 _ALL = ", ".join(COLUMNS)
+#: What a tier says, beside its name. By names: what was prepared with a `*` fails when a migration adds a column.
+SAID = ", ".join(f"tiers.{name}" for name in COLUMNS[1:])
 _SELECT = f"SELECT {_ALL} FROM tiers"  # noqa: S608 - names of columns alone
 _LIST = text(f"{_SELECT} ORDER BY name")
 _ONE = text(f"{_SELECT} WHERE name = :name")

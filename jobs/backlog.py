@@ -75,6 +75,6 @@ class Backlog:
         return empty
 
     def _count(self, tenant_id: uuid.UUID, most: int) -> _Room:
-        with self._engine.connect() as connection:
+        with database.alone(self._engine) as connection:
             waiting = int(connection.execute(_WAITING, {"tenant_id": tenant_id, "most": most}).scalar_one())
         return _Room(most - waiting, empty=waiting == 0)

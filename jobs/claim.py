@@ -9,7 +9,6 @@ from dataclasses import dataclass
 import sqlalchemy
 from sqlalchemy import text
 
-from core import database
 from jobs import fairness, floors
 from jobs.job import Claimed
 
@@ -90,7 +89,7 @@ def claim(
     or nothing that is claimed ahead of its turn, while another batch runs. The lease runs on the database's clock; none
     that anybody holds ends before `leases_from`."""
     parameters = {"pool": pool, "worker": worker, "wake_id": wake_id, "lease_s": lease_s, "floor": floor}
-    with database.alone(engine) as connection:
+    with engine.begin() as connection:
         rows = connection.execute(_CLAIM, {**parameters, "leases_from": leases_from, "ahead": ahead}).all()
     if not rows:
         return None

@@ -22,6 +22,7 @@ from cachetools import TTLCache, cached
 from sqlalchemy import text
 
 from access.tiers import Tier
+from core import database
 from core.broker import KEY_PREFIX, POOLS, Line
 from jobs import floors, kinds
 from jobs.job import PRIORITY_OFFSET_S, Priority
@@ -144,7 +145,7 @@ class Fairness:
 
     def _behind_own(self, asked: _Asked) -> float:
         """Behind the tenant's last waiting job, if there is one."""
-        with self._engine.connect() as connection:
+        with database.alone(self._engine) as connection:
             parameters = {"tenant_id": asked.place.tenant_id, "pool": asked.place.pool}
             last = connection.execute(_OWN_LAST, parameters).first()
         return -math.inf if last is None else asked.place.spacing - _age_s(last)
@@ -155,7 +156,7 @@ class Fairness:
         return 0.0 if head is None else min(max(0.0, head.age_s), AGE_S)
 
     def _head(self, pool: str, floor: dt.datetime | None) -> _Head | None:
-        with self._engine.connect() as connection:
+        with database.alone(self._engine) as connection:
             row = connection.execute(_HEAD, {"pool": pool, "floor": floor}).first()
         return None if row is None else _Head(_age_s(row), floors.before(start(row), row.seen_at))
 

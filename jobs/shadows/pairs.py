@@ -26,12 +26,12 @@ _ADD = text(f"""
 INSERT INTO shadow_pairs ({", ".join(_COLUMNS)}) VALUES ({", ".join(f":{name}" for name in _COLUMNS)})
 """)  # noqa: S608 - constants only
 # What is compared is what is compared now: a shadow of another version, or beside another one, is a new comparison.
-_READ = text("""
+_READ = text(f"""
 WITH last AS (SELECT version, stable_version FROM shadow_pairs WHERE model = :model AND name = :name
               ORDER BY id DESC LIMIT 1)
-SELECT shadow_pairs.* FROM shadow_pairs JOIN last USING (version, stable_version)
+SELECT {", ".join(_COLUMNS)} FROM shadow_pairs JOIN last USING (version, stable_version)
 WHERE model = :model AND name = :name ORDER BY id
-""")
+""")  # noqa: S608 - constants only
 _NAMES = text("""
 SELECT model, name, count(*) AS pairs, max(at) AS last_at FROM shadow_pairs GROUP BY model, name ORDER BY model, name
 """)

@@ -15,6 +15,7 @@ from psycopg.adapt import Dumper
 from sqlalchemy import exc, text
 
 import api
+from access import keys
 from core import database
 from tests.conftest import Platform, until
 from tests.frozen import frozen
@@ -242,3 +243,20 @@ def test_an_array_holds_what_went_in_whatever_its_texts_are_made_of(engine: sqla
         ).one()
         assert found == (texts, [3, -1, 0, None])
         assert connection.execute(read, {"texts": database.array([]), "numbers": database.array([])}).one() == ([], [])
+
+
+def test_a_column_that_a_migration_adds_is_no_fault_of_what_a_process_has_prepared(
+    platform: Platform, engine: sqlalchemy.Engine
+) -> None:
+    caller, key = platform.new_tenant()
+
+    def ask() -> None:
+        assert keys.Keyring(engine).verify(key) == caller
+
+    for _ in range(10):  # one connection, which prepares what it is asked for the sixth time
+        ask()
+    platform.execute("ALTER TABLE tiers ADD COLUMN of_later int")
+    try:
+        ask()
+    finally:
+        platform.execute("ALTER TABLE tiers DROP COLUMN of_later")
