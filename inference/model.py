@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
+import structlog
 
 from core import errors
 from inference import answers, kinds
@@ -19,13 +20,15 @@ from inference.explain.wanted import ALL, Wanted
 from inference.given import Array, Floats
 from inference.interrupt import Interrupt
 from inference.kinds.rows import RowKind
-from inference.opened import FileModel, Opened, said
+from inference.opened import FileModel, Opened, is_out_of_memory, said
 from inference.output import Said
 
 if TYPE_CHECKING:
     import onnxruntime
 
 CPU = "CPUExecutionProvider"
+
+log = structlog.get_logger()
 
 Row = Mapping[str, Any]
 Rows = Sequence[Row]
@@ -94,8 +97,16 @@ class Model(Opened, ABC):
         return [*self.predict(rows, interrupt)]
 
     def _runs(self, rows: Rows, interrupt: Interrupt | None) -> list[list[Array]]:
-        """What as many runs give as the rows need, as `Answer.said` takes it."""
-        return [self._run(rows, interrupt)]
+        """What as many runs give as the rows need, as `Answer.said` takes it: of rows for which there is no memory in
+        one run, each half has its own."""
+        try:
+            return [self._run(rows, interrupt)]
+        except Exception as error:
+            if len(rows) == 1 or not is_out_of_memory(error):
+                raise
+            log.warning("batch_halved", model=self.bundle.manifest.name, rows=len(rows), error=said(error))
+        half = len(rows) // 2
+        return [*self._runs(rows[:half], interrupt), *self._runs(rows[half:], interrupt)]
 
     @abstractmethod
     def _run(self, rows: Rows, interrupt: Interrupt | None) -> list[Array]:

@@ -25,6 +25,9 @@ MAX_SAID = 500
 #: Numbers of errors, and places in ONNX Runtime's own source.
 NOISE = re.compile(r"\[ONNXRuntimeError\] : \d+ : \w+ : |/onnxruntime_src/\S+ .*?\) ")
 
+#: What it says when there is no memory: its arenas, the C++ library, CUDA, cuBLAS and cuDNN.
+_NO_MEMORY = re.compile(r"Failed to allocate memory|bad.alloc|out of memory|ALLOC_FAILED", re.IGNORECASE)
+
 log = structlog.get_logger()
 
 
@@ -64,7 +67,7 @@ class Opened:
                 raise errors.ModelInterrupted from error
             # Where ONNX Runtime was called from says nothing; of code of a kind it says all.
             log.warning("model_failed", model=name, error=said(error), exc_info=not _from_ort(error))
-            if isinstance(error, MemoryError):
+            if is_out_of_memory(error):
                 raise errors.OutOfMemory(f"{name} has not enough memory for this input") from error
             raise errors.ModelError(f"{name} failed: {type(error).__name__}") from error
 
@@ -113,6 +116,13 @@ def said(error: BaseException) -> str:
     """What an error says, on one line of at most MAX_SAID characters."""
     text = " ".join(NOISE.sub("", str(error)).split()) or type(error).__name__
     return text if len(text) <= MAX_SAID else f"{text[:MAX_SAID]}…"
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether it is for want of memory, of the machine or of a device; libraries have no one kind of error for that."""
+    if _from_ort(error):
+        return _NO_MEMORY.search(str(error)) is not None
+    return isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError"  # PyTorch's, CuPy's
 
 
 def why(error: errors.CoatcheckError) -> str:
