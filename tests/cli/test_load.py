@@ -69,7 +69,7 @@ def test_who_stalls_for_a_second_shows_it_to_all_that_were_due_meanwhile(
     stub = Stub(predict=answer(200, label="a"))
     stub.stall_s = 1.0
     done, said = loaded(run, stub, "inline=1")
-    assert done.code == 0, done.err
+    assert done.code == 0, said["errors"]
     row = only(said, "routes")
     assert row["p99"] > 700
     # Counted from when it left, the only sender would have had one slow request, and hidden the rest.
