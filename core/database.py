@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import contextlib
 import time
+import uuid
 from collections.abc import Callable, Iterable, Iterator
+from decimal import Decimal
 from typing import Any, TypeVar
 
 import orjson
@@ -15,6 +17,9 @@ from sqlalchemy import event, exc
 from core import errors
 
 T = TypeVar("T")
+
+#: What may stand in an array: what Python writes as Postgres reads it.
+Element = str | int | float | Decimal | uuid.UUID | None
 
 #: What a lost, restarting or overloaded Postgres looks like, and one that may not write.
 OUTAGES = (exc.OperationalError, exc.InterfaceError, exc.InternalError, exc.TimeoutError)
@@ -138,12 +143,12 @@ def dumps(value: Any) -> str:
     return orjson.dumps(value).decode()
 
 
-def array(values: Iterable[object]) -> str:
+def array(values: Iterable[Element]) -> str:
     """An array as Postgres reads it, quicker than element by element (psycopg's way, in Python)."""
     return "{" + ",".join(map(_element, values)) + "}"
 
 
-def _element(value: object) -> str:
+def _element(value: Element) -> str:
     if isinstance(value, str):
         escaped = value.replace("\\", "\\\\").replace('"', '\\"')
         return f'"{escaped}"'
