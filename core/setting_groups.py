@@ -97,6 +97,14 @@ class Models:
         "`cuda`: a worker that does not get CUDA refuses the model",
         validate.OneOf(PROVIDERS),
     )
+    gpu_memory_mb: int = setting(
+        "COATCHECK_GPU_MEMORY_MB",
+        0,
+        "MiB of the GPU's memory that all models of one process take together, with what their runs need; what has no "
+        "room in it is run in halves. 0 = all there is: set it where several processes share a GPU, or models in "
+        "Python that have their own memory there",
+        validate.Range(0, 2**24),
+    )
     onnx_threads: int = setting(
         "COATCHECK_ONNX_THREADS",
         0,

@@ -15,8 +15,9 @@ from typing import Any
 
 from core import errors
 from inference import schema, tensors
+from inference.device import CPU_PROVIDER
 from inference.manifest import Field
-from inference.model import CPU, GraphModel, Row, Rows
+from inference.model import GraphModel, Row, Rows
 from inference.tensors import Dtype
 
 #: Of a node, in ONNX Runtime's own profile, which has a line for each that was run: what it does, the type of what it
@@ -91,7 +92,7 @@ def _profile(opened: GraphModel, rows: Rows, begins: Callable[[str], object], sc
     options.enable_profiling = True
     options.profile_file_prefix = str(scratch / "profile")
     [graph] = opened.bundle.graphs
-    session = onnxruntime.InferenceSession(str(graph), options, providers=[CPU])
+    session = onnxruntime.InferenceSession(str(graph), options, providers=[CPU_PROVIDER])
     for number, row in enumerate(rows, start=1):
         begins(f"golden example {number}, profiled,")
         session.run(None, opened.encode([row]))

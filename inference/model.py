@@ -5,7 +5,6 @@ from __future__ import annotations
 import functools
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 import numpy as np
@@ -15,6 +14,7 @@ from core import errors
 from inference import answers, kinds
 from inference import threads as cpus
 from inference.bundle import Bundle
+from inference.device import CPU, CPU_PROVIDER, Device
 from inference.explain.explainer import Explainer
 from inference.explain.wanted import ALL, Wanted
 from inference.given import Array, Floats
@@ -25,8 +25,6 @@ from inference.output import Said
 
 if TYPE_CHECKING:
     import onnxruntime
-
-CPU = "CPUExecutionProvider"
 
 log = structlog.get_logger()
 
@@ -121,7 +119,7 @@ class GraphModel(Model):
 
     def __init__(self, bundle: Bundle, *sessions: onnxruntime.InferenceSession, kind: RowKind) -> None:
         super().__init__(bundle, *sessions)
-        self.apart = kind.apart and self.providers[0] == CPU
+        self.apart = kind.apart and self.providers[0] == CPU_PROVIDER
         try:
             self._encoder = kind.encoder(bundle, self._session.get_inputs())
         except errors.BundleInvalid:
@@ -156,8 +154,8 @@ class GraphModel(Model):
         return self._answer.read(given, len(rows))
 
 
-def open_model(bundle: Bundle, *, providers: Sequence[str] = (CPU,), threads: int = 0) -> Model | FileModel:
-    """Make the sessions; call after the process was spawned. Raises BundleInvalid, also when a provider is not there,
+def open_model(bundle: Bundle, *, device: Device = CPU, threads: int = 0) -> Model | FileModel:
+    """Make the sessions; call after the process was spawned. Raises BundleInvalid, also when the device is not there,
     and ModelUnavailable when an extra is not installed."""
     # See `Interrupt`.
     import onnxruntime
@@ -171,21 +169,4 @@ def open_model(bundle: Bundle, *, providers: Sequence[str] = (CPU,), threads: in
     options.enable_cpu_mem_arena = kind.arena
     # Whatever it has to say of an error is in the exception.
     options.log_severity_level = 4
-    return kind.opened(bundle, *(session(path, options, providers) for path in bundle.graphs))
-
-
-def session(path: Path, options: onnxruntime.SessionOptions, providers: Sequence[str]) -> onnxruntime.InferenceSession:
-    """A session of one graph; raises BundleInvalid."""
-    import onnxruntime
-
-    try:
-        opened = onnxruntime.InferenceSession(str(path), options, providers=list(providers))
-    except Exception as error:
-        text = str(error)
-        what = "is no ONNX file, or damaged" if "INVALID_PROTOBUF" in text else "cannot be opened"
-        fix = "; export it for an older opset" if "opset" in text or "IR version" in text else ""
-        raise errors.BundleInvalid(f"{path} {what}{fix}. ONNX Runtime says: {said(error)}") from error
-    # ONNX Runtime falls back to the CPU with no more than a warning.
-    if opened.get_providers()[0] != providers[0]:
-        raise errors.BundleInvalid(f"{providers[0]} was asked for, but only {opened.get_providers()} is there")
-    return opened
+    return kind.opened(bundle, *(device.session(path, options) for path in bundle.graphs))

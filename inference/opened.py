@@ -25,8 +25,11 @@ MAX_SAID = 500
 #: Numbers of errors, and places in ONNX Runtime's own source.
 NOISE = re.compile(r"\[ONNXRuntimeError\] : \d+ : \w+ : |/onnxruntime_src/\S+ .*?\) ")
 
-#: What it says when there is no memory: its arenas, the C++ library, CUDA, cuBLAS and cuDNN.
-_NO_MEMORY = re.compile(r"Failed to allocate memory|bad.alloc|out of memory|ALLOC_FAILED", re.IGNORECASE)
+#: What it says when there is no memory: its arenas, also where they have a limit, the C++ library, CUDA, cuBLAS and
+#: cuDNN.
+_NO_MEMORY = re.compile(
+    r"Failed to allocate memory|smaller than requested bytes|bad.alloc|out of memory|ALLOC_FAILED", re.IGNORECASE
+)
 
 log = structlog.get_logger()
 

@@ -12,6 +12,7 @@ import structlog
 
 from core import errors, metrics
 from inference import bundle, check, model
+from inference.device import CPU, Device
 from inference.images import Images
 from inference.opened import FileModel
 from registry import memory
@@ -21,7 +22,6 @@ from storage.objects import Store
 
 log = structlog.get_logger()
 
-PROVIDERS = {"cpu": ("CPUExecutionProvider",), "cuda": ("CUDAExecutionProvider",)}
 #: So many models may be opened at a time: each takes several times its memory meanwhile, and a core.
 OPENINGS = 4
 #: All bundles lie under it in the store.
@@ -32,12 +32,12 @@ class Shelf:
     """Opened models, shared by threads."""
 
     def __init__(
-        self, store: Store, cache_dir: Path, *, provider: str = "cpu", threads: int = 0, memory_mb: int = 0
+        self, store: Store, cache_dir: Path, *, device: Device = CPU, threads: int = 0, memory_mb: int = 0
     ) -> None:
         """`memory_mb` is what opened models may hold, as COATCHECK_MODEL_MEMORY_MB says it."""
         self._store = store
         self._cache_dir = cache_dir
-        self._providers = PROVIDERS[provider]
+        self._device = device
         self._threads = threads
         self._kept = Kept(memory.budget(memory_mb))
         self._doors: dict[str, threading.Lock] = {}
@@ -83,7 +83,7 @@ class Shelf:
         loaded = self._fetch(resolved)
         fetched, weight = time.perf_counter(), memory.weight(loaded)
         with self._openings, self._kept.room(resolved.digest, weight):
-            opened = model.open_model(loaded, providers=self._providers, threads=self._threads)
+            opened = model.open_model(loaded, device=self._device, threads=self._threads)
             ready = time.perf_counter()
             check.check_golden(opened)
             self._kept.add(resolved.digest, opened)

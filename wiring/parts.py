@@ -6,6 +6,7 @@ import sqlalchemy
 
 from core.clock import Clock
 from core.seal import Seal
+from inference.device import CPU
 from jobs.shadows.buffer import Buffer
 from jobs.source import Sources
 from registry.catalog import Catalog
@@ -20,8 +21,8 @@ from wiring.base import Base, part
 class Parts(Base):
     """Files, models and webhooks, beside the engines."""
 
-    #: The hardware that models run on here.
-    provider = "cpu"
+    #: What models run on here.
+    device = CPU
 
     def close(self) -> None:
         """First wait for what writes by itself."""
@@ -64,7 +65,7 @@ class Parts(Base):
         return Shelf(
             self.store,
             models.model_cache,
-            provider=self.provider,
+            device=self.device,
             threads=models.onnx_threads,
             memory_mb=models.model_memory_mb,
         )

@@ -8,6 +8,7 @@ import sqlalchemy
 
 from core.board import Board
 from core.settings import Settings
+from inference import device
 from jobs.attempt import Attempts
 from jobs.drain import Drainer
 from jobs.finish import Finisher
@@ -31,7 +32,7 @@ class Runner(Parts):
     ) -> None:
         # As many as it takes where every chore is done at once.
         super().__init__(settings, application="coatcheck-worker", limits=Limits(connections=6))
-        self.provider = settings.models.provider
+        self.device = device.named(settings.models.provider, settings.models.gpu_memory_mb)
         self.presence = presence
         self.asked_to_stop = asked_to_stop
 

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from inference import model
 from inference.bundle import Bundle
+from inference.device import CPU
 from inference.drafts import asked, boxes, fields, golden
 from inference.drafts.answers import Answer, answer, has_rows
 from inference.drafts.convert import Converted
@@ -56,7 +56,7 @@ def draw(folder: Path, name: str, known: Converted, begins: Callable[[str], obje
     path = folder / "model.onnx"
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
-    graph = model.session(path, options, (model.CPU,))
+    graph = CPU.session(path, options)
     takes = fields.taken(path, graph.get_inputs(), known)
     says = {**head(name, takes.kind), "max_batch": takes.max_batch}
     if takes.options:

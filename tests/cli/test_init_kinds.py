@@ -13,7 +13,8 @@ import pytest
 import yaml
 from PIL import Image
 
-from inference import model, trial
+from inference import trial
+from inference.device import CPU
 from inference.drafts import fields
 from inference.drafts.convert import Converted
 from tests import graphs
@@ -167,7 +168,7 @@ def test_whether_the_colours_are_the_other_way_round_is_asked_where_there_are_so
 def test_no_more_pictures_share_a_run_than_may(tmp_path: Path) -> None:
     path = tmp_path / "mine.onnx"
     path.write_bytes(takes(shape="N, 3, 4000, 4000"))
-    graph = model.session(path, onnxruntime.SessionOptions(), (model.CPU,))
+    graph = CPU.session(path, onnxruntime.SessionOptions())
     assert fields.taken(path, graph.get_inputs(), Converted()).max_batch == 5
 
 

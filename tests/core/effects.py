@@ -25,7 +25,8 @@ from access.usage import fold
 from core import errors, ids, settings
 from core.seal import Context, Purpose, Seal
 from core.settings import Settings
-from inference import bundle
+from inference import bundle, device
+from inference.device import Device
 from jobs.drain import Drainer
 from jobs.presence import Presence
 from local import proxy
@@ -112,6 +113,10 @@ class Here:
         self.stack.callback(upkeep.close)
         return upkeep
 
+    def device(self, **env: str) -> Device:
+        """What models run on in a worker with this environment."""
+        return self._begun(env).device
+
     def _begun(self, env: Mapping[str, str]) -> Worker:
         from workers import resources
 
@@ -186,6 +191,11 @@ def provider(here: Here) -> None:
     made, _ = here.worker(PROVIDER="cuda")
     with pytest.raises(errors.BundleInvalid):
         made.attempts.tools.shelf.open(made.attempts.tools.catalog.resolve("sentiment", "1.0.0"))
+
+
+def gpu_memory_mb(here: Here) -> None:
+    """What runs models in a worker, which tests/inference/test_device.py shows with a processor's memory."""
+    assert here.device(PROVIDER="cuda", GPU_MEMORY_MB="77") == device.named("cuda", 77)
 
 
 def default_model(here: Here) -> None:

@@ -176,6 +176,7 @@ EFFECTS: Mapping[str, Callable[[Here], object]] = {
     "secret_key": effects.secret_key,
     "old_secret_keys": effects.secret_key,
     "provider": effects.provider,
+    "gpu_memory_mb": effects.gpu_memory_mb,
     "default_model": effects.default_model,
     "onnx_threads": effects.onnx_threads,
     "model_memory_mb": effects.model_memory_mb,

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from core import errors
-from inference import bundle, check, model, schema
+from inference import bundle, check, device, model, schema
 from inference.manifest import Manifest
 from tests import graphs
 
@@ -167,7 +167,7 @@ def test_threads_share_a_model(sentiment: model.Model) -> None:
 
 def test_a_provider_that_is_not_there_is_not_silently_replaced(copy: Path) -> None:
     with pytest.raises((errors.BundleInvalid, ValueError), match="CUDA"):
-        model.open_model(bundle.load(copy), providers=("CUDAExecutionProvider",))
+        model.open_model(bundle.load(copy), device=device.named("cuda", 100))
 
 
 @pytest.mark.parametrize(

@@ -89,7 +89,9 @@ def test_what_a_class_says_of_memory_is_believed_by_the_kind_of_its_error(error:
         ("Non-zero status code returned while running Expand: Failed to allocate memory for a buffer", True),
         ("Exception during initialization: std::bad_alloc", True), ("bad allocation", True),
         ("CUDA failure 2: out of memory ; GPU=0", True), ("CUBLAS failure 3: CUBLAS_STATUS_ALLOC_FAILED", True),
-        ("CUDNN_STATUS_ALLOC_FAILED", True), ("Got invalid dimensions for input: features", False), ("", False),
+        ("CUDNN_STATUS_ALLOC_FAILED", True),
+        ("bfc_arena.cc:360 Available memory of 53280256 is smaller than requested bytes of 65536000", True),
+        ("Got invalid dimensions for input: features", False), ("", False),
     ],
 )  # fmt: skip
 def test_what_onnx_runtime_says_of_memory_is_found_in_its_words(said: str, is_it: bool) -> None:
