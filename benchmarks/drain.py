@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import datetime as dt
 import socket
+from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import sqlalchemy
@@ -18,12 +19,13 @@ from tests.chaos.proxy import Proxy
 JOBS = 20_000
 ROW = {"text": "I love this product, it works perfectly!", "language": "en", "confidence_threshold": 0.0}
 
-INSERT = text("""
+_INSERT = text("""
 INSERT INTO jobs (id, tenant_id, kind, batches, pool, model, version,
                   lane, expires_at, max_attempts, timeout_s, inputs, options,
                   metadata, request_id)
-SELECT uuidv7(), (SELECT id FROM tenants LIMIT 1), 'predict', true, 'cpu', 'sentiment', '1.0.0',
-       'cpu/predict/sentiment/1.0.0', now() + interval '1 day', 4, 300, CAST(:inputs AS json), '{}', '{}', 'req_bench'
+SELECT uuidv7(), (SELECT id FROM tenants LIMIT 1), 'predict', true, :pool, :model, :version,
+       :lane, now() + interval '1 day', 4, 300,
+       CAST(:inputs AS json), '{}', '{}', 'req_bench'
 FROM generate_series(1, :jobs)
 """)
 _DONE = text("""
@@ -44,6 +46,18 @@ WARM = 3_000
 PROCESSES = (1, 2, 4)
 #: Into what each process of a worker is asked to do, in milliseconds, Postgres and Redis alike.
 AWAY_MS = (0, 2, 20)
+
+
+class What(NamedTuple):
+    """Jobs are of one model, and each has this row."""
+
+    model: str = "sentiment"
+    version: str = "1.0.0"
+    pool: str = "cpu"
+    row: Mapping[str, Any] = ROW
+
+
+SENTIMENT = What()
 
 
 class Drained(NamedTuple):
@@ -79,19 +93,27 @@ def drained(found: bed.Bed, *, processes: int = 1) -> Drained:
     children = started(found, processes=processes)
     since = waiting(found, JOBS)
     before = _written(found)
-    bed.until(lambda: done(found, since).done == JOBS, 600, every_s=0.25)
+    took_s = ended(found, since, JOBS)
     for child in reversed(children):
         child.stop()
-    after, took_s = _written(found), float(done(found, since).took)
+    after = _written(found)
     return Drained(JOBS / took_s, *((late - early) / JOBS for early, late in zip(before, after, strict=True)))
 
 
-def waiting(found: bed.Bed, jobs: int) -> dt.datetime:
+def waiting(found: bed.Bed, jobs: int, what: What = SENTIMENT) -> dt.datetime:
     """So many jobs wait since then, by the database's clock."""
     with found.parts.engine.begin() as connection:
         since: dt.datetime = connection.execute(_NOW).scalar_one()
-        connection.execute(INSERT, {"jobs": jobs, "inputs": database.dumps(ROW)})
+        said = {"model": what.model, "version": what.version, "pool": what.pool, "inputs": database.dumps(what.row)}
+        lane = f"{what.pool}/predict/{what.model}/{what.version}"
+        connection.execute(_INSERT, {"jobs": jobs, "lane": lane, **said})
     return since
+
+
+def ended(found: bed.Bed, since: dt.datetime, jobs: int) -> float:
+    """Wait for the end of so many jobs that have waited since then; the seconds from the first one's start."""
+    bed.until(lambda: done(found, since).done == jobs, 600, every_s=0.25)
+    return float(done(found, since).took)
 
 
 def started(found: bed.Bed, *, processes: int = 1) -> list[Child]:
@@ -104,8 +126,7 @@ def started(found: bed.Bed, *, processes: int = 1) -> list[Child]:
         found.python("beat", *celery, "beat", "--pidfile=", "-l", "WARNING"),
     ]
     bed.until(lambda: len(names(found)) == processes)
-    warm = waiting(found, WARM)
-    bed.until(lambda: done(found, warm).done == WARM, 600, every_s=0.25)
+    ended(found, waiting(found, WARM), WARM)
     return children
 
 

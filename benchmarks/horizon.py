@@ -93,10 +93,8 @@ def _held(found: bed.Bed) -> Iterator[None]:
 
 def _round(found: bed.Bed) -> float:
     engine = found.parts.engine
-    with engine.begin() as connection:
-        since = connection.execute(text("SELECT now()")).scalar_one()
-        connection.execute(drain.INSERT, {"jobs": ROUND, "inputs": database.dumps(drain.ROW)})
-
+    since = drain.waiting(found, ROUND)
+    with engine.connect() as connection:
         last = connection.execute(_LAST, {"since": since}).scalar_one()
 
     def is_drained() -> bool:
