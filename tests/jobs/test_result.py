@@ -136,7 +136,10 @@ OF_AN_INPUT = {
 @pytest.mark.parametrize("name", sorted(OF_AN_INPUT))
 def test_a_list_that_was_stored_as_it_was_told_is_told_so_again(name: str, explain: str) -> None:
     stored = {"predictions": [ALL[name][2 if explain else 1], {"error": BAD.error}]}
-    assert told.v1(result.load(stored), explain) == stored
+    read = result.load(stored)
+    assert told.v1(read, explain) == stored
+    # A Record is told as it is as well: other editions tell by the class.
+    assert [type(one) for one in read.items] == [type(ALL[name][0]), Fault]
 
 
 def test_what_a_later_release_stored_is_not_guessed_at() -> None:
