@@ -106,9 +106,11 @@ class Source:
                     shutil.copyfileobj(stream, aside)
             elif sys.stdin is None:
                 raise Failure("Standard input is closed", code="FILE")
+            elif sys.stdin.isatty():
+                output.say("Reading standard input; Ctrl-D ends it")
+                # Who reads on after the end waits for another.
+                aside.write(sys.stdin.buffer.read())
             else:
-                if sys.stdin.isatty():
-                    output.say("Reading standard input; Ctrl-D ends it")
                 shutil.copyfileobj(sys.stdin.buffer, aside)
             aside.seek(0)
             yield aside
@@ -133,8 +135,8 @@ class Target:
 
     @property
     def _scratch(self) -> Path:
-        real = self._real
-        return real.with_name(f"{real.name}.part")
+        """Nobody else's, and no longer than a name may be."""
+        return self._real.with_name(f".coatcheck-{os.getpid()}.part")
 
     @property
     def _real(self) -> Path:

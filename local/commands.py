@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import json
 import os
@@ -130,7 +131,7 @@ def _foreground(root: Path, environ: Mapping[str, str], *, quiet: bool) -> int:
         _start(supervisor)
         if not quiet:
             click.echo("Ctrl-C stops everything.")
-            threading.Thread(target=_follow, args=(supervisor,), daemon=True).start()
+            threading.Thread(target=follow, args=(supervisor,), daemon=True).start()
         supervisor.watch()
         code = 0
     except StartFailed as error:
@@ -203,14 +204,15 @@ def _background(root: Path, environ: Mapping[str, str]) -> int:
     return process.returncode
 
 
-def _follow(supervisor: Supervisor) -> None:
+def follow(supervisor: Supervisor) -> None:
     """Copy what the processes log to the terminal, each line with its process's name."""
     ends = {item.log: item.log.stat().st_size for item in supervisor.children}
     while not supervisor.stopping:
         for item in list(supervisor.children):
-            with item.log.open("rb") as stream:
-                # It may have been put aside meanwhile.
-                stream.seek(min(ends.setdefault(item.log, 0), item.log.stat().st_size))
+            # Somebody may have removed it, or it was put aside meanwhile, and what is there now is another.
+            with contextlib.suppress(FileNotFoundError), item.log.open("rb") as stream:
+                seen = ends.setdefault(item.log, 0)
+                stream.seek(seen if seen <= item.log.stat().st_size else 0)
                 for line in stream:
                     click.echo(f"{item.program.name:<10} │ {line.decode(errors='replace').rstrip()}")
                 ends[item.log] = stream.tell()

@@ -42,6 +42,22 @@ def test_behind_a_link_the_file_is_written_and_the_link_stays(tmp_path: Path) ->
         assert (link.is_symlink(), real.read_bytes(), os.listdir(tmp_path / "far")) == (True, content, ["real.jsonl"])
 
 
+def test_what_lies_beside_it_under_a_name_like_its_own_is_not_touched(tmp_path: Path) -> None:
+    beside = tmp_path / "o.jsonl.part"
+    beside.write_bytes(b"mine")
+    target = Target(tmp_path / "o.jsonl")
+    target.check(tmp_path / "rows.jsonl")
+    target.write([b"new"])
+    assert (beside.read_bytes(), sorted(os.listdir(tmp_path))) == (b"mine", ["o.jsonl", "o.jsonl.part"])
+
+
+def test_a_name_as_long_as_one_may_be_is_written(tmp_path: Path) -> None:
+    target = Target(tmp_path / ("o" * 255))
+    target.check(tmp_path / "rows.jsonl")
+    target.write([b"new"])
+    assert target.path.read_bytes() == b"new"
+
+
 def test_what_is_no_file_gets_what_comes_and_stays_what_it_is(tmp_path: Path) -> None:
     pipe = tmp_path / "pipe"
     os.mkfifo(pipe)

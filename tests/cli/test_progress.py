@@ -158,7 +158,7 @@ def test_who_types_the_rows_is_told_how_to_end_them(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     ours, theirs = pty.openpty()
-    os.write(ours, b'{"text": "a"}\n\x04\x04')
+    os.write(ours, b'{"text": "a"}\n\x04')
     with os.fdopen(theirs) as typed:
         monkeypatch.setattr(sys, "stdin", typed)
         with Source.named(DASH, "jsonl").opened() as (stream, size, _):
