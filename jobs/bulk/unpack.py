@@ -60,7 +60,7 @@ def unpacked(source: Iterator[bytes]) -> Iterator[bytes]:
 
 def _utf8(text: Iterator[bytes], head: bytes) -> Iterator[bytes]:
     """Spreadsheets' "Unicode text" and PowerShell's `>` write UTF-16; raises InputUnreadable."""
-    if not head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or head.startswith(codecs.BOM_UTF32_LE):
+    if not head.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
         yield next(text).removeprefix(codecs.BOM_UTF8)
         yield from text
         return

@@ -91,6 +91,15 @@ def test_it_is_read_as_it_was_written_and_shown_as_it_is_asked_for(name: str) ->
     assert (told.v1(found, ""), told.v1(found, "simple")) == (plain, explained)
 
 
+def test_each_is_stored_by_a_word_that_stays_as_other_releases_read_it() -> None:
+    words = {type(found): result.dump(found)["form"] for found, _, _ in ALL.values()}
+    assert words == {
+        Label: "label", Tags: "tags", Numbers: "numbers", Embedding: "embedding", Text: "text", Tensors: "tensors",
+        Boxes: "boxes", Object: "object", Record: "record", Fault: "fault", Several: "several", Rows: "rows",
+        Part: "part", Stored: "stored", WithFiles: "with_files",
+    }  # fmt: skip
+
+
 @pytest.mark.parametrize("said", [Label("positive", 0.9, dict(GOOD.scores), WHY), Numbers({"price": 7.5}, WHY)])
 def test_reasons_are_kept_with_the_answer_and_told_by_their_weight(said: Label | Numbers) -> None:
     exact = dataclasses.replace(said, explained=dataclasses.replace(WHY, std_errors=None))
