@@ -1,4 +1,4 @@
-"""Rows a second by a GPU through a whole worker, beside loops of ONNX Runtime alone with the same batches: by turns,
+"""Rows a second by a GPU through a whole worker, beside loops of ONNX Runtime alone with its largest batch: by turns,
 and how large the worker's batches were. `COATCHECK_PROVIDER=cpu` has the processor do the same, to try it."""
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ FROM job_events began JOIN job_events ended USING (job_id, attempt)
 WHERE began.type = 'processing' AND ended.type = 'completed' AND began.at >= :since
 GROUP BY began.batch_size ORDER BY count(*) DESC LIMIT 8
 """)
-_SHARE = ("nvidia-smi", "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits", "--loop-ms=200")
+_SHARE = ("nvidia-smi", "--id=0", "--query-gpu=utilization.gpu", "--format=csv,noheader,nounits", "--loop-ms=200")
 
 
 @dataclass(frozen=True)
@@ -125,8 +125,8 @@ def _compare(found: bed.Bed, case: Case) -> None:
     rates: list[tuple[float, ...]] = []
     for _ in track(range(ROUNDS), manifest.name, console=Console(stderr=True)):
         alone = [manifest.max_batch * _runs(loop) for loop in loops]
+        since = drain.waiting(found, JOBS, what)
         with _share() as shares:
-            since = drain.waiting(found, JOBS, what)
             rates.append((*alone, JOBS / drain.ended(found, since, JOBS)))
     plain, bound, ours = (statistics.median(side) for side in zip(*rates, strict=True))
     ratio = statistics.median(mine / other for other, _, mine in rates)
@@ -134,7 +134,7 @@ def _compare(found: bed.Bed, case: Case) -> None:
     with found.parts.engine.connect() as connection:
         for size, runs, ms in connection.execute(_BATCHES, {"since": since}):
             print(f"    {runs:5} batches of {size:3}, {ms:.1f} ms each")
-    told = f"{statistics.mean(shares):.0f} % of the time" if shares else "nobody said how much (no nvidia-smi)"
+    told = f"{statistics.mean(shares):.0f} % of the time" if shares else "nvidia-smi did not say how much"
     print(f"    the GPU was at work in the last round: {told}")
 
 

@@ -101,8 +101,9 @@ class Models:
         "COATCHECK_GPU_MEMORY_MB",
         0,
         "MiB of the GPU's memory that all models of one process take together, with what their runs need; what has no "
-        "room in it is run in halves. 0 = all there is: set it where several processes share a GPU, or models in "
-        "Python that have their own memory there",
+        "room in it is run in halves. Those that are open hold no more than it, whatever `COATCHECK_MODEL_MEMORY_MB` "
+        "says. 0 = all there is: set it where several processes share a GPU, or models in Python have their own "
+        "memory there",
         validate.Range(0, 2**24),
     )
     onnx_threads: int = setting(

@@ -18,8 +18,8 @@ CPU_PROVIDER = "CPUExecutionProvider"
 AS_REQUESTED = 1
 
 _lock = threading.Lock()
-#: Where this process has an arena; ONNX Runtime would put another in its place.
-_shared: set[str] = set()
+#: The MiB of each arena that this process has; ONNX Runtime would put another in its place.
+_arenas: dict[str, int] = {}
 
 
 @dataclass(frozen=True)
@@ -34,12 +34,27 @@ class Device:
     memory: str = ""
     memory_mb: int = 0
 
+    def prepare(self, options: onnxruntime.SessionOptions) -> None:
+        """Once, for options that sessions here are to have; raises BundleInvalid where the device cannot be used."""
+        # See `Interrupt`.
+        import onnxruntime
+
+        if not self.memory or self.provider not in onnxruntime.get_available_providers():
+            return
+        with _lock:
+            try:
+                self._share()
+            except RuntimeError as error:
+                issue = f"{self.provider} cannot be used here. ONNX Runtime says: {said(error)}"
+                raise errors.BundleInvalid(issue) from error
+        options.add_session_config_entry("session.use_env_allocators", "1")
+
     def session(self, path: Path, options: onnxruntime.SessionOptions) -> onnxruntime.InferenceSession:
-        """A session of one graph; raises BundleInvalid, also when the device is not there."""
+        """A session of one graph, by options that were prepared; raises BundleInvalid, also when the device is not
+        there."""
         import onnxruntime
 
         try:
-            self._share(options)
             opened = onnxruntime.InferenceSession(str(path), options, providers=[self.provider])
         except Exception as error:
             text = str(error)
@@ -51,20 +66,20 @@ class Device:
             raise errors.BundleInvalid(f"{self.provider} was asked for, but only {opened.get_providers()} is there")
         return opened
 
-    def _share(self, options: onnxruntime.SessionOptions) -> None:
+    def _share(self) -> None:
+        """Raises RuntimeError."""
         import onnxruntime as ort
 
-        if not self.memory or self.provider not in ort.get_available_providers():
+        if self.memory in _arenas:
+            if _arenas[self.memory] != self.memory_mb:
+                raise RuntimeError(f"its arena has {_arenas[self.memory]} MiB, not {self.memory_mb}")
             return
-        with _lock:
-            if self.memory not in _shared:
-                where = ort.OrtMemoryInfo(
-                    self.memory, ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT
-                )
-                limits = {"max_mem": self.memory_mb << 20, "arena_extend_strategy": AS_REQUESTED}
-                ort.create_and_register_allocator_v2(self.provider, where, {}, ort.OrtArenaCfg(limits))
-                _shared.add(self.memory)
-        options.add_session_config_entry("session.use_env_allocators", "1")
+        # CUDA's own libraries come as packages, beside which nothing looks for them.
+        ort.preload_dlls()
+        where = ort.OrtMemoryInfo(self.memory, ort.OrtAllocatorType.ORT_ARENA_ALLOCATOR, 0, ort.OrtMemType.DEFAULT)
+        limits = {"max_mem": self.memory_mb << 20, "arena_extend_strategy": AS_REQUESTED}
+        ort.create_and_register_allocator_v2(self.provider, where, {}, ort.OrtArenaCfg(limits))
+        _arenas[self.memory] = self.memory_mb
 
 
 CPU = Device(CPU_PROVIDER)

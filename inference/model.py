@@ -169,4 +169,5 @@ def open_model(bundle: Bundle, *, device: Device = CPU, threads: int = 0) -> Mod
     options.enable_cpu_mem_arena = kind.arena
     # Whatever it has to say of an error is in the exception.
     options.log_severity_level = 4
+    device.prepare(options)
     return kind.opened(bundle, *(device.session(path, options) for path in bundle.graphs))

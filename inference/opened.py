@@ -28,7 +28,9 @@ NOISE = re.compile(r"\[ONNXRuntimeError\] : \d+ : \w+ : |/onnxruntime_src/\S+ .*
 #: What it says when there is no memory: its arenas, also where they have a limit, the C++ library, CUDA, cuBLAS and
 #: cuDNN.
 _NO_MEMORY = re.compile(
-    r"Failed to allocate memory|smaller than requested bytes|bad.alloc|out of memory|ALLOC_FAILED", re.IGNORECASE
+    "Failed to allocate memory|smaller than requested bytes|free memory block despite|bad.alloc|out of memory|"
+    "ALLOC(ATION)?_FAILED",
+    re.IGNORECASE,
 )
 
 log = structlog.get_logger()

@@ -14,9 +14,11 @@ PARTS = 4
 _MIB = 2**20
 
 
-def budget(megabytes: int) -> int:
-    """Bytes: so many MiB, or if 0 a quarter of the machine's memory, or of the cgroup's (v2) where that has less."""
-    return megabytes * _MIB or _available() // PARTS
+def budget(megabytes: int, device_mb: int = 0) -> int:
+    """Bytes: so many MiB, or if 0 a quarter of the machine's memory, or of the cgroup's (v2) where that has less; no
+    more than a device may give, if that has a limit."""
+    bytes_ = megabytes * _MIB or _available() // PARTS
+    return min(bytes_, device_mb * _MIB) if device_mb else bytes_
 
 
 def weight(bundle: Bundle) -> int:

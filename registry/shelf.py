@@ -39,7 +39,7 @@ class Shelf:
         self._cache_dir = cache_dir
         self._device = device
         self._threads = threads
-        self._kept = Kept(memory.budget(memory_mb))
+        self._kept = Kept(memory.budget(memory_mb, device.memory_mb))
         self._doors: dict[str, threading.Lock] = {}
         self._openings = threading.BoundedSemaphore(OPENINGS)
 
@@ -82,6 +82,9 @@ class Shelf:
         began = time.perf_counter()
         loaded = self._fetch(resolved)
         fetched, weight = time.perf_counter(), memory.weight(loaded)
+        # What a graph holds is put into an arena whether or not it has room, and its limit is none any more then.
+        if 0 < self._device.memory_mb << 20 < weight:
+            raise errors.BundleInvalid(f"COATCHECK_GPU_MEMORY_MB is too little for it: it takes {weight} bytes")
         with self._openings, self._kept.room(resolved.digest, weight):
             opened = model.open_model(loaded, device=self._device, threads=self._threads)
             ready = time.perf_counter()

@@ -59,11 +59,14 @@ def test_what_has_no_room_in_the_arena_is_run_in_halves_and_answered_the_same(tw
 
 
 def test_what_a_large_run_of_one_model_took_the_other_finds_free(two: tuple[Path, Path]) -> None:
-    said, _, log = predicted(two, 700, "9,9,9")
+    said, held, log = predicted(two, 700, "9,9,9")
     assert said == [said[0]] * 6
     assert "batch_halved" not in log
-    with pytest.raises(subprocess.CalledProcessError):
+    # Two of their own would hold twice as much.
+    assert held < 700 + 150
+    with pytest.raises(subprocess.CalledProcessError) as refused:
         predicted(two, 60, "1")
+    assert "OutOfMemory: one has not enough memory" in refused.value.stdout
 
 
 def test_only_a_gpu_has_an_arena_for_all_and_no_more_of_it_than_is_said(tmp_path: Path) -> None:

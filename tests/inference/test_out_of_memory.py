@@ -90,6 +90,8 @@ def test_what_a_class_says_of_memory_is_believed_by_the_kind_of_its_error(error:
         ("Exception during initialization: std::bad_alloc", True), ("bad allocation", True),
         ("CUDA failure 2: out of memory ; GPU=0", True), ("CUBLAS failure 3: CUBLAS_STATUS_ALLOC_FAILED", True),
         ("CUDNN_STATUS_ALLOC_FAILED", True),
+        ("CUDNN_STATUS_INTERNAL_ERROR_DEVICE_ALLOCATION_FAILED", True),
+        ("Failed to find a free memory block despite calling Extend. rounded_bytes:512", True),
         ("bfc_arena.cc:360 Available memory of 53280256 is smaller than requested bytes of 65536000", True),
         ("Got invalid dimensions for input: features", False), ("", False),
     ],

@@ -18,6 +18,7 @@ from onnx import numpy_helper
 import registry.shelf
 from core import errors, metrics
 from inference import bundle
+from inference.device import Device
 from inference.model import Model
 from registry import memory
 from registry.shelf import Shelf, bundle_key
@@ -188,6 +189,20 @@ def test_who_only_wants_to_know_whether_models_open_opens_each_once(shelf: Shelf
         for asked in made:
             shelf.ensure(asked)
     assert [openings(asked.model) for asked in made] == [1] * 4
+
+
+def test_a_model_that_is_larger_than_a_device_may_give_is_refused_and_of_others_only_so_many_stay(
+    platform: Platform, make_model: MakeModel, tmp_path: Path
+) -> None:
+    made = [make_model(f"small-{letter}") for letter in "ab"]
+    large, device = make_model("large", heavier(20)), Device("CPUExecutionProvider", memory_mb=7)
+    shelf = Shelf(platform.store, tmp_path / "limited", device=device, memory_mb=60)
+    for asked in made:
+        shelf.open(asked)
+    assert names(shelf) == [made[1].model]
+    with pytest.raises(errors.BundleInvalid) as refused:
+        shelf.open(large)
+    assert "COATCHECK_GPU_MEMORY_MB is too little for it: it takes 30" in str(refused.value.__cause__)
 
 
 def test_memory_goes_back_to_the_system(platform: Platform, make_model: MakeModel, tmp_path: Path) -> None:
