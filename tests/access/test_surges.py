@@ -92,6 +92,8 @@ def test_who_was_let_go_today_is_not_warned_again(platform: Platform, tenant: UU
     assert warned(platform) == ["key:key"]
     blocks.lift(platform.engine, "key:key", Actor("cli:test"))
     assert warned(platform) == []
+    platform.execute("SET LOCAL session_replication_role = replica; UPDATE audit SET at = date_trunc('day', now())")
+    assert warned(platform) == []
     # What was yesterday is over.
     platform.execute("SET LOCAL session_replication_role = replica; UPDATE audit SET at = at - interval '1 d'")
     assert warned(platform) == ["key:key"]

@@ -131,6 +131,7 @@ def test_what_was_bound_to_nothing_is_bound(platform: Platform, new: Seal, empty
     platform.execute(mine, sealed=stolen, id=thief[0])
     done = run()
     assert (done.code, done.out) == (1, "0 resealed, 1 already right, 1 lost\n")
+    assert "Error: 1 value is lost, sealed under none" in done.err
 
 
 def test_two_jobs_with_one_text_that_is_bound_to_nothing_have_one_of_their_own_each(

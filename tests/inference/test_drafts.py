@@ -165,6 +165,7 @@ def test_boxes_are_told_by_their_columns_or_by_what_is_beside_them() -> None:
     assert said(y=[[row, row]]) == {"labels": two}
     assert said(y=[row, row], labels=["a", "b", "c"]) == {"labels": ["a", "b", "c"]}
     assert said(y=[row, [5.0, 2.0, 3.0, 4.0, 0.5, 0.0]]) == {"labels": two, "format": "cxcywh"}
+    assert said(y=[row, [5.0, 1.0, 3.0, 6.0, 0.5, 0.0]]) == {"labels": two, "format": "cxcywh"}, "wide and not high"
     assert said(y=[row]) is None, "six numbers may be anything"
     for place, value in ((4, 1.002), (4, -1.1), (5, 0.5), (5, 100_000.0)):
         assert said(y=[row, [value if at == place else number for at, number in enumerate(row)]]) is None

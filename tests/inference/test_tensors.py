@@ -226,6 +226,7 @@ WRONG: Sequence[tuple[Mapping[str, Any], str]] = [
         },
         "both go into 'x', which tak",
     ),
+    ({"fields": [field("x", "float32", [2, None], input="z")]}, "takes 'x'"),
 ]
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import itertools
 import re
 from collections.abc import Callable, Iterable, Iterator
@@ -39,6 +40,9 @@ ROOMS = (
 WITH_SQL = (*ROOMS, "migrations")
 
 
+_MADE = re.compile(r"CREATE (?:OR REPLACE )?FUNCTION (?:public\.)?(\w+)")
+
+
 @dataclass(frozen=True)
 class Mutant:
     """`start` to `end` of a file's text becomes `new`; the lines are those of the statement around it. `sql`: it is in
@@ -72,7 +76,7 @@ def in_sql(path: str) -> list[Mutant]:
     for node, statement in _strings(ast.parse(source)):
         text = _between(source, lines, node)
         literal = re.match(r'[rfRF]{0,2}("""|\'\'\'|"|\')', text)
-        if not literal or not sql.is_sql(text) or text.count(literal[1]) != 2:
+        if not literal or not sql.is_sql(text) or text.count(literal[1]) != 2 or _is_gone(path, text):
             continue
         start = _offset(source, lines, node.lineno, node.col_offset) + literal.end()
         inner = text[literal.end() : -len(literal[1])]
@@ -81,6 +85,22 @@ def in_sql(path: str) -> list[Mutant]:
             for change in sql.changes(inner)
         ]
     return found
+
+
+def _is_gone(path: str, text: str) -> bool:
+    """Whether no database has the functions that a migration makes in it: a later one has made them anew, or they are
+    for the way back."""
+    made = _MADE.findall(text)
+    return bool(made) and all(last_made().get(name) != path for name in made)
+
+
+@functools.cache
+def last_made() -> dict[str, str]:
+    """Of each function that there is, the migration that has made it."""
+    there = set(_MADE.findall((ROOT / "tests/migrations/schema.txt").read_text()))
+    files = sorted((ROOT / "migrations/versions").glob("*.py"))
+    made = {name: str(file.relative_to(ROOT)) for file in files for name in _MADE.findall(file.read_text())}
+    return {name: path for name, path in made.items() if name in there}
 
 
 def _strings(tree: ast.Module) -> Iterator[tuple[ast.expr, tuple[int, int]]]:

@@ -110,6 +110,8 @@ def _conditions(text: str, tokens: Sequence[Token]) -> Iterator[Change]:
         if not joint and opener.upper not in _CONDITION:
             continue
         start, end = tokens[first].start, tokens[last - 1].end
+        if text[start:end] == "true":
+            continue
         new = f"(false AND ({text[start:end]}))" if joint == "OR" else f"(true OR ({text[start:end]}))"
         yield Change(start, end, new, f"`{_short(text[start:end])}` is no condition any more")
 

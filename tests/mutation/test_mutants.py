@@ -62,3 +62,20 @@ def test_sql_is_changed_where_it_stands_whatever_is_put_into_it(lines: Lines) ->
         "FROM {TABLE} WHERE a = {A} AND naïve IS NULL",
         "FROM {TABLE} WHERE a = {A} AND naïve IS NOT NULL",
     ) in lines(source)
+
+
+def test_functions_that_a_later_migration_has_made_anew_or_that_are_gone_are_left_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(mutants, "ROOT", tmp_path)
+    versions = tmp_path / "migrations" / "versions"
+    versions.mkdir(parents=True)
+    (tmp_path / "tests" / "migrations").mkdir(parents=True)
+    (tmp_path / "tests" / "migrations" / "schema.txt").write_text("CREATE OR REPLACE FUNCTION public.kept()")
+    for number, name in enumerate(("kept", "gone", "kept")):
+        made = f'UP = """\nCREATE FUNCTION {name}() AS $$\nDELETE FROM a WHERE b = 1;\n$$\n"""\n'
+        (versions / f"000{number}.py").write_text(made)
+    mutants.last_made.cache_clear()
+    counts = [len(mutants.in_sql(f"migrations/versions/000{number}.py")) for number in range(3)]
+    mutants.last_made.cache_clear()
+    assert [count > 0 for count in counts] == [False, False, True]

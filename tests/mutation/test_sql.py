@@ -32,6 +32,10 @@ def test_the_condition_of_a_join_is_left_out_and_the_table_of_a_trigger_is_no_co
     assert changed("CREATE TRIGGER a AFTER UPDATE OF b ON jobs FOR EACH ROW EXECUTE FUNCTION f()") == set()
 
 
+def test_what_is_true_anyway_is_no_condition() -> None:
+    assert changed("SELECT a FROM b LEFT JOIN LATERAL (c) AS d ON true") == set()
+
+
 def test_a_limit_is_one_row_further_counts_one_more_or_is_gone() -> None:
     found = changed("SELECT a FROM b WHERE n <= :most ORDER BY a LIMIT 1 FOR UPDATE SKIP LOCKED")
     rest = "ORDER BY a LIMIT 1 FOR UPDATE"

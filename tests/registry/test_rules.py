@@ -13,6 +13,7 @@ from registry.routes import By, Canary, Experiment, Judge, Ramp, Routes, Then, V
 
 CANARY = {"name": "next", "version": "2.0.0", "percent": 10}
 VARIANTS = [{"name": "a", "version": "1.1.0", "weight": 1}, {"name": "b", "version": "1.2.0", "weight": 3}]
+EVEN = {"name": "a", "version": "1.1.0"}
 EXPERIMENT = {"name": "tone", "percent": 40.5, "variants": VARIANTS}
 EVERYTHING = {
     "by": "caller", "canaries": [CANARY], "experiments": [EXPERIMENT],
@@ -97,6 +98,8 @@ def test_what_is_no_mapping_of_known_keys_is_refused(raw: object) -> None:
         ({"experiments": [{**EXPERIMENT, "variants": VARIANTS * 2}]}, "experiments.0.variants", "is of 2 variants"),
         ({"experiments": [{**EXPERIMENT, "variants": [{**VARIANTS[0], "weight": 0}, VARIANTS[1]]}]},
          "experiments.0.variants.0.weight", "from 1"),
+        ({"experiments": [{**EXPERIMENT, "variants": [EVEN, VARIANTS[1]]}]},
+         "experiments.0.variants.0.weight", "is missing"),
         ({"by": "request"}, "by", "must be caller where there are experiments"),
         ({"canaries": [{**CANARY, "percent": 59.51}]}, "routes", "100.01 % of the traffic together"),
         ({"aliases": {"v2": "1.0.0"}}, "aliases.v2", "not like a version"),

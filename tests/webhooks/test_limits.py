@@ -252,6 +252,17 @@ def test_a_sweep_takes_no_more_than_its_limit_at_once_and_the_next_goes_on(
     assert left == [1, 0]
 
 
+def test_what_ended_first_is_forgotten_first(platform: Platform, tenant: UUID, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(chores, "LIMIT", 1)
+    place = endpoint(platform, tenant)
+    for days in (400, 800, 600):
+        deliver(platform, tenant, place, status="delivered", finished_at=text(f"now() - interval '{days} d'"))
+    for oldest in (600, 400):
+        chores.purge(platform.engine)
+        found = platform.one("SELECT extract(day FROM max(now() - finished_at))::int FROM webhook_deliveries")
+        assert found == (oldest,)
+
+
 def handed(process: Slots, target: str, tenant: UUID, count: int) -> list[outbox.Claimed]:
     """So many for a target; what there is a place for now."""
     process.put(
