@@ -13,6 +13,7 @@ from rich.cells import cell_len, set_cell_size
 from cli import asking, output
 from cli.failures import Failure
 from cli.files import Target
+from cli.numbers import Finite
 from cli.remote import Remote
 from cli.words import printable
 from inference.explain.heat import heat
@@ -34,9 +35,7 @@ TABULAR = "tabular"
 @click.option(
     "--picture", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Draw it into an SVG file too."
 )
-@click.option(
-    "--tolerance", type=click.FloatRange(0), help="Ask no more questions than it takes to know each score within this."
-)
+@click.option("--tolerance", type=Finite(0), help="Ask no more questions than it takes to know each score within this.")
 @click.option("--strict", is_flag=True, help="Fail where it cannot be known within --tolerance.")
 @output.as_json
 def explain(

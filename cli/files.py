@@ -155,7 +155,7 @@ class Target:
             self._scratch.open("wb").close()
             self._scratch.unlink()
         except OSError as error:
-            said = f"{self.path} cannot be written ({error.strerror}); choose another --output"
+            said = f"{self.path} cannot be written ({error.strerror}); choose another file"
             raise Failure(said, code="FILE") from error
 
     def write(self, pieces: Iterable[bytes]) -> None:

@@ -63,7 +63,8 @@ class Device:
             raise errors.BundleInvalid(f"{path} {what}{fix}. ONNX Runtime says: {said(error)}") from error
         # ONNX Runtime falls back to the CPU with no more than a warning.
         if opened.get_providers()[0] != self.provider:
-            raise errors.BundleInvalid(f"{self.provider} was asked for, but only {opened.get_providers()} is there")
+            there = f"{self.provider} was asked for, but only {opened.get_providers()} is there"
+            raise errors.BundleInvalid(f"{there}: install requirements/gpu.txt, or say COATCHECK_PROVIDER=cpu")
         return opened
 
     def _share(self) -> None:

@@ -37,7 +37,13 @@ ERRORS = (
     (413, "PAYLOAD_TOO_LARGE", "The request body is larger than {max_body_bytes} bytes", False),
     (414, "URI_TOO_LONG", "The address is too long", False),
     (429, "TOO_MANY_REQUESTS", "More than {per_key} requests of this key are open at once", True),
-    (503, "UNAVAILABLE", "The service cannot answer at the moment; try again", True),
+    # Nobody knows whether an API that says nothing any more has stored a job.
+    (
+        503,
+        "UNAVAILABLE",
+        "The service cannot answer at the moment; try again, with an Idempotency-Key where nothing may be done twice",
+        True,
+    ),
 )
 #: What pages of other origins may send and read, beside what every page may. The star stands for what tracing and error
 #: reports add; it does not stand for Authorization.

@@ -10,18 +10,21 @@ import click
 from cli import output
 from cli.answers import progress_bar
 from cli.failures import Failure
+from cli.files import Target
+from cli.formats import DASH
 from cli.load import model as models
 from cli.load import report
 from cli.load.drive import Load, Plan
 from cli.load.mix import DEFAULT, Mix
 from cli.load.picture import svg
+from cli.numbers import Finite
 from cli.remote import Remote
 
 WEIGHTS = ", ".join(f"{kind}={weight:g}" for kind, weight in DEFAULT.items())
 
 
 @click.command()
-@click.option("--rate", type=click.FloatRange(0.1, 5000), default=20.0, show_default=True, help="Requests a second.")
+@click.option("--rate", type=Finite(0.1, 5000), default=20.0, show_default=True, help="Requests a second.")
 @click.option("--seconds", type=click.IntRange(1, 86_400), default=60, show_default=True, help="How long.")
 @click.option("--warm-up", type=click.IntRange(0, 3600), default=5, show_default=True, help="Seconds before, not told.")
 @click.option("--mix", type=Mix(), help=f"Other weights than {WEIGHTS}; what is not named is left out.")
@@ -52,7 +55,7 @@ def load(
     chosen = models.found(remote, model)
     if picture:
         # What cannot be written is told before the load, not after it.
-        picture.touch()
+        Target(picture).check(DASH)
     plan = Plan(rate, float(seconds), float(warm_up), mix or DEFAULT, obey)
     run = Load(remote, chosen, plan)
     with progress_bar() as progress:
@@ -64,6 +67,6 @@ def load(
     else:
         report.tell(said)
     if picture:
-        picture.write_text(svg(said), encoding="utf-8")
+        Target(picture).write([svg(said).encode()])
     if not said["good"]:
         raise Failure("The platform did not stand the load: the report says where", code="LOAD")

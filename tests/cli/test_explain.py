@@ -129,7 +129,7 @@ def test_what_must_be_exact_says_how_exact(here: Here) -> None:
     done = here("explain", "tumor", "--version", "1.1.0", "--strict")
     assert (done.code, done.out, "--tolerance" in done.err) == (2, "", True)
     done = here("explain", "tumor", "--version", "1.1.0", "--tolerance", "nan")
-    assert (done.code, done.out) == (1, "")
+    assert (done.code, done.out) == (2, "")
 
 
 def test_a_model_that_has_no_reasons_says_so(here: Here) -> None:

@@ -47,6 +47,7 @@ def test_what_lies_beside_it_under_a_name_like_its_own_is_not_touched(tmp_path: 
     beside.write_bytes(b"mine")
     target = Target(tmp_path / "o.jsonl")
     target.check(tmp_path / "rows.jsonl")
+    assert os.listdir(tmp_path) == ["o.jsonl.part"]
     target.write([b"new"])
     assert (beside.read_bytes(), sorted(os.listdir(tmp_path))) == (b"mine", ["o.jsonl", "o.jsonl.part"])
 
@@ -101,7 +102,7 @@ def test_a_place_is_tried_without_a_trace(tmp_path: Path) -> None:
     assert (sorted(os.listdir(tmp_path)), out.read_text()) == (["o.jsonl", "rows.jsonl"], "old")
     Target(out).check(DASH)
     Target(DASH).check(rows)
-    with pytest.raises(Failure, match=r"o cannot be written \(No such file or directory\); choose another --output"):
+    with pytest.raises(Failure, match=r"o cannot be written \(No such file or directory\); choose another file"):
         Target(tmp_path / "nowhere" / "o").check(rows)
 
 

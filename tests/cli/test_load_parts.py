@@ -250,5 +250,12 @@ def test_the_name_of_a_model_is_one_part_of_its_address() -> None:
 def test_where_a_picture_cannot_be_drawn_nothing_is_sent(run: Run) -> None:
     with serving(described()) as (url, asked):
         done = run("load", "--model", "a", "--picture", "nowhere/x.svg", COATCHECK_URL=url, COATCHECK_API_KEY=KEY)
-    assert (done.code, "nowhere/x.svg: No such file" in done.err) == (1, True)
+    assert (done.code, "nowhere/x.svg cannot be written (No such file" in done.err) == (1, True)
     assert all(" /api/v1/models/" in item for item in asked)
+
+
+@pytest.mark.parametrize("words", [("load", "--rate"), ("explain", "tumor", "--tolerance")])
+@pytest.mark.parametrize("value", ["nan", "inf", "-nan"])
+def test_what_is_no_finite_number_is_refused(run: Run, words: tuple[str, ...], value: str) -> None:
+    done = run(*words[:-1], f"{words[-1]}={value}")
+    assert (done.code, words[-1] in done.err) == (2, True)

@@ -137,7 +137,11 @@ REFUSALS: dict[int, tuple[str, str, dict[str, str]]] = {
     413: ("PAYLOAD_TOO_LARGE", "The request body is larger than 100000 bytes", {}),
     414: ("URI_TOO_LONG", "The address is too long", {}),
     429: ("TOO_MANY_REQUESTS", "More than 8 requests of this key are open at once", {"Retry-After": "2"}),
-    503: ("UNAVAILABLE", "The service cannot answer at the moment; try again", {"Retry-After": "2"}),
+    503: (
+        "UNAVAILABLE",
+        "The service cannot answer at the moment; try again, with an Idempotency-Key where nothing may be done twice",
+        {"Retry-After": "2"},
+    ),
 }
 ALWAYS = {
     **SAFE_HEADERS, "X-Request-ID": "$request_id", "Access-Control-Allow-Origin": "$cors",
