@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 
 from rpc import inference_pb2 as messages
+from rpc import reading
 from rpc.inference_pb2 import InferParameter, InferTensorContents
+from serving.oip.tensors import DATATYPES, FP16
 from tests.callers import Key
 from tests.conftest import Platform, until
 from tests.rpc.conftest import Client, Said, tensor, texts
@@ -62,6 +64,12 @@ def test_a_version_is_pinned_by_the_message_or_beside_it_and_not_by_both_differe
         assert (found.message.model_version, found.trailing["x-model-route"]) == ("1.0.0", "pinned")
     both = client.infer(model_version="1", said={"x-model-version": "2"})
     assert (both.code, "X-Model-Version says 2" in both.details) == (INVALID, True)
+
+
+def test_every_type_but_half_floats_has_its_place_in_the_protocol() -> None:
+    assert {*reading.CONTENTS} == {*DATATYPES.values()} - {FP16}
+    places = {field.name for field in InferTensorContents.DESCRIPTOR.fields}
+    assert {*reading.CONTENTS.values()} == places
 
 
 @pytest.mark.parametrize("datatype", TYPED)
