@@ -145,11 +145,14 @@ class Target:
 
     def check(self, source: Path) -> None:
         """Raises Failure or UsageError for what would otherwise be found out only after all the work."""
-        if not self.plain:
-            return
-        if self.path.exists() and source.exists() and self.path.samefile(source):
-            raise click.UsageError(f"{self.path} is the input; choose another --output")
         try:
+            # A name that is too long is no file that is not there.
+            with contextlib.suppress(FileNotFoundError):
+                self.path.lstat()
+            if not self.plain:
+                return
+            if self.path.exists() and source.exists() and self.path.samefile(source):
+                raise click.UsageError(f"{self.path} is the input; choose another --output")
             if self.path.exists() and not os.access(self.path, os.W_OK):
                 raise PermissionError(13, "it may not be written")
             self._scratch.open("wb").close()
