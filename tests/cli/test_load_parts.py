@@ -63,7 +63,9 @@ def loaded(
 
     with serving(answers) as (url, asked):
         at.append(url)
-        usual: dict[str, Any] = {"rate": 40.0, "seconds": 0.4, "warm_up_s": 0.0, "obey": False}
+        # A burst is ten: chance would have none at all in one run of five.
+        rate = 400.0 if kind == "burst" else 40.0
+        usual: dict[str, Any] = {"rate": rate, "seconds": 0.4, "warm_up_s": 0.0, "obey": False}
         load = Load(Remote(url, KEY), MODEL, Plan(mix={kind: 1.0}, **{**usual, **plan}))
         load.run(lambda _: None)
     return load.record, Counter(item.split()[1] for item in asked)
