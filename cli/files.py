@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import secrets
 import shutil
 import stat
 import sys
@@ -21,6 +22,8 @@ from cli.formats import DASH, FORMATS, GZIP, GZIP_STARTS, HEAD_BYTES, ROWS, WHOL
 
 #: Where a path is expected and `-` is one.
 PATH = click.Path(dir_okay=False, allow_dash=True, path_type=Path)
+#: What becomes an output when it is whole, of this process.
+_SCRATCH = f".coatcheck-{secrets.token_hex(8)}.part"
 
 
 @dataclass(frozen=True)
@@ -135,8 +138,8 @@ class Target:
 
     @property
     def _scratch(self) -> Path:
-        """Nobody else's, and no longer than a name may be."""
-        return self._real.with_name(f".coatcheck-{os.getpid()}.part")
+        """No longer than a name may be, and none that somebody else could put there first."""
+        return self._real.with_name(_SCRATCH)
 
     @property
     def _real(self) -> Path:
@@ -155,7 +158,7 @@ class Target:
                 raise click.UsageError(f"{self.path} is the input; choose another --output")
             if self.path.exists() and not os.access(self.path, os.W_OK):
                 raise PermissionError(13, "it may not be written")
-            self._scratch.open("wb").close()
+            self._scratch.open("xb").close()
             self._scratch.unlink()
         except OSError as error:
             said = f"{self.path} cannot be written ({error.strerror}); choose another file"
@@ -171,7 +174,7 @@ class Target:
                 stream.writelines(pieces)
         else:
             try:
-                with self._scratch.open("wb") as stream:
+                with self._scratch.open("xb") as stream:
                     stream.writelines(pieces)
                 self._scratch.replace(self._real)
             finally:
