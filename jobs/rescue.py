@@ -23,7 +23,7 @@ LIMIT = 500
 
 _TEMPLATE = """
 WITH dead AS (
-  SELECT id, attempt FROM jobs WHERE status = 'processing' AND {gone}
+  SELECT id FROM jobs WHERE status = 'processing' AND {gone}
   ORDER BY lease_expires_at LIMIT :limit FOR UPDATE SKIP LOCKED
 )
 UPDATE jobs SET lost_count = lost_count + 1,
@@ -33,7 +33,7 @@ UPDATE jobs SET lost_count = lost_count + 1,
                WHEN expires_at <= now() THEN '{{"code": "EXPIRED", "message": "Not done before expires_at"}}'::json
                ELSE '{{"code": "WORKER_LOST", "message": "The worker disappeared while running this job"}}'::json END,
   not_before = now() + make_interval(secs => :base_s * lost_count * random())
-FROM dead WHERE jobs.id = dead.id AND jobs.attempt = dead.attempt AND lower(jobs.status) = 'processing'
+FROM dead WHERE jobs.id = dead.id AND lower(jobs.status) = 'processing'
 RETURNING jobs.status, error ->> 'code' AS code, jobs.model, CASE WHEN retry_of IS NULL THEN route END AS route,
   jobs.request_id, jobs.tenant_id, jobs.created_at
 """

@@ -134,6 +134,16 @@ def test_of_a_job_in_which_nothing_is_sealed_the_inputs_are_copied_to_the_byte(p
     assert platform.one("SELECT CAST(inputs AS text) FROM jobs WHERE id = :id", id=new) == (odd,)
 
 
+def test_of_another_tenants_job_nothing_is_opened_and_nothing_copied(
+    client: Client, sign: Sign, platform: Platform
+) -> None:
+    job_id = ids.parse_job_id(submit(client, sign))
+    (owner,) = platform.one("SELECT tenant_id FROM jobs WHERE id = :id", id=job_id)
+    old, seal = queries.get(platform.engine, owner, job_id), Seal(platform.settings.sealing)
+    assert reseal.copied(platform.engine, seal, old, ids.uuid7(), tenant_id=owner) is not None
+    assert reseal.copied(platform.engine, seal, old, ids.uuid7(), tenant_id=uuid.uuid4()) is None
+
+
 def test_a_job_from_before_there_were_contexts_runs_and_can_be_handed_in_again(
     client: Client, sign: Sign, work: Run, platform: Platform
 ) -> None:

@@ -195,6 +195,8 @@ def _items(text: str, tokens: Sequence[Token]) -> Iterator[Change]:
         elif token == "BY" and tokens[place - 1] == "ORDER":
             for first, last in _split(tokens, place + 1, {"LIMIT", "FOR", "RETURNING", "ROWS", "UNION", ";", "ON"}):
                 item, word = text[tokens[first].start : tokens[last - 1].end], tokens[last - 1]
+                if item == "random()":
+                    continue
                 if word.upper in ("DESC", "ASC"):
                     new = "ASC" if word == "DESC" else "DESC"
                     yield Change(word.start, word.end, new, f"the order by `{_short(item)}` is turned round")

@@ -50,6 +50,11 @@ def test_a_limit_is_one_row_further_counts_one_more_or_is_gone() -> None:
     }
 
 
+def test_what_is_in_no_order_has_none_to_turn_round() -> None:
+    assert changed("SELECT a FROM b ORDER BY random()") == set()
+    assert changed("SELECT a FROM b ORDER BY random(), c") == {"SELECT a FROM b ORDER BY random(), c DESC"}
+
+
 def test_each_column_of_several_that_are_set_is_left_as_it_was() -> None:
     found = changed("UPDATE a SET b = coalesce(b, now()), c = NULL, d = :d RETURNING id")
     assert found == {
