@@ -22,6 +22,7 @@ from jobs import result
 from jobs.result import Fault, Result, Several, Stored
 from tests import factories
 from tests.conftest import ROOT, Platform
+from tests.engines import until
 
 
 @pytest.fixture
@@ -88,6 +89,32 @@ def test_nothing_goes_down_while_somebody_is_connected(owner: sqlalchemy.Engine,
         with pytest.raises(alembic.util.CommandError, match="stop it first"):
             down("drop-data=yes", "database=migrations")
     assert "jobs" in tables(owner)
+
+
+def test_what_postgres_sweeps_up_by_itself_is_nobody_who_is_connected(
+    platform: Platform, owner: sqlalchemy.Engine, down: Callable[..., None]
+) -> None:
+    admin = platform.admin.execution_options(isolation_level="AUTOCOMMIT")
+    with admin.connect() as settings, owner.begin() as connection:
+        settings.exec_driver_sql("ALTER SYSTEM SET autovacuum_naptime = '1s'")
+        settings.exec_driver_sql("SELECT pg_reload_conf()")
+        # Slow enough to be at work still.
+        connection.exec_driver_sql(
+            "CREATE TABLE swept WITH (autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1) "
+            "AS SELECT n FROM generate_series(1, 50000) AS n"
+        )
+    with owner.begin() as connection:
+        connection.exec_driver_sql("DELETE FROM swept")
+    swept = "SELECT count(*) FROM pg_stat_activity WHERE datname = 'migrations' AND backend_type = 'autovacuum worker'"
+    try:
+        until(lambda: platform.one(swept) == (1,))
+        down()
+        assert platform.one(swept) == (1,)
+    finally:
+        with admin.connect() as settings:
+            settings.exec_driver_sql("ALTER SYSTEM RESET autovacuum_naptime")
+            settings.exec_driver_sql("SELECT pg_reload_conf()")
+    assert tables(owner) == {"alembic_version", "swept"}
 
 
 @pytest.mark.parametrize("revision", ["base", "0003"])
