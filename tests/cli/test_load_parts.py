@@ -162,6 +162,7 @@ def test_a_ticket_is_asked_for_until_it_ends_with_a_pause_between(waited: list[f
         (busy(404), (STREAM, "BUSY", False)),
         ((502, {}, b"<html>"), (STREAM, "HTTP_502", False)),
         ((204, {}, b""), (STREAM, "NOT_COATCHECK", False)),
+        (answer(201, status="pending"), (STREAM, "NO_STREAM", False)),
     ],
 )
 def test_a_ticket_whose_stream_does_not_say_its_end_is_asked_for_from_then_on(

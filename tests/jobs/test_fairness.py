@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable
 from typing import Any
@@ -9,6 +10,7 @@ import pytest
 import sqlalchemy
 
 from core import errors
+from core.broker import Line
 from jobs import backlog, fairness, floors, kinds
 from jobs.backlog import Backlog
 from jobs.fairness import Fairness, Place
@@ -149,6 +151,28 @@ def test_nothing_passes_its_tenants_earlier_jobs_when_redis_forgets(
     finally:
         if redis == "away":
             platform.engines.start("valkey")
+
+
+def test_of_two_doors_that_ask_for_a_tenant_nobody_knows_the_second_stands_behind_the_first(platform: Platform) -> None:
+    caller, _ = platform.new_tenant()
+    tier = dataclasses.replace(caller.tier, pace=0.1)
+    place = Place(caller.tenant_id, tier, "cpu", kinds.PREDICT, Priority.NORMAL, cost=1)
+    others: list[float] = []
+    # One that has not met a Redis that was away.
+    line = Line(platform.settings.queue.redis_url)
+
+    @sqlalchemy.event.listens_for(platform.engine, "before_cursor_execute")
+    def meanwhile(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+        # Redis did not know the tenant, and the database is being asked.
+        if "tenant_id" in statement and not others:
+            others.append(0.0)
+            others[:] = Fairness(platform.engine, line).offsets_s([place])
+
+    try:
+        [second] = Fairness(platform.engine, line).offsets_s([place])
+    finally:
+        sqlalchemy.event.remove(platform.engine, "before_cursor_execute", meanwhile)
+    assert second - others[0] == pytest.approx(10, abs=5)
 
 
 @pytest.mark.parametrize(
