@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime as dt
 
 import pytest
+import sqlalchemy
 from sqlalchemy import text
 
 from access import used
@@ -63,6 +64,27 @@ def test_a_key_that_somebody_holds_is_not_waited_for(platform: Platform) -> None
         noted.write()
         assert last(platform, free.id) == MINUTE
     assert last(platform, held.id) is None
+
+
+def test_a_key_that_was_not_used_is_held_for_nobody(platform: Platform) -> None:
+    used_key, other = callers.key(platform), callers.key(platform)
+    noted = Used(platform.engine)
+    noted.note(used_key.id, AT)
+    waited_for: list[str] = []
+
+    def held(key_id: str) -> bool:
+        free = "SELECT count(*) FROM (SELECT FROM api_keys WHERE id = :id FOR UPDATE SKIP LOCKED) AS free"
+        return platform.one(free, id=key_id) == (0,)
+
+    @sqlalchemy.event.listens_for(platform.engine, "commit")
+    def before(_connection: object) -> None:
+        waited_for.extend(key.id for key in (used_key, other) if held(key.id))
+
+    try:
+        noted.write()
+    finally:
+        sqlalchemy.event.remove(platform.engine, "commit", before)
+    assert waited_for == [used_key.id]
 
 
 def test_while_the_database_is_away_it_stays_noted(platform: Platform) -> None:
