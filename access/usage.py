@@ -45,8 +45,7 @@ _FOLD = text("""
 WITH upto AS MATERIALIZED (
   SELECT least(
     CAST(CAST(pg_snapshot_xmin(pg_current_snapshot()) AS text) AS bigint),
-    greatest(:mark + 1, coalesce((SELECT xact FROM usage WHERE xact >= :mark ORDER BY xact OFFSET :limit LIMIT 1),
-                                 9223372036854775807))
+    (SELECT greatest(:mark + 1, xact) FROM usage WHERE xact >= :mark ORDER BY xact OFFSET :limit LIMIT 1)
   ) AS xact
 ), found AS (
   SELECT tenant_id, CAST(created_at AS date) AS day, model, version, kind, key_id, sum(calls) AS calls,

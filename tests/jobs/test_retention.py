@@ -132,6 +132,21 @@ def test_a_large_result_goes_with_its_job_and_nobody_elses(platform: Platform) -
     assert [platform.store.head(key) is not None for key in kept] == [False, True]
 
 
+def test_the_store_is_asked_about_those_alone_that_may_have_something_there(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tenant = factories.tenant(platform)
+    ended = {"status": "completed", "finished_at": text("now() - interval '40 d'")}
+    small, large = (factories.job(platform, tenant, id=born(90), **ended)["id"] for _ in range(2))
+    factories.add(platform, models.JobResult, job_id=small, body={"form": "record", "fields": {}})
+    stored = {"form": "stored", "stored_key": f"{kinds.PREDICT.folder(large)}1.json", "bytes": 2}
+    factories.add(platform, models.JobResult, job_id=large, body=stored)
+    asked: list[str] = []
+    monkeypatch.setattr(platform.store, "delete_all", asked.append)
+    assert retention.purge(platform.engine, platform.store) == 2
+    assert asked == [kinds.PREDICT.folder(large)]
+
+
 def test_a_result_in_which_a_client_hid_a_nul_is_forgotten_as_any_other(platform: Platform) -> None:
     tenant = factories.tenant(platform)
     ended = {"status": "completed", "finished_at": text("now() - interval '40 d'")}

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import pytest
 import sqlalchemy
@@ -52,3 +53,19 @@ def test_no_statement_reads_every_delivery(crowded: sqlalchemy.Connection, name:
         aside.rollback()
     for table in ("webhook_deliveries", "webhook_attempts"):
         assert f"Seq Scan on {table}" not in plan, plan
+
+
+def test_a_target_for_which_nothing_waits_any_more_is_not_looked_at(crowded: sqlalchemy.Connection) -> None:
+    statement = STATEMENTS["webhooks.outbox._CLAIM"]
+    given = {item: GIVEN.get(item, "1") for item in statement._bindparams}
+    with crowded.begin_nested() as aside:
+        [plan] = crowded.execute(text(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement.text}"), given).scalar_one()
+        aside.rollback()
+    # Of 120 something has been for, for 30 it waits; and the end is found.
+    assert found(plan["Plan"], "Recursive Union") == 31
+
+
+def found(plan: Mapping[str, Any], kind: str) -> float:
+    """The rows that the nodes of a kind gave."""
+    mine = plan["Actual Rows"] if plan["Node Type"] == kind else 0
+    return float(mine + sum(found(part, kind) for part in plan.get("Plans", ())))
