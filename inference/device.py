@@ -34,6 +34,18 @@ class Device:
     memory: str = ""
     memory_mb: int = 0
 
+    def require(self) -> None:
+        """Raises SettingsInvalid where the ONNX Runtime that is installed is not made for it."""
+        if self.provider == CPU_PROVIDER:
+            return
+        import onnxruntime
+
+        if self.provider not in onnxruntime.get_available_providers():
+            raise errors.SettingsInvalid(
+                "COATCHECK_PROVIDER=cuda is more than the ONNX Runtime here can do: install requirements/gpu.txt, "
+                "or say COATCHECK_PROVIDER=cpu"
+            )
+
     def prepare(self, options: onnxruntime.SessionOptions) -> None:
         """Once, for options that sessions here are to have; raises BundleInvalid where the device cannot be used."""
         # See `Interrupt`.

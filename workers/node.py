@@ -34,6 +34,7 @@ from celery.signals import (
 )
 
 from core import alive, broker, database, errors, settings
+from inference import device
 from jobs import rescue
 from webhooks import outbox
 from wiring.base import Base, Limits
@@ -72,10 +73,12 @@ def asked_to_stop() -> bool:
 
 
 @celeryd_init.connect
-def _check_settings(**_: Any) -> None:
+def _check_settings(options: dict[str, Any], **_: Any) -> None:
     """Here, and not at the first job."""
     try:
-        settings.load()
+        found = settings.load()
+        if set(options.get("queues") or ()) & set(broker.POOLS):
+            device.named(found.models.provider).require()
     except errors.SettingsInvalid as error:
         # Celery logs what its receivers raise, and goes on.
         sys.exit(error.message)

@@ -9,6 +9,7 @@ import pytest
 from redis import Redis
 
 from core import broker
+from jobs import presence
 from local import environments
 from local.child import Child
 from tests.conftest import ROOT, Platform, until
@@ -37,6 +38,21 @@ def test_a_worker_that_lacks_a_setting_stops_at_the_start(
     assert done.returncode == 1
     assert f"Settings to mend: {missing}" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_a_worker_that_is_to_run_models_on_a_gpu_its_onnx_runtime_knows_nothing_of_stops_at_the_start(
+    env: dict[str, str],
+) -> None:
+    done = ended({**env, "COATCHECK_PROVIDER": "cuda"}, *CELERY, "worker", "-Q", "cpu")
+    assert (done.returncode, "Traceback" in done.stderr) == (1, False)
+    assert "install requirements/gpu.txt, or say COATCHECK_PROVIDER=cpu" in done.stderr
+
+
+def test_a_worker_that_runs_no_models_needs_no_gpu_for_them(
+    platform: Platform, quiet: None, spawn: Callable[..., Child]
+) -> None:
+    spawn("io", *CELERY, "worker", "-Q", "webhooks,control", "-P", "threads", COATCHECK_PROVIDER="cuda")
+    until(lambda: presence.pools(platform.engine)["webhooks"].workers == 1)
 
 
 READY = """
