@@ -8,7 +8,9 @@ from dataclasses import dataclass
 from typing import Any
 
 import orjson
+import pytest
 
+from api.express import lane, paces
 from api.express.lane import HAND_OVER, Lane
 from tests.callers import Key
 from tests.conftest import until
@@ -16,6 +18,12 @@ from tests.conftest import until
 PATH = "/api/v1/predict"
 GOOD = {"model": "sentiment", "inputs": {"text": "Lovely"}}
 JSON = {"content-type": "application/json"}
+
+
+def unhurried(patch: pytest.MonkeyPatch) -> None:
+    """However busy the machine is, no run is too slow for the lane."""
+    for module, name in ((paces, "QUICK_S"), (lane, "RUN_S")):
+        patch.setattr(module, name, 60.0)
 
 
 @dataclass(frozen=True)
@@ -85,7 +93,7 @@ class Client:
             found[:] = [self.ask(body, *more, path=path)]
             return not found[0].handed_over
 
-        until(asked, 20)
+        until(asked)
         return found[0]
 
     def warm(self, body: object = GOOD) -> None:

@@ -29,6 +29,7 @@ from inference import bundle
 from registry import lifecycle, routing
 from serving import predict
 from tests import callers, graphs
+from tests.api import lanes
 from tests.api.lanes import GOOD, JSON, PATH, Client, Said
 from tests.callers import Key
 from tests.conftest import Platform, until
@@ -37,6 +38,11 @@ from wiring.door import Door
 JOBS = "/api/v1/jobs"
 #: In which two answers to the same differ, or may by which limit is nearer, and what a server adds.
 OWN = ("x-ratelimit-limit", "x-ratelimit-remaining", "x-ratelimit-reset", "ratelimit", "content-length", "date")
+
+
+@pytest.fixture(autouse=True)
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    lanes.unhurried(monkeypatch)
 
 
 @pytest.fixture(scope="module")
@@ -265,12 +271,12 @@ def test_a_model_that_became_slow_is_left_to_the_api_for_a_while(
     clock = [time.monotonic()]
     monkeypatch.setattr(paces, "QUICK_S", 0.0)
     assert client.ask().handed_over
-    monkeypatch.setattr(paces, "QUICK_S", 0.01)
+    monkeypatch.setattr(paces, "QUICK_S", 60.0)
     client.answered()
-    [pace] = [pace for pace in client.lane._paces._paces.values() if pace.run_s < 0.01][:1]
-    pace.run_s, pace.at = 1.0, clock[0]
+    [pace] = [pace for pace in client.lane._paces._paces.values() if pace.run_s < 60.0][:1]
+    pace.run_s, pace.at = 61.0, clock[0]
     assert client.ask().handed_over
-    assert pace.run_s == 1.0
+    assert pace.run_s == 61.0
     pace.at -= paces.LEFT_S
     client.warm()
 

@@ -15,17 +15,24 @@ import models
 from access import keys
 from access.bounds import Bounds
 from api.express import LIMITS
+from api.express import paces as quick
 from api.express.aside import Aside
 from api.express.lane import Lane
-from api.express.paces import QUICK_S, Paces
+from api.express.paces import Paces
 from core import errors
 from serving import predict
 from tests import callers, factories
+from tests.api import lanes
 from tests.api.lanes import GOOD, PATH, Client
 from tests.callers import Key
 from tests.changed import changed
 from tests.conftest import Platform, until
 from wiring.door import Door
+
+
+@pytest.fixture(autouse=True)
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    lanes.unhurried(monkeypatch)
 
 
 @pytest.fixture(scope="module")
@@ -143,14 +150,14 @@ def test_a_pace_follows_what_runs_took_of_late(door: Door) -> None:
     paces = Paces(door.shelf)
     until(lambda: paces.is_quick(resolved))
     pace = paces._paces[resolved.digest]
-    assert 0 < pace.run_s <= QUICK_S
+    assert 0 < pace.run_s <= quick.QUICK_S
     pace.run_s = 0.0
-    paces.took(resolved, 16 * QUICK_S)
-    assert pace.run_s == pytest.approx(QUICK_S)
+    paces.took(resolved, 16 * quick.QUICK_S)
+    assert pace.run_s == pytest.approx(quick.QUICK_S)
     paces.took(resolved, 0.0)
-    assert pace.run_s == pytest.approx(QUICK_S * 15 / 16)
+    assert pace.run_s == pytest.approx(quick.QUICK_S * 15 / 16)
     assert paces.is_quick(resolved)
-    paces.took(resolved, 16 * QUICK_S)
+    paces.took(resolved, 16 * quick.QUICK_S)
     assert not paces.is_quick(resolved)
 
 

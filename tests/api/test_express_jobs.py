@@ -19,6 +19,7 @@ from api.express.lane import Lane
 from core import broker, errors
 from jobs.submit import MOST, NewJob
 from tests import callers
+from tests.api import lanes
 from tests.api.lanes import GOOD, JSON, Client, Said
 from tests.callers import Key
 from tests.conftest import Platform, until
@@ -38,6 +39,11 @@ OWN = (
 HINT = f"{broker.KEY_PREFIX}hint:cpu"
 #: In which two rows do.
 OF_A_ROW = ("id", "request_id", "fair_at", "not_before", "expires_at", "created_at")
+
+
+@pytest.fixture(autouse=True)
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    lanes.unhurried(monkeypatch)
 
 
 @pytest.fixture
