@@ -49,13 +49,13 @@ def test_parts_are_changed_and_hold_within_a_second_and_the_rest_stays(admin: Fl
         answer = admin.post("/api/v1/predict", json={"model": model, "inputs": {"x": 2, "y": 1}})
         return answer.headers["X-Model-Route"]
 
-    until(lambda: route() == "canary next", 3)
+    until(lambda: route() == "canary next")
     shown = admin.get(address).get_json()
     assert (shown["stable"], shown["aliases"], shown["by"]) == ("1.0.0", {"old": "1.0.0"}, "request")
     assert [(item["name"], item["percent"]) for item in shown["canaries"]] == [("next", 100)]
     promoted = admin.patch(address, json={"stable": "2.0.0", "canaries": []}).get_json()
     assert (promoted["stable"], promoted["canaries"], promoted["aliases"]) == ("2.0.0", [], {"old": "1.0.0"})
-    until(lambda: route() == "stable", 3)
+    until(lambda: route() == "stable")
 
 
 @pytest.mark.parametrize(

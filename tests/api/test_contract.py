@@ -41,7 +41,7 @@ def test_health_and_readiness_need_no_key(anonymous: FlaskClient, platform: Plat
     factories.add(platform, models.Chore)
     for pool in ("cpu", "explain", "webhooks"):
         sign_of_life(platform, f"a/{pool}/1", pool=pool, receives=True, works=True)
-    ready = until(lambda: (said := anonymous.get("/ready").get_json())["status"] == "ready" and said, 9)
+    ready = until(lambda: (said := anonymous.get("/ready").get_json())["status"] == "ready" and said)
     assert (ready["model_loaded"], ready["problems"]) == (True, [])
     assert {name: pool["workers"] for name, pool in ready["pools"].items()} == {
         "cpu": 1, "gpu": 0, "explain": 1, "webhooks": 1, "sweep": 1
@@ -79,7 +79,7 @@ def test_a_pool_that_nobody_works_on_is_not_ready_but_requests_are_answered(
         factories.add(platform, models.Chore, name="rescue", succeeded_at=ago)
     if pool in ("cpu", "webhooks"):
         sign_of_life(platform, f"a/{pool}/1", pool=pool, receives=True, works=True, silent_s=silent_s)
-    until(lambda: any(said in item for item in anonymous.get("/ready").get_json()["problems"]), 9)
+    until(lambda: any(said in item for item in anonymous.get("/ready").get_json()["problems"]))
     answer = anonymous.get("/ready")
     assert (answer.status_code, answer.get_json()["status"]) == (200, "degraded")
     assert len(answer.get_json()["problems"]) == 1

@@ -237,7 +237,7 @@ def test_a_month_is_looked_up_aside_and_who_is_over_it_is_handed_over(platform: 
         answered += not client.ask().handed_over
         return answered == 3
 
-    until(spent, 20)
+    until(spent)
     assert client.ask().handed_over
     until(lambda: made._gate.knows(made._callers.verify(client.key.token, "")))
     assert client.ask().handed_over
@@ -293,7 +293,7 @@ def test_a_model_that_cannot_be_opened_is_left_to_the_api(
     own = Lane(door)
     monkeypatch.setattr(door.shelf, "predictor", broken)
     client = Client(own, callers.key(platform))
-    until(lambda: client.ask().handed_over and bool(own._paces._paces), 20)
+    until(lambda: client.ask().handed_over and bool(own._paces._paces))
     assert all(client.ask().handed_over for _ in range(3))
     assert tried == [1]
 
@@ -364,16 +364,16 @@ def test_versions_on_trial_or_on_their_way_out_and_those_with_shadows_are_left_t
             routing.change(connection, own_model, parts, audit.operator())
 
     change(shadows=[{"name": "s", "version": "2.0.0", "percent": 100}])
-    until(lambda: client.ask(asked).handed_over, 3)
+    until(lambda: client.ask(asked).handed_over)
     change(shadows=[])
     client.warm(asked)
     change(canaries=[{"name": "c", "version": "2.0.0", "percent": 1}])
-    until(lambda: client.ask(asked).handed_over, 3)
+    until(lambda: client.ask(asked).handed_over)
     change(canaries=[])
     client.warm(asked)
     client.warm({**asked, "model_version": "2.0.0"})
     lifecycle.deprecate(platform.engine, own_model, "2.0.0", audit.operator(), message=None, sunset_at=None)
-    until(lambda: client.ask({**asked, "model_version": "2.0.0"}).handed_over, 3)
+    until(lambda: client.ask({**asked, "model_version": "2.0.0"}).handed_over)
     client.warm(asked)
 
 

@@ -62,10 +62,10 @@ def test_who_is_held_back_is_told_so_and_who_is_blocked_is_handed_over(
     subject = f"key:{client.key.id}"
     assert "x-conduct" not in client.answered().headers
     factories.add(platform, models.Block, subject=subject, level=1)
-    until(lambda: client.answered() and conduct.standing(subject), 20)
+    until(lambda: client.answered() and conduct.standing(subject))
     assert client.answered().headers["x-conduct"].startswith("warned; until=")
     platform.execute("UPDATE blocks SET level = 3 WHERE subject = :subject", subject=subject)
-    until(lambda: client.ask() and conduct.refusal(subject), 20)
+    until(lambda: client.ask() and conduct.refusal(subject))
     assert all(client.ask().handed_over for _ in range(5))
     own.close()
 

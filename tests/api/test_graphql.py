@@ -176,7 +176,7 @@ def test_who_administers_is_told_who_gets_which_version(client: FlaskClient, rou
         "shadows": [{**SHADOW, "report": None}],
     }
     # Other processes know of it within a second.
-    until(lambda: client.post("/graphql", json=asked).get_json() == {"data": {"model": {"routes": found}}}, 3)
+    until(lambda: client.post("/graphql", json=asked).get_json() == {"data": {"model": {"routes": found}}})
 
 
 def test_a_shadow_s_report_is_the_one_that_rest_gives(

@@ -174,7 +174,7 @@ def test_what_the_tier_does_not_offer_any_more_is_not_had_by_handing_in_again(
     for job_id in (old, other):
         client.post(f"{JOBS}/{job_id}/cancel")
     tiers.change(platform.engine, tier, less)
-    until(lambda: client.post(f"{JOBS}/{old}/retry").status_code == 422, 30)
+    until(lambda: client.post(f"{JOBS}/{old}/retry").status_code == 422)
     answer = client.post(f"{JOBS}/{old}/retry").get_json()
     assert answer["error"]["details"]["field"] == field
     assert tier in answer["error"]["details"]["issue"]

@@ -68,7 +68,7 @@ def test_a_canary_that_always_fails_is_rolled_back_and_the_stable_version_answer
         client.post(path, json={"model": name, "inputs": inputs}, headers={"X-Request-ID": uuid.uuid4().hex})
         return ended(platform, name) is not None
 
-    until(asked, 30)
+    until(asked)
     begun = time.monotonic()
     units = [Unit(f"req_{number}", "c") for number in range(50)]
     until(lambda: {other.resolve(name, None, unit).route for unit in units} == {"stable"}, CACHE_S + 0.5)
@@ -98,7 +98,7 @@ def test_a_canary_that_cannot_be_opened_is_rolled_back(platform: Platform, clien
             refused.append((answer.status_code, answer.headers["X-Model-Version"], answer.headers["X-Model-Route"]))
         return ended(platform, name) is not None
 
-    until(asked, 30)
+    until(asked)
     assert set(refused) == {(503, "2.0.0", "canary next")}
     found = ended(platform, name)
     assert found is not None

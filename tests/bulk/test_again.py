@@ -98,7 +98,7 @@ def test_looking_for_the_rows_that_failed_takes_no_longer_than_the_job_may(
     (held,) = drainer.leases.hold([job])
 
     def found() -> Iterator[tuple[int, bytes]]:
-        until(lambda: held.timed_out, 20)
+        until(lambda: held.timed_out)
         yield 1, b"{}"
 
     with pytest.raises(errors.ModelInterrupted):

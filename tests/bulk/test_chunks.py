@@ -163,7 +163,7 @@ def test_a_file_whose_parts_take_too_long_to_put_together_ends_as_timed_out(
     get = platform.store.get
 
     def slow(key: str) -> bytes:
-        until(lambda: held.timed_out, 20)
+        until(lambda: held.timed_out)
         return get(key)
 
     monkeypatch.setattr(platform.store, "get", slow)
@@ -238,7 +238,7 @@ def test_the_rows_of_a_chunk_have_no_more_time_than_it_has(bulk: Claimed, draine
 
     class Endless(Echo):
         def each(self, rows: Sequence[dict[str, int]], interrupt: Interrupt) -> list[Label]:
-            until(lambda: interrupt.is_set, 20)
+            until(lambda: interrupt.is_set)
             raise errors.ModelInterrupted
 
     with pytest.raises(errors.ModelInterrupted):

@@ -55,7 +55,7 @@ def answering(here: Here, model: str, said: Label) -> Iterator[None]:
 
     def work() -> None:
         pending = "SELECT FROM jobs WHERE status = 'pending' AND model = :model"
-        until(lambda: here.platform.rows(pending, model=model), 30)
+        until(lambda: here.platform.rows(pending, model=model))
         done = [settle.Done(job, said, 1, run_ms=3) for job in took(here.platform, pool="explain")]
         settle.complete(here.platform.engine, done)
 

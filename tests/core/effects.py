@@ -346,7 +346,7 @@ def usage_keep_days(here: Here) -> None:
     rows = "SELECT array_agg(units) FROM usage WHERE kind <> 'inline'"
     fold(here.platform.engine)
     here.upkeep(USAGE_KEEP_DAYS="2").tick()
-    until(lambda: here.platform.one(rows) == ([1],), 9)
+    until(lambda: here.platform.one(rows) == ([1],))
 
 
 def max_losses(here: Here) -> None:
@@ -354,7 +354,7 @@ def max_losses(here: Here) -> None:
     took(here.platform)
     here.platform.execute("UPDATE jobs SET lease_expires_at = now() - interval '1 s'")
     here.upkeep(MAX_LOSSES="1").tick()
-    until(lambda: here.platform.one("SELECT status, error->>'code' FROM jobs") == ("failed", "WORKER_LOST"), 9)
+    until(lambda: here.platform.one("SELECT status, error->>'code' FROM jobs") == ("failed", "WORKER_LOST"))
 
 
 def receiver(here: Here, url: str, **given: Any) -> None:

@@ -121,7 +121,7 @@ def watching(drainer: Drainer, ahead: list[claim.Batch | None]) -> Watching:
 
         def look(held: Sequence[Held]) -> None:
             # The first was to start its thread.
-            until(lambda: len(ahead) == claimer.asked - 1, 10)
+            until(lambda: len(ahead) == claimer.asked - 1)
             during(next(runs), held)
 
         watched = Watched(drainer.attempts.tools, look)
@@ -252,7 +252,7 @@ def test_what_waits_behind_a_run_that_takes_longer_than_the_last_one_is_given_ba
         if run == 2:
             assert [len(batch.jobs) for batch in ahead if batch] == [2]
             running = {item.job.id for item in held}
-            until(lambda: given_back(platform, drainer, running), 10)
+            until(lambda: given_back(platform, drainer, running))
             counted = metrics.ATTEMPTS.labels(held[0].job.model, "given_back")
             seen.append(counted._value.get() == 2)
 
@@ -281,7 +281,7 @@ def test_what_is_given_back_while_the_database_is_away_is_kept_until_it_is_there
     def during(run: int, held: Sequence[Held]) -> None:
         if run == 2:
             running = {item.job.id for item in held}
-            until(lambda: given_back(platform, drainer, running), 10)
+            until(lambda: given_back(platform, drainer, running))
 
     monkeypatch.setattr(settle, "give_back", away)
     briefly(monkeypatch)
@@ -297,7 +297,7 @@ def test_where_it_takes_long_to_settle_nothing_is_claimed_ahead_again(
     returned: list[set[UUID]] = []
 
     def late(*arguments: Any) -> int:
-        until(lambda: returned, 10)
+        until(lambda: returned)
         return finish(*arguments)
 
     def noted(*arguments: Any) -> set[UUID]:
@@ -321,7 +321,7 @@ def test_what_was_claimed_ahead_is_not_begun_by_a_worker_that_is_to_stop(
             monkeypatch.setattr(drainer.leases, "_asked_to_stop", lambda: True)
 
     assert watching(during).drain("cpu", "wake") == 4
-    until(lambda: given_back(platform, drainer, set()), 10)
+    until(lambda: given_back(platform, drainer, set()))
     assert len(of_status(platform, "completed")) == 4
 
 
@@ -337,8 +337,8 @@ def test_what_was_claimed_ahead_of_a_run_that_breaks_off_is_given_back(
     briefly(monkeypatch)
     with pytest.raises(KeyboardInterrupt):
         watching(during).drain("cpu", "wake")
-    until(lambda: len(of_status(platform, "completed")) == 2, 10)
-    until(lambda: len(of_status(platform, "pending")) == 4, 10)
-    until(lambda: not drainer.leases._held, 10)
+    until(lambda: len(of_status(platform, "completed")) == 2)
+    until(lambda: len(of_status(platform, "pending")) == 4)
+    until(lambda: not drainer.leases._held)
     # What broke off is nobody's until its lease is over.
     assert len(of_status(platform, "processing")) == 2

@@ -89,7 +89,7 @@ def test_what_is_offered_is_soon_where_workers_find_it_and_those_are_woken(
     woken: list[str] = []
     hints: Any = SimpleNamespace(send=woken.append)
     offer(Buffer(platform.engine, hints), model)
-    until(lambda: woken, 20)
+    until(lambda: woken)
     asked = "SELECT model, version, pool, place, inputs, stable_label, stable_error FROM shadow_copies ORDER BY id"
     assert platform.rows(asked) == [
         (model, "2.0.0", "gpu", 1, {"x": 1}, "a", None), (model, "2.0.0", "gpu", 2, {"x": 2}, None, "MODEL_ERROR"),
@@ -104,7 +104,7 @@ def test_for_what_could_not_be_stored_nobody_is_woken(
     woken: list[str] = []
     hints: Any = SimpleNamespace(send=woken.append)
     offer(Buffer(nowhere, hints), model)
-    until(lambda: metrics.SHADOWS.labels(model, "dropped_not_stored")._value.get() == 2, 20)
+    until(lambda: metrics.SHADOWS.labels(model, "dropped_not_stored")._value.get() == 2)
     assert woken == []
 
 

@@ -50,9 +50,9 @@ def test_the_supervisor_starts_what_died_as_soon_as_there_is_room_and_does_not_e
             with full(disk):
                 os.kill(first.pid, 9)
                 # It has tried, and could not write down what it had started.
-                until(lambda: made._due.get(first.pid, 0.0) > first.started_at + 5, 30)
+                until(lambda: made._due.get(first.pid, 0.0) > first.started_at + 5)
                 assert watching.is_alive()
-            until(lambda: [item for item in made.children if item.alive], 30)
+            until(lambda: [item for item in made.children if item.alive])
         finally:
             made.ask_to_stop()
             watching.join(30)
