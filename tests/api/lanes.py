@@ -10,6 +10,7 @@ from typing import Any
 import orjson
 import pytest
 
+from access import rates
 from api.express import lane, paces
 from api.express.lane import HAND_OVER, Lane
 from tests.callers import Key
@@ -21,8 +22,8 @@ JSON = {"content-type": "application/json"}
 
 
 def unhurried(patch: pytest.MonkeyPatch) -> None:
-    """However busy the machine is, no run is too slow for the lane."""
-    for module, name in ((paces, "QUICK_S"), (lane, "RUN_S")):
+    """However busy the machine is, no run is too slow for the lane, and what it has in hand of a limit stays."""
+    for module, name in ((paces, "QUICK_S"), (lane, "RUN_S"), (rates, "LEASE_S")):
         patch.setattr(module, name, 60.0)
 
 
