@@ -94,8 +94,7 @@ class Models:
     provider: str = setting(
         "COATCHECK_PROVIDER",
         "cpu",
-        "`cuda`: a worker whose ONNX Runtime has no CUDA does not start, and one that does not get a GPU refuses the "
-        "model",
+        "`cuda`: a worker whose ONNX Runtime has no CUDA does not start, and one that gets no GPU refuses the model",
         validate.OneOf(PROVIDERS),
     )
     gpu_memory_mb: int = setting(

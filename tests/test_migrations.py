@@ -101,7 +101,7 @@ def test_what_postgres_sweeps_up_by_itself_is_nobody_who_is_connected(
         # Slow enough to be at work still.
         connection.exec_driver_sql(
             "CREATE TABLE swept WITH (autovacuum_vacuum_cost_delay = 100, autovacuum_vacuum_cost_limit = 1) "
-            "AS SELECT n FROM generate_series(1, 50000) AS n"
+            "AS SELECT n FROM generate_series(1, 200000) AS n"
         )
     with owner.begin() as connection:
         connection.exec_driver_sql("DELETE FROM swept")

@@ -53,7 +53,7 @@ def test_many_are_written_at_once_each_with_its_own_minute_and_none_goes_back(pl
     assert last(platform, first.id) == MINUTE
 
 
-def test_a_key_that_somebody_holds_is_not_waited_for(platform: Platform) -> None:
+def test_a_key_that_somebody_holds_is_not_holds(platform: Platform) -> None:
     held, free = callers.key(platform), callers.key(platform)
     noted = Used(platform.engine)
     for key in (held, free):
@@ -70,7 +70,7 @@ def test_a_key_that_was_not_used_is_held_for_nobody(platform: Platform) -> None:
     used_key, other = callers.key(platform), callers.key(platform)
     noted = Used(platform.engine)
     noted.note(used_key.id, AT)
-    waited_for: list[str] = []
+    holds: list[str] = []
 
     def held(key_id: str) -> bool:
         free = "SELECT count(*) FROM (SELECT FROM api_keys WHERE id = :id FOR UPDATE SKIP LOCKED) AS free"
@@ -78,13 +78,13 @@ def test_a_key_that_was_not_used_is_held_for_nobody(platform: Platform) -> None:
 
     @sqlalchemy.event.listens_for(platform.engine, "commit")
     def before(_connection: object) -> None:
-        waited_for.extend(key.id for key in (used_key, other) if held(key.id))
+        holds.extend(key.id for key in (used_key, other) if held(key.id))
 
     try:
         noted.write()
     finally:
         sqlalchemy.event.remove(platform.engine, "commit", before)
-    assert waited_for == [used_key.id]
+    assert holds == [used_key.id]
 
 
 def test_while_the_database_is_away_it_stays_noted(platform: Platform) -> None:
