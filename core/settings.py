@@ -167,12 +167,16 @@ def owner_url() -> str:
     return database_url("DATABASE_OWNER_URL" if environs.Env().str("DATABASE_OWNER_URL", "") else "DATABASE_URL")
 
 
+def names() -> list[str]:
+    """The variables of all settings, in the order of docs/settings.md."""
+    return [item.metadata["variable"] for item in settings_of(Settings)]
+
+
 def _refuse_unknown(environ: Mapping[str, str]) -> None:
     """A misspelt setting must not pass as a default; raises SettingsInvalid."""
-    ours = (item.metadata["variable"].removeprefix("COATCHECK_") for item in settings_of(Settings))
-    known = [f"COATCHECK_{name}" for name in (*ours, *_OTHERS)]
+    known = [*names(), *(f"COATCHECK_{name}" for name in _OTHERS)]
     for name in sorted(environ):
         if name.startswith("COATCHECK_") and name not in known:
-            close = difflib.get_close_matches(name, known)
-            meant = f"; did you mean {close[0]}?" if close else ""
+            close = [name.removeprefix("COATCHECK_"), *difflib.get_close_matches(name, known)]
+            meant = next((f"; did you mean {one}?" for one in close if one in known), "")
             raise errors.SettingsInvalid(f"There is no setting {name}{meant} (docs/settings.md)")

@@ -137,6 +137,15 @@ def start_time(pid: int) -> str | None:
     return None if fields[0] == "Z" else fields[19]
 
 
+def environment(pid: int) -> dict[str, str]:
+    """What a process was started with; empty if it is gone."""
+    try:
+        pairs = Path(f"/proc/{pid}/environ").read_bytes().split(b"\0")
+    except OSError:
+        return {}
+    return dict(os.fsdecode(pair).split("=", 1) for pair in pairs if b"=" in pair)
+
+
 def listens(pid: int, port: int) -> bool:
     """Whether it is this process that listens on a TCP port of 127.0.0.1; state 0A is LISTEN (proc(5))."""
     ours = f"0100007F:{port:04X}"

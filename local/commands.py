@@ -19,7 +19,7 @@ from typing import IO
 
 import click
 
-from core import errors
+from core import errors, settings
 from local import checkout, child, first_run, health, platform_processes, state
 from local.state import read_json, write_private
 from local.supervisor import StartFailed, Supervisor, clear_leftovers, say
@@ -46,19 +46,22 @@ def up(root: Path, environ: Mapping[str, str], *, detach: bool, quiet: bool) -> 
 
     `quiet` leaves out what the processes log, which is in their files anyway.
     """
-    if running(root):
-        return _already(root)
+    if pid := running(root):
+        return _already(root, pid, environ)
     return _background(root, environ) if detach else _foreground(root, environ, quiet=quiet)
 
 
-def _already(root: Path) -> int:
-    """Say what runs; 1 where that is not the code which is here now, and was to be brought up."""
+def _already(root: Path, supervisor: int, environ: Mapping[str, str]) -> int:
+    """Say what runs; 1 where that is not what was to be brought up: the code which is here now, with these settings."""
     if not (root / ".coatcheck" / "run" / "ready").exists():
         click.echo("Another `up` of this checkout is running or starting already (./run status, ./run down)")
         return 0
     where = f"Already running: {_client(root)['COATCHECK_URL']}"
     if _outdated(root):
         click.echo(f"{where}, but {OUTDATED}", err=True)
+        return 1
+    if others := _set_otherwise(root, supervisor, environ):
+        click.echo(f"{where}, but not with {', '.join(others)} as given here: ./run down, then ./run up", err=True)
         return 1
     click.echo(f"{where} (./run status, ./run down)")
     return 0
@@ -114,6 +117,19 @@ def _outdated(root: Path) -> bool:
     """Whether what runs was started from other code than is here now."""
     found = read_json(root / ".coatcheck" / "run" / RECORD).get("code")
     return bool(found != checkout.digest(root))
+
+
+def _set_otherwise(root: Path, supervisor: int, environ: Mapping[str, str]) -> list[str]:
+    """The settings that have a value here, and not the one that the supervisor was started with; what a sourced
+    `.coatcheck/env.admin` says is what it has."""
+    started = child.environment(supervisor)
+    found = state.load(root / ".coatcheck")
+    handed = {**found.urls({}), "COATCHECK_SECRET_KEY": found.secrets["app"]}
+    return [
+        name
+        for name in settings.names()
+        if environ.get(name) and environ[name] not in (started.get(name), handed.get(name))
+    ]
 
 
 def _foreground(root: Path, environ: Mapping[str, str], *, quiet: bool) -> int:

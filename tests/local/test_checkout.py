@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Mapping
+import subprocess
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
 from local import checkout, child, commands, state
 from local.state import write_private
+from tests.engines import until
 
 #: What no process of the platform reads.
 NOT_RUN = ("README.md", "tests/__init__.py", "benchmarks/__init__.py")
@@ -29,13 +31,13 @@ def root(tmp_path: Path) -> Path:
     return tmp_path
 
 
-def record(root: Path, more: Mapping[str, str]) -> None:
+def record(root: Path, more: Mapping[str, object]) -> None:
     me = {"pid": os.getpid(), "born": child.start_time(os.getpid()), **more}
     write_private(root / ".coatcheck" / "run" / commands.RECORD, json.dumps(me))
 
 
-def up(root: Path, capsys: pytest.CaptureFixture[str]) -> tuple[int, str]:
-    done = commands.up(root, {}, detach=True, quiet=True)
+def up(root: Path, capsys: pytest.CaptureFixture[str], environ: Mapping[str, str] | None = None) -> tuple[int, str]:
+    done = commands.up(root, environ or {}, detach=True, quiet=True)
     said = capsys.readouterr()
     return done, said.out + said.err
 
@@ -71,3 +73,56 @@ def test_one_that_was_started_before_this_was_written_down_is_of_other_code(
 ) -> None:
     record(root, {})
     assert up(root, capsys)[0] == 1
+
+
+STARTED_WITH = {"COATCHECK_LEASE_S": "61", "COATCHECK_LOG_LEVEL": "DEBUG", "REDIS_URL": "redis://elsewhere:1/0"}
+
+
+@pytest.fixture
+def started(root: Path) -> Iterator[Path]:
+    """The same, started with settings."""
+    with subprocess.Popen(["sleep", "600"], env={**os.environ, **STARTED_WITH}) as supervisor:
+        until(lambda: child.environment(supervisor.pid))
+        record(
+            root,
+            {
+                "pid": supervisor.pid,
+                "born": child.start_time(supervisor.pid),
+                "code": checkout.digest(root),
+            },
+        )
+        yield root
+        supervisor.kill()
+
+
+def test_up_beside_one_with_other_settings_names_them_and_fails(
+    started: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    others = {"COATCHECK_LEASE_S": "62", "COATCHECK_CACHE_S": "5", "DATABASE_URL": "postgresql://somewhere:1/x"}
+    done, said = up(started, capsys, {**STARTED_WITH, **others})
+    assert done == 1
+    assert "but not with DATABASE_URL, COATCHECK_CACHE_S, COATCHECK_LEASE_S as given here" in said
+    assert "./run down, then ./run up" in said
+
+
+@pytest.mark.parametrize(
+    "environ",
+    [
+        {},
+        STARTED_WITH,
+        {"COATCHECK_LEASE_S": "", "COATCHECK_API_KEY": "ck_another", "PATH": "/elsewhere"},
+    ],
+    ids=["none", "the same", "none that is a setting"],
+)
+def test_up_beside_one_with_the_settings_that_are_given_says_that_it_runs(
+    started: Path, capsys: pytest.CaptureFixture[str], environ: Mapping[str, str]
+) -> None:
+    assert up(started, capsys, environ)[0] == 0
+
+
+def test_up_beside_one_takes_what_it_handed_out_itself_for_no_other_setting(
+    started: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    made = state.load(started / ".coatcheck")
+    sourced = {**made.urls({}), "COATCHECK_SECRET_KEY": made.secrets["app"]}
+    assert up(started, capsys, sourced)[0] == 0

@@ -23,6 +23,7 @@ TLS = {"COATCHECK_TLS_CERTIFICATE": __file__, "COATCHECK_TLS_KEY": __file__}
 WRONG = [
     ({"COATCHECK_LEASE_S": "soon"}, "COATCHECK_LEASE_S"),
     ({"COATCHECK_NOSUCH": "1"}, "There is no setting COATCHECK_NOSUCH"),
+    ({"COATCHECK_REDIS_URL": "redis://h:1/0"}, "There is no setting COATCHECK_REDIS_URL; did you mean REDIS_URL?"),
     ({"DATABASE_URL": "garbage"}, "DATABASE_URL: must begin with postgresql://"),
     ({**FOREIGN, "DATABASE_OWNER_URL": "garbage"}, "DATABASE_OWNER_URL"),
     (TLS, "COATCHECK_TLS_CERTIFICATE is for `coatcheck proxy`"),
