@@ -146,8 +146,9 @@ def test_up_twice_after_kill_9_and_down_leaves_nothing(checkout: Path) -> None:
         assert answer.status == 200
 
     os.kill(json.loads((checkout / ".coatcheck/run/supervisor.json").read_text())["pid"], signal.SIGKILL)
+    # Whoever explains stands back behind all that runs on this machine, also while its child still loads and it ends.
     with contextlib.suppress(AssertionError):
-        until(lambda: not processes(checkout))
+        until(lambda: not processes(checkout), 360)
     assert processes(checkout) == []  # says who stays
     # With both files sourced, as the README says: these are our own engines, so they are started.
     second = command(checkout, "up", "--detach", **client)
