@@ -49,10 +49,10 @@ SELECT :model, :name, metric, unit, now() + make_interval(secs => :kept_s)
 FROM unnest(CAST(:metrics AS text[]), CAST(:units AS bytea[])) AS new (metric, unit)
 ON CONFLICT DO NOTHING RETURNING metric, unit
 """)
+# An array is made once: a subquery, which a plan may read again for each row, would lock more than its limit.
 _GONE = text("""
-DELETE FROM canary_units WHERE (model, name, metric, unit) IN (
-  SELECT model, name, metric, unit FROM canary_units WHERE gone_at <= now() ORDER BY gone_at LIMIT :limit
-  FOR UPDATE SKIP LOCKED)
+DELETE FROM canary_units WHERE ctid = ANY (ARRAY(
+  SELECT ctid FROM canary_units WHERE gone_at <= now() ORDER BY gone_at LIMIT :limit FOR UPDATE SKIP LOCKED))
 """)
 _OLD = text("DELETE FROM canaries WHERE ended_at < now() - make_interval(days => :days)")
 #: For so long what became of a canary is kept.

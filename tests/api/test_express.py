@@ -300,7 +300,7 @@ def test_a_model_that_cannot_be_opened_is_left_to_the_api(
 
 def test_what_goes_well_here_makes_up_for_errors_at_the_api(platform: Platform, client: Client) -> None:
     subject, full = f"key:{client.key.id}", 50
-    conduct = Conduct(platform.engine, Ladder(errors=full), Credit(platform.line))
+    conduct = Conduct(platform.engine, Ladder(errors=full, refill_s=1e9), Credit(platform.line))
 
     def left_after_an_error() -> float:
         conduct.failed(subject, None, 1.0)
@@ -308,12 +308,12 @@ def test_what_goes_well_here_makes_up_for_errors_at_the_api(platform: Platform, 
 
     client.lane._tell()
     first = [left_after_an_error() for _ in range(9)]
-    assert first[-1] == pytest.approx(full - 9, abs=0.5)
+    assert first[-1] == pytest.approx(full - 9, abs=0.3)
     for path in (PATH, JOBS) * 4:
         client.answered(path=path)
     client.lane._tell()
-    assert left_after_an_error() == pytest.approx(full - 8, abs=0.6)
-    assert left_after_an_error() == pytest.approx(full - 9, abs=0.6)
+    assert left_after_an_error() == pytest.approx(full - 8, abs=0.3)
+    assert left_after_an_error() == pytest.approx(full - 9, abs=0.3)
     conduct.close()
 
 

@@ -19,8 +19,8 @@ CASES = {
     ("no sweep",): (5, ["a wake-up is lost"], ["a job whose wake-up was lost did not end"]),
     ("lost wake-up",): (5, ["a wake-up is lost"], ["a job whose wake-up was lost did not end"]),
     ("no lease",): (3, ["a lease runs out"], ["a frozen child's job was not free again"]),
-    # Under a lease that does not run out meanwhile.
-    ("slow rescue",): (60, ["a child is killed"], ["a killed child's job was not free again"]),
+    # Under a lease that does not run out meanwhile, however busy the machine is.
+    ("slow rescue",): (600, ["a child is killed"], ["a killed child's job was not free again"]),
     ("tired worker",): (3, ["the database is away", "work goes on"], ["a burst did not end"]),
 }
 

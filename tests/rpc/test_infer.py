@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import struct
-from collections.abc import Mapping
+import uuid
+from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import grpc
 import numpy as np
 import pytest
 
+from core.audit import Actor
+from inference import bundle
+from registry import routing
 from rpc import inference_pb2 as messages
 from rpc import reading
 from rpc.inference_pb2 import InferParameter, InferTensorContents
 from serving.oip.tensors import DATATYPES, FP16
+from tests import graphs
 from tests.callers import Key
 from tests.conftest import Platform, until
-from tests.rpc.conftest import Client, Said, tensor, texts
+from tests.rpc.conftest import Client, Said, Served, tensor, texts
 
 pytestmark = pytest.mark.usefixtures("quiet")
 OK, INVALID = grpc.StatusCode.OK, grpc.StatusCode.INVALID_ARGUMENT
@@ -24,6 +30,17 @@ Wanted = messages.ModelInferRequest.InferRequestedOutputTensor
 #: By their datatypes, where typed elements are.
 TYPED = {"FP32": "fp32_contents", "FP64": "fp64_contents", "INT32": "int_contents", "INT64": "int64_contents",
          "UINT64": "uint64_contents"}  # fmt: skip
+
+
+@pytest.fixture
+def columns(platform: Platform, rpc: Served, tmp_path: Path) -> Iterator[str]:
+    """A model of two inputs, x and y, which says `a` where x is the larger one."""
+    name = f"m{uuid.uuid4().hex}"
+    platform.catalog.publish(bundle.load(graphs.bundle(tmp_path / "columns", name=name)))
+    until(lambda: name in {item.model for item in rpc.door.catalog.versions()})
+    yield name
+    for table, column in (("model_versions", "model"), ("models", "name")):
+        platform.execute(f"DELETE FROM {table} WHERE {column} = :name", name=name)
 
 
 def typed(found: Said) -> dict[str, list[Any]]:
@@ -91,6 +108,14 @@ def test_what_comes_as_bytes_is_answered_as_bytes(
     sent = np.array([[1, 2, 3]], dtype)
     found = client.infer(models[datatype], inputs=[tensor("x", datatype, [1, 3])], raw_input_contents=[sent.tobytes()])
     assert np.frombuffer(raw(found)["y"], dtype).tolist() == [2, 4, 6]
+
+
+def test_each_input_has_bytes_of_its_own(client: Client, columns: str) -> None:
+    inputs = [tensor(name, "FP64", [2]) for name in ("x", "y")]
+    found = client.infer(
+        columns, inputs=inputs, raw_input_contents=[struct.pack("<2d", 2, 1), struct.pack("<2d", 1, 2)]
+    )
+    assert raw(found)["prediction"] == packed(b"a", b"b")
 
 
 def test_bytes_are_texts_with_their_length_before_them(client: Client) -> None:
@@ -201,3 +226,28 @@ def test_each_row_is_paid_for_and_under_a_key_once(platform: Platform, client: C
     assert platform.one(f"SELECT sum(units), min(model) {mine}", name=key.tenant) == (2, "sentiment")
     other = client.infer(said=said)
     assert (other.code, other.trailing["x-error-code"]) == (INVALID, "IDEMPOTENCY_KEY_REUSED")
+
+
+def test_a_key_stands_for_what_was_asked_of_one_version(client: Client) -> None:
+    said = {"idempotency-key": "v"}
+    assert client.infer(said={**said, "x-model-version": "1.0.0"}).code is OK
+    for other in ({}, {"x-model-version": "1"}):
+        found = client.infer(said={**said, **other})
+        assert (found.code, found.trailing["x-error-code"]) == (INVALID, "IDEMPOTENCY_KEY_REUSED")
+
+
+def test_a_route_key_says_on_whose_behalf_it_is_asked(
+    client: Client, columns: str, platform: Platform, rpc: Served, tmp_path: Path
+) -> None:
+    platform.catalog.publish(bundle.load(graphs.bundle(tmp_path / "next", name=columns, version="2.0.0")))
+    variants = [{"name": name, "version": version, "weight": 1} for name, version in (("a", "1.0.0"), ("b", "2.0.0"))]
+    with platform.engine.begin() as connection:
+        given = {"by": "caller", "experiments": [{"name": "tone", "percent": 100, "variants": variants}]}
+        routing.change(connection, columns, given, Actor("cli:test"))
+    until(lambda: rpc.door.catalog.routes(columns).experiments)
+    inputs = [tensor(name, "FP64", [1], InferTensorContents(fp64_contents=[1.0])) for name in ("x", "y")]
+    seen = {}
+    for user in range(24):
+        said = {"x-route-key": f"user {user}"}
+        (seen[user],) = {client.infer(columns, inputs=inputs, said=said).message.model_version for _ in range(2)}
+    assert set(seen.values()) == {"1.0.0", "2.0.0"}

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
@@ -20,10 +21,12 @@ from typing import Any
 import grpc
 import pytest
 
+from access import keys
 from api import exposition
 from core import ids
 from core.audit import Actor
 from core.cached import Cached
+from core.setting_groups import Api
 from inference import bundle
 from jobs import figures
 from local import certificates
@@ -92,6 +95,16 @@ def test_whoever_hangs_up_is_not_waited_for(client: Client, rpc: Served, platfor
     until(lambda: rpc.door.waiters.taken)
     call.cancel()
     until(lambda: not rpc.door.waiters.taken)
+
+
+def test_whose_key_is_revoked_meanwhile_is_not_told_what_it_waits_for(
+    platform: Platform, client: Client, key: Key
+) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        asked = pool.submit(lambda: client.infer(**HEAVY, timeout=100))
+        until(lambda: platform.rows("SELECT FROM jobs"))
+        keys.revoke(platform.engine, key.id)
+        assert asked.result().code is Code.UNAUTHENTICATED
 
 
 @pytest.fixture
@@ -168,6 +181,24 @@ def test_a_message_that_does_not_come_holds_nothing_for_long(
     assert (call.code(), "none in time" in str(call.details())) == (Code.INVALID_ARGUMENT, True)
 
 
+def test_calls_whose_messages_do_not_come_are_not_many(serve: Serve, key: Key, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Api, "threads", 8)
+    client, come = serve().client(key), threading.Event()
+
+    def late() -> Iterator[bytes]:
+        come.wait()
+        yield messages.ModelInferRequest(model_name="sentiment", inputs=[texts("Lovely")]).SerializeToString()
+
+    calls = [client.channel.stream_unary(INFER).future(late(), metadata=[*client.metadata.items()], timeout=200)
+             for _ in range(16)]  # fmt: skip
+    refused = until(lambda: (found := client.infer()).code is Code.RESOURCE_EXHAUSTED and found)
+    assert "x-request-id" not in refused.trailing  # none of ours has seen it
+    come.set()
+    for call in calls:
+        call.exception()
+    assert client.infer().code is Code.OK
+
+
 def test_what_needs_no_key_is_answered_while_there_is_no_thread_for_the_rest(
     rpc: Served, client: Client, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -198,8 +229,9 @@ def answers(address: str) -> bool:
         return Client(channel).ask("ServerLive", messages.ServerLiveRequest(), timeout=5).code is Code.OK
 
 
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
 def test_a_process_that_is_asked_to_stop_answers_what_it_was_asked_and_takes_nothing_new(
-    platform: Platform, process: Callable[..., tuple[Child, str]], key: Key, tmp_path: Path
+    platform: Platform, process: Callable[..., tuple[Child, str]], key: Key, tmp_path: Path, number: signal.Signals
 ) -> None:
     child, address = process(COATCHECK_ALIVE_FILE=str(tmp_path / "alive"))
     until(lambda: answers(address))
@@ -208,7 +240,7 @@ def test_a_process_that_is_asked_to_stop_answers_what_it_was_asked_and_takes_not
         client = Client(channel, {"x-api-key": key.token})
         asked = pool.submit(lambda: client.infer(**HEAVY))
         until(lambda: platform.rows("SELECT FROM jobs"))
-        child.ask_to_stop()
+        os.kill(child.pid, number)
         until(lambda: not answers(address))
         work(platform)
         assert asked.result().code is Code.OK
