@@ -70,7 +70,9 @@ def infer(name: str, version: str | None = None) -> flask.Response:
     """Predict as many inputs as the tensors have rows, now; a model that is not inline is asked through a job."""
     here, request = resources.here(), flask.request
     body, length = reading.body(request), request.headers.get(reading.LENGTH)
-    meant = {"model": name, "version": version, "length": length, "body": hashlib.sha256(body).hexdigest()}
+    meant = {"model": name, "length": length, "body": hashlib.sha256(body).hexdigest()}
+    if version is not None:
+        meant["pinned"] = version  # `version` is what the header says
     ask = negotiation.ask("v2/infer", {"model": name, "model_version": version}, meant)
     found = serve.infer(
         here.serving,

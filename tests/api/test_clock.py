@@ -10,9 +10,11 @@ import flask
 import pytest
 
 import api
+from access import keys
 from api.v1 import addresses
 from core import errors, ids, urls
 from storage import signed_url
+from tests import callers
 from tests.conftest import Platform
 
 INPUT = {"inputs": {"text": "Lovely"}}
@@ -51,6 +53,31 @@ def test_a_job_stands_where_the_database_says_that_it_is_now(
     said_s = platform.one("SELECT extract(epoch FROM created_at)::float FROM jobs WHERE id = :id", id=job)[0]
     assert isinstance(said_s, float)
     assert abs((job.int >> 80) / 1000 - said_s) < 5
+
+
+def test_what_is_handed_in_again_and_what_is_predicted_by_a_job_stand_there_as_well(
+    client: flask.testing.FlaskClient, platform: Platform
+) -> None:
+    old = client.post("/api/v1/jobs", json=INPUT).json["job_id"]
+    client.post(f"/api/v1/jobs/{old}/cancel")
+    again = client.post(f"/api/v1/jobs/{old}/retry").json["job_id"]
+    heavy = {**INPUT, "model_version": "2.1.0"}
+    asked = client.post("/api/v1/predict", json=heavy, headers={"Prefer": "respond-async"}).json["job_id"]
+    now_s = platform.one("SELECT extract(epoch FROM now())::float")[0]
+    assert isinstance(now_s, float)
+    for job_id in (again, asked):
+        assert abs((ids.parse_job_id(job_id).int >> 80) / 1000 - now_s) < 60
+
+
+def test_a_key_that_is_made_lives_as_long_as_was_said(platform: Platform, client: flask.testing.FlaskClient) -> None:
+    key = callers.key(platform, scopes=keys.CLIENT | {keys.ADMIN})
+    asked: list[tuple[str, dict[str, object]]] = [("keys", {}), ("admin/keys", {"tenant": key.tenant})]
+    for path, more in asked:
+        body = {"name": "short", "scopes": ["predict"], "expires_in_s": 600, **more}
+        made = client.post(f"/api/v1/{path}", json=body, headers=key.headers)
+        assert made.status_code == 201, made.text
+        left = "SELECT extract(epoch FROM expires_at - now())::float FROM api_keys WHERE id = :id"
+        assert platform.one(left, id=made.json["id"])[0] == pytest.approx(600, abs=60)
 
 
 def test_what_has_to_be_signed_is_refused_with_the_reason(client: flask.testing.FlaskClient, wrong: int) -> None:

@@ -157,6 +157,18 @@ def test_an_ended_job_can_be_handed_in_again_as_a_new_one(client: FlaskClient, p
     assert client.get(f"{JOBS}/{old}").get_json()["status"] == "canceled"
 
 
+def test_who_may_have_no_more_jobs_waiting_hands_none_in_again(app: flask.Flask, platform: Platform) -> None:
+    client = app.test_client()
+    key = callers.key(platform, tier=callers.tier(platform, max_pending=1))
+    client.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {key.token}"
+    old = submit(client)
+    client.post(f"{JOBS}/{old}/cancel")
+    # The count of what waits may be a second old.
+    until(lambda: client.post(JOBS, json={"inputs": {"text": "Lovely"}}).status_code == 202)
+    answer = until(lambda: (found := client.post(f"{JOBS}/{old}/retry")).status_code == 429 and found)
+    assert answer.get_json()["error"]["code"] == "BACKLOG_FULL"
+
+
 @pytest.mark.parametrize(
     ("has", "less", "field"),
     [

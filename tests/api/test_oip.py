@@ -33,10 +33,11 @@ LENGTH = "Inference-Header-Content-Length"
 def models(platform: Platform, app: flask.Flask, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """By what is special about it, the name of a model that answers at once."""
     folder, unique = tmp_path_factory.mktemp("models"), uuid.uuid4().hex[:8]
-    names = {kind: f"oip-{kind}-{unique}" for kind in ("halves", "floats", "columns")}
+    names = {kind: f"oip-{kind}-{unique}" for kind in ("halves", "floats", "again", "columns")}
     folders = [
         graphs.doubling(folder / "a", names["halves"], "float16", "float16", [3], "3"),
         graphs.doubling(folder / "b", names["floats"], "float32", "float", [None], "M"),
+        graphs.doubling(folder / "d", names["again"], "float32", "float", [None], "M"),
         graphs.bundle(folder / "c", name=names["columns"]),
     ]
     for found in folders:
@@ -300,6 +301,16 @@ def test_each_row_is_paid_for_and_under_a_key_once(platform: Platform, client: F
     assert platform.one("SELECT sum(units), min(model) FROM usage") == (2, "sentiment")
     other = post(client, "sentiment", {"inputs": [TEXT]}, headers=ONCE)
     assert (other.status_code, "different request" in error(other)) == (422, True)
+
+
+def test_a_key_stands_for_what_one_model_was_asked_in_one_version(client: FlaskClient, models: dict[str, str]) -> None:
+    body = {"inputs": [floats([1.0, 2.0], [1, 2])]}
+    path, same = models["floats"], f"{models['floats']}/versions/1.0.0"
+    assert post(client, path, body, headers=ONCE).status_code == 200
+    for other in (same, models["again"]):
+        answer = post(client, other, body, headers=ONCE)
+        assert (answer.status_code, "different request" in error(answer)) == (422, True), other
+    assert post(client, same, body, headers={"Idempotency-Key": "pinned"}).status_code == 200
 
 
 def test_a_long_model_is_asked_through_a_job_and_waited_for(platform: Platform, client: FlaskClient) -> None:

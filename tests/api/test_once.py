@@ -93,6 +93,18 @@ def test_the_same_key_with_another_x_model_version_is_422(
     assert client.post(path, json=body, headers={**ONCE, "X-Model-Version": "1.0.0"}).status_code < 300
 
 
+def test_a_key_stands_for_the_retry_of_one_job_and_of_as_many_of_its_rows(client: FlaskClient) -> None:
+    old, other = (client.post("/api/v1/jobs", json={"inputs": GOOD}).get_json()["job_id"] for _ in range(2))
+    for job_id in (old, other):
+        client.post(f"/api/v1/jobs/{job_id}/cancel")
+    first = client.post(f"/api/v1/jobs/{old}/retry", headers=ONCE)
+    assert first.status_code == 202
+    for path in (f"{other}/retry", f"{old}/retry?rows=failed"):
+        answer = client.post(f"/api/v1/jobs/{path}", headers=ONCE)
+        assert (answer.status_code, code(answer)) == (422, "IDEMPOTENCY_KEY_REUSED"), path
+    assert client.post(f"/api/v1/jobs/{old}/retry", headers=ONCE).get_json() == first.get_json()
+
+
 def test_the_same_key_with_another_query_is_422(client: FlaskClient) -> None:
     assert client.post(PREDICT, json={"inputs": GOOD}, headers=ONCE).status_code == 200
     assert code(client.post(f"{PREDICT}?explain=simple", json={"inputs": GOOD}, headers=ONCE)) == (

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
+import datetime as dt
+import hashlib
 import uuid
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -103,6 +106,30 @@ def test_of_the_same_twice_at_once_one_is_new(publisher: Publisher, name: str) -
     with ThreadPoolExecutor(2) as pool:
         list(pool.map(lambda _: publisher.work(), range(2)))
     assert sorted(publisher.job(answer)["result"]["new"] for answer in asked) == [False, True]
+
+
+def test_it_waits_no_longer_than_its_tier_allows_and_may_take_as_long_as_any_job(
+    publisher: Publisher, platform: Platform, app: flask.Flask, name: str
+) -> None:
+    key = callers.key(platform, tier=callers.tier(platform, max_ttl_s=60), scopes=keys.CLIENT | {keys.MODELS})
+    other = app.test_client()
+    other.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {key.token}"
+    dataclasses.replace(publisher, client=other).ask(publisher.tar(name=name), name)
+    job = platform.one("SELECT expires_at - created_at, timeout_s FROM jobs WHERE model = :name", name=name)
+    assert job == (dt.timedelta(seconds=60), platform.settings.queue.max_run_timeout_s)
+
+
+def test_what_is_not_what_was_said_of_its_upload_is_not_published(publisher: Publisher, name: str) -> None:
+    data, said = (publisher.tar(name=name, summary=text) for text in ("The one", "Another"))
+    upload = {"content_type": TAR, "size": len(data), "sha256": hashlib.sha256(said).hexdigest()}
+    opened = publisher.client.post("/api/v1/uploads", json=upload).json
+    # A store that does not look at it either.
+    publisher.platform.store.client.put_object(Bucket="coatcheck", Key=opened["fields"]["key"], Body=data)
+    body = {"model": name, "version": "1.0.0", "upload_id": opened["upload_id"]}
+    answer = publisher.client.post("/api/v1/models", json=body)
+    assert answer.status_code == 202, answer.text
+    assert publisher.job(answer)["error"]["code"] == "INPUT_CHANGED"
+    assert publisher.client.get(f"/api/v1/models/{name}").status_code == 404
 
 
 def test_a_key_that_may_not_publish_may_not_even_upload_a_bundle(

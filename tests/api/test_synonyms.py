@@ -40,6 +40,8 @@ def test_a_moment_in_a_query_may_be_written_as_in_answers_and_in_browsers(client
         for text in moments(at + dt.timedelta(hours=hours)):
             answer = client.get(f"/api/v1/jobs?created_after={text}")
             assert (answer.status_code, len(answer.get_json().get("jobs", []))) == (200, there), (text, answer.text)
+            before = client.get(f"/api/v1/jobs?created_before={text}").get_json()["jobs"]
+            assert len(before) == 1 - there, text
     failed = client.get("/api/v1/jobs/job_nope").get_json()["error"]["timestamp"]
     assert client.get(f"/api/v1/jobs?created_before={failed}").status_code == 200
 
