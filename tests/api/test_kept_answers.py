@@ -242,9 +242,12 @@ def test_an_explanation_that_was_cut_short_is_not_kept_and_a_whole_one_is(
             answer = waits.result()
         assert found(answer) == [went]
         assert ("cut_short" in answer.get_json()["explanation"]) == bool(says and says["cut_short"])
-    # What is wanted as exactly as something is another answer.
-    other = {"options": {"explain_tolerance": 0.5}, "headers": {"Prefer": "wait=0"}}
-    assert ask(keeping, name, path="/api/v1/explain", **other).status_code == 202
+    # What is wanted as exactly as something is another answer, and so is what is to be nothing where it is less exact.
+    for exact in ({"explain_tolerance": 0.5}, {"explain_tolerance": 0.5, "explain_strict": True}):
+        other = {"options": exact, "headers": {"Prefer": "wait=0"}}
+        assert ask(keeping, name, path="/api/v1/explain", **other).status_code == 202
+        assert explained(platform) == 1
+        assert ask(keeping, name, path="/api/v1/explain", **other).status_code == 200
 
 
 def hits(model: str) -> float:

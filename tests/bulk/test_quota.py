@@ -2,13 +2,19 @@
 
 from __future__ import annotations
 
+import contextlib
+import dataclasses
+
 import flask
 import pytest
 from flask.testing import FlaskClient
 
+from jobs.drain import Drainer
 from tests import callers
 from tests.bulk.conftest import Run, Send
+from tests.changed import changed
 from tests.conftest import Platform, until
+from wiring.runner import Runner
 
 
 @pytest.fixture
@@ -40,3 +46,16 @@ def test_a_file_is_run_if_the_month_has_room_for_all_of_its_rows_and_else_none_o
     body = {"upload_id": upload(b'{"text": "Lovely"}'), "model": "sentiment"}
     until(lambda: client.post("/api/v1/jobs", json=body).status_code == 429)
     assert client.post("/api/v1/jobs", json=body).get_json()["error"]["code"] == "QUOTA_EXCEEDED"
+
+
+def test_where_nobody_is_held_to_limits_the_month_has_room_for_any_file(
+    platform: Platform, drainer: Drainer, client: FlaskClient, upload: Send
+) -> None:
+    made = Runner(changed(platform.settings, limits=False), drainer.presence, asked_to_stop=lambda: False)
+    body = {"upload_id": upload(b'{"text": "Lovely"}\n' * 11), "model": "sentiment"}
+    job_id = client.post("/api/v1/jobs", json=body).get_json()["job_id"]
+    with contextlib.closing(made):
+        dataclasses.replace(drainer, attempts=made.attempts).drain("cpu", "wake")
+    assert platform.one("SELECT count(*) FROM jobs WHERE kind = 'chunk'")[0] > 0, client.get(
+        f"/api/v1/jobs/{job_id}"
+    ).text

@@ -289,6 +289,23 @@ def test_what_is_given_back_while_the_database_is_away_is_kept_until_it_is_there
     assert failed == [True]
 
 
+def test_what_could_not_be_given_back_is_renewed_no_more(
+    drainer: Drainer, wait: Wait, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wait("aa")
+
+    def away(*_: object) -> None:
+        raise exc.OperationalError("UPDATE", {}, Exception("away"))
+
+    taken = drainer._claim("cpu", "wake")
+    assert taken is not None
+    assert drainer.leases._held
+    monkeypatch.setattr(settle, "give_back", away)
+    with pytest.raises(exc.OperationalError):
+        dataclasses.replace(drainer, lease_s=0.1)._give_back("cpu", taken)
+    assert not drainer.leases._held
+
+
 def test_where_it_takes_long_to_settle_nothing_is_claimed_ahead_again(
     wait: Wait, left: Left, ahead: list[claim.Batch | None], monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -102,6 +102,15 @@ def test_a_file_may_be_used_for_a_day_after_its_address_was_over(platform: Platf
         uploads.use(platform.engine, platform.store, tenant, made)
 
 
+def test_a_file_that_is_used_again_is_kept_for_the_later_job(platform: Platform) -> None:
+    tenant = factories.tenant(platform)
+    earlier = text("now() - interval '3 h'")
+    made = factories.add(platform, models.Upload, tenant_id=tenant, used_at=earlier)["id"]
+    platform.store.put(uploads.key(made), b"{}")
+    uploads.use(platform.engine, platform.store, tenant, made)
+    assert platform.rows("SELECT used_at > now() - interval '1 h' FROM uploads") == [(True,)]
+
+
 LONG_AGO = text("now() - interval '40 d'")
 #: The longest that a job of the tenant may live, in days: what it uses may be needed for so long.
 LIVES_D = 3

@@ -98,6 +98,12 @@ def test_a_store_that_gives_another_file_than_was_seen_or_a_part_of_it_is_not_re
         list(store.fetcher.stream(store.url, None))
 
 
+def test_a_file_whose_transfer_breaks_off_is_not_taken_for_the_whole(store: Store) -> None:
+    store.headers = {"Content-Length": "9"}
+    with pytest.raises(errors.InputUnavailable, match="ended early"):
+        list(store.fetcher.stream(store.url, None))
+
+
 @pytest.mark.parametrize(
     ("status", "error"),
     [

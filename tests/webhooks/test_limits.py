@@ -299,6 +299,26 @@ def test_a_process_has_no_more_calls_than_places_and_a_tenant_no_more_than_its_p
     assert sum(item.tenant_id == tenant for item in process.begin()) <= 1
 
 
+@pytest.mark.parametrize("places", [1, 2, 3])
+def test_however_few_places_a_process_has_a_tenant_is_called(tenant: UUID, places: int) -> None:
+    assert len(handed(Slots(places), "a", tenant, 1)) == 1
+
+
+def test_of_a_tenants_receivers_the_one_that_has_waited_longest_is_called_first(tenant: UUID) -> None:
+    process = Slots(places=1)
+    process.put(
+        outbox.Claimed(
+            UUID(int=number), tenant, None, target, "job.completed", "", 1, 0, 0.0, "url", (), claimed_at=claimed_at
+        )
+        for number, (target, claimed_at) in enumerate([("late", 3.0), ("early", 1.0), ("then", 2.0)])
+    )
+    called = []
+    while begun := process.begin():
+        called += [item.target for item in begun]
+        process.end(begun[0], delivered=True)
+    assert called == ["early", "then", "late"]
+
+
 def test_a_process_is_idle_when_nothing_waits_and_what_came_of_all_that_was_begun_is_known(tenant: UUID) -> None:
     process = Slots(places=100)
     assert process.idle
