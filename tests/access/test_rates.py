@@ -228,6 +228,17 @@ def test_what_was_given_back_is_there_again(process: Callable[[], Rates], party:
     assert taken(made, SLOW, party, 10) == 4
 
 
+def test_however_much_is_given_back_a_process_has_no_more_in_hand_than_a_full_bucket(
+    process: Callable[[], Rates], party: str
+) -> None:
+    made = process()
+    for _ in range(6):
+        made.take(SLOW, party, 10)
+        made.give_back(SLOW, party, 20)
+    # And as much again where all processes find it.
+    assert taken(made, SLOW, party, 80) <= 40
+
+
 def test_how_a_bucket_stands_is_told_without_asking(process: Callable[[], Rates], party: str) -> None:
     made = process()
     assert made.standing(SLOW, party) == (SLOW, 20, 0.0)

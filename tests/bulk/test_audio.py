@@ -46,6 +46,20 @@ def test_the_result_is_what_the_model_hears_in_the_file(client: Client, upload: 
     assert (job["status"], job["result"]) == ("completed", heard)
 
 
+@pytest.mark.parametrize(
+    ("asked", "field"),
+    [({"output_url": "https://bucket.example/out.jsonl"}, "output_url"),
+     ({"options": {"format": "csv"}}, "options.format"),
+     ({"options": {"return_errors": "fail_fast"}}, "options.return_errors")],
+)  # fmt: skip
+def test_what_only_rows_have_is_refused_beside_a_whole_file(
+    client: Client, upload: Send, asked: dict[str, Any], field: str
+) -> None:
+    answer = submit(client, upload(GOLDEN.read_bytes(), "audio/flac"), **asked)
+    assert (answer.status_code, answer.json["error"]["details"]["field"]) == (422, field)
+    assert "takes the whole file" in answer.json["error"]["details"]["issue"]
+
+
 def pieces(client: Client, job_id: str) -> list[list[Any]]:
     """What was told before the end, event by event."""
     events = client.get(f"/api/v1/jobs/{job_id}/events").text.split("\n\n")

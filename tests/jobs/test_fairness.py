@@ -255,3 +255,20 @@ def test_a_tenant_may_have_no_more_waiting_than_its_tier_allows(
     # Of whom nothing waited, something does once it was admitted.
     other, _ = platform.new_tenant()
     assert [counted.admit(other.tenant_id, 5) for _ in range(2)] == [True, False]
+
+
+def test_what_waits_for_one_pool_puts_nothing_back_in_another(platform: Platform, new_job: NewJob) -> None:
+    for _ in range(2):
+        new_job(pool="gpu", units=1_000_000)
+    new_job(pool="cpu")
+    last = platform.one("SELECT fair_at - now() > interval '1 s' FROM jobs WHERE pool = 'gpu' ORDER BY id DESC LIMIT 1")
+    assert last == (True,)
+    assert platform.one("SELECT fair_at - now() < interval '1 s' FROM jobs WHERE pool = 'cpu'") == (True,)
+
+
+def test_where_a_tenant_stands_is_forgotten_a_day_after_its_last_job(platform: Platform, new_job: NewJob) -> None:
+    new_job()
+    tenant = platform.one("SELECT tenant_id FROM jobs")[0]
+    redis = platform.line.redis
+    (key,) = redis.keys(f"*fair:cpu:{tenant.hex}")
+    assert 86_000 < redis.ttl(key) <= 86_400

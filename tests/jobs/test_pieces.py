@@ -219,3 +219,13 @@ def test_a_follower_that_broke_leaves_nobody_waiting_and_another_takes_its_place
     held = drainer.leases.hold(took(platform))
     drainer.finisher.finish(held, [Outcome(item, Record({})) for item in held])
     assert [event.type for event in follower.follow(job) if event] == ["pending", "processing", "completed"]
+
+
+@pytest.mark.parametrize(("piece", "fits"), [("a" * 8, True), ("a" * 9, False), ("äöüß", True), ("äöüßa", False)])
+def test_what_an_attempt_may_tell_is_counted_in_bytes_and_not_in_characters(
+    monkeypatch: pytest.MonkeyPatch, piece: str, fits: bool
+) -> None:
+    monkeypatch.setattr(pieces, "MOST_BYTES", 10)  # with the two that quote it
+    told = Pieces()
+    told.add(piece)
+    assert told.waiting() == [f'"{piece}"' if fits else ""]

@@ -106,7 +106,11 @@ def test_what_nobody_foresaw_fails_its_job_at_once_and_is_logged(
     [
         (ValueError(), ("failed", "JOB_FAILED")),
         (MemoryError(), ("pending", "MODEL_ERROR")),
-        (OSError(errno.ENOSPC, "full"), ("pending", "UNAVAILABLE")),
+        # What another machine may have room for, or can read.
+        *(
+            (OSError(number, "here"), ("pending", "UNAVAILABLE"))
+            for number in (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE)
+        ),
         (OSError(errno.ENOENT, "gone"), ("failed", "JOB_FAILED")),
     ],
     ids=repr,

@@ -13,6 +13,7 @@ import threading
 import time
 import urllib.parse
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from uuid import uuid4
 
@@ -45,6 +46,14 @@ def replaced(store: Store, key: str) -> None:
 
 def deleted(store: Store, key: str) -> None:
     store.delete_all(key)
+
+
+def test_of_more_objects_than_the_store_lists_at_once_none_is_left(store: Store) -> None:
+    prefix = f"tests/{uuid4().hex}/"
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(lambda number: store.put(f"{prefix}{number}", b"x"), range(1001)))
+    store.delete_all(prefix)
+    assert store.client.list_objects_v2(Bucket="coatcheck", Prefix=prefix)["KeyCount"] == 0
 
 
 @pytest.mark.parametrize("what", [replaced, deleted])

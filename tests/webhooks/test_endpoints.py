@@ -240,6 +240,21 @@ def test_what_waits_for_a_deleted_endpoint_fails_where_it_can_be_seen(
     assert tenant.http.post(f"/api/v1/webhooks/deliveries/{log['id']}/redeliver").status_code == 409
 
 
+def test_nothing_is_sent_again_to_an_endpoint_that_is_switched_off(
+    tenant: Tenant, receiver: Receiver, platform: Platform, deliver: Deliver
+) -> None:
+    endpoint = tenant.endpoint(receiver.url)
+    tenant.job()
+    work(platform)
+    deliver()
+    (log,) = tenant.deliveries()
+    assert log["status"] == "delivered"
+    tenant.http.patch(f"/api/v1/webhooks/{endpoint['id']}", json={"enabled": False})
+    again = tenant.http.post(f"/api/v1/webhooks/deliveries/{log['id']}/redeliver")
+    assert (again.status_code, again.json["error"]["details"]) == (409, {"field": "enabled"})
+    assert tenant.deliveries()[0]["status"] == "delivered"
+
+
 def test_a_changed_url_holds_for_what_is_still_waiting(
     tenant: Tenant, receiver: Receiver, platform: Platform, deliver: Deliver
 ) -> None:

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from types import SimpleNamespace
+from uuid import uuid4
 
 import flask
 import pytest
@@ -107,6 +108,18 @@ def test_a_door_that_is_closed_has_written_what_it_knew_and_leaves_neither_a_thr
     assert "witness" not in {thread.name for thread in set(threading.enumerate()) - before}
     until(lambda: not {thread for thread in threading.enumerate() if thread.name == "ledger"} - before)
     until(lambda: not platform.rows("SELECT FROM pg_stat_activity WHERE application_name LIKE 'coatcheck-door %'"))
+
+
+def test_one_tenant_has_only_its_part_of_the_places_where_requests_wait(platform: Platform) -> None:
+    door = Door(changed(platform.settings, max_waiters=8), application="coatcheck-door", limits=Limits(connections=1))
+    tenant, other = uuid4(), uuid4()
+    for _ in range(2):
+        door.waiters.take(tenant)
+    with pytest.raises(errors.Busy, match="Your tenant has 2"):
+        door.waiters.take(tenant)
+    for _ in range(2):
+        door.waiters.take(other)
+    door.close()
 
 
 def test_whatever_of_a_door_writes_by_itself_is_waited_for_if_it_is_there(platform: Platform) -> None:
