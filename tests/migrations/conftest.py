@@ -6,13 +6,14 @@ import contextlib
 from collections.abc import Callable, Iterator
 from typing import cast
 
+import alembic.config
 import psycopg
 import pytest
 import sqlalchemy
 from sqlalchemy import exc, text
 
 import models
-from tests.conftest import Platform
+from tests.conftest import ROOT, Platform
 
 #: What an illegal statement was refused by: the name of a constraint, or the words of a trigger. None: it was not.
 Refused = Callable[..., str | None]
@@ -44,3 +45,19 @@ def refused(db: sqlalchemy.Connection) -> Refused:
         return None
 
     return attempt
+
+
+@pytest.fixture
+def config() -> alembic.config.Config:
+    return alembic.config.Config(ROOT / "alembic.ini")
+
+
+@pytest.fixture
+def empty(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> sqlalchemy.Engine:
+    """A database of its own, in which nobody has done anything."""
+    url = sqlalchemy.make_url(platform.engines.superuser_url)
+    with platform.admin.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
+        connection.exec_driver_sql("DROP DATABASE IF EXISTS as_it_stands WITH (FORCE)")
+        connection.exec_driver_sql("CREATE DATABASE as_it_stands")
+    monkeypatch.setenv("DATABASE_OWNER_URL", url.set(database="as_it_stands").render_as_string(hide_password=False))
+    return sqlalchemy.create_engine(url.set(database="as_it_stands"), poolclass=sqlalchemy.NullPool)

@@ -10,11 +10,8 @@ from pathlib import Path
 import alembic.command
 import alembic.config
 import alembic.script
-import pytest
 import sqlalchemy
 from sqlalchemy import text
-
-from tests.conftest import ROOT, Platform
 
 KEPT = Path(__file__).parent / "schema.txt"
 #: Of the schema after each migration, the SHA-256.
@@ -42,22 +39,6 @@ SELECT format('%s %s', relname, array_to_string(reloptions, ' ')) FROM pg_class
 WHERE relnamespace = 'public'::regnamespace AND reloptions IS NOT NULL ORDER BY relname""",
     "tiers": "SELECT to_json(tiers)::text FROM tiers ORDER BY name",
 }
-
-
-@pytest.fixture
-def config() -> alembic.config.Config:
-    return alembic.config.Config(ROOT / "alembic.ini")
-
-
-@pytest.fixture
-def empty(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> sqlalchemy.Engine:
-    """A database of its own, in which nobody has done anything."""
-    url = sqlalchemy.make_url(platform.engines.superuser_url)
-    with platform.admin.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
-        connection.exec_driver_sql("DROP DATABASE IF EXISTS as_it_stands WITH (FORCE)")
-        connection.exec_driver_sql("CREATE DATABASE as_it_stands")
-    monkeypatch.setenv("DATABASE_OWNER_URL", url.set(database="as_it_stands").render_as_string(hide_password=False))
-    return sqlalchemy.create_engine(url.set(database="as_it_stands"), poolclass=sqlalchemy.NullPool)
 
 
 def schema(engine: sqlalchemy.Engine) -> str:
