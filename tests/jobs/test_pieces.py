@@ -229,3 +229,33 @@ def test_what_an_attempt_may_tell_is_counted_in_bytes_and_not_in_characters(
     told = Pieces()
     told.add(piece)
     assert told.waiting() == [f'"{piece}"' if fits else ""]
+
+
+def test_each_of_several_who_follow_a_job_hears_every_event_once_however_slowly_the_others_read(
+    platform: Platform, drainer: Drainer, new_job: NewJob
+) -> None:
+    job_id = new_job()
+    tenant_id = UUID(str(platform.one("SELECT DISTINCT tenant_id FROM jobs")[0]))
+    follower, job = Follower(platform.engine), queries.get(platform.engine, tenant_id, job_id)
+    # One who has heard of its beginning and takes nothing for now, one who takes all, and one who goes away.
+    slow, quick, gone = (follower.follow(job) for _ in range(3))
+    for following in (slow, quick, gone):
+        assert [event and event.type for event in itertools.islice(following, 2)] == ["pending", None]
+    gone.close()  # type: ignore[attr-defined]
+    [held] = drainer.leases.hold(took(platform))
+
+    def told(number: int) -> object:
+        held.emit({"number": number})
+        found = next(event for event in quick if event and event.type == "output")
+        return found.output and found.output["pieces"]
+
+    assert [told(number) for number in range(3)] == [[{"number": number}] for number in range(3)]
+    late = follower.follow(job)
+    drainer.finisher.finish([held], [Outcome(held, Record({}))])
+    rest = [event.type for event in quick if event]
+    assert rest == ["completed"]
+    for following in (slow, late):
+        kinds = [event.type for event in following if event]
+        assert kinds[-4:] == ["output", "output", "output", "completed"]
+        assert kinds.count("output") == 3
+    until(lambda: not follower._readers)
