@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
-from sqlalchemy import text
+from sqlalchemy import event, text
 
 import models
 from core import errors
@@ -173,3 +173,19 @@ def test_keys_are_forgotten_oldest_first_a_few_at_a_time_and_one_that_is_being_u
         assert left() == ["1 days old", "3 days old", "6 days old"]
     assert [idempotency.purge(platform.engine) for _ in range(2)] == [2, 0]
     assert left() == ["1 days old"]
+
+
+def test_who_meets_a_key_that_is_freed_at_this_moment_does_not_take_it_for_its_own(
+    platform: Platform, key: Key
+) -> None:
+    claim(platform, key)
+    with platform.engine.begin() as connection:
+
+        @event.listens_for(connection, "before_cursor_execute")
+        def meanwhile(_connection: object, _cursor: object, statement: str, *_: object) -> None:
+            if statement.strip().startswith("SELECT"):
+                idempotency.forget(platform.engine, key)
+
+        with pytest.raises(errors.IdempotencyInProgress):
+            idempotency.claim(connection, key)
+    assert claim(platform, key) is None

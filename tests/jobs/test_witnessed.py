@@ -9,12 +9,15 @@ from typing import Any
 from uuid import UUID
 
 import pytest
+from sqlalchemy import exc
 
 from core import errors
+from jobs import rescue
 from jobs.drain import Drainer
 from jobs.lease import Held
 from jobs.outcome import Outcome
 from jobs.result import Fault, Several
+from registry.judging import judge
 from registry.judging.witness import Sight
 from tests.conftest import Platform
 from tests.hands import SAID, lose, took
@@ -69,3 +72,22 @@ def test_of_what_came_too_late_and_of_what_nobody_led_there_nothing_is_said(
     unled = [Held(job) for job in took(platform)]
     assert finisher.finish(unled, [Outcome(item, SAID) for item in unled]) == 1
     assert seen == []
+
+
+@pytest.mark.parametrize(("max_losses", "ends"), [(1, True), (9, False)])
+def test_a_lost_job_is_held_against_its_version_where_that_ended_it_and_no_outage_breaks_the_rescue_off(
+    platform: Platform, new_job: Callable[..., UUID], monkeypatch: pytest.MonkeyPatch, max_losses: int, ends: bool
+) -> None:
+    told: list[str] = []
+
+    def away(_: object, model: str, __: object) -> None:
+        told.append(model)
+        raise exc.OperationalError("", {}, Exception("away"))
+
+    monkeypatch.setattr(judge, "add", away)
+    for _ in range(2):
+        new_job(route="canary next")
+    took(platform)
+    platform.execute("UPDATE jobs SET lease_expires_at = now() - interval '1 s'")
+    assert rescue.lease_over(platform.engine, max_losses=max_losses) == 2
+    assert told == ["sentiment"] * (2 if ends else 0)

@@ -173,6 +173,22 @@ def test_a_job_that_the_lane_was_sent_is_asked_of_nobody_else(warm: Front) -> No
     assert jobs() == 1
 
 
+def test_a_job_that_was_sent_to_a_lane_that_died_over_it_is_asked_of_nobody_else(warm: Front) -> None:
+    """It may have stored it: who asked is told that nobody knows."""
+    lane, found = warm.children["express"], callers.key(warm.platform)
+    mine = Front(warm.platform, warm.port, found, warm.children)
+    os.kill(lane.pid, signal.SIGSTOP)
+    with ThreadPoolExecutor(1) as other:
+        asked = other.submit(mine.ask, path=JOBS)
+        time.sleep(1)  # it has been sent by then, which nobody but the lane could tell
+        lane.kill()
+        status, _, told = asked.result()
+    kept = "SELECT count(*) FROM jobs JOIN tenants ON tenants.id = tenant_id WHERE name = :name"
+    assert warm.platform.one(kept, name=found.tenant) == (0,)
+    warm.children["express"] = Child(lane.program, warm.platform.engines.folder / "express-express.log", ROOT)
+    assert (status, told["error"]["code"]) == (503, "UNAVAILABLE")
+
+
 def test_no_key_and_another_method_are_refused_as_everywhere(warm: Front) -> None:
     assert warm.ask(Authorization="")[2]["error"]["code"] == "UNAUTHORIZED"
     assert warm.ask(method="DELETE")[2]["error"]["code"] == "METHOD_NOT_ALLOWED"

@@ -145,11 +145,15 @@ def test_a_short_deadline_is_no_fault_of_a_version_on_trial_and_one_of_ours_is(
     until(lambda: here.door.catalog.routes(endless).canaries)
     client, seen = here.client(key), list[Sight]()
     monkeypatch.setattr(here.door.witness, "add", seen.append)
+    offered: list[object] = []
+    monkeypatch.setattr(here.door.serving.shadows, "offer", lambda *given, **_: offered.append(given))
     assert client.infer(endless, inputs=columns(), timeout=2.0 if inline_timeout_s > 2 else 30.0).code is (
         Code.DEADLINE_EXCEEDED
     )
     until(lambda: not here.door.predictions.taken)
     assert [(sight.model, sight.code) for sight in seen] == ([] if inline_timeout_s > 2 else [(endless, "TIMED_OUT")])
+    # Nor is a shadow asked what nobody gave the stable one the time for.
+    assert len(offered) == len(seen)
 
 
 def test_a_message_is_as_large_as_a_body_may_be_also_once_it_is_unpacked(serve: Serve, key: Key) -> None:
