@@ -5,13 +5,15 @@ from __future__ import annotations
 import datetime as dt
 import time
 from collections.abc import Iterator
+from types import SimpleNamespace
+from typing import Self
 
 import flask
 import pytest
 
 import api
 from access import keys
-from api.v1 import addresses
+from api.v1 import addresses, routes
 from core import errors, ids, urls
 from storage import signed_url
 from tests import callers
@@ -69,7 +71,16 @@ def test_what_is_handed_in_again_and_what_is_predicted_by_a_job_stand_there_as_w
         assert abs((ids.parse_job_id(job_id).int >> 80) / 1000 - now_s) < 60
 
 
-def test_a_key_that_is_made_lives_as_long_as_was_said(platform: Platform, client: flask.testing.FlaskClient) -> None:
+def test_a_key_that_is_made_lives_as_long_as_was_said(
+    platform: Platform, client: flask.testing.FlaskClient, wrong: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Wrong(dt.datetime):
+        @classmethod
+        def now(cls, tz: dt.tzinfo | None = None) -> Self:
+            return super().now(tz) + dt.timedelta(seconds=wrong)
+
+    for module in (routes.keys, routes.admin.keys):
+        monkeypatch.setattr(module, "dt", SimpleNamespace(datetime=Wrong, timedelta=dt.timedelta, UTC=dt.UTC))
     key = callers.key(platform, scopes=keys.CLIENT | {keys.ADMIN})
     asked: list[tuple[str, dict[str, object]]] = [("keys", {}), ("admin/keys", {"tenant": key.tenant})]
     for path, more in asked:
