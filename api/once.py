@@ -16,7 +16,8 @@ def key(route: str, asked: Mapping[str, Any]) -> idempotency.Key | None:
     """The caller's key for this route and this request; None if there is none. Raises InvalidInput, Unauthorized."""
     # A server that was sent two of them has joined them by a comma (RFC 3875 §4.1.18).
     given, version = (flask.request.headers.get(name) for name in ("Idempotency-Key", "X-Model-Version"))
-    return once.key(context.caller(), route, given, {**asked, "version": version})
+    # The header goes before nothing that is asked by this name, as a version in the address or of what is published.
+    return once.key(context.caller(), route, given, {"version": version, **asked})
 
 
 def replayed(response: flask.Response) -> flask.Response:

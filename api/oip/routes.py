@@ -72,7 +72,7 @@ def infer(name: str, version: str | None = None) -> flask.Response:
     body, length = reading.body(request), request.headers.get(reading.LENGTH)
     meant = {"model": name, "length": length, "body": hashlib.sha256(body).hexdigest()}
     if version is not None:
-        meant["pinned"] = version  # `version` is what the header says
+        meant["version"] = version
     ask = negotiation.ask("v2/infer", {"model": name, "model_version": version}, meant)
     found = serve.infer(
         here.serving,

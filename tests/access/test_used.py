@@ -53,7 +53,7 @@ def test_many_are_written_at_once_each_with_its_own_minute_and_none_goes_back(pl
     assert last(platform, first.id) == MINUTE
 
 
-def test_a_key_that_somebody_holds_is_not_holds(platform: Platform) -> None:
+def test_a_key_that_somebody_holds_is_not_waited_for(platform: Platform) -> None:
     held, free = callers.key(platform), callers.key(platform)
     noted = Used(platform.engine)
     for key in (held, free):

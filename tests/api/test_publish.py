@@ -119,6 +119,14 @@ def test_it_waits_no_longer_than_its_tier_allows_and_may_take_as_long_as_any_job
     assert job == (dt.timedelta(seconds=60), platform.settings.queue.max_run_timeout_s)
 
 
+def test_a_key_stands_for_the_publication_of_one_version(publisher: Publisher, name: str) -> None:
+    body = {"model": name, "version": "1.0.0", "upload_id": publisher.upload(publisher.tar(name=name))}
+    once = {"Idempotency-Key": name}
+    assert publisher.client.post("/api/v1/models", json=body, headers=once).status_code == 202
+    other = publisher.client.post("/api/v1/models", json={**body, "version": "2.0.0"}, headers=once)
+    assert (other.status_code, other.json["error"]["code"]) == (422, "IDEMPOTENCY_KEY_REUSED")
+
+
 def test_what_is_not_what_was_said_of_its_upload_is_not_published(publisher: Publisher, name: str) -> None:
     data, said = (publisher.tar(name=name, summary=text) for text in ("The one", "Another"))
     upload = {"content_type": TAR, "size": len(data), "sha256": hashlib.sha256(said).hexdigest()}
