@@ -159,6 +159,23 @@ def test_a_listed_host_may_be_private_but_never_where_clouds_keep_their_secrets(
             receivers.place(receiver, ends_at)
 
 
+@pytest.mark.parametrize(
+    ("url", "may"),
+    [
+        ("http://[fd00::5]:8080/", True),
+        ("http://[fd00::5]:8081/", False),
+        ("http://[fd00::6]:8080/", False),
+    ],
+)
+def test_a_listed_host_may_be_an_address_of_either_kind(strict: Settings, url: str, may: bool) -> None:
+    receivers = Receivers(changed(strict, webhook_hosts=("[fd00::5]:8080",)))
+    if may:
+        assert receivers.place(receivers.parse(url), time.monotonic() + 20).addresses == ["fd00::5"]
+    else:
+        with pytest.raises(errors.InvalidInput):
+            receivers.parse(url)
+
+
 def test_proxies_of_the_environment_are_not_asked(
     receiver: Receiver, platform: Platform, listener: tuple[int, list[str]], monkeypatch: pytest.MonkeyPatch
 ) -> None:

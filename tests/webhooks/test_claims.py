@@ -51,6 +51,13 @@ def test_of_two_tenants_whose_delivery_waits_for_longer_goes_first(platform: Pla
     assert [item.id for item in claim(platform, most=1)] == [made[1]]
 
 
+def test_of_two_tenants_who_wait_the_one_with_much_that_is_old_does_not_fill_the_claim(platform: Platform) -> None:
+    patient, late = factories.tenant(platform), factories.tenant(platform)
+    deliver(platform, patient, endpoint(platform, patient), 4, next_at=ago(5))
+    deliver(platform, late, endpoint(platform, late), 2, next_at=PAST)
+    assert sorted(item.tenant_id for item in claim(platform, most=4)) == sorted([patient, patient, late, late])
+
+
 def test_of_what_is_due_at_the_same_moment_the_older_event_goes_first(
     platform: Platform, tenant: UUID, monkeypatch: pytest.MonkeyPatch
 ) -> None:

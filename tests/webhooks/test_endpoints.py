@@ -285,6 +285,10 @@ def test_the_log_is_paged_newest_first_and_filtered(
         before = {"before": page["next_before"]}
     assert seen == [item["id"] for item in reversed(tenant.deliveries())]
     assert len(set(seen)) == 5
+    # Where the log ends with the page, there is no next one.
+    for limit, more in ((4, True), (5, False), (6, False)):
+        page = tenant.http.get(address, query_string={"limit": limit}).json
+        assert (len(page["deliveries"]), page["next_before"] is not None) == (min(limit, 5), more)
     # Another endpoint's are in the log of all, and not in this one's.
     tenant.endpoint(receiver.url, "job.completed")
     tenant.job()

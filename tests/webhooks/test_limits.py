@@ -17,7 +17,7 @@ from core.seal import Seal
 from tests import factories
 from tests.conftest import Platform
 from tests.factories import PAST, SOON
-from webhooks import chores, deliveries, endpoints, outbox, signing_keys, slots, switching
+from webhooks import chores, courier, deliveries, endpoints, outbox, signing_keys, slots, switching
 from webhooks.http_post import Answer
 from webhooks.signing import Signing
 from webhooks.slots import CALLS_PER_TARGET, Slots
@@ -401,6 +401,7 @@ PROMISED: Mapping[str, tuple[object, object]] = {
     "calls to one target at once": (slots.CALLS_PER_TARGET, 4),
     "part of a process for one tenant": (slots.PART_PER_TENANT, 0.25),
     "targets that are remembered": (slots.MOST_PROVEN, 10_000),
+    "seconds that what was claimed may wait for its call": (courier.STALE_S, 5),
 }
 
 

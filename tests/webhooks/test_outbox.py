@@ -103,6 +103,18 @@ def test_what_a_receiver_asks_for_holds_whatever_it_says_to_others_at_the_same_m
     assert tenant.show(endpoint)["failures"] == 0
 
 
+def test_a_receiver_that_took_one_of_many_calls_is_not_held_for_the_others(
+    tenant: Tenant, receiver: Receiver, platform: Platform
+) -> None:
+    endpoint = tenant.endpoint(receiver.url, "job.canceled")
+    owed(platform, tenant, outbox.TRIP + 1)
+    well, *ill = outbox.claim(platform.engine, worker="io/a/1", most=10)
+    came = [*(answered(item, 500) for item in ill), answered(well, 200)]
+    assert outbox.settle(platform.engine, came, pause_s=60, disable_s=432_000) == outbox.TRIP + 1
+    assert platform.rows("SELECT failures FROM webhook_troubles") == []
+    assert tenant.show(endpoint)["failures"] == 0
+
+
 def test_gone_is_gone_whatever_it_says_to_others_at_the_same_moment(
     tenant: Tenant, receiver: Receiver, platform: Platform
 ) -> None:

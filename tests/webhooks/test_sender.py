@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.server
 import time
 from collections.abc import Callable
+from dataclasses import replace
 from types import SimpleNamespace
 from typing import cast
 from uuid import uuid4
@@ -46,6 +47,15 @@ def test_nothing_is_sent_that_nobody_can_check(receiver: Receiver, hasty: Settin
         done = sender(hasty).send(item)
         assert (done.answer.error, done.answer.ms, done.verdict.ending) == ("ENDPOINT_DISABLED", 0, Ending.FAILED)
     assert receiver.calls == []
+
+
+def test_a_call_is_signed_with_the_databases_time_where_a_machines_clock_is_wrong(
+    receiver: Receiver, hasty: Settings
+) -> None:
+    claimed_s = time.time() - 86_400
+    sender(hasty).send(replace(delivery(receiver.url, new_key(Signing.V1).secret), claimed_s=claimed_s))
+    (call,) = receiver.got(1)
+    assert 0 <= int(call.headers["webhook-timestamp"]) - int(claimed_s) < 600
 
 
 def test_a_bug_of_ours_is_an_answer_like_any_other_and_is_tried_again(receiver: Receiver, hasty: Settings) -> None:
