@@ -38,6 +38,8 @@ _SAID = _FULL | {
     "57014": "The database took too long over this",
 }
 _IN_THE_WAY = ("40001", "40P01", "55P03")
+#: Who changes tables or roles waits for whoever else does, for as long as that takes; for anything else 5 s.
+ONE_AT_A_TIME = ("SET lock_timeout = 0", "SELECT pg_advisory_lock(727274)", "SET lock_timeout = '5s'")
 #: A connection that was at rest is asked before it is used, and given up when it says nothing for so long.
 PING_S = 3.0
 #: How much longer than the server's own limit of a statement an answer is waited for: it stands still then.

@@ -51,13 +51,13 @@ def ensure(*, superuser_url: str, owner_url: str, app_url: str) -> None:
         raise errors.SettingsInvalid(
             "DATABASE_SUPERUSER_URL, DATABASE_OWNER_URL and DATABASE_URL must name three roles, each with its password"
         )
-    engine = database.create_engine(superuser_url, application="coatcheck-roles")
+    engine = database.create_engine(superuser_url, application="coatcheck-roles", statement_s=None)
     try:
         with engine.begin() as pooled:
             # psycopg's own, which quotes names.
             connection = cast(psycopg.Connection, pooled.connection.driver_connection)
-            # One at a time, and not beside a migration: see migrations/env.py.
-            connection.execute("SELECT pg_advisory_xact_lock(727274)")
+            for statement in database.ONE_AT_A_TIME:
+                connection.execute(statement)
             if connection.execute("SELECT FROM pg_roles WHERE rolname = current_user AND rolsuper").fetchone() is None:
                 raise errors.SettingsInvalid(f"DATABASE_SUPERUSER_URL: {superuser.username} is no superuser")
             for url in (owner, app):

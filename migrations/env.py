@@ -29,9 +29,9 @@ def run_online() -> None:
 
 def _run(engine: sqlalchemy.Engine) -> None:
     with engine.connect() as connection:
-        connection.execute(text("SET lock_timeout = '5s'"))
-        # Two migrations at once (two checkouts of one database, two replicas starting): the second waits its turn.
-        connection.execute(text("SELECT pg_advisory_lock(727274)"))
+        # Two checkouts of one database, or two replicas that start: the second waits its turn.
+        for statement in database.ONE_AT_A_TIME:
+            connection.execute(text(statement))
         refusal = _refusal(connection)
         connection.commit()
 

@@ -13,6 +13,7 @@ from sqlalchemy import exc, text
 
 from core import database, errors, roles
 from tests.conftest import Platform, until
+from tests.waiting import WAITS_LONG, hasty_for_locks
 
 OWNER, APP = "coatcheck_owner", "coatcheck_app"
 
@@ -195,15 +196,17 @@ def test_roles_that_are_not_three_are_refused_in_a_sentence(platform: Platform) 
     assert platform.one("SELECT count(*) FROM pg_roles WHERE rolname = 'other'") == (0,)
 
 
-def test_roles_are_made_by_one_at_a_time_and_beside_no_migration(platform: Platform) -> None:
+def test_roles_are_made_by_one_at_a_time_and_beside_no_migration(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
     app, owner = platform.settings.database_url, platform.engines.env["DATABASE_OWNER_URL"]
     urls = {"superuser_url": platform.engines.superuser_url, "owner_url": owner, "app_url": app}
-    waits = "SELECT FROM pg_locks WHERE locktype = 'advisory' AND NOT granted"
+    hasty_for_locks(monkeypatch)
     with ThreadPoolExecutor(1) as pool:
         with platform.admin.begin() as migration:
             migration.execute(text("SELECT pg_advisory_xact_lock(727274)"))
             making = pool.submit(roles.ensure, **urls)
-            until(lambda: making.done() or platform.rows(waits))
+            until(lambda: making.done() or platform.rows(WAITS_LONG))
             assert not making.done()
         making.result(60)
 

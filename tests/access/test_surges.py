@@ -64,6 +64,7 @@ def test_ten_times_its_own_mean_of_the_week_before_is_a_surge(
     # It is nobody's business what the tenant's other keys do, or what nobody knows the key of.
     used(platform, tenant, "other", (5, 1), (5, 0))
     used(platform, tenant, "", (1, 1), (1000 * USUAL, 0))
+    used(platform, tenant, "anonymous", (1, 1), (1000 * USUAL, 0))
     assert warned(platform) == (["key:key"] if surge else [])
 
 

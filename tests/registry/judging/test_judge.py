@@ -227,6 +227,23 @@ def test_a_stable_version_that_is_another_since_is_another_comparison(
     assert (counts(platform, name), shown(platform, name).stable) == ((0, 0), "1.0.1")
 
 
+def test_a_name_that_is_tried_again_shows_nothing_of_the_trial_that_ended(
+    platform: Platform, name: str, route: Route, see: See
+) -> None:
+    bad = [seen("canary next", code="MODEL_ERROR") for _ in range(6)]
+    route()
+    see(*bad)
+    last = shown(platform, name)
+    assert (last.state, last.ended_at is not None) == (trials.ROLLED_BACK, True)
+    route()
+    found = shown(platform, name)
+    assert (found.state, found.ended_at, found.ended_by, found.evidence) == (trials.RUNNING, None, None, {})
+    assert found.since > last.since
+    # Nor is a request known any more that failed then.
+    see(bad[0])
+    assert counts(platform, name) == (1, 0)
+
+
 RAMP = {"to": [50, 99], "requests": 20, "then": "promote"}
 
 
@@ -363,6 +380,22 @@ def test_of_many_canaries_those_that_run_and_those_that_ended_last_are_shown(
         assert [item.canary for item in trials.listed(connection, name)] == ["a", "b"]
         # Who asks for one by its name is told of it.
         assert trials.find(connection, name, "c").state == trials.REMOVED
+
+
+def test_what_was_seen_beside_the_version_that_was_stable_ends_no_canary_after_a_promotion(
+    platform: Platform, catalog: Catalog, make_bundle: MakeBundle, name: str, see: See
+) -> None:
+    catalog.publish(make_bundle("3.0.0"))
+    good = {"name": "good", "version": "2.0.0", "percent": 40, "ramp": {"to": [40], "requests": 1, "then": "promote"}}
+    bad = {"name": "next", "version": "3.0.0", "percent": 10}
+    with platform.engine.begin() as connection:
+        routing.change(connection, name, {"canaries": [good, bad]}, ME)
+    see(seen("canary good"), *(seen("canary next", code="MODEL_ERROR") for _ in range(6)))
+    with platform.engine.connect() as connection:
+        plan = routing.current(connection, name)
+    assert (plan.stable, [item.name for item in plan.routes.canaries]) == ("2.0.0", ["next"])
+    found = shown(platform, name)
+    assert (found.state, found.stable, found.evidence) == (trials.RUNNING, "2.0.0", {})
 
 
 def test_a_promotion_that_cannot_be_made_is_in_no_other_canary_s_way(
