@@ -16,7 +16,7 @@ import flask.testing
 import pytest
 import structlog
 
-from access import keys
+from access import keys, ledger
 from access.bounds import UNBOUND, Bounds
 from access.conduct import Conduct
 from access.credit import Credit
@@ -24,8 +24,9 @@ from access.ladder import Ladder
 from api.express import LIMITS, lane, paces
 from api.express.lane import Lane
 from api.express.line import MOST, Line
-from core import audit, errors
+from core import audit, errors, tally
 from inference import bundle
+from jobs import presence
 from registry import lifecycle, routing
 from serving import predict
 from tests import callers, graphs
@@ -181,6 +182,45 @@ def test_what_is_answered_is_in_the_ledger(platform: Platform, client: Client, d
         return platform.one("SELECT sum(calls), sum(units) FROM usage WHERE tenant_id = :id", id=tenant_id)
 
     until(lambda: tuple(used()) == (4, 4))  # and what warmed it up
+
+
+def test_what_it_answered_in_its_last_moment_is_charged_and_counted_when_it_ends(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ledger, "FLUSH_S", 600.0)
+    monkeypatch.setattr(presence, "always", lambda _: None)
+    made = Lane(Door(platform.settings, application="express-test", limits=LIMITS))
+    asked_to_end = threading.Event()
+    lives = threading.Thread(target=lambda: asyncio.run(lived(made, asked_to_end)))
+    lives.start()
+    client = Client(made, callers.key(platform))
+    client.warm()
+    charged = "SELECT coalesce(sum(calls), 0) FROM usage WHERE key_id = :id"
+    before = counted(platform)
+    assert platform.one(charged, id=client.key.id) == (0,)
+    asked_to_end.set()
+    lives.join(60)
+    assert platform.one(charged, id=client.key.id) == (1,)
+    assert counted(platform) > before
+
+
+async def lived(made: Lane, asked_to_end: threading.Event) -> None:
+    """As a server has an app live."""
+    said = iter([lambda: True, asked_to_end.wait])
+
+    async def receive() -> dict[str, Any]:
+        await asyncio.to_thread(next(said))
+        return {"type": "lifespan"}
+
+    async def send(_: dict[str, Any]) -> None: ...
+
+    await made({"type": "lifespan"}, receive, send)
+
+
+def counted(platform: Platform) -> float:
+    """What all lanes have told that they answered."""
+    samples = tally.told(platform.engine).get("http_express_requests", ())
+    return sum(item.value for item in samples if item.labels.get("result") == "answered")
 
 
 def test_a_key_that_may_not_do_this_is_handed_over(platform: Platform, made: Lane, client: Client) -> None:

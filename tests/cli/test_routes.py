@@ -4,11 +4,14 @@ what they got."""
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
+from sqlalchemy import text
 
 from tests.cli.conftest import Done, Here
+from tests.conftest import until
 
 pytestmark = pytest.mark.usefixtures("quiet")
 
@@ -21,9 +24,9 @@ def name(here: Here) -> str:
     return found
 
 
-def apply(here: Here, text: str, *words: str) -> Done:
+def apply(here: Here, said: str, *words: str) -> Done:
     file = Path(here.folder) / "routes.yaml"
-    file.write_text(text)
+    file.write_text(said)
     return here("apply", "-f", str(file), *words)
 
 
@@ -51,8 +54,24 @@ def test_of_several_models_all_are_changed_or_none(here: Here, name: str) -> Non
     assert "canary" not in here("routes", "show", name).out
 
 
+def test_two_who_change_several_models_at_once_wait_for_each_other_in_one_order(here: Here, name: str) -> None:
+    first, last = sorted([name, here.published()])
+    file = "models:\n" + "".join(f"  {model}: {{aliases: {{old: 1.0.0}}}}\n" for model in (last, first))
+    waits = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%FROM models%'"
+    hold = text("SELECT FROM models WHERE name = :name FOR UPDATE NOWAIT")
+    with ThreadPoolExecutor(1) as pool:
+        with here.platform.admin.begin() as another:
+            another.execute(hold, {"name": first})
+            applying = pool.submit(apply, here, file)
+            until(lambda: applying.done() or here.platform.rows(waits))
+            assert not applying.done()
+            # Or each would have what the other waits for.
+            another.execute(hold, {"name": last})
+        assert applying.result(60).code == 0
+
+
 @pytest.mark.parametrize(
-    ("text", "says"),
+    ("said", "says"),
     [
         ("[", "cannot be read, line 1"),
         ("", "is empty"),
@@ -66,8 +85,8 @@ def test_of_several_models_all_are_changed_or_none(here: Here, name: str) -> Non
         ("models: {Sentiment: {}}\n", "models: 'Sentiment' must be 1 to 63 of a-z"),
     ],
 )
-def test_a_file_that_cannot_be_meant_is_one_sentence_and_changes_nothing(here: Here, text: str, says: str) -> None:
-    done = apply(here, text)
+def test_a_file_that_cannot_be_meant_is_one_sentence_and_changes_nothing(here: Here, said: str, says: str) -> None:
+    done = apply(here, said)
     assert (done.code, done.out) == (1, "")
     assert says in done.err, done.err
     assert "Traceback" not in done.err

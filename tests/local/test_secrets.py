@@ -110,6 +110,18 @@ def test_the_image_takes_what_it_runs() -> None:
     ] == []
 
 
+def test_what_is_remembered_is_replaced_as_a_whole_and_only_its_owner_reads_it(tmp_path: Path) -> None:
+    path = tmp_path / "state.json"
+    path.write_text("of before")
+    path.chmod(0o644)
+    with path.open() as reading:
+        state.write_private(path, "of now")
+        # Who reads at that moment, or dies while it is written, finds what was there.
+        assert reading.read() == "of before"
+    assert (path.read_text(), path.stat().st_mode & 0o777) == ("of now", 0o600)
+    assert list(tmp_path.iterdir()) == [path]
+
+
 def test_git_takes_no_secrets() -> None:
     lines = (ROOT / ".gitignore").read_text().splitlines()
     assert {".env*", ".coatcheck/"} <= set(lines)
