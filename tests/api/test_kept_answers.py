@@ -181,6 +181,21 @@ def test_what_is_kept_costs_a_request_and_no_units(platform: Platform, keeping: 
     assert used()[0]["units"] == 1
 
 
+def test_of_a_list_only_what_was_not_kept_costs_units(platform: Platform, keeping: FlaskClient, model: str) -> None:
+    headers = callers.key(platform).headers
+    batch: dict[str, Any] = {"path": f"{PREDICT}/batch", "options": {"return_errors": "individual"}}
+    ask(keeping, model, headers=headers)
+    rows = [ROW, {"x": 5, "y": 0}, {"x": 6, "y": 0}, {"x": 5, "y": 0}, {"x": "bad"}]
+    assert ask(keeping, model, rows, headers=headers, **batch).status_code == 200
+
+    def used() -> tuple[int, int]:
+        told = keeping.get("/api/v1/usage", headers=headers).get_json()["usage"]
+        return sum(item["calls"] for item in told), sum(item["units"] for item in told)
+
+    until(lambda: used()[0] == 2)
+    assert used()[1] == 1 + 2
+
+
 def test_a_failure_is_not_kept(platform: Platform, folder: Any) -> None:
     name = f"m{uuid.uuid4().hex}"
     made = graphs.graph(graphs.TURNS)
@@ -190,7 +205,14 @@ def test_a_failure_is_not_kept(platform: Platform, folder: Any) -> None:
     impatient.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {platform.new_tenant()[1]}"
     for _ in range(2):
         assert ask(impatient, name, {"x": graphs.ENDLESS, "y": 1}).get_json()["error"]["code"] == "TIMED_OUT"
-    assert app.extensions["coatcheck"].serving.cache.size == 0
+    cache = app.extensions["coatcheck"].serving.cache
+    assert cache.size == 0
+    # Nor is that of one in a list.
+    batch: dict[str, Any] = {"path": f"{PREDICT}/batch", "options": {"return_errors": "individual"}}
+    for _ in range(2):
+        answer = ask(impatient, name, [{"x": graphs.ENDLESS, "y": 1}], **batch)
+        assert answer.get_json()["predictions"][0]["error"]["code"] == "TIMED_OUT"
+    assert cache.size == 0
     app.extensions["coatcheck"].close()
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -20,6 +21,7 @@ from registry import lifecycle
 from tests import callers, graphs
 from tests.api import world
 from tests.api.world import GOOD, HOOK
+from tests.callers import Key
 from tests.changed import changed
 from tests.conftest import Platform, until
 from tests.hands import work
@@ -31,6 +33,8 @@ ONCE = {"Idempotency-Key": "k"}
 WAITING = """
 SELECT count(*) FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%INSERT INTO idempotency_keys%'
 """
+#: A tier's units: so few come again that none does while a test runs.
+SLOWLY = {"units_per_minute": 1, "units_burst": 1000}
 #: The routes that take a key, and their names in the contract.
 KEYED = {
     "predict.predict": "predict", "explain.explain": "explain",
@@ -210,29 +214,36 @@ def test_a_full_backlog_does_not_hide_what_a_key_stands_for(app: flask.Flask, pl
 def test_of_two_at_the_same_moment_both_hear_of_the_one_job_that_there_is(
     app: flask.Flask, platform: Platform, way: str
 ) -> None:
-    key = callers.key(platform)
+    key, alone = (callers.key(platform, tier=callers.tier(platform, **SLOWLY)) for _ in range(2))
     client, pinned = app.test_client(), {"model_version": "2.1.0"}
     body: Any = {"inputs": [GOOD] if way == "predict/batch" else GOOD, **({} if way == "jobs" else pinned)}
     path = f"/api/v1/{way}"
+    paths = {key: path, alone: path}
     if way == "retry":
-        old = client.post("/api/v1/jobs", json={"inputs": GOOD}, headers=key.headers).get_json()["job_id"]
-        client.post(f"/api/v1/jobs/{old}/cancel", headers=key.headers)
-        path, body = f"/api/v1/jobs/{old}/retry", {}
+        for who in paths:
+            old = client.post("/api/v1/jobs", json={"inputs": GOOD}, headers=who.headers).get_json()["job_id"]
+            client.post(f"/api/v1/jobs/{old}/cancel", headers=who.headers)
+            paths[who], body = f"/api/v1/jobs/{old}/retry", {}
 
-    def ask(_: int) -> Any:
-        return app.test_client().post(path, json=body, headers={**key.headers, **ONCE, "Prefer": "respond-async"})
+    def ask(who: Key) -> Any:
+        headers = {**who.headers, **ONCE, "Prefer": "respond-async"}
+        return app.test_client().post(paths[who], json=body, headers=headers)
 
     with ThreadPoolExecutor(2) as threads:
         with platform.admin.begin() as connection:
             # Both have looked for the key before either can write it down.
             connection.execute(text("LOCK TABLE idempotency_keys IN EXCLUSIVE MODE"))
-            asked = threads.map(ask, range(2))
+            asked = threads.map(ask, [key, key])
             until(lambda: platform.one(WAITING) == (2,))
         answers = list(asked)
     assert [answer.status_code for answer in answers] == [202, 202]
     assert len({answer.get_json()["job_id"] for answer in answers}) == 1
     assert client.get(answers[0].headers["Location"], headers=key.headers).status_code == 200
     assert sorted(answer.headers.get("Idempotent-Replayed", "") for answer in answers) == ["", "true"]
+    # And its units are taken once.
+    assert ask(alone).status_code == 202
+    left = [client.get("/api/v1/jobs", headers=who.headers).headers["RateLimit"] for who in (key, alone)]
+    assert re.findall(r'"units";r=(\d+)', left[0]) == re.findall(r'"units";r=(\d+)', left[1]) != []
 
 
 @pytest.mark.parametrize("path", ["predict", "predict/batch"])
