@@ -17,6 +17,7 @@ from jobs.presence import GONE_S, Presence
 from tests import factories
 from tests.conftest import Platform
 from tests.hands import complete, sign_of_life, take, took
+from wiring.runner import Runner
 
 pytestmark = pytest.mark.usefixtures("quiet")
 NewJob = Callable[..., UUID]
@@ -126,6 +127,17 @@ def test_a_process_with_jobs_tells_of_the_one_that_was_renewed_longest_ago(
     assert renewed > claimed_at
     leases.release(held)
     assert leases.renewed_since() == renewed
+
+
+def test_a_workers_process_tells_of_the_leases_that_it_holds_itself(platform: Platform, new_job: NewJob) -> None:
+    runner = Runner(platform.settings, process(platform), asked_to_stop=lambda: False)
+    new_job()
+    claimed = took(platform)
+    runner.leases.hold(claimed)
+    runner.leases.close()
+    runner.leases.join()
+    assert runner.presence.renewed_since() == claimed[0].claimed_at
+    runner.close()
 
 
 def test_what_could_not_be_renewed_is_told_as_it_was(platform: Platform, new_job: NewJob, leases: Leases) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import threading
 from collections.abc import Callable, Iterator
@@ -114,6 +115,26 @@ def test_no_piece_comes_behind_the_end_of_its_job_that_somebody_is_just_writing(
             until(lambda: telling.done() or platform.rows(waits))
         telling.result(60)
     assert [kind for kind, _, _ in told(platform, held.job.id)] == ["processing", "failed"]
+
+
+def test_of_two_who_tell_at_once_each_tells_what_the_other_has_not_told(
+    platform: Platform, drainer: Drainer, held: Held
+) -> None:
+    held.emit({"number": 1})
+    waits = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%INSERT INTO job_events%'"
+    hold = text("SELECT FROM jobs WHERE id = :id FOR UPDATE")
+    with ThreadPoolExecutor(2) as pool:
+        with platform.admin.begin() as elsewhere:
+            elsewhere.execute(hold, {"id": held.job.id})
+            telling = [pool.submit(drainer.leases.tell, [held])]
+            until(lambda: platform.rows(waits))
+            telling.append(pool.submit(drainer.leases.tell, [held]))
+            # Whoever does not wait for the first one waits for the row, with the same piece.
+            with contextlib.suppress(AssertionError):
+                until(lambda: len(platform.rows(waits)) == 2, 1.0)
+        for one in telling:
+            one.result(60)
+    assert told(platform, held.job.id)[1:] == [("output", 1, {"first": 0, "pieces": [{"number": 1}]})]
 
 
 def test_an_outage_costs_no_piece(platform: Platform, drainer: Drainer, held: Held, nowhere: sqlalchemy.Engine) -> None:

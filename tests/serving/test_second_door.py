@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import ast
+import dataclasses
+import json
 import subprocess
 import sys
 import uuid
@@ -20,7 +22,7 @@ from serving import jobs, once, predict, replies, retrieve
 from serving.serving import Serving
 from serving.values import Answer, Answers, Ask, Order, Preference, Replied, Reply, Served, Ticket
 from tests.conftest import ROOT, Platform
-from tests.hands import SAID, status_of, work
+from tests.hands import SAID, status_of, took, work
 
 pytestmark = pytest.mark.usefixtures("quiet")
 GOOD = {"text": "Lovely"}
@@ -137,6 +139,34 @@ def test_a_key_whose_job_came_to_nothing_is_told_of_the_version_that_it_was_aske
     with pytest.raises(errors.JobFailed) as raised:
         one(serving, asks)
     assert raised.value.served == (HEAVY, "canary next")
+
+
+def codes(kind: type[errors.CoatcheckError] = errors.CoatcheckError) -> set[str]:
+    """Of all errors that there are."""
+    return {kind.code}.union(*map(codes, kind.__subclasses__()))
+
+
+def test_who_waited_for_a_job_is_told_what_was_wrong_with_the_input_and_that_it_failed_of_all_else(
+    platform: Platform, serving: Serving, caller: Caller
+) -> None:
+    told = {}
+    for code in sorted(codes()):
+        asks = ask(caller, code, version=HEAVY)
+        asks = dataclasses.replace(asks, key=dataclasses.replace(asks.key, key=code))  # type: ignore[type-var]
+        one(serving, asks, Preference(wait_s=0))
+        [job] = took(platform)
+        error = json.dumps({"code": code, "message": "So it was.", "details": {"field": "a", "issue": "b", "c": 1}})
+        ended = "UPDATE jobs SET status = 'failed', error = CAST(:error AS json) WHERE id = :id"
+        platform.execute(ended, id=job.id, error=error)
+        with pytest.raises(errors.CoatcheckError) as raised:
+            one(serving, asks)
+        said = raised.value.details
+        assert (said["field"], said["issue"], said["code"], "c" in said) == ("a", "b", code, False)
+        assert "So it was." in raised.value.message
+        told[code] = raised.value.code
+    own = {"MODEL_ERROR", "INPUT_REFUSED", "TIMED_OUT", "TOLERANCE_NOT_MET", "INPUT_UNREADABLE", "INPUT_TOO_LARGE"}
+    assert told == {code: code if code in own else "JOB_FAILED" for code in told}
+    assert own < told.keys()
 
 
 def test_a_job_is_handed_in_once_and_handed_in_again(platform: Platform, serving: Serving, caller: Caller) -> None:
