@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import re
+import threading
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -19,9 +21,9 @@ import registry.shelf
 from core import errors, metrics
 from inference import bundle
 from inference.device import Device
-from inference.model import Model
+from inference.model import Model, open_model
 from registry import memory
-from registry.shelf import Shelf, bundle_key
+from registry.shelf import OPENINGS, Shelf, bundle_key
 from registry.versions import Resolved
 from tests import graphs
 from tests.conftest import Platform, until
@@ -150,6 +152,28 @@ def test_nobody_waits_for_a_model_that_others_open(shelf: Shelf, make_model: Mak
         assert not any(future.done() for future in opening)
         assert opening[0].result() is opening[1].result()
     assert openings(slow.model) == 1
+
+
+def test_no_more_models_are_opened_at_a_time_than_may_be(
+    shelf: Shelf, make_model: MakeModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    made = [make_model(f"m{number}") for number in range(OPENINGS + 2)]
+    real, go_on, begun = open_model, threading.Event(), []
+
+    def slowly(*given: Any, **more: Any) -> Any:
+        begun.append(1)
+        assert go_on.wait(60)
+        return real(*given, **more)
+
+    monkeypatch.setattr("registry.shelf.model.open_model", slowly)
+    with ThreadPoolExecutor(len(made)) as pool:
+        opening = [pool.submit(shelf.open, each) for each in made]
+        until(lambda: len(begun) == OPENINGS)
+        with contextlib.suppress(AssertionError):
+            until(lambda: len(begun) > OPENINGS, 1.0)
+        assert len(begun) == OPENINGS
+        go_on.set()
+        assert [said(future.result(60)) for future in opening] == [each.model for each in made]
 
 
 def test_a_model_that_is_larger_than_the_room_is_opened_alone(shelf: Shelf, make_model: MakeModel) -> None:

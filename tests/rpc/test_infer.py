@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import struct
 import uuid
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +81,21 @@ def test_a_version_is_pinned_by_the_message_or_beside_it_and_not_by_both_differe
         assert (found.message.model_version, found.trailing["x-model-route"]) == ("1.0.0", "pinned")
     both = client.infer(model_version="1", said={"x-model-version": "2"})
     assert (both.code, "X-Model-Version says 2" in both.details) == (INVALID, True)
+
+
+def test_an_answer_that_is_kept_says_so(
+    platform: Platform, serve: Callable[..., Served], key: Key, tmp_path: Path
+) -> None:
+    name = f"m{uuid.uuid4().hex}"
+    platform.catalog.publish(bundle.load(graphs.bundle(tmp_path / "kept", name=name, cache=True)))
+    inputs = [tensor(field, "FP64", [1], InferTensorContents(fp64_contents=[2.0])) for field in ("x", "y")]
+    client = serve(cache_mb=1).client(key)
+    answers = [client.infer(name, inputs=inputs) for _ in range(2)]
+    assert [answer.trailing.get("x-cache") for answer in answers] == ["miss", "hit"]
+    assert typed(answers[0]) == typed(answers[1])
+    assert "x-cache" not in client.infer().trailing
+    for table, column in (("model_versions", "model"), ("models", "name")):
+        platform.execute(f"DELETE FROM {table} WHERE {column} = :name", name=name)
 
 
 def test_every_type_but_half_floats_has_its_place_in_the_protocol() -> None:

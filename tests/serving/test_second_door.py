@@ -152,7 +152,7 @@ def test_who_waited_for_a_job_is_told_what_was_wrong_with_the_input_and_that_it_
     told = {}
     for code in sorted(codes()):
         asks = ask(caller, code, version=HEAVY)
-        asks = dataclasses.replace(asks, key=dataclasses.replace(asks.key, key=code))  # type: ignore[type-var]
+        asks = dataclasses.replace(asks, key=dataclasses.replace(asks.key, key=code))
         one(serving, asks, Preference(wait_s=0))
         [job] = took(platform)
         error = json.dumps({"code": code, "message": "So it was.", "details": {"field": "a", "issue": "b", "c": 1}})
