@@ -9,7 +9,7 @@ import click
 
 from cli import output
 from cli.answers import progress_bar
-from cli.failures import Failure
+from cli.failures import Failure, Interrupted
 from cli.files import Target
 from cli.formats import DASH
 from cli.load import model as models
@@ -49,7 +49,8 @@ def load(
     Requests arrive at random, at this rate, whether or not those before them are answered; each wait counts from when
     its request was due. Every ticket is followed to its end. It makes real jobs, which cost the key's tenant units.
 
-    Ends with 0 only if all was sent, no error came but refusals with Retry-After, and every job completed.
+    Ctrl-C ends it earlier, with a report of what was until then. Ends with 0 only if all was sent, no error came but
+    refusals with Retry-After, and every job completed.
     """
     remote = Remote.from_environment()
     chosen = models.found(remote, model)
@@ -61,12 +62,14 @@ def load(
     with progress_bar() as progress:
         task = progress.add_task("load", total=seconds + warm_up, rows="")
         run.run(lambda at: progress.update(task, completed=at))
-    said = report.document(plan, chosen, run.record)
+    said = report.document(plan, chosen, run.record, run.lasted_s)
     if as_json:
         output.document(said)
     else:
         report.tell(said)
     if picture:
         Target(picture).write([svg(said).encode()])
+    if run.stopped:
+        raise Interrupted("Stopped by Ctrl-C: the report is of what was asked and answered until then")
     if not said["good"]:
         raise Failure("The platform did not stand the load: the report says where", code="LOAD")

@@ -12,7 +12,7 @@ import io
 import random
 import threading
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 from cli import store
@@ -62,23 +62,41 @@ class Load:
         self._tricks = Tricks(chance)
         self._arrivals = arrivals(plan.mix, plan.rate, self._ends_s, chance)
         self._lock = threading.Lock()
+        self.stopped = False  #: by Ctrl-C
 
     def clock(self) -> float:
         """Seconds since it began."""
         return time.monotonic() - self._began
 
+    @property
+    def lasted_s(self) -> float:
+        """How long it sent after the warm-up."""
+        return max(0.0, min(self.clock(), self._ends_s) - self._plan.warm_up_s)
+
     def run(self, tell: Callable[[float], None]) -> None:
-        """Returns when all is sent and every ticket has ended, or none of that comes any more; `tell` hears how far it
-        is, in seconds."""
+        """Returns when all is sent and every ticket has ended, or none of that comes any more, or somebody presses
+        Ctrl-C; `tell` hears how far it is, in seconds."""
         senders = [threading.Thread(target=self._send, daemon=True) for _ in range(SENDERS)]
-        for sender in senders:
-            sender.start()
+        try:
+            for sender in senders:
+                sender.start()
+            self._wait(senders, tell)
+        except KeyboardInterrupt:
+            self._stop()
+        else:
+            with self._lock:
+                self.record.not_sent(sum(1 for _ in self._arrivals) + sum(sender.is_alive() for sender in senders))
+
+    def _wait(self, senders: Sequence[threading.Thread], tell: Callable[[float], None]) -> None:
         last_s = self._ends_s + AFTER_S
         while self.clock() < last_s and (any(sender.is_alive() for sender in senders) or self.record.tickets.open):
             tell(min(self.clock(), self._ends_s))
             time.sleep(0.1)
+
+    def _stop(self) -> None:
+        """What is not due yet is not sent any more."""
         with self._lock:
-            self.record.not_sent(sum(1 for _ in self._arrivals) + sum(sender.is_alive() for sender in senders))
+            self.stopped, self._ends_s, self._arrivals = True, min(self.clock(), self._ends_s), iter(())
 
     def _send(self) -> None:
         while True:
@@ -87,6 +105,8 @@ class Load:
             if arrival is None:
                 return
             time.sleep(max(0.0, arrival.due_s - self.clock()))
+            if arrival.due_s > self._ends_s:
+                return
             self.record.left(arrival.due_s, self.clock())
             self._ask(arrival)
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import _thread
+import itertools
 import json
 import random
 import threading
@@ -104,6 +106,31 @@ def test_what_could_not_be_sent_in_time_is_told(run: Run, monkeypatch: pytest.Mo
     done, said = loaded(run, stub, "inline=1")
     assert (done.code, said["good"], said["late"]) == (1, False, True)
     assert said["unsent"] > 30
+
+
+def test_who_stops_it_gets_a_report_of_what_was_until_then(run: Run) -> None:
+    class Until(Stub):
+        def __call__(self, path: str) -> Answer:
+            if path.endswith("/predict") and (sent := next(numbers)) >= 20:
+                if sent == 20:
+                    _thread.interrupt_main()
+                time.sleep(0.5)
+            return super().__call__(path)
+
+    numbers = itertools.count(1)
+    with serving(Until(predict=answer(200, label="a"))) as (url, _):
+        words = ("load", "--seconds", "3600", "--warm-up", "0", "--rate", "40", "--mix", "inline=1", "--json")
+        done = run(*words, COATCHECK_URL=url, COATCHECK_API_KEY=KEY)
+        there = next(numbers)
+        said = json.loads(done.out)
+        assert (done.code, json.loads(done.err)["error"]["code"]) == (130, "INTERRUPTED")
+        assert 19 <= only(said, "routes")["ok"] < 200
+        assert 0 < said["lasted_s"] < 600
+        assert 19 <= said["sent_per_s"] * said["lasted_s"] < 200
+        assert (said["seconds"], said["unsent"]) == (3600, 0)
+        # Nor is anything sent behind its end.
+        time.sleep(0.2)
+        assert next(numbers) - there < 5
 
 
 def test_a_model_that_takes_a_whole_file_is_not_asked(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
