@@ -455,6 +455,22 @@ def test_nobody_waits_for_more_than_one_turn_of_each_other() -> None:
     assert len(told) == 53
 
 
+def test_turns_are_of_keys_and_of_those_without_one_of_whom_the_proxy_speaks_for(
+    made: Lane, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found: list[str] = []
+
+    async def turn(who: str) -> bool:
+        found.append(who)
+        return True
+
+    monkeypatch.setattr(made._line, "turn", turn)
+    for address in ("192.0.2.1", "192.0.2.2"):
+        for token in ("", f"Bearer {client.key.token}"):
+            client.ask(GOOD, ("x-forwarded-for", address), headers={**JSON, "authorization": token})
+    assert found == ["192.0.2.1", client.key.token, "192.0.2.2", client.key.token]
+
+
 def test_who_has_gone_is_not_waited_for() -> None:
     async def some() -> list[str]:
         line, told = Line(), []
