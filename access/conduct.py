@@ -174,6 +174,8 @@ class Conduct:
             self._take(now_s, found)
         finally:
             self._looking.release()
+        if not self._due:  # as a step came meanwhile, after which nobody may ask for long
+            self._attend()
 
     def _take(self, now_s: float, found: Mapping[str, Standing]) -> None:
         """Who is somewhere else than before, wherever that was seen, begins anew."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 
 import alembic.command
@@ -11,6 +12,7 @@ import click
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 
+from cli import output
 from core import database, settings
 from core import roles as database_roles
 
@@ -21,7 +23,7 @@ ROOT = Path(__file__).resolve().parent.parent
 @click.argument("revision", default="head")
 def migrate(revision: str) -> None:
     """Bring the tables to REVISION, or the newest."""
-    config = alembic.config.Config(ROOT / "alembic.ini")
+    config = alembic.config.Config(ROOT / "alembic.ini", stdout=sys.stderr)
     # Again, as a % in the path would be taken for more of the ini file's own.
     for name, path in (("script_location", ROOT / "migrations"), ("prepend_sys_path", ROOT)):
         config.set_main_option(name, str(path).replace("%", "%%"))
@@ -50,4 +52,5 @@ def roles() -> None:
         superuser_url=settings.database_url("DATABASE_SUPERUSER_URL"),
         owner_url=settings.database_url("DATABASE_OWNER_URL"),
         app_url=settings.database_url(),
+        say=output.say,
     )

@@ -38,8 +38,8 @@ _SAID = _FULL | {
     "57014": "The database took too long over this",
 }
 _IN_THE_WAY = ("40001", "40P01", "55P03")
-#: Who changes tables or roles waits for whoever else does, for as long as that takes; for anything else 5 s.
-ONE_AT_A_TIME = ("SET lock_timeout = 0", "SELECT pg_advisory_lock(727274)", "SET lock_timeout = '5s'")
+#: A lock is waited for no longer than that: who waits for one holds up whoever comes behind.
+LOCK_S = 5.0
 #: A connection that was at rest is asked before it is used, and given up when it says nothing for so long.
 PING_S = 3.0
 #: How much longer than the server's own limit of a statement an answer is waited for: it stands still then.
@@ -65,7 +65,7 @@ def create_engine(
     url: str, *, pool_size: int = 5, application: str = "coatcheck", statement_s: float | None = 30.0
 ) -> sqlalchemy.Engine:
     """A pooled engine whose every wait has an end: 3 s to connect, `statement_s` a statement (None: any time), 10 s
-    idle in a transaction."""
+    idle in a transaction, LOCK_S for a lock."""
     engine = sqlalchemy.create_engine(
         url.replace("postgresql://", "postgresql+psycopg://", 1),
         pool_size=pool_size,
@@ -79,13 +79,24 @@ def create_engine(
             "connect_timeout": 3,
             "tcp_user_timeout": 10_000,
             "application_name": application,
-            "options": f"-c timezone=UTC -c statement_timeout={int((statement_s or 0) * 1000)}"
-            " -c idle_in_transaction_session_timeout=10000 -c lock_timeout=5000",
+            "options": f"-c timezone=UTC -c statement_timeout={(statement_s or 0) * 1000:.0f}"
+            f" -c idle_in_transaction_session_timeout=10000 -c lock_timeout={LOCK_S * 1000:.0f}",
         },
     )
     _limit_waits(engine, None if statement_s is None else statement_s + SPARE_S)
     event.listen(engine, "handle_error", _as_outage)
     return engine
+
+
+def take_turn(connection: psycopg.Connection, say: Callable[[str], object]) -> None:
+    """Wait for whoever else changes tables or roles, of whom `say` is told, for as long as that takes; then the turn is
+    ours until the connection ends."""
+    mine = connection.execute("SELECT pg_try_advisory_lock(727274)").fetchone()
+    if mine != (True,):
+        say("Somebody else changes the tables or roles of this database: waiting for them")
+        connection.execute("SET lock_timeout = 0")
+        connection.execute("SELECT pg_advisory_lock(727274)")
+        connection.execute(f"SET lock_timeout = '{LOCK_S * 1000:.0f}ms'".encode())
 
 
 def _limit_waits(engine: sqlalchemy.Engine, patience_s: float | None) -> None:

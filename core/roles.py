@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import cast
 
 import psycopg
@@ -41,8 +42,9 @@ WHERE pronamespace = 'public'::regnamespace AND proowner = current_user::regrole
 """
 
 
-def ensure(*, superuser_url: str, owner_url: str, app_url: str) -> None:
-    """Make the roles of these addresses, or bring them back to what they should be, with the tables that are there.
+def ensure(*, superuser_url: str, owner_url: str, app_url: str, say: Callable[[str], object]) -> None:
+    """Make the roles of these addresses, or bring them back to what they should be, with the tables that are there;
+    `say` is told whom that waits for.
 
     Raises SettingsInvalid when an address names no role or password, or when two name the same role.
     """
@@ -56,8 +58,7 @@ def ensure(*, superuser_url: str, owner_url: str, app_url: str) -> None:
         with engine.begin() as pooled:
             # psycopg's own, which quotes names.
             connection = cast(psycopg.Connection, pooled.connection.driver_connection)
-            for statement in database.ONE_AT_A_TIME:
-                connection.execute(statement)
+            database.take_turn(connection, say)
             if connection.execute("SELECT FROM pg_roles WHERE rolname = current_user AND rolsuper").fetchone() is None:
                 raise errors.SettingsInvalid(f"DATABASE_SUPERUSER_URL: {superuser.username} is no superuser")
             for url in (owner, app):

@@ -9,6 +9,7 @@ import signal
 from collections.abc import Mapping
 from pathlib import Path
 
+import click
 import psycopg
 import redis
 
@@ -33,7 +34,8 @@ def embedded(state: State, urls: Mapping[str, str], environ: Mapping[str, str]) 
 def ensure_roles(state: State) -> None:
     """Make the owner and the app in our own Postgres, which must be ready."""
     own = state.urls({})
-    roles.ensure(superuser_url=state.superuser_url, owner_url=own["DATABASE_OWNER_URL"], app_url=own["DATABASE_URL"])
+    urls = {"owner_url": own["DATABASE_OWNER_URL"], "app_url": own["DATABASE_URL"]}
+    roles.ensure(superuser_url=state.superuser_url, **urls, say=click.echo)
 
 
 def postgres_ready(url: str) -> bool:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, cast
 
+import psycopg
 import sqlalchemy
 from alembic import context
 from alembic.util import CommandError
@@ -30,8 +31,9 @@ def run_online() -> None:
 def _run(engine: sqlalchemy.Engine) -> None:
     with engine.connect() as connection:
         # Two checkouts of one database, or two replicas that start: the second waits its turn.
-        for statement in database.ONE_AT_A_TIME:
-            connection.execute(text(statement))
+        database.take_turn(
+            cast(psycopg.Connection, connection.connection.driver_connection), context.config.print_stdout
+        )
         refusal = _refusal(connection)
         connection.commit()
 

@@ -13,7 +13,7 @@ from sqlalchemy import exc, text
 
 from core import database, errors, roles
 from tests.conftest import Platform, until
-from tests.waiting import WAITS_LONG, hasty_for_locks
+from tests.waiting import WAITS_LONG, hasty
 
 OWNER, APP = "coatcheck_owner", "coatcheck_app"
 
@@ -166,7 +166,7 @@ def test_a_database_of_a_superuser_is_handed_over_to_roles_of_any_name(old: sqla
     owner = address(username='odd"owner"%s', password="p'\"@:/%41\\")
     app = address(username="odd'app'$$%(x)s:y", password=secrets.token_urlsafe())
     for _ in range(2):
-        roles.ensure(superuser_url=address(), owner_url=owner, app_url=app)
+        roles.ensure(superuser_url=address(), owner_url=owner, app_url=app, say=print)
     assert run(owner, 'ALTER TABLE "Jo bs" ADD COLUMN y int', "DROP VIEW v", "DROP FUNCTION f", "SELECT 1") == [(1,)]
     assert run(app, 'SELECT x, y FROM "Jo bs"') == [(1, None)]
     theirs = "SELECT DISTINCT {}::regrole::text FROM pg_{} WHERE {}namespace = 'public'::regnamespace AND {}"
@@ -182,17 +182,17 @@ def test_roles_that_are_not_three_are_refused_in_a_sentence(platform: Platform) 
     app, owner = platform.settings.database_url, platform.engines.env["DATABASE_OWNER_URL"]
     superuser = platform.engines.superuser_url
     with pytest.raises(errors.SettingsInvalid, match="three roles"):
-        roles.ensure(superuser_url=superuser, owner_url=app, app_url=app)
+        roles.ensure(superuser_url=superuser, owner_url=app, app_url=app, say=print)
     with pytest.raises(errors.SettingsInvalid, match="three roles"):
-        roles.ensure(superuser_url=superuser, owner_url=owner, app_url=superuser)
+        roles.ensure(superuser_url=superuser, owner_url=owner, app_url=superuser, say=print)
     for without in ("owner_url", "app_url"):
-        urls = {"superuser_url": superuser, "owner_url": owner, "app_url": app}
+        urls: dict[str, Any] = {"superuser_url": superuser, "owner_url": owner, "app_url": app, "say": print}
         bare = sqlalchemy.make_url(urls[without]).set(password="").render_as_string(hide_password=False)
         with pytest.raises(errors.SettingsInvalid, match="each with its password"):
             roles.ensure(**{**urls, without: bare})
     other = sqlalchemy.make_url(owner).set(username="other").render_as_string(hide_password=False)
     with pytest.raises(errors.SettingsInvalid, match="coatcheck_owner is no superuser"):
-        roles.ensure(superuser_url=owner, owner_url=other, app_url=app)
+        roles.ensure(superuser_url=owner, owner_url=other, app_url=app, say=print)
     assert platform.one("SELECT count(*) FROM pg_roles WHERE rolname = 'other'") == (0,)
 
 
@@ -201,14 +201,17 @@ def test_roles_are_made_by_one_at_a_time_and_beside_no_migration(
 ) -> None:
     app, owner = platform.settings.database_url, platform.engines.env["DATABASE_OWNER_URL"]
     urls = {"superuser_url": platform.engines.superuser_url, "owner_url": owner, "app_url": app}
-    hasty_for_locks(monkeypatch)
+    said: list[str] = []
+    hasty(monkeypatch)
     with ThreadPoolExecutor(1) as pool:
         with platform.admin.begin() as migration:
             migration.execute(text("SELECT pg_advisory_xact_lock(727274)"))
-            making = pool.submit(roles.ensure, **urls)
+            making = pool.submit(roles.ensure, **urls, say=said.append)
             until(lambda: making.done() or platform.rows(WAITS_LONG))
             assert not making.done()
         making.result(60)
+    roles.ensure(**urls, say=said.append)
+    assert said == ["Somebody else changes the tables or roles of this database: waiting for them"]
 
 
 def test_no_password_is_in_a_statement(platform: Platform) -> None:
@@ -216,7 +219,7 @@ def test_no_password_is_in_a_statement(platform: Platform) -> None:
     app, owner = platform.settings.database_url, platform.engines.env["DATABASE_OWNER_URL"]
     with platform.admin.connect().execution_options(isolation_level="AUTOCOMMIT") as connection:
         connection.exec_driver_sql("ALTER ROLE postgres SET log_statement = 'all'")
-        roles.ensure(superuser_url=platform.engines.superuser_url, owner_url=owner, app_url=app)
+        roles.ensure(superuser_url=platform.engines.superuser_url, owner_url=owner, app_url=app, say=print)
         connection.exec_driver_sql("ALTER ROLE postgres RESET log_statement")
     told = (platform.engines.folder / "postgres.log").read_text()
     assert f'ALTER ROLE "{APP}" LOGIN' in told

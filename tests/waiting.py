@@ -2,33 +2,19 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
-import sqlalchemy
-from sqlalchemy import event
 
 from core import database
 
-#: Somebody's wait that would have been too long for any other lock.
+#: Somebody's wait that would have been too long for any other lock, and for a statement.
 WAITS_LONG = """
 SELECT FROM pg_locks
 WHERE locktype = 'advisory' AND NOT granted AND clock_timestamp() - waitstart > interval '0.5 s'
 """
 
 
-def hasty_for_locks(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Every connection that is made from now on begins with waiting for a lock no longer than a moment."""
-    real = database.create_engine
-
-    def create_engine(*arguments: Any, **given: Any) -> sqlalchemy.Engine:
-        engine = real(*arguments, **given)
-
-        @event.listens_for(engine, "connect")
-        def hasty(connection: Any, _: object) -> None:
-            connection.execute("SET lock_timeout = '100ms'")
-            connection.commit()
-
-        return engine
-
-    monkeypatch.setattr(database, "create_engine", create_engine)
+def hasty(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Connections that are made from now on wait for a lock, or for a statement where nothing else is said, for a
+    moment."""
+    monkeypatch.setattr(database, "LOCK_S", 0.1)
+    monkeypatch.setitem(database.create_engine.__kwdefaults__, "statement_s", 0.3)

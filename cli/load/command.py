@@ -62,14 +62,15 @@ def load(
     with progress_bar() as progress:
         task = progress.add_task("load", total=seconds + warm_up, rows="")
         run.run(lambda at: progress.update(task, completed=at))
-    said = report.document(plan, chosen, run.record, run.lasted_s)
+    said = report.document(plan, chosen, run.record)
+    if picture:
+        # First, as whoever reads the report may have gone, by the same Ctrl-C.
+        Target(picture).write([svg(said).encode()])
     if as_json:
         output.document(said)
     else:
         report.tell(said)
-    if picture:
-        Target(picture).write([svg(said).encode()])
-    if run.stopped:
+    if run.record.stopped:
         raise Interrupted("Stopped by Ctrl-C: the report is of what was asked and answered until then")
     if not said["good"]:
         raise Failure("The platform did not stand the load: the report says where", code="LOAD")

@@ -9,6 +9,7 @@ the tools that are kept (Locust) have such waiting users, and would bring a seco
 from __future__ import annotations
 
 import io
+import itertools
 import random
 import threading
 import time
@@ -29,6 +30,8 @@ from cli.remote import Remote
 SENDERS = 256
 #: How long tickets are waited for after the last arrival, and what is late to be sent.
 AFTER_S = 60.0
+#: How long answers are waited for after Ctrl-C; another one ends that.
+STOPPED_S = 5.0
 JSONL = "application/x-ndjson"
 ROUTES = {
     "inline": "inline POST /predict", "batch": "batch POST /predict/batch", "poll": "job POST /jobs",
@@ -62,30 +65,25 @@ class Load:
         self._tricks = Tricks(chance)
         self._arrivals = arrivals(plan.mix, plan.rate, self._ends_s, chance)
         self._lock = threading.Lock()
-        self.stopped = False  #: by Ctrl-C
+        self._over = threading.Event()
 
     def clock(self) -> float:
         """Seconds since it began."""
         return time.monotonic() - self._began
 
-    @property
-    def lasted_s(self) -> float:
-        """How long it sent after the warm-up."""
-        return max(0.0, min(self.clock(), self._ends_s) - self._plan.warm_up_s)
-
     def run(self, tell: Callable[[float], None]) -> None:
-        """Returns when all is sent and every ticket has ended, or none of that comes any more, or somebody presses
-        Ctrl-C; `tell` hears how far it is, in seconds."""
+        """Returns when all is sent and every ticket has ended, or none of that comes any more, or soon after Ctrl-C;
+        `tell` hears how far it is, in seconds."""
         senders = [threading.Thread(target=self._send, daemon=True) for _ in range(SENDERS)]
         try:
             for sender in senders:
                 sender.start()
             self._wait(senders, tell)
         except KeyboardInterrupt:
-            self._stop()
-        else:
-            with self._lock:
-                self.record.not_sent(sum(1 for _ in self._arrivals) + sum(sender.is_alive() for sender in senders))
+            self._stop(senders)
+        with self._lock:
+            due = sum(1 for _ in itertools.takewhile(lambda arrival: arrival.due_s <= self._ends_s, self._arrivals))
+        self.record.not_sent(due + sum(sender.is_alive() for sender in senders))
 
     def _wait(self, senders: Sequence[threading.Thread], tell: Callable[[float], None]) -> None:
         last_s = self._ends_s + AFTER_S
@@ -93,10 +91,13 @@ class Load:
             tell(min(self.clock(), self._ends_s))
             time.sleep(0.1)
 
-    def _stop(self) -> None:
-        """What is not due yet is not sent any more."""
-        with self._lock:
-            self.stopped, self._ends_s, self._arrivals = True, min(self.clock(), self._ends_s), iter(())
+    def _stop(self, senders: Sequence[threading.Thread]) -> None:
+        """What is not due yet is not sent any more; what is under way is waited for a little."""
+        self._ends_s = min(self.clock(), self._ends_s)
+        self.record.stop(self._ends_s)
+        self._over.set()
+        while self.clock() < self._ends_s + STOPPED_S and any(sender.is_alive() for sender in senders):
+            time.sleep(0.1)
 
     def _send(self) -> None:
         while True:
@@ -104,8 +105,8 @@ class Load:
                 arrival = next(self._arrivals, None)
             if arrival is None:
                 return
-            time.sleep(max(0.0, arrival.due_s - self.clock()))
-            if arrival.due_s > self._ends_s:
+            if self._over.wait(max(0.0, arrival.due_s - self.clock())):
+                self.record.not_sent(int(arrival.due_s <= self._ends_s))
                 return
             self.record.left(arrival.due_s, self.clock())
             self._ask(arrival)
@@ -116,9 +117,8 @@ class Load:
         while True:
             answer, code = self._sent(arrival)
             again = self._plan.obey and answer.refused and self.clock() + answer.pause_s < self._ends_s
-            if not again:
+            if not again or self._over.wait(answer.pause_s):
                 break
-            time.sleep(answer.pause_s)
         self.record.answered(route, arrival.due_s, self.clock(), code, expected=answer.refused)
         if answer.status == 202 and "job_id" in answer.found:
             job_id = str(answer.found["job_id"])

@@ -42,6 +42,8 @@ class Record:
     def __init__(self, warm_up_s: float, seconds: float) -> None:
         self.warm_up_s = warm_up_s
         self.seconds = seconds
+        self.lasted_s = seconds  #: after the warm-up, which is less where it was stopped
+        self.stopped = False
         self.routes: defaultdict[str, Route] = defaultdict(Route)
         self.moments = [Histogram() for _ in range(MOMENTS)]
         self.errors: Counter[tuple[str, str, bool]] = Counter()  #: by route, code and whether it is as it should be
@@ -87,9 +89,15 @@ class Record:
         with self._lock:
             self.unsent += count
 
+    def stop(self, now_s: float) -> None:
+        """What is due from now on is none of it."""
+        with self._lock:
+            self.stopped, self.lasted_s = True, max(0.0, min(self.seconds, now_s - self.warm_up_s))
+
     @property
     def good(self) -> bool:
-        """Whether every ticket has ended well, everything was sent, and no error came that should not."""
+        """Whether it went to its end, every ticket has ended well, everything was sent, and no error came that should
+        not."""
         tickets = self.tickets
         wrong = any(not expected for _, _, expected in self.errors)
-        return not (wrong or tickets.lost or tickets.failed or tickets.open or self.unsent)
+        return not (self.stopped or wrong or tickets.lost or tickets.failed or tickets.open or self.unsent)

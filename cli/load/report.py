@@ -16,9 +16,8 @@ PERCENTILES = {"p50": 50.0, "p99": 99.0, "p99_9": 99.9}
 LATE_MS = 100.0
 
 
-def document(plan: Plan, model: Model, record: Record, lasted_s: float) -> dict[str, Any]:
-    """All of it, which was sent within so many seconds after the warm-up; latencies in milliseconds, from when a
-    request was due."""
+def document(plan: Plan, model: Model, record: Record) -> dict[str, Any]:
+    """All of it; latencies in milliseconds, from when a request was due."""
     tickets = record.tickets
     sent = record.lag.count
     lag = _ms(record.lag.percentile(99))
@@ -26,9 +25,9 @@ def document(plan: Plan, model: Model, record: Record, lasted_s: float) -> dict[
         "model": model.name,
         "model_version": model.version,
         "seconds": plan.seconds,
-        "lasted_s": round(lasted_s, 1),
+        "lasted_s": round(record.lasted_s, 1),
         "asked_per_s": plan.rate,
-        "sent_per_s": round(sent / lasted_s, 1) if sent else 0.0,
+        "sent_per_s": round(sent / record.lasted_s, 1) if record.lasted_s else 0.0,
         "lag_p99_ms": lag,
         "late": bool(record.unsent) or (lag or 0.0) > LATE_MS,
         "unsent": record.unsent,

@@ -70,6 +70,20 @@ def test_as_many_errors_as_are_borne_lead_nowhere_and_one_more_is_a_warning(
     assert row(platform, subject) == (1, 1, "errors", 30, 0)
 
 
+def test_a_step_that_comes_while_another_is_written_is_written_behind_it_though_nobody_asks(
+    platform: Platform, conduct: Conduct, subject: str
+) -> None:
+    first = f"key:{uuid.uuid4().hex[:12]}"
+    waits = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%INSERT INTO blocks%'"
+    with platform.admin.begin() as another:
+        another.execute(text("LOCK TABLE blocks IN EXCLUSIVE MODE"))
+        fail(conduct, first, 6)
+        until(lambda: platform.rows(waits))
+        fail(conduct, subject, 6)
+    until(lambda: platform.rows("SELECT FROM blocks WHERE subject = :subject", subject=subject))
+    assert row(platform, first)[:2] == row(platform, subject)[:2] == (1, 1)
+
+
 @pytest.fixture
 def counting(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> tuple[Conduct, Clock]:
     """One that only counts, on a clock that stands still; an error is forgotten in ten seconds."""

@@ -191,7 +191,7 @@ def test_what_it_answered_in_its_last_moment_is_charged_and_counted_when_it_ends
     monkeypatch.setattr(presence, "always", lambda _: None)
     made = Lane(Door(platform.settings, application="express-test", limits=LIMITS))
     asked_to_end = threading.Event()
-    lives = threading.Thread(target=lambda: asyncio.run(lived(made, asked_to_end)))
+    lives = threading.Thread(target=lambda: asyncio.run(lived(made, asked_to_end)), daemon=True)
     lives.start()
     client = Client(made, callers.key(platform))
     client.warm()

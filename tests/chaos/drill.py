@@ -111,7 +111,7 @@ class Drill:
         killed_at = self._now()
         os.kill(held.pid, signal.SIGKILL)
         self._drop(held)
-        self._free("a killed child's job", job, killed_at, base_s=7, starts=1.5)
+        self._free("a killed child's job", job, killed_at, base_s=7, starts=3)
 
     def _worker_killed(self) -> None:
         job, held = self._caught("worker")

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import _thread
-import itertools
 import json
 import random
 import threading
 import time
 import xml.etree.ElementTree as ET
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -108,29 +108,49 @@ def test_what_could_not_be_sent_in_time_is_told(run: Run, monkeypatch: pytest.Mo
     assert said["unsent"] > 30
 
 
-def test_who_stops_it_gets_a_report_of_what_was_until_then(run: Run) -> None:
-    class Until(Stub):
-        def __call__(self, path: str) -> Answer:
-            if path.endswith("/predict") and (sent := next(numbers)) >= 20:
-                if sent == 20:
-                    _thread.interrupt_main()
-                time.sleep(0.5)
-            return super().__call__(path)
+class Stopped(Stub):
+    """While it answers the twentieth request somebody presses Ctrl-C; that one and all behind it take so long."""
 
-    numbers = itertools.count(1)
-    with serving(Until(predict=answer(200, label="a"))) as (url, _):
-        words = ("load", "--seconds", "3600", "--warm-up", "0", "--rate", "40", "--mix", "inline=1", "--json")
-        done = run(*words, COATCHECK_URL=url, COATCHECK_API_KEY=KEY)
-        there = next(numbers)
-        said = json.loads(done.out)
-        assert (done.code, json.loads(done.err)["error"]["code"]) == (130, "INTERRUPTED")
-        assert 19 <= only(said, "routes")["ok"] < 200
-        assert 0 < said["lasted_s"] < 600
-        assert 19 <= said["sent_per_s"] * said["lasted_s"] < 200
-        assert (said["seconds"], said["unsent"]) == (3600, 0)
-        # Nor is anything sent behind its end.
-        time.sleep(0.2)
-        assert next(numbers) - there < 5
+    def __init__(self, takes_s: float) -> None:
+        super().__init__(predict=answer(200, label="a"))
+        self.takes_s, self.asked = takes_s, 0
+
+    def __call__(self, path: str) -> Answer:
+        if path.endswith("/predict"):
+            with self.busy:
+                self.asked += 1
+                number = self.asked
+            if number == 20:
+                _thread.interrupt_main()
+            if number >= 20:
+                time.sleep(self.takes_s)
+        return super().__call__(path)
+
+    def loaded(self, run: Run, *more: str) -> tuple[Done, dict[str, Any]]:
+        with serving(self) as (url, _):
+            words = ("load", "--seconds", "3600", "--warm-up", "0", "--rate", "40", "--mix", "inline=1", "--json")
+            done = run(*words, *more, COATCHECK_URL=url, COATCHECK_API_KEY=KEY)
+        return done, json.loads(done.out)
+
+
+def test_who_stops_it_gets_a_report_of_all_that_was_asked_until_then(
+    run: Run, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr("cli.load.drive.STOPPED_S", 120.0)
+    stub, picture = Stopped(0.3), tmp_path / "load.svg"
+    done, said = stub.loaded(run, "--picture", str(picture))
+    assert (done.code, json.loads(done.err)["error"]["code"]) == (130, "INTERRUPTED")
+    assert only(said, "routes")["ok"] == stub.asked >= 20
+    assert 0 < said["lasted_s"] < said["seconds"] == 3600
+    assert (said["unsent"], said["good"]) == (0, False)
+    assert ET.parse(picture).getroot().tag.endswith("svg")
+
+
+def test_who_stops_it_is_told_of_what_was_not_answered(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cli.load.drive.STOPPED_S", 0.2)
+    done, said = Stopped(3.0).loaded(run)
+    assert (done.code, said["late"], said["good"]) == (130, True, False)
+    assert said["unsent"] > 0
 
 
 def test_a_model_that_takes_a_whole_file_is_not_asked(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:

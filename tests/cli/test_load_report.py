@@ -44,14 +44,14 @@ def filled() -> Record:
 
 def test_what_is_drawn_of_it_is_kept_to_the_last_figure() -> None:
     """`UPDATE_PICTURE=1 ./run test tests/cli/test_load_report.py` draws it anew: look at it."""
-    kept, drawn = Path(__file__).parent / "load.svg", svg(document(PLAN, MODEL, filled(), 60.0))
+    kept, drawn = Path(__file__).parent / "load.svg", svg(document(PLAN, MODEL, filled()))
     if os.environ.get("UPDATE_PICTURE"):
         kept.write_text(drawn)
     assert drawn == kept.read_text()
 
 
 def test_all_that_was_recorded_is_told_to_programs() -> None:
-    said = document(PLAN, MODEL, filled(), 60.0)
+    said = document(PLAN, MODEL, filled())
     moments = {place: found for place, found in enumerate(said.pop("moments")) if found != NOTHING}
     assert said == {
         "model": "m", "model_version": "1.0.0", "seconds": 60.0, "lasted_s": 60.0, "asked_per_s": 20.0,
@@ -74,13 +74,27 @@ def test_all_that_was_recorded_is_told_to_programs() -> None:
     assert (moments[0]["max"], moments[30]["max"], moments[MOMENTS - 1]["max"]) == (2000.0, 125.0, 1000.0)
 
 
-def test_how_many_were_sent_a_second_is_of_the_time_that_it_lasted() -> None:
-    said = document(PLAN, MODEL, filled(), 1.26)
-    assert (said["seconds"], said["lasted_s"], said["sent_per_s"]) == (60.0, 1.3, 2.4)
+@pytest.mark.parametrize(
+    ("at_s", "lasted_s", "sent_per_s"), [(4.0, 0.0, 0.0), (5.0, 0.0, 0.0), (6.26, 1.3, 2.4), (90.0, 60.0, 0.1)]
+)
+def test_how_many_were_sent_a_second_is_of_the_time_until_it_was_stopped(
+    at_s: float, lasted_s: float, sent_per_s: float
+) -> None:
+    record = filled()
+    record.stop(at_s)
+    said = document(PLAN, MODEL, record)
+    assert (said["seconds"], said["lasted_s"], said["sent_per_s"]) == (60.0, lasted_s, sent_per_s)
+
+
+def test_a_load_that_was_stopped_is_not_good() -> None:
+    record = Record(0.0, 60.0)
+    assert record.good
+    record.stop(10.0)
+    assert not record.good
 
 
 def test_of_a_load_of_which_nothing_was_sent_nothing_is_made_up() -> None:
-    said = document(PLAN, MODEL, Record(5.0, 60.0), 0.0)
+    said = document(PLAN, MODEL, Record(5.0, 60.0))
     assert (said["lag_p99_ms"], said["late"], said["routes"], said["good"]) == (None, False, [], True)
     assert said["moments"] == [NOTHING] * MOMENTS == [NOTHING] * 60
 
@@ -89,7 +103,7 @@ def test_of_a_load_of_which_nothing_was_sent_nothing_is_made_up() -> None:
 def test_a_load_is_late_when_one_of_a_hundred_left_later_than_a_tenth_of_a_second(lag_s: float, late: bool) -> None:
     record = Record(0.0, 1.0)
     record.left(0.0, lag_s)
-    assert document(PLAN, MODEL, record, 1.0)["late"] is late
+    assert document(PLAN, MODEL, record)["late"] is late
 
 
 @pytest.mark.parametrize("wrong", [{"lost": 1}, {"failed": 1}, {"accepted": 1}])
@@ -121,7 +135,7 @@ m 1.0.0: 0.1 of 20 requests a second were sent
 
 def test_the_same_is_told_to_people(capfd: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "100")
-    said: dict[str, Any] = document(PLAN, MODEL, filled(), 60.0)
+    said: dict[str, Any] = document(PLAN, MODEL, filled())
     said["routes"][1]["p50"] = 1000.0
     tell(said)
     out, err = capfd.readouterr()

@@ -131,7 +131,7 @@ def test_of_two_who_tell_at_once_each_tells_what_the_other_has_not_told(
             telling.append(pool.submit(drainer.leases.tell, [held]))
             # Whoever does not wait for the first one waits for the row, with the same piece.
             with contextlib.suppress(AssertionError):
-                until(lambda: len(platform.rows(waits)) == 2, 1.0)
+                until(lambda: len(platform.rows(waits)) == 2, 0.3)
         for one in telling:
             one.result(60)
     assert told(platform, held.job.id)[1:] == [("output", 1, {"first": 0, "pieces": [{"number": 1}]})]

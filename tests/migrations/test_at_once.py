@@ -10,37 +10,57 @@ import pytest
 import sqlalchemy
 from sqlalchemy import exc, text
 
+from core import database
 from tests.conftest import Platform, until
-from tests.waiting import WAITS_LONG, hasty_for_locks
+from tests.waiting import WAITS_LONG, hasty
 
 TABLES = "SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"
+NOBODY = "SELECT count(*) FROM pg_locks WHERE locktype = 'advisory'"
 
 
-def tables(engine: sqlalchemy.Engine) -> int:
+def count(engine: sqlalchemy.Engine, sql: str) -> int:
     with engine.connect() as connection:
-        return int(connection.execute(text(TABLES)).scalar_one())
+        return int(connection.execute(text(sql)).scalar_one())
 
 
-def test_who_migrates_beside_another_waits_for_it_however_long_that_takes(
+def test_who_migrates_beside_another_says_so_and_waits_for_it_however_long_that_takes(
     platform: Platform, empty: sqlalchemy.Engine, config: alembic.config.Config, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    hasty_for_locks(monkeypatch)
+    said: list[str] = []
+    monkeypatch.setattr(config, "print_stdout", said.append)
+    hasty(monkeypatch)
     with ThreadPoolExecutor(1) as pool:
         with empty.connect() as another:
             another.execute(text("SELECT pg_advisory_lock(727274)"))
             migrating = pool.submit(alembic.command.upgrade, config, "head")
             until(lambda: migrating.done() or platform.rows(WAITS_LONG))
             assert not migrating.done()
-            assert tables(empty) == 0
+            assert count(empty, TABLES) == 0
         migrating.result(120)
-    assert tables(empty) > 0
+    assert count(empty, TABLES) > 0
+    assert said == ["Somebody else changes the tables or roles of this database: waiting for them"]
+    assert count(empty, NOBODY) == 0
 
 
-def test_a_migration_gives_up_on_a_table_that_somebody_holds_and_leaves_nobody_behind_it(
-    empty: sqlalchemy.Engine, config: alembic.config.Config
+@pytest.mark.parametrize("waited", [False, True])
+def test_a_migration_gives_up_on_a_table_that_somebody_holds(
+    platform: Platform,
+    empty: sqlalchemy.Engine,
+    config: alembic.config.Config,
+    monkeypatch: pytest.MonkeyPatch,
+    *,
+    waited: bool,
 ) -> None:
+    """Or all who come after it would wait behind it."""
     alembic.command.upgrade(config, "head")
-    with empty.begin() as another:
+    monkeypatch.setattr(database, "LOCK_S", 0.1)
+    with ThreadPoolExecutor(1) as pool, empty.begin() as another:
         another.execute(text("LOCK TABLE alembic_version IN ACCESS EXCLUSIVE MODE"))
+        with empty.connect() as first:
+            if waited:
+                first.execute(text("SELECT pg_advisory_lock(727274)"))
+            migrating = pool.submit(alembic.command.upgrade, config, "head")
+            until(lambda: migrating.done() or not waited or platform.rows(WAITS_LONG))
         with pytest.raises(exc.OperationalError, match="lock timeout"):
-            alembic.command.upgrade(config, "head")
+            migrating.result(60)
+    alembic.command.upgrade(config, "head")

@@ -71,7 +71,9 @@ def test_a_job_that_outlasts_the_deadline_is_named_and_answers_under_the_same_ke
     platform: Platform, client: Client
 ) -> None:
     said = {"idempotency-key": "k"}
-    late = client.infer(**HEAVY, timeout=1.5, said=said)
+    # On a busy machine the client itself may give up first, and says nothing of ours.
+    tried = (client.infer(**HEAVY, timeout=timeout, said=said) for timeout in (1.5, 6.0, 24.0))
+    late = next(found for found in tried if found.trailing)
     assert late.code is Code.DEADLINE_EXCEEDED
     assert f"GET /api/v1/jobs/{job(platform)} has its answer" in late.details
     assert late.trailing["x-error-code"] == "TIMED_OUT"
@@ -187,13 +189,15 @@ def test_a_message_that_does_not_come_holds_nothing_for_long(
 
 def test_calls_whose_messages_do_not_come_are_not_many(serve: Serve, key: Key, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(Api, "threads", 8)
+    # Until all of them are there, however long that takes.
+    monkeypatch.setattr(server, "MESSAGE_S", 600.0)
     client, come = serve().client(key), threading.Event()
 
     def late() -> Iterator[bytes]:
         come.wait()
         yield messages.ModelInferRequest(model_name="sentiment", inputs=[texts("Lovely")]).SerializeToString()
 
-    calls = [client.channel.stream_unary(INFER).future(late(), metadata=[*client.metadata.items()], timeout=200)
+    calls = [client.channel.stream_unary(INFER).future(late(), metadata=[*client.metadata.items()], timeout=600)
              for _ in range(16)]  # fmt: skip
     refused = until(lambda: (found := client.infer()).code is Code.RESOURCE_EXHAUSTED and found)
     assert "x-request-id" not in refused.trailing  # none of ours has seen it
