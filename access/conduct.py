@@ -61,6 +61,7 @@ class Conduct:
         self._errors: OrderedDict[str, _Errors] = OrderedDict()
         self._steps: dict[str, Step] = {}
         self._looking, self._due = threading.Lock(), 0.0
+        self._closed = False
 
     def enter(self, subject: str) -> None:
         """Raises Blocked."""
@@ -129,7 +130,8 @@ class Conduct:
         return 0 if self.standing(subject) is None else min(2 ** min(mine.count, 10), MAX_RETRY_S)
 
     def close(self) -> None:
-        """Wait for what is being written and read."""
+        """Wait for what is being written and read; nothing is from now on."""
+        self._closed = True
         with self._looking:
             pass
 
@@ -150,7 +152,9 @@ class Conduct:
 
     def _attend(self) -> None:
         """Have what is new written and read, if that is due and nobody is at it."""
-        if not self._ladder.errors or time.monotonic() < self._due or not self._looking.acquire(blocking=False):
+        if self._closed or not self._ladder.errors or time.monotonic() < self._due:
+            return
+        if not self._looking.acquire(blocking=False):
             return
         try:
             threading.Thread(target=self._look, name="conduct", daemon=True).start()

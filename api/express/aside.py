@@ -29,6 +29,10 @@ class Aside:
             self._asking.add(about)
             self._pool.submit(self._ask, about, question)
 
+    def close(self) -> None:
+        """Wait for what is being asked; what waits is asked no more."""
+        self._pool.shutdown(cancel_futures=True)
+
     def _ask(self, about: Hashable, question: Callable[[], object]) -> None:
         try:
             question()

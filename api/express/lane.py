@@ -96,6 +96,7 @@ class Lane:
         await receive()
         with contextlib.suppress(*database.OUTAGES):
             self._tell()
+        self._aside.close()
         self._door.close()
         await send({"type": "lifespan.shutdown.complete"})
 

@@ -172,6 +172,9 @@ def serving(answer: Callable[[str], Answer]) -> Iterator[tuple[str, list[str]]]:
     class Server(http.server.ThreadingHTTPServer):
         request_queue_size = 128  # five who knock at once are soon there, and others may be turned away
 
+        def handle_error(self, *_: object) -> None:
+            """Who asked may have gone, and what would be said of that would be in another test's output."""
+
     server = Server(("127.0.0.1", 0), Handler)
     threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
     try:
