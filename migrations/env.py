@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from typing import Any, cast
 
 import psycopg
@@ -55,7 +56,7 @@ def _run(engine: sqlalchemy.Engine) -> None:
 def _refusal(connection: sqlalchemy.Connection) -> str | None:
     """Why no step may go down now, in words; None where it may."""
     name = connection.execute(text("SELECT current_database()")).scalar_one()
-    if others := connection.execute(_OTHERS).scalar_one():
+    if others := _others(connection):
         return f"Going down takes tables away from the platform: stop it first (sessions that are open: {others})"
     there = set(sqlalchemy.inspect(connection).get_table_names()) & (Base.metadata.tables.keys() - {"tiers"})
     any_row = "SELECT EXISTS (SELECT FROM {})"
@@ -67,6 +68,18 @@ def _refusal(connection: sqlalchemy.Connection) -> str | None:
             f"alembic -x drop-data=yes -x database={name} downgrade …"
         )
     return None
+
+
+def _others(connection: sqlalchemy.Connection) -> int:
+    """How many sessions others have; one that has just been closed is seen for a moment more."""
+    found = 0
+    for _ in range(10):
+        connection.execute(text("SELECT pg_stat_clear_snapshot()"))
+        found = connection.execute(_OTHERS).scalar_one()
+        if not found:
+            break
+        time.sleep(0.1)
+    return found
 
 
 def run_offline() -> None:
