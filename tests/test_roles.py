@@ -210,6 +210,8 @@ def test_roles_are_made_by_one_at_a_time_and_beside_no_migration(
             until(lambda: making.done() or platform.rows(WAITS_LONG))
             assert not making.done()
         making.result(60)
+    # Who has ended is there for a moment more.
+    until(lambda: not platform.rows("SELECT FROM pg_locks WHERE locktype = 'advisory'"))
     roles.ensure(**urls, say=said.append)
     assert said == ["Somebody else changes the tables or roles of this database: waiting for them"]
 

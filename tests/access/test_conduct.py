@@ -84,6 +84,13 @@ def test_a_step_that_comes_while_another_is_written_is_written_behind_it_though_
     assert row(platform, first)[:2] == row(platform, subject)[:2] == (1, 1)
 
 
+def test_after_its_end_nothing_is_written_any_more(conduct: Conduct, subject: str) -> None:
+    conduct.close()
+    fail(conduct, subject, 6)
+    assert not conduct._looking.locked()
+    assert subject in conduct._steps
+
+
 @pytest.fixture
 def counting(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> tuple[Conduct, Clock]:
     """One that only counts, on a clock that stands still; an error is forgotten in ten seconds."""

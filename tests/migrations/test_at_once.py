@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import alembic.command
@@ -39,7 +40,7 @@ def test_who_migrates_beside_another_says_so_and_waits_for_it_however_long_that_
         migrating.result(120)
     assert count(empty, TABLES) > 0
     assert said == ["Somebody else changes the tables or roles of this database: waiting for them"]
-    assert count(empty, NOBODY) == 0
+    until(lambda: count(empty, NOBODY) == 0)
 
 
 @pytest.mark.parametrize("waited", [False, True])
@@ -64,3 +65,18 @@ def test_a_migration_gives_up_on_a_table_that_somebody_holds(
         with pytest.raises(exc.OperationalError, match="lock timeout"):
             migrating.result(60)
     alembic.command.upgrade(config, "head")
+
+
+def test_a_session_that_has_just_been_closed_is_in_nobodys_way_down(
+    empty: sqlalchemy.Engine, config: alembic.config.Config, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    alembic.command.upgrade(config, "head")
+    another, real = empty.connect(), time.sleep
+
+    def sleep(seconds: float) -> None:
+        another.close()
+        real(seconds)
+
+    monkeypatch.setattr(time, "sleep", sleep)
+    alembic.command.downgrade(config, "-1")
+    assert another.closed
