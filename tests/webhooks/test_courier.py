@@ -12,6 +12,7 @@ from dataclasses import dataclass
 
 import pytest
 
+from core import dial
 from core.settings import Settings
 from tests import hands
 from tests.changed import changed
@@ -19,7 +20,7 @@ from tests.conftest import Platform, until
 from tests.webhooks.conftest import Behave, Receiver, Tenant, owed, say
 from webhooks import courier as couriers
 from webhooks.courier import Courier
-from webhooks.http_post import Poster
+from webhooks.http_post import READ_BYTES, Poster
 from webhooks.receivers import Receivers
 
 NewReceiver = Callable[..., Receiver]
@@ -141,3 +142,25 @@ def test_a_retry_after_that_is_a_date_is_obeyed(
     assert answer.status == 429
     assert answer.retry_after_s is not None
     assert between[0] <= answer.retry_after_s <= between[1]
+
+
+def test_of_an_answer_that_stalls_its_beginning_is_enough(
+    new_receiver: NewReceiver, hasty: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dial, "REST_S", 60.0)
+    goes_on = threading.Event()
+
+    def behave(call: http.server.BaseHTTPRequestHandler, _: int) -> None:
+        call.send_response(200)
+        call.send_header("Content-Length", str(2 * READ_BYTES))
+        call.end_headers()
+        call.wfile.write(b"x" * READ_BYTES)
+        goes_on.wait(120)
+
+    try:
+        answer = Poster(Receivers(hasty), timeout_s=90.0).post(new_receiver(behave).url, b"{}", {"webhook-id": "msg_1"})
+    finally:
+        goes_on.set()
+    assert answer.status == 200
+    # Whoever listened to more of it would have waited for all of REST_S.
+    assert answer.ms < 60_000
