@@ -135,6 +135,24 @@ def test_a_tier_without_a_limit_costs_no_query_and_one_with_it_a_look_for_many_c
         assert len(statements) <= 2
 
 
+def test_what_the_ledger_writes_while_a_month_is_looked_at_is_counted(
+    platform: Platform, caller: Caller, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Ledger, "_start", lambda _: None)  # written is what this test writes
+    ledger = Ledger(platform.engine)
+    mine = Quota(platform.engine, ledger)
+
+    def write(*_: object) -> None:
+        ledger.flush()
+
+    ledger.add(caller, "m", "1.0.0", units=7)
+    event.listen(platform.engine, "after_cursor_execute", write, once=True)
+    try:
+        assert mine.standing(caller).used == 7
+    finally:
+        ledger.close()
+
+
 def test_many_who_ask_at_once_get_no_more_than_there_is(
     platform: Platform, caller: Caller, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -7,6 +7,7 @@ import os
 import re
 import signal
 import socket
+import struct
 import subprocess
 import sys
 import threading
@@ -185,6 +186,15 @@ def test_a_message_that_does_not_come_holds_nothing_for_long(
     sent.set()
     assert isinstance(error, grpc.RpcError)
     assert (call.code(), "none in time" in str(call.details())) == (Code.INVALID_ARGUMENT, True)
+
+
+def test_a_connection_has_so_many_calls_at_a_time_and_is_told_so(rpc: Served) -> None:
+    with socket.create_connection(("127.0.0.1", rpc.port), timeout=60) as asked, asked.makefile("rb") as said:
+        # A client's preface with settings that say nothing, and the server's own (RFC 9113, 3.4 and 6.5).
+        asked.sendall(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + b"\4" + bytes(5))
+        length, kind = struct.unpack(">IB5x", b"\0" + said.read(9))
+        assert kind == 4
+        assert dict(struct.iter_unpack(">HI", said.read(length)))[3] == 128
 
 
 def test_calls_whose_messages_do_not_come_are_not_many(serve: Serve, key: Key, monkeypatch: pytest.MonkeyPatch) -> None:
