@@ -127,7 +127,7 @@ class Attack:
 
 @dataclass
 class Seen:
-    """Of those who only want an answer: seconds of each, and how many had none within five."""
+    """Of those who only want an answer: seconds of each, and how many had none in time."""
 
     seconds: list[float] = field(default_factory=list)
     failed: int = 0
@@ -137,7 +137,7 @@ class Seen:
 
 
 @contextlib.contextmanager
-def asking(request: Callable[[], urllib.request.Request], every_s: float) -> Iterator[Seen]:
+def asking(request: Callable[[], urllib.request.Request], every_s: float, timeout_s: float = 5.0) -> Iterator[Seen]:
     """Ask again and again beside what is done meanwhile."""
     seen, ended = Seen(), threading.Event()
 
@@ -145,7 +145,7 @@ def asking(request: Callable[[], urllib.request.Request], every_s: float) -> Ite
         while not ended.wait(every_s):
             started = time.perf_counter()
             try:
-                with urllib.request.urlopen(request(), timeout=5) as answer:
+                with urllib.request.urlopen(request(), timeout=timeout_s) as answer:
                     answer.read()
                 seen.seconds.append(time.perf_counter() - started)
             except OSError:

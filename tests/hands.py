@@ -22,7 +22,7 @@ from jobs.job import Claimed
 from jobs.kinds.predict import in_place, rows_of
 from jobs.result import Result, Several
 from tests import factories
-from tests.conftest import Platform
+from tests.conftest import Platform, until
 from webhooks.chores import of_webhooks
 from webhooks.courier import Courier
 from webhooks.receivers import Receivers
@@ -55,6 +55,17 @@ def complete(platform: Platform, jobs: list[Claimed]) -> set[UUID]:
 def with_tools(attempts: Attempts, **changed: Any) -> Attempts:
     """The same, but for some of what it runs jobs with."""
     return dataclasses.replace(attempts, tools=dataclasses.replace(attempts.tools, **changed))
+
+
+def awake(platform: Platform, condition: Callable[[], object], timeout_s: float = 120) -> Any:
+    """Wait, and wake the pool all the while: a wake-up may be lost, when Redis takes half a second, and
+    perhaps nobody sweeps."""
+
+    def looked() -> object:
+        platform.hints.send("cpu")
+        return condition()
+
+    return until(looked, timeout_s)
 
 
 def work(platform: Platform) -> None:

@@ -176,7 +176,7 @@ def test_a_job_of_which_nobody_knows_whether_it_is_stored_is_asked_of_nobody_els
         raise fault
 
     monkeypatch.setattr(door.serving.submitter, "_store", lost)
-    said = client.ask(GOOD, ("x-request-id", "mine"), path=PATH)
+    said = client.answered(GOOD, ("x-request-id", "mine"), path=PATH)
     assert (said.status, said.body["error"]["code"]) == (503, "UNAVAILABLE")
     assert said.body["error"]["request_id"] == "mine" == said.headers["x-request-id"]
     assert int(said.headers["retry-after"]) >= 1
@@ -197,7 +197,7 @@ def test_where_there_was_no_room_on_the_disk_the_api_is_asked_from_then_on(
         raise exc.OperationalError("", {}, DiskFull())
 
     monkeypatch.setattr(door.serving.submitter, "_store", full)
-    assert client.ask(path=PATH).status == 503
+    assert client.answered(path=PATH).status == 503
     assert client.ask(path=PATH).handed_over
     monkeypatch.undo()
     door.serving.submitter._no_room_at = None
@@ -214,8 +214,11 @@ def test_what_cannot_be_stored_is_handed_over(client: Client, door: Door, monkey
     assert client.ask(path=PATH).handed_over
 
 
-def test_who_went_away_leaves_the_others_their_tickets(platform: Platform, client: Client) -> None:
+def test_who_went_away_leaves_the_others_their_tickets(
+    platform: Platform, client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
     client.answered(path=PATH)
+    monkeypatch.setattr("registry.catalog.LOOK_S", 60.0)  # nobody has to look meanwhile
 
     async def some_go() -> list[Any]:
         asked = [asyncio.ensure_future(client.asked(path=PATH)) for _ in range(6)]

@@ -105,7 +105,7 @@ def test_a_tenant_that_takes_all_it_can_get_leaves_the_others_theirs(
     other = submitted(server, modest)
     with server.connect(head(modest, f"GET {JOBS}/{other}/events")) as stream:
         assert status(stream) == 200
-    with server.connect(head(modest, f"GET {JOBS}/{other}?wait=1")) as wait:
+    with server.connect(head(modest, f"GET {JOBS}/{other}?wait=20")) as wait:
         wait.settimeout(0.5)
         with pytest.raises(TimeoutError):
             wait.recv(1)

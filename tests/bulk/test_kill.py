@@ -25,7 +25,7 @@ def test_killed_three_times_the_output_is_the_same_and_at_most_two_chunks_are_do
     calm = submit(client, upload_id)
     work()
     stormy = submit(client, upload_id)
-    spawn("worker", *CELERY, "worker", "-Q", "cpu", "-n", "cpu@%h", "--concurrency", "1")
+    spawn("worker", *CELERY, "worker", "-Q", "cpu", "-n", "cpu@%h", "--concurrency", "1", COATCHECK_LEASE_S="60")
     spawn("io", *CELERY, "worker", "-Q", "control", "-P", "threads", "-n", "io@%h", "--concurrency", "2")
     spawn("beat", *CELERY, "beat", "--pidfile=")
     killed: set[int] = set()

@@ -146,7 +146,7 @@ def test_a_call_that_takes_longer_than_its_job_may_is_timed_out_when_it_ends(
     client: Client, work: Run, publish: Publish
 ) -> None:
     name = publish("Does", **DOES)
-    body = {"model": name, "inputs": {"does": "wait 1.7"}, "timeout_s": 1}
+    body = {"model": name, "inputs": {"does": "wait 10"}, "timeout_s": 1}
     job_id = client.post("/api/v1/jobs", json=body).json["job_id"]
     work()
     job = show(client, job_id)

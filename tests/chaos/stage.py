@@ -103,7 +103,7 @@ def built(
             (folder / "logs").mkdir(exist_ok=True)
             stage.start(name)
         for engine in known.values():
-            stage.until(engine.ready, 60)
+            stage.until(engine.ready, 300)
         engines.ensure_roles(made)
         for arguments in (("migrate",), ("models", "push", *map(str, (shipped.folder for shipped in SHIPPED)))):
             subprocess.run(platform_processes.command(*arguments), env=env, cwd=root, check=True, capture_output=True)
@@ -112,7 +112,7 @@ def built(
         for program in _programs(made, env, workers):
             stage.programs[program.name] = program
             stage.start(program.name)
-        stage.until(lambda: platform_processes.answers(stage.url + "/ready"), 60)
+        stage.until(lambda: platform_processes.answers(stage.url + "/ready"), 300)
         _register(stage)
         yield stage
     finally:

@@ -230,7 +230,7 @@ def test_ctrl_c_elsewhere_is_a_sentence_too(process: Process, early: bool, more:
 
     with serving(late) as (url, asked):
         child = process("jobs", *more, env={"COATCHECK_URL": url, "COATCHECK_API_KEY": KEY})
-        until(lambda: asked or (early and b"sqlalchemy" in Path(f"/proc/{child.pid}/maps").read_bytes()), 60)
+        until(lambda: asked or (early and b"sqlalchemy" in Path(f"/proc/{child.pid}/maps").read_bytes()))
         out, err = interrupted(child)
         gone.set()
     assert out == b""

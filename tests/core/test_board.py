@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import threading
-import time
+from types import SimpleNamespace
 
 import pytest
 
@@ -27,7 +27,7 @@ def test_what_is_shown_is_sent_twice_a_second_for_ever(monkeypatch: pytest.Monke
             raise Enough
         made.show([{"n": len(slept)}])
 
-    monkeypatch.setattr(time, "sleep", sleep)
+    monkeypatch.setattr("core.board.time", SimpleNamespace(sleep=sleep))
     monkeypatch.setattr(made, "_send", sent.extend)
     made.show([{"n": 0}])
     with pytest.raises(Enough):

@@ -68,12 +68,13 @@ def test_a_failure_is_not_kept() -> None:
 
 def test_what_takes_too_long_is_no_answer_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cached, "STALE_S", 0.3)
-    release, calls = threading.Event(), iter(range(10))
+    begun, release, calls = threading.Event(), threading.Event(), iter(range(10_000))
 
     def make() -> int:
         number = next(calls)
         if number == 1:
-            release.wait(60)
+            begun.set()
+            release.wait(600)
         return number
 
     kept = cached.Cached(make, 0.05)
@@ -81,6 +82,7 @@ def test_what_takes_too_long_is_no_answer_for_ever(monkeypatch: pytest.MonkeyPat
     time.sleep(0.1)
     maker = threading.Thread(target=kept.get)
     maker.start()
+    assert begun.wait(300)
 
     def refused() -> bool:
         try:
@@ -91,5 +93,5 @@ def test_what_takes_too_long_is_no_answer_for_ever(monkeypatch: pytest.MonkeyPat
 
     until(refused)
     release.set()
-    maker.join(10)
+    maker.join(300)
     until(lambda: not refused())

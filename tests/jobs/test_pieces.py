@@ -237,6 +237,7 @@ def test_a_follower_that_broke_leaves_nobody_waiting_and_another_takes_its_place
         patch.setattr(events, "new", lambda *_: 1 / 0)
         with pytest.raises(errors.Unavailable):
             list(follower.follow(job))
+        until(lambda: not follower._looking.is_alive())
     held = drainer.leases.hold(took(platform))
     drainer.finisher.finish(held, [Outcome(item, Record({})) for item in held])
     assert [event.type for event in follower.follow(job) if event] == ["pending", "processing", "completed"]

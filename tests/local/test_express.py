@@ -74,7 +74,7 @@ def front(platform: Platform, throwaway: Engines) -> Iterator[Front]:
         program.name: Child(program, throwaway.folder / f"express-{program.name}.log", ROOT) for program in programs
     }
     found = Front(platform, port, callers.key(platform), children)
-    until(lambda: platform_processes.answers(f"http://127.0.0.1:{port}/ready"), 60)
+    until(lambda: platform_processes.answers(f"http://127.0.0.1:{port}/ready"))
     yield found
     for child in children.values():
         child.stop()
@@ -93,7 +93,7 @@ def warm(front: Front) -> Front:
         assert front.ask()[0] == 200
         return answered(front) > before
 
-    until(once_more, 60)
+    until(once_more)
     return front
 
 
@@ -145,7 +145,7 @@ def test_a_plain_job_is_taken_in_there_and_looked_at_through_the_api(warm: Front
         until(lambda: sum(warm.counted().values()) > 0)
         return answered(warm) > before
 
-    until(taken_in, 60)
+    until(taken_in)
     assert warm.ask(path=JOBS, method="GET")[2]["jobs"]
     for body, status in (({**GOOD, "inputs": {}}, 422), ({**GOOD, "metadata": {"a": 1}}, 202)):
         assert warm.ask(body, path=JOBS)[0] == status
@@ -180,7 +180,7 @@ def test_a_job_that_was_sent_to_a_lane_that_died_over_it_is_asked_of_nobody_else
     os.kill(lane.pid, signal.SIGSTOP)
     with ThreadPoolExecutor(1) as other:
         asked = other.submit(mine.ask, path=JOBS)
-        time.sleep(1)  # it has been sent by then, which nobody but the lane could tell
+        time.sleep(express_conf.JOB_S / 2)  # it has been sent by then, which nobody but the lane could tell
         lane.kill()
         status, _, told = asked.result()
     kept = "SELECT count(*) FROM jobs JOIN tenants ON tenants.id = tenant_id WHERE name = :name"

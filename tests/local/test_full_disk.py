@@ -113,7 +113,7 @@ def own(disk: Path, platform: Platform) -> Iterator[sqlalchemy.Engine]:
     server.prepare()
     running = Child(server.program, made.logs / "postgres.log", disk)
     try:
-        until(server.ready, 60)
+        until(server.ready)
         engines.ensure_roles(made)
         migrate = [sys.executable, "-m", "cli.main", "migrate"]
         subprocess.run(migrate, cwd=ROOT, env={**os.environ, **urls}, check=True, capture_output=True)

@@ -49,8 +49,8 @@ def test_everybody_else_is_answered(sort: hostile.Sort, front: Front, platform: 
     assert ids.parse_job_id(job)
     with (
         hostile.Attack(sort, front.port, front.alice, job) as attack,
-        hostile.asking(lambda: urllib.request.Request(f"{front.url}/healthz"), 0.05) as health,
-        hostile.asking(lambda: hostile.predict(front.url, front.bob), 0.05) as bob,
+        hostile.asking(lambda: urllib.request.Request(f"{front.url}/healthz"), 0.05, 60.0) as health,
+        hostile.asking(lambda: hostile.predict(front.url, front.bob), 0.05, 60.0) as bob,
     ):
-        until(lambda: attack.opened >= sort.connections and len(health.seconds) >= 20 and len(bob.seconds) >= 20, 60)
+        until(lambda: attack.opened >= sort.connections and len(health.seconds) >= 20 and len(bob.seconds) >= 20)
     assert (health.failed, bob.failed) == (0, 0)

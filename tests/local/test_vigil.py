@@ -248,14 +248,15 @@ def test_nobody_is_asked_again_before_its_time_or_before_it_has_answered(start: 
 
     def answers() -> bool:
         asked.append(time.monotonic())
-        return goes_on.wait(30) if len(asked) == 3 else True
+        return goes_on.wait(300) if len(asked) == 3 else True
 
     child = start("import time; time.sleep(60)", answers)
-    vigil = Vigil(ask_every_s=0.2, silent_s=60)
+    vigil = Vigil(ask_every_s=1.0, silent_s=600)
     try:
         until(lambda: vigil.silent([child]) == [] and len(asked) == 3)
-        assert min(later - sooner for sooner, later in pairwise(asked)) > 0.15
-        ends_at = time.monotonic() + 1
+        # Whoever is asked hears of it a while later.
+        assert min(later - sooner for sooner, later in pairwise(asked)) > 0.3
+        ends_at = time.monotonic() + 1.5
         while time.monotonic() < ends_at:
             vigil.silent([child])
         assert len(asked) == 3

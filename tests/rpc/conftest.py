@@ -117,7 +117,9 @@ def served(settings: Settings) -> Iterator[Served]:
 @pytest.fixture(scope="session")
 def rpc(platform: Platform) -> Iterator[Served]:
     with served(platform.settings) as found:
+        platform.doors.append(found.door)
         yield found
+        platform.doors.remove(found.door)
 
 
 @pytest.fixture

@@ -114,7 +114,7 @@ def test_what_is_not_a_2xx_is_tried_again_and_each_call_is_in_the_log(
     tenant: Tenant, new_receiver: NewReceiver, new_courier: Callable[[Settings], Courier], hasty: Settings,
     platform: Platform, behave: Behave, status: int | None, error: str | None,
 ) -> None:  # fmt: skip
-    patience_s = 3.0 if error == "TIMED_OUT" else CALL_S
+    patience_s = 6.0 if error == "TIMED_OUT" else CALL_S
     courier = new_courier(changed(hasty, webhook_timeout_s=patience_s))
     receiver = new_receiver(first(behave, 2, say(200)))
     log = sent(tenant, receiver, functools.partial(send_all, courier, platform))
@@ -124,7 +124,7 @@ def test_what_is_not_a_2xx_is_tried_again_and_each_call_is_in_the_log(
         (2, status, error),
         (3, 200, None),
     ]
-    assert max(item["ms"] for item in log["attempts"]) < 10_000
+    assert max(item["ms"] for item in log["attempts"]) < 1000 * CALL_S
     assert len({item.id for item in receiver.calls}) == 1
     assert len({item.body for item in receiver.calls}) == 1
 

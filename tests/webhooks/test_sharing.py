@@ -21,20 +21,20 @@ def test_a_receiver_that_hangs_costs_the_others_nothing(
     platform: Platform
 ) -> None:  # fmt: skip
     release = threading.Event()
-    hangs, good, better = new_receiver(lambda *_: release.wait(60)), new_receiver(), new_receiver()
+    hangs, good, better = new_receiver(lambda *_: release.wait(600)), new_receiver(), new_receiver()
     for item in (hangs, good, better):
         tenant.endpoint(item.url, "job.canceled")
-    courier = new_courier(changed(hasty, webhook_senders=32, webhook_timeout_s=30.0))
+    courier = new_courier(changed(hasty, webhook_senders=32, webhook_timeout_s=300.0))
     owed(platform, tenant, 300)
     thread = threading.Thread(target=courier.drain)
     thread.start()
-    good.got(300, 25)
-    better.got(300, 25)
+    good.got(300)
+    better.got(300)
     assert len(hangs.calls) == 1
     platform.execute("UPDATE webhook_deliveries SET status = 'failed', finished_at = now() WHERE status = 'pending'")
     release.set()
     hangs.behave = say(200)
-    thread.join(60)
+    thread.join(300)
     assert not thread.is_alive()
 
 
@@ -50,7 +50,7 @@ def test_what_stands_behind_a_receiver_that_fails_is_not_charged(
     assert tried == platform.one("SELECT count(DISTINCT delivery_id) FROM webhook_attempts")[0]
     receiver.behave = say(200)
     until(lambda: courier.drain() or platform.one("SELECT count(*) FROM webhook_deliveries WHERE status = 'delivered'")
-          == (200,), 60)  # fmt: skip
+          == (200,))  # fmt: skip
 
 
 def test_two_senders_share_the_work_and_call_nobody_twice(
@@ -58,12 +58,12 @@ def test_two_senders_share_the_work_and_call_nobody_twice(
 ) -> None:
     tenant.endpoint(receiver.url, "job.canceled")
     owed(platform, tenant, 400)
-    patient = changed(hasty, webhook_timeout_s=30.0)
+    patient = changed(hasty, webhook_timeout_s=300.0)
     threads = [threading.Thread(target=new_courier(patient).drain) for _ in range(3)]
     for thread in threads:
         thread.start()
     for thread in threads:
-        thread.join(60)
+        thread.join(300)
     assert len({item.id for item in receiver.calls}) == len(receiver.calls) == 400
     assert platform.one("SELECT max(attempt - tries_before), min(status) FROM webhook_deliveries") == (1, "delivered")
 
@@ -73,10 +73,10 @@ def test_a_tenant_whose_receivers_all_hang_does_not_hold_up_another(
     platform: Platform, app: flask.Flask
 ) -> None:  # fmt: skip
     release = threading.Event()
-    for receiver in [new_receiver(lambda *_: release.wait(60)) for _ in range(12)]:
+    for receiver in [new_receiver(lambda *_: release.wait(600)) for _ in range(12)]:
         tenant.endpoint(receiver.url, "job.canceled")
     owed(platform, tenant, 30)
-    courier = new_courier(changed(hasty, webhook_senders=16, webhook_timeout_s=30.0))
+    courier = new_courier(changed(hasty, webhook_senders=16, webhook_timeout_s=300.0))
     thread = threading.Thread(target=courier.drain)
     thread.start()
     until(lambda: platform.one("SELECT count(*) > 50 FROM webhook_deliveries WHERE status = 'sending'")[0])
@@ -85,8 +85,8 @@ def test_a_tenant_whose_receivers_all_hang_does_not_hold_up_another(
     other.http.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {key}"
     good = new_receiver()
     other.http.post(f"/api/v1/webhooks/{other.endpoint(good.url)['id']}/test")
-    good.got(1, 10)
+    good.got(1)
     platform.execute("UPDATE webhook_deliveries SET status = 'failed', finished_at = now() WHERE status = 'pending'")
     release.set()
-    thread.join(60)
+    thread.join(300)
     assert not thread.is_alive()

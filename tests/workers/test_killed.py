@@ -14,12 +14,14 @@ from sqlalchemy import text
 
 from local.child import Child
 from tests.conftest import Platform, until
+from tests.hands import awake
 
 pytestmark = pytest.mark.usefixtures("quiet")
 Spawn = Callable[..., Child]
 NewJob = Callable[..., UUID]
 #: Celery itself sees no death here, no lease runs out, and nobody sweeps.
 WORKER = ("celery", "-A", "tests.workers.deaf", "worker", "-Q", "cpu", "-n", "a@%h")
+RUNNING = "SELECT id, worker FROM jobs WHERE status = 'processing'"
 LONG = {"COATCHECK_LEASE_S": "120", "COATCHECK_HEARTBEAT_S": "0.5"}
 #: Some seconds on any machine, in many small runs.
 HEAVY = [{"text": "not bad at all " * 60, "language": "en", "confidence_threshold": 0.0}] * 1000
@@ -53,18 +55,17 @@ def another(worker: Child, *dead: int) -> int:
 
 def holders(platform: Platform, count: int) -> dict[UUID, int]:
     """So many running jobs, each with the process that holds it."""
-    running = "SELECT id, worker FROM jobs WHERE status = 'processing'"
-    until(lambda: len(platform.rows(running)) == count, 60)
-    return {row[0]: int(str(row[1]).rpartition("/")[2]) for row in platform.rows(running)}
+    until(lambda: len(platform.rows(RUNNING)) == count)
+    return {row[0]: int(str(row[1]).rpartition("/")[2]) for row in platform.rows(RUNNING)}
 
 
 def runs_again(platform: Platform, job: UUID) -> None:
     where = "SELECT status, attempt, lost_count FROM jobs WHERE id = :id"
-    until(lambda: tuple(platform.one(where, id=job)) == ("processing", 2, 1), 60)
+    until(lambda: tuple(platform.one(where, id=job)) == ("processing", 2, 1))
 
 
 def done(platform: Platform, job: UUID) -> None:
-    until(lambda: platform.one("SELECT status FROM jobs WHERE id = :id", id=job) == ("completed",), 60)
+    awake(platform, lambda: platform.one("SELECT status FROM jobs WHERE id = :id", id=job) == ("completed",))
 
 
 def heavy(new_job: NewJob) -> UUID:
@@ -86,6 +87,7 @@ def test_both_of_two_at_once(platform: Platform, spawn: Spawn, new_job: NewJob) 
     jobs = [heavy(new_job)]
     holders(platform, 1)
     jobs.append(heavy(new_job))
+    awake(platform, lambda: len(platform.rows(RUNNING)) == 2)
     for pid in holders(platform, 2).values():
         os.kill(pid, signal.SIGKILL)
     for job in jobs:

@@ -363,8 +363,8 @@ def test_who_stands_still_or_was_asked_to_stop_is_not_counted_on_and_still_count
 
 def test_a_process_shows_its_node_its_pools_and_what_it_does(platform: Platform, tell: Tell) -> None:
     tell()
-    sessions = platform.one("SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'coatcheck-signs %'")
-    assert sessions == (1,)
+    sessions = "SELECT count(*) FROM pg_stat_activity WHERE application_name LIKE 'coatcheck-signs %'"
+    until(lambda: platform.one(sessions) == (1,))
     found = platform.one("SELECT name, node, pools, receives, works FROM workers")
     assert found == (f"{node.incarnation()}/{os.getpid()}", node.incarnation(), ["webhooks"], False, True)
 

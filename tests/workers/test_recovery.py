@@ -16,6 +16,7 @@ import pytest
 from jobs import queries
 from local.child import Child
 from tests.conftest import Platform, until
+from tests.hands import awake
 
 pytestmark = pytest.mark.usefixtures("quiet")
 Spawn = Callable[..., Child]
@@ -25,17 +26,6 @@ WORKER = ("celery", "-A", "workers.app", "worker", "-Q", "cpu", "--concurrency",
 LONG = {"COATCHECK_LEASE_S": "120", "COATCHECK_HEARTBEAT_S": "0.5"}
 #: Some seconds on any machine, in many small runs.
 HEAVY = [{"text": "not bad at all " * 60, "language": "en", "confidence_threshold": 0.0}] * 1000
-
-
-def awake(platform: Platform, condition: Callable[[], object], timeout_s: float = 120) -> Any:
-    """Wait, and wake the pool all the while: a wake-up may be lost, when Redis takes half a second, and nobody sweeps
-    here."""
-
-    def looked() -> object:
-        platform.hints.send("cpu")
-        return condition()
-
-    return until(looked, timeout_s)
 
 
 def processing(platform: Platform) -> tuple[UUID, int, str] | None:
@@ -66,7 +56,7 @@ def test_a_killed_childs_jobs_run_again_long_before_their_lease_ends(
     worker = spawn("worker", *WORKER, "-n", "a@%h", **LONG)
     job = new_job(model="sentiment", version="2.1.0", inputs=HEAVY[:60])
     os.kill(pid_of(platform), signal.SIGKILL)
-    awake(platform, lambda: row(platform, job, "attempt")[0] == 2, 60)
+    awake(platform, lambda: row(platform, job, "attempt")[0] == 2)
     ended(platform, [job])
     assert worker.alive
     assert row(platform, job, "lost_count") == (1,)
@@ -81,7 +71,7 @@ def test_a_killed_workers_jobs_run_again_as_soon_as_it_is_back(
     first.kill()
     assert row(platform, job, "status") == ("processing",)
     spawn("worker", *WORKER, "-n", "a@%h", **LONG)
-    awake(platform, lambda: row(platform, job, "attempt")[0] == 2, 60)
+    awake(platform, lambda: row(platform, job, "attempt")[0] == 2)
     ended(platform, [job])
 
 
@@ -135,8 +125,8 @@ def test_a_zombie_wakes_up_and_changes_nothing(platform: Platform, spawn: Spawn,
     zombie = pid_of(platform)
     os.kill(zombie, signal.SIGSTOP)
     try:
-        successor = spawn("worker", *WORKER, "-n", "b@%h", **short)
-        spawn("io", "celery", "-A", "workers.app", "worker", "-Q", "control", "-P", "threads", "-n", "io@%h", **short)
+        successor = spawn("worker", *WORKER, "-n", "b@%h", **LONG)
+        spawn("io", "celery", "-A", "workers.app", "worker", "-Q", "control", "-P", "threads", "-n", "io@%h")
         spawn("beat", "celery", "-A", "workers.app", "beat", "--pidfile=")
         ended(platform, [job])
     finally:
@@ -214,9 +204,10 @@ def test_a_worker_whose_clock_is_wrong_works_like_any_other(
     for version in ("1.0.0", "2.1.0"):
         platform.shelf.open(platform.catalog.resolve("sentiment", version))
     wrong = {"LD_PRELOAD": wrong_clock, "CLOCK_OFFSET_S": offset_s}
-    short = {**wrong, "COATCHECK_LEASE_S": "2", "COATCHECK_HEARTBEAT_S": "0.5"}
-    spawn("worker", *WORKER, "-n", "a@%h", **short)
-    spawn("io", "celery", "-A", "workers.app", "worker", "-Q", "control", "-P", "threads", "-n", "io@%h", **short)
+    # A minute is less than it is wrong by, and longer than a busy machine keeps a heartbeat waiting.
+    leased = {**wrong, "COATCHECK_LEASE_S": "60", "COATCHECK_HEARTBEAT_S": "0.5"}
+    spawn("worker", *WORKER, "-n", "a@%h", **leased)
+    spawn("io", "celery", "-A", "workers.app", "worker", "-Q", "control", "-P", "threads", "-n", "io@%h", **leased)
     spawn("beat", "celery", "-A", "workers.app", "beat", "--pidfile=")
     jobs = [new_job(model="sentiment", version="2.1.0", inputs=HEAVY[:100]), new_job(), new_job(ttl_s=600)]
     ended(platform, jobs)
@@ -252,7 +243,7 @@ def test_a_job_that_kills_every_worker_fails_alone(platform: Platform, spawn: Sp
     for attempt in (1, 2, 3):
         awake(platform, functools.partial(holds, attempt))
         os.kill(int(str(row(platform, poison, "worker")[0]).rpartition("/")[2]), signal.SIGKILL)
-        until(lambda: row(platform, poison, "status")[0] != "processing", 60)
+        until(lambda: row(platform, poison, "status")[0] != "processing")
         platform.execute("UPDATE jobs SET not_before = now() WHERE status = 'pending'")
     awake(platform, lambda: platform.one("SELECT count(*) FROM jobs WHERE finished_at IS NULL") == (0,))
     assert row(platform, poison, "status, error ->> 'code', lost_count") == ("failed", "WORKER_LOST", 3)

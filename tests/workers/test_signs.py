@@ -13,6 +13,7 @@ from core import tally
 from jobs import presence
 from local.child import Child
 from tests.conftest import Platform, until
+from tests.hands import awake
 
 pytestmark = pytest.mark.usefixtures("quiet")
 Spawn = Callable[..., Child]
@@ -32,34 +33,34 @@ def test_a_worker_shows_itself_before_its_first_job_and_not_while_it_or_its_pare
     platform: Platform, spawn: Spawn
 ) -> None:
     parent = spawn("worker", *WORKER, "-Q", "cpu", "-n", "a@%h")
-    until(lambda: workers(platform) == 1, 60)
+    until(lambda: workers(platform) == 1)
     assert (workers(platform, "gpu"), workers(platform, "webhooks")) == (0, 0)
     for pid in (parent.pid, child_of(platform)):
         os.kill(pid, signal.SIGSTOP)
-        until(lambda: workers(platform) == 0, 60)
+        until(lambda: workers(platform) == 0)
         assert presence.pools(platform.engine)["cpu"].seen_at is not None
         os.kill(pid, signal.SIGCONT)
-        until(lambda: workers(platform) == 1, 60)
+        until(lambda: workers(platform) == 1)
 
 
 def test_a_killed_child_is_forgotten_before_it_has_fallen_silent_and_another_takes_its_place(
     platform: Platform, spawn: Spawn
 ) -> None:
     spawn("worker", *WORKER, "-Q", "cpu", "-n", "a@%h")
-    until(lambda: workers(platform) == 1, 60)
+    until(lambda: workers(platform) == 1)
     name = child_of(platform)
     os.kill(name, signal.SIGKILL)
-    until(lambda: not platform.rows("SELECT FROM workers WHERE name LIKE :name", name=f"%/{name}"), 60)
-    until(lambda: workers(platform) == 1, 60)
+    until(lambda: not platform.rows("SELECT FROM workers WHERE name LIKE :name", name=f"%/{name}"))
+    until(lambda: workers(platform) == 1)
 
 
 def test_the_io_worker_shows_its_pool_and_that_it_sweeps(platform: Platform, spawn: Spawn) -> None:
     spawn("io", *WORKER, "-Q", "webhooks,control", "-P", "threads", "-n", "io@%h")
-    until(lambda: workers(platform, "webhooks") == 1, 60)
+    until(lambda: workers(platform, "webhooks") == 1)
     spawn(
         "beat", "celery", "-A", "workers.app", "beat", "-s", str(platform.engines.folder / "signs-beat"), "--pidfile="
     )
-    until(lambda: workers(platform, "sweep") == 1, 60)
+    until(lambda: workers(platform, "sweep") == 1)
 
 
 def test_what_a_child_counted_is_told_of_when_it_is_gone(
@@ -72,8 +73,8 @@ def test_what_a_child_counted_is_told_of_when_it_is_gone(
     platform.execute("TRUNCATE counts")
     worker = spawn("worker", *WORKER, "-Q", "cpu", "-n", "a@%h")
     [new_job() for _ in range(3)]
-    until(lambda: completed() == 3, 90)
+    awake(platform, lambda: completed() == 3)
     worker.kill()
     spawn("worker", *WORKER, "-Q", "cpu", "-n", "a@%h")
     new_job()
-    until(lambda: completed() == 4, 90)
+    awake(platform, lambda: completed() == 4)

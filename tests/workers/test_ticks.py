@@ -76,7 +76,7 @@ def test_beat_ticks_on_when_its_clock_is_set_forth_and_back(
         for ahead_s in (0, 3600, 0, -3600, 0):
             file.write_text(str(ahead_s))
             so_far = waiting.llen(queue)
-            until(functools.partial(longer, so_far + 2), 60)
+            until(functools.partial(longer, so_far + 2))
     finally:
         waiting.delete(queue)
     # Nor does it write a line for each of them.

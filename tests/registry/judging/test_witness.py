@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import pytest
+import sqlalchemy
 from sqlalchemy import exc
 
 from core.audit import Actor
@@ -68,8 +69,22 @@ def test_only_what_is_part_of_a_trial_is_watched_and_it_is_kept_through_an_outag
 def judged(monkeypatch: pytest.MonkeyPatch) -> list[Seen]:
     """What is added to the trials of any model."""
     found: list[Seen] = []
-    monkeypatch.setattr(judge, "add", lambda _engine, _model, seen: found.extend(seen))
+    real = judge.add
+
+    def add(engine: sqlalchemy.Engine, model: str, seen: Sequence[Seen]) -> None:
+        if model == "m":
+            found.extend(seen)
+        else:  # another witness of this process
+            real(engine, model, seen)
+
+    monkeypatch.setattr(judge, "add", add)
     return found
+
+
+@pytest.fixture
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Who begins to watch tells what it saw when it ends, or is told to. FLUSH_S is also read by others, who go on."""
+    monkeypatch.setattr(Witness, "_always", lambda self: self._closing.wait())
 
 
 def sight(request: str, asked: float | dt.datetime = 0.0) -> Sight:
@@ -81,9 +96,8 @@ def threads() -> list[threading.Thread]:
 
 
 def test_what_was_seen_is_told_in_the_order_in_which_it_was_asked_by_the_database_s_clock(
-    platform: Platform, catalog: Catalog, judged: list[Seen], monkeypatch: pytest.MonkeyPatch
+    platform: Platform, catalog: Catalog, judged: list[Seen], patient: None
 ) -> None:
-    monkeypatch.setattr(witness, "FLUSH_S", 3600.0)
     made, now = Witness(platform.engine, catalog, platform.clock), platform.clock.now()
     for request, ago_s in (("second", 100.0), ("third", 50.0)):
         made.add(sight(request, time.perf_counter() - ago_s))
@@ -97,9 +111,8 @@ def test_what_was_seen_is_told_in_the_order_in_which_it_was_asked_by_the_databas
 
 
 def test_what_was_seen_last_is_told_when_a_process_ends_and_nothing_goes_on_then(
-    platform: Platform, catalog: Catalog, judged: list[Seen], monkeypatch: pytest.MonkeyPatch
+    platform: Platform, catalog: Catalog, judged: list[Seen], patient: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(witness, "FLUSH_S", 3600.0)
     monkeypatch.setattr(witness, "MOST", 2)
     made, before = Witness(platform.engine, catalog, platform.clock), threads()
     for request in "abc":
