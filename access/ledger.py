@@ -123,13 +123,17 @@ class Ledger:
             self._thread = thread
 
     def _always(self) -> None:
-        main = threading.main_thread()
-        while main.is_alive() and not self._closed:
+        main, goes_on = threading.main_thread(), True
+        while goes_on and not self._closed:
             main.join(FLUSH_S)
+            # Before it writes: of what is answered meanwhile something may be left for one more time.
+            goes_on = main.is_alive()
             with self._writing:
                 if not self._closed:
                     self._try()
-        if left := [row.sum for row in self._sent] + list(self._new.values()):
+        with self._writing:  # perhaps whoever closes it writes at this moment
+            left = [row.sum for row in self._sent] + list(self._new.values())
+        if left:
             log.error("usage_lost", calls=sum(item.calls for item in left), units=sum(item.units for item in left))
 
     def _try(self) -> None:

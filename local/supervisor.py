@@ -21,7 +21,8 @@ from local.child import Child, Program
 from local.state import State, read_json, write_private
 from local.vigil import Vigil
 
-START_S = 90.0
+#: So long a process that lives may take until it is ready; ten seconds where the machine has little else to do.
+START_S = 300.0
 #: A log larger than this is put aside.
 LOG_BYTES = 50 * 2**20
 #: A process that dies again within this time waits before it is started again.

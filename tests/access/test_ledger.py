@@ -218,7 +218,7 @@ def test_a_clean_stop_of_the_api_loses_nothing_that_was_answered(
     for _ in range(100):
         assert ask(place, key) == 200
     child.ask_to_stop()
-    child.wait(30)
+    assert child.wait(300) == 0
     (found,) = written(platform, tenant_of(platform, key))
     assert found[4] == 100
 

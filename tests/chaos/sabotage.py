@@ -53,7 +53,7 @@ SABOTAGES = {
     "no fence": Sabotage("jobs/settle.py", _MINE, _MINE.replace(" AND jobs.attempt = mine.attempt", "")),
     "no sweep": Sabotage("workers/app.py", _TICK, ""),
     "no lease": Sabotage("jobs/chores.py", "rescue.lease_over(engine, max_losses=max_losses, floor=floor)", "0"),
-    "slow rescue": Sabotage("workers/node.py", _TAKE, f"{_TAKE}    time.sleep(30)\n"),
+    "slow rescue": Sabotage("workers/node.py", _TAKE, f"{_TAKE}    time.sleep(300)\n"),
     "lost wake-up": Sabotage("core/broker.py", "nx=True, px=HINT_TTL_MS)", "nx=True)"),
     "tired worker": Sabotage("jobs/lease.py", _HEARD, "            return\n"),
     "called twice": Sabotage("webhooks/sender.py", _CALL, _CALL * 2),

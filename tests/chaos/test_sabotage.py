@@ -25,7 +25,7 @@ CASES = {
 }
 
 
-@pytest.mark.timeout(400)
+@pytest.mark.timeout(900)
 @pytest.mark.parametrize("broken", CASES, ids=" ".join)
 def test_a_run_against_a_broken_platform_fails(tmp_path: Path, broken: tuple[str, ...]) -> None:
     lease_s, scenes, said = CASES[broken]
