@@ -170,6 +170,27 @@ def test_a_closed_one_that_could_write_nothing_uses_no_connection_any_more_and_s
     assert lost == [("usage_lost", {"calls": 1, "units": 3})]
 
 
+def test_what_is_answered_while_it_writes_when_the_process_ends_is_written_too(
+    platform: Platform, fragile: sqlalchemy.Engine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    caller, mine = factories.caller(factories.tenant(platform)), Ledger(fragile)
+    ends = threading.Event()
+    main = threading.Thread(target=ends.wait, args=(300,))
+    main.start()
+    monkeypatch.setattr(ledger, "threading", SimpleNamespace(Thread=threading.Thread, main_thread=lambda: main))
+
+    def answer_another(_: sqlalchemy.Connection) -> None:
+        mine.add(caller, "sentiment", "1.0.0", units=1)
+        ends.set()
+        main.join()
+
+    event.listen(fragile, "commit", answer_another, once=True)
+    mine.add(caller, "sentiment", "1.0.0", units=1)
+    until(lambda: mine._thread is not None and not mine._thread.is_alive())
+    (found,) = written(platform, caller.tenant_id)
+    assert found[4:6] == (2, 2)
+
+
 def test_who_is_answered_while_there_is_no_thread_to_be_had_is_written_down_later(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
