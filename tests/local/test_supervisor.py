@@ -84,8 +84,7 @@ def test_one_that_dies_again_and_again_keeps_no_other_waiting(
     until(lambda: deaths.exists() and len(deaths.read_text()) >= 2)
     monkeypatch.setattr("local.supervisor.LONGEST_PAUSE_S", 600.0)
     made._pauses["dying"] = 300.0
-    so_far = len(deaths.read_text())
-    until(lambda: len(deaths.read_text()) > so_far)
+    until(lambda: made._pauses["dying"] == 600.0)
     first = pid(made, "other")
     os.kill(first, 9)
     until(lambda: pid(made, "other") not in (0, first))
