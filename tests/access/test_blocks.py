@@ -111,7 +111,7 @@ def test_however_many_come_a_process_looks_once_in_a_while(platform: Platform, m
     with issued(platform.engine) as asked:
         for _ in range(5):
             conduct.enter("key:somebody")
-            conduct.close()
+            until(lambda: not conduct._looking.locked())
     assert [statement is blocks._HELD for statement in asked].count(True) == 1
 
 

@@ -169,7 +169,7 @@ def test_who_was_blocked_is_let_in_as_soon_as_it_is_let_go(platform: Platform, a
     held(platform, f"key:{key.id}", 3)
     until(lambda: at.get(JOBS, headers=key.headers).status_code == 429)
     blocks.lift(platform.engine, f"key:{key.id}", Actor("cli:test"))
-    until(lambda: at.get(JOBS, headers=key.headers).status_code == 200)
+    until(lambda: at.get(JOBS, headers=key.headers).status_code == 200, 30)
 
 
 def test_what_is_refused_to_who_is_blocked_is_not_held_against_it(

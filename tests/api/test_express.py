@@ -253,7 +253,7 @@ def test_the_registry_is_looked_at_before_anybody_has_to_be_handed_over_for_it(m
 
 def test_a_revoked_key_is_known_for_seconds_only(platform: Platform, client: Client) -> None:
     keys.revoke(platform.engine, client.key.id)
-    until(lambda: client.ask().handed_over)
+    until(lambda: client.ask().handed_over, 30)
     time.sleep(0.1)
     assert client.ask().handed_over
 
