@@ -21,8 +21,6 @@ RECORD = "health.json"
 WRITE_S = 2.0
 #: Somebody is asked every few seconds, or touches a file that often; after this they are late.
 LATE_S = 3 * vigil.ASK_EVERY_S
-#: So long after its start nothing has to be heard of a process.
-START_S = 60.0
 
 
 @dataclass(frozen=True)
@@ -87,7 +85,7 @@ def _process(run: Path, item: Mapping[str, Any]) -> Health:
     if any(map(child.is_stopped, child.tree(pid))) or (heard_at is not None and now - heard_at > LATE_S):
         return Health(name, pid, "frozen", heard_at or item["started_at"], restarts)
     if heard_at is None and item["asked"]:
-        state = "starting" if now - item["started_at"] < START_S else "frozen"
+        state = "starting" if now - item["started_at"] < vigil.START_S else "frozen"
         return Health(name, pid, state, item["started_at"], restarts)
     return Health(name, pid, "running", item["started_at"], restarts)
 

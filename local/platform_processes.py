@@ -141,6 +141,8 @@ def _beating(program: Program, state: State) -> Program:
         program,
         env={**program.env, "COATCHECK_ALIVE_FILE": str(file)},
         answers=lambda: alive.beats(file) or not engines.redis_ready(redis_url),
+        # It would speak for the one that is started next.
+        leftovers=(file,),
     )
 
 

@@ -9,9 +9,11 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from local import child
 from local.child import Child
 
-#: How often each is asked, and how long it may be without an answer.
+#: How often each is asked, and how long it may be without an answer once it has given one.
 ASK_EVERY_S = 5.0
 SILENT_S = 60.0
+#: How long one that lives may take until its first answer; ten seconds where the machine has little else to do.
+START_S = 300.0
 #: How long a process may be stopped: no load and no outage does that, so there is nothing to wait for.
 STOPPED_S = 10.0
 
@@ -20,10 +22,16 @@ class Vigil:
     """Asks every process that can be asked, each in its own time: one that hangs holds up no other."""
 
     def __init__(
-        self, *, ask_every_s: float = ASK_EVERY_S, silent_s: float = SILENT_S, stopped_s: float = STOPPED_S
+        self,
+        *,
+        ask_every_s: float = ASK_EVERY_S,
+        silent_s: float = SILENT_S,
+        start_s: float = START_S,
+        stopped_s: float = STOPPED_S,
     ) -> None:
         self._ask_every_s = ask_every_s
         self._silent_s = silent_s
+        self._start_s = start_s
         self._stopped_s = stopped_s
         # One for each process there may be, and some to spare.
         self._askers = ThreadPoolExecutor(16, thread_name_prefix="vigil")
@@ -36,7 +44,7 @@ class Vigil:
     def unwell(self, children: Sequence[Child]) -> Iterator[tuple[Child, str]]:
         """Who lives, and has to be started again, with the reason."""
         for item in self.silent(children):
-            yield item, f"has not answered for {self._silent_s:.0f} s"
+            yield item, f"has not answered for {self._limit_s(item):.0f} s"
         for item in self.stopped(children):
             yield item, f"has been stopped for {self._stopped_s:.0f} s"
         for item in children:
@@ -54,7 +62,7 @@ class Vigil:
             # From the first look on: before it, nobody has asked.
             self._heard.setdefault(item.pid, now)
             self._ask(item, now)
-        return [item for item in known if now - self._heard[item.pid] > self._silent_s]
+        return [item for item in known if now - self._heard[item.pid] > self._limit_s(item)]
 
     def stopped(self, children: Sequence[Child]) -> list[Child]:
         """Those of which the process itself, or one that came of it, has been stopped for too long: it serves nobody,
@@ -72,6 +80,9 @@ class Vigil:
             self._heard[item.pid] = self._answered[item.pid] = max(asked_at, self._heard[item.pid])
         if (answer is None or answer.done()) and now - asked_at >= self._ask_every_s and item.program.answers:
             self._asked[item.pid] = (now, self._askers.submit(item.program.answers))
+
+    def _limit_s(self, item: Child) -> float:
+        return self._silent_s if item.pid in self._answered else self._start_s
 
     def heard(self, item: Child) -> float | None:
         """When it was asked what it last answered (monotonic); None before its first answer."""

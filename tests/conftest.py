@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import signal
 import subprocess
@@ -127,6 +128,17 @@ def client(platform: Platform, app: flask.Flask) -> flask.testing.FlaskClient:
 @pytest.fixture
 def anonymous(app: flask.Flask) -> flask.testing.FlaskClient:
     return app.test_client()
+
+
+@pytest.fixture
+def today() -> dt.date:
+    """The day it is and will be for another minute: what is done on it is also asked for on it."""
+
+    def settled() -> dt.date | None:
+        now, later = (dt.datetime.now(dt.UTC) + dt.timedelta(minutes=minutes) for minutes in (0, 1))
+        return now.date() if now.date() == later.date() else None
+
+    return until(settled)
 
 
 @pytest.fixture(scope="session")

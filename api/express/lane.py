@@ -96,9 +96,13 @@ class Lane:
         await receive()
         with contextlib.suppress(*database.OUTAGES):
             self._tell()
+        self.close()
+        await send({"type": "lifespan.shutdown.complete"})
+
+    def close(self) -> None:
+        """Wait for what is being asked aside, which uses the door, and close that."""
         self._aside.close()
         self._door.close()
-        await send({"type": "lifespan.shutdown.complete"})
 
     def _tell(self) -> None:
         """What was counted here; raises an outage."""

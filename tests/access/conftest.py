@@ -2,7 +2,16 @@
 
 from __future__ import annotations
 
+import datetime as dt
+
+import pytest
+
 from tests.conftest import Platform
+
+
+@pytest.fixture
+def month(today: dt.date) -> dt.date:
+    return today.replace(day=1)
 
 
 def waiting(platform: Platform, table: str) -> int:

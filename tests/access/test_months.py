@@ -19,7 +19,6 @@ from tests import factories
 from tests.conftest import Platform
 
 LIMITS: Mapping[str, Any] = {"monthly_units": 100, "allowance_percent": 10}
-MONTH = dt.datetime.now(dt.UTC).date().replace(day=1)
 LATE = text("INSERT INTO usage (job_id, tenant_id, model, units) VALUES (gen_random_uuid(), :tenant, 'sentiment', 7)")
 
 
@@ -54,14 +53,14 @@ def used(platform: Platform, caller: Caller) -> int:
 
 
 def test_a_month_begins_with_its_first_moment_and_nobody_elses_jobs_are_in_it(
-    platform: Platform, caller: Caller
+    platform: Platform, caller: Caller, month: dt.date
 ) -> None:
-    spend(platform, caller, 5, created_at=dt.datetime.combine(MONTH, dt.time(), dt.UTC))
+    spend(platform, caller, 5, created_at=dt.datetime.combine(month, dt.time(), dt.UTC))
     factories.job(platform, factories.tenant(platform, **LIMITS), cost=1000, status="processing")
     assert used(platform, caller) == 5
     while usage.fold(platform.engine):
         pass
-    assert platform.one("SELECT day FROM usage_days") == (MONTH,)
+    assert platform.one("SELECT day FROM usage_days") == (month,)
     assert used(platform, caller) == 5
 
 

@@ -26,8 +26,6 @@ from webhooks.events import FOR_ENDPOINTS, Event
 
 BY = audit.Actor("cli:made")
 LIMITS: Mapping[str, Any] = {"monthly_units": 100, "allowance_percent": 10}
-MONTH = dt.datetime.now(dt.UTC).date().replace(day=1)
-BEFORE = dt.datetime.combine(MONTH, dt.time(), dt.UTC) - dt.timedelta(seconds=1)
 
 
 @pytest.fixture(autouse=True)
@@ -60,11 +58,13 @@ def refusal(check: Callable[[], object]) -> errors.QuotaExceeded:
     return caught.value
 
 
-def test_a_month_is_what_was_used_in_it_and_what_waits_and_runs_will_cost(platform: Platform, caller: Caller) -> None:
+def test_a_month_is_what_was_used_in_it_and_what_waits_and_runs_will_cost(
+    platform: Platform, caller: Caller, month: dt.date
+) -> None:
     other = factories.tenant(platform, **LIMITS)
     spend(platform, caller, 1)
     spend(platform, caller, 2, kind="inline")
-    spend(platform, caller, 1000, created_at=BEFORE)
+    spend(platform, caller, 1000, created_at=dt.datetime.combine(month, dt.time(), dt.UTC) - dt.timedelta(seconds=1))
     factories.add(platform, models.Usage, tenant_id=other, units=1000)
     assert used(platform, caller) == 3
     while usage.fold(platform.engine):
@@ -93,14 +93,14 @@ def tenant_of(platform: Platform, caller: Caller) -> str:
 
 
 def test_the_last_unit_of_the_allowance_is_let_in_and_the_next_is_refused_with_when_it_helps(
-    platform: Platform, caller: Caller
+    platform: Platform, caller: Caller, month: dt.date
 ) -> None:
     spend(platform, caller, 90)
     mine = Quota(platform.engine, Ledger(platform.engine))
     error = refusal(lambda: mine.check(caller, 21))
     mine.check(caller, 20)
     mine.check(caller, 0)
-    later = (MONTH + dt.timedelta(32)).replace(day=1)
+    later = (month + dt.timedelta(32)).replace(day=1)
     assert (error.retryable, error.details) == (
         False,
         {"limit": 110, "used": 90, "units": 21, "resets_at": f"{later}T00:00:00+00:00"},
@@ -238,24 +238,26 @@ def test_a_month_that_is_known_may_be_looked_at_ahead(
     assert refusal(lambda: mine.check(caller, 1)).details["units"] == 1
 
 
-def test_more_than_a_number_holds_spoils_no_months(platform: Platform, caller: Caller) -> None:
+def test_more_than_a_number_holds_spoils_no_months(platform: Platform, caller: Caller, month: dt.date) -> None:
     other = factories.caller(factories.tenant(platform, **LIMITS), **LIMITS)
     spend(platform, other, 80)
     for sign in (-1, 1):
         insert = """INSERT INTO adjustments (id, tenant_id, month, units, reason)
           SELECT gen_random_uuid(), :id, :month, :units, 'r' FROM generate_series(1, 3000)"""
-        platform.execute(insert, id=caller.tenant_id, month=MONTH, units=sign * 2**53)
+        platform.execute(insert, id=caller.tenant_id, month=month, units=sign * 2**53)
         assert used(platform, caller) == (2**62 if sign < 0 else 0)
         quota.tell(platform.engine)
     assert notices(platform, other) == {Event.QUOTA_WARNING}
 
 
-def test_what_was_adjusted_in_another_month_changes_nothing_in_this_one(platform: Platform, caller: Caller) -> None:
+def test_what_was_adjusted_in_another_month_changes_nothing_in_this_one(
+    platform: Platform, caller: Caller, month: dt.date
+) -> None:
     spend(platform, caller, 80)
-    for month in (MONTH - dt.timedelta(days=1), MONTH + dt.timedelta(days=40)):
+    for other in (month - dt.timedelta(days=1), month + dt.timedelta(days=40)):
         insert = """INSERT INTO adjustments (id, tenant_id, month, units, reason)
           VALUES (gen_random_uuid(), :id, :month, 50, 'r')"""
-        platform.execute(insert, id=caller.tenant_id, month=month.replace(day=1))
+        platform.execute(insert, id=caller.tenant_id, month=other.replace(day=1))
     assert used(platform, caller) == 80
 
 
@@ -276,7 +278,7 @@ STEPS = [
 
 @pytest.mark.parametrize(("units", "steps"), STEPS)
 def test_each_step_of_a_month_is_told_once_to_the_endpoints_that_want_it(
-    platform: Platform, caller: Caller, units: int, steps: set[Event]
+    platform: Platform, caller: Caller, month: dt.date, units: int, steps: set[Event]
 ) -> None:
     mine, other = caller.tenant_id, factories.tenant(platform, **LIMITS)
     wants = {"events": list(FOR_ENDPOINTS)}
@@ -300,22 +302,22 @@ def test_each_step_of_a_month_is_told_once_to_the_endpoints_that_want_it(
         assert (row.status, row.target) == ("pending", str(row.endpoint_id))
         body = json.loads(row.body)
         assert body["type"] == row.event
-        next_month = (MONTH + dt.timedelta(32)).replace(day=1)
+        next_month = (month + dt.timedelta(32)).replace(day=1)
         assert body["data"] == {
-            "month": f"{MONTH:%Y-%m}", "units": units, "monthly_units": 100, "allowance_percent": 10,
+            "month": f"{month:%Y-%m}", "units": units, "monthly_units": 100, "allowance_percent": 10,
             "past_allowance": "refuse", "resets_at": f"{next_month}T00:00:00+00:00",
         }  # fmt: skip
 
 
 def test_an_adjustment_is_a_row_and_in_the_audit_log_and_a_bad_one_is_neither(
-    platform: Platform, caller: Caller
+    platform: Platform, caller: Caller, month: dt.date
 ) -> None:
     name = tenant_of(platform, caller)
-    assert give(platform, name, -5, "sold twice", audit.Actor("cli:root")).month == MONTH
+    assert give(platform, name, -5, "sold twice", audit.Actor("cli:root")).month == month
     row = platform.one("SELECT month, units, reason FROM adjustments WHERE tenant_id = :id", id=caller.tenant_id)
-    assert tuple(row) == (MONTH, -5, "sold twice")
+    assert tuple(row) == (month, -5, "sold twice")
     log = platform.one("SELECT actor, action, object, after FROM audit WHERE tenant_id = :id", id=caller.tenant_id)
-    said = {"month": str(MONTH), "units": -5, "reason": "sold twice"}
+    said = {"month": str(month), "units": -5, "reason": "sold twice"}
     assert tuple(log) == ("cli:root", "quota.adjust", f"tenant:{name}", said)
     before = digest(platform)
     bad: list[tuple[str, int, str]] = [

@@ -22,8 +22,8 @@ from tests import factories
 from tests.conftest import Platform
 from tests.engines import ROOT
 
-LONG_AGO, TODAY = dt.date(2020, 1, 1), dt.datetime.now(dt.UTC).date()
-ALL = Span(LONG_AGO, TODAY + dt.timedelta(1))
+LONG_AGO, LATER = dt.date(2020, 1, 1), dt.date(2100, 1, 1)
+ALL = Span(LONG_AGO, LATER)
 _INSERT = text(
     "INSERT INTO usage (job_id, tenant_id, model, units, price, created_at)"
     " VALUES (gen_random_uuid(), :tenant, 'sentiment', :units, :units * 0.5, coalesce(:at, now()))"
@@ -182,7 +182,7 @@ def test_the_oldest_are_forgotten_first_and_so_many_in_a_step(
 
 
 def test_use_is_told_apart_by_what_is_asked_for_whether_it_is_in_its_day_or_not(
-    platform: Platform, tenant: uuid.UUID
+    platform: Platform, tenant: uuid.UUID, today: dt.date
 ) -> None:
     other, yesterday = factories.tenant(platform), dt.datetime.now(dt.UTC) - dt.timedelta(days=1)
     mine: list[dict[str, Any]] = [
@@ -194,7 +194,7 @@ def test_use_is_told_apart_by_what_is_asked_for_whether_it_is_in_its_day_or_not(
         factories.add(platform, models.Usage, tenant_id=tenant, **given)
     factories.add(platform, models.Usage, tenant_id=other, units=1000)
 
-    def found(*by: str, since: dt.date = LONG_AGO, until: dt.date = ALL.until) -> list[tuple[object, ...]]:
+    def found(*by: str, since: dt.date = LONG_AGO, until: dt.date = LATER) -> list[tuple[object, ...]]:
         read = usage.read(platform.engine, tenant, Span(since, until), by)
         return [(*[getattr(item, name) for name in by], item.calls, item.units, item.price) for item in read]
 
@@ -206,16 +206,16 @@ def test_use_is_told_apart_by_what_is_asked_for_whether_it_is_in_its_day_or_not(
         assert found("version", "key") == [
             ("1", "k1", 5, 50, 5), ("1", "k2", 1, 1, 0), ("2", "k1", 1, 7, Decimal("0.7"))
         ]  # fmt: skip
-        assert found("day") == [(yesterday.date(), 1, 1, 0), (TODAY, 6, 57, Decimal("5.7"))]
-        assert found("day", since=TODAY) == [(TODAY, 6, 57, Decimal("5.7"))]
+        assert found("day") == [(yesterday.date(), 1, 1, 0), (today, 6, 57, Decimal("5.7"))]
+        assert found("day", since=today) == [(today, 6, 57, Decimal("5.7"))]
         assert found("day", until=yesterday.date()) == [(yesterday.date(), 1, 1, 0)]
         names = {item.tenant: item.units for item in usage.read(platform.engine, None, ALL, [])}
         assert sorted(names.values()) == [58, 1000]
         folded(platform)
 
 
-def test_days_are_bounded_and_without_a_word_they_are_those_of_this_month(platform: Platform) -> None:
-    assert usage.span(platform.engine, None, None) == Span(TODAY.replace(day=1), TODAY)
+def test_days_are_bounded_and_without_a_word_they_are_those_of_this_month(platform: Platform, today: dt.date) -> None:
+    assert usage.span(platform.engine, None, None) == Span(today.replace(day=1), today)
     assert usage.span(platform.engine, None, dt.date(2026, 2, 28)) == Span(dt.date(2026, 2, 1), dt.date(2026, 2, 28))
     first, last = dt.date(2025, 1, 1), dt.date(2025, 1, 1) + dt.timedelta(399)
     assert usage.span(platform.engine, first, last) == Span(first, last)

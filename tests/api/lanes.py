@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+import contextlib
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -11,10 +12,12 @@ import orjson
 import pytest
 
 from access import rates
-from api.express import lane, paces
+from api.express import LIMITS, lane, paces
 from api.express.lane import HAND_OVER, Lane
+from core.settings import Settings
 from tests.callers import Key
 from tests.conftest import until
+from wiring.door import Door
 
 PATH = "/api/v1/predict"
 GOOD = {"model": "sentiment", "inputs": {"text": "Lovely"}}
@@ -25,6 +28,16 @@ def unhurried(patch: pytest.MonkeyPatch) -> None:
     """However busy the machine is, no run is too slow for the lane, and what it has in hand of a limit stays."""
     for module, name in ((paces, "QUICK_S"), (lane, "RUN_S"), (rates, "LEASE_S")):
         patch.setattr(module, name, 60.0)
+
+
+@contextlib.contextmanager
+def opened(settings: Settings) -> Iterator[Lane]:
+    """A lane behind a door of its own, closed as its process closes it."""
+    made = Lane(Door(settings, application="express-test", limits=LIMITS))
+    try:
+        yield made
+    finally:
+        made.close()
 
 
 @dataclass(frozen=True)

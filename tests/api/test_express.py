@@ -47,15 +47,14 @@ def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def door(platform: Platform) -> Iterator[Door]:
-    made = Door(platform.settings, application="express-test", limits=LIMITS)
-    yield made
-    made.close()
+def made(platform: Platform) -> Iterator[Lane]:
+    with lanes.opened(platform.settings) as lane:
+        yield lane
 
 
 @pytest.fixture(scope="module")
-def made(door: Door) -> Lane:
-    return Lane(door)
+def door(made: Lane) -> Door:
+    return made._door
 
 
 @pytest.fixture
@@ -95,12 +94,11 @@ def test_what_it_answers_is_word_for_word_what_the_api_answers(
 
 def test_a_kept_answer_is_told_as_one(platform: Platform) -> None:
     settings = dataclasses.replace(platform.settings, cache=dataclasses.replace(platform.settings.cache, cache_mb=1))
-    own = Door(settings, application="express-test", limits=LIMITS)
-    client = Client(Lane(own), callers.key(platform))
-    client.warm()
-    asked = {**GOOD, "options": {"cache": True}}
-    assert [client.answered(asked).headers["x-cache"] for _ in range(2)] == ["miss", "hit"]
-    own.close()
+    with lanes.opened(settings) as own:
+        client = Client(own, callers.key(platform))
+        client.warm()
+        asked = {**GOOD, "options": {"cache": True}}
+        assert [client.answered(asked).headers["x-cache"] for _ in range(2)] == ["miss", "hit"]
 
 
 @pytest.fixture
@@ -324,20 +322,18 @@ def test_a_model_that_became_slow_is_left_to_the_api_for_a_while(
     client.warm()
 
 
-def test_a_model_that_cannot_be_opened_is_left_to_the_api(
-    platform: Platform, door: Door, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_model_that_cannot_be_opened_is_left_to_the_api(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
     tried = []
 
     def broken(_: object) -> None:
         tried.append(1)
         raise errors.ModelUnavailable("no")
 
-    own = Lane(door)
-    monkeypatch.setattr(door.shelf, "predictor", broken)
-    client = Client(own, callers.key(platform))
-    until(lambda: client.ask().handed_over and bool(own._paces._paces))
-    assert all(client.ask().handed_over for _ in range(3))
+    with lanes.opened(platform.settings) as own:
+        monkeypatch.setattr(own._door.shelf, "predictor", broken)
+        client = Client(own, callers.key(platform))
+        until(lambda: client.ask().handed_over and bool(own._paces._paces))
+        assert all(client.ask().handed_over for _ in range(3))
     assert tried == [1]
 
 
@@ -423,12 +419,11 @@ def test_versions_on_trial_or_on_their_way_out_and_those_with_shadows_are_left_t
 def test_a_version_of_the_api_that_ends_is_left_to_it(platform: Platform) -> None:
     at = platform.one("SELECT now() AS at").at
     versions = dataclasses.replace(platform.settings.versions, v1_deprecated_at=at)
-    own = Door(dataclasses.replace(platform.settings, versions=versions), application="t", limits=LIMITS)
-    client = Client(Lane(own), callers.key(platform))
-    for _ in range(3):
-        assert client.ask().handed_over
-    assert not own.callers.knows(client.key.token)
-    own.close()
+    with lanes.opened(dataclasses.replace(platform.settings, versions=versions)) as own:
+        client = Client(own, callers.key(platform))
+        for _ in range(3):
+            assert client.ask().handed_over
+        assert not own._callers.knows(client.key.token)
 
 
 def test_it_says_that_it_lives(client: Client) -> None:

@@ -14,7 +14,6 @@ from prometheus_client import REGISTRY
 import models
 from access import keys
 from access.bounds import Bounds
-from api.express import LIMITS
 from api.express import paces as quick
 from api.express.aside import Aside
 from api.express.lane import Lane
@@ -36,15 +35,14 @@ def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture(scope="module")
-def door(platform: Platform) -> Iterator[Door]:
-    made = Door(platform.settings, application="express-test", limits=LIMITS)
-    yield made
-    made.close()
+def lane(platform: Platform) -> Iterator[Lane]:
+    with lanes.opened(platform.settings) as made:
+        yield made
 
 
 @pytest.fixture(scope="module")
-def lane(door: Door) -> Lane:
-    return Lane(door)
+def door(lane: Lane) -> Door:
+    return lane._door
 
 
 @pytest.fixture
@@ -57,17 +55,16 @@ def client(platform: Platform, lane: Lane) -> Client:
 def test_who_is_held_back_is_told_so_and_who_is_blocked_is_handed_over(
     platform: Platform,
 ) -> None:
-    own = Door(changed(platform.settings, max_errors=5), application="express-test", limits=LIMITS)
-    client, conduct = Client(Lane(own), callers.key(platform)), own.conduct
-    subject = f"key:{client.key.id}"
-    assert "x-conduct" not in client.answered().headers
-    factories.add(platform, models.Block, subject=subject, level=1)
-    until(lambda: client.answered() and conduct.standing(subject))
-    assert client.answered().headers["x-conduct"].startswith("warned; until=")
-    platform.execute("UPDATE blocks SET level = 3 WHERE subject = :subject", subject=subject)
-    until(lambda: client.ask() and conduct.refusal(subject))
-    assert all(client.ask().handed_over for _ in range(5))
-    own.close()
+    with lanes.opened(changed(platform.settings, max_errors=5)) as own:
+        client, conduct = Client(own, callers.key(platform)), own._conduct
+        subject = f"key:{client.key.id}"
+        assert "x-conduct" not in client.answered().headers
+        factories.add(platform, models.Block, subject=subject, level=1)
+        until(lambda: client.answered() and conduct.standing(subject))
+        assert client.answered().headers["x-conduct"].startswith("warned; until=")
+        platform.execute("UPDATE blocks SET level = 3 WHERE subject = :subject", subject=subject)
+        until(lambda: client.ask() and conduct.refusal(subject))
+        assert all(client.ask().handed_over for _ in range(5))
 
 
 def test_a_body_may_come_in_parts_that_are_empty_and_one_that_does_not_come_is_not_answered(client: Client) -> None:

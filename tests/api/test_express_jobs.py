@@ -13,7 +13,6 @@ from prometheus_client import REGISTRY
 from sqlalchemy import exc
 
 from access import keys
-from api.express import LIMITS
 from api.express.intake import ROOM, ROOM_OF_ONE, Intake, NotTried
 from api.express.lane import Lane
 from core import broker, errors
@@ -47,16 +46,20 @@ def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.fixture
-def door(platform: Platform) -> Iterator[Door]:
-    made = Door(platform.settings, application="express-test", limits=LIMITS)
-    yield made
-    made.close()
+def lane(platform: Platform) -> Iterator[Lane]:
+    with lanes.opened(platform.settings) as made:
+        yield made
 
 
 @pytest.fixture
-def client(platform: Platform, door: Door, quiet: None) -> Client:
+def door(lane: Lane) -> Door:
+    return lane._door
+
+
+@pytest.fixture
+def client(platform: Platform, lane: Lane, quiet: None) -> Client:
     """Of whom the lane knows all."""
-    found = Client(Lane(door), callers.key(platform))
+    found = Client(lane, callers.key(platform))
     found.warm()
     return found
 
@@ -155,9 +158,9 @@ def test_a_key_that_may_hand_in_no_jobs_is_handed_over(platform: Platform, clien
 
 
 def test_a_tenant_with_as_many_waiting_as_it_may_is_handed_over_and_pays_nothing(
-    platform: Platform, door: Door
+    platform: Platform, lane: Lane, door: Door
 ) -> None:
-    client = Client(Lane(door), callers.key(platform, tier=callers.tier(platform, max_pending=2)))
+    client = Client(lane, callers.key(platform, tier=callers.tier(platform, max_pending=2)))
     client.warm()
     tickets = [client.answered(path=PATH) for _ in range(2)]
     assert [said.status for said in tickets] == [202, 202]

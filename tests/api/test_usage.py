@@ -15,11 +15,10 @@ from tests.api.world import GOOD
 from tests.conftest import Platform, until
 
 USAGE = "/api/v1/usage"
-TODAY = dt.datetime.now(dt.UTC).date()
 
 
 @pytest.fixture
-def used(platform: Platform, client: FlaskClient) -> FlaskClient:
+def used(platform: Platform, client: FlaskClient, today: dt.date) -> FlaskClient:
     """Of a tenant that used something, beside others that did."""
     client.post("/api/v1/predict", json={"inputs": GOOD})
     until(lambda: client.get(USAGE).get_json()["usage"])
@@ -30,19 +29,21 @@ def used(platform: Platform, client: FlaskClient) -> FlaskClient:
     return client
 
 
-def test_what_was_used_is_told_by_what_is_asked_for_and_of_ones_own_tenant_alone(used: FlaskClient) -> None:
+def test_what_was_used_is_told_by_what_is_asked_for_and_of_ones_own_tenant_alone(
+    used: FlaskClient, today: dt.date
+) -> None:
     answer = used.get(f"{USAGE}?by=version,kind").get_json()
     assert answer == {
-        "from": str(TODAY.replace(day=1)), "to": str(TODAY),
+        "from": str(today.replace(day=1)), "to": str(today),
         "usage": [
             {"version": "1.0.0", "kind": "inline", "calls": 1, "units": 1, "price": "0"},
             {"version": "2.0.0", "kind": "predict", "calls": 1, "units": 9, "price": "0.0125"},
         ],
     }  # fmt: skip
-    assert used.get(USAGE).get_json()["usage"] == [{"day": str(TODAY), "calls": 2, "units": 10, "price": "0.0125"}]
-    for days in (f"from={TODAY}", f"to={TODAY}", f"from={TODAY}&to={TODAY}"):
+    assert used.get(USAGE).get_json()["usage"] == [{"day": str(today), "calls": 2, "units": 10, "price": "0.0125"}]
+    for days in (f"from={today}", f"to={today}", f"from={today}&to={today}"):
         assert used.get(f"{USAGE}?{days}").get_json()["usage"][0]["units"] == 10
-    assert used.get(f"{USAGE}?to={TODAY - dt.timedelta(1)}").get_json()["usage"] == []
+    assert used.get(f"{USAGE}?to={today - dt.timedelta(1)}").get_json()["usage"] == []
 
 
 def test_the_same_is_a_table_for_who_asks_for_one(used: FlaskClient) -> None:

@@ -74,9 +74,9 @@ def test_a_deprecated_version_still_answers_who_asks_for_it_and_says_so(here: He
     assert (digest[:12] in table, digest[:13] in table) == (True, False)
 
 
-def test_a_version_is_not_meant_to_answer_until_a_day_that_is_over(here: Here, name: str) -> None:
+def test_a_version_is_not_meant_to_answer_until_a_day_that_is_over(here: Here, name: str, today: dt.date) -> None:
     stable(here, name)
-    yesterday, today = (dt.datetime.now(dt.UTC).date() - dt.timedelta(days=days) for days in (1, 0))
+    yesterday = today - dt.timedelta(days=1)
     refused = here("models", "deprecate", name, "1.0.0", "--sunset", yesterday.isoformat())
     assert (refused.code, "--sunset must not be over" in refused.err) == (2, True)
     assert here("models", "deprecate", name, "1.0.0", "--sunset", today.isoformat()).code == 0

@@ -31,9 +31,11 @@ class Behind:
         # The path of the folder may be too long for an address.
         descriptor = os.open(self.folder, os.O_RDONLY)
         self.listener = socket.socket(socket.AF_UNIX)
-        self.listener.bind(f"/proc/self/fd/{descriptor}/api.sock")
+        self.listener.bind(f"/proc/self/fd/{descriptor}/early.sock")
         os.close(descriptor)
         self.listener.listen(64)
+        # By its name it is found only once it listens.
+        (self.folder / "early.sock").rename(self.folder / "api.sock")
         while True:
             try:
                 connection, _ = self.listener.accept()

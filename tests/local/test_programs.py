@@ -121,8 +121,10 @@ def test_every_process_of_the_platform_is_run_with_these_words(
     env = platform_processes.environment(tmp_path, made, made.urls({}), {})
     for name in {*os.environ} & environments.SECRETS:
         monkeypatch.delenv(name)
-    for name in ("worker", "explain", "io", "grpc", "beat"):
-        (made.run / f"{name}.alive").touch()
+    # What the last one touched would speak for the one that is started after it.
+    alive = {name: (made.run / f"{name}.alive",) for name in ("worker", "explain", "io", "grpc", "beat")}
+    for (file,) in alive.values():
+        file.touch()
     early, late = platform_processes.programs(made, env)
     assert [program.name for program in early + late] == [
         "worker", "explain", "io", "api", "express", "proxy", "grpc", "beat", "flower",
@@ -132,6 +134,7 @@ def test_every_process_of_the_platform_is_run_with_these_words(
     alone = [*celery, "worker", "--without-mingle", "--without-gossip", "-l", "WARNING"]
     own = [sys.executable, "-m", "cli.main"]
     one = ["--concurrency", "1"]
+    assert {name: how.pop("leftovers") for name, how in found.items() if "leftovers" in how} == alive
     assert found == {
         "worker": {"command": [*alone, "-Q", "cpu", "-n", "cpu@%h", *one], "grace_s": 40},
         "explain": {"command": [*alone, "-Q", "explain", "-n", "explain@%h", *one], "grace_s": 40},

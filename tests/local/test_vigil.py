@@ -64,7 +64,7 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Child]]:
 
 @pytest.fixture
 def vigil() -> Iterator[Vigil]:
-    made = Vigil(ask_every_s=0.1, silent_s=5)
+    made = Vigil(ask_every_s=0.1, silent_s=5, start_s=5)
     yield made
     made.close()
 
@@ -83,6 +83,25 @@ def test_who_answers_is_left_alone_and_who_hangs_is_named_though_it_is_alive(
     assert child.alive
     os.kill(child.pid, signal.SIGCONT)
     until(lambda: vigil.silent([child]) == [])
+
+
+def test_who_starts_has_longer_for_its_first_answer_than_for_any_later_one(start: Callable[..., Child]) -> None:
+    says = [False]
+    child = start("import time; time.sleep(600)", lambda: says[0])
+    patient, other = Vigil(ask_every_s=0.1, silent_s=1, start_s=600), Vigil(ask_every_s=0.1, silent_s=600, start_s=1)
+    try:
+        assert until(lambda: list(other.unwell([child]))) == [(child, "has not answered for 1 s")]
+        ends_at = time.monotonic() + 2
+        while time.monotonic() < ends_at:
+            assert list(patient.unwell([child])) == []
+            time.sleep(0.05)
+        says[0] = True
+        until(lambda: patient.silent([child]) or patient.heard(child) is not None)
+        says[0] = False
+        assert until(lambda: list(patient.unwell([child]))) == [(child, "has not answered for 1 s")]
+    finally:
+        patient.close()
+        other.close()
 
 
 def test_one_that_hangs_holds_up_no_other(tmp_path: Path, start: Callable[..., Child], vigil: Vigil) -> None:
