@@ -26,6 +26,8 @@ WEBHOOKS = "webhooks"
 #: A hint says "look"; a second one while the first is unread adds nothing. The flag dies by itself, with or without
 #: a worker.
 HINT_TTL_MS = 2000
+#: So long a call may take: somebody waits for its end, and can do without its answer.
+WAIT_S = 0.5
 #: After a failed call Redis is asked again so often, by nobody who is waited for.
 PAUSE_S = 1.0
 KEY_PREFIX = "coatcheck:"
@@ -36,12 +38,12 @@ T = TypeVar("T")
 
 
 class Line:
-    """A Redis that may be away: no call waits longer than half a second, none fails, and after one that did Redis is
+    """A Redis that may be away: no call waits longer than WAIT_S, none fails, and after one that did Redis is
     left alone until it answers again, which a thread looks for."""
 
     def __init__(self, redis_url: str) -> None:
         self.redis = redis.Redis.from_url(
-            redis_url, socket_timeout=0.5, socket_connect_timeout=0.5, retry=None, health_check_interval=15
+            redis_url, socket_timeout=WAIT_S, socket_connect_timeout=WAIT_S, retry=None, health_check_interval=15
         )
         self.away = False
 
@@ -86,8 +88,8 @@ def producer(url: str) -> celery.Celery:
         broker_connection_retry=False,
         broker_connection_max_retries=0,
         broker_transport_options={
-            "socket_timeout": 0.5,
-            "socket_connect_timeout": 0.5,
+            "socket_timeout": WAIT_S,
+            "socket_connect_timeout": WAIT_S,
             "retry_on_timeout": False,
             "max_retries": 0,
             "global_keyprefix": KEY_PREFIX,
