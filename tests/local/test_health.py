@@ -134,7 +134,7 @@ def test_a_file_of_an_earlier_one_says_nothing_of_one_that_starts(tmp_path: Path
     os.utime(file, (at, at))
     health.write(tmp_path, [start("worker", answers=True)], vigil, {})
     assert look(tmp_path)["worker"].state == "starting"
-    assert health.LATE_S == 15.0
+    assert (health.LATE_S, START_S) == (15.0, 300.0)
 
 
 def test_when_each_was_heard_of_is_a_time_of_this_machine(tmp_path: Path, start: Start, vigil: Vigil) -> None:
