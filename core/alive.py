@@ -26,6 +26,8 @@ ASK_S = 5.0
 STALE_S = 30.0
 #: So many looks in a row without an answer, and the container is ended.
 MOST_SILENT = 6
+#: How long one that lives may take until its first answer; ten seconds where the machine has little else to do.
+START_S = 300.0
 #: What `init: true` puts first in a container; when its child ends, so does the container.
 INITS = ("docker-init", "tini")
 
@@ -117,31 +119,52 @@ def redis_there(url: str) -> bool:
 
 
 def main(what: str, redis_url: str) -> int:
-    """0 when it answers. After MOST_SILENT looks in a row without an answer the container's process is ended."""
+    """0 when it answers. After MOST_SILENT looks in a row without an answer, or START_S without a first one, the
+    container's process is ended."""
+    # How many looks in a row there was no answer; none that is of this start before its first answer.
     record = Path(tempfile.gettempdir()) / "coatcheck-silent"
+    up_s = _up_s()
     # Before anything is counted: the name of what is away may take longer to look up than we are given.
-    if what.startswith("/") and not beats(Path(what)) and not redis_there(redis_url):
-        record.unlink(missing_ok=True)
+    if what.startswith("/") and not _answers(what, up_s) and not redis_there(redis_url):
+        _write(record, 0)
         return 0
-    silent = int(record.read_text()) + 1 if record.exists() else 1
+    has_answered = _is_of_this_start(record, up_s)
+    silent = int(record.read_text() or 0) + 1 if has_answered else 0
     # Before asking: whoever runs us may not wait for the end of it.
-    record.write_text(str(silent))
-    if _answers(what):
-        record.unlink()
+    if has_answered:
+        _write(record, silent)
+    if _answers(what, up_s):
+        _write(record, 0)
         return 0
-    if silent >= MOST_SILENT:
-        record.unlink()
+    if silent >= MOST_SILENT or (not has_answered and up_s > START_S):
         _end()
     return 1
 
 
-def _answers(what: str) -> bool:
+def _up_s() -> float:
+    """For how long the container's first process has run: field 22 of proc_pid_stat(5), in ticks since the boot."""
+    started_at = int(Path("/proc/1/stat").read_text().rpartition(")")[2].split()[19])
+    return time.clock_gettime(time.CLOCK_BOOTTIME) - started_at / os.sysconf("SC_CLK_TCK")
+
+
+def _is_of_this_start(file: Path, up_s: float) -> bool:
+    """What a container has in /tmp is still there when it is started again, and says nothing of who runs now."""
+    return file.exists() and 0 <= silent_s(file) <= up_s
+
+
+def _write(record: Path, silent: int) -> None:
+    with contextlib.suppress(OSError):  # a full disk has no place for it: nobody is ended, and who answers is well
+        record.write_text(str(silent))
+    beat(str(record))
+
+
+def _answers(what: str, up_s: float) -> bool:
     if what.startswith("http://"):
         return (served(what) or 500) < 500
     if what.startswith("unix:"):
         path = Path(what.removeprefix("unix:"))
         return asked(path.parent, path.name, "/")
-    return beats(Path(what))
+    return _is_of_this_start(Path(what), up_s) and beats(Path(what))
 
 
 def _end() -> None:

@@ -85,7 +85,7 @@ def _process(run: Path, item: Mapping[str, Any]) -> Health:
     if any(map(child.is_stopped, child.tree(pid))) or (heard_at is not None and now - heard_at > LATE_S):
         return Health(name, pid, "frozen", heard_at or item["started_at"], restarts)
     if heard_at is None and item["asked"]:
-        state = "starting" if now - item["started_at"] < vigil.START_S else "frozen"
+        state = "starting" if now - item["started_at"] < alive.START_S else "frozen"
         return Health(name, pid, state, item["started_at"], restarts)
     return Health(name, pid, "running", item["started_at"], restarts)
 

@@ -16,7 +16,7 @@ from pathlib import Path
 import click
 
 from core import alive, settings
-from local import child, engines, environments, health, platform_processes, state, vigil
+from local import child, engines, environments, health, platform_processes, state
 from local.child import Child, Program
 from local.state import State, read_json, write_private
 from local.vigil import Vigil
@@ -231,14 +231,14 @@ class Supervisor:
         return done.stdout
 
     def _until(self, condition: Callable[[], bool], name: str) -> None:
-        ends_at = time.monotonic() + vigil.START_S
+        ends_at = time.monotonic() + alive.START_S
         log = self.state.logs / f"{name}.log"
         while not condition():
             dead = [item for item in self.children if item.program.name == name and not item.alive]
             if dead:
                 raise StartFailed(f"{name} ended with code {dead[0].exit_code}, see {log}\n{tail(log)}")
             if time.monotonic() > ends_at:
-                raise StartFailed(f"{name} was not ready after {vigil.START_S:.0f} s, see {log}\n{tail(log)}")
+                raise StartFailed(f"{name} was not ready after {alive.START_S:.0f} s, see {log}\n{tail(log)}")
             if self.stopping:
                 raise StartFailed("stopped while starting")
             time.sleep(0.05)

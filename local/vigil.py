@@ -6,14 +6,13 @@ import time
 from collections.abc import Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 
+from core import alive
 from local import child
 from local.child import Child
 
 #: How often each is asked, and how long it may be without an answer once it has given one.
 ASK_EVERY_S = 5.0
 SILENT_S = 60.0
-#: How long one that lives may take until its first answer; ten seconds where the machine has little else to do.
-START_S = 300.0
 #: How long a process may be stopped: no load and no outage does that, so there is nothing to wait for.
 STOPPED_S = 10.0
 
@@ -26,7 +25,7 @@ class Vigil:
         *,
         ask_every_s: float = ASK_EVERY_S,
         silent_s: float = SILENT_S,
-        start_s: float = START_S,
+        start_s: float = alive.START_S,
         stopped_s: float = STOPPED_S,
     ) -> None:
         self._ask_every_s = ask_every_s

@@ -15,7 +15,7 @@ from core import alive
 from local import health
 from local.child import Child, Program, is_stopped
 from local.health import Health
-from local.vigil import START_S, Vigil
+from local.vigil import Vigil
 from tests.conftest import until
 
 #: One that has a child of its own, as a worker has.
@@ -92,7 +92,7 @@ def test_one_that_gives_no_answer_is_starting_at_first_and_then_frozen(
     until(lambda: vigil.silent([mute, answers]) or vigil.heard(answers))
     health.write(tmp_path, [mute, answers], vigil, {})
     assert (look(tmp_path)["mute"].state, look(tmp_path)["answers"].state) == ("starting", "running")
-    later(tmp_path, "started_at", START_S + 1)
+    later(tmp_path, "started_at", alive.START_S + 1)
     assert look(tmp_path)["mute"].state == "frozen"
     later(tmp_path, "heard_at", health.LATE_S + 1)
     assert look(tmp_path)["answers"].state == "frozen"
@@ -134,7 +134,7 @@ def test_a_file_of_an_earlier_one_says_nothing_of_one_that_starts(tmp_path: Path
     os.utime(file, (at, at))
     health.write(tmp_path, [start("worker", answers=True)], vigil, {})
     assert look(tmp_path)["worker"].state == "starting"
-    assert (health.LATE_S, START_S) == (15.0, 300.0)
+    assert (health.LATE_S, alive.START_S) == (15.0, 300.0)
 
 
 def test_when_each_was_heard_of_is_a_time_of_this_machine(tmp_path: Path, start: Start, vigil: Vigil) -> None:

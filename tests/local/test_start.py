@@ -13,7 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from local import checkout, child, commands, health, state, supervisor, vigil
+from core import alive
+from local import checkout, child, commands, health, state, supervisor
 from local.child import Program
 from local.supervisor import StartFailed, Supervisor
 from tests.conftest import until
@@ -111,7 +112,7 @@ LIVES = "import time; time.sleep(600)"
 def test_who_ends_before_it_is_ready_is_named_with_its_log_and_nobody_else_is_waited_for(
     made: Supervisor, monkeypatch: pytest.MonkeyPatch, name: str
 ) -> None:
-    monkeypatch.setattr(vigil, "START_S", 20.0)
+    monkeypatch.setattr(alive, "START_S", 20.0)
     workers = {} if name == "api" else {pool: {"workers": 1} for pool in ("cpu", "explain", "webhooks", "sweep")}
     said = json.dumps({"pools": workers, "problems": []}).encode()
     codes = {"proxy": DOOR.format(said=said, port=made.state.ports["api"]), "api": LIVES, "flower": LIVES}
@@ -125,7 +126,7 @@ def test_who_ends_before_it_is_ready_is_named_with_its_log_and_nobody_else_is_wa
 def test_who_is_not_ready_in_time_is_named_and_a_stop_is_heard_meanwhile(
     made: Supervisor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(vigil, "START_S", 0.2)
+    monkeypatch.setattr(alive, "START_S", 0.2)
     made._launch(program("one", "print('so far', flush=True); import time; time.sleep(600)"))
     until(lambda: "so far" in (made.state.logs / "one.log").read_text())
     with pytest.raises(StartFailed, match=r"^one was not ready after 0 s, see .*one\.log\nso far"):

@@ -202,14 +202,14 @@ def test_who_stands_still_is_blamed_only_while_redis_answers(
         url = f"redis://:secret@127.0.0.1:{port}/0"
         assert alive.main(str(file), url) == 0  # takes connections, and says nothing
     assert alive.main(str(file), url) == 0  # is gone
-    assert not record.exists()
+    assert record.read_text() == "0"
     start(REDIS.format(port=port), None)
     until(lambda: alive.redis_there(url))
     assert [alive.main(str(file), url) for _ in range(2)] == [1, 1]
     assert record.read_text() == "2"
     alive.beat(str(file))
     assert alive.main(str(file), url) == 0
-    assert not record.exists()
+    assert record.read_text() == "0"
 
 
 def test_who_is_killed_takes_along_what_made_a_session_of_its_own(tmp_path: Path, start: Callable[..., Child]) -> None:
