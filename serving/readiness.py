@@ -57,8 +57,7 @@ class Probe:
         problems = [
             _FAULTS[name] for name, good in checks.items() if not good and (name != "accepts" or ahead_s is not None)
         ]
-        inline, closed = self._tried() if checks["database"] else ([], [])
-        loaded = len(closed) < len(inline)
+        loaded, closed = self._tried() if checks["database"] else (False, [])
         problems += [f"{name} does not open; the log says why" for name in closed if loaded]
         pools, standing = self._signs() if loaded else (None, [])
         if pools is None:
@@ -83,18 +82,16 @@ class Probe:
         except errors.Unavailable:
             return None
 
-    def _tried(self) -> tuple[list[str], list[str]]:
-        """The stable models that this process answers itself, and those of them that do not open."""
-        inline, closed = [], []
+    def _tried(self) -> tuple[bool, list[str]]:
+        """Whether a stable model can be asked, and those that this process is to answer itself and that do not open;
+        where there are only such as take jobs, their workers open them."""
         try:
-            for item in self.catalog.versions():
-                if item.stable and item.manifest.inline:
-                    inline.append(item.model)
-                    if not self._opens(item):
-                        closed.append(item.model)
+            stable = [item for item in self.catalog.versions() if item.stable]
+            inline = [item for item in stable if item.manifest.inline]
+            closed = [item.model for item in inline if not self._opens(item)]
         except errors.Unavailable:
-            return [], []
-        return inline, closed
+            return False, []
+        return bool(stable) and (not inline or len(closed) < len(inline)), closed
 
     def _opens(self, item: Version) -> bool:
         try:

@@ -33,6 +33,22 @@ def test_without_a_model_that_opens_nothing_is_answered(
     assert (found["status"], found["problems"], found["pools"]) == ("unavailable", ["no stable model opens"], {})
 
 
+def test_where_every_model_takes_jobs_there_is_none_to_open_here(
+    platform: Platform, quiet: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    manifest = SimpleNamespace(pool="cpu", inline=False, asked_apart=lambda level: False)
+    for stable, status in ((True, "degraded"), (False, "unavailable")):
+        item = SimpleNamespace(model="m", stable=stable, manifest=manifest)
+        monkeypatch.setattr(platform.catalog, "versions", lambda item=item: [item])
+        found = Probe(
+            platform.engine, Clock(platform.engine), platform.submitter, platform.catalog, platform.shelf,
+            platform.line, platform.store,
+        ).check()  # fmt: skip
+        assert (found["status"], found["model_loaded"]) == (status, stable)
+        assert ("no stable model opens" in found["problems"]) is not stable
+        assert any("no worker of pool 'cpu'" in problem for problem in found["problems"]) is stable
+
+
 def test_what_does_not_answer_is_named_and_requests_are_answered(platform: Platform, quiet: None) -> None:
     nowhere = dataclasses.replace(platform.settings.storage, endpoint_url="http://127.0.0.1:1")
     found = Probe(
