@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import click
 
@@ -106,11 +107,8 @@ def _taken(remote: Remote, source: Source, model: str | None, version: str | Non
     if model not in known:
         said = f"There is no model {model!r}; there are: {', '.join(known)}"
         raise Failure(said, code=errors.ModelNotFound.code, details={"models": list(known)})
-    versions = known[model]["versions"]
-    chosen = version.removeprefix("v") if version is not None else known[model]["stable_version"]
-    if chosen not in versions:
-        said = f"{model} has no version {version!r}; it has: {', '.join(versions)}"
-        raise Failure(said, code=errors.VersionNotFound.code, details={"versions": versions})
+    # The platform knows which version an alias or the beginning of a number stands for.
+    chosen = quote(known[model]["stable_version"] if version is None else version, safe="")
     takes = remote.get(f"/models/{model}/versions/{chosen}", "file_types")["file_types"]
     if source.kind not in takes:
         forms = {"rows of a file": ROWS, "a whole file": WHOLE}

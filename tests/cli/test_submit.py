@@ -51,6 +51,7 @@ def test_a_table_is_answered_whole_by_a_model_that_reads_no_rows(
         (("--format", "jsonl", "--priority", "high"), "individual", "high", "1.0.0"),
         (("--model-version", "2.1.0"), "individual", "normal", "2.1.0"),
         (("--model-version", "v2.1.0"), "individual", "normal", "2.1.0"),
+        (("--model-version", "2"), "individual", "normal", "2.1.0"),
     ],
 )
 def test_a_job_is_handed_in_as_was_said(
@@ -63,6 +64,19 @@ def test_a_job_is_handed_in_as_was_said(
     job_id = uuid.UUID(done.out.strip().removeprefix("job_"))
     (options,) = here.platform.one("SELECT options FROM jobs WHERE id = :id", id=job_id)
     assert options["return_errors"] == errors
+
+
+def test_a_version_may_be_named_by_its_alias(here: Here, tmp_path: Path) -> None:
+    def alias(aliases: str) -> None:
+        (tmp_path / "routes.yaml").write_text(f"models: {{sentiment: {{aliases: {aliases}}}}}")
+        assert here("apply", "-f", str(tmp_path / "routes.yaml")).code == 0
+
+    alias("{newest: 2.1.0}")
+    try:
+        done = here("submit", "rows.jsonl", "--model", "sentiment", "--model-version", "newest", "--no-wait", "--json")
+        assert (done.code, json.loads(done.out)["model_version"]) == (0, "2.1.0")
+    finally:
+        alias("{}")
 
 
 def test_who_names_no_model_is_told_which_one_answers(here: Here) -> None:
@@ -78,7 +92,8 @@ def test_what_there_is_instead_is_told_to_programs(here: Here) -> None:
     code, details = told("--model", "nosuch")
     assert (code, {"sentiment", "tumor"} <= {*details["models"]}) == ("MODEL_NOT_FOUND", True)
     code, details = told("--model", "sentiment", "--model-version", "9")
-    assert (code, {"1.0.0", "2.1.0"} <= {*details["versions"]}) == ("MODEL_VERSION_NOT_FOUND", True)
+    assert (code, details["field"]) == ("MODEL_VERSION_NOT_FOUND", "model_version")
+    assert "sentiment has no version '9'. There are " in details["issue"]
 
 
 NOWHERE = {"COATCHECK_URL": "http://127.0.0.1:9", "COATCHECK_API_KEY": KEY}
