@@ -29,12 +29,12 @@ CASES = {
     "blocked": (Sabotage("api/conduct.py", "conduct.enter(caller.subject)\n", "pass\n"), "tests/api/test_conduct.py"),
     "month of a file": (
         Sabotage(
-            "jobs/kinds/bulk.py", "quota.judge(tools.engine, mine.job.tenant_id, manifest.units * (rows - 1))", "pass"
+            "jobs/kinds/bulk.py", "quota.judge(tools.engine, mine.job.tenant_id, units * rows, counted=units)", "pass"
         ),
         "tests/bulk/test_quota.py",
     ),
     "places": (
-        Sabotage("api/admission.py", "flask.g.leave = places.take(caller.tenant_id)", "pass"),
+        Sabotage("api/admission.py", "    g.leave = places.take(caller.tenant_id)\n", ""),
         "tests/api/test_places.py",
     ),
     "size of a body": (
