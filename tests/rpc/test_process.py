@@ -208,8 +208,11 @@ def test_calls_whose_messages_do_not_come_are_not_many(serve: Serve, key: Key, m
         yield messages.ModelInferRequest(model_name="sentiment", inputs=[texts("Lovely")]).SerializeToString()
 
     calls = [client.channel.stream_unary(INFER).future(late(), metadata=[*client.metadata.items()], timeout=600)
-             for _ in range(16)]  # fmt: skip
-    refused = until(lambda: (found := client.infer()).code is Code.RESOURCE_EXHAUSTED and found)
+             for _ in range(24)]  # fmt: skip
+    until(lambda: sum(call.done() for call in calls) == 8)
+    assert {call.code() for call in calls if call.done()} == {Code.RESOURCE_EXHAUSTED}
+    refused = client.infer()
+    assert refused.code is Code.RESOURCE_EXHAUSTED
     assert "x-request-id" not in refused.trailing  # none of ours has seen it
     come.set()
     for call in calls:
