@@ -16,8 +16,9 @@ class Cache:
     cache_mb: int = setting(
         "COATCHECK_CACHE_MB",
         0,
-        "MiB of answers that one process of the API keeps, for models and requests that ask for it; beyond it those go "
-        "that were asked for longest ago. 0 = none. See [requests.md](requests.md#answers-that-are-kept)",
+        "MiB of answers that each process of API, lane and gRPC keeps, for models and requests that ask for it; "
+        "beyond it those go that were asked for longest ago. 0 = none. "
+        "See [requests.md](requests.md#answers-that-are-kept)",
         validate.Range(0, 2**20),
     )
     cache_s: int = setting(

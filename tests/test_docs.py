@@ -4,6 +4,7 @@ import ast
 import re
 import textwrap
 import tomllib
+from collections.abc import Callable, Mapping
 from pathlib import Path
 
 import pytest
@@ -17,7 +18,7 @@ from tests.conftest import ROOT, Platform
 DOCUMENTS = pytest.mark.parametrize(
     "document", sorted(ROOT.glob("*.md")) + sorted((ROOT / "docs").rglob("*.md")), ids=lambda path: path.name
 )
-READ = {"yaml": yaml.safe_load, "toml": tomllib.loads, "python": ast.parse}
+READ: Mapping[str, Callable[[str], object]] = {"yaml": yaml.safe_load, "toml": tomllib.loads, "python": ast.parse}
 
 
 def test_every_threat_names_tests_that_are_there() -> None:
