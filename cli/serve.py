@@ -50,8 +50,9 @@ def serve(host: str, port: int, socket: Path | None) -> None:
     hands it on.
     """
     # Here, as who serves is forked off this process: so it is there from the start, and once in memory for both.
-    import onnxruntime  # noqa: F401
+    from inference import device
 
+    device.load()
     values = settings.load()
     if socket is not None:
         _make_room(socket)
@@ -79,10 +80,10 @@ def serve_express(host: str, port: int, socket: Path | None) -> None:
     Only `coatcheck proxy --express-at` knows what to do with what it hands over.
     """
     values = settings.load()
-    # Not while the first client waits.
-    import onnxruntime  # noqa: F401
-
     from api import express
+    from inference import device
+
+    device.load()
 
     with _listening(host, port, socket) as at:
         express.serve(values, at)

@@ -24,9 +24,10 @@ def serve_grpc(host: str) -> None:
     settings.proxy()
     if not platform_processes.has_grpc():
         raise Misconfigured("gRPC is an extra, which is not installed here: pip install 'coatcheck[grpc]'")
-    import onnxruntime  # noqa: F401 - not while the first client waits
-
+    from inference import device
     from rpc import server
+
+    device.load()
 
     logging.configure(values.log_level)
     asyncio.run(server.run(values, host, os.environ.get("COATCHECK_ALIVE_FILE")))

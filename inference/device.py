@@ -22,6 +22,11 @@ _lock = threading.Lock()
 _arenas: dict[str, int] = {}
 
 
+def load() -> None:
+    """Import ONNX Runtime, which takes a quarter of a second, before anybody waits for it."""
+    import onnxruntime  # noqa: F401
+
+
 @dataclass(frozen=True)
 class Device:
     """By the name of its execution provider in ONNX Runtime, and of its memory if sessions there share an arena, of

@@ -87,6 +87,5 @@ class Runner(Parts):
 
     def get_ready(self) -> None:
         """Make what jobs need before there is one, and load what runs them."""
-        import onnxruntime  # noqa: F401
-
+        device.load()
         _ = self.drainer
