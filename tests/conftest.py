@@ -49,11 +49,6 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """What may take long begins first: at a run's end no process waits for another's last test."""
-    items.sort(key=lambda item: item.get_closest_marker("timeout") is None)
-
-
 class Platform(Worker, Door):
     """Engines, and every part of the product, as a worker and as a door has them."""
 
