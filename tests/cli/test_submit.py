@@ -93,6 +93,7 @@ def test_what_there_is_instead_is_told_to_programs(here: Here) -> None:
     assert (code, {"sentiment", "tumor"} <= {*details["models"]}) == ("MODEL_NOT_FOUND", True)
     code, details = told("--model", "sentiment", "--model-version", "9")
     assert (code, details["field"]) == ("MODEL_VERSION_NOT_FOUND", "model_version")
+    assert told("--model", "sentiment", "--model-version", "")[0] == "NOT_FOUND"
     assert "sentiment has no version '9'. There are " in details["issue"]
 
 
