@@ -6,14 +6,13 @@ import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, TypeVar
-from urllib.parse import quote
 
 import click
 
 from cli.answers import completed, progress_bar, watch, whole
 from cli.failures import Failure
 from cli.formats import ROWS
-from cli.remote import Remote
+from cli.remote import Remote, part
 from core import errors
 
 F = TypeVar("F", bound=Callable[..., Any])
@@ -40,11 +39,11 @@ def with_inputs(command: F) -> F:
 
 def seen(remote: Remote, name: str, version: str | None) -> dict[str, Any]:
     """All that the platform says of one version, the stable one if none is given."""
-    path = f"/models/{quote(name, safe='')}"
+    path = f"/models/{part(name)}"
     model = remote.get(path, "versions", "stable_version")
     chosen = version or model["stable_version"]
     found = remote.get(
-        f"{path}/versions/{quote(chosen, safe='')}",
+        f"{path}/versions/{part(chosen)}",
         "version", "stable", "deprecated", "summary", "kind", "inline", "pool", "licence",
         "example", "input_schema", "output_schema", "file_types",
     )  # fmt: skip

@@ -15,6 +15,7 @@ from cli.failures import Failure
 from cli.files import Target
 from cli.numbers import Finite
 from cli.remote import Remote
+from cli.text import FilePath
 from cli.words import printable
 from inference.explain.heat import heat
 from inference.explain.picture import waterfall
@@ -33,7 +34,7 @@ TABULAR = "tabular"
 @asking.with_inputs
 @asking.VERSION
 @click.option(
-    "--picture", type=click.Path(dir_okay=False, path_type=Path), metavar="FILE", help="Draw it into an SVG file too."
+    "--picture", type=FilePath(dir_okay=False, path_type=Path), metavar="FILE", help="Draw it into an SVG file too."
 )
 @click.option("--tolerance", type=Finite(0), help="Ask no more questions than it takes to know each score within this.")
 @click.option("--strict", is_flag=True, help="Fail where it cannot be known within --tolerance.")

@@ -19,9 +19,10 @@ import click
 from cli import formats, output
 from cli.failures import Failure
 from cli.formats import DASH, FORMATS, GZIP, GZIP_STARTS, HEAD_BYTES, ROWS, WHOLE
+from cli.text import FilePath
 
 #: Where a path is expected and `-` is one.
-PATH = click.Path(dir_okay=False, allow_dash=True, path_type=Path)
+PATH = FilePath(dir_okay=False, allow_dash=True, path_type=Path)
 #: What becomes an output when it is whole, of this process.
 _SCRATCH = f".coatcheck-{secrets.token_hex(8)}.part"
 

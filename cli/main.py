@@ -16,7 +16,7 @@ with leaving():
 
     import click
 
-    from cli import failures
+    from cli import failures, text
 
     VERSION = metadata.version("coatcheck")
 
@@ -58,7 +58,7 @@ class Commands(UserDict[str, click.Command]):
             where = MODULES[name]
             with leaving():
                 module = importlib.import_module(where)
-            self.data[name] = getattr(module, name.replace("-", "_"))
+            self.data[name] = text.insisted_on(getattr(module, name.replace("-", "_")))
         return self.data[name]
 
     def __contains__(self, name: object) -> bool:

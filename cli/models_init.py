@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import re
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import click
 
+from cli import folders as new_folders
 from cli import output
-from cli.failures import Failure
+from cli.text import FilePath
 from inference import model_yaml, promise
 from inference.drafts import convert, folders, python
 from inference.drafts.draft import Draft
@@ -46,7 +46,7 @@ def _row(_context: click.Context, _parameter: click.Parameter, text: str | None)
 @click.option("--name", callback=_named, help="What the model is called; SOURCE's or CLASS's name if not given.")
 @click.option(
     "--out",
-    type=click.Path(file_okay=False, path_type=Path),
+    type=FilePath(file_okay=False, path_type=Path),
     help="The new folder, or that of CLASS's data; of the model's name if not given.",
 )
 @output.as_json
@@ -84,16 +84,10 @@ def _made(source: Path | None, asked: tuple[str, Mapping[str, Any]], folder: Pat
     """The folder, for SOURCE or else a class and its row, whole or not at all; what is in its model.yaml, and why it
     does not pass `check`. Raises Failure, BundleInvalid."""
     if folder.is_dir() and (any(folder.iterdir()) if source else (folder / model_yaml.NAME).exists()):
-        raise Failure(f"{folder} has something in it already: say another --out", code="FOLDER_IN_USE")
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".coatcheck-") as scratch:
-        made = Path(scratch).absolute() / "bundle"
+        raise new_folders.in_use(folder)
+    with new_folders.made(folder) as made:
         drawn = folders.of_source(source, made, name) if source else folders.of_class(*asked, folder, made, name)
         drawn, issue = folders.settled(made, drawn, source.name if source else asked[0])
-        if folder.is_dir() and any(folder.iterdir()):
-            (made / model_yaml.NAME).rename(folder / model_yaml.NAME)
-        else:
-            made.rename(folder)
     return drawn, issue.replace(str(made), str(folder))
 
 

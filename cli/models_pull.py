@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import tempfile
 from pathlib import Path
 
 import click
 
-from cli import operators, output
+from cli import folders, operators, output
 from cli.failures import Failure
+from cli.text import FilePath
 from inference import bundle
 from registry.shelf import bundle_key
 
@@ -17,7 +17,7 @@ from registry.shelf import bundle_key
 @click.argument("name")
 @click.argument("version", required=False)
 @click.option(
-    "--out", type=click.Path(file_okay=False, path_type=Path), help="The new folder; NAME-VERSION if not given."
+    "--out", type=FilePath(file_okay=False, path_type=Path), help="The new folder; NAME-VERSION if not given."
 )
 @output.as_json
 def pull(name: str, version: str | None, out: Path | None, as_json: bool) -> None:
@@ -29,15 +29,12 @@ def pull(name: str, version: str | None, out: Path | None, as_json: bool) -> Non
         found = parts.catalog.resolve(name, version)
         folder = out or Path(f"{name}-{found.version}")
         if folder.is_dir() and any(folder.iterdir()):
-            raise Failure(f"{folder} has something in it already: say another --out", code="FOLDER_IN_USE")
+            raise folders.in_use(folder)
         data = parts.store.get(bundle_key(found.digest))
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".coatcheck-") as scratch:
-        made = Path(scratch) / "bundle"
+    with folders.made(folder) as made:
         bundle.unpack(data, made)
         if bundle.digest(made) != found.digest:
             raise Failure(f"The stored bundle of {name} {found.version} was changed", code="BUNDLE_INVALID")
-        made.rename(folder)
     if as_json:
         output.document({"model": name, "version": found.version, "digest": found.digest, "folder": str(folder)})
     else:

@@ -8,6 +8,7 @@ import time
 import uuid
 from collections.abc import Iterator, Mapping
 from typing import Any
+from urllib.parse import quote
 
 import click
 import urllib3
@@ -69,7 +70,10 @@ class Remote:
     ) -> dict[str, Any]:
         url, ends_at = f"{self.url}{API}{path}", time.monotonic() + (PATIENCE_S if patience_s is None else patience_s)
         asked = {"Authorization": f"Bearer {self.key}", "User-Agent": "coatcheck", **(headers or {})}
-        content = {"json": body} if body is not None else {}
+        if body is not None:
+            asked["Content-Type"] = "application/json"
+        # As ASCII: what is no text is told by the platform, and has no other encoding.
+        content = {"body": json.dumps(body)} if body is not None else {}
         for pause in _pauses():
             try:
                 with connection.reached(self.url):
@@ -105,6 +109,13 @@ class Remote:
                 retryable=answer.status in AGAIN,
             )
         return found
+
+
+def part(name: str) -> str:
+    """A name as one part of a path; raises UsageError for one that would lead elsewhere."""
+    if "/" in name or name in (".", ".."):
+        raise click.UsageError(f"{name!r} can be no name: it would lead elsewhere")
+    return quote(name, safe="")
 
 
 def _check_address(url: str) -> None:

@@ -15,6 +15,7 @@ from granian.constants import HTTPModes, Interfaces
 from granian.log import LogLevels
 
 from cli.failures import Misconfigured
+from cli.text import FilePath
 from core import settings
 from local import proxy as front
 
@@ -29,7 +30,7 @@ def _where(default_port: int) -> Callable[[F], F]:
 
     def with_options(command: F) -> F:
         for option in (
-            click.option("--socket", type=click.Path(path_type=Path), help="Listen on this Unix socket instead."),
+            click.option("--socket", type=FilePath(path_type=Path), help="Listen on this Unix socket instead."),
             click.option(
                 "--port", default=default_port, show_default=True, type=click.IntRange(1, 65_535), help="And the port."
             ),
@@ -137,9 +138,7 @@ def _make_room(path: Path) -> None:
 )
 @click.option("--s3-at", "store", default="seaweedfs:8333", show_default=True, help="The store, as host:port.")
 @click.option("--resolver", help="A DNS server to ask again and again, where addresses change.")
-@click.option(
-    "--folder", required=True, type=click.Path(path_type=Path, file_okay=False), help="For nginx's own files."
-)
+@click.option("--folder", required=True, type=FilePath(path_type=Path, file_okay=False), help="For nginx's own files.")
 def proxy(folder: Path, **doors: str) -> None:
     """Run nginx before the API and Flower.
 

@@ -5,16 +5,15 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 from typing import Any
-from urllib.parse import quote
 
 import click
 
-from cli import formats, output
+from cli import asking, formats, output
 from cli.answers import Answer, progress_bar, save, watch
 from cli.failures import Failure
 from cli.files import PATH, Source, Target
 from cli.formats import DASH, FORMATS, GZIP, ROWS, WHOLE
-from cli.remote import Remote
+from cli.remote import Remote, part
 from cli.upload import upload
 from core import errors
 
@@ -22,7 +21,7 @@ from core import errors
 @click.command()
 @click.argument("file", type=click.Path(exists=True, dir_okay=False, allow_dash=True, path_type=Path))
 @click.option("--model", help="The model that is to answer; the platform's default one if not given.")
-@click.option("--model-version", help="Its version; the stable one if not given.")
+@asking.VERSION
 @click.option("--format", "form", type=click.Choice(FORMATS), help="What FILE holds, where its name does not say it.")
 @click.option("--fail-fast", is_flag=True, help="End at the first bad row, instead of reporting it among the answers.")
 @click.option("--priority", type=click.Choice(["high", "normal", "low"]), help="How soon; normal if not given.")
@@ -39,7 +38,7 @@ from core import errors
 def submit(
     file: Path,
     model: str | None,
-    model_version: str | None,
+    version: str | None,
     form: str | None,
     fail_fast: bool,
     priority: str | None,
@@ -55,14 +54,16 @@ def submit(
     Rows that fail are reported among the answers, and once more alone in OUTPUT.errors.jsonl beside them; when no row
     fails, that file of an earlier run is removed.
     """
+    if no_wait and out:
+        raise click.UsageError("--output is for answers that are waited for, and --no-wait for none")
     remote, source = Remote.from_environment(), Source.named(file, form)
     if not no_wait:
         _check(source, Target(out or _beside(source)), as_json=as_json)
-    source = _taken(remote, source, model, model_version)
+    source = _taken(remote, source, model, version)
     if source.whole and fail_fast:
         raise click.UsageError("--fail-fast is for rows; this file is answered whole")
     target = Target(out or _beside(source))
-    asked = {"model": model, "model_version": model_version, "priority": priority}
+    asked = {"model": model, "model_version": version, "priority": priority}
     body = {name: value for name, value in asked.items() if value} | {"options": _options(source, form, fail_fast)}
     with progress_bar() as progress:
         upload_id = _upload(remote, source, progress)
@@ -108,8 +109,8 @@ def _taken(remote: Remote, source: Source, model: str | None, version: str | Non
         said = f"There is no model {model!r}; there are: {', '.join(known)}"
         raise Failure(said, code=errors.ModelNotFound.code, details={"models": list(known)})
     # The platform knows which version an alias or the beginning of a number stands for.
-    chosen = quote(known[model]["stable_version"] if version is None else version, safe="")
-    takes = remote.get(f"/models/{model}/versions/{chosen}", "file_types")["file_types"]
+    chosen = version or known[model]["stable_version"]
+    takes = remote.get(f"/models/{part(model)}/versions/{part(chosen)}", "file_types")["file_types"]
     if source.kind not in takes:
         forms = {"rows of a file": ROWS, "a whole file": WHOLE}
         what = " or ".join(form for form, kinds in forms.items() if {*takes} & {*kinds.values()})

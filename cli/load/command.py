@@ -19,6 +19,7 @@ from cli.load.mix import DEFAULT, Mix
 from cli.load.picture import svg
 from cli.numbers import Finite
 from cli.remote import Remote
+from cli.text import FilePath
 
 WEIGHTS = ", ".join(f"{kind}={weight:g}" for kind, weight in DEFAULT.items())
 
@@ -31,7 +32,7 @@ WEIGHTS = ", ".join(f"{kind}={weight:g}" for kind, weight in DEFAULT.items())
 @click.option("--model", help="Whose stable version is asked; the first that takes rows if not given.")
 @click.option("--obey", is_flag=True, help="Ask again what is refused with Retry-After, when that is over.")
 @click.option(
-    "--picture", type=click.Path(dir_okay=False, path_type=Path), help="Draw the latencies, as SVG, in this file."
+    "--picture", type=FilePath(dir_okay=False, path_type=Path), help="Draw the latencies, as SVG, in this file."
 )
 @output.as_json
 def load(

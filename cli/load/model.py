@@ -6,11 +6,10 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
-from urllib.parse import quote
 
 from cli.failures import Failure
 from cli.formats import ROWS
-from cli.remote import Remote
+from cli.remote import Remote, part
 from core import errors
 
 BATCH = 8  #: inputs of a batch
@@ -48,8 +47,8 @@ def found(remote: Remote, name: str | None) -> Model:
     names = [name] if name else [item["name"] for item in remote.get("/models", "models")["models"]]
     later = None
     for each in names:
-        stable = remote.get(f"/models/{quote(each, safe='')}", "stable_version")["stable_version"]
-        seen = remote.get(f"/models/{quote(each, safe='')}/versions/{stable}", "inline", "example", "file_types")
+        stable = remote.get(f"/models/{part(each)}", "stable_version")["stable_version"]
+        seen = remote.get(f"/models/{part(each)}/versions/{part(stable)}", "inline", "example", "file_types")
         if not {*ROWS.values()} & {*seen["file_types"]}:
             continue
         model = Model(each, stable, seen["example"])

@@ -96,7 +96,7 @@ def test_what_cannot_work_is_said_in_a_sentence_before_anything_is_sent(command:
         (("-",), "Nothing says what standard input holds"),
         (("same.jsonl", "--model", "nosuch"), "There is no model 'nosuch'; there are: "),
         (("same.jsonl", "--model", "../jobs"), "There is no model '../jobs'"),
-        (("same.jsonl", "--model", "tumor", "--model-version", "9"), "tumor has no version '9'. There are "),
+        (("same.jsonl", "--model", "tumor", "--version", "9"), "tumor has no version '9'. There are "),
         (("same.jsonl", "-o", "nowhere/x"), "nowhere/x cannot be written (No such file or directory)"),
         (("same.jsonl", "-o", "x" * 252), "cannot be written (File name too long)"),
         (("same.jsonl", "--json", "-o", "-"), "would both go to standard output"),

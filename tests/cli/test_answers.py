@@ -116,7 +116,7 @@ def test_any_other_result_is_printed_or_goes_where_it_is_said_to(here: Here) -> 
     assert (both.code, both.out, "would both go to standard output" in both.err) == (2, "", True)
 
 
-@pytest.mark.parametrize("given", ["job_", JOB[:-1], f"{JOB}0", JOB.upper(), "0" * 32, "", "../jobs", KEY])
+@pytest.mark.parametrize("given", ["job_", JOB[:-1], f"{JOB}0", JOB.upper(), "0" * 32, "../jobs", KEY])
 def test_what_is_no_id_of_a_job_is_called_wrong_and_nobody_is_asked(run: Run, given: str) -> None:
     done = run("result", given, COATCHECK_URL="http://127.0.0.1:9", COATCHECK_API_KEY=KEY)
     assert (done.code, done.out, "must be a job's id" in done.err) == (2, "", True)

@@ -12,6 +12,7 @@ import click
 import pytest
 
 from cli import main
+from cli.text import Text
 from tests.cli.conftest import ALONE, ALSO, COMMANDS, KEY, OURS, SECRET, WITHOUT_RESULT, Run, called, leaves
 from tests.conftest import ROOT
 
@@ -65,6 +66,36 @@ def test_what_is_called_wrongly_ends_with_2_and_a_key_is_not_repeated(
         done = run(*path, *words, "--json", COATCHECK_ADMIN_KEY=odd)
         assert (done.code, done.out, error(done.err)["code"]) == (2, "", "USAGE")
         assert not [secret for secret in (SECRET, odd) if secret in done.err]
+
+
+VALUED = [
+    (path, param)
+    for path, command in COMMANDS.items()
+    for param in command.params
+    if not isinstance(param, click.Option) or not param.is_flag
+]
+
+
+def given(param: click.Parameter, command: click.Command, value: str) -> list[str]:
+    """As an option, or as an argument in its place."""
+    if isinstance(param, click.Option):
+        return [param.opts[0], value]
+    before = [each for each in command.params if not isinstance(each, click.Option)].index(param)
+    return [*["x"] * before, value]
+
+
+@pytest.mark.parametrize(
+    ("path", "param"), VALUED, ids=lambda it: it.name if isinstance(it, click.Parameter) else " ".join(it)
+)
+def test_nothing_is_taken_for_left_out_where_it_is_empty(
+    run: Run, path: tuple[str, ...], param: click.Parameter
+) -> None:
+    done = run(*path, *given(param, COMMANDS[path], ""))
+    assert (done.code, done.out) == (2, "")
+    assert "Error: Invalid value for " in done.err
+    if isinstance(param.type, Text):
+        done = run(*path, *given(param, COMMANDS[path], "a\udcff"))
+        assert (done.code, "must be UTF-8" in done.err) == (2, True)
 
 
 def test_what_stands_behind_two_dashes_is_no_option(run: Run) -> None:
@@ -185,7 +216,7 @@ OPTIONS = {
     "serve-grpc": "--host=127.0.0.1",
     "proxy": "--listen=0.0.0.0:8000 --metrics=127.0.0.1:9100 --flower=127.0.0.1:5555 --s3 --api-at=api:8000 "
     "--express-at --flower-at=flower:5555 --s3-at=seaweedfs:8333 --resolver --folder!",
-    "submit": f"--model --model-version --format --fail-fast* --priority -o/--output --no-wait* {AS_JSON}",
+    "submit": f"--model --version --format --fail-fast* --priority -o/--output --no-wait* {AS_JSON}",
     "jobs": f"--status --model --limit=20 {AS_JSON}",
     "result": f"-o/--output {AS_JSON}",
     "explain": f"--input --inputs --version --picture --tolerance --strict* {AS_JSON}",

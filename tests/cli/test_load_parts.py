@@ -244,9 +244,9 @@ def test_the_first_model_that_answers_rows_at_once_is_asked_or_else_the_first_th
 
 def test_the_name_of_a_model_is_one_part_of_its_address() -> None:
     with serving(described()) as (url, asked):
-        models.found(Remote(url, KEY), "a/b")
+        models.found(Remote(url, KEY), "a?b")
     assert [item.split()[1] for item in asked] == [
-        "/api/v1/models/a%2Fb", "/api/v1/models/a%2Fb/versions/1.0.0"
+        "/api/v1/models/a%3Fb", "/api/v1/models/a%3Fb/versions/1.0.0"
     ]  # fmt: skip
 
 

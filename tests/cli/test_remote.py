@@ -169,10 +169,10 @@ def test_jobs_are_asked_for_as_was_said_wherever_the_address_ends(run: Run) -> N
 
 
 def test_a_name_is_one_part_of_an_address_whatever_is_in_it(run: Run) -> None:
-    answer: Answer = (200, JSON, json.dumps({"versions": ["1/2"], "stable_version": "1/2"}).encode())
-    path = "/api/v1/models/a%2Fb"
-    for words in (("models", "show", "a/b"), ("models", "try", "a/b", "--version", "1/2"), ("explain", "a/b")):
-        assert asked_for(run, answer, *words) == [path, f"{path}/versions/1%2F2"]
+    answer: Answer = (200, JSON, json.dumps({"versions": ["1#2"], "stable_version": "1#2"}).encode())
+    path = "/api/v1/models/a%3Fb"
+    for words in (("models", "show", "a?b"), ("models", "try", "a?b", "--version", "1#2"), ("explain", "a?b")):
+        assert asked_for(run, answer, *words) == [path, f"{path}/versions/1%232"]
 
 
 def missing(run: Run, **env: str) -> Done:

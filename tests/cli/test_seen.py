@@ -99,6 +99,7 @@ def test_a_field_is_changed_and_all_of_them_are_read_from_a_file(here: Here) -> 
             1,
             "There are 1: 1.0.0 (MODEL_VERSION_NOT_FOUND)",
         ),
+        (("--version", ""), 2, "must not be empty"),
     ],
 )
 def test_what_cannot_be_asked_is_one_sentence(here: Here, words: tuple[str, ...], code: int, told: str) -> None:
@@ -107,6 +108,25 @@ def test_what_cannot_be_asked_is_one_sentence(here: Here, words: tuple[str, ...]
     done = here("models", "try", published(here), *words)
     assert (done.code, done.out) == (code, "")
     assert told in done.err
+
+
+@pytest.mark.parametrize("name", [".", "..", "a/../sentiment", "sentiment/versions/1.0.0"])
+def test_what_would_lead_elsewhere_in_an_address_is_no_name(here: Here, name: str) -> None:
+    for words in (
+        ("models", "show", name),
+        ("models", "show", "sentiment", "--version", name),
+        ("load", "--model", name),
+    ):
+        done = here(*words, "--json")
+        assert (done.code, json.loads(done.err)["error"]["code"]) == (2, "USAGE")
+    assert json.loads(here("models", "show", "sentiment?", "--json").err)["error"]["code"] == "MODEL_NOT_FOUND"
+
+
+def test_what_is_no_text_is_refused_by_the_platform(here: Here) -> None:
+    (here.folder / "row.json").write_text('{"text": "\\ud800"}')
+    done = here("models", "try", "sentiment", "--inputs", "row.json", "--json")
+    assert (done.code, done.out) == (1, "")
+    assert json.loads(done.err.splitlines()[-1])["error"]["code"] == "MALFORMED_REQUEST"
 
 
 def test_a_model_that_takes_a_file_is_tried_with_submit(here: Here) -> None:

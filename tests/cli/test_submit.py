@@ -49,9 +49,9 @@ def test_a_table_is_answered_whole_by_a_model_that_reads_no_rows(
         ((), "individual", "normal", "1.0.0"),
         (("--fail-fast", "--priority", "low"), "fail_fast", "low", "1.0.0"),
         (("--format", "jsonl", "--priority", "high"), "individual", "high", "1.0.0"),
-        (("--model-version", "2.1.0"), "individual", "normal", "2.1.0"),
-        (("--model-version", "v2.1.0"), "individual", "normal", "2.1.0"),
-        (("--model-version", "2"), "individual", "normal", "2.1.0"),
+        (("--version", "2.1.0"), "individual", "normal", "2.1.0"),
+        (("--version", "v2.1.0"), "individual", "normal", "2.1.0"),
+        (("--version", "2"), "individual", "normal", "2.1.0"),
     ],
 )
 def test_a_job_is_handed_in_as_was_said(
@@ -73,7 +73,7 @@ def test_a_version_may_be_named_by_its_alias(here: Here, tmp_path: Path) -> None
 
     alias("{newest: 2.1.0}")
     try:
-        done = here("submit", "rows.jsonl", "--model", "sentiment", "--model-version", "newest", "--no-wait", "--json")
+        done = here("submit", "rows.jsonl", "--model", "sentiment", "--version", "newest", "--no-wait", "--json")
         assert (done.code, json.loads(done.out)["model_version"]) == (0, "2.1.0")
     finally:
         alias("{}")
@@ -91,9 +91,8 @@ def test_what_there_is_instead_is_told_to_programs(here: Here) -> None:
 
     code, details = told("--model", "nosuch")
     assert (code, {"sentiment", "tumor"} <= {*details["models"]}) == ("MODEL_NOT_FOUND", True)
-    code, details = told("--model", "sentiment", "--model-version", "9")
+    code, details = told("--model", "sentiment", "--version", "9")
     assert (code, details["field"]) == ("MODEL_VERSION_NOT_FOUND", "model_version")
-    assert told("--model", "sentiment", "--model-version", "")[0] == "NOT_FOUND"
     assert "sentiment has no version '9'. There are " in details["issue"]
 
 
@@ -108,7 +107,7 @@ NOWHERE = {"COATCHECK_URL": "http://127.0.0.1:9", "COATCHECK_API_KEY": KEY}
         (("rows.jsonl", "-o", "-", "--json"), 2, "would both go to standard output: add --output FILE"),
         (("rows.jsonl", "-o", "nowhere/o"), 1, "nowhere/o cannot be written (No such file or directory)"),
         # Nothing is written then.
-        (("rows.jsonl", "-o", "rows.jsonl", "--no-wait"), 1, "does not answer"),
+        (("rows.jsonl", "-o", "o.jsonl", "--no-wait"), 2, "--output is for answers that are waited for"),
         # A file that is answered whole has no failed rows.
         (("d.pdf", "-o", "d.json"), 1, "does not answer"),
     ],
