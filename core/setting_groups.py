@@ -236,7 +236,8 @@ class Jobs:
     grace_s: float = setting(
         "COATCHECK_GRACE_S",
         20.0,
-        "how long a worker that was asked to stop goes on with what it holds, before it gives it back",
+        "how long a worker that was asked to stop goes on with what it holds, before it gives it back; who ends what "
+        "does not stop has to wait 20 s longer (`stop_grace_period` in compose)",
         validate.Range(0),
     )
     lease_s: float = setting("COATCHECK_LEASE_S", 20.0, "how long a claim holds without a heartbeat", rules.POSITIVE)

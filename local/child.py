@@ -96,10 +96,12 @@ class Child:
 def tree(pid: int) -> list[int]:
     """This process and those that it and its children started, while it lives."""
     found = [pid]
-    for listed in Path(f"/proc/{pid}/task").glob("*/children"):
-        with contextlib.suppress(OSError):
-            for child in map(int, listed.read_text().split()):
-                found += tree(child)
+    # It, or one of its threads, may end between any two looks.
+    with contextlib.suppress(OSError):
+        for task in os.listdir(f"/proc/{pid}/task"):
+            with contextlib.suppress(OSError):
+                for child in map(int, Path(f"/proc/{pid}/task/{task}/children").read_text().split()):
+                    found += tree(child)
     return found
 
 

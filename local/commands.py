@@ -15,7 +15,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 import click
 
@@ -25,6 +25,7 @@ from local.state import read_json, write_private
 from local.supervisor import StartFailed, Supervisor, clear_leftovers, say
 
 RECORD = "supervisor.json"
+#: How long a stop takes at most, where workers go on for no longer than they do if nothing else is set.
 STOP_S = 60.0
 OUTDATED = "the code here has changed since it was started: ./run down, then ./run up (no accepted job is lost)"
 
@@ -75,11 +76,12 @@ def down(root: Path) -> int:
         click.echo("Not running")
         return 0
     born = child.start_time(pid)
+    stop_s = float(read_json(root / ".coatcheck" / "run" / RECORD).get("stop_s", STOP_S))
     os.kill(pid, signal.SIGTERM)
-    ends_at = time.monotonic() + STOP_S
+    ends_at = time.monotonic() + stop_s
     while born is not None and child.start_time(pid) == born:
         if time.monotonic() > ends_at:
-            click.echo(f"The supervisor ({pid}) did not stop within {STOP_S:.0f} s; killing it", err=True)
+            click.echo(f"The supervisor ({pid}) did not stop within {stop_s:.0f} s; killing it", err=True)
             os.kill(pid, signal.SIGKILL)
             break
         time.sleep(0.1)
@@ -120,11 +122,13 @@ def _outdated(root: Path) -> bool:
 
 
 def _set_otherwise(root: Path, supervisor: int, environ: Mapping[str, str]) -> list[str]:
-    """The settings that have a value here, and not the one that the supervisor was started with; what a sourced
-    `.coatcheck/env.admin` says is what it has."""
+    """The settings that have a value here, and not the one that the supervisor was started with; what the
+    sourced `.coatcheck/env` and `env.admin` say is what it has."""
     started = child.environment(supervisor)
     found = state.load(root / ".coatcheck")
-    handed = {**found.urls({}), "COATCHECK_SECRET_KEY": found.secrets["app"]}
+    handed = {
+        **found.urls({}), "COATCHECK_SECRET_KEY": found.secrets["app"], "COATCHECK_GRPC_PORT": str(found.ports["grpc"])
+    }  # fmt: skip
     return [
         name
         for name in settings.names()
@@ -165,10 +169,16 @@ def _start(supervisor: Supervisor) -> None:
     """Bring everything up, and say so to whoever waits for it; raises StartFailed."""
     started = time.monotonic()
     click.echo("Coatcheck is starting")
-    me = {"pid": os.getpid(), "born": child.start_time(os.getpid()), "code": checkout.digest(supervisor.root)}
-    signal.signal(signal.SIGTERM, supervisor.ask_to_stop)
-    signal.signal(signal.SIGINT, supervisor.ask_to_stop)
+    me: dict[str, Any] = {"pid": os.getpid(), "born": child.start_time(os.getpid())}
+    me["code"] = checkout.digest(supervisor.root)
+    # Of one that was killed.
+    (supervisor.state.run / "ready").unlink(missing_ok=True)
+    # Also when its terminal is closed, unless `nohup` is to keep it.
+    closed = {signal.SIGHUP} if signal.getsignal(signal.SIGHUP) is not signal.SIG_IGN else set()
+    for heard in {signal.SIGTERM, signal.SIGINT} | closed:
+        signal.signal(heard, supervisor.ask_to_stop)
     try:
+        me["stop_s"] = platform_processes.worker_grace_s() + 20
         write_private(supervisor.state.run / RECORD, json.dumps(me))
         first_run.show(supervisor.start())
         click.echo(f"Ready after {time.monotonic() - started:.1f} s. Logs: .coatcheck/logs")
@@ -204,6 +214,24 @@ def _background(root: Path, environ: Mapping[str, str]) -> int:
             env=dict(environ),
             start_new_session=True,
         )
+    try:
+        came_up = _awaited(process, log, ready)
+    except KeyboardInterrupt:
+        # It is in a session of its own, and has not heard it.
+        process.terminate()
+        process.wait()
+        log.unlink()
+        raise
+    if came_up:
+        log.replace(folder / "up.log")
+        click.echo("Running in the background. Stop with: ./run down")
+        return 0
+    log.unlink()
+    return process.returncode
+
+
+def _awaited(process: subprocess.Popen[bytes], log: Path, ready: Path) -> bool:
+    """Whether it comes up, and does not end before; what it says meanwhile is shown."""
     shown = 0
     while process.poll() is None:
         done = ready.exists() and ready.read_text() == str(process.pid)
@@ -211,13 +239,10 @@ def _background(root: Path, environ: Mapping[str, str]) -> int:
         click.echo(text[shown:], nl=False)
         shown = len(text)
         if done:
-            log.replace(folder / "up.log")
-            click.echo("Running in the background. Stop with: ./run down")
-            return 0
+            return True
         time.sleep(0.1)
     click.echo(log.read_text(errors="replace")[shown:], nl=False, err=True)
-    log.unlink()
-    return process.returncode
+    return False
 
 
 def follow(supervisor: Supervisor) -> None:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from core import alive, errors, settings
+from core.setting_groups import Jobs
 from core.settings import Settings
 from local import engines, proxy
 from local.child import Program
@@ -29,6 +30,7 @@ def environment(root: Path, state: State, urls: Mapping[str, str], environ: Mapp
     return {
         **environ,
         **urls,
+        **state.proof(urls),
         "FLOWER_BASIC_AUTH": f"coatcheck:{state.secrets['flower']}",
         "COATCHECK_SECRET_KEY": environ.get("COATCHECK_SECRET_KEY") or state.secrets["app"],
         "COATCHECK_INPUT_PRIVATE_BUCKETS": environ.get("COATCHECK_INPUT_PRIVATE_BUCKETS")
@@ -69,14 +71,20 @@ def programs(state: State, env: Mapping[str, str]) -> tuple[list[Program], list[
     explain = (*alone, "-Q", "explain", "-n", "explain@%h", "--concurrency", "1")
     io = (*alone, "-Q", "webhooks,control", "-P", "threads", "-n", "io@%h", "--concurrency", "4")
     beat = (*celery, "beat", "--pidfile=", "-l", "WARNING")
+    grace_s = worker_grace_s()
     early = [
-        _beating(Program("worker", worker, only("worker", env), grace_s=40), state),
-        _beating(Program("explain", explain, only("explain", env), grace_s=40), state),
+        _beating(Program("worker", worker, only("worker", env), grace_s=grace_s), state),
+        _beating(Program("explain", explain, only("explain", env), grace_s=grace_s), state),
         _beating(Program("io", io, only("io", env), grace_s=25), state),
         *door(state, env),
         *([_rpc(state, env)] if has_grpc() else []),
     ]
     return early, [_beating(Program("beat", beat, only("beat", env)), state), _flower(state, celery, env)]
+
+
+def worker_grace_s() -> float:
+    """How long a worker may take to stop; raises SettingsInvalid."""
+    return settings.load_only(Jobs).grace_s + 20
 
 
 def door(state: State, env: Mapping[str, str]) -> list[Program]:

@@ -88,6 +88,12 @@ class State:
     def _postgres(self, role: str, secret: str) -> str:
         return f"postgresql+psycopg://{role}:{self.secrets[secret]}@127.0.0.1:{self.ports['postgres']}/postgres"
 
+    def proof(self, urls: Mapping[str, str]) -> dict[str, str]:
+        """What has libpq tell no password to whoever listens in the place of our own Postgres while that is away: with
+        SCRAM the server has to prove that it knows it (RFC 5802)."""
+        ours = urls["DATABASE_URL"] == self._own()["DATABASE_URL"]
+        return {"PGREQUIREAUTH": "scram-sha-256"} if ours else {}
+
     def keys_for(self, database_url: str) -> dict[str, str]:
         if database_url == self._own()["DATABASE_URL"]:
             database_url = self.superuser_url  # as it was known before it had roles

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import json
 import os
 import shutil
@@ -16,11 +17,13 @@ from pathlib import Path
 import click
 
 from core import alive, settings
-from local import child, engines, environments, health, platform_processes, state
+from local import child, engines, environments, first_run, health, platform_processes, state
 from local.child import Child, Program
 from local.state import State, read_json, write_private
 from local.vigil import Vigil
 
+#: Where an engine listens, where that is not called as it is.
+PORTS = {"seaweedfs": "s3"}
 #: A log larger than this is put aside.
 LOG_BYTES = 50 * 2**20
 #: A process that dies again within this time waits before it is started again.
@@ -77,7 +80,6 @@ class Supervisor:
         self._engines(urls, env)
         with _step("tables migrated"):
             self._once("migrate", env=env)
-        people = self._tell(env, urls)
         early, late = platform_processes.programs(self.state, env)
         for program in early:
             self._launch(program)
@@ -87,8 +89,8 @@ class Supervisor:
         for program in late:
             self._launch(program)
         with _step("api and workers ready"):
-            self._until_all_answer(people["COATCHECK_URL"])
-        return people
+            self._until_all_answer()
+        return self._tell(env, urls)
 
     def watch(self) -> None:
         """Start again whatever dies or gives no answer any more, until asked to stop."""
@@ -165,43 +167,56 @@ class Supervisor:
         for engine in wanted:
             self._launch(engine.program)
         for engine in wanted:
-            with _step(f"{engine.program.name} ready"):
-                self._until(engine.ready, engine.program.name)
+            name = engine.program.name
+            with _step(f"{name} ready"):
+                # Whoever else listens there would be sent a password, or files.
+                self._until(functools.partial(self._listens, name, PORTS.get(name, name)), name)
+                self._until(engine.ready, name)
         if "postgres" in (engine.program.name for engine in wanted):
             engines.ensure_roles(self.state)
 
+    @property
+    def _url(self) -> str:
+        return f"http://127.0.0.1:{self.state.ports['api']}"
+
     def _tell(self, env: Mapping[str, str], urls: Mapping[str, str]) -> dict[str, str]:
+        """Write down what people need, with keys that open something: those of before may have been revoked."""
         keys = self.state.keys_for(urls["DATABASE_URL"])
         for name, flags in (("api", ()), ("admin", ("--admin",))):
+            if name in keys and not first_run.opens(self._url, keys[name]):
+                click.echo(f"  the key {name} of before opens nothing any more, using a new one")
+                del keys[name]
             if name not in keys:
                 keys[name] = self._once("keys", "create", "--tier", "pro", "--name", name, *flags, env=env).strip()
         self.state.save()
         flower = f"http://coatcheck:{self.state.secrets['flower']}@127.0.0.1:{self.state.ports['flower']}"
         people = {
-            "COATCHECK_URL": f"http://127.0.0.1:{self.state.ports['api']}",
+            "COATCHECK_URL": self._url,
             **({"COATCHECK_GRPC_PORT": str(self.state.ports["grpc"])} if platform_processes.has_grpc() else {}),
             "COATCHECK_API_KEY": keys["api"],
             "COATCHECK_ADMIN_KEY": keys["admin"],
             "COATCHECK_SECRET_KEY": env["COATCHECK_SECRET_KEY"],
             **urls,
+            **self.state.proof(urls),
             "FLOWER_URL": flower,
             "METRICS_URL": f"http://127.0.0.1:{self.state.ports['metrics']}/metrics",
         }
         environments.write(self.state.folder, people)
         return people
 
-    def _until_all_answer(self, url: str) -> None:
+    def _until_all_answer(self) -> None:
         """Raises StartFailed."""
-        self._until(self._has_the_door, "proxy")
-        self._until(lambda: platform_processes.all_there(url), "api")
+        # Whoever else listens where the API is said to be would be sent a key.
+        self._until(lambda: self._listens("proxy", "api"), "proxy")
+        self._until(lambda: platform_processes.all_there(self._url), "api")
         self._until(lambda: alive.asked(self.state.run, platform_processes.FLOWER_SOCKET, "/healthcheck"), "flower")
         if any(item.program.name == "grpc" for item in self.children):
             self._until(lambda: alive.beats(self.state.run / "grpc.alive"), "grpc")
 
-    def _has_the_door(self) -> bool:
-        """Whether our own proxy listens where the API is said to be: whoever else does would be sent a key."""
-        proxies = [item for item in self.children if item.program.name == "proxy" and item.alive]
-        return any(child.listens(item.pid, self.state.ports["api"]) for item in proxies)
+    def _listens(self, name: str, port: str) -> bool:
+        """Whether it is our own process of this name that listens on the port that is called so."""
+        mine = [item for item in self.children if item.program.name == name and item.alive]
+        return any(child.listens(item.pid, self.state.ports[port]) for item in mine)
 
     def _launch(self, program: Program) -> None:
         log = self.state.logs / f"{program.name}.log"

@@ -63,7 +63,7 @@ def own_environ() -> Iterator[None]:
 @pytest.fixture
 def signals() -> Iterator[None]:
     """A start hears Ctrl-C itself."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
     yield
     for number, handler in before.items():
         signal.signal(number, handler)

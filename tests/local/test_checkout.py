@@ -124,5 +124,7 @@ def test_up_beside_one_takes_what_it_handed_out_itself_for_no_other_setting(
     started: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     made = state.load(started / ".coatcheck")
-    sourced = {**made.urls({}), "COATCHECK_SECRET_KEY": made.secrets["app"]}
+    sourced = {
+        **made.urls({}), "COATCHECK_SECRET_KEY": made.secrets["app"], "COATCHECK_GRPC_PORT": str(made.ports["grpc"])
+    }  # fmt: skip
     assert up(started, capsys, sourced)[0] == 0

@@ -14,7 +14,7 @@ from types import SimpleNamespace
 import pytest
 
 from core import settings
-from local import checkout, child, commands, environments, health, platform_processes, state
+from local import checkout, child, commands, environments, first_run, health, platform_processes, state
 from local.state import write_private
 from local.supervisor import StartFailed, Supervisor
 from tests.cli.conftest import Answer, serving
@@ -81,10 +81,11 @@ def test_down_asks_and_waits_until_it_has_gone(
 
 
 def test_one_that_does_not_go_is_killed_after_a_while_and_that_is_said(
-    tmp_path: Path, stand: Stand, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, stand: Stand, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr(commands, "STOP_S", 0.3)
     pid = stand(STAYS)
+    record = tmp_path / ".coatcheck" / "run" / commands.RECORD
+    write_private(record, json.dumps({**state.read_json(record), "stop_s": 0.3}))
     assert commands.down(tmp_path) == 0
     until(lambda: child.start_time(pid) is None)
     said = f"The supervisor ({pid}) did not stop within 0 s; killing it\n"
@@ -170,7 +171,7 @@ def made(tmp_path: Path) -> Iterator[Supervisor]:
     found.stop()
 
 
-def test_people_are_told_every_address_and_key_and_a_key_is_made_once(
+def test_people_are_told_every_address_and_key_and_a_key_is_made_once_and_again_when_it_opens_nothing(
     made: Supervisor, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ran: list[tuple[str, ...]] = []
@@ -181,11 +182,13 @@ def test_people_are_told_every_address_and_key_and_a_key_is_made_once(
         return f"key of {words[words.index('--name') + 1]}\n"
 
     monkeypatch.setattr(made, "_once", once)
+    revoked: set[tuple[str, str]] = set()
+    monkeypatch.setattr(first_run, "opens", lambda *asked: asked not in revoked)
     urls, ports, secret = made.state.urls({}), made.state.ports, made.state.secrets
     told = {
         "COATCHECK_URL": f"http://127.0.0.1:{ports['api']}", "COATCHECK_API_KEY": "key of api",
         "COATCHECK_GRPC_PORT": str(ports["grpc"]),
-        "COATCHECK_ADMIN_KEY": "key of admin", "COATCHECK_SECRET_KEY": "s", **urls,
+        "COATCHECK_ADMIN_KEY": "key of admin", "COATCHECK_SECRET_KEY": "s", **urls, "PGREQUIREAUTH": "scram-sha-256",
         "FLOWER_URL": f"http://coatcheck:{secret['flower']}@127.0.0.1:{ports['flower']}",
         "METRICS_URL": f"http://127.0.0.1:{ports['metrics']}/metrics",
     }  # fmt: skip
@@ -199,6 +202,9 @@ def test_people_are_told_every_address_and_key_and_a_key_is_made_once(
     }
     clients = ("COATCHECK_URL", "COATCHECK_GRPC_PORT", "COATCHECK_API_KEY")
     assert commands._client(made.root) == {name: told[name] for name in clients}
+    revoked.add((told["COATCHECK_URL"], "key of admin"))
+    made._tell({"COATCHECK_SECRET_KEY": "s"}, urls)
+    assert ran[2:] == [(*create, "admin", "--admin")]
 
 
 #: Stands where the command would: says what it was called with and what it knows, and fails if it is told to.
@@ -237,7 +243,7 @@ def test_the_environment_of_the_processes_is_the_callers_with_what_they_need(tmp
     found = platform_processes.environment(tmp_path, made, urls, {"MORE": "more", "PATH": "/there"})
     assert found == {
         "MORE": "more", **urls, "FLOWER_BASIC_AUTH": f"coatcheck:{made.secrets['flower']}",
-        "COATCHECK_SECRET_KEY": made.secrets["app"],
+        "COATCHECK_SECRET_KEY": made.secrets["app"], "PGREQUIREAUTH": "scram-sha-256",
         "COATCHECK_INPUT_PRIVATE_BUCKETS": f"{urls['S3_ENDPOINT_URL']}/inbox",
         "COATCHECK_MODEL_CACHE": str(made.folder / "models"), "PYTHONPATH": str(tmp_path), "PYTHONUNBUFFERED": "1",
         "PATH": f"{Path(sys.executable).parent}:/there", "TOKENIZERS_PARALLELISM": "false",

@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import json
+import socket
+import struct
+import threading
 import time
 import tomllib
 from pathlib import Path
@@ -29,6 +32,42 @@ def test_a_refusal_is_an_answer_and_silence_is_none(platform: Platform) -> None:
     with frozen(server):
         assert not engines.postgres_answers(platform.engines.superuser_url)
     assert not engines.postgres_answers(url.set(port=1).render_as_string(hide_password=False))
+
+
+def pretends(listener: socket.socket, heard: list[bytes]) -> None:
+    """A Postgres that asks for the password as it is, and notes what it is told then."""
+    connection, _ = listener.accept()
+    with connection:
+        # Neither TLS nor GSSAPI (8 bytes each); then who wants to begin a session.
+        while len(connection.recv(1000)) == 8:
+            connection.send(b"N")
+        connection.send(b"R" + struct.pack(">ii", 8, 3))
+        heard.append(connection.recv(1000))
+
+
+@pytest.mark.parametrize("proof", [True, False])
+def test_no_password_is_told_to_whoever_listens_in_the_place_of_our_postgres(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, proof: bool
+) -> None:
+    made = state.load(tmp_path / ".coatcheck")
+    for name, value in made.proof(made.urls({})).items() if proof else ():
+        monkeypatch.setenv(name, value)
+    heard: list[bytes] = []
+    with socket.create_server(("127.0.0.1", made.ports["postgres"])) as listener:
+        thread = threading.Thread(target=pretends, args=(listener, heard))
+        thread.start()
+        assert not engines.postgres_ready(made.superuser_url)
+        thread.join()
+    told = made.secrets["postgres"].encode() in heard[0]
+    # Without it, libpq tells anybody.
+    assert told is not proof
+
+
+def test_our_own_postgres_proves_that_it_knows_the_password(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PGREQUIREAUTH", "scram-sha-256")
+    assert engines.postgres_ready(platform.engines.superuser_url)
 
 
 def test_the_same_of_redis(platform: Platform) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.server
 import json
 import threading
+import urllib.error
 from collections.abc import Callable, Iterator
 from typing import Any
 
@@ -30,7 +31,7 @@ def ends(asked: list[tuple[str, str | None, bytes]]) -> Iterator[Ends]:
         class Platform(http.server.BaseHTTPRequestHandler):
             def do_GET(self, body: bytes = b"") -> None:
                 asked.append((self.path, self.headers["Content-Type"], body))
-                self.send_response(200 if self.headers["Authorization"] == "Bearer k" else 401)
+                self.send_response(job.get("code", 200) if self.headers["Authorization"] == "Bearer k" else 401)
                 self.end_headers()
                 self.wfile.write(json.dumps({"job_id": "job_1", **job}).encode())
 
@@ -87,6 +88,34 @@ def test_a_job_that_waits_behind_what_was_there_before_is_no_failure(
     assert (
         "has not begun after 30 s: 0 jobs ahead, 1 worker, at work on what was there before" in capsys.readouterr().out
     )
+
+
+def refusal(code: int) -> dict[str, Any]:
+    return {"code": code, "error": {"code": "QUOTA_EXCEEDED", "message": "Enough"}}
+
+
+@pytest.mark.parametrize("code", [402, 404, 429, 503])
+def test_who_refuses_the_example_is_there_all_the_same(
+    ends: Ends, capsys: pytest.CaptureFixture[str], code: int
+) -> None:
+    first_run.show(ends(refusal(code)))
+    told = capsys.readouterr().out
+    assert "\nThe example is refused: Enough (QUOTA_EXCEEDED)\n" in told
+    assert "\nTry it:\n" in told
+
+
+@pytest.mark.parametrize("answer", [refusal(500), {"code": 404}, {"code": 502, "error": "Bad gateway"}], ids=str)
+def test_who_has_broken_down_or_is_somebody_else_is_a_failure(ends: Ends, answer: dict[str, Any]) -> None:
+    with pytest.raises(urllib.error.HTTPError, match=str(answer["code"])):
+        first_run.show(ends(answer))
+
+
+def test_a_key_opens_unless_it_is_one_that_is_not_known(ends: Ends) -> None:
+    for answer in ({}, refusal(403), refusal(429)):
+        url = ends(answer)["COATCHECK_URL"]
+        assert (first_run.opens(url, "k"), first_run.opens(url, "another")) == (True, False)
+    with pytest.raises(OSError, match="refused"):
+        first_run.opens("http://127.0.0.1:9", "k")
 
 
 @pytest.mark.parametrize(

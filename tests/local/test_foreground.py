@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import signal
 import socket
 import sys
 import time
@@ -53,6 +54,10 @@ def test_up_in_the_foreground_shows_what_the_processes_log_unless_it_is_to_be_qu
     def watch(made: Supervisor) -> None:
         assert (made.state.run / "ready").read_text() == str(os.getpid())
         assert commands.running(tmp_path) == os.getpid()
+        stops = {signal.getsignal(sign) == made.ask_to_stop for sign in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)}
+        assert stops == {True}
+        # The workers' time to go on with what they hold, and 40 s for all else.
+        assert state.read_json(made.state.run / commands.RECORD)["stop_s"] == 47.0
 
         def heard() -> bool:
             with made.children[0].log.open("a") as log:
@@ -65,6 +70,7 @@ def test_up_in_the_foreground_shows_what_the_processes_log_unless_it_is_to_be_qu
     monkeypatch.setattr(Supervisor, "start", start)
     monkeypatch.setattr(Supervisor, "watch", watch)
     monkeypatch.setattr(first_run, "show", shown.append)
+    monkeypatch.setenv("COATCHECK_GRACE_S", "7")
     assert commands.up(tmp_path, {}, detach=False, quiet=quiet) == 0
     out, err = capsys.readouterr()
     told = "".join(said) + out
@@ -128,15 +134,15 @@ def test_a_start_goes_from_the_engines_to_those_who_need_the_models_and_waits_fo
     monkeypatch.setattr(made, "_once", once)
     monkeypatch.setattr(platform_processes, "programs", lambda *_: ([program("early")], [program("late")]))
     monkeypatch.setattr(made, "_launch", lambda item: done.append(item.name))
-    monkeypatch.setattr(made, "_until_all_answer", done.append)
+    monkeypatch.setattr(made, "_until_all_answer", lambda: done.append("all answer"))
     with socket.create_server(("127.0.0.1", before.ports["valkey"])):
         people = made.start()
     port = made.state.ports["valkey"]
     assert people["REDIS_URL"] == ours.replace(f":{before.ports['valkey']}/", f":{port}/") != ours
     create = "keys create --tier pro --name"
     assert done == [
-        "engines", "migrate", f"{create} api", f"{create} admin --admin", "early",
-        f"models push {bundles[0]} {bundles[1]}", "late", people["COATCHECK_URL"],
+        "engines", "migrate", "early", f"models push {bundles[0]} {bundles[1]}", "late", "all answer",
+        f"{create} api", f"{create} admin --admin",
     ]  # fmt: skip
     out = capsys.readouterr().out
     assert re.findall("  using (.*) from the environment\n", out) == ["DATABASE_URL"]
@@ -167,8 +173,16 @@ def test_every_engine_is_prepared_and_started_before_any_is_waited_for_and_our_d
     monkeypatch.setattr(engines, "embedded", embedded)
     monkeypatch.setattr(engines, "ensure_roles", lambda _: done.append("roles"))
     monkeypatch.setattr(made, "_launch", lambda item: done.append(item.name))
+
+    def listens(name: str, port: str) -> bool:
+        done.append(f"{name} listens on {port}")
+        return True
+
+    monkeypatch.setattr(made, "_listens", listens)
     made._engines({"U": "u"}, {"PATH": "/there"})
-    steps = [*(f"{name} prepared" for name in names), *names, *(f"{name} ready" for name in names)]
+    ports = {name: name.replace("seaweedfs", "s3") for name in names}
+    ready = [step for name in names for step in (f"{name} listens on {ports[name]}", f"{name} ready")]
+    steps = [*(f"{name} prepared" for name in names), *names, *ready]
     assert done == [*steps, *(["roles"] if own else [])]
 
 

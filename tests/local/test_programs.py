@@ -96,6 +96,7 @@ def test_the_platform_has_what_it_needs_of_the_callers_environment_and_what_is_i
     urls = made.urls({})
     own = {
         **urls,
+        "PGREQUIREAUTH": "scram-sha-256",
         "FLOWER_BASIC_AUTH": f"coatcheck:{made.secrets['flower']}",
         "COATCHECK_SECRET_KEY": made.secrets["app"],
         "COATCHECK_INPUT_PRIVATE_BUCKETS": f"{urls['S3_ENDPOINT_URL']}/inbox",
@@ -113,6 +114,9 @@ def test_the_platform_has_what_it_needs_of_the_callers_environment_and_what_is_i
     path = {"PATH": f"{Path(sys.executable).parent}:/bin"}
     found = platform_processes.environment(tmp_path, made, urls, {**given, "PATH": "/bin"})
     assert found == {**own, **given, **path}
+    # Of a database elsewhere nobody knows how it knows its users.
+    other = platform_processes.environment(tmp_path, made, {**urls, "DATABASE_URL": "postgresql://h/d"}, {})
+    assert "PGREQUIREAUTH" not in other
 
 
 def test_every_process_of_the_platform_is_run_with_these_words(
@@ -121,6 +125,7 @@ def test_every_process_of_the_platform_is_run_with_these_words(
     env = platform_processes.environment(tmp_path, made, made.urls({}), {})
     for name in {*os.environ} & environments.SECRETS:
         monkeypatch.delenv(name)
+    monkeypatch.setenv("COATCHECK_GRACE_S", "25")
     # What the last one touched would speak for the one that is started after it.
     alive = {name: (made.run / f"{name}.alive",) for name in ("worker", "explain", "io", "grpc", "beat")}
     for (file,) in alive.values():
@@ -136,8 +141,8 @@ def test_every_process_of_the_platform_is_run_with_these_words(
     one = ["--concurrency", "1"]
     assert {name: how.pop("leftovers") for name, how in found.items() if "leftovers" in how} == alive
     assert found == {
-        "worker": {"command": [*alone, "-Q", "cpu", "-n", "cpu@%h", *one], "grace_s": 40},
-        "explain": {"command": [*alone, "-Q", "explain", "-n", "explain@%h", *one], "grace_s": 40},
+        "worker": {"command": [*alone, "-Q", "cpu", "-n", "cpu@%h", *one], "grace_s": 45},
+        "explain": {"command": [*alone, "-Q", "explain", "-n", "explain@%h", *one], "grace_s": 45},
         "io": {
             "command": [*alone, "-Q", "webhooks,control", "-P", "threads", "-n", "io@%h", "--concurrency", "4"],
             "grace_s": 25,
@@ -191,7 +196,7 @@ def test_a_start_waits_for_everybody_who_answers(tmp_path: Path, monkeypatch: py
     monkeypatch.setattr(made, "_until", lambda condition, name: waited.update({name: condition}))
     if extra:
         made._launch(Program("grpc", ("sleep", "60"), dict(os.environ), grace_s=1))
-    made._until_all_answer("http://127.0.0.1:1")
+    made._until_all_answer()
     made.stop()
     assert [*waited] == ["proxy", "api", "flower"] + ["grpc"] * extra
     if extra:

@@ -6,6 +6,7 @@ import json
 import os
 import re
 import signal
+import subprocess
 import sys
 import threading
 from collections.abc import Iterator
@@ -47,6 +48,7 @@ def test_what_is_set_wrongly_is_said_before_anything_is_started(
     # Who looks meanwhile finds us, and with which code.
     assert json.loads((made.state.run / commands.RECORD).read_text()) == {
         "pid": os.getpid(), "born": child.start_time(os.getpid()), "code": checkout.digest(tmp_path),
+        "stop_s": 60.0,
     }  # fmt: skip
     assert not (made.state.run / "ready").exists()
     assert not of_an_earlier_start.exists()
@@ -120,7 +122,7 @@ def test_who_ends_before_it_is_ready_is_named_with_its_log_and_nobody_else_is_wa
         made._launch(program(who, code))
     log = re.escape(str(made.state.logs / f"{name}.log"))
     with pytest.raises(StartFailed, match=f"^{name} ended with code 7, see {log}\n"):
-        made._until_all_answer(f"http://127.0.0.1:{made.state.ports['api']}")
+        made._until_all_answer()
 
 
 def test_who_is_not_ready_in_time_is_named_and_a_stop_is_heard_meanwhile(
@@ -188,3 +190,21 @@ def test_up_in_the_background_waits_for_its_own_supervisor_and_gives_its_code(
     assert (found, sorted(path.name for path in folder.iterdir())) == ([0], ["run", "up.log"])
     assert told.endswith("Running in the background. Stop with: ./run down\n")
     assert (folder / "up.log").stat().st_mode & 0o777 == 0o600
+
+
+def test_who_stops_waiting_stops_what_is_being_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "cli").mkdir()
+    (tmp_path / "cli" / "__init__.py").touch()
+    (tmp_path / "cli" / "main.py").write_text(UP)
+    started: list[int] = []
+
+    def awaited(process: subprocess.Popen[bytes], log: Path, ready: Path) -> bool:
+        until(lambda: "Coatcheck is starting" in log.read_text())
+        started.append(process.pid)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(commands, "_awaited", awaited)
+    with pytest.raises(KeyboardInterrupt):
+        commands._background(tmp_path, {})
+    assert [child.start_time(pid) for pid in started] == [None]
+    assert list((tmp_path / ".coatcheck").iterdir()) == []

@@ -58,12 +58,12 @@ def test_no_key_is_sent_to_whoever_listens_where_our_proxy_should(made: Supervis
     port = made.state.ports["api"]
     with socket.create_server(("127.0.0.1", port)):
         made._launch(program("proxy", FOR_EVER))
-        assert not made._has_the_door()
+        assert not made._listens("proxy", "api")
         made._launch(program("proxy", LISTENS.format(port=port)))
         with pytest.raises(StartFailed, match=r"proxy ended with code 1, see .*\n(.*\n)*.*Address already in use"):
-            made._until(made._has_the_door, "proxy")
+            made._until(lambda: made._listens("proxy", "api"), "proxy")
     made._launch(program("proxy", LISTENS.format(port=port)))
-    until(made._has_the_door)
+    until(lambda: made._listens("proxy", "api"))
 
 
 @pytest.mark.parametrize("said", ["[]", "{}", "no", '{"pools": [], "problems": []}', '{"pools": {}, "problems": 5}'])

@@ -139,9 +139,12 @@ def test_up_twice_after_kill_9_and_down_leaves_nothing(checkout: Path) -> None:
     first = command(checkout, "up", "--detach")
     assert first.returncode == 0, first.stdout + first.stderr
     assert "→ completed" in first.stdout
-    again = command(checkout, "up", "--detach")
-    assert (again.returncode, "Already running" in again.stdout) == (0, True)
     client = sourced(checkout, "env", "env.admin")
+    for env in ({}, client):
+        again = command(checkout, "up", "--detach", **env)
+        assert (again.returncode, "Already running" in again.stdout) == (0, True), again.stderr
+    revoked = command(checkout, "keys", "revoke", client["COATCHECK_API_KEY"].split("_")[1], **client)
+    assert revoked.returncode == 0, revoked.stderr
     with urllib.request.urlopen(client["COATCHECK_URL"] + "/ready") as answer:
         assert answer.status == 200
 
@@ -166,7 +169,11 @@ def test_up_twice_after_kill_9_and_down_leaves_nothing(checkout: Path) -> None:
     assert not [log for log in (checkout / ".coatcheck").rglob("*.log") if leaks(checkout, log)]
     operated = command(checkout, "models", "list", **sourced(checkout, "env.admin"))
     assert (operated.returncode, "sentiment" in operated.stdout) == (0, True), operated.stderr
-    assert sourced(checkout, "env")["COATCHECK_API_KEY"] == client["COATCHECK_API_KEY"]
+    # The key that was revoked has a successor; the other is as it was.
+    now = sourced(checkout, "env", "env.admin")
+    same = {name for name in ("COATCHECK_API_KEY", "COATCHECK_ADMIN_KEY") if now[name] == client[name]}
+    assert same == {"COATCHECK_ADMIN_KEY"}
+    assert "the key api of before opens nothing any more" in second.stdout
 
     assert len(sockets(checkout)) == 4
     assert command(checkout, "down").returncode == 0
