@@ -30,12 +30,13 @@ FROM chores ORDER BY name
 
 @dataclass(frozen=True)
 class Chore:
-    """One thing to do every so many seconds, in small bounded steps: `run` does one and returns how much it did. Any
-    number of processes may do it at once."""
+    """One thing to do every so many seconds, in small bounded steps: `run` does one and returns how much it did, and
+    `step` of it or more says that there is more to do. Any number of processes may do it at once."""
 
     name: str
     every_s: float
     run: Callable[[], int]
+    step: int | None = None
 
 
 @dataclass(frozen=True)

@@ -73,13 +73,13 @@ def of_jobs(engine: sqlalchemy.Engine, hints: broker.Hints, store: Store, *, max
         return expire(engine, Status.PROCESSING, floor)
 
     return [
-        Chore("rescue", 2, lambda: _behind(engine, floors, "rescue", take_back)),
-        Chore("expire", 2, lambda: expire(engine, Status.PENDING) + _behind(engine, floors, "expire", end)),
+        Chore("rescue", 2, lambda: _behind(engine, floors, "rescue", take_back), rescue.LIMIT),
+        Chore("expire", 2, lambda: expire(engine, Status.PENDING) + _behind(engine, floors, "expire", end), LIMIT),
         Chore("advance", 2, functools.partial(advance, engine, hints)),
         Chore("wake", 2, functools.partial(wake, engine, hints, floors)),
-        Chore("forget jobs", 2, lambda: retention.purge(engine, store)),
-        Chore("forget uploads", 2, lambda: uploads.purge(engine, store)),
-        Chore("forget keys", 2, lambda: idempotency.purge(engine)),
+        Chore("forget jobs", 2, lambda: retention.purge(engine, store), retention.LIMIT),
+        Chore("forget uploads", 2, lambda: uploads.purge(engine, store), uploads.LIMIT),
+        Chore("forget keys", 2, lambda: idempotency.purge(engine), idempotency.LIMIT),
         Chore("forget models", 60, lambda: removed.purge(engine, store)),
         Chore("forget bundles", 600, lambda: unlisted.purge(engine, store)),
         Chore("forget canaries", 2, lambda: trials.purge(engine)),

@@ -38,7 +38,7 @@ _PURGE_ONE = text("DELETE FROM jobs WHERE id = :id RETURNING id")
 
 
 def purge(engine: sqlalchemy.Engine, store: Store) -> int:
-    """One small step; returns how many jobs were forgotten. A full LIMIT says that more are due.
+    """One small step; returns how many jobs were forgotten. LIMIT or more say that more are due.
 
     Raises Unavailable, and forgets nothing whose files are still in the store.
     """
@@ -54,9 +54,9 @@ def _purge_jobs(engine: sqlalchemy.Engine, store: Store) -> int:
     for row in with_files:
         store.delete_all(kinds.find(row.kind).folder(row.id))
     with engine.begin() as connection:
-        connection.execute(_PURGE, {"ids": gone})
+        forgotten = connection.execute(_PURGE, {"ids": gone}).rowcount
         events.purge(connection, gone)
-    return len(gone)
+    return forgotten
 
 
 def _purge_in_parts(engine: sqlalchemy.Engine, store: Store) -> int:

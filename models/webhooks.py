@@ -107,7 +107,13 @@ class WebhookDelivery(Base):
             postgresql_where=text("job_id IS NOT NULL AND event <> 'job.progress'"),
         ),
         Index("ix_webhook_deliveries_progress", "job_id", postgresql_where=text("event = 'job.progress'")),
-        Index("ix_webhook_deliveries_finished", "finished_at", postgresql_where=text("finished_at IS NOT NULL")),
+        Index(
+            "ix_webhook_deliveries_ended",
+            "tenant_id",
+            "status",
+            "finished_at",
+            postgresql_where=text("finished_at IS NOT NULL"),
+        ),
     )
 
 

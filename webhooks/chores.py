@@ -21,14 +21,27 @@ WHERE id = ANY (ARRAY(
   SELECT id FROM webhook_deliveries WHERE status = 'pending' AND since < now() - make_interval(secs => :span_s)
   LIMIT :limit FOR UPDATE SKIP LOCKED))
 """)
+# Tenant by tenant, of whom some may be gone, and by how it ended, since each has its own time: what is too young is not
+# looked at.
 _OLD = text("""
+WITH RECURSIVE owners (id) AS (
+  SELECT (SELECT tenant_id FROM webhook_deliveries WHERE finished_at IS NOT NULL ORDER BY tenant_id LIMIT 1)
+  UNION ALL
+  SELECT (SELECT tenant_id FROM webhook_deliveries WHERE finished_at IS NOT NULL AND tenant_id > owners.id
+          ORDER BY tenant_id LIMIT 1)
+  FROM owners WHERE owners.id IS NOT NULL
+)
 DELETE FROM webhook_deliveries WHERE id = ANY (ARRAY(
-  SELECT webhook_deliveries.id FROM webhook_deliveries
-  LEFT JOIN tenants ON tenants.id = tenant_id LEFT JOIN tiers ON tiers.name = tier
-  WHERE finished_at < now() - make_interval(secs => (SELECT min(keep_s) FROM tiers))
-    AND finished_at < now() - make_interval(secs =>
-    CASE WHEN status = 'failed' THEN greatest(keep_s, :keep_failed_s) ELSE coalesce(keep_s, 0) END)
-  ORDER BY finished_at LIMIT :limit FOR UPDATE OF webhook_deliveries SKIP LOCKED))
+  SELECT old.id FROM owners LEFT JOIN tenants USING (id) LEFT JOIN tiers ON tiers.name = tier
+  CROSS JOIN LATERAL (VALUES
+    ('delivered', coalesce(keep_s, (SELECT min(keep_s) FROM tiers))), ('failed', greatest(keep_s, :keep_failed_s))
+  ) AS ended (status, keep_s)
+  CROSS JOIN LATERAL (
+    SELECT id FROM webhook_deliveries
+    WHERE tenant_id = owners.id AND status = ended.status AND finished_at IS NOT NULL
+      AND finished_at < now() - make_interval(secs => ended.keep_s)
+    ORDER BY finished_at LIMIT :limit FOR UPDATE SKIP LOCKED
+  ) AS old LIMIT :limit))
 """)
 _RECOVERED = text("DELETE FROM webhook_troubles WHERE held_until < now() - interval '30 days'")
 
@@ -39,7 +52,7 @@ def of_webhooks(engine: sqlalchemy.Engine, hints: broker.Hints, schedule: tuple[
         Chore("take back deliveries", 2, lambda: outbox.lease_over(engine)),
         Chore("wake senders", 2, lambda: int(outbox.due(engine) and hints.send(broker.WEBHOOKS))),
         Chore("give up deliveries", 2, lambda: give_up(engine, schedule)),
-        Chore("forget deliveries", 2, lambda: purge(engine)),
+        Chore("forget deliveries", 2, lambda: purge(engine), LIMIT),
     ]
 
 

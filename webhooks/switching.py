@@ -18,6 +18,8 @@ log = structlog.get_logger()
 
 #: An endpoint is switched off for failing only after so many failures in a row, however long that took.
 LEAST_FAILURES = 20
+#: So many of what waits for an endpoint end in the transaction that switches it off, in which others may have a part.
+AT_ONCE = 1000
 
 
 class Reason(enum.StrEnum):
@@ -32,9 +34,13 @@ _DISABLE = text("""
 UPDATE webhook_endpoints SET enabled = false, disabled_code = :code, disabled_at = now()
 WHERE id = :id AND enabled RETURNING tenant_id, url
 """)
+# By its target, of which those that wait have an index.
 _FAIL_WAITING = text("""
 UPDATE webhook_deliveries SET status = 'failed', finished_at = now(), last_error = :code
-WHERE endpoint_id = :id AND status = 'pending'
+WHERE id = ANY (ARRAY(
+  SELECT id FROM webhook_deliveries
+  WHERE target = CAST(:id AS text) AND endpoint_id = CAST(:id AS uuid) AND status = 'pending'
+  ORDER BY next_at LIMIT :limit FOR UPDATE))
 """)
 _NOTIFY = text("""
 INSERT INTO webhook_deliveries (id, tenant_id, endpoint_id, target, event, body)
@@ -75,5 +81,5 @@ def forgive(connection: sqlalchemy.Connection, endpoint_id: uuid.UUID) -> None:
 
 
 def fail_waiting(connection: sqlalchemy.Connection, endpoint_id: uuid.UUID, code: str) -> None:
-    """End what waits for an endpoint."""
-    connection.execute(_FAIL_WAITING, {"id": endpoint_id, "code": code})
+    """End what waits for an endpoint, as much as is done in a moment: whoever sends the rest finds nobody to call."""
+    connection.execute(_FAIL_WAITING, {"id": endpoint_id, "code": code, "limit": AT_ONCE})

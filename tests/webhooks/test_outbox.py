@@ -12,14 +12,14 @@ from collections.abc import Callable
 import pytest
 import standardwebhooks
 
-from core import broker
+from core import broker, ids
 from core.settings import Settings
 from local.child import Child
 from tests.changed import changed
 from tests.conftest import Platform, until
 from tests.hands import clean_up, work
 from tests.webhooks.conftest import Receiver, Tenant, first, owed, say
-from webhooks import outbox
+from webhooks import outbox, switching
 from webhooks.courier import Courier
 from webhooks.http_post import Answer
 from webhooks.verdict import judge
@@ -139,6 +139,23 @@ def test_what_is_left_over_when_an_endpoint_is_switched_off_ends_at_once_and_is_
     ]
     assert receiver.calls == []
     assert tenant.show(endpoint)["failures"] == 0
+
+
+def test_of_a_long_backlog_a_part_ends_when_its_endpoint_is_switched_off_and_the_rest_without_a_call(
+    tenant: Tenant, receiver: Receiver, platform: Platform, courier: Courier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(switching, "AT_ONCE", 10)
+    mine, other = (tenant.endpoint(f"{receiver.url}/{name}", "job.canceled") for name in ("mine", "other"))
+    owed(platform, tenant, 30)
+    tenant.http.patch(f"/api/v1/webhooks/{mine['id']}", json={"enabled": False})
+    of_each = "SELECT endpoint_id, status, count(*) FROM webhook_deliveries GROUP BY 1, 2 ORDER BY 2"
+    mine_, other_ = (ids.parse_endpoint_id(item["id"]) for item in (mine, other))
+    found = {(row[0], row[1]): row[2] for row in platform.rows(of_each)}
+    assert found == {(mine_, "failed"): 10, (mine_, "pending"): 20, (other_, "pending"): 30}
+    courier.drain()
+    found = {(row[0], row[1]): row[2] for row in platform.rows(of_each)}
+    assert found == {(mine_, "failed"): 30, (other_, "delivered"): 30}
+    assert {call.path.rpartition("/")[2] for call in receiver.calls} == {"other"}
 
 
 def test_what_is_said_at_an_address_that_an_endpoint_has_left_says_nothing_of_it(

@@ -12,7 +12,7 @@ from sqlalchemy import text
 import webhooks
 from tests import statements
 from tests.conftest import Platform
-from tests.jobs.test_plans import ELSE, GIVEN
+from tests.jobs.test_plans import ELSE, GIVEN, passed_over
 
 # Straight past the guards: only the shape of the table matters here.
 FILL = """
@@ -63,6 +63,16 @@ def test_a_target_for_which_nothing_waits_any_more_is_not_looked_at(crowded: sql
         aside.rollback()
     # Of 120 something has been for, for 30 it waits; and the end is found.
     assert found(plan["Plan"], "Recursive Union") == 31
+
+
+def test_what_is_too_young_to_be_forgotten_is_not_looked_at(crowded: sqlalchemy.Connection) -> None:
+    explained = text(f"EXPLAIN (ANALYZE, FORMAT JSON) {STATEMENTS['webhooks.chores._OLD'].text}")
+    with crowded.begin_nested() as aside:
+        [plan] = crowded.execute(explained, {"keep_failed_s": 1, "limit": 500}).scalar_one()
+        aside.rollback()
+    # Of 120 something has been for, of 60 something has ended; and the end is found.
+    assert found(plan["Plan"], "Recursive Union") == 61
+    assert passed_over(plan["Plan"]) == 0, plan
 
 
 def found(plan: Mapping[str, Any], kind: str) -> float:

@@ -105,6 +105,22 @@ def test_each_time_a_chore_is_done_or_not_is_counted_as_what_it_was(
     assert counted(name, "failed" if result == "done" else "done") == 0
 
 
+@pytest.mark.parametrize(("step", "every_s", "done"), [(None, 60, 3), (4, 60, 3), (3, 60, 8), (2, 60, 8), (3, 0, 3)])
+def test_a_chore_of_which_there_is_more_to_do_goes_on_for_half_of_its_time(
+    keep: Callable[[list[Chore]], Upkeep], step: int | None, every_s: float, done: int
+) -> None:
+    left, did = [3, 3, 2, 0], list[int]()
+
+    def run() -> int:
+        did.append(left.pop(0))
+        return did[-1]
+
+    name = factories.unique("chore")
+    keep([Chore(name, every_s, run, step)]).tick()
+    until(lambda: counted(name, "done") == 1)
+    assert sum(did) == done
+
+
 def test_none_is_done_twice_at_once_nor_before_its_time(
     platform: Platform, hung: Hung, keep: Callable[[list[Chore]], Upkeep], monkeypatch: pytest.MonkeyPatch
 ) -> None:
