@@ -31,14 +31,15 @@ _PUT = text(f"""
 WITH mine AS MATERIALIZED (
   SELECT * FROM unnest({", ".join(f"CAST(:{name} AS {kind}[])" for name, kind in _TYPES.items())}) AS mine ({_NAMES})
 ), open AS MATERIALIZED (
-  SELECT model, name FROM (SELECT DISTINCT model, name FROM mine) AS named
+  SELECT * FROM (SELECT DISTINCT model, name, version, stable_version FROM mine) AS named
   WHERE NOT EXISTS (SELECT FROM shadow_copies OFFSET :most - 1) AND NOT EXISTS (
-    SELECT FROM shadow_pairs AS pairs WHERE pairs.model = named.model AND pairs.name = named.name OFFSET :whole - 1
+    SELECT FROM shadow_pairs AS pairs WHERE pairs.model = named.model AND pairs.name = named.name
+      AND pairs.version = named.version AND pairs.stable_version = named.stable_version OFFSET :whole - 1
   )
 )
 INSERT INTO shadow_copies ({_NAMES}, expires_at)
 SELECT {_NAMES.replace("inputs", "CAST(inputs AS json)")}, now() + make_interval(secs => :keep_s)
-FROM mine JOIN open USING (model, name) RETURNING model
+FROM mine JOIN open USING (model, name, version, stable_version) RETURNING model
 """)  # noqa: S608 - constants only
 _TAKE = text("""
 WITH head AS MATERIALIZED (

@@ -24,9 +24,12 @@ from core import errors, metrics, processors
 from core.audit import Actor
 from core.processors import Processors
 from inference import bundle
+from inference.interrupt import Interrupt
+from inference.manifest import Field, Manifest
+from inference.output import Label
 from jobs import chores
 from jobs.drain import Drainer
-from jobs.shadows import buffer, copies, measures, pairs, report
+from jobs.shadows import buffer, copies, measures, pairs, report, slack
 from jobs.shadows.answer import Brief
 from jobs.shadows.buffer import Buffer
 from jobs.shadows.copies import Copy
@@ -187,7 +190,7 @@ def test_only_what_the_stable_version_was_asked_is_mirrored_and_which_can_be_sai
 def put_aside(platform: Platform, name: str, *, copies: int = 0, pairs: int = 0) -> None:
     for table, count in ((models.ShadowCopy, copies), (models.ShadowPair, pairs)):
         for _ in range(count):
-            factories.add(platform, table, model=name)
+            factories.add(platform, table, model=name, version="2.0.0", stable_version="1.0.0")
 
 
 @pytest.mark.parametrize(
@@ -200,9 +203,11 @@ def test_a_copy_is_taken_while_fewer_wait_than_may_and_fewer_pairs_are_there_tha
     monkeypatch.setattr(copies, "MOST", 2)
     monkeypatch.setattr(copies, "WHOLE", 3)
     put_aside(platform, name, copies=waiting, pairs=compared)
-    # Pairs of another model and of another shadow say nothing of this one.
+    # Pairs of another model, of another shadow and of other versions say nothing of this one.
     put_aside(platform, "another", pairs=1)
-    factories.add(platform, models.ShadowPair, model=name, name="other")
+    versions = {"version": "2.0.0", "stable_version": "1.0.0"}
+    for other in ({"name": "other"}, {"version": "1.9.0"}, {"stable_version": "1.1.0"}):
+        factories.add(platform, models.ShadowPair, **{"model": name, **versions, **other})
     mine = Copy("cpu", name, "next", "2.0.0", "1.0.0", "req", 0, ROWS[0], Brief(label="a", confidence=1.0))
     assert copies.put(platform.engine, [mine, mine]) == ({name: 2} if taken else {})
     platform.execute("DELETE FROM shadow_pairs WHERE model = 'another'")
@@ -243,6 +248,75 @@ def test_a_shadow_that_cannot_answer_is_counted_as_that(
     drainer.drain("cpu", "wake")
     found = report.of(pairs.of(platform.engine, name, "next"))
     assert (found["pairs"], found["compared"], found["shadow_errors"]) == (2, 0, 2)
+
+
+def opened(drainer: Drainer, name: str, monkeypatch: pytest.MonkeyPatch, each: Callable[..., Any]) -> None:
+    """The shadow answers so from now on."""
+    model = drainer.slack.shelf.predictor(drainer.slack.catalog.resolve(name, "2.0.0"))
+    monkeypatch.setattr(model, "each", each)
+
+
+@pytest.mark.parametrize(
+    ("run_s", "answered", "told"), [(60.0, 0, ["MODEL_ERROR"]), (60.0, 2, [None, None]), (-1.0, 9, [None])]
+)
+def test_who_has_no_time_left_says_nothing_of_the_shadow_unless_all_of_it_was_not_enough_for_one_input(
+    platform: Platform, client: FlaskClient, serving: Serving, drainer: Drainer, name: str, route: Route,
+    monkeypatch: pytest.MonkeyPatch, run_s: float, answered: int, told: list[str | None],
+) -> None:  # fmt: skip
+    monkeypatch.setattr(slack, "RUN_S", run_s)
+    seen: list[Any] = []
+
+    def each(rows: Sequence[Any], _: Interrupt) -> list[Any]:
+        seen.extend(rows)
+        if len(seen) > answered:
+            raise errors.ModelInterrupted
+        return [Label("a", 1.0, {"a": 1.0})]
+
+    route(shadows=[SHADOW])
+    asked(client, name, ROWS[:5])
+    serving.shadows.store()
+    opened(drainer, name, monkeypatch, each)
+    before = counted(name, "asked"), counted(name, "dropped_no_time")
+    drainer.drain("cpu", "wake")
+    assert [pair.shadow.error for pair in pairs.of(platform.engine, name, "next")] == told
+    after = counted(name, "asked"), counted(name, "dropped_no_time")
+    assert (after[0] - before[0], after[1] - before[1]) == (len(told), 5 - len(told))
+
+
+def of(*fields: Field) -> Manifest:
+    return Manifest("m", "1.0.0", "tabular", "", "", fields, ())
+
+
+def test_a_shadow_is_asked_what_the_client_gave_and_not_what_the_stable_version_put_in() -> None:
+    x = Field("x", "number")
+    spent, later = (Field(name, "number", required=False, default=default) for name, default in (("y", 0), ("z", None)))
+    stable, asked_for = of(x, spent, later), {"x": 1.0, "y": 0, "z": None}
+    # What it does not have, and what is nothing, is left out; what it has is as the stable version was asked.
+    assert slack.given(asked_for, stable, of(x)) == {"x": 1.0}
+    assert slack.given(asked_for, stable, of(x, spent, Field("z", "number"))) == {"x": 1.0, "y": 0}
+    # What the client gave is no less given because the shadow does not take it; nor where nobody knows any more.
+    assert slack.given({**asked_for, "y": 2}, stable, of(x)) == {"x": 1.0, "y": 2}
+    assert slack.given(asked_for, None, of(x)) == {"x": 1.0, "y": 0}
+
+
+def test_what_the_platform_cannot_open_now_says_nothing_of_the_shadow(
+    platform: Platform, client: FlaskClient, serving: Serving, drainer: Drainer, name: str, route: Route,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:  # fmt: skip
+    route(shadows=[SHADOW])
+    tries: list[object] = []
+
+    def away(resolved: object) -> Any:
+        tries.append(resolved)
+        raise errors.ModelUnavailable
+
+    monkeypatch.setattr(drainer.slack.shelf, "predictor", away)
+    asked(client, name, ROWS[:5])
+    serving.shadows.store()
+    drainer.drain("cpu", "wake")
+    assert len(tries) == 1
+    assert platform.rows("SELECT FROM shadow_pairs WHERE model = :name", name=name) == []
+    assert counted(name, "dropped_no_time") == 5
 
 
 def test_while_others_have_use_for_the_processors_a_worker_rests_between_shadows_and_is_woken_up_to_go_on(

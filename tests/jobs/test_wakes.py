@@ -216,8 +216,8 @@ def test_who_has_asked_shadows_until_its_time_was_over_has_another_go_on(
     platform: Platform, drainer: Drainer, heard: Heard, shadow: Callable[..., object],
     monkeypatch: pytest.MonkeyPatch, slice_s: float, woken: list[str],
 ) -> None:  # fmt: skip
-    # It opens the model, and asks it for a quarter of a second.
-    clock = iter([0.0, 1.0, 1.25])
+    # It asks the model for a quarter of a second.
+    clock = iter([1.0, 1.25])
     monkeypatch.setattr(slack, "time", SimpleNamespace(monotonic=float, perf_counter=lambda: next(clock)))
     monkeypatch.setattr(drainer.slack, "watch", SimpleNamespace(until=lambda _: contextlib.nullcontext(Interrupt())))
     shadow()
