@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import email.utils
 import os
@@ -16,6 +17,7 @@ import boto3.exceptions
 from boto3.s3.transfer import TransferConfig
 from botocore import exceptions
 from botocore.config import Config
+from botocore.response import StreamingBody
 
 from core import errors, hosts
 from core.setting_groups import Storage
@@ -64,11 +66,24 @@ class Store:
         return self._client(self._settings.public_url or self._settings.endpoint_url)
 
     def ensure_bucket(self) -> None:
-        """Make the bucket if it is not there."""
+        """Make the bucket if it is not there; who may use it alone need not be allowed to make one."""
         try:
-            self.client.create_bucket(Bucket=self._bucket)
-        except (self.client.exceptions.BucketAlreadyOwnedByYou, self.client.exceptions.BucketAlreadyExists):
-            return
+            self.client.head_bucket(Bucket=self._bucket)
+        except exceptions.ClientError as error:
+            if _status(error) == 403:
+                return
+            if _status(error) != 404:
+                raise
+            self._make_bucket()
+
+    def _make_bucket(self) -> None:
+        region = self._settings.region
+        # Amazon's first one must not be named.
+        where: Any = {} if region == "us-east-1" else {"CreateBucketConfiguration": {"LocationConstraint": region}}
+        with contextlib.suppress(
+            self.client.exceptions.BucketAlreadyOwnedByYou, self.client.exceptions.BucketAlreadyExists
+        ):
+            self.client.create_bucket(Bucket=self._bucket, **where)
 
     def put(self, key: str, data: bytes) -> None:
         """Store `data`; raises Unavailable."""
@@ -116,7 +131,7 @@ class Store:
 
     def stream(self, key: str, etag: str) -> Iterator[bytes]:
         """The object in pieces, if it is still the one with this ETag; raises InputChanged, Unavailable."""
-        yield from self._read(key, IfMatch=etag)
+        yield from _read(key, self._opened(key, IfMatch=etag))
 
     def read_range(self, key: str, etag: str, start: int, end: int) -> bytes:
         """Bytes from `start` up to `end`, of the object with this ETag; raises InputChanged, Unavailable."""
@@ -128,7 +143,10 @@ class Store:
             pages = self.client.get_paginator("list_objects_v2").paginate(Bucket=self._bucket, Prefix=prefix)
             for page in pages:
                 if found := [{"Key": item["Key"]} for item in page.get("Contents", ())]:
-                    self.client.delete_objects(Bucket=self._bucket, Delete={"Objects": found, "Quiet": True})  # type: ignore[typeddict-item]
+                    done = self.client.delete_objects(Bucket=self._bucket, Delete={"Objects": found, "Quiet": True})  # type: ignore[typeddict-item]
+                    # It says 200 as well where it has kept some.
+                    for kept in done.get("Errors", ()):
+                        raise errors.Unavailable(f"The object store did not delete {kept['Key']}: {kept['Code']}")
         except OUTAGES as error:
             raise _unavailable("did not delete", prefix, error) from error
 
@@ -175,16 +193,16 @@ class Store:
     def _whole(self, key: str, **how: str) -> bytes:
         """Once more if the answer breaks off: the client itself repeats only what was not answered at all."""
         for _ in range(READS - 1):
+            body = self._opened(key, **how)
             try:
-                return b"".join(self._read(key, **how))
+                return b"".join(_read(key, body))
             except errors.Unavailable:
                 continue
-        return b"".join(self._read(key, **how))
+        return b"".join(_read(key, self._opened(key, **how)))
 
-    def _read(self, key: str, **how: str) -> Iterator[bytes]:
+    def _opened(self, key: str, **how: str) -> StreamingBody:
         try:
-            found = self.client.get_object(Bucket=self._bucket, Key=key, **how)  # type: ignore[arg-type]
-            yield from found["Body"].iter_chunks(CHUNK)
+            return self.client.get_object(Bucket=self._bucket, Key=key, **how)["Body"]  # type: ignore[arg-type]
         except exceptions.ClientError as error:
             if _status(error) in (404, 412) and "IfMatch" in how:
                 raise errors.InputChanged from error
@@ -214,6 +232,13 @@ class Store:
                     ),
                 )
             return self._clients[endpoint]
+
+
+def _read(key: str, body: StreamingBody) -> Iterator[bytes]:
+    try:
+        yield from body.iter_chunks(CHUNK)
+    except OUTAGES as error:
+        raise _unavailable("did not give", key, error) from error
 
 
 def _unavailable(what: str, key: str, error: Exception) -> errors.Unavailable:

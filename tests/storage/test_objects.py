@@ -8,13 +8,14 @@ import datetime as dt
 import email.utils
 import http.server
 import json
+import re
 import tempfile
 import threading
 import time
 import urllib.parse
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any
+from typing import Any, ClassVar
 from uuid import uuid4
 
 import pytest
@@ -268,6 +269,105 @@ def test_an_object_whose_answer_breaks_off_is_read_three_times_and_no_more(
             with pytest.raises(errors.Unavailable):
                 read()
         assert answers[1] == min(broken + 1, 3)
+
+
+class S3(http.server.BaseHTTPRequestHandler):
+    """One that answers each method so; what it was asked is kept."""
+
+    answers: ClassVar[dict[str, tuple[int, str]]]
+    asked: ClassVar[list[tuple[str, str]]]
+
+    def do_GET(self) -> None:
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0))).decode()
+        self.asked.append((self.command, body))
+        status, said = self.answers[self.command]
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(said)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(said.encode())
+
+    do_HEAD = do_POST = do_PUT = do_GET  # noqa: N815 - the library looks for them
+
+    def log_message(self, *_: object) -> None:
+        """Quiet."""
+
+
+Answering = Callable[..., tuple[Store, list[tuple[str, str]]]]
+
+
+@pytest.fixture
+def answering(platform: Platform) -> Iterator[Answering]:
+    """A store that answers each method so, and what it is asked: the methods and the bodies."""
+    servers: list[http.server.ThreadingHTTPServer] = []
+
+    def start(region: str = "us-east-1", **answers: tuple[int, str]) -> tuple[Store, list[tuple[str, str]]]:
+        handler = type("Handler", (S3,), {"answers": answers, "asked": []})
+        servers.append(http.server.ThreadingHTTPServer(("127.0.0.1", 0), handler))
+        threading.Thread(target=servers[-1].serve_forever, args=(0.02,), daemon=True).start()
+        there = f"http://127.0.0.1:{servers[-1].server_port}"
+        settings = dataclasses.replace(platform.settings.storage, endpoint_url=there, region=region)
+        return Store(settings, attempts=1), handler.asked  # type: ignore[attr-defined]
+
+    yield start
+    for server in servers:
+        server.shutdown()
+        server.server_close()
+
+
+def test_what_is_not_answered_at_all_is_asked_for_again_by_the_client_alone(answering: Answering) -> None:
+    store, asked = answering(GET=(503, ""))
+    with pytest.raises(errors.Unavailable):
+        store.get("key")
+    assert asked == [("GET", "")]
+
+
+def test_what_the_store_keeps_although_it_was_to_be_deleted_is_not_taken_for_deleted(answering: Answering) -> None:
+    listed = "<ListBucketResult><Contents><Key>a/b</Key></Contents></ListBucketResult>"
+    kept = "<DeleteResult><Error><Key>a/b</Key><Code>AccessDenied</Code></Error></DeleteResult>"
+    store, _ = answering(GET=(200, listed), POST=(200, kept))
+    with pytest.raises(errors.Unavailable, match="did not delete a/b: AccessDenied"):
+        store.delete_all("a/")
+
+
+def refusal(code: str) -> str:
+    return f"<Error><Code>{code}</Code></Error>"
+
+
+@pytest.mark.parametrize(
+    ("region", "answers", "made"),
+    [
+        ("us-east-1", {"HEAD": (200, "")}, []),
+        # Who may use it and no more.
+        ("us-east-1", {"HEAD": (403, "")}, []),
+        ("us-east-1", {"HEAD": (404, ""), "PUT": (200, "")}, [None]),
+        ("eu-central-1", {"HEAD": (404, ""), "PUT": (200, "")}, ["eu-central-1"]),
+        # Somebody else was faster.
+        ("us-east-1", {"HEAD": (404, ""), "PUT": (409, refusal("BucketAlreadyOwnedByYou"))}, [None]),
+        ("us-east-1", {"HEAD": (404, ""), "PUT": (409, refusal("BucketAlreadyExists"))}, [None]),
+    ],
+)
+def test_a_bucket_is_made_where_it_is_not_there_and_in_the_region_that_is_set(
+    answering: Answering, region: str, answers: dict[str, tuple[int, str]], made: list[str | None]
+) -> None:
+    store, asked = answering(region, **answers)
+    store.ensure_bucket()
+    bodies = [
+        re.search("<LocationConstraint>(.*)</LocationConstraint>", body) for method, body in asked if method == "PUT"
+    ]
+    assert [found and found[1] for found in bodies] == made
+
+
+@pytest.mark.parametrize(
+    "answers",
+    [{"HEAD": (503, "")}, {"HEAD": (404, ""), "PUT": (403, refusal("AccessDenied"))}],
+    ids=["away", "not ours"],
+)
+def test_a_bucket_that_is_not_there_and_cannot_be_made_is_an_error(
+    answering: Answering, answers: dict[str, tuple[int, str]]
+) -> None:
+    with pytest.raises(exceptions.ClientError):
+        answering(**answers)[0].ensure_bucket()
 
 
 def test_what_is_read_in_pieces_is_not_begun_again_when_it_breaks_off(breaking: tuple[Store, list[int]]) -> None:
