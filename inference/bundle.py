@@ -122,6 +122,13 @@ class _Header(tarfile.TarInfo):
             raise _no_plain_file(found)
         return found
 
+    def _sparse(self, item: tarfile.TarInfo, *_: object) -> None:
+        """Raises BundleInvalid for a file with holes, whose map may be much larger in memory than it is."""
+        raise _no_plain_file(item)
+
+    # As `tarfile` calls what reads such a map, one for each of its forms.
+    _proc_gnusparse_00 = _proc_gnusparse_01 = _proc_gnusparse_10 = _sparse
+
 
 def unpack(data: bytes | IO[bytes], folder: Path) -> None:
     """Unpack a tar into a new folder; raises BundleInvalid, also for all that is not a plain file in it."""

@@ -44,10 +44,8 @@ class Form:
             across, down = self.width * scale, self.height * scale
             return (width - across) / 2, (height - down) / 2, across, down
         if self.fit == "pad":
-            # In whole pixels, as Pillow does it.
-            wide = width / height > self.width / self.height
-            x = width / (self.width if wide else round(width / height * self.height))
-            y = height / (round(height / width * self.width) if wide else self.height)
+            inner = pixels.within(width, height, self.width, self.height)
+            x, y = width / inner[0], height / inner[1]
             left, top = round((self.width - width / x) / 2), round((self.height - height / y) / 2)
             return -left * x, -top * y, self.width * x, self.height * y
         return 0, 0, width, height

@@ -40,7 +40,7 @@ def _field(place: int, field: Field) -> Iterator[Fault]:
     for least, most in (("min_length", "max_length"), ("minimum", "maximum")):
         low, high = getattr(field, least), getattr(field, most)
         if None not in (low, high) and low > high:
-            yield Fault((*at, least), f"must be at most {most}, {high:g}")
+            yield Fault((*at, least), f"must be at most {most}, {schema.exact(high)}")
     if field.type == "tensor":
         found = list(_tensor(field, at))
         yield from found
@@ -83,8 +83,13 @@ def _fits(field: Field, value: object, path: tuple[str | int, ...]) -> Iterator[
 
 
 def _twice(name: str, values: Sequence[object], at: tuple[str | int, ...] = ()) -> Iterator[Fault]:
+    seen: dict[object, int] = {}
     for number, value in enumerate(values):
-        if (first := values.index(value)) < number:
+        try:
+            first = seen.setdefault(value, number)
+        except TypeError:  # a list, of which there are few
+            first = values.index(value)
+        if first < number:
             yield Fault((*at, name, number), f"is the same as number {first + 1}: {value}")
 
 

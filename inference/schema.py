@@ -205,9 +205,14 @@ def _length(field: Field, value: str) -> None:
 
 def _range(field: Field, value: float) -> None:
     if field.minimum is not None and value < field.minimum:
-        raise ma.ValidationError(f"must be at least {field.minimum:g}")
+        raise ma.ValidationError(f"must be at least {exact(field.minimum)}")
     if field.maximum is not None and value > field.maximum:
-        raise ma.ValidationError(f"must be at most {field.maximum:g}")
+        raise ma.ValidationError(f"must be at most {exact(field.maximum)}")
+
+
+def exact(limit: float) -> str:
+    """A limit as short as it is told whole."""
+    return str(int(limit)) if abs(limit) < 2**53 and limit == int(limit) else repr(limit)
 
 
 def _finite(value: float) -> bool:

@@ -101,7 +101,12 @@ def _fitted(image: Image.Image, size: tuple[int, int], fit: str, background: int
     if fit == "crop":
         return ImageOps.fit(image, size, FILTER)
     if fit == "pad":
-        return ImageOps.pad(image, size, FILTER, color=(background,) * len(image.getbands()))
+        # As `ImageOps.pad` does it, but for what is so thin that nothing would be left of it.
+        inner = pixels.within(*image.size, *size)
+        paper = Image.new(image.mode, size, (background,) * len(image.getbands()))
+        left, top = ((side - of) / 2 for side, of in zip(size, inner, strict=True))
+        paper.paste(image.resize(inner, FILTER), (round(left), round(top)))
+        return paper
     return image.resize(size, FILTER)
 
 

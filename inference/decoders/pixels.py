@@ -15,3 +15,11 @@ FOUND, TOO_LARGE, UNREADABLE = b"f", b"l", b"u"
 FITS = ("stretch", "crop", "pad")
 #: By how many bytes a pixel has.
 MODES = {1: "L", 3: "RGB"}
+
+
+def within(width: int, height: int, most_wide: int, most_high: int) -> tuple[int, int]:
+    """How wide and high a picture is that is scaled until it is within a size: in whole pixels, as Pillow's
+    `ImageOps.contain` has it, and of each at least one."""
+    if width / height > most_wide / most_high:
+        return most_wide, max(1, round(height / width * most_wide))
+    return max(1, round(width / height * most_high)), most_high

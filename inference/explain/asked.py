@@ -9,6 +9,7 @@ import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+from weakref import proxy
 
 import numpy as np
 
@@ -37,7 +38,9 @@ class Asked:
 
     def __init__(self, model: Model, says: Explain, outputs: Sequence[str]) -> None:
         bundle = model.bundle
-        self._model, self._says, self._manifest, self._outputs = model, says, bundle.manifest, outputs
+        # The model holds this: else it would be there until the garbage is collected, however long nobody asks it.
+        self._model: Model = proxy(model)
+        self._says, self._manifest, self._outputs = says, bundle.manifest, outputs
         self._usual = [] if says.background is None else background.rows(bundle, says.background)
         self._players = players.of(bundle.manifest, says.groups)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+from weakref import proxy
 
 import numpy as np
 
@@ -31,7 +32,9 @@ class Exact:
 
     def __init__(self, model: GraphModel, says: Explain, outputs: Sequence[str]) -> None:
         bundle = model.bundle
-        self._model, self._outputs, self._players = model, outputs, players.of(bundle.manifest, says.groups)
+        # The model holds this: else it would be there until the garbage is collected, however long nobody asks it.
+        self._model: GraphModel = proxy(model)
+        self._outputs, self._players = outputs, players.of(bundle.manifest, says.groups)
         usual = background.rows(bundle, str(says.background))
         try:
             self._node, self._before = _only(graph.read(bundle.graphs[0]))

@@ -425,7 +425,9 @@ def test_each_picture_of_a_batch_has_its_own_size(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("fit", ["stretch", "crop", "pad"])
-@pytest.mark.parametrize("size", [(399, 83), (83, 399), (1, 1), (50, 40), (51, 40), (16_384, 330)])
+@pytest.mark.parametrize(
+    "size", [(399, 83), (83, 399), (1, 1), (50, 40), (51, 40), (16_384, 330), (16_384, 3), (1, 9_000)]
+)
 def test_what_a_graph_sees_at_its_edges_is_at_those_of_what_it_was_shown(size: tuple[int, int], fit: str) -> None:
     form = Form(40, 50, 1, fit, 0)
     picture = Picture(*size, form, np.zeros(form.shape, np.uint8))

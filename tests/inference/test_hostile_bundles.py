@@ -167,8 +167,11 @@ def pax(**headers: str) -> bytes:
         (tar(special(tarfile.FIFOTYPE)), "not a plain file: 'special'"),
         (tar(special(tarfile.DIRTYPE)), "not a plain file: 'special'"),
         (tar(special(tarfile.GNUTYPE_SPARSE)), "(not a plain file|cannot be unpacked)"),
-        (pax(**{"GNU.sparse.map": "x,y", "GNU.sparse.size": "z"}), "cannot be unpacked"),
+        (pax(**{"GNU.sparse.map": "x,y", "GNU.sparse.size": "z"}), "not a plain file"),
         (pax(**{"GNU.sparse.map": "0,1", "GNU.sparse.size": str(10**12)}), "not a plain file"),
+        (pax(**{"GNU.sparse.size": "1", "GNU.sparse.numblocks": "1"}), "not a plain file"),
+        # Whose map is at the beginning of the file itself, and would be read here.
+        (pax(**{"GNU.sparse.major": "1", "GNU.sparse.minor": "0"}), "not a plain file"),
         *((pax(size=size), "not a plain file: 'a'") for size in ("-1", "-512", "-1024")),
         (pax(size="9" * 30), "(larger|cannot be unpacked)"),
         (tar(("a/../../evil", b"x")), "not inside it"),

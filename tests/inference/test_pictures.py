@@ -308,3 +308,14 @@ def test_a_long_sentence_of_a_decoder_is_cut(monkeypatch: pytest.MonkeyPatch) ->
     [found] = pictures.read([b"any"], SMALL, Interrupt())
     assert isinstance(found, errors.InputUnreadable)
     assert len(found.message) == 500
+
+
+@pytest.mark.parametrize("size", [(640, 9), (1, 900), (30, 28), (28, 28), (100, 41), (41, 100), (7, 3)])
+def test_a_picture_is_padded_as_pillow_does_it_but_something_is_left_of_the_thinnest(size: tuple[int, int]) -> None:
+    drawn = Image.linear_gradient("L").resize(size)
+    drawn.putpixel((0, 0), 255)
+    found = fitted._fitted(drawn, (28, 28), "pad", 0)
+    assert found.size == (28, 28)
+    assert max(found.tobytes()) > 0
+    if 0 not in ImageOps.contain(drawn, (28, 28)).size:
+        assert found.tobytes() == ImageOps.pad(drawn, (28, 28), fitted.FILTER, color=(0,)).tobytes()

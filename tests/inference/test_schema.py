@@ -151,3 +151,17 @@ def test_a_text_that_is_too_long_is_told_its_length(kind: str, value: object, le
 def test_a_choice_may_be_written_with_braces() -> None:
     odd = manifest(Field("it", "string", enum=("{0}", "{input}", "{")))
     assert [issue(odd, {"it": given}) for given in ("{0}", "x")] == [None, "must be one of: {0}, {input}, {"]
+
+
+@pytest.mark.parametrize(
+    ("limit", "told"),
+    [
+        (20301231, "20301231"), (2147483647.0, "2147483647"), (12345.67, "12345.67"), (-0.5, "-0.5"), (0.0, "0"),
+        (1e20, "1e+20"), (-1e-7, "-1e-07"),
+    ],
+)  # fmt: skip
+def test_a_limit_is_told_whole(limit: float, told: str) -> None:
+    number = Field("it", "number", minimum=limit)
+    assert issue(manifest(number), {"it": limit - abs(limit) - 1}) == f"must be at least {told}"
+    number = Field("it", "number", maximum=limit)
+    assert issue(manifest(number), {"it": limit + abs(limit) + 1}) == f"must be at most {told}"
