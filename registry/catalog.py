@@ -257,6 +257,7 @@ def _version(row: Any) -> Version:
     return Version(row.model, row.version, row.digest, _manifest(database.dumps(row.manifest)), row.stable, ends)
 
 
-@functools.lru_cache(maxsize=256)
+# More than are ever listed: with one less, none would be found again, as all are asked for in turn.
+@functools.lru_cache(maxsize=10_000)
 def _manifest(stored: str) -> Manifest:
     return Manifest.from_dict(database.loads(stored))

@@ -145,7 +145,8 @@ class Routes:
     def share(self, canary: Canary) -> float:
         """Which part of what it and the stable version get together is a canary's."""
         rules: tuple[Canary | Experiment, ...] = (*self.canaries, *self.experiments)
-        stable = ALL - sum(rule.percent for rule in rules)
+        # Each has two digits at most; their sum has more, by how a machine adds.
+        stable = round(ALL - sum(rule.percent for rule in rules), 2)
         together = max(0.0, stable) + canary.percent
         return canary.percent / together if together else 0.0
 

@@ -83,7 +83,9 @@ class Witness:
                         sights = mine + sights
                         raise
             finally:
-                self._sights.extendleft(reversed(sights))
+                # What came meanwhile is newer.
+                room = MOST - len(self._sights)
+                self._sights.extendleft(reversed(sights[-room:] if room > 0 else []))
 
     def _judge(self, model: str, sights: Sequence[Sight]) -> None:
         now, read = self._clock.now(), time.perf_counter()

@@ -101,6 +101,9 @@ def test_a_canary_is_compared_by_its_part_of_what_it_and_the_stable_version_get(
     # Of hundredths that a float cannot say, a little more than all may come.
     over = (Canary("a", "1.0.0", 60.0), Canary("b", "1.0.0", 40.0 + 1e-12))
     assert Routes(canaries=over).share(over[0]) == 1.0
+    less = tuple(Canary(f"c{part}", "1.0.0", part) for part in (70.1, 20.1, 9.8))
+    assert sum(canary.percent for canary in less) < 100
+    assert [Routes(canaries=less).share(canary) for canary in less] == [1.0] * 3
 
 
 def test_a_ramp_goes_to_its_next_step_until_there_is_none() -> None:

@@ -12,6 +12,7 @@ import pytest
 import sqlalchemy
 from sqlalchemy import exc
 
+from core import errors
 from core.audit import Actor
 from registry import routing
 from registry.catalog import Catalog
@@ -123,6 +124,29 @@ def test_what_was_seen_last_is_told_when_a_process_ends_and_nothing_goes_on_then
     # Of more than it keeps, the oldest are dropped.
     assert sorted(item.unit.request for item in judged) == ["b", "c"]
     assert threads() == before
+
+
+@pytest.mark.parametrize(("meanwhile", "kept"), [("", "bc"), ("d", "cd"), ("de", "de")])
+def test_of_what_was_seen_before_and_in_an_outage_the_newest_is_kept(
+    platform: Platform, catalog: Catalog, monkeypatch: pytest.MonkeyPatch, patient: None, meanwhile: str, kept: str
+) -> None:
+    monkeypatch.setattr(witness, "MOST", 2)
+    made = Witness(platform.engine, catalog, platform.clock)
+    for request in "abc":
+        made.add(sight(request))
+
+    def away(*_: object) -> None:
+        for request in meanwhile:
+            made.add(sight(request))
+        raise errors.Unavailable
+
+    monkeypatch.setattr(judge, "add", away)
+    with pytest.raises(errors.Unavailable):
+        made.flush()
+    told: list[str] = []
+    monkeypatch.setattr(judge, "add", lambda _engine, _model, seen: told.extend(item.unit.request for item in seen))
+    made.close()
+    assert "".join(sorted(told)) == kept
 
 
 def test_an_outage_or_what_nobody_foresaw_ends_no_witness(
