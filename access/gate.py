@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from access import ladder, quota
 from access.conduct import Conduct
 from access.keys import Caller
@@ -12,6 +14,8 @@ from core import errors
 
 #: What is said by whoever lets nobody in.
 REFUSED = (errors.RateLimited, errors.RequestTooCostly, errors.QuotaExceeded)
+#: And where nobody can say: what was taken until then is given back as well.
+NOT_DONE = (*REFUSED, errors.Unavailable)
 
 
 class Gate:
@@ -34,26 +38,26 @@ class Gate:
         try:
             self._rates.look_ahead(caller.tier.units, caller.party)
             self._month.look_ahead(caller)
-        except REFUSED:
+        except NOT_DONE:
             self._give_back(caller.tier.requests, caller, 1)
             raise
 
     def spend(self, caller: Caller, units: int) -> None:
         """For what is about to be done. Who is refused has not made a request. Raises RateLimited, RequestTooCostly,
-        QuotaExceeded."""
+        QuotaExceeded, Unavailable."""
         if not self._limits or units == 0:
             return
         try:
             self._take(caller.tier.units, caller, units)
             self._check_month(caller, units)
-        except REFUSED:
+        except NOT_DONE:
             self._give_back(caller.tier.requests, caller, 1)
             raise
 
     def spending(self, caller: Caller, units: int) -> Bill:
         """The same around what is done."""
         self.spend(caller, units)
-        return Bill(self, caller, units)
+        return Bill(self, caller, units, self._month.hold(caller, units))
 
     def give_back(self, caller: Caller, units: int) -> None:
         """What was spent on something that then was not done."""
@@ -127,7 +131,7 @@ class Gate:
     def _check_month(self, caller: Caller, units: int) -> None:
         try:
             self._month.check(caller, units)
-        except REFUSED:
+        except NOT_DONE:
             self._give_back(caller.tier.units, caller, units)
             raise
 
@@ -136,10 +140,10 @@ class Bill:
     """Around what is done for so many units: what then was not, because it failed or because `units` says so at the
     end, costs nothing. A run that took all of its time did cost what it costs."""
 
-    __slots__ = ("_caller", "_gate", "_taken", "units")
+    __slots__ = ("_caller", "_gate", "_taken", "_under_way_no_more", "units")
 
-    def __init__(self, gate: Gate, caller: Caller, units: int) -> None:
-        self._gate, self._caller = gate, caller
+    def __init__(self, gate: Gate, caller: Caller, units: int, under_way_no_more: Callable[[], None]) -> None:
+        self._gate, self._caller, self._under_way_no_more = gate, caller, under_way_no_more
         self._taken = self.units = units
 
     def __enter__(self) -> Bill:
@@ -150,3 +154,4 @@ class Bill:
             self.units = 0
         if self.units < self._taken:
             self._gate.give_back(self._caller, self._taken - self.units)
+        self._under_way_no_more()

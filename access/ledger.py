@@ -106,8 +106,8 @@ class Ledger:
     def _take(self) -> None:
         """From now on what is new is written as it is."""
         with self._adding:
-            new, self._new = self._new, {}
-        self._sent = [_Row(ids.uuid7(), of, found) for of, found in new.items()]
+            self._sent = [_Row(ids.uuid7(), of, found) for of, found in self._new.items()]
+            self._new = {}
 
     def _send(self) -> None:
         if self._sent:

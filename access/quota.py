@@ -10,6 +10,7 @@ import datetime as dt
 import threading
 import time
 import uuid
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import NamedTuple
 
@@ -100,13 +101,15 @@ class Standing(NamedTuple):
 class _Seen:
     """What is known of a tenant's month: as of the last look, or why there is none."""
 
-    __slots__ = ("error", "looking", "month", "until")
+    __slots__ = ("error", "looking", "month", "under_way", "until")
 
     def __init__(self) -> None:
         self.looking = threading.Lock()
         self.month: _Month | None = None
         self.error: errors.Unavailable | None = None
         self.until = 0.0
+        #: Units of what was let in here and is in no book yet.
+        self.under_way = 0
 
 
 class Quota:
@@ -139,6 +142,18 @@ class Quota:
         with self._lock:
             if seen is not None and seen.month is not None:
                 seen.month.used -= units
+
+    def hold(self, caller: Caller, units: int) -> Callable[[], None]:
+        """Count what was let in at each look as well, until what this gives is called, as it ends and goes to the books
+        if it costs anything."""
+        seen = self._seen.get(caller.tenant_id.int) or _Seen()
+
+        def change(by: int) -> None:
+            with self._lock:
+                seen.under_way += by
+
+        change(units)
+        return lambda: change(-units)
 
     def look_ahead(self, caller: Caller) -> None:
         """Raises QuotaExceeded where not one unit more would be let in."""
@@ -204,14 +219,14 @@ class Quota:
 
     def _look(self, tenant_id: uuid.UUID, seen: _Seen) -> None:
         # Before, so that what is written meanwhile is counted twice for a moment, and never not at all.
-        unwritten = self._ledger.unwritten(tenant_id)
+        more = seen.under_way + self._ledger.unwritten(tenant_id)
         try:
             with database.reading(self._engine) as connection:
                 found = _look(connection, tenant_id)
         except errors.Unavailable as error:
             seen.error = error
         else:
-            found.used += unwritten
+            found.used += more
             seen.month = found
         seen.until = time.monotonic() + LOOK_S
 

@@ -63,10 +63,13 @@ WITH upto AS MATERIALIZED (
 SELECT coalesce(sum(rows), 0) FROM found
 """)
 
-# The oldest, of which some may be too young, or not in their day yet.
+# Of the oldest those that are neither too young nor not in their day yet: a lock on each of the others would be written
+# down, again and again.
 _FORGET = text("""
-DELETE FROM usage WHERE id = ANY (ARRAY(SELECT id FROM usage ORDER BY id LIMIT :limit FOR UPDATE SKIP LOCKED))
-  AND created_at < now() - make_interval(days => :keep_days) AND xact < (SELECT xact FROM usage_mark)
+DELETE FROM usage WHERE id = ANY (ARRAY(
+  SELECT id FROM usage WHERE id = ANY (ARRAY(SELECT id FROM usage ORDER BY id LIMIT :limit))
+    AND created_at < now() - make_interval(days => :keep_days) AND xact < (SELECT xact FROM usage_mark)
+  FOR UPDATE SKIP LOCKED))
 """)
 
 

@@ -17,7 +17,7 @@ from access.ladder import Ladder
 from access.ledger import Ledger
 from access.quota import Quota
 from access.rates import Rates
-from core import errors
+from core import database, errors
 from tests import factories
 from tests.conftest import Platform, until
 
@@ -55,6 +55,48 @@ def test_a_request_and_its_units_are_of_two_buckets(platform: Platform, gate: Ca
     made.enter(who)
     made.spend(who, 20)
     assert left(made, who) == (4, 30)
+
+
+def test_what_is_not_done_as_nobody_knows_the_month_has_cost_nothing(
+    platform: Platform, gate: Callable[..., Gate]
+) -> None:
+    nowhere = database.create_engine("postgresql://nobody@127.0.0.1:1/nothing")
+    who = caller(platform, requests_burst=5, units_burst=50, monthly_units=100)
+    made = gate()
+    for engine, wanted in ((nowhere, (5, 50)), (platform.engine, (4, 30))):
+        made._month = Quota(engine, made._ledger)
+        made.enter(who)
+        with contextlib.suppress(errors.Unavailable):
+            made.spend(who, 20)
+        assert left(made, who) == wanted
+    made._month = Quota(nowhere, made._ledger)
+    made.enter(who)
+    with pytest.raises(errors.Unavailable):
+        made.look_ahead(who)
+    assert left(made, who) == (4, 30)
+    nowhere.dispose()
+
+
+def test_what_is_under_way_counts_at_each_look_at_the_month_until_it_has_ended(
+    platform: Platform, gate: Callable[..., Gate]
+) -> None:
+    made, who = gate(), caller(platform, units_burst=500, monthly_units=100, allowance_percent=0)
+    with contextlib.suppress(ZeroDivisionError), made.spending(who, 100):
+        made.look_anew(who)
+        with pytest.raises(errors.QuotaExceeded):
+            made.spend(who, 1)
+        raise ZeroDivisionError
+    for _ in range(2):
+        # It failed, and has cost nothing, which also each look says from now on.
+        with contextlib.suppress(ZeroDivisionError), made.spending(who, 100):
+            raise ZeroDivisionError
+        made.look_anew(who)
+    with made.spending(who, 100):
+        made.write_down(who, "sentiment", "1.0.0", 100)
+    made.look_anew(who)
+    month = made.month(who)
+    assert month is not None
+    assert month.used == 100
 
 
 def test_what_fails_has_cost_nothing_and_what_costs_less_in_the_end_gives_back_the_rest(
