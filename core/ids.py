@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import os
 import re
 import secrets
@@ -26,6 +27,11 @@ def uuid7(now_s: float | None = None) -> uuid.UUID:
     chance = int.from_bytes(os.urandom(10), "big")
     value = (milliseconds & (2**48 - 1)) << 80 | 0x7 << 76 | (chance >> 68) << 64 | 0b10 << 62 | chance & (2**62 - 1)
     return uuid.UUID(int=value)
+
+
+def born(at: dt.datetime, later_s: float = 0.0) -> uuid.UUID:
+    """What the ids of so long after a moment, as `uuid7` makes them, are not below, and those of all before are."""
+    return uuid.UUID(int=min(max(0, int((at.timestamp() + later_s) * 1000)), 2**48 - 1) << 80)
 
 
 def request_id(given: str) -> str:

@@ -76,7 +76,10 @@ class Attempts:
         if len(body) <= LARGE_BYTES:
             return outcome
         key = f"{kinds.find(job.kind).folder(job.id)}{job.attempt}.json"
-        self.tools.store.put(key, body)
+        try:
+            self.tools.store.put(key, body)
+        except errors.Unavailable as error:
+            return dataclasses.replace(outcome, result=None, error=error)
         return dataclasses.replace(outcome, result=Stored(key, len(body)))
 
 

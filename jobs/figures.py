@@ -18,7 +18,7 @@ from webhooks import outbox
 _QUEUE = text("""
 WITH open AS (
   SELECT tenant_id, pool, count(*) AS waiting, count(*) FILTER (WHERE not_before > now()) AS delayed,
-    min(created_at) AS oldest, 0 AS running
+    min(greatest(created_at, not_before)) FILTER (WHERE parent_id IS NULL) AS oldest, 0 AS running
   FROM jobs WHERE status = 'pending' GROUP BY tenant_id, pool
   UNION ALL
   SELECT tenant_id, pool, 0, 0, NULL, count(*) FROM jobs

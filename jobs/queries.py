@@ -13,7 +13,7 @@ from typing import Any
 import sqlalchemy
 from sqlalchemy import text
 
-from core import database, errors
+from core import database, errors, ids
 from jobs.job import Job, Status
 
 _COLUMNS = """id, kind, pool, model, version, route, status, priority, progress, jobs.attempt, lost_count, timeout_s,
@@ -41,6 +41,8 @@ WHERE id = :id AND tenant_id = :tenant_id AND parent_id IS NULL AND status IN ('
 #: The first look comes quickly, later ones rarely: most inline-sized jobs end within a few milliseconds.
 FIRST_LOOK_S = 0.004
 LAST_LOOK_S = 0.25
+#: So far the moment that a job's id says may be from when it was stored.
+APART_S = 600.0
 
 
 @dataclass(frozen=True)
@@ -103,6 +105,10 @@ def page(engine: sqlalchemy.Engine, tenant_id: uuid.UUID, filters: Filters, *, l
     """One page of a tenant's jobs, newest first, stable while new ones arrive; raises InvalidInput for a bad cursor."""
     parameters: dict[str, Any] = {"tenant_id": tenant_id, "limit": limit + 1}
     parameters |= {name: value for name, value in vars(filters).items() if value is not None}
+    if filters.created_after is not None:
+        parameters["born_after"] = ids.born(filters.created_after, -APART_S)
+    if filters.created_before is not None:
+        parameters["born_before"] = ids.born(filters.created_before, APART_S)
     if cursor is not None:
         parameters["before"] = _decode(cursor)
     statement = _listing(parameters)
@@ -123,8 +129,9 @@ _CONDITIONS = {
     "before": "id < :before",
     "status": "status = :status",
     "model": "model = :model",
-    "created_after": "created_at >= :created_after",
-    "created_before": "created_at < :created_before",
+    # By its id as well, as which it is found.
+    "created_after": "created_at >= :created_after AND id >= :born_after",
+    "created_before": "created_at < :created_before AND id < :born_before",
 }
 
 

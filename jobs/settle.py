@@ -72,7 +72,8 @@ _PUT_OFF = text("""
 UPDATE jobs SET max_attempts = max_attempts + 1,
   error = CASE WHEN cancel_requested_at IS NULL THEN CAST(:error AS json) END,
   status = CASE WHEN cancel_requested_at IS NULL THEN 'pending' ELSE 'canceled' END,
-  not_before = now() + make_interval(secs => :delay_s)
+  not_before = now() + make_interval(secs => :delay_s),
+  fair_at = greatest(fair_at, now() + make_interval(secs => :delay_s))
 WHERE id = :id AND status = 'processing' AND attempt = :attempt RETURNING id
 """)
 

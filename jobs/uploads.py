@@ -14,7 +14,7 @@ import sqlalchemy
 from sqlalchemy import text
 
 from access.tiers import Tier
-from core import errors, ids
+from core import database, errors, ids
 from inference.manifest import Manifest
 from jobs import content_types
 from storage.objects import Store
@@ -43,6 +43,10 @@ _INSERT = text("""
 INSERT INTO uploads (id, tenant_id, filename, content_type, size, sha256, expires_at)
 VALUES (:id, :tenant_id, :filename, :content_type, :size, :sha256, now() + make_interval(secs => :expires_s))
 RETURNING expires_at
+""")
+_IS_THERE = text("""
+SELECT FROM uploads
+WHERE id = :id AND tenant_id = :tenant_id AND expires_at > now() - make_interval(secs => :unused_s)
 """)
 _USE = text("""
 UPDATE uploads SET used_at = now()
@@ -129,15 +133,19 @@ def form(
 
 
 def use(engine: sqlalchemy.Engine, store: Store, tenant_id: uuid.UUID, upload_id: uuid.UUID) -> File:
-    """The file for a job; raises UploadNotFound, and InvalidInput while nothing was uploaded."""
-    with engine.begin() as connection:
-        parameters = {"id": upload_id, "tenant_id": tenant_id, "unused_s": UNUSED_S}
-        row = connection.execute(_USE, parameters).first()
-    if row is None:
-        raise errors.UploadNotFound
+    """The file for a job; raises UploadNotFound, and InvalidInput while nothing was uploaded: the place is open then,
+    as it was. Raises Unavailable."""
+    parameters = {"id": upload_id, "tenant_id": tenant_id, "unused_s": UNUSED_S}
+    with database.reading(engine) as connection:
+        if connection.execute(_IS_THERE, parameters).first() is None:
+            raise errors.UploadNotFound
     head = store.head(key(upload_id))
     if head is None:
         raise errors.InvalidInput.field("upload_id", "has no file yet; send it to the upload's url first")
+    with engine.begin() as connection:
+        row = connection.execute(_USE, parameters).first()
+    if row is None:
+        raise errors.UploadNotFound
     kind = content_types.canonical(row.content_type) or row.content_type
     rows = ROWS.get(kind) or by_name(row.filename or "")
     return File(key(upload_id), head.etag, head.size, row.sha256, kind, rows)

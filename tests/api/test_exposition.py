@@ -8,6 +8,7 @@ from collections.abc import Callable
 from uuid import UUID
 
 import pytest
+import sqlalchemy
 import sqlalchemy.exc
 from prometheus_client import Counter, Histogram, parser
 from prometheus_client.registry import CollectorRegistry
@@ -19,6 +20,7 @@ from core.cached import Cached
 from core.chores import Done
 from jobs import figures
 from jobs.presence import Pool
+from tests import factories
 from tests.conftest import Platform
 from tests.hands import sign_of_life, took
 from webhooks.outbox import Backlog
@@ -53,7 +55,8 @@ def test_the_queue_is_told_by_pool_and_tier_with_zeros_where_nobody_waits(
     first, _ = new_job(), new_job()
     free, _ = platform.new_tenant("free")
     new_job(caller=free, pool="gpu")
-    platform.execute("UPDATE jobs SET created_at = now() - interval '1 hour' WHERE id = :id", id=first)
+    ago = "now() - interval '1 hour'"
+    platform.execute(f"UPDATE jobs SET created_at = {ago}, not_before = {ago} WHERE id = :id", id=first)
     found = told()
     cpu, gpu = {"pool": "cpu", "tier": "pro"}, {"pool": "gpu", "tier": "free"}
     assert (found[key("infer_queue_waiting", **cpu)], found[key("infer_queue_waiting", **gpu)]) == (2, 1)
@@ -67,6 +70,21 @@ def test_the_queue_is_told_by_pool_and_tier_with_zeros_where_nobody_waits(
     found = told()
     assert (found[key("infer_queue_waiting", **cpu)], found[key("infer_jobs_running", **cpu)]) == (0, 2)
     assert (found[key("infer_queue_waiting", **gpu)], found[key("infer_queue_delayed", **gpu)]) == (1, 1)
+
+
+def test_what_waits_for_its_time_or_as_a_part_of_a_file_for_its_turn_is_not_late(
+    platform: Platform, told: Told
+) -> None:
+    tenant = factories.tenant(platform)
+    ago = sqlalchemy.text("now() - interval '2 h'")
+    later = factories.job(platform, tenant, created_at=ago, not_before=factories.SOON)
+    bulk = factories.parked(platform, tenant, created_at=ago, not_before=ago)
+    factories.chunk(platform, bulk, part=1, created_at=ago, not_before=ago)
+    where = {"pool": "cpu", "tier": "pro"}
+    assert told()[key("infer_queue_waiting", **where)] == 2
+    assert told()[key("infer_queue_oldest_age_seconds", **where)] == 0
+    platform.execute("UPDATE jobs SET not_before = now() - interval '1 h' WHERE id = :id", id=later["id"])
+    assert 3600 <= told()[key("infer_queue_oldest_age_seconds", **where)] < 3700
 
 
 def test_workers_are_told_by_pool_and_for_how_long_they_are_silent(platform: Platform, told: Told) -> None:

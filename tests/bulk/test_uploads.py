@@ -11,6 +11,7 @@ import flask.testing
 import pytest
 import urllib3
 
+from core import ids
 from jobs import uploads
 from jobs.bulk import plan, rows
 from tests.bulk.conftest import Run, Send, post_file
@@ -42,6 +43,9 @@ def test_an_upload_belongs_to_its_tenant_and_needs_its_file(
     empty = client.post("/api/v1/uploads", json={"content_type": "text/csv", "size": 10}).json["upload_id"]
     answer = client.post("/api/v1/jobs", json={"upload_id": empty})
     assert (answer.status_code, answer.json["error"]["details"]["field"]) == (422, "upload_id")
+    # And is as open as it was.
+    row = platform.one("SELECT used_at FROM uploads WHERE id = :id", id=ids.parse_upload_id(empty))
+    assert row.used_at is None
 
 
 def test_an_uploads_name_has_no_control_characters(client: Client) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import re
 import time
 import uuid
@@ -63,3 +64,11 @@ def test_an_id_is_read_as_it_was_written_and_nothing_else_is_one(
     for text in (*others, *odd):
         with pytest.raises(missing):
             read(text)
+
+
+def test_an_id_is_not_below_what_its_moment_gives_and_is_below_what_the_next_one_does() -> None:
+    at = dt.datetime(2026, 1, 31, 12, 0, 0, 123_000, tzinfo=dt.UTC)
+    assert ids.born(at) <= ids.uuid7(at.timestamp()) < ids.born(at, 0.002)
+    assert ids.born(at, -0.002) <= ids.uuid7(at.timestamp() - 0.002) < ids.born(at)
+    first, last = (dt.datetime(year, month, day, tzinfo=dt.UTC) for year, month, day in ((1, 1, 1), (9999, 12, 31)))
+    assert (ids.born(first, -600.0).int, ids.born(last, 600.0) > ids.born(last)) == (0, True)

@@ -22,6 +22,7 @@ from jobs.lease import Held
 from jobs.outcome import Outcome
 from jobs.payloads import Upload, WholeFile
 from jobs.result import Several, Stored
+from storage.objects import Store
 from tests import factories
 from tests.conftest import ROOT, Platform
 from tests.hands import SAID, lose, status_of, took
@@ -203,6 +204,20 @@ def test_two_attempts_of_one_job_never_share_the_object_of_a_large_result(
     assert isinstance(zombies, Stored)
     assert b"aaa" not in platform.store.get(ours.stored_key)
     assert b"aaa" in platform.store.get(zombies.stored_key)
+
+
+def test_a_result_that_the_store_does_not_take_is_an_outage_of_its_own_job_alone(
+    platform: Platform, drainer: Drainer, new_job: NewJob
+) -> None:
+    class Away(Store):
+        def put(self, key: str, data: bytes) -> None:
+            raise errors.Unavailable
+
+    new_job(inputs=[{"text": "x"}])
+    (held,) = map(Held, took(platform))
+    tools = dataclasses.replace(drainer.attempts.tools, store=Away(platform.settings.storage))
+    light = dataclasses.replace(drainer.attempts, tools=tools)._lightened(large(held, 1, "a"))
+    assert (light.held.job.id, light.result, type(light.error)) == (held.job.id, None, errors.Unavailable)
 
 
 @pytest.mark.parametrize(("over", "stored"), [(-1, False), (0, False), (1, True)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -14,6 +15,7 @@ import core
 import jobs
 import registry
 import webhooks
+from core import ids
 from jobs import queries, submit
 from jobs.shadows import copies
 from tests import statements
@@ -135,6 +137,19 @@ def test_no_listing_reads_every_job(crowded: sqlalchemy.Connection, filters: dic
     statement = text(f"EXPLAIN {queries._listing(given)}")
     plan = "\n".join(crowded.execute(statement, given).scalars())
     assert "Seq Scan on jobs" not in plan, plan
+
+
+#: Ids of these tests are made by chance alone: one of 300 is before the year 2000, and one of 9 behind 9900.
+@pytest.mark.parametrize(("name", "year", "part"), [("before", 2000, 0.03), ("after", 9900, 0.2)])
+def test_a_listing_of_a_time_passes_over_no_job_of_others(
+    crowded: sqlalchemy.Connection, name: str, year: int, part: float
+) -> None:
+    moment = dt.datetime(year, 1, 1, tzinfo=dt.UTC)
+    tenant = crowded.execute(text("SELECT tenant_id FROM jobs LIMIT 1")).scalar_one()
+    given = {"tenant_id": tenant, "limit": 21, f"created_{name}": moment, f"born_{name}": ids.born(moment)}
+    explained = text(f"EXPLAIN (ANALYZE, FORMAT JSON) {queries._listing(given)}")
+    [plan] = crowded.execute(explained, given).scalar_one()
+    assert passed_over(plan["Plan"]) < part * ENDED / 3, plan
 
 
 def test_a_claim_sorts_no_backlog_where_statistics_are_of_a_moment_when_nothing_waited(

@@ -222,6 +222,16 @@ def test_progress_is_told_and_a_cancel_seen_long_before_the_heartbeat_is_due(
     leases.close()
 
 
+@pytest.mark.parametrize(("fraction", "told"), [(-0.2, 0), (0.0, 0), (1.0, 99), (1.2, 99), (float("inf"), 99)])
+def test_progress_that_a_kind_s_own_code_does_not_count_as_it_should_stays_what_can_be_told(
+    platform: Platform, new_job: NewJob, fraction: float, told: int
+) -> None:
+    new_job()
+    (held,) = map(Held, took(platform))
+    held.advance(fraction)
+    assert held.progress == told
+
+
 class Clock:
     """A clock that goes on while it is waited for, and ends the wait of a thread that looks at it."""
 

@@ -128,8 +128,10 @@ WRITES: Mapping[str, tuple[Mapping[str, Any], Write, Mapping[str, Any]]] = {
         {"expires_at": text("now() + interval '40 s'")}, again,
         {**ENDED, **AGAIN, "status": "failed", "error": NONE_LEFT}),
     "to be tried again, and unwanted": (UNWANTED, again, {**CANCELED, **AGAIN}),
-    "put off": ({}, put_off, {**FREE, "status": "pending", "max_attempts": 5, "not_before": 70, "error": IS_AWAY}),
-    "put off, and unwanted": (UNWANTED, put_off, {**CANCELED, "max_attempts": 5, "not_before": 70}),
+    "put off": (
+        {}, put_off,
+        {**FREE, "status": "pending", "max_attempts": 5, "not_before": 70, "fair_at": 70, "error": IS_AWAY}),
+    "put off, and unwanted": (UNWANTED, put_off, {**CANCELED, "max_attempts": 5, "not_before": 70, "fair_at": 70}),
     "given back": ({}, give_back, {**FREE, "status": "pending", "max_attempts": 5}),
     "given back, and unwanted": (UNWANTED, give_back, {**CANCELED, "max_attempts": 5}),
     "canceled": ({}, cancel, CANCELED),
