@@ -7,6 +7,7 @@ import functools
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import flask
 from werkzeug.datastructures import MIMEAccept
@@ -88,9 +89,12 @@ class Chosen:
             headers = _vary(headers)
         if answered.name in self._ended:
             said = {name for name, _ in headers}
-            headers += [item for item in self._ended[answered.name] if item[0] not in said]
-            successor = self._known[-1].prefix + environ["PATH_INFO"].removeprefix(answered.prefix)
-            headers.append(("Link", f'<{successor}>; rel="successor-version"'))
+            # As it was written in the address: what it stands for may mean something else there, or end the header.
+            path = quote(environ["PATH_INFO"].encode("latin-1"))
+            successor = self._known[-1].prefix + path.removeprefix(answered.prefix)
+            ended = [item for item in self._ended[answered.name] if item[0] not in said]
+            # A list of its own: a refusal that is remembered is told to others as well.
+            headers = [*headers, *ended, ("Link", f'<{successor}>; rel="successor-version"')]
         return headers
 
 

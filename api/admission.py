@@ -149,8 +149,8 @@ def _is_made_now(route: str, environ: Mapping[str, str]) -> bool:
 
 
 def _note(environ: Mapping[str, str]) -> None:
-    """Whose error it is that there is no such route: of the key that comes with it, if it opens anything. Raises
-    Blocked."""
+    """Whose error it is that there is no such route: of the key that comes with it, if it opens anything; else of the
+    network. Raises Blocked."""
     here, caller = resources.here(), None
     with contextlib.suppress(errors.CoatcheckError):
         token = client.token(environ)
@@ -158,6 +158,8 @@ def _note(environ: Mapping[str, str]) -> None:
             flask.g.caller = caller = entrance.verified(here.conduct, here.callers, token, client.address(environ))
     if caller is not None:
         conduct.enter(here.conduct, caller)
+    elif blocked := here.conduct.refusal(f"address:{client.network(environ)}"):
+        raise blocked
 
 
 def _check_host(environ: Mapping[str, str]) -> None:

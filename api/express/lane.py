@@ -113,8 +113,9 @@ class Lane:
         """In one go, a job as far as that is to be stored; None for what is handed over, of which nothing is left
         here."""
         try:
-            caller, body = self._caller(head), plain.body(data)
-            if caller is None or body is None:
+            caller = self._caller(head)
+            # Of strangers nothing is read: it would take the time of those who are known.
+            if caller is None or (body := plain.body(data)) is None:
                 return None
             ask = _ask(caller, head, body, began)
             structlog.contextvars.bind_contextvars(request_id=ask.request_id)

@@ -131,7 +131,8 @@ class V1(Edition):
         return answer
 
     def detail(self, seen: Detail) -> flask.Response:
-        """A job with all that there is to say of it; to a GET only if it has changed since it was seen last."""
+        """A job with all that there is to say of it; to a GET only if it has changed since it was seen last, or has
+        addresses of files."""
         found = seen.job
         body = {**self.job(found), "timeline": timeline(found)}
         if seen.rows is not None:
@@ -143,9 +144,11 @@ class V1(Edition):
         response = flask.jsonify(body)
         if not found.status.is_terminal:
             response.headers["Retry-After"] = str(retry_after_s)
+        rows = "" if seen.rows is None else f"-{seen.rows.done}-{seen.rows.failed}"
         # Weak: where it stands in the queue may differ, what happened to it does not.
-        response.set_etag(self.tag(found), weak=True)
-        if flask.request.method == "GET":
+        response.set_etag(self.tag(found) + rows, weak=True)
+        # Addresses of files end, and are others each time.
+        if flask.request.method == "GET" and not isinstance(found.result, Rows | Stored | WithFiles):
             response.make_conditional(flask.request)
         return response
 

@@ -14,6 +14,9 @@ from sqlalchemy import text
 import models
 from api.v1 import present
 from core import ids
+from jobs import result as result_
+from jobs.bulk import progress
+from jobs.bulk.progress import Rows
 from jobs.job import Status
 from tests import factories
 from tests.conftest import Platform
@@ -84,6 +87,26 @@ def test_an_error_is_the_last_one_until_the_job_ends_by_it(platform: Platform, o
         job = owner.see(f"jobs/{made(platform, owner, status=status, error=error)}").get_json()
         name = "error" if status in ENDED else "last_error"
         assert {key: job[key] for key in ("error", "last_error") if key in job} == ({name: WHY} if error else {})
+
+
+@pytest.mark.parametrize(("done", "failed", "told"), [(3, 1, 304), (4, 1, 200), (3, 2, 200)])
+def test_rows_that_have_come_since_they_were_seen_are_told(
+    platform: Platform, owner: Owner, monkeypatch: pytest.MonkeyPatch, done: int, failed: int, told: int
+) -> None:
+    job_id = made(platform, owner, status="processing", kind="bulk")
+    monkeypatch.setattr(progress, "count", lambda *_: Rows(9, 3, 1))
+    seen = owner.see(f"jobs/{job_id}").headers["ETag"]
+    monkeypatch.setattr(progress, "count", lambda *_: Rows(9, done, failed))
+    assert owner.see(f"jobs/{job_id}", If_None_Match=seen).status_code == told
+
+
+def test_addresses_of_files_are_told_anew_each_time_for_they_end(platform: Platform, owner: Owner) -> None:
+    for result in (result_.Stored("results/a/1.json", 5), result_.Rows(1, 0, "results/b/output.jsonl")):
+        job = factories.job(platform, owner.tenant_id, status="completed")["id"]
+        factories.add(platform, models.JobResult, job_id=job, body=result_.dump(result))
+        seen = owner.see(f"jobs/{ids.job_id(job)}")
+        again = owner.see(f"jobs/{ids.job_id(job)}", If_None_Match=seen.headers["ETag"])
+        assert (again.status_code, again.headers["ETag"]) == (200, seen.headers["ETag"])
 
 
 @pytest.mark.parametrize("status", [status for status in Status if status != "completed"])

@@ -190,8 +190,12 @@ def test_a_blocked_network_is_refused_but_for_keys_that_open_something_and_other
     held(platform, subject_of(at), 3)
     until(lambda: at.get(JOBS).status_code == 429)
     bad = {"X-API-Key": callers.written(secrets.token_hex(6), secrets.token_hex(24))}
-    assert at.get(JOBS, headers=bad).get_json()["error"]["code"] == "BLOCKED"
+    for path in (JOBS, "/api/v1/nothing", "/wp-admin"):
+        for headers in ({}, bad):
+            assert at.get(path, headers=headers).get_json()["error"]["code"] == "BLOCKED"
+    assert subject_of(at) not in strict.extensions["coatcheck"].conduct._errors
     assert at.get(JOBS, headers=key.headers).status_code == 200
+    assert at.get("/wp-admin", headers=key.headers).status_code == 404
     elsewhere = strict.test_client()
     elsewhere.environ_base["REMOTE_ADDR"] = "192.0.2.1"
     assert elsewhere.get(JOBS, headers=key.headers).status_code == 200
