@@ -86,9 +86,12 @@ def _check_settings(options: dict[str, Any], **_: Any) -> None:
 
 @celeryd_init.connect
 def _name(sender: str, options: dict[str, Any], **_: Any) -> None:
-    name = secrets.token_hex(8)
+    name, queues = secrets.token_hex(8), options.get("queues") or ()
+    # All workers of a machine that nobody gives a name have one and the same of Celery's, and each would take what the
+    # others hold for what it held before.
+    if sender.startswith("celery@"):
+        sender = sender.replace("celery", "+".join(queues) or "celery", 1)
     os.environ[INCARNATION] = f"{sender}/{name}"
-    queues = options.get("queues") or ()
     os.environ[POOLS] = " ".join(queue for queue in queues if queue in (*broker.POOLS, broker.WEBHOOKS))
     if pools() == [broker.EXPLAIN]:
         _stand_back()

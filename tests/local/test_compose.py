@@ -71,3 +71,4 @@ def test_in_compose_only_the_doors_are_published_and_every_service_is_closed() -
         assert (service["read_only"], service["cap_drop"], service["init"]) == (True, ["ALL"], True), name
         assert service["security_opt"] == ["no-new-privileges:true"], name
         assert {"pids_limit", "mem_limit"} <= service.keys(), name
+        assert {"max-size", "max-file"} <= service["logging"]["options"].keys(), name

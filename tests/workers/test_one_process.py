@@ -58,6 +58,20 @@ def test_a_worker_is_named_anew_at_each_start_and_shows_the_pools_that_it_serves
     assert len(found) == len(dict(found)) == len({file for _, file in found}) == 2
 
 
+@pytest.mark.parametrize(
+    ("sender", "queues", "named"),
+    [
+        ("celery@host", ["cpu"], "cpu@host"), ("celery@host", ["webhooks", "control"], "webhooks+control@host"),
+        ("celery@host", None, "celery@host"), ("mine@celery@host", ["cpu"], "mine@celery@host"),
+    ],
+)  # fmt: skip
+def test_workers_of_a_machine_that_nobody_gives_a_name_are_told_apart_by_what_they_serve(
+    sender: str, queues: list[str] | None, named: str
+) -> None:
+    node._name(sender, {"queues": queues})
+    assert node.incarnation().rpartition("/")[0] == named
+
+
 @pytest.mark.parametrize(("queues", "steps"), [(["explain"], [node.NICE]), (["cpu"], []), (["cpu", "explain"], [])])
 def test_a_worker_that_does_nothing_but_explain_stands_behind_the_others(
     monkeypatch: pytest.MonkeyPatch, queues: list[str], steps: list[int]
