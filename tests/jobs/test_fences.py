@@ -86,6 +86,7 @@ def again(scene: Scene) -> None:
 
 def use(scene: Scene) -> None:
     upload = scene.platform.one("SELECT id FROM uploads")[0]
+    scene.platform.store.put(uploads.key(upload), b"{}")
     with contextlib.suppress(errors.UploadNotFound, errors.InvalidInput):
         uploads.use(scene.platform.engine, scene.platform.store, scene.asks, upload)
 

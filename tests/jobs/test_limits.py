@@ -317,7 +317,8 @@ def test_of_a_jobs_events_no_more_than_the_limit_are_read_at_once_and_all_are_fo
 def test_how_old_the_queue_is_is_told_by_the_job_that_waits_longest(platform: Platform) -> None:
     one, other = (factories.tenant(platform) for _ in range(2))
     for tenant, ago in ((one, 100), (one, 3000), (other, 500)):
-        factories.job(platform, tenant, created_at=text(f"now() - interval '{ago} s'"))
+        since = text(f"now() - interval '{ago} s'")
+        factories.job(platform, tenant, created_at=since, not_before=since)
     (mine,) = [item for item in figures.queues(platform.engine) if item.waiting]
     assert (mine.waiting, round(mine.oldest_s, -2)) == (3, 3000)
 
