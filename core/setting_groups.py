@@ -236,8 +236,7 @@ class Jobs:
     grace_s: float = setting(
         "COATCHECK_GRACE_S",
         20.0,
-        "how long a worker that was asked to stop goes on with what it holds, before it gives it back; who ends what "
-        "does not stop has to wait 20 s longer (`stop_grace_period` in compose)",
+        "how long a worker asked to stop goes on with what it holds, then gives back; `stop_grace_period` is 20 s more",
         validate.Range(0),
     )
     lease_s: float = setting("COATCHECK_LEASE_S", 20.0, "how long a claim holds without a heartbeat", rules.POSITIVE)

@@ -20,9 +20,9 @@ from typing import IO, Any
 import click
 
 from core import errors, settings
-from local import checkout, child, first_run, health, platform_processes, state
+from local import checkout, child, first_run, health, leftovers, platform_processes, state
 from local.state import read_json, write_private
-from local.supervisor import StartFailed, Supervisor, clear_leftovers, say
+from local.supervisor import StartFailed, Supervisor, say
 
 RECORD = "supervisor.json"
 #: How long a stop takes at most, where workers go on for no longer than they do if nothing else is set.
@@ -275,6 +275,6 @@ def _client(root: Path) -> dict[str, str]:
 def _clear(root: Path) -> None:
     folder = root / ".coatcheck"
     if (folder / "state.json").exists():
-        clear_leftovers(state.load(folder))
+        leftovers.clear(state.load(folder))
     for name in (RECORD, "ready"):
         (folder / "run" / name).unlink(missing_ok=True)

@@ -7,7 +7,6 @@ import functools
 import json
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
@@ -17,9 +16,9 @@ from pathlib import Path
 import click
 
 from core import alive, settings
-from local import child, engines, environments, first_run, health, platform_processes, state
+from local import child, engines, environments, first_run, health, leftovers, platform_processes, state
 from local.child import Child, Program
-from local.state import State, read_json, write_private
+from local.state import write_private
 from local.vigil import Vigil
 
 #: Where an engine listens, where that is not called as it is.
@@ -55,7 +54,7 @@ class Supervisor:
 
     def start(self) -> dict[str, str]:
         """Bring everything up and return what people need to know; raises StartFailed."""
-        clear_leftovers(self.state)
+        leftovers.clear(self.state)
         (self.state.run / health.RECORD).unlink(missing_ok=True)
         for name in self.state.given(self.environ):
             click.echo(f"  using {name} from the environment")
@@ -262,23 +261,6 @@ class Supervisor:
         ends_at = time.monotonic() + seconds
         while time.monotonic() < ends_at and not self.stopping:
             time.sleep(0.05)
-
-
-def clear_leftovers(found: State) -> None:
-    """End what a killed supervisor left behind, and nobody else's processes."""
-    record = found.run / "pids.json"
-    if not record.exists():
-        return
-    left = [item for item in read_json(record) if child.start_time(item["pid"]) == item["born"]]
-    ends_at = time.monotonic() + 10
-    while left and time.monotonic() < ends_at:
-        time.sleep(0.1)
-        left = [item for item in left if child.start_time(item["pid"]) == item["born"]]
-    for item in left:
-        click.echo(f"  ending {item['name']} ({item['pid']}), left from before")
-        with contextlib.suppress(ProcessLookupError):
-            os.killpg(item["pid"], signal.SIGKILL)
-    record.unlink()
 
 
 def say(words: str) -> None:

@@ -16,7 +16,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from local import child, state, supervisor
+from local import child, leftovers, state
 from local.child import Child, Program
 from tests.conftest import until
 
@@ -167,7 +167,7 @@ def test_what_a_killed_supervisor_left_is_ended_and_nobody_else(
     tmp_path: Path, start: Start, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     made = state.load(tmp_path / ".coatcheck")
-    supervisor.clear_leftovers(made)
+    leftovers.clear(made)
     left, other = start(FOR_EVER), start(FOR_EVER)
     listed = [
         {"name": "left", "pid": left.pid, "born": child.start_time(left.pid)},
@@ -178,8 +178,8 @@ def test_what_a_killed_supervisor_left_is_ended_and_nobody_else(
     state.write_private(record, json.dumps(listed))
     # It would wait for ten seconds whether it goes by itself.
     clock = iter(range(0, 10_000, 6))
-    monkeypatch.setattr(supervisor, "time", SimpleNamespace(monotonic=lambda: next(clock), sleep=time.sleep))
-    supervisor.clear_leftovers(made)
+    monkeypatch.setattr(leftovers, "time", SimpleNamespace(monotonic=lambda: next(clock), sleep=time.sleep))
+    leftovers.clear(made)
     monkeypatch.undo()
     assert capsys.readouterr().out == f"  ending left ({left.pid}), left from before\n"
     assert left.wait(30) == -signal.SIGKILL

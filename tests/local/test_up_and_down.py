@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from local import seaweedfs, state, supervisor
+from local import leftovers, seaweedfs, state
 from tests.conftest import ROOT, until
 from tests.local import stranger, test_doors
 
@@ -218,7 +218,7 @@ def test_a_damaged_file_is_named_and_is_no_stack_trace(tmp_path: Path, name: str
     state.load(folder)
     (folder / name).write_text("")
     with pytest.raises(RuntimeError, match=name.rpartition("/")[2]):
-        supervisor.clear_leftovers(state.load(folder))
+        leftovers.clear(state.load(folder))
 
 
 def test_data_without_its_secrets_is_not_started(tmp_path: Path) -> None:
