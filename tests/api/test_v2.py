@@ -263,7 +263,7 @@ def test_once_its_end_is_decided_each_answer_of_the_first_version_says_so_and_le
     ended = app.test_client()
     ended.environ_base["HTTP_AUTHORIZATION"] = client.environ_base["HTTP_AUTHORIZATION"]
     asked: dict[str, Any] = {"headers": {"X-Request-ID": "req_x"}}
-    for path in ("/api/v1/models", "/api/models", "/api/v1/jobs/job_nope", "/api/v1/nothing"):
+    for path in ("/api/v1/models", "/api/models", "/api/v1/jobs/job_nope", "/api/v1/nothing", "/api/v1/a%3Fb%3E%0A"):
         answer, before = ended.get(path, **asked), client.get(path, **asked)
         assert answer.headers["Deprecation"] == "@1798761600"
         assert answer.headers["Sunset"] == "Thu, 01 Jul 2027 00:00:00 GMT"

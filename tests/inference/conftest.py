@@ -1,7 +1,8 @@
 from __future__ import annotations
 
+import gc
 import uuid
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,14 @@ from inference.interrupt import Interrupt
 from inference.opened import FileModel
 from tests import graphs
 from tests.inference.paper import DOCUMENTS, Read
+
+
+@pytest.fixture
+def no_garbage_collected() -> Iterator[None]:
+    """What goes meanwhile goes with the last who holds it."""
+    gc.disable()
+    yield
+    gc.enable()
 
 
 @pytest.fixture(scope="session")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gc
 import weakref
 from pathlib import Path
 from typing import Any
@@ -66,16 +65,13 @@ def test_a_number_is_explained_on_its_own_scale_and_exactly_where_all_is_asked(
     assert heard[-1] == 1.0
 
 
+@pytest.mark.usefixtures("no_garbage_collected")
 def test_a_model_that_was_explained_goes_with_the_last_who_holds_it(tmp_path: Path) -> None:
     opened = adding(tmp_path / "b", 2)
     why(opened, {"x0": 1.0, "x1": 2.0}, [])
     left = weakref.ref(opened)
-    gc.disable()
-    try:
-        del opened
-        assert left() is None
-    finally:
-        gc.enable()
+    del opened
+    assert left() is None
 
 
 def test_a_model_that_does_not_say_how_is_not_explained(tmp_path: Path) -> None:

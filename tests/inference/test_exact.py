@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import gc
 import weakref
 from collections.abc import Callable
 from pathlib import Path
@@ -125,18 +124,15 @@ def test_values_are_those_of_the_definition(name: str, groups: dict[str, list[st
         assert why.value == pytest.approx(why.base_value + sum(why.scores))
 
 
+@pytest.mark.usefixtures("no_garbage_collected")
 def test_a_model_that_was_explained_goes_with_the_last_who_holds_it(tmp_path: Path) -> None:
     rows, target = data(0)
     line = to_onnx(LinearRegression().fit(rows, target), rows[:1], target_opset=17)
     opened = made(tmp_path / "b", line.SerializeToString(), rows[:USUAL], 0)
     explained(opened, rows[0])
     left = weakref.ref(opened)
-    gc.disable()
-    try:
-        del opened
-        assert left() is None
-    finally:
-        gc.enable()
+    del opened
+    assert left() is None
 
 
 @pytest.mark.parametrize("classes", [0, 2])

@@ -41,6 +41,7 @@ def test_what_is_set_wrongly_is_said_before_anything_is_started(
     made = Supervisor(tmp_path, env)
     of_an_earlier_start = made.state.run / health.RECORD
     of_an_earlier_start.write_text("[]")
+    (made.state.run / "ready").write_text("1")
     with pytest.raises(StartFailed, match=re.escape(said)):
         commands._start(made)
     assert (made.children, (made.state.run / "pids.json").exists()) == ([], False)

@@ -121,6 +121,12 @@ def test_a_chore_of_which_there_is_more_to_do_goes_on_for_half_of_its_time(
     assert sum(did) == done
 
 
+def test_what_comes_as_fast_as_jobs_do_is_done_again_while_there_is_more(platform: Platform) -> None:
+    assert {chore.name for chore in every_chore(platform) if chore.step} == {
+        "rescue", "expire", "forget jobs", "forget uploads", "forget keys", "forget deliveries",
+    }  # fmt: skip
+
+
 def test_none_is_done_twice_at_once_nor_before_its_time(
     platform: Platform, hung: Hung, keep: Callable[[list[Chore]], Upkeep], monkeypatch: pytest.MonkeyPatch
 ) -> None:
