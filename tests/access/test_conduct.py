@@ -319,7 +319,7 @@ def test_operators_see_who_is_held_back_as_it_is_by_now(platform: Platform, subj
 def test_of_too_many_those_are_known_who_are_held_longest_and_none_who_is_free(
     platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    platform.execute("TRUNCATE blocks")
+    platform.truncate("blocks")
     for name, days in (("key:gone", -1), ("key:a", 1), ("key:c", 3), ("key:b", 2)):
         at = text(f"now() + interval '{days} d'")
         factories.add(platform, models.Block, subject=name, level=3, until=at, gone_at=at)

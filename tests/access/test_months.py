@@ -30,7 +30,7 @@ class Quiet(Ledger):
 
 @pytest.fixture(autouse=True)
 def empty(platform: Platform, quiet: None) -> None:
-    platform.execute("TRUNCATE usage, usage_days, usage_mark")
+    platform.truncate("usage, usage_days, usage_mark")
 
 
 @pytest.fixture

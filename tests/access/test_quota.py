@@ -30,7 +30,7 @@ LIMITS: Mapping[str, Any] = {"monthly_units": 100, "allowance_percent": 10}
 
 @pytest.fixture(autouse=True)
 def empty(platform: Platform, quiet: None) -> None:
-    platform.execute("TRUNCATE usage, usage_days, usage_mark, quota_notices, webhook_deliveries CASCADE")
+    platform.truncate("usage, usage_days, usage_mark, quota_notices, webhook_deliveries CASCADE")
 
 
 @pytest.fixture

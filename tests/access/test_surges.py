@@ -24,9 +24,9 @@ USUAL = LEAST
 
 @pytest.fixture
 def tenant(platform: Platform) -> Iterator[UUID]:
-    platform.execute("TRUNCATE usage_days, blocks")
+    platform.truncate("usage_days, blocks")
     yield factories.tenant(platform)
-    platform.execute("TRUNCATE usage_days, blocks")
+    platform.truncate("usage_days, blocks")
 
 
 def used(platform: Platform, tenant: UUID, key_id: str, *days: Sequence[int]) -> None:

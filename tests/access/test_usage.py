@@ -33,7 +33,7 @@ _INSERT = text(
 @pytest.fixture(autouse=True)
 def empty(platform: Platform) -> None:
     """A ledger of this test alone."""
-    platform.execute("TRUNCATE usage, usage_days, usage_mark")
+    platform.truncate("usage, usage_days, usage_mark")
 
 
 @pytest.fixture

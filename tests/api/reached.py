@@ -69,7 +69,7 @@ class At:
 
     def failing(self, error: errors.CoatcheckError, wait_s: int = 300) -> TestResponse:
         """A prediction through a job whose attempt ends so."""
-        self.platform.execute("TRUNCATE jobs CASCADE")
+        self.platform.truncate("jobs CASCADE")
 
         def fail() -> None:
             until(lambda: self.platform.rows("SELECT FROM jobs"))

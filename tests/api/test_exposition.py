@@ -99,7 +99,7 @@ def test_workers_are_told_by_pool_and_for_how_long_they_are_silent(platform: Pla
 
 
 def test_what_several_processes_count_is_one_series_that_never_goes_back(platform: Platform) -> None:
-    platform.execute("TRUNCATE counts")
+    platform.truncate("counts")
 
     def process() -> tuple[tally.Tally, Counter, Histogram]:
         registry = CollectorRegistry()
@@ -127,7 +127,7 @@ def test_what_several_processes_count_is_one_series_that_never_goes_back(platfor
 def test_all_processes_write_what_they_count_in_one_order_so_that_no_two_wait_for_each_other(
     platform: Platform,
 ) -> None:
-    platform.execute("TRUNCATE counts")
+    platform.truncate("counts")
     registry = CollectorRegistry()
     late, early = (Counter(name, "x", ["by"], registry=registry) for name in ("late_total", "early_total"))
     for counter in (late, early):

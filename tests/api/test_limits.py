@@ -76,7 +76,7 @@ def bounds(spec: dict[str, Any], schema: dict[str, Any], path: str) -> Iterator[
 
 @pytest.fixture(scope="module")
 def owner(platform: Platform, app: flask.Flask) -> World:
-    platform.execute("TRUNCATE jobs CASCADE")
+    platform.truncate("jobs CASCADE")
     return world.made(platform, app)
 
 

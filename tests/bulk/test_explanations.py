@@ -215,7 +215,7 @@ def test_how_exactly_is_said_of_reasons_alone_and_is_its_job_s(
 ) -> None:
     options = {"explain": "shap", "explain_tolerance": 0.25}
     for address, inputs in (("/predict", ROW), ("/predict/batch", [ROW]), ("/explain", ROW), ("/jobs", ROW)):
-        platform.execute("TRUNCATE jobs CASCADE")
+        platform.truncate("jobs CASCADE")
         body = {"model": asked, "inputs": inputs, "options": options}
         assert client.post(f"/api/v1{address}", json=body, headers={"Prefer": "wait=0"}).status_code == 202, address
         assert platform.rows("SELECT options->>'explain_tolerance' FROM jobs") == [("0.25",)]
@@ -235,7 +235,7 @@ def test_whether_it_must_be_so_exact_is_its_job_s_too_and_is_said_of_a_tolerance
     client: Client, platform: Platform, asked: str, exact: str, address: str, inputs: object
 ) -> None:
     options = {"explain": "shap", "explain_tolerance": 0.25, "explain_strict": True}
-    platform.execute("TRUNCATE jobs CASCADE")
+    platform.truncate("jobs CASCADE")
     for version in ("v1", "v2"):
         body = {"model": asked, "inputs": inputs, "options": options}
         said = client.post(f"/api/{version}/{address}", json=body, headers={"Prefer": "wait=0"})

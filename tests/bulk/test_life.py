@@ -272,7 +272,7 @@ def test_a_row_with_thousands_of_fields_or_levels_is_one_short_error(client: Cli
 def test_a_file_is_one_task_of_flowers_and_its_chunks_are_none(
     client: Client, upload: Send, work: Run, drainer: Drainer, shown: Window, platform: Platform
 ) -> None:
-    platform.execute("TRUNCATE job_events")
+    platform.truncate("job_events")
     job_id = submit(client, upload(lines(ROWS[:600])))
     work()
     Rest(drainer.board, "io@here/i/1").tell(platform.engine)

@@ -36,7 +36,7 @@ NewJob = Callable[..., uuid.UUID]
 
 @pytest.fixture
 def empty(platform: Platform, quiet: None) -> None:
-    platform.execute("TRUNCATE webhook_secrets")
+    platform.truncate("webhook_secrets")
 
 
 @pytest.fixture

@@ -138,7 +138,7 @@ def test_what_ended_during_an_outage_longer_than_its_lease_is_left_to_who_takes_
 @pytest.fixture
 def old_jobs(platform: Platform) -> list[UUID]:
     """Of each kind one whose time is over, with something of it in the store, and an upload."""
-    platform.execute("TRUNCATE uploads")
+    platform.truncate("uploads")
     tenant, long_ago = factories.tenant(platform), sqlalchemy.text("now() - interval '1 y'")
     ended = {"status": "completed", "finished_at": long_ago}
     large = factories.job(platform, tenant, id=UUID(int=7 << 76), **ended)["id"]

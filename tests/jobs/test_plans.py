@@ -19,7 +19,7 @@ from core import ids
 from jobs import queries, submit
 from jobs.shadows import copies
 from tests import statements
-from tests.conftest import Platform
+from tests.conftest import Platform, truncate
 
 ENDED = 60_000
 
@@ -40,7 +40,7 @@ def crowded(platform: Platform) -> Iterator[sqlalchemy.Connection]:
     """A connection that sees many ended jobs of several tenants and a few open ones; nothing is kept."""
     tenants = [platform.new_tenant()[0].tenant_id for _ in range(3)]
     with platform.admin.connect() as connection:
-        connection.execute(text("TRUNCATE jobs, job_results, feedback, job_events, usage"))
+        truncate(connection, "jobs, job_results, feedback, job_events, usage")
         connection.execute(text("SET LOCAL session_replication_role = replica"))
         fill = {"tenants": tenants, "count": ENDED // 3}
         connection.execute(text(FILL), {**fill, "states": ["completed"]})

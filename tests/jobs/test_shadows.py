@@ -199,7 +199,7 @@ def put_aside(platform: Platform, name: str, *, copies: int = 0, pairs: int = 0)
 def test_a_copy_is_taken_while_fewer_wait_than_may_and_fewer_pairs_are_there_than_make_a_whole(
     platform: Platform, name: str, monkeypatch: pytest.MonkeyPatch, waiting: int, compared: int, taken: int
 ) -> None:
-    platform.execute("TRUNCATE shadow_copies")
+    platform.truncate("shadow_copies")
     monkeypatch.setattr(copies, "MOST", 2)
     monkeypatch.setattr(copies, "WHOLE", 3)
     put_aside(platform, name, copies=waiting, pairs=compared)

@@ -28,7 +28,7 @@ def machine(platform: Platform) -> type[RuleBasedStateMachine]:
 
         def __init__(self) -> None:
             super().__init__()
-            platform.execute("TRUNCATE jobs, job_results, feedback, usage, job_events")
+            platform.truncate("jobs, job_results, feedback, usage, job_events")
             self.held: list[Claimed] = []  #: by workers dead or alive: any of these may still write
             self.ended: dict[UUID, tuple[object, ...]] = {}
 

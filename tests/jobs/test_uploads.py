@@ -141,7 +141,7 @@ def test_an_upload_that_a_waiting_job_uses_is_not_purged_however_old(
 
 def test_uploads_are_purged_in_small_steps(platform: Platform, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(uploads, "LIMIT", 2)
-    platform.execute("TRUNCATE uploads")
+    platform.truncate("uploads")
     tenant = factories.tenant(platform)
     for _ in range(3):
         factories.add(platform, models.Upload, tenant_id=tenant, created_at=LONG_AGO, expires_at=LONG_AGO)

@@ -13,7 +13,7 @@ import sqlalchemy
 from sqlalchemy import exc, text
 
 import models
-from tests.conftest import ROOT, Platform
+from tests.conftest import ROOT, Platform, truncate
 
 #: What an illegal statement was refused by: the name of a constraint, or the words of a trigger. None: it was not.
 Refused = Callable[..., str | None]
@@ -23,7 +23,7 @@ Refused = Callable[..., str | None]
 def db(platform: Platform) -> Iterator[sqlalchemy.Connection]:
     """As the superuser, whom only triggers and constraints can refuse anything; all of it is undone."""
     with platform.admin.connect() as connection:
-        connection.execute(text(f"TRUNCATE {', '.join(models.Base.metadata.tables)}"))
+        truncate(connection, ", ".join(models.Base.metadata.tables))
         yield connection
         connection.rollback()
 

@@ -164,9 +164,7 @@ def hasty(platform: Platform) -> Settings:
 
 @pytest.fixture
 def no_webhooks(platform: Platform, quiet: None) -> None:
-    platform.execute(
-        "TRUNCATE webhook_endpoints, webhook_secrets, webhook_deliveries, webhook_attempts, webhook_troubles"
-    )
+    platform.truncate("webhook_endpoints, webhook_secrets, webhook_deliveries, webhook_attempts, webhook_troubles")
 
 
 @pytest.fixture

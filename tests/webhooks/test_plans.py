@@ -11,7 +11,7 @@ from sqlalchemy import text
 
 import webhooks
 from tests import statements
-from tests.conftest import Platform
+from tests.conftest import Platform, truncate
 from tests.jobs.test_plans import ELSE, GIVEN, passed_over
 
 # Straight past the guards: only the shape of the table matters here.
@@ -28,7 +28,7 @@ FROM (SELECT gen_random_uuid() AS owner FROM generate_series(1, 30)) AS owners, 
 def crowded(platform: Platform) -> Iterator[sqlalchemy.Connection]:
     """A connection that sees many deliveries that have ended and a few that have not; nothing is kept."""
     with platform.admin.connect() as connection:
-        connection.execute(text("TRUNCATE webhook_deliveries, webhook_attempts"))
+        truncate(connection, "webhook_deliveries, webhook_attempts")
         connection.execute(text("SET LOCAL session_replication_role = replica"))
         for state, count in (("delivered", 600), ("failed", 20), ("pending", 2), ("sending", 1)):
             connection.execute(text(FILL), {"state": state, "count": count})

@@ -351,7 +351,7 @@ def tell(platform: Platform, quiet: None, monkeypatch: pytest.MonkeyPatch, going
     monkeypatch.setattr(signs, "Base", Kept)
     node._name("io@host", {"queues": ["webhooks", "control"]})
     signs.mine.cache_clear()
-    platform.execute("TRUNCATE counts")
+    platform.truncate("counts")
     signs._begin(lambda: going["round"])
     until(lambda: told)
     yield told[0]

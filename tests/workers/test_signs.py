@@ -70,7 +70,7 @@ def test_what_a_child_counted_is_told_of_when_it_is_gone(
         found = tally.told(platform.engine).get("infer_attempts", ())
         return sum(item.value for item in found if item.labels == {"model": "sentiment", "result": "completed"})
 
-    platform.execute("TRUNCATE counts")
+    platform.truncate("counts")
     worker = spawn("worker", *WORKER, "-Q", "cpu", "-n", "a@%h")
     [new_job() for _ in range(3)]
     awake(platform, lambda: completed() == 3)
