@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 from typing import Any
 
@@ -12,6 +13,8 @@ MAX_LEVELS = 64
 
 #: What Python and its libraries write for numbers that JSON does not have.
 _NO_NUMBER = re.compile("NaN|Infinity")
+#: Only then is a second look needed; strings match as well, and are let through by it.
+_LONG_NUMBER = re.compile(rb"[0-9]{19}")
 
 
 class NotJson(ValueError):
@@ -25,8 +28,16 @@ class NestedTooDeep(NotJson):
         super().__init__(f"is nested more than {MAX_LEVELS} levels deep")
 
 
+class NumberTooLong(NotJson):
+    """A whole number is out of the bounds of 64 bits; these are its first `digits`."""
+
+    def __init__(self, digits: str) -> None:
+        super().__init__("holds a whole number that does not fit 64 bits")
+        self.digits = digits
+
+
 def loads(text: bytes) -> Any:
-    """What a JSON text says, without NaN and lone surrogates; raises NotJson."""
+    """What a JSON text says, without NaN, lone surrogates and numbers that would be rounded; raises NotJson."""
     try:
         found = orjson.loads(text)
     except orjson.JSONDecodeError as error:
@@ -34,7 +45,17 @@ def loads(text: bytes) -> Any:
     # Without so many brackets there is nothing to look for, and few texts have them.
     if text.count(b"[") + text.count(b"{") > MAX_LEVELS and _is_deeper(found):
         raise NestedTooDeep
+    if _LONG_NUMBER.search(text):
+        json.loads(text, parse_int=_exact)
     return found
+
+
+def _exact(digits: str) -> int:
+    """orjson reads what does not fit 64 bits as a rounded float; raises NumberTooLong instead."""
+    # The first 25 of more are out of bounds as well, and are read without much ado.
+    if not -(2**63) <= int(digits[:25]) < 2**64:
+        raise NumberTooLong(digits[:25])
+    return int(digits)
 
 
 def _refused(text: bytes, error: orjson.JSONDecodeError) -> NotJson:

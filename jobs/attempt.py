@@ -17,7 +17,7 @@ from jobs.job import Claimed
 from jobs.kinds.kind import Tools
 from jobs.lease import Held
 from jobs.outcome import Outcome
-from jobs.result import Part, Rows, Stored, WithFiles
+from jobs.result import Part, Rows, Stored, WithFiles, dump
 
 #: A result over this is not kept in the database.
 LARGE_BYTES = 256 * 1024
@@ -75,12 +75,16 @@ class Attempts:
             return dataclasses.replace(outcome, result=None, error=refused)
         if len(body) <= LARGE_BYTES:
             return outcome
-        key = f"{kinds.find(job.kind).folder(job.id)}{job.attempt}.json"
+        name = f"{kinds.find(job.kind).folder(job.id)}{job.attempt}"
+        # Of a record all is told.
+        said_key = None if isinstance(outcome.result, Record) else f"{name}.said.json"
         try:
-            self.tools.store.put(key, body)
+            self.tools.store.put(f"{name}.json", body)
+            if said_key:
+                self.tools.store.put(said_key, database.dumps(dump(outcome.result)).encode())
         except errors.Unavailable as error:
             return dataclasses.replace(outcome, result=None, error=error)
-        return dataclasses.replace(outcome, result=Stored(key, len(body)))
+        return dataclasses.replace(outcome, result=Stored(f"{name}.json", len(body), said_key))
 
 
 def _unforeseen(error: Exception) -> errors.CoatcheckError:

@@ -33,7 +33,7 @@ def of(engine: sqlalchemy.Engine, model: str) -> list[dict[str, Any]]:
 
 def _version(version: str, rows: Sequence[Any]) -> dict[str, Any]:
     labels = [(row.label == row.true_label, float(row.confidence)) for row in rows if row.label is not None]
-    apart = [row.number - row.true_number for row in rows if row.number is not None]
+    apart = [measures.difference(row.true_number, row.number) for row in rows if row.number is not None]
     return {
         "version": version,
         "judged": len(rows),
@@ -68,7 +68,7 @@ def _bin(place: int, answers: Sequence[tuple[bool, float]]) -> dict[str, Any]:
 
 def _numbers(apart: Sequence[float]) -> dict[str, Any]:
     return {
-        "mean_absolute_error": math.fsum(map(abs, apart)) / len(apart),
-        "root_mean_square_error": math.sqrt(math.fsum(value**2 for value in apart) / len(apart)),
+        "mean_absolute_error": measures.average([*map(abs, apart)]),
+        "root_mean_square_error": math.hypot(*apart) / math.sqrt(len(apart)),
         "bias": told(measures.mean(apart)),
     }

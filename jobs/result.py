@@ -54,10 +54,12 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A result too large for the database: an object of so many bytes, which holds it as it is told."""
+    """A result too large for the database: an object of so many bytes, which holds it as it is told; and one that holds
+    it as it was said, if more was said than v1 tells."""
 
     stored_key: str
     bytes: int
+    said_key: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,7 +110,8 @@ def dump(result: Result | Fault) -> dict[str, Any]:
 def load(stored: Mapping[str, Any]) -> Any:
     """What `dump` made; raises Unavailable for a form that only a later release knows.
 
-    Of what has no `form` its keys say which it is: a large result as it was told, and what releases before 0011 stored.
+    Of what has no `form` its keys say which it is: a large record as it is told, a large result of releases before
+    0022, and what releases before 0011 stored.
     """
     values = dict(stored)
     name = values.pop("form", None)

@@ -72,5 +72,5 @@ def loaded(serving: Serving, found: Job) -> Job:
     """The job with its result, wherever that is; raises Unavailable."""
     if not isinstance(found.result, Stored):
         return found
-    data = serving.store.get(found.result.stored_key)
+    data = serving.store.get(found.result.said_key or found.result.stored_key)
     return dataclasses.replace(found, result=result.load(database.loads(data.decode())))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import sys
 from collections import Counter
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
@@ -55,6 +56,20 @@ def _edge(outside: Callable[[float], bool], far: float, near: float) -> float:
     return near
 
 
+def difference(one: float, other: float) -> float:
+    """How much more the other is; no more than a float can say."""
+    return max(-sys.float_info.max, min(sys.float_info.max, other - one))
+
+
+def average(values: Sequence[float]) -> float:
+    """The arithmetic mean, also where the sum is more than a float can say."""
+    try:
+        return math.fsum(values) / len(values)
+    except OverflowError:
+        # Halves leave room for what is rounded up.
+        return 2 * math.fsum(value / 2 / len(values) for value in values)
+
+
 def mean(values: Sequence[float]) -> Interval | None:
     """The mean, with an asymptotic confidence sequence: Waudby-Smith, Arbour, Sinha, Kennedy, Ramdas, "Time-uniform
     central limit theory and asymptotic confidence sequences" (Annals of Statistics 2024), by its normal mixture. Values
@@ -62,7 +77,7 @@ def mean(values: Sequence[float]) -> Interval | None:
     if not values:
         return None
     spread = deviation(values)
-    count, middle = len(values), math.fsum(values) / len(values)
+    count, middle = len(values), average(values)
     log = -2 * math.log(ALPHA)
     tuned = (log + math.log(log + 1)) / _TUNED
     inside = 2 * (count * tuned + 1) / (count**2 * tuned) * math.log(math.sqrt(count * tuned + 1) / ALPHA)
@@ -74,8 +89,9 @@ def deviation(values: Sequence[float]) -> float:
     """The standard deviation of a sample; 0 of values that are all equal, whose mean need not be one of them."""
     if min(values) == max(values):
         return 0.0
-    middle = math.fsum(values) / len(values)
-    return math.sqrt(math.fsum((value - middle) ** 2 for value in values) / (len(values) - 1))
+    middle = average(values)
+    # Without squares, of which a float holds no more than those of 1e154.
+    return math.hypot(*(value - middle for value in values)) / math.sqrt(len(values) - 1)
 
 
 def quantile(values: Sequence[float], at: float) -> float | None:

@@ -80,7 +80,7 @@ def _numbers(pairs: Sequence[Pair]) -> dict[str, Any]:
 
 
 def _difference(pair: Pair) -> float:
-    return (pair.shadow.number or 0.0) - (pair.stable.number or 0.0)
+    return measures.difference(pair.stable.number or 0.0, pair.shadow.number or 0.0)
 
 
 def _latency(pairs: Sequence[Pair]) -> dict[str, Any]:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import sys
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -106,16 +107,28 @@ def test_only_what_has_one_comparable_answer_can_be_judged(
     assert (answer.status_code, answer.get_json()["error"]["code"]) == (404, "JOB_NOT_FOUND")
 
 
-def test_numbers_are_judged_by_how_far_off_they_were(platform: Platform) -> None:
+def judged(platform: Platform, pairs: Sequence[tuple[float, float]]) -> Any:
+    """What the quality of a model is that said so and should have said so."""
     name = factories.unique("number")
     tenant = factories.tenant(platform)
-    for said, true in ((1.0, 2.0), (3.0, 1.0), (5.0, 5.0)):
+    for said, true in pairs:
         job = factories.job(platform, tenant, status="completed", model=name)["id"]
         platform.execute(
             "INSERT INTO feedback (job_id, model, version, number, true_number) VALUES (:job, :of, '1', :said, :true)",
             job=job, of=name, said=said, true=true,
         )  # fmt: skip
     (found,) = quality.of(platform.engine, name)
-    assert found["numbers"]["mean_absolute_error"] == 1.0
-    assert found["numbers"]["root_mean_square_error"] == pytest.approx((5 / 3) ** 0.5)
-    assert found["numbers"]["bias"]["value"] == pytest.approx(1 / 3)
+    return found["numbers"]
+
+
+def test_numbers_are_judged_by_how_far_off_they_were(platform: Platform) -> None:
+    found = judged(platform, [(1.0, 2.0), (3.0, 1.0), (5.0, 5.0)])
+    assert found["mean_absolute_error"] == 1.0
+    assert found["root_mean_square_error"] == pytest.approx((5 / 3) ** 0.5)
+    assert found["bias"]["value"] == pytest.approx(1 / 3)
+
+
+def test_numbers_that_are_as_far_off_as_can_be_are_judged_as_well(platform: Platform) -> None:
+    found = judged(platform, [(1.5e308, -1.5e308), (-1.5e308, 1.5e308)])
+    assert found["mean_absolute_error"] == pytest.approx(sys.float_info.max)
+    assert found["bias"]["value"] == 0.0

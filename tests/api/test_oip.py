@@ -325,6 +325,22 @@ def test_a_long_model_is_asked_through_a_job_and_waited_for(platform: Platform, 
     assert len(platform.rows("SELECT FROM jobs")) == 1
 
 
+def test_a_large_answer_of_a_job_has_all_that_was_said_of_it(
+    platform: Platform, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # What v1 tells of it, which is kept for its clients, has no scores.
+    monkeypatch.setattr("jobs.attempt.LARGE_BYTES", 10)
+    two = {"inputs": [{"name": "text", "datatype": "BYTES", "shape": [2], "data": ["Lovely", "Awful"]}]}
+    for _ in range(2):
+        answer = post(client, "sentiment/versions/2.1.0", two, headers={"Prefer": "wait=0", **ONCE})
+        work(platform)
+    assert platform.one("SELECT body ->> 'form' FROM job_results") == ("stored",)
+    assert outputs(answer)["prediction"] == ["positive", "negative"]
+    scores = outputs(answer)["scores"]
+    half = len(scores) // 2
+    assert [max(scores[:half]), max(scores[half:])] == outputs(answer)["confidence"]
+
+
 def test_a_key_that_is_for_another_model_is_refused(platform: Platform, app: flask.Flask) -> None:
     key = callers.key(platform, scopes=keys.CLIENT)
     platform.execute("UPDATE api_keys SET models = '{another}' WHERE id = :id", id=key.id)

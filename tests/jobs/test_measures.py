@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import statistics
+import sys
 from collections import Counter
 
 import numpy as np
@@ -13,6 +14,7 @@ from jobs.shadows import measures
 from registry.routes import part
 
 SERIES = [[part("drawn", str(count), str(number)) * 7 - 2 for number in range(count)] for count in (2, 3, 10, 400)]
+HUGE = sys.float_info.max
 
 
 @pytest.mark.parametrize("values", SERIES, ids=len)
@@ -36,6 +38,24 @@ def test_deviations_and_quantiles_are_those_that_others_compute(values: list[flo
         assert measures.quantile(values, at) == pytest.approx(float(np.quantile(values, at)))
     assert measures.quantile([], 0.5) is None
     assert measures.quantile([3.0], 0.99) == 3.0
+
+
+@pytest.mark.parametrize(
+    ("values", "average", "deviation"),
+    [([1e200, -1e200], 0.0, math.sqrt(2) * 1e200), ([HUGE, HUGE, HUGE / 2], HUGE / 6 * 5, HUGE / 2 / math.sqrt(3))],
+)
+def test_numbers_as_large_as_a_float_can_say_have_measures_as_well(
+    values: list[float], average: float, deviation: float
+) -> None:
+    found = measures.mean(values)
+    assert found is not None
+    assert (found.value, measures.deviation(values)) == pytest.approx((average, deviation))
+
+
+def test_a_difference_is_no_more_than_a_float_can_say() -> None:
+    # The sum of two infinities has no value.
+    for one, other, apart in ((3.0, 1.0, -2.0), (HUGE, -HUGE, -HUGE), (-HUGE, HUGE, HUGE)):
+        assert measures.difference(one, other) == apart
 
 
 @pytest.mark.parametrize(("hits", "of"), [(0, 1), (1, 1), (0, 40), (40, 40), (1, 40), (13, 40), (900, 1000)])
