@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import tempfile
 from pathlib import Path
 
 import click
@@ -25,16 +26,18 @@ def pull(name: str, version: str | None, out: Path | None, as_json: bool) -> Non
 
     Without VERSION that of the stable one. It holds what was published, to the last byte: its digest is the same.
     """
-    with operators.parts() as parts:
-        found = parts.catalog.resolve(name, version)
-        folder = out or Path(f"{name}-{found.version}")
-        if folder.is_dir() and any(folder.iterdir()):
-            raise folders.in_use(folder)
-        data = parts.store.get(bundle_key(found.digest))
-    with folders.made(folder) as made:
-        bundle.unpack(data, made)
-        if bundle.digest(made) != found.digest:
-            raise Failure(f"The stored bundle of {name} {found.version} was changed", code="BUNDLE_INVALID")
+    with tempfile.TemporaryFile() as packed:
+        with operators.parts() as parts:
+            found = parts.catalog.resolve(name, version)
+            folder = out or Path(f"{name}-{found.version}")
+            if folder.is_dir() and any(folder.iterdir()):
+                raise folders.in_use(folder)
+            parts.store.get_file(bundle_key(found.digest), packed)
+        packed.seek(0)
+        with folders.made(folder) as made:
+            bundle.unpack(packed, made)
+            if bundle.digest(made) != found.digest:
+                raise Failure(f"The stored bundle of {name} {found.version} was changed", code="BUNDLE_INVALID")
     if as_json:
         output.document({"model": name, "version": found.version, "digest": found.digest, "folder": str(folder)})
     else:

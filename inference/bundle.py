@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
-import io
 import shutil
 import tarfile
 from collections.abc import Collection
@@ -96,15 +95,8 @@ def _check_graph(path: Path, files: Collection[str]) -> None:
         raise errors.BundleInvalid(f"{path} stands for a file that Git LFS keeps; fetch it with `git lfs pull`")
 
 
-def pack(bundle: Bundle) -> bytes:
-    """The bundle as a tar; the same files give the same bytes."""
-    buffer = io.BytesIO()
-    write(bundle, buffer)
-    return buffer.getvalue()
-
-
 def write(bundle: Bundle, sink: IO[bytes]) -> None:
-    """The same, to a file."""
+    """The bundle to a file, as a tar; the same files give the same bytes."""
     with tarfile.open(fileobj=sink, mode="w", format=tarfile.PAX_FORMAT) as archive:
         for path in _files(bundle.folder):
             info = tarfile.TarInfo(path.relative_to(bundle.folder).as_posix())
@@ -130,12 +122,11 @@ class _Header(tarfile.TarInfo):
     _proc_gnusparse_00 = _proc_gnusparse_01 = _proc_gnusparse_10 = _sparse
 
 
-def unpack(data: bytes | IO[bytes], folder: Path) -> None:
+def unpack(packed: IO[bytes], folder: Path) -> None:
     """Unpack a tar into a new folder; raises BundleInvalid, also for all that is not a plain file in it."""
     folder.mkdir(parents=True)
-    stream = io.BytesIO(data) if isinstance(data, bytes) else data
     try:
-        with tarfile.open(fileobj=stream, mode="r:", tarinfo=_Header) as archive:
+        with tarfile.open(fileobj=packed, mode="r:", tarinfo=_Header) as archive:
             for name, item in _members(archive).items():
                 _extract(archive, item, folder / name)
     # tarfile itself lets through what it meets in damaged headers.

@@ -7,6 +7,7 @@ import tempfile
 import threading
 import time
 from pathlib import Path
+from typing import IO
 
 import structlog
 
@@ -126,9 +127,13 @@ class Shelf:
         if _is_whole(folder, resolved.digest):
             return bundle.Bundle(folder, resolved.manifest, resolved.digest)
         try:
-            data = self._store.get(bundle_key(resolved.digest))
-            self._put_away(folder)
-            self._unpack(data, resolved.digest, folder)
+            self._cache_dir.mkdir(parents=True, exist_ok=True)
+            # Beside the cache, which has room for what is larger than memory.
+            with tempfile.TemporaryFile(dir=self._cache_dir) as packed:
+                self._store.get_file(bundle_key(resolved.digest), packed)
+                packed.seek(0)
+                self._put_away(folder)
+                self._unpack(packed, resolved.digest, folder)
         except errors.Unavailable as error:
             raise errors.ModelUnavailable(str(error)) from error
         except OSError as error:
@@ -143,10 +148,9 @@ class Shelf:
             with tempfile.TemporaryDirectory(dir=self._cache_dir) as scratch, contextlib.suppress(FileNotFoundError):
                 damaged.rename(Path(scratch) / "damaged")
 
-    def _unpack(self, data: bytes, digest: str, folder: Path) -> None:
-        self._cache_dir.mkdir(parents=True, exist_ok=True)
+    def _unpack(self, packed: IO[bytes], digest: str, folder: Path) -> None:
         with tempfile.TemporaryDirectory(dir=self._cache_dir) as scratch:
-            bundle.unpack(data, Path(scratch) / "bundle")
+            bundle.unpack(packed, Path(scratch) / "bundle")
             if bundle.digest(Path(scratch) / "bundle") != digest:
                 raise errors.BundleInvalid(f"The stored bundle {digest} was changed")
             try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,8 @@ import onnx
 import onnx.parser
 import yaml
 
+import inference.bundle
+from inference.bundle import Bundle
 from inference.model import Model, Rows
 from inference.output import Label
 
@@ -29,6 +32,13 @@ ENDLESS = 1e12
 FIELDS = [{"name": "x", "type": "number"}, {"name": "y", "type": "number"}]
 #: Of x = 2, y = 1.
 CONFIDENCE = 0.731059
+
+
+def pack(loaded: Bundle) -> bytes:
+    """A bundle as the tar that is stored."""
+    buffer = io.BytesIO()
+    inference.bundle.write(loaded, buffer)
+    return buffer.getvalue()
 
 
 def graph(

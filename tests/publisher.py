@@ -33,7 +33,7 @@ class Publisher:
 
     def tar(self, made: bytes | None = None, **says: Any) -> bytes:
         folder = graphs.bundle(self.folder / uuid.uuid4().hex, made, **says)
-        return bundle.pack(bundle.load(folder))
+        return graphs.pack(bundle.load(folder))
 
     def upload(self, data: bytes) -> str:
         made = self.client.post("/api/v1/uploads", json={"content_type": TAR, "size": len(data)})

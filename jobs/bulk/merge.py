@@ -52,7 +52,7 @@ def merge(store: Store, manifest: Manifest, held: Held, chunks: Sequence[Chunk],
 
 def _copy(store: Store, key: str | None, file: IO[bytes]) -> None:
     if key is not None:
-        file.write(store.get(key))
+        store.get_file(key, file)
 
 
 def _refusals(store: Store, manifest: Manifest, chunk: Chunk) -> Iterator[bytes]:

@@ -8,7 +8,7 @@ import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from types import SimpleNamespace
-from typing import Any
+from typing import IO, Any
 from uuid import UUID
 
 import flask.testing
@@ -160,13 +160,13 @@ def test_a_file_whose_parts_take_too_long_to_put_together_ends_as_timed_out(
 ) -> None:
     chunk, manifest = completed(platform, bulk.id), platform.catalog.resolve("sentiment", "1.0.0").manifest
     (held,) = drainer.leases.hold([dataclasses.replace(bulk, timeout_s=0)])
-    get = platform.store.get
+    get = platform.store.get_file
 
-    def slow(key: str) -> bytes:
+    def slow(key: str, file: IO[bytes]) -> None:
         until(lambda: held.timed_out)
-        return get(key)
+        get(key, file)
 
-    monkeypatch.setattr(platform.store, "get", slow)
+    monkeypatch.setattr(platform.store, "get_file", slow)
     outcome = merge.merge(platform.store, manifest, held, [chunk, chunk])
     assert (outcome.result, type(outcome.error)) == (None, errors.TimedOut)
 

@@ -11,7 +11,6 @@ import pytest
 
 from core import audit, database, errors
 from core.audit import Actor
-from inference import bundle
 from registry import lifecycle, routing
 from registry.catalog import CACHE_S, Catalog
 from registry.shelf import Shelf, bundle_key
@@ -42,9 +41,9 @@ def test_a_bundle_changed_in_the_store_is_not_opened(
 ) -> None:
     ours = make_bundle()
     catalog.publish(ours)
-    packed = bundle.pack(ours)
+    packed = graphs.pack(ours)
     changed: Callable[[], bytes] = {
-        "another bundle": lambda: bundle.pack(make_bundle(summary="Something else")),
+        "another bundle": lambda: graphs.pack(make_bundle(summary="Something else")),
         "one byte": lambda: packed.replace(b"Which is larger?", b"Which is larder?"),
         "no bundle": lambda: b"nothing",
     }[way]

@@ -46,7 +46,7 @@ def make_model(platform: Platform, tmp_path: Path) -> Iterator[MakeModel]:
             graphs.bundle(tmp_path / "made" / name, graph, name=name, labels=[name, "b"], golden=[promised])
         )
         keys.append(bundle_key(made.digest))
-        platform.store.put(keys[-1], bundle.pack(made))
+        platform.store.put(keys[-1], graphs.pack(made))
         return Resolved(name, "1.0.0", made.digest, made.manifest, "stable")
 
     yield make
