@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import difflib
 import os
+import ssl
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass
+from pathlib import Path
 from typing import TypeVar
 
 import environs
@@ -140,7 +142,7 @@ def load_only(kind: type[T]) -> T:
 
 
 def proxy() -> Http:
-    """What the proxy reads; raises SettingsInvalid, also where a file is not there."""
+    """What the proxy reads; raises SettingsInvalid, also where a file is not there, or not what it should be."""
     settings = load_only(Http)
     for name, path in (("TLS_CERTIFICATE", settings.tls_certificate), ("TLS_KEY", settings.tls_key)):
         if path is not None and ("$" in str(path) or not path.is_file()):
@@ -149,7 +151,20 @@ def proxy() -> Http:
             )
     if (settings.tls_certificate is None) != (settings.tls_key is None):
         raise errors.SettingsInvalid("COATCHECK_TLS_CERTIFICATE and COATCHECK_TLS_KEY go together: set both, or none")
+    if settings.tls_certificate is not None:
+        _check_pair(settings.tls_certificate, settings.tls_key)
     return settings
+
+
+def _check_pair(certificate: Path, key: Path | None) -> None:
+    """Raises SettingsInvalid unless they can be read and belong together; a key with a password cannot be read."""
+    try:
+        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password="")
+    except OSError as error:
+        raise errors.SettingsInvalid(
+            "COATCHECK_TLS_CERTIFICATE and COATCHECK_TLS_KEY are no certificate in PEM and its key without a password: "
+            f"{error.strerror}"
+        ) from error
 
 
 def database_url(name: str = "DATABASE_URL") -> str:

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from cryptography.hazmat.primitives import serialization
 
 from core import errors, settings
 from local import certificates, proxy
@@ -165,12 +166,33 @@ def test_with_a_certificate_it_speaks_tls_and_nothing_else(opened: Callable[...,
     assert door.ask(*GET)[0] == 400
 
 
+@pytest.mark.parametrize("wrong", ["another's key", "a key with a password", None])
+def test_a_certificate_is_taken_with_its_own_open_key_alone(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, wrong: str | None
+) -> None:
+    made = certificates.ensure(tmp_path / "tls")
+    key = certificates.ensure(tmp_path / "other").key if wrong == "another's key" else made.key
+    if wrong == "a key with a password":
+        key = tmp_path / "locked.pem"
+        pem, form = serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8
+        opened = serialization.load_pem_private_key(made.key.read_bytes(), None)
+        key.write_bytes(opened.private_bytes(pem, form, serialization.BestAvailableEncryption(b"secret")))
+    monkeypatch.setenv("COATCHECK_TLS_CERTIFICATE", str(made.certificate))
+    monkeypatch.setenv("COATCHECK_TLS_KEY", str(key))
+    if wrong is None:
+        assert settings.proxy().tls_key == key
+    else:
+        with pytest.raises(errors.SettingsInvalid, match="no certificate in PEM and its key without a password: "):
+            settings.proxy()
+
+
 @pytest.mark.parametrize(
     ("env", "sentence"),
     [
         ({"COATCHECK_MAX_CONNECTIONS": "1"}, "MAX_CONNECTIONS"),
         ({"COATCHECK_TLS_CERTIFICATE": "/nowhere.pem", "COATCHECK_TLS_KEY": "/nowhere.pem"}, "is no file"),
         ({"COATCHECK_TLS_KEY": __file__}, "go together"),
+        ({"COATCHECK_TLS_CERTIFICATE": __file__, "COATCHECK_TLS_KEY": __file__}, "no certificate in PEM and its key"),
     ],
 )
 def test_a_wrong_setting_of_the_door_is_named(
