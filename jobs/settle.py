@@ -59,9 +59,10 @@ WHERE id = :id AND status = 'processing' AND attempt = :attempt RETURNING id
 """)
 
 
-# The attempt that is given back does not count against max_attempts.
+# The attempt that is given back does not count against max_attempts, up to what the column holds.
 _GIVE_BACK = text("""
-UPDATE jobs SET max_attempts = max_attempts + 1, error = CASE WHEN cancel_requested_at IS NULL THEN error END,
+UPDATE jobs SET max_attempts = least(max_attempts, 32766) + 1,
+  error = CASE WHEN cancel_requested_at IS NULL THEN error END,
   status = CASE WHEN cancel_requested_at IS NULL THEN 'pending' ELSE 'canceled' END
 FROM unnest(CAST(:ids AS uuid[]), CAST(:attempts AS int[])) AS mine (id, attempt)
 WHERE jobs.id = mine.id AND lower(jobs.status) = 'processing' AND jobs.attempt = mine.attempt RETURNING jobs.id
@@ -69,7 +70,7 @@ WHERE jobs.id = mine.id AND lower(jobs.status) = 'processing' AND jobs.attempt =
 
 # Neither does one that the platform could not even begin.
 _PUT_OFF = text("""
-UPDATE jobs SET max_attempts = max_attempts + 1,
+UPDATE jobs SET max_attempts = least(max_attempts, 32766) + 1,
   error = CASE WHEN cancel_requested_at IS NULL THEN CAST(:error AS json) END,
   status = CASE WHEN cancel_requested_at IS NULL THEN 'pending' ELSE 'canceled' END,
   not_before = now() + make_interval(secs => :delay_s),

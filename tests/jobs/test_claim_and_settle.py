@@ -273,6 +273,28 @@ def test_expired_jobs_are_neither_claimed_nor_forgotten(platform: Platform, new_
 @pytest.mark.parametrize(
     "end",
     [
+        lambda engine, job: settle.put_off(engine, job, errors.ModelUnavailable()),
+        lambda engine, job: bool(settle.give_back(engine, [job])),
+    ],
+    ids=["put off", "given back"],
+)
+def test_attempts_without_a_charge_have_an_end_where_the_column_has_one(
+    platform: Platform, new_job: NewJob, end: Callable[[sqlalchemy.Engine, Claimed], bool]
+) -> None:
+    # As for a job that waited for two days for the store of its model.
+    new_job()
+    most = 2**15 - 1
+    platform.execute("UPDATE jobs SET max_attempts = :most - 1, attempt = :most - 2", most=most)
+    for left in (1, 0):
+        (held,) = took(platform)
+        assert end(platform.engine, held)
+        assert platform.one("SELECT status, max_attempts - attempt FROM jobs") == ("pending", left)
+        platform.execute("UPDATE jobs SET not_before = now()")
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
         lambda engine, job: settle.fail(engine, job, errors.OutOfMemory()),
         lambda engine, job: settle.put_off(engine, job, errors.ModelUnavailable()),
         lambda engine, job: bool(settle.give_back(engine, [job])),

@@ -103,7 +103,7 @@ SABOTAGES = {
     "give back without the fence": _unfenced("_GIVE_BACK"),
     "put off without the fence": _unfenced("_PUT_OFF"),
     "give back at a charge": Sabotage(
-        Words(settle, "_GIVE_BACK", "max_attempts + 1", "max_attempts"), "not pending without a charge"
+        Words(settle, "_GIVE_BACK", "least(max_attempts, 32766) + 1", "max_attempts"), "not pending without a charge"
     ),
     "retry what is canceled": Sabotage(
         Words(settle, "_RETRY", "WHEN cancel_requested_at IS NOT NULL", "WHEN false"), _WAITS
