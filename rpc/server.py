@@ -62,6 +62,7 @@ class Handlers:
         self._door, self._threads = door, door.settings.api.threads
         self._pool = ThreadPoolExecutor(self._threads, "rpc")
         self._working = 0
+        self._waiting: dict[asyncio.Timeout, None] = {}  #: those whose messages have not come, the oldest first
 
     def services(self) -> list[grpc.GenericRpcHandler[Any, Any]]:
         """As gRPC takes them, which answers anything else by UNIMPLEMENTED."""
@@ -86,7 +87,7 @@ class Handlers:
         call = Call.of(context.invocation_metadata(), context.peer(), context.time_remaining(), trusted)
         code = grpc.StatusCode.CANCELLED  # also where its client's deadline has passed
         try:
-            found = await self._worked(method, call, await _message(requests))
+            found = await self._worked(method, call, requests)
             code = found.code
         finally:
             metrics.CALLS.labels(method.name, code.name).inc()
@@ -97,8 +98,9 @@ class Handlers:
         await context.abort(found.code, found.details, found.told)
         raise AssertionError  # abort has raised
 
-    async def _worked(self, method: Method, call: Call, data: bytes | None) -> answering.Answer:
+    async def _worked(self, method: Method, call: Call, requests: AsyncIterator[bytes]) -> answering.Answer:
         """By a thread, of which some are left for what needs no key."""
+        data = await self._message(requests)
         busy = self._working >= self._threads - (KEYLESS_THREADS if method.scopes else 0)
         if data is None or busy:
             error = errors.Busy() if busy else errors.MalformedRequest("No message, or none in time")
@@ -118,14 +120,25 @@ class Handlers:
     def _done(self, _: object) -> None:
         self._working -= 1
 
+    async def _message(self, requests: AsyncIterator[bytes]) -> bytes | None:
+        """None where none comes in time, or while as many others wait as there are threads: whoever sends nothing,
+        perhaps without a key, takes nobody's place."""
+        try:
+            async with asyncio.timeout(MESSAGE_S) as patience:
+                self._waiting[patience] = None
+                try:
+                    if len(self._waiting) > self._threads:
+                        self._let_go(next(iter(self._waiting)))
+                    return await anext(requests)
+                finally:
+                    self._waiting.pop(patience, None)
+        except (TimeoutError, StopAsyncIteration):
+            return None
 
-async def _message(requests: AsyncIterator[bytes]) -> bytes | None:
-    """None where none comes in time."""
-    try:
-        async with asyncio.timeout(MESSAGE_S):
-            return await anext(requests)
-    except (TimeoutError, StopAsyncIteration):
-        return None
+    def _let_go(self, oldest: asyncio.Timeout) -> None:
+        del self._waiting[oldest]
+        if not oldest.expired():
+            oldest.reschedule(0)
 
 
 def made(settings: Settings, handlers: Handlers) -> aio.Server:
@@ -134,7 +147,7 @@ def made(settings: Settings, handlers: Handlers) -> aio.Server:
     return aio.server(
         handlers=handlers.services(),
         options=[*CONNECTION, *size],
-        # Those whose messages are still coming hold no thread, but are not many either.
+        # Those that are being answered, and as many whose messages are still coming.
         maximum_concurrent_rpcs=2 * settings.api.threads,
     )
 

@@ -197,9 +197,11 @@ def test_a_connection_has_so_many_calls_at_a_time_and_is_told_so(rpc: Served) ->
         assert dict(struct.iter_unpack(">HI", said.read(length)))[3] == 128
 
 
-def test_calls_whose_messages_do_not_come_are_not_many(serve: Serve, key: Key, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_calls_whose_messages_do_not_come_take_nobodys_place(
+    serve: Serve, key: Key, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(Api, "threads", 8)
-    # Until all of them are there, however long that takes.
+    # However long all that takes.
     monkeypatch.setattr(server, "MESSAGE_S", 600.0)
     client, come = serve().client(key), threading.Event()
 
@@ -209,15 +211,13 @@ def test_calls_whose_messages_do_not_come_are_not_many(serve: Serve, key: Key, m
 
     calls = [client.channel.stream_unary(INFER).future(late(), metadata=[*client.metadata.items()], timeout=600)
              for _ in range(24)]  # fmt: skip
-    until(lambda: sum(call.done() for call in calls) == 8)
-    assert {call.code() for call in calls if call.done()} == {Code.RESOURCE_EXHAUSTED}
-    refused = client.infer()
-    assert refused.code is Code.RESOURCE_EXHAUSTED
-    assert "x-request-id" not in refused.trailing  # none of ours has seen it
+    until(lambda: sum(call.done() for call in calls) == 16)
+    # Some of those that came at once were one too many for gRPC itself.
+    assert {call.code() for call in calls if call.done()} <= {Code.INVALID_ARGUMENT, Code.RESOURCE_EXHAUSTED}
+    for _ in range(3):
+        assert client.infer().code is Code.OK
     come.set()
-    for call in calls:
-        call.exception()
-    assert client.infer().code is Code.OK
+    assert sum(call.exception() is None for call in calls) >= 5
 
 
 def test_what_needs_no_key_is_answered_while_there_is_no_thread_for_the_rest(
