@@ -39,7 +39,9 @@ class Ready(Schema):
     problems = fields.List(
         fields.String(), required=True, metadata={"description": "What is not there, in words, and since when"}
     )
-    model_loaded = fields.Boolean(required=True, metadata={"description": "Whether the stable models open"})
+    model_loaded = fields.Boolean(
+        required=True, metadata={"description": "Whether a stable model opens, or all take jobs alone"}
+    )
     models = fields.List(fields.String(), required=True, metadata={"description": "Those that are open"})
     checks = fields.Dict(
         keys=fields.String(), values=fields.Boolean(), required=True, metadata={"description": "What answers"}
@@ -80,7 +82,7 @@ def healthz() -> flask.Response:
 def ready() -> flask.Response:
     """See whether requests can be answered.
 
-    200 when the database is there and stores jobs, and the stable models open. `degraded` is 200 as well: jobs are
+    200 when the database is there and stores jobs, and a stable model can be asked. `degraded` is 200 as well: jobs are
     accepted, but something that they need is not there, and they wait; `problems` says what and since when. Looked at
     once a second at most.
     """

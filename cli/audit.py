@@ -15,8 +15,8 @@ from cli import operators, output
 
 @click.command()
 @click.option("--tenant", help="Only what is this tenant's.")
-@click.option("--subject", help="Only what was done to this: key:<id>, tenant:<name>, tier:<name>, address:<network>.")
-@click.option("--actor", help="Only what was done by this one: key:<id>, cli:<user>.")
+@click.option("--subject", help="Only what was done to this, such as key:<id>, tenant:<name> or model:<name>.")
+@click.option("--actor", help="Only what was done by this one: key:<id>, cli:<user>, 'canary judge'.")
 @click.option("--action", help="Only this, such as key.revoke.")
 @click.option(
     "--limit", type=click.IntRange(1, 1_000_000), default=20, show_default=True, help="How many, the newest first."
@@ -27,7 +27,7 @@ def audit(
 ) -> None:
     """Show who changed what.
 
-    Every change to keys, tenants, tiers, adjustments and blocks, newest first. Times are UTC.
+    Every change to keys, tenants, tiers, adjustments, blocks, models and routes, newest first. Times are UTC.
     """
     with operators.parts() as parts:
         found = changes.page(parts.engine, Filters(tenant, subject, actor, action), limit=limit).items

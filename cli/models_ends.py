@@ -24,7 +24,8 @@ def deprecate(
     """Say that a version is not to be used any more.
 
     It answers whoever asks for it as before, and its answers say so in the headers Deprecation and Sunset. Nothing
-    happens on the day of --sunset. Of a model with several versions the stable one cannot be deprecated.
+    happens on the day of --sunset. Of a model with several versions the stable one cannot be deprecated, nor can one
+    that its routes name.
     """
     if undo and (message or sunset):
         raise click.UsageError("--undo goes alone")

@@ -57,7 +57,7 @@ PRIORITY_OFFSET_S = {Priority.HIGH: -5.0, Priority.NORMAL: 0.0, Priority.LOW: 60
 
 @dataclass(frozen=True)
 class Timing:
-    """How long it waited until it last began, how long it ran since then, and both, in milliseconds; None of what is
+    """How long it waited until it first began, how long it took since then, and both, in milliseconds; None of what is
     not over."""
 
     queued_ms: float | None

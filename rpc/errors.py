@@ -45,7 +45,7 @@ STATUS: Mapping[type[errors.CoatcheckError], Code] = {
     errors.Unavailable: Code.UNAVAILABLE,
     errors.CoatcheckError: Code.INTERNAL,
 }
-#: What an error weighs for who makes it again and again, by its status, as over HTTP.
+#: What an error weighs for who makes it again and again, by its status: as over HTTP, but for REQUEST_TOO_COSTLY.
 WEIGHTS: Mapping[Code, float] = {
     Code.INVALID_ARGUMENT: 1.0,
     Code.UNAUTHENTICATED: 1.0,

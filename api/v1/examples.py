@@ -115,7 +115,10 @@ CHANGED_ROUTES = _examples(
 )
 NEW_ISSUED_KEY = _examples(
     client=("What a client needs", {"tenant": "acme", "name": "web"}),
-    publisher=("For a pipeline", {"tenant": "acme", "name": "ci", "scopes": ["files", "jobs", "models:write"]}),
+    publisher=(
+        "For a pipeline",
+        {"tenant": "acme", "name": "ci", "scopes": ["files", "jobs", "models:read", "models:write"]},
+    ),
 )
 NEW_ADJUSTMENT = _examples(
     given=("Given", {"tenant": "acme", "units": 5000, "reason": "Made good for the outage"}),

@@ -50,9 +50,13 @@ class Timing(Schema):
     queued_ms = fields.Float(
         allow_none=True,
         required=True,
-        metadata={"description": "From the request, or for a job from its acceptance, until it last began to run"},
+        metadata={"description": "From the request, or for a job from its acceptance, until it first began to run"},
     )
-    ran_ms = fields.Float(allow_none=True, required=True, metadata={"description": "Since then until it ended"})
+    ran_ms = fields.Float(
+        allow_none=True,
+        required=True,
+        metadata={"description": "Since then until it ended"},
+    )
     total_ms = fields.Float(allow_none=True, required=True, metadata={"description": "Both"})
 
 

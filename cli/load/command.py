@@ -29,7 +29,7 @@ WEIGHTS = ", ".join(f"{kind}={weight:g}" for kind, weight in DEFAULT.items())
 @click.option("--seconds", type=click.IntRange(1, 86_400), default=60, show_default=True, help="How long.")
 @click.option("--warm-up", type=click.IntRange(0, 3600), default=5, show_default=True, help="Seconds before, not told.")
 @click.option("--mix", type=Mix(), help=f"Other weights than {WEIGHTS}; what is not named is left out.")
-@click.option("--model", help="Whose stable version is asked; the first that takes rows if not given.")
+@click.option("--model", help="Whose stable version is asked; if not given, the first that answers rows at once.")
 @click.option("--obey", is_flag=True, help="Ask again what is refused with Retry-After, when that is over.")
 @click.option(
     "--picture", type=FilePath(dir_okay=False, path_type=Path), help="Draw the latencies, as SVG, in this file."

@@ -27,8 +27,8 @@ BAD = (401, 403, 422, 429, 500, 503)
 def list_all(query: dict[str, Any]) -> flask.Response:
     """List all deliveries, newest first.
 
-    Also those to a job's own `webhook_url` and to deleted endpoints. Those of `access.…` are there for keys with the
-    scope `admin`.
+    Also those to a job's own `webhook_url` and to deleted endpoints. Those of `access.…` and `routes.…` are there for
+    keys with the scope `admin`.
     """
     if "job_id" in query:
         query["job_id"] = ids.parse_job_id(query["job_id"])
@@ -80,7 +80,7 @@ def redeliver_since(body: dict[str, Any], endpoint_id: str) -> flask.Response:
     """Send an endpoint again what it missed.
 
     What failed in a window of time, the oldest first; with a `next_after`, there is more: ask once more with it as
-    `after`. What it missed of `access.…` is sent for keys with the scope `admin`.
+    `after`. What it missed of `access.…` and `routes.…` is sent for keys with the scope `admin`.
     """
     here = resources.here()
     count, after = deliveries.redeliver_since(

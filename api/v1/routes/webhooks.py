@@ -34,7 +34,7 @@ BAD = (401, 403, 422, 429, 500, 503)
 def create(body: dict[str, Any]) -> flask.Response:
     """Register an endpoint.
 
-    The answer has what its calls are signed with. For `access.…` it takes a key with the scope `admin`.
+    The answer has what its calls are signed with. For `access.…` and `routes.…` it takes a key with the scope `admin`.
     """
     here = resources.here()
     check_events(body["events"])

@@ -132,7 +132,9 @@ class Change(Schema):
     at = fields.AwareDateTime(required=True, metadata={"description": "When"})
     actor = fields.String(
         required=True,
-        metadata={"description": "Who: `key:<id>`; `cli:<user>` at the machine; `platform` for what it does itself"},
+        metadata={
+            "description": "Who: `key:<id>`; `cli:<user>` at the machine; `canary judge` and `platform` themselves"
+        },
     )
     address = fields.String(
         allow_none=True, required=True, metadata={"description": "Where the request came from; null at the machine"}
@@ -142,7 +144,8 @@ class Change(Schema):
     )
     action = fields.String(required=True, metadata={"description": "What was done, such as `key.create`"})
     subject = fields.String(
-        required=True, metadata={"description": "To what: `key:<id>`, `tenant:<name>`, `tier:<name>`, `address:<…>`"}
+        required=True,
+        metadata={"description": "To what: `key:<id>`, `tenant:<name>`, `tier:<name>`, `address:<…>`, `model:<name>`"},
     )
     before = fields.Dict(allow_none=True, required=True, metadata={"description": "What was, as far as it changed"})
     after = fields.Dict(allow_none=True, required=True, metadata={"description": "What is since then"})

@@ -74,7 +74,9 @@ class NewJob(OfModel):
     priority = StrictString(
         validate=validate.OneOf(list(Priority)),
         load_default="normal",
-        metadata={"description": "How it stands to your other jobs; your tier says which you may have."},
+        metadata={
+            "description": "`high` is as if it had come 5 s earlier, `low` 60 s later; your tier says which are yours."
+        },
     )
     expires_in_s = StrictInteger(
         validate=validate.Range(1),

@@ -277,7 +277,7 @@ class JobData(Schema):
     metadata = fields.Dict(required=True, metadata={"description": "As it was handed in"})
     created_at = fields.AwareDateTime(required=True, metadata={"description": "When it was accepted"})
     started_at = fields.AwareDateTime(
-        allow_none=True, required=True, metadata={"description": "When its last attempt began"}
+        allow_none=True, required=True, metadata={"description": "When its first attempt began"}
     )
     finished_at = fields.AwareDateTime(allow_none=True, required=True, metadata={"description": "When it ended"})
     error = fields.Nested(

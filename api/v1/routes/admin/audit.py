@@ -21,7 +21,8 @@ blueprint = contract.Blueprint("audit", __name__, url_prefix="/admin/audit")
 def list_changes(query: dict[str, Any]) -> flask.Response:
     """List who changed what.
 
-    Every change to keys, tenants, tiers, adjustments and blocks, newest first. Takes a key with the scope `admin`.
+    Every change to keys, tenants, tiers, adjustments, blocks, models and routes, newest first. Takes a key with the
+    scope `admin`.
     """
     limit, cursor = query.pop("limit"), query.pop("cursor", None)
     page = changes.page(resources.here().engine, Filters(**query), limit=limit, cursor=cursor)
