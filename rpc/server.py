@@ -100,16 +100,13 @@ class Handlers:
 
     async def _worked(self, method: Method, call: Call, requests: AsyncIterator[bytes]) -> answering.Answer:
         """By a thread, of which some are left for what needs no key."""
-        data = await self._message(requests)
-        busy = self._working >= self._threads - (KEYLESS_THREADS if method.scopes else 0)
-        if data is None or busy:
-            error = errors.Busy() if busy else errors.MalformedRequest("No message, or none in time")
+        try:
+            working = self._begun(method, call, await self._message(requests))
+        except errors.Busy as error:
             return answering.refused(self._door, Visit(self._door, call, method.scopes), error)
-        self._working += 1
-        working = asyncio.get_running_loop().run_in_executor(
-            self._pool, answering.answer, self._door, method, call, data
-        )
-        working.add_done_callback(self._done)
+        except errors.MalformedRequest as error:
+            # Booked by a thread: Redis may be asked how much its caller has left.
+            return await asyncio.to_thread(answering.refused, self._door, Visit(self._door, call, method.scopes), error)
         try:
             # Whose client has gone goes on until it notices, and counts until then.
             return await asyncio.shield(working)
@@ -117,23 +114,41 @@ class Handlers:
             call.gone.set()
             raise
 
+    def _begun(self, method: Method, call: Call, data: bytes) -> asyncio.Future[answering.Answer]:
+        """Raises Busy."""
+        if self._working >= self._threads - (KEYLESS_THREADS if method.scopes else 0):
+            raise errors.Busy
+        try:
+            working = asyncio.get_running_loop().run_in_executor(
+                self._pool, answering.answer, self._door, method, call, data
+            )
+        except RuntimeError as error:
+            # There may be no thread more. It waits for one of those that there are, and is wanted by nobody then.
+            call.gone.set()
+            raise errors.Busy from error
+        self._working += 1
+        working.add_done_callback(self._done)
+        return working
+
     def _done(self, _: object) -> None:
         self._working -= 1
 
-    async def _message(self, requests: AsyncIterator[bytes]) -> bytes | None:
-        """None where none comes in time, or while as many others wait as there are threads: whoever sends nothing,
-        perhaps without a key, takes nobody's place."""
+    async def _message(self, requests: AsyncIterator[bytes]) -> bytes:
+        """Raises MalformedRequest where none comes in time, and Busy where it is the oldest that has not come of more
+        than there are threads: whoever sends nothing, perhaps without a key, takes nobody's place."""
+        patience = asyncio.timeout(MESSAGE_S)
         try:
-            async with asyncio.timeout(MESSAGE_S) as patience:
+            async with patience:
                 self._waiting[patience] = None
-                try:
-                    if len(self._waiting) > self._threads:
-                        self._let_go(next(iter(self._waiting)))
-                    return await anext(requests)
-                finally:
-                    self._waiting.pop(patience, None)
-        except (TimeoutError, StopAsyncIteration):
-            return None
+                if len(self._waiting) > self._threads:
+                    self._let_go(next(iter(self._waiting)))
+                return await anext(requests)
+        except (TimeoutError, StopAsyncIteration) as error:
+            if patience not in self._waiting:
+                raise errors.Busy from error
+            raise errors.MalformedRequest("No message, or none in time") from error
+        finally:
+            self._waiting.pop(patience, None)
 
     def _let_go(self, oldest: asyncio.Timeout) -> None:
         del self._waiting[oldest]

@@ -212,12 +212,27 @@ def test_calls_whose_messages_do_not_come_take_nobodys_place(
     calls = [client.channel.stream_unary(INFER).future(late(), metadata=[*client.metadata.items()], timeout=600)
              for _ in range(24)]  # fmt: skip
     until(lambda: sum(call.done() for call in calls) == 16)
-    # Some of those that came at once were one too many for gRPC itself.
-    assert {call.code() for call in calls if call.done()} <= {Code.INVALID_ARGUMENT, Code.RESOURCE_EXHAUSTED}
+    # Some of those that came at once were one too many for gRPC itself. It was nobody's fault.
+    assert {call.code() for call in calls if call.done()} <= {Code.UNAVAILABLE, Code.RESOURCE_EXHAUSTED}
     for _ in range(3):
         assert client.infer().code is Code.OK
     come.set()
     assert sum(call.exception() is None for call in calls) >= 5
+
+
+def test_a_call_for_which_there_is_no_thread_is_refused_and_takes_no_place(
+    serve: Serve, key: Key, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Api, "threads", server.KEYLESS_THREADS + 1)
+    client = serve().client(key)
+
+    def none(_: object) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as full:
+        full.setattr(ThreadPoolExecutor, "_adjust_thread_count", none)
+        assert [client.infer().code for _ in range(2)] == [Code.UNAVAILABLE] * 2
+    assert client.infer().code is Code.OK
 
 
 def test_what_needs_no_key_is_answered_while_there_is_no_thread_for_the_rest(
