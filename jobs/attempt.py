@@ -70,18 +70,19 @@ class Attempts:
             return outcome
         try:
             body = database.dumps(told.v1(outcome.result, told.explain_of(job))).encode()
+            # Of a record all is told.
+            said = None if isinstance(outcome.result, Record) else database.dumps(dump(outcome.result)).encode()
         except orjson.JSONEncodeError as error:
             refused = errors.ModelError(f"The result cannot be written as JSON: {error}")
             return dataclasses.replace(outcome, result=None, error=refused)
-        if len(body) <= LARGE_BYTES:
+        if max(len(body), len(said or b"")) <= LARGE_BYTES:
             return outcome
         name = f"{kinds.find(job.kind).folder(job.id)}{job.attempt}"
-        # Of a record all is told.
-        said_key = None if isinstance(outcome.result, Record) else f"{name}.said.json"
+        said_key = None if said is None else f"{name}.said.json"
         try:
             self.tools.store.put(f"{name}.json", body)
-            if said_key:
-                self.tools.store.put(said_key, database.dumps(dump(outcome.result)).encode())
+            if said_key and said:
+                self.tools.store.put(said_key, said)
         except errors.Unavailable as error:
             return dataclasses.replace(outcome, result=None, error=error)
         return dataclasses.replace(outcome, result=Stored(f"{name}.json", len(body), said_key))

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
+import orjson
 from graphql import GraphQLObjectType, GraphQLResolveInfo, GraphQLSchema, build_schema
 
 from access import usage
@@ -27,6 +28,8 @@ from registry.versions import Version
 T = TypeVar("T")
 
 USAGE_DAYS = 30
+#: Of all that may be long in one answer.
+MOST_BYTES = 8 << 20
 Versions = Sequence[Version]
 
 
@@ -38,6 +41,7 @@ class Context:
         self._catalog, self._engine = here.catalog, here.engine
         self.known, self._is_new = here.catalog.known(), False
         self.trials = functools.cache(self._trials)
+        self._bytes, self._outage = 0, list[Exception]()
 
     def found(self, look: Callable[[Known], T]) -> T | None:
         """What is seen in all there is, None where it is not there: it may have been published since it was read, which
@@ -47,13 +51,35 @@ class Context:
         except (errors.NotFound, errors.VersionRetired):
             if self._is_new:
                 return None
-        self.known, self._is_new = self._catalog.known(anew=True), True
+        self.known, self._is_new = self._looked_up(lambda: self._catalog.known(anew=True)), True
         return self.found(look)
+
+    def weighed(self, value: T) -> T:
+        """What may be long, and asked for again and again; raises InvalidInput beyond MOST_BYTES."""
+        self._bytes += len(orjson.dumps(value))
+        if self._bytes > MOST_BYTES:
+            raise errors.InvalidInput.field(
+                "query", f"answers more than {MOST_BYTES >> 20} MiB: ask for less at a time"
+            )
+        return value
+
+    def _looked_up(self, look: Callable[[], T]) -> T:
+        """What the database says; once it has not answered, nobody waits for it any more in this query."""
+        if self._outage:
+            raise self._outage[0]
+        try:
+            return look()
+        except (errors.Unavailable, *database.OUTAGES) as error:
+            self._outage.append(error)
+            raise
 
     @functools.cached_property
     def used(self) -> Mapping[tuple[str | None, str | None], Used]:
         """Of each version, by the caller's tenant."""
-        until = dt.datetime.now(dt.UTC).date()
+        return self._looked_up(self._used)
+
+    def _used(self) -> Mapping[tuple[str | None, str | None], Used]:
+        until = usage.span(self._engine, None, None).until
         days = Span(until - dt.timedelta(USAGE_DAYS - 1), until)
         found = usage.read(self._engine, self.caller.tenant_id, days, ["model", "version"])
         return {(item.model, item.version): item for item in found}
@@ -61,18 +87,25 @@ class Context:
     def report(self, model: str, shadow: str) -> dict[str, Any] | None:
         """How a shadow compares; None where it was asked nothing yet."""
         try:
-            return report.of(pairs.of(self._engine, model, shadow))
+            return report.of(self._looked_up(lambda: pairs.of(self._engine, model, shadow)))
         except errors.NotFound:
             return None
 
     def card(self, found: Version) -> str | None:
-        with database.reading(self._engine) as connection:
-            return listing.card(connection, found.model, found.version)
+        def look() -> str | None:
+            with database.reading(self._engine) as connection:
+                return listing.card(connection, found.model, found.version)
+
+        return self._looked_up(look)
 
     def _trials(self, model: str) -> Mapping[str, dict[str, Any]]:
         """Of each of its canaries."""
-        with database.reading(self._engine) as connection:
-            return {item.canary: item.told() for item in trials.listed(connection, model)}
+
+        def look() -> Mapping[str, dict[str, Any]]:
+            with database.reading(self._engine) as connection:
+                return {item.canary: item.told() for item in trials.listed(connection, model)}
+
+        return self._looked_up(look)
 
 
 Info = GraphQLResolveInfo[Context]
@@ -150,12 +183,12 @@ _OF: Mapping[str, Mapping[str, Callable[..., Any]]] = {
         "routes": routes,
     },
     "Version": {
-        "labels": lambda found, _: found.manifest.classes,
+        "labels": lambda found, info: info.context.weighed(found.manifest.classes),
         "maxBatch": lambda found, _: found.manifest.max_batch,
-        "inputSchema": lambda found, _: schemas.json_schema(found.manifest),
-        "outputSchema": lambda found, _: found.manifest.output_schema,
-        "example": lambda found, _: found.manifest.golden[0].inputs,
-        "card": lambda found, info: info.context.card(found),
+        "inputSchema": lambda found, info: info.context.weighed(schemas.json_schema(found.manifest)),
+        "outputSchema": lambda found, info: info.context.weighed(found.manifest.output_schema),
+        "example": lambda found, info: info.context.weighed(found.manifest.golden[0].inputs),
+        "card": lambda found, info: info.context.weighed(info.context.card(found)),
         "usage": used,
         **{
             name: lambda found, info: getattr(found.manifest, info.field_name)
@@ -163,7 +196,12 @@ _OF: Mapping[str, Mapping[str, Callable[..., Any]]] = {
         },
     },
     "Deprecation": {"at": lambda found, _: _time(found.at), "sunsetAt": lambda found, _: _time(found.sunset_at)},
-    "Field": {"minLength": lambda found, _: found.min_length, "maxLength": lambda found, _: found.max_length},
+    "Field": {
+        "minLength": lambda found, _: found.min_length,
+        "maxLength": lambda found, _: found.max_length,
+        "default": lambda found, info: info.context.weighed(found.default),
+        "enum": lambda found, info: info.context.weighed(found.enum),
+    },
 }  # fmt: skip
 
 

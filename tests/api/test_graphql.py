@@ -15,6 +15,7 @@ import pytest
 from flask.testing import FlaskClient
 
 import models
+from access import usage
 from api.graphql import cost, resolve
 from core import errors
 from inference import bundle
@@ -132,6 +133,38 @@ def test_use_is_one_s_own_and_asked_for_once(platform: Platform, app: flask.Flas
     used = {(item["name"], one["version"]): one["usage"] for item in found for one in item["versions"]}
     assert used["sentiment", "1.0.0"] == {"calls": 2, "units": 7, "price": "7"}
     assert used["sentiment", "2.1.0"] == {"calls": 0, "units": 0, "price": "0"}
+
+
+def test_a_database_that_does_not_answer_is_waited_for_once_however_much_is_asked_for(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    waits = []
+
+    def away(*_: object) -> None:
+        waits.append(1)
+        raise errors.Unavailable
+
+    monkeypatch.setattr(usage, "read", away)
+    found = ask(client, "{ models { items { versions { version usage { calls } } } } }")
+    versions = [version for item in found["data"]["models"]["items"] for version in item["versions"]]
+    assert {version["usage"] for version in versions} == {None}
+    assert [error["extensions"]["code"] for error in found["errors"]] == ["UNAVAILABLE"] * len(versions)
+    assert (len(waits), len(versions) > 1) == (1, True)
+
+
+@pytest.mark.parametrize(
+    "field", ["labels", "example", "inputSchema", "outputSchema", "card", "fields { enum default }"]
+)
+def test_what_is_long_is_not_told_again_and_again(
+    client: FlaskClient, monkeypatch: pytest.MonkeyPatch, field: str
+) -> None:
+    # Under other names, of other fields, or of the same: all of it counts.
+    query = f'{{ model(name: "sentiment") {{ a: stable {{ {field} }} b: stable {{ {field} }} }} }}'
+    assert "errors" not in ask(client, query)
+    monkeypatch.setattr(resolve, "MOST_BYTES", 5)
+    found = ask(client, query)
+    assert {error["extensions"]["code"] for error in found["errors"]} == {"INVALID_INPUT"}
+    assert "answers more than" in found["errors"][-1]["message"]
 
 
 @pytest.mark.parametrize(("field", "scope"), [("stable { usage { units } }", "usage:read"), ("routes { by }", "admin")])

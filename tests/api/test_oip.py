@@ -8,6 +8,7 @@ import struct
 import uuid
 import zlib
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 import flask
@@ -18,6 +19,8 @@ from werkzeug.test import TestResponse
 
 from access import keys
 from inference import bundle
+from jobs.drain import Drainer
+from registry.shelf import bundle_key
 from tests import callers, graphs
 from tests.conftest import Platform, until
 from tests.hands import work
@@ -119,6 +122,18 @@ def test_a_model_is_ready_when_it_opens_or_somebody_runs_it(platform: Platform, 
     assert (ready.status_code, ready.json) == (200, {"name": "sentiment", "ready": True})
     until(lambda: client.get("/v2/models/sentiment/versions/2.1.0/ready").status_code == 503)
     assert client.get("/v2/models/sentiment/versions/9/ready").status_code == 404
+
+
+def test_a_model_whose_bundle_was_changed_is_not_ready(platform: Platform, client: FlaskClient, tmp_path: Path) -> None:
+    name = callers.name("changed").lower()
+    found = bundle.load(graphs.bundle(tmp_path / "changed", name=name))
+    platform.catalog.publish(found)
+    platform.store.put(bundle_key(found.digest), b"changed")
+    until(lambda: client.get(f"/v2/models/{name}").status_code == 200)
+    answer = client.get(f"/v2/models/{name}/ready")
+    assert (answer.status_code, "cannot be opened here" in error(answer)) == (503, True)
+    for table, column in (("model_versions", "model"), ("models", "name")):
+        platform.execute(f"DELETE FROM {table} WHERE {column} = :name", name=name)
 
 
 def test_the_index_lists_every_version(client: FlaskClient) -> None:
@@ -326,14 +341,14 @@ def test_a_long_model_is_asked_through_a_job_and_waited_for(platform: Platform, 
 
 
 def test_a_large_answer_of_a_job_has_all_that_was_said_of_it(
-    platform: Platform, client: FlaskClient, monkeypatch: pytest.MonkeyPatch
+    platform: Platform, client: FlaskClient, drainer: Drainer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # What v1 tells of it, which is kept for its clients, has no scores.
     monkeypatch.setattr("jobs.attempt.LARGE_BYTES", 10)
     two = {"inputs": [{"name": "text", "datatype": "BYTES", "shape": [2], "data": ["Lovely", "Awful"]}]}
     heavy, headers = "sentiment/versions/2.1.0", {"Prefer": "wait=0", **ONCE}
     post(client, heavy, two, headers=headers)
-    work(platform)
+    drainer.drain("cpu", "wake")
     answer = post(client, heavy, two, headers=headers)
     assert platform.one("SELECT body ->> 'form' FROM job_results") == ("stored",)
     assert outputs(answer)["prediction"] == ["positive", "negative"]

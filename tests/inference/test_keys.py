@@ -281,8 +281,8 @@ LONG = "x" * 1000
         ("explained", ("explain", "groups"), [{}, {"both": ["x", "y"]}], [{"one": ["x"]}], "must have at least 2"),
         ("tabular", ("max_batch",), [1, 4096], [0, -1, 4097], "a whole number from 1 to 4096"),
         ("tabular", ("units",), [0, 10_000], [-1, 10_001], "a whole number from 0 to 10000"),
-        ("text", ("fields", 1, "min_length"), [0, 2**31], [-1, 2**31 + 1], "a whole number from 0 to 2147483648"),
-        ("text", ("fields", 1, "max_length"), [2**31], [-1, 2**31 + 1], "a whole number from 0 to 2147483648"),
+        ("text", ("fields", 1, "min_length"), [0, 2**31 - 1], [-1, 2**31], "a whole number from 0 to 2147483647"),
+        ("text", ("fields", 1, "max_length"), [2**31 - 1], [-1, 2**31], "a whole number from 0 to 2147483647"),
         ("tokens", ("options", "max_tokens"), [1, 2**20], [0, 2**20 + 1], "a whole number from 1 to 1048576"),
         *(("document", ("options", name), [1, 2**31], [0, 2**31 + 1], "a whole number from 1 to 2147483648")
           for name in ("max_pages", "max_pixels")),

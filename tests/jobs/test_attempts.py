@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
@@ -230,6 +231,18 @@ def test_a_result_is_kept_in_the_database_up_to_its_limit(
     light = drainer.attempts._lightened(Outcome(held, result))
     assert light.result is not None
     assert isinstance(light.result, Stored) is stored
+
+
+def test_a_result_is_large_where_all_that_was_said_is_though_little_of_it_is_told(
+    platform: Platform, drainer: Drainer, new_job: NewJob
+) -> None:
+    new_job(inputs=[{"text": "x"}])
+    (held,) = map(Held, took(platform))
+    said = Several([Label("x", 1.0, {"x" * LARGE_BYTES: 1.0})])
+    light = drainer.attempts._lightened(Outcome(held, said)).result
+    assert isinstance(light, Stored)
+    assert json.loads(platform.store.get(light.stored_key)) == {"predictions": [{"prediction": "x", "confidence": 1.0}]}
+    assert light.bytes < LARGE_BYTES < len(platform.store.get(str(light.said_key)))
 
 
 def test_a_label_is_kept_in_the_database_whatever_is_said_beside_it(
