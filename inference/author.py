@@ -60,7 +60,8 @@ class Run:
     def progress(self, done: float) -> None:
         """How much of the work is done, from 0 to 1."""
         self._look()
-        self._progress(min(max(float(done), 0.0), 1.0))
+        # In this order NaN is 0.
+        self._progress(min(max(0.0, float(done)), 1.0))
 
     def _look(self) -> None:
         if self._interrupt.is_set:

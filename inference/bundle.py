@@ -8,7 +8,7 @@ import shutil
 import tarfile
 from collections.abc import Collection
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path, PurePath, PurePosixPath
 from typing import IO, Self
 
 from core import errors
@@ -30,6 +30,8 @@ MAX_NAME = 255
 FILE_TYPES = (tarfile.REGTYPE, tarfile.AREGTYPE)
 ABOUT_TYPES = (tarfile.XHDTYPE, tarfile.XGLTYPE, tarfile.GNUTYPE_LONGNAME)
 MAX_ABOUT = 4096
+#: What may be said about all of them; `git archive` says one thing.
+MAX_COMMON = 16
 
 
 @dataclass(frozen=True)
@@ -128,7 +130,9 @@ def unpack(packed: IO[bytes], folder: Path) -> None:
     try:
         with tarfile.open(fileobj=packed, mode="r:", tarinfo=_Header) as archive:
             for name, item in _members(archive).items():
-                _extract(archive, item, folder / name)
+                # Or what is tried could lean on what is not stored.
+                if _is_part(name):
+                    _extract(archive, item, folder / name)
     # tarfile itself lets through what it meets in damaged headers.
     except (tarfile.TarError, ValueError, OverflowError, EOFError, RecursionError) as error:
         raise errors.BundleInvalid(f"The bundle cannot be unpacked: {error}") from error
@@ -139,6 +143,9 @@ def _members(archive: tarfile.TarFile) -> dict[PurePosixPath, tarfile.TarInfo]:
     found: dict[PurePosixPath, tarfile.TarInfo] = {}
     size = 0
     for item in archive:
+        # Each file is told all of it.
+        if len(archive.pax_headers) > MAX_COMMON:
+            raise errors.BundleInvalid(f"The bundle says more than {MAX_COMMON} things about all of its files")
         name = PurePosixPath(item.name)
         if item.size < 0 or item.sparse:
             raise _no_plain_file(item)
@@ -171,7 +178,7 @@ def _files(folder: Path) -> list[Path]:
     size = 0
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder)
-        if name.as_posix() in NOT_PART or "__pycache__" in name.parts:
+        if not _is_part(name):
             continue
         if path.is_symlink():
             raise errors.BundleInvalid(f"{path} is a link; a bundle holds plain files")
@@ -183,6 +190,10 @@ def _files(folder: Path) -> list[Path]:
         size += path.stat().st_size
         _check_file(name.as_posix(), len(found), size)
     return found
+
+
+def _is_part(name: PurePath) -> bool:
+    return name.as_posix() not in NOT_PART and "__pycache__" not in name.parts
 
 
 def _check_file(name: str, count: int, size: int) -> None:

@@ -60,6 +60,12 @@ def either(names: Sequence[str]) -> str:
     return f"{', '.join(names[:-1])} or {names[-1]}"
 
 
+def some(names: Sequence[str]) -> str:
+    """As many of them, and as much of each, as a sentence bears."""
+    shown = [_cut(name) for name in names[: errors.MAX_FAULTS]]
+    return ", ".join([*shown, "…"] if len(names) > len(shown) else shown)
+
+
 def told(where: object, raw: Mapping[str, Any], found: Sequence[Fault]) -> str:
     """A sentence for each, at most MAX_FAULTS of them."""
     meant = {(*fault.path[:-1], near) for fault in found if (near := _near(fault))}

@@ -105,7 +105,7 @@ class _Plain(yaml.SafeLoader):
     def construct_object(self, node: yaml.Node, deep: bool = False) -> Any:
         try:
             found = super().construct_object(node, deep)
-        except ValueError as error:
+        except (ValueError, OverflowError) as error:
             raise _refused(node, f"looks like a date or a number, but is none ({error}); put it in quotes") from error
         if isinstance(found, (int, float)) and TRAP.fullmatch(str(node.value)):
             raise _refused(node, "would be read to the base of 60, or of 8; put it in quotes, or write the number out")

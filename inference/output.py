@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
+
+from core import errors
+
+#: Numbers and texts that the answers to one list may have together, each an object of its own.
+MOST_ELEMENTS = 1 << 22
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,6 +104,25 @@ Said = Label | Tags | Numbers | Embedding | Text | Tensors | Boxes | Object
 def reasons(said: object) -> Explanation | None:
     """Why it was said, if that was asked for too."""
     return said.explained if isinstance(said, Label | Numbers) else None
+
+
+def together(said: Iterable[object], before: int = 0) -> int:
+    """How many elements these answers have with those before them, of models that may give any number; raises
+    BatchTooLarge for more than MOST_ELEMENTS."""
+    count = before + sum(map(_elements, said))
+    if count > MOST_ELEMENTS:
+        issue = f"is answered by more than {MOST_ELEMENTS} elements in all: hand in fewer at a time, or a file of rows"
+        raise errors.BatchTooLarge.field("inputs", issue)
+    return count
+
+
+def _elements(said: object) -> int:
+    match said:
+        case Embedding(vector):
+            return len(vector)
+        case Tensors(tensors):
+            return sum(len(tensor["data"]) for tensor in tensors.values())
+    return 0
 
 
 def is_whole(said: object) -> bool:

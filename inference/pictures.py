@@ -46,7 +46,8 @@ class Form:
         if self.fit == "pad":
             inner = pixels.within(width, height, self.width, self.height)
             x, y = width / inner[0], height / inner[1]
-            left, top = round((self.width - width / x) / 2), round((self.height - height / y) / 2)
+            # As it was padded: what is computed back from x and y may be rounded the other way.
+            left, top = round((self.width - inner[0]) / 2), round((self.height - inner[1]) / 2)
             return -left * x, -top * y, self.width * x, self.height * y
         return 0, 0, width, height
 

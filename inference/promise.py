@@ -25,7 +25,9 @@ MAX_UNITS = 10_000
 #: Questions to the model for one explanation.
 MAX_EVALUATIONS = 8192
 NAME, NAMES = r"[a-z][a-z0-9_-]{0,62}\Z", "1 to 63 of a-z, 0-9, _ and -, beginning with a letter"
-VERSION, VERSIONS = r"[0-9]{1,9}\.[0-9]{1,9}\.[0-9]{1,9}\Z", "three numbers with points between them, like 1.0.0"
+# Without zeros in front, or two versions were the same numbers.
+_NUMBER = "(?:0|[1-9][0-9]{0,8})"
+VERSION, VERSIONS = rf"{_NUMBER}\.{_NUMBER}\.{_NUMBER}\Z", "three numbers with points between them, like 1.0.0"
 
 
 def load(folder: Path) -> Manifest:

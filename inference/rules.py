@@ -87,8 +87,8 @@ def _twice(name: str, values: Sequence[object], at: tuple[str | int, ...] = ()) 
     for number, value in enumerate(values):
         try:
             first = seen.setdefault(value, number)
-        except TypeError:  # a list, of which there are few
-            first = values.index(value)
+        except TypeError:  # a list or a mapping
+            first = seen.setdefault((repr(value),), number)
         if first < number:
             yield Fault((*at, name, number), f"is the same as number {first + 1}: {value}")
 

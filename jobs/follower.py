@@ -66,17 +66,24 @@ class Follower:
 
     @contextmanager
     def _reading(self, reader: _Reader) -> Iterator[_Reader]:
-        with self._changed:
-            self._readers.add(reader)
-            if self._looking is None or not self._looking.is_alive():
-                self._looking = threading.Thread(target=self._look, name="follower", daemon=True)
-                self._looking.start()
-            self._changed.notify()
         try:
+            with self._changed:
+                self._readers.add(reader)
+                self._begin()
+                self._changed.notify()
             yield reader
         finally:
             with self._changed:
                 self._readers.discard(reader)
+
+    def _begin(self) -> None:
+        """Raises Busy."""
+        if self._looking is None or not self._looking.is_alive():
+            self._looking = threading.Thread(target=self._look, name="follower", daemon=True)
+            try:
+                self._looking.start()
+            except RuntimeError as error:  # there may be no thread more
+                raise errors.Busy from error
 
     def _look(self) -> None:
         while True:

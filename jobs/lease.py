@@ -66,7 +66,8 @@ class Held:
 
     def advance(self, fraction: float) -> None:
         """Progress as a part of 1, whatever a kind's own code takes for one; the rest to 100 is the settle's."""
-        self.progress = int(ALMOST * min(max(fraction, 0.0), 1.0))
+        # In this order NaN is 0.
+        self.progress = int(ALMOST * min(max(0.0, fraction), 1.0))
 
     def emit(self, piece: Mapping[str, Any] | str) -> None:
         """Tell a piece of the output to whoever follows the job, within a moment; what comes in the same moment goes

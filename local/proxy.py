@@ -52,9 +52,9 @@ ALLOWED = (
     "X-Request-ID, *"
 )
 EXPOSED = (
-    "Deprecation, ETag, Idempotent-Replayed, Link, Location, Preference-Applied, RateLimit, RateLimit-Policy, "
-    "Retry-After, Sunset, WWW-Authenticate, X-Cache, X-Conduct, X-Model-Route, X-Model-Version, "
-    "X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, X-Request-ID"
+    "Deprecation, ETag, Idempotent-Replayed, Inference-Header-Content-Length, Link, Location, Preference-Applied, "
+    "RateLimit, RateLimit-Policy, Retry-After, Sunset, WWW-Authenticate, X-Cache, X-Conduct, X-Model-Route, "
+    "X-Model-Version, X-RateLimit-Limit, X-RateLimit-Remaining, X-RateLimit-Reset, X-Request-ID"
 )
 #: Those that the proxy lets through to any route; what a route takes of them, the API says.
 METHODS = "DELETE, GET, HEAD, OPTIONS, PATCH, POST"

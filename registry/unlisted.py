@@ -20,9 +20,19 @@ def purge(engine: sqlalchemy.Engine, store: Store) -> int:
     LIMIT bundles, returns how many. Raises Unavailable."""
     # First what there is: what is listed meanwhile is needed.
     stored = list(store.old(BUNDLES, AFTER_S))
-    with engine.connect() as connection:
-        needed = {bundle_key(digest) for digest in connection.execute(_NEEDED).scalars()}
+    needed = _needed(engine)
     over = [key for key in stored if key not in needed][:LIMIT]
-    for key in over:
-        store.delete_all(key)
-    return len(over)
+    return sum(_purged(engine, store, key) for key in over)
+
+
+def _purged(engine: sqlalchemy.Engine, store: Store, key: str) -> bool:
+    """Unless it is being published again: it is stored anew then, and listed after that."""
+    if not [*store.old(key, AFTER_S)] or key in _needed(engine):
+        return False
+    store.delete_all(key)
+    return True
+
+
+def _needed(engine: sqlalchemy.Engine) -> set[str]:
+    with engine.connect() as connection:
+        return {bundle_key(digest) for digest in connection.execute(_NEEDED).scalars()}

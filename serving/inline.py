@@ -15,7 +15,7 @@ from prometheus_client import Counter, Histogram
 from core import errors, metrics
 from inference.manifest import SHAP
 from inference.model import Model
-from inference.output import Said
+from inference.output import Said, together
 from jobs.result import Fault
 from registry.judging.trial import worst
 from registry.judging.witness import Sight
@@ -48,7 +48,8 @@ def several(
     *,
     individual: bool,
 ) -> list[Said | Fault]:
-    """The answers to a batch, so many rows in one run at most; raises as `one`, unless each row has its own error."""
+    """The answers to a batch, so many rows in one run at most; raises as `one`, unless each row has its own error, and
+    BatchTooLarge."""
     if not rows:
         return []
     units, size = resolved.manifest.cost(explain), min(size, resolved.manifest.max_batch)
@@ -58,8 +59,12 @@ def several(
         def run() -> list[Said | Fault]:
             if individual:
                 return _each(serving, ask, model, rows, size, explain, ends_at)
-            slices = (rows[start : start + size] for start in range(0, len(rows), size))
-            return [made for slice_ in slices for made in _predict(serving, ask, model, slice_, explain, ends_at)]
+            made, elements = list[Said | Fault](), 0
+            for start in range(0, len(rows), size):
+                found = _predict(serving, ask, model, rows[start : start + size], explain, ends_at)
+                elements = together(found, elements)
+                made += found
+            return made
 
         said = _seen(serving, ask, resolved, run)
         if not individual:
@@ -112,12 +117,14 @@ def _each(
     """A row that fails or is slow spoils only its own answer: a slice that fails runs again row by row, and so does all
     that is left once one was slow. What runs may take half of the time that is left, or then an even share of it."""
     made: list[Said | Fault] = []
-    alone_to, slow = 0, False
+    alone_to, slow, elements = 0, False, 0
     while left := rows[len(made) :]:
         slice_ = left[: 1 if slow or len(made) < alone_to else size]
         try:
             share = _share(ends_at, len(left) if slow else min(2, len(left)))
-            made += _predict(serving, ask, model, slice_, explain, share)
+            found = _predict(serving, ask, model, slice_, explain, share)
+            elements = together(found, elements)
+            made += found
         except (errors.ModelError, errors.TimedOut) as error:
             slow = slow or isinstance(error, errors.TimedOut)
             alone_to = max(alone_to, len(made) + len(slice_))

@@ -20,7 +20,7 @@ _INPUTS_FAULT: dict[str, type[errors.CoatcheckError]] = {
     kind.code: kind
     for kind in (
         errors.ModelError, errors.InputRefused, errors.TimedOut, errors.ToleranceNotMet,
-        errors.InputUnreadable, errors.InputTooLarge,
+        errors.InputUnreadable, errors.InputTooLarge, errors.BatchTooLarge,
     )
 }  # fmt: skip
 

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
-from collections.abc import Callable
+import threading
+from collections.abc import Callable, Iterator
 from typing import Any
 from uuid import UUID
 
+import pytest
 from sqlalchemy import text
 
 import models
@@ -124,3 +127,15 @@ def sign_of_life(
         platform, models.Worker, name=name, node=name.rpartition("/")[0], pools=[pool], receives=receives, works=works,
         jobs_per_s=jobs_per_s, seen_at=text(f"now() - interval '{silent_s} s'"),
     )  # fmt: skip
+
+
+@contextlib.contextmanager
+def without_threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """As where a container may have no more of them."""
+
+    def none_left(_: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(threading.Thread, "start", none_left)
+        yield

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from core import errors
-from inference import keys, nodes
+from inference import faults, keys, nodes
 from inference.answers.single import Scores
 from inference.faults import Fault
 from inference.given import Floats
@@ -84,9 +84,11 @@ class Labels(Scores):
 
     def of(self, rows: Sequence[Mapping[str, Any]], matrix: Floats) -> list[Said]:
         labels, threshold = self.manifest.labels, self.manifest.threshold_field
-        best = matrix.argmax(axis=1).tolist()
+        # As they are told: who explains an answer finds the same label by its scores.
+        told = np.round(matrix.astype(float), 6)
+        best = told.argmax(axis=1).tolist()
         found: list[Said] = []
-        for row, scores, index in zip(rows, np.round(matrix.astype(float), 6).tolist(), best, strict=True):
+        for row, scores, index in zip(rows, told.tolist(), best, strict=True):
             label = labels[index]
             if threshold is not None:
                 # Such a manifest is not published any more.
@@ -112,8 +114,9 @@ class Labels(Scores):
 
     @classmethod
     def broken_golden(cls, manifest: Manifest, golden: Golden) -> Iterator[Fault]:
-        if golden.answer["prediction"] not in {*manifest.labels, manifest.below_threshold}:
-            yield Fault(("prediction",), f"must be one of: {', '.join(manifest.labels)}")
+        said = golden.answer["prediction"]
+        if said not in manifest.labels and said != manifest.below_threshold:
+            yield Fault(("prediction",), f"must be one of: {faults.some(manifest.labels)}")
 
     @classmethod
     def missed(cls, golden: Golden, found: Label) -> str | None:

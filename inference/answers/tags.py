@@ -7,7 +7,7 @@ from typing import Any, ClassVar
 
 import numpy as np
 
-from inference import keys
+from inference import faults, keys
 from inference.answers.labels import TOLERANCE
 from inference.answers.single import Scores
 from inference.faults import Fault
@@ -61,7 +61,7 @@ class Tags(Scores):
         least = _at_least(manifest)
         for tag, score in golden.answer["tags"].items():
             if tag not in manifest.tags:
-                yield Fault(("tags", tag), f"is none of the tags: {', '.join(manifest.tags)}")
+                yield Fault(("tags", tag), f"is none of the tags: {faults.some(manifest.tags)}")
             elif type(score) not in (int, float) or not least <= score <= 1:
                 yield Fault(("tags", tag), f"must be a number from {least:g} to 1")
 

@@ -91,8 +91,10 @@ class Tensors(Answer):
     def _stacked(self, tensor: Tensor, rows: Sequence[Any]) -> Array:
         """Raises ModelError."""
         model = self.manifest.name
+        # NumPy's own texts would be made of what is none, and have the room of the longest.
+        texts = object if tensors.DTYPES[tensor.dtype].numpy.kind == "O" else None
         try:
-            found = np.stack([np.asarray(row[tensor.name]) for row in rows])
+            found = np.stack([np.asarray(row[tensor.name], texts) for row in rows])
         except (TypeError, KeyError, IndexError, ValueError) as error:
             fix = "in a mapping for each row, of one shape for all: say max_batch: 1 where they differ"
             raise errors.ModelError(f"{model} must give {tensor.name} {fix}") from error

@@ -12,7 +12,7 @@ from inference.explain.wanted import Wanted
 from inference.interrupt import Interrupt
 from inference.manifest import SHAP, Manifest
 from inference.model import Model
-from inference.output import Said
+from inference.output import Said, together
 from jobs import told, why
 from jobs.job import Claimed, ReturnErrors
 from jobs.kinds.kind import Kind, Tools, inference
@@ -107,6 +107,7 @@ class _Running:
     remembered: Remembered | None = None
     said: list[Said | Fault] = field(default_factory=list)
     error: errors.CoatcheckError | None = None
+    elements: int = 0
     run_s: float = 0.0
 
     @property
@@ -116,6 +117,11 @@ class _Running:
     def hear(self, said: Said | errors.CoatcheckError) -> None:
         """The next input's answer, or its error."""
         if not isinstance(said, errors.CoatcheckError):
+            try:
+                self.elements = together([said], self.elements)
+            except errors.BatchTooLarge as error:
+                self.error = error
+                return
             self.said.append(said)
         elif self.held.job.options.get("return_errors") == ReturnErrors.INDIVIDUAL:
             self.said.append(Fault.of(said))

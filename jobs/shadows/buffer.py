@@ -3,6 +3,7 @@ and counted. A thread, which begins with the first of them, stores what is there
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import time
 from collections import Counter, deque
@@ -70,8 +71,10 @@ class Buffer:
             return
         with self._starting:
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="shadows", daemon=True)
-                self._thread.start()
+                thread = threading.Thread(target=self._run, name="shadows", daemon=True)
+                with contextlib.suppress(RuntimeError):  # there may be no thread more: the next answer tries again
+                    thread.start()
+                    self._thread = thread
 
     def _run(self) -> None:
         while True:

@@ -357,6 +357,26 @@ def test_a_large_answer_of_a_job_has_all_that_was_said_of_it(
     assert [max(scores[:half]), max(scores[half:])] == outputs(answer)["confidence"]
 
 
+def test_the_answers_to_a_list_have_a_bound_in_all(
+    client: FlaskClient, models: dict[str, str], drainer: Drainer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Each row by itself is answered.
+    name, says = models["floats"], "more than 5 elements in all"
+    monkeypatch.setattr("inference.output.MOST_ELEMENTS", 5)
+    listed = [{"x": [1, 2]}] * 3
+    answer = post(client, name, {"inputs": [floats([1.0, 2.0] * 3, [3, 2])]})
+    assert (answer.status_code, says in error(answer)) == (413, True)
+    assert post(client, name, {"inputs": [floats([1.0, 2.0] * 2, [2, 2])]}).status_code == 200
+    for errors_ in ("fail_fast", "individual"):
+        body = {"model": name, "inputs": listed, "options": {"return_errors": errors_}}
+        refused = client.post("/api/v1/predict/batch", json=body)
+        assert (refused.status_code, refused.json["error"]["code"]) == (413, "BATCH_TOO_LARGE")
+        job = client.post("/api/v1/jobs", json=body).headers["Location"]
+        drainer.drain("cpu", "wake")
+        ended = client.get(job).json
+        assert (ended["status"], ended["error"]["code"], says in str(ended)) == ("failed", "BATCH_TOO_LARGE", True)
+
+
 def test_a_key_that_is_for_another_model_is_refused(platform: Platform, app: flask.Flask) -> None:
     key = callers.key(platform, scopes=keys.CLIENT)
     platform.execute("UPDATE api_keys SET models = '{another}' WHERE id = :id", id=key.id)

@@ -127,6 +127,14 @@ def test_maps_are_read_by_their_labels_whatever_the_order_in_model_yaml(tmp_path
 TWO = "scores = Softmax (features) logits = Identity (features)"
 
 
+def test_of_labels_whose_scores_are_told_as_equal_the_first_is_the_likeliest_for_everybody(tmp_path: Path) -> None:
+    # Who explains an answer has only what is told; the second is larger by 6e-8.
+    said = answer(opened(tmp_path, graph(GOOD)), x=0.0, y=2.4e-7)
+    assert isinstance(said, Label)
+    assert (said.label, said.confidence, [*said.scores]) == ("a", 0.5, ["a", "b"])
+    assert {*said.scores.values()} == {0.5}
+
+
 def test_where_two_outputs_can_be_the_answer_model_yaml_says_which(tmp_path: Path) -> None:
     made = graph(TWO, gives="float[N, 2] logits, float[N, 2] scores")
     assert answer(opened(tmp_path / "said", made, output="scores"), x=2, y=1)

@@ -15,6 +15,7 @@ from PIL import Image
 from core import errors
 from inference import bundle, check, images, model
 from inference.answers import boxes as answers
+from inference.decoders import fitted
 from inference.manifest import Manifest
 from inference.output import Boxes, Said
 from inference.pictures import Form, Picture
@@ -422,6 +423,20 @@ def test_each_picture_of_a_batch_has_its_own_size(tmp_path: Path) -> None:
     assert isinstance(first, Boxes)
     assert isinstance(last, Boxes)
     assert [told(said)[0]["box"] for said in (first, last)] == [[0, 0, 70, 30], [0, 0, 3, 90]]
+
+
+@pytest.mark.parametrize("size", [(1750, 2650), (3418, 2537), (4222, 3253), (640, 640), (1, 9000)])
+def test_where_a_padded_picture_lies_is_where_its_boxes_are_told(size: tuple[int, int]) -> None:
+    side, form = 640, Form(640, 640, 1, "pad", 0)
+    shown = fitted._fitted(Image.new("L", size, 255), (side, side), "pad", 0)
+    box = shown.getbbox()
+    assert box is not None
+    [found] = Picture(*size, form, np.zeros(form.shape, np.uint8)).own(np.array([box], float)).tolist()
+    assert found == pytest.approx([0, 0, *size], abs=1e-6)
+    # Half of the pixel beside it is no more of the picture.
+    left, top, _, _ = form.shows(*size)
+    across = size[0] / (box[2] - box[0]), size[1] / (box[3] - box[1])
+    assert (left, top) == pytest.approx((-box[0] * across[0], -box[1] * across[1]))
 
 
 @pytest.mark.parametrize("fit", ["stretch", "crop", "pad"])

@@ -140,3 +140,10 @@ def test_what_a_schema_found_is_told_by_its_place_and_by_its_first_word_on_it() 
     assert list(faults.of(messages)) == [
         Fault((), "is odd"), Fault(("a",), "is wrong"), Fault(("b", 0, "c"), "is wrong"), Fault(("b", 0), "no"),
     ]  # fmt: skip
+
+
+def test_of_many_names_twenty_are_told_each_in_part() -> None:
+    assert faults.some(["a", LONG]) == f"a, {CUT}"
+    names = [str(number) for number in range(20)]
+    assert faults.some(names) == ", ".join(names)
+    assert faults.some([*names, "20"]) == f"{', '.join(names)}, …"

@@ -269,6 +269,7 @@ LONG = "x" * 1000
         ("tabular", ("name",), ["a", "a" * 63, "a-_9"], ["", "a" * 64, "9a", "A", "a\n", "ä"], promise.NAMES),
         ("tabular", ("version",), ["0.0.0", "1.2.999999999"], ["1.2", "1.2.3.4", "1.2.9999999999", "1.2.3\n"],
          promise.VERSIONS),
+        ("tabular", ("version",), ["10.0.20"], ["01.2.3", "1.2.00", "1.00.2"], promise.VERSIONS),
         *(("tabular", (name,), ["x", LONG], [f"{LONG}x"], "at most 1000 char") for name in ("summary", "licence")),
         *(("tabular", (name,), ["x"], ["", " \n"], "must not be blank") for name in ("summary", "licence")),
         ("tabular", ("fields", 0, "description"), ["", LONG], [f"{LONG}x"], "at most 1000 characters"),

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import io
 import tarfile
+from contextlib import nullcontext
 from pathlib import Path
 
 import pytest
@@ -147,3 +148,21 @@ def test_an_archive_may_be_read_from_a_file(tmp_path: Path) -> None:
     stream.seek(0)
     bundle.unpack(stream, tmp_path / "out")
     assert (tmp_path / "out" / name).is_file()
+
+
+@pytest.mark.parametrize(("things", "refused"), [(bundle.MAX_COMMON, False), (bundle.MAX_COMMON + 1, True)])
+def test_little_may_be_said_about_all_files_which_each_of_them_is_told(
+    tmp_path: Path, things: int, refused: bool
+) -> None:
+    packed, about = io.BytesIO(), {f"k{number}": "v" for number in range(things)}
+    with tarfile.open(fileobj=packed, mode="w", format=tarfile.PAX_FORMAT, pax_headers=about) as archive:
+        archive.addfile(tarfile.TarInfo("a"), io.BytesIO())
+    packed.seek(0)
+    with pytest.raises(errors.BundleInvalid, match="more than 16 things about all") if refused else nullcontext():
+        bundle.unpack(packed, tmp_path / "out")
+
+
+def test_what_is_no_part_of_a_bundle_is_not_unpacked_beside_what_is_tried(tmp_path: Path) -> None:
+    data = tar(*((name, b"x") for name in ("train.py", "build.py", "__pycache__/a", "a/__pycache__/b", "a/train.py")))
+    bundle.unpack(io.BytesIO(data), tmp_path / "out")
+    assert [path for path in (tmp_path / "out").rglob("*") if path.is_file()] == [tmp_path / "out" / "a" / "train.py"]

@@ -44,6 +44,7 @@ TEXT = yaml.safe_dump(graphs.manifest(), sort_keys=False)
         ("type: number", "type: number\n  minimum: 1e-30", "write 1.0e-30"),
         ("type: number", "type: number\n  minimum: .inf", "must be a finite number, but is the number inf"),
         ("type: number", "type: number\n  minimum: 1:30", "'1:30' would be read to the base of 60"),
+        ("type: number", f"type: number\n  minimum: {'1:' * 200}1.0", "looks like a date or a number, but is none"),
         ("type: number", "type: number\n  minimum: 010", "'010' would be read to the base of 60, or of 8"),
         (
             "type: number",

@@ -154,6 +154,13 @@ def test_a_class_answers_a_file_and_tells_pieces_and_progress_on_the_way(bring: 
     assert found.bundle.manifest.file_types == ("text/csv",)
 
 
+@pytest.mark.parametrize(("says", "told"), [("2", 1.0), ("-1", 0.0), ("float('nan')", 0.0), ("float('inf')", 1.0)])
+def test_what_a_class_takes_for_progress_is_told_as_such(bring: Bring, says: str, told: float) -> None:
+    found, done = file(bring(f"run.progress({says}); return {{'lines': 2}}", **FILE)), list[float]()
+    found.answer(Path("none"), {"least": 0}, progress=done.append, interrupt=Interrupt())
+    assert done == [told]
+
+
 @pytest.mark.parametrize("call", ["run.emit({})", "run.progress(0.5)", "pass"])
 @pytest.mark.parametrize("hides", [True, False])
 def test_a_file_that_nobody_wants_any_more_is_left_at_the_next_call(bring: Bring, call: str, hides: bool) -> None:

@@ -257,7 +257,9 @@ def test_letting_go_of_a_lost_attempt_keeps_the_lease_of_the_next_one(platform: 
     lose(platform)
     (held,) = leases.hold(took(platform))
     leases.release(lost)
-    held.advance(0.5)
+    for fraction, told in ((-1, 0), (float("nan"), 0), (float("inf"), 99), (0.5, 49)):
+        held.advance(fraction)
+        assert held.progress == told
     leases.beat()
     assert platform.one("SELECT progress FROM jobs") == (49,)
 

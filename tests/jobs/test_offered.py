@@ -25,7 +25,7 @@ from registry.versions import Mirror
 from tests import factories
 from tests.conftest import Platform, until
 from tests.factories import PAST
-from tests.hands import with_tools
+from tests.hands import with_tools, without_threads
 
 ONE, OTHER, BROKEN = Label("a", 0.75, {}), Label("b", 0.5, {}), errors.ModelError("no")
 ROWS = [{"x": 1}, {"x": 2}]
@@ -95,6 +95,18 @@ def test_what_is_offered_is_soon_where_workers_find_it_and_those_are_woken(
         (model, "2.0.0", "gpu", 1, {"x": 1}, "a", None), (model, "2.0.0", "gpu", 2, {"x": 2}, None, "MODEL_ERROR"),
     ]  # fmt: skip
     assert woken == ["gpu"]
+
+
+@pytest.mark.usefixtures("quiet")
+def test_without_a_thread_an_answer_is_an_answer_and_the_next_one_starts_it(
+    platform: Platform, model: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(buffer, "EVERY_S", 0.01)
+    made = Buffer(platform.engine, SimpleNamespace(send=lambda _: None))  # type: ignore[arg-type]
+    with without_threads(monkeypatch):
+        offer(made, model)
+    offer(made, model)
+    until(lambda: platform.one("SELECT count(*) FROM shadow_copies") == (4,))
 
 
 def test_for_what_could_not_be_stored_nobody_is_woken(

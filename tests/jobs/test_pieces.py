@@ -23,7 +23,7 @@ from jobs.lease import Held
 from jobs.outcome import Outcome
 from jobs.pieces import MOST_BYTES, Pieces
 from tests.conftest import Platform, until
-from tests.hands import lose, took
+from tests.hands import lose, took, without_threads
 
 pytestmark = pytest.mark.usefixtures("quiet")
 NewJob = Callable[..., UUID]
@@ -224,6 +224,20 @@ def test_who_follows_while_postgres_is_away_is_told_so(
     monkeypatch.setattr(follower, "_engine", nowhere)
     with pytest.raises(errors.Unavailable):
         list(following)
+
+
+def test_who_follows_while_there_is_no_thread_is_told_so_and_leaves_nothing_behind(
+    platform: Platform, drainer: Drainer, new_job: NewJob, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = new_job()
+    tenant_id = UUID(str(platform.one("SELECT DISTINCT tenant_id FROM jobs")[0]))
+    follower, job = Follower(platform.engine), queries.get(platform.engine, tenant_id, job_id)
+    with without_threads(monkeypatch), pytest.raises(errors.Busy):
+        list(follower.follow(job))
+    assert follower._readers == set()
+    held = drainer.leases.hold(took(platform))
+    drainer.finisher.finish(held, [Outcome(item, Record({})) for item in held])
+    assert [event.type for event in follower.follow(job) if event] == ["pending", "processing", "completed"]
 
 
 def test_a_follower_that_broke_leaves_nobody_waiting_and_another_takes_its_place(

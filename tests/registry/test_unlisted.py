@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import uuid
+from collections.abc import Iterator
 
 import pytest
 
@@ -10,6 +11,7 @@ from core import audit, errors
 from registry import lifecycle, unlisted
 from registry.catalog import Catalog
 from registry.shelf import bundle_key
+from storage.objects import Store
 from tests.conftest import Platform
 from tests.registry.conftest import MakeBundle
 
@@ -51,3 +53,23 @@ def test_however_many_there_are_only_so_many_go_at_a_time(platform: Platform, mo
     for _ in range(3):
         platform.store.put(bundle_key(uuid.uuid4().hex), b"x")
     assert [unlisted.purge(platform.engine, platform.store) for _ in range(3)] == [2, 1, 0]
+
+
+def test_what_is_published_again_while_it_is_looked_at_stays(
+    platform: Platform, catalog: Catalog, make_bundle: MakeBundle
+) -> None:
+    again, listed = make_bundle("1.0.0"), make_bundle("2.0.0")
+    platform.store.put(bundle_key(again.digest), b"stored a moment ago")
+
+    class Late(Store):
+        """Says what was there before both were published again."""
+
+        def old(self, prefix: str, age_s: float) -> Iterator[str]:
+            if prefix != bundle_key(again.digest):
+                yield from map(bundle_key, (again.digest, listed.digest))
+                catalog.publish(listed)
+            else:
+                yield from super().old(prefix, age_s)
+
+    assert unlisted.purge(platform.engine, Late(platform.settings.storage)) == 0
+    assert all(platform.store.head(bundle_key(made.digest)) for made in (again, listed))
