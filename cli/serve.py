@@ -149,6 +149,6 @@ def proxy(folder: Path, **doors: str) -> None:
     user = os.environ.get("FLOWER_BASIC_AUTH", "")
     if ":" not in user:
         raise Misconfigured("FLOWER_BASIC_AUTH is not set, or not user:password", code="SETTINGS_INVALID")
-    program = front.program(folder, front.Doors(**doors), settings.proxy(), flower_user=user, environ={})
+    program = front.program(folder, front.Doors(**doors), settings.speaking_tls(), flower_user=user, environ={})
     os.chdir(folder)
     os.execve(program.command[0], list(program.command), dict(program.env))  # noqa: S606 - it takes our place

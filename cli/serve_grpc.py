@@ -21,7 +21,7 @@ def serve_grpc(host: str) -> None:
     where the extra `grpc` is installed.
     """
     values = settings.load()
-    settings.proxy()
+    settings.speaking_tls()
     if not platform_processes.has_grpc():
         raise Misconfigured("gRPC is an extra, which is not installed here: pip install 'coatcheck[grpc]'")
     from inference import device

@@ -236,8 +236,7 @@ class Jobs:
     grace_s: float = setting(
         "COATCHECK_GRACE_S",
         20.0,
-        "how long a worker asked to stop goes on with what it holds, then gives back; `./run up` waits 20 s more, and "
-        "compose for its `stop_grace_period`",
+        "how long a worker asked to stop goes on, then gives back; compose's `stop_grace_period` has to be 20 s more",
         validate.Range(0),
     )
     lease_s: float = setting("COATCHECK_LEASE_S", 20.0, "how long a claim holds without a heartbeat", rules.POSITIVE)

@@ -7,7 +7,6 @@ import os
 import ssl
 from collections.abc import Mapping
 from dataclasses import MISSING, dataclass
-from pathlib import Path
 from typing import TypeVar
 
 import environs
@@ -142,7 +141,7 @@ def load_only(kind: type[T]) -> T:
 
 
 def proxy() -> Http:
-    """What the proxy reads; raises SettingsInvalid, also where a file is not there, or not what it should be."""
+    """What the proxy reads; raises SettingsInvalid, also where a file is not there."""
     settings = load_only(Http)
     for name, path in (("TLS_CERTIFICATE", settings.tls_certificate), ("TLS_KEY", settings.tls_key)):
         if path is not None and ("$" in str(path) or not path.is_file()):
@@ -151,20 +150,24 @@ def proxy() -> Http:
             )
     if (settings.tls_certificate is None) != (settings.tls_key is None):
         raise errors.SettingsInvalid("COATCHECK_TLS_CERTIFICATE and COATCHECK_TLS_KEY go together: set both, or none")
-    if settings.tls_certificate is not None:
-        _check_pair(settings.tls_certificate, settings.tls_key)
     return settings
 
 
-def _check_pair(certificate: Path, key: Path | None) -> None:
-    """Raises SettingsInvalid unless they can be read and belong together; a key with a password cannot be read."""
+def speaking_tls() -> Http:
+    """The same for who may be about to speak TLS; raises SettingsInvalid as well unless the certificate and its key can
+    be read and belong together. A key with a password cannot be read."""
+    settings = proxy()
+    if settings.tls_certificate is None:
+        return settings
     try:
-        ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER).load_cert_chain(certificate, key, password="")
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(settings.tls_certificate, settings.tls_key, password="")
     except OSError as error:
         raise errors.SettingsInvalid(
             "COATCHECK_TLS_CERTIFICATE and COATCHECK_TLS_KEY are no certificate in PEM and its key without a password: "
             f"{error.strerror}"
         ) from error
+    return settings
 
 
 def database_url(name: str = "DATABASE_URL") -> str:

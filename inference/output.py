@@ -106,17 +106,17 @@ def reasons(said: object) -> Explanation | None:
     return said.explained if isinstance(said, Label | Numbers) else None
 
 
-def together(said: Iterable[object], before: int = 0) -> int:
+def elements(said: Iterable[object], before: int = 0) -> int:
     """How many elements these answers have with those before them, of models that may give any number; raises
     BatchTooLarge for more than MOST_ELEMENTS."""
-    count = before + sum(map(_elements, said))
+    count = before + sum(map(_of_one, said))
     if count > MOST_ELEMENTS:
         issue = f"is answered by more than {MOST_ELEMENTS} elements in all: hand in fewer at a time, or a file of rows"
         raise errors.BatchTooLarge.field("inputs", issue)
     return count
 
 
-def _elements(said: object) -> int:
+def _of_one(said: object) -> int:
     match said:
         case Embedding(vector):
             return len(vector)

@@ -19,8 +19,8 @@ from jobs.lease import Held
 from jobs.outcome import Outcome
 from jobs.result import Part, Rows, Stored, WithFiles, dump
 
-#: A result over this is not kept in the database.
-LARGE_BYTES = 256 * 1024
+#: A result that is told by more than this is not kept in the database, nor one of which so much was said.
+LARGE_BYTES, MOST_SAID_BYTES = 256 * 1024, 4 << 20
 
 #: What is wrong with this machine, and with no job, here or elsewhere.
 _MACHINE = (errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EIO, errno.EMFILE, errno.ENFILE)
@@ -70,22 +70,20 @@ class Attempts:
             return outcome
         try:
             body = database.dumps(told.v1(outcome.result, told.explain_of(job))).encode()
-            # Of a record all is told.
-            said = None if isinstance(outcome.result, Record) else database.dumps(dump(outcome.result)).encode()
+            said = b"" if told.tells_all(outcome.result) else database.dumps(dump(outcome.result)).encode()
         except orjson.JSONEncodeError as error:
             refused = errors.ModelError(f"The result cannot be written as JSON: {error}")
             return dataclasses.replace(outcome, result=None, error=refused)
-        if max(len(body), len(said or b"")) <= LARGE_BYTES:
+        if len(body) <= LARGE_BYTES and len(said) <= MOST_SAID_BYTES:
             return outcome
-        name = f"{kinds.find(job.kind).folder(job.id)}{job.attempt}"
-        said_key = None if said is None else f"{name}.said.json"
+        stored = Stored(f"{kinds.find(job.kind).folder(job.id)}{job.attempt}.json", len(body))
         try:
-            self.tools.store.put(f"{name}.json", body)
-            if said_key and said:
-                self.tools.store.put(said_key, said)
+            self.tools.store.put(stored.stored_key, body)
+            if said:
+                self.tools.store.put(stored.said_key, said)
         except errors.Unavailable as error:
             return dataclasses.replace(outcome, result=None, error=error)
-        return dataclasses.replace(outcome, result=Stored(f"{name}.json", len(body), said_key))
+        return dataclasses.replace(outcome, result=stored)
 
 
 def _unforeseen(error: Exception) -> errors.CoatcheckError:

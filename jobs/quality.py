@@ -69,6 +69,6 @@ def _bin(place: int, answers: Sequence[tuple[bool, float]]) -> dict[str, Any]:
 def _numbers(apart: Sequence[float]) -> dict[str, Any]:
     return {
         "mean_absolute_error": measures.average([*map(abs, apart)]),
-        "root_mean_square_error": math.hypot(*apart) / math.sqrt(len(apart)),
+        "root_mean_square_error": measures.root_mean_square(apart, len(apart)),
         "bias": told(measures.mean(apart)),
     }

@@ -54,12 +54,16 @@ class Part:
 
 @dataclass(frozen=True, slots=True)
 class Stored:
-    """A result too large for the database: an object of so many bytes, which holds it as it is told; and one that holds
-    it as it was said, if more was said than v1 tells."""
+    """A result too large for the database: an object of so many bytes, which holds it as v1 tells it; and another one,
+    where more was said."""
 
     stored_key: str
     bytes: int
-    said_key: str | None = None
+
+    @property
+    def said_key(self) -> str:
+        """Where it lies as it was said."""
+        return f"{self.stored_key.removesuffix('.json')}.said.json"
 
 
 @dataclass(frozen=True, slots=True)

@@ -37,6 +37,12 @@ def v1(result: Result | Fault, explain: str) -> dict[str, Any]:
             return _answer(said, explain)
 
 
+def tells_all(result: Result) -> bool:
+    """Whether what v1 tells of it may be all that was said; of labels and tags there are scores."""
+    said = result.items if isinstance(result, Several) else [result]
+    return not any(isinstance(item, Label | Tags) for item in said)
+
+
 def _answer(said: Said, explain: str) -> dict[str, Any]:
     match said:
         case Label():

@@ -36,6 +36,8 @@ def answer(door: Door, method: Method, call: Call, data: bytes) -> Answer:
     structlog.contextvars.bind_contextvars(request_id=call.request_id)
     visit = Visit(door, call, method.scopes)
     try:
+        # Nobody is charged for what nobody waits for.
+        visit.check_awaited()
         if method.scopes:
             visit.enter(predicts=method.predicts)
         made = method.run(door, visit, _read(method, data)).SerializeToString()

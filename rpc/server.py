@@ -106,7 +106,11 @@ class Handlers:
             return answering.refused(self._door, Visit(self._door, call, method.scopes), error)
         except errors.MalformedRequest as error:
             # Booked by a thread: Redis may be asked how much its caller has left.
-            return await asyncio.to_thread(answering.refused, self._door, Visit(self._door, call, method.scopes), error)
+            visit = Visit(self._door, call, method.scopes)
+            try:
+                return await asyncio.to_thread(answering.refused, self._door, visit, error)
+            except RuntimeError:  # there may be no thread more
+                return answering.refused(self._door, visit, errors.Busy())
         try:
             # Whose client has gone goes on until it notices, and counts until then.
             return await asyncio.shield(working)

@@ -56,10 +56,14 @@ class Visit:
         self._leave = leave
         return True
 
-    def look_again(self) -> object:
-        """Raises Unauthorized, Forbidden, Unavailable, and TimedOut where nobody waits any more."""
+    def check_awaited(self) -> None:
+        """Raises TimedOut where nobody waits any more."""
         if self.call.gone.is_set():
             raise errors.TimedOut("The client has gone")
+
+    def look_again(self) -> object:
+        """Raises Unauthorized, Forbidden, Unavailable, and TimedOut where nobody waits any more."""
+        self.check_awaited()
         found = self._door.callers.verify(self.call.token, self.call.address)
         found.require(*self._scopes)
         return found

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from prometheus_client import Counter
 
 from core import metrics
-from inference.output import Said, is_whole
+from inference.output import Said, elements, is_whole
 from jobs.result import Fault
 from registry.versions import Resolved
 from serving.cache import Coming
@@ -92,17 +92,24 @@ class Cached:
         return said
 
     def several(self, rows: Sequence[Row], make: Callable[[Sequence[Row]], list[Said | Fault]]) -> list[Said | Fault]:
-        """The answers to a list: those that are kept, and for the other inputs, each once, what `make` gives."""
+        """The answers to a list: those that are kept, and for the other inputs, each once, what `make` gives. Raises
+        BatchTooLarge."""
         if self._cache is None:
             return make(rows)
         keys = [self._key(row) for row in rows]
-        answers: dict[bytes, Said | Fault | None] = {key: self._cache.get(key) for key in keys}
+        answers: dict[bytes, Said | Fault | None] = {}
+        count = 0
+        for key in keys:
+            # An input that is there twice has two answers.
+            answers[key] = answers.get(key) or self._cache.get(key)
+            count = elements([answers[key]], count)
         missing = {key: row for key, row in zip(keys, rows, strict=True) if answers[key] is None}
         for key, said in zip(missing, make(list(missing.values())), strict=True):
             answers[key] = said
             if not isinstance(said, Fault):
                 self._cache.put(key, said)
         made = [said for said in map(answers.__getitem__, keys) if said is not None]
+        elements(made)
         computed = sum(not isinstance(answers[key], Fault) for key in missing)
         answered = sum(not isinstance(said, Fault) for said in made)
         self._count(len(rows), answered - computed)

@@ -15,7 +15,7 @@ from prometheus_client import Counter, Histogram
 from core import errors, metrics
 from inference.manifest import SHAP
 from inference.model import Model
-from inference.output import Said, together
+from inference.output import Said, elements
 from jobs.result import Fault
 from registry.judging.trial import worst
 from registry.judging.witness import Sight
@@ -59,10 +59,10 @@ def several(
         def run() -> list[Said | Fault]:
             if individual:
                 return _each(serving, ask, model, rows, size, explain, ends_at)
-            made, elements = list[Said | Fault](), 0
+            made, count = list[Said | Fault](), 0
             for start in range(0, len(rows), size):
                 found = _predict(serving, ask, model, rows[start : start + size], explain, ends_at)
-                elements = together(found, elements)
+                count = elements(found, count)
                 made += found
             return made
 
@@ -117,13 +117,13 @@ def _each(
     """A row that fails or is slow spoils only its own answer: a slice that fails runs again row by row, and so does all
     that is left once one was slow. What runs may take half of the time that is left, or then an even share of it."""
     made: list[Said | Fault] = []
-    alone_to, slow, elements = 0, False, 0
+    alone_to, slow, count = 0, False, 0
     while left := rows[len(made) :]:
         slice_ = left[: 1 if slow or len(made) < alone_to else size]
         try:
             share = _share(ends_at, len(left) if slow else min(2, len(left)))
             found = _predict(serving, ask, model, slice_, explain, share)
-            elements = together(found, elements)
+            count = elements(found, count)
             made += found
         except (errors.ModelError, errors.TimedOut) as error:
             slow = slow or isinstance(error, errors.TimedOut)

@@ -72,5 +72,6 @@ def loaded(serving: Serving, found: Job) -> Job:
     """The job with its result, wherever that is; raises Unavailable."""
     if not isinstance(found.result, Stored):
         return found
-    data = serving.store.get(found.result.said_key or found.result.stored_key)
+    kept = found.result
+    data = serving.store.get(kept.said_key if serving.store.head(kept.said_key) else kept.stored_key)
     return dataclasses.replace(found, result=result.load(database.loads(data.decode())))

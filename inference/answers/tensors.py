@@ -95,6 +95,8 @@ class Tensors(Answer):
         texts = object if tensors.DTYPES[tensor.dtype].numpy.kind == "O" else None
         try:
             found = np.stack([np.asarray(row[tensor.name], texts) for row in rows])
+            if texts and any(isinstance(item, list | tuple) for item in found.ravel()):
+                raise ValueError("lists of different lengths")  # noqa: TRY301 - as NumPy says it of numbers
         except (TypeError, KeyError, IndexError, ValueError) as error:
             fix = "in a mapping for each row, of one shape for all: say max_batch: 1 where they differ"
             raise errors.ModelError(f"{model} must give {tensor.name} {fix}") from error

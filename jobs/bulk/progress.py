@@ -61,7 +61,7 @@ WITH parked AS (
 UPDATE jobs SET
   status = CASE WHEN chunks.error IS NOT NULL THEN 'failed' WHEN open = 0 THEN 'pending' ELSE 'processing' END,
   error = chunks.error,
-  max_attempts = max_attempts + CASE WHEN open = 0 THEN 1 ELSE 0 END,
+  max_attempts = CASE WHEN open = 0 THEN least(max_attempts, 32766) + 1 ELSE max_attempts END,
   progress = greatest(jobs.progress, least(99, chunks.progress))
 FROM chunks
 WHERE jobs.id = chunks.parent_id AND (open = 0 OR chunks.error IS NOT NULL OR chunks.progress > jobs.progress)

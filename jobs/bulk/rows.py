@@ -109,6 +109,8 @@ def _jsonl(data: bytes, first: int) -> Iterator[tuple[Row, Any]]:
     for number, line in _lines(data, first):
         try:
             yield Row(number), strict_json.loads(line)
+        except strict_json.NumberTooLong as error:
+            yield Row(number), errors.InvalidInput.field("row", str(error), received=error.digits)
         except strict_json.NotJson as error:
             yield Row(number), errors.InvalidInput.field("row", str(error))
 
@@ -126,7 +128,11 @@ def _csv(data: bytes, first: int, header: bytes, manifest: Manifest) -> Iterator
             yield row, errors.InvalidInput.field("row", issue)
             continue
         # A CSV has no null: an empty cell is a field that was left out.
-        yield row, {n: table.typed(cell, types.get(n), mark) for n, cell in zip(columns, record, strict=True) if cell}
+        cells = zip(columns, record, strict=True)
+        try:
+            yield row, {name: table.typed(cell, types.get(name), mark) for name, cell in cells if cell}
+        except strict_json.NumberTooLong as error:
+            yield row, errors.InvalidInput.field("row", str(error), received=error.digits)
 
 
 def _check(row: Row, raw: Any, manifest: Manifest) -> None:

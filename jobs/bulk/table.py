@@ -106,9 +106,11 @@ def typed(cell: str, kind: str | None, mark: str) -> Any:
 
 
 def _listed(cell: str) -> Any:
-    """As JSON has it; a text that is no JSON may be one that stands alone."""
+    """As JSON has it; a text that is no JSON may be one that stands alone. Raises NumberTooLong."""
     try:
         return strict_json.loads(cell.encode())
+    except strict_json.NumberTooLong:
+        raise
     except strict_json.NotJson:
         return cell
 

@@ -12,7 +12,7 @@ from inference.explain.wanted import Wanted
 from inference.interrupt import Interrupt
 from inference.manifest import SHAP, Manifest
 from inference.model import Model
-from inference.output import Said, together
+from inference.output import Said, elements
 from jobs import told, why
 from jobs.job import Claimed, ReturnErrors
 from jobs.kinds.kind import Kind, Tools, inference
@@ -116,9 +116,11 @@ class _Running:
 
     def hear(self, said: Said | errors.CoatcheckError) -> None:
         """The next input's answer, or its error."""
+        if self.error is not None:
+            return
         if not isinstance(said, errors.CoatcheckError):
             try:
-                self.elements = together([said], self.elements)
+                self.elements = elements([said], self.elements)
             except errors.BatchTooLarge as error:
                 self.error = error
                 return

@@ -56,9 +56,14 @@ def _edge(outside: Callable[[float], bool], far: float, near: float) -> float:
     return near
 
 
+def bounded(value: float) -> float:
+    """The same, or the nearest that a float can say."""
+    return max(-sys.float_info.max, min(sys.float_info.max, value))
+
+
 def difference(one: float, other: float) -> float:
-    """How much more the other is; no more than a float can say."""
-    return max(-sys.float_info.max, min(sys.float_info.max, other - one))
+    """How much more the other is."""
+    return bounded(other - one)
 
 
 def average(values: Sequence[float]) -> float:
@@ -67,7 +72,13 @@ def average(values: Sequence[float]) -> float:
         return math.fsum(values) / len(values)
     except OverflowError:
         # Halves leave room for what is rounded up.
-        return 2 * math.fsum(value / 2 / len(values) for value in values)
+        return bounded(2 * math.fsum(value / 2 / len(values) for value in values))
+
+
+def root_mean_square(values: Sequence[float], of: int) -> float:
+    """The root of the sum of their squares, of so many; a float holds no more than the squares of 1e154."""
+    most = max(map(abs, values))
+    return bounded(most * math.sqrt(math.fsum((value / most) ** 2 for value in values) / of)) if most else 0.0
 
 
 def mean(values: Sequence[float]) -> Interval | None:
@@ -90,8 +101,7 @@ def deviation(values: Sequence[float]) -> float:
     if min(values) == max(values):
         return 0.0
     middle = average(values)
-    # Without squares, of which a float holds no more than those of 1e154.
-    return math.hypot(*(value - middle for value in values)) / math.sqrt(len(values) - 1)
+    return root_mean_square([difference(middle, value) for value in values], len(values) - 1)
 
 
 def quantile(values: Sequence[float], at: float) -> float | None:

@@ -74,7 +74,7 @@ def _numbers(pairs: Sequence[Pair]) -> dict[str, Any]:
     return {
         "difference": told(middle),
         "deviation": spread,
-        "limits": [middle.value - 1.96 * spread, middle.value + 1.96 * spread],
+        "limits": [measures.bounded(middle.value + off * spread) for off in (-1.96, 1.96)],
         "largest": max(map(abs, apart)),
     }
 

@@ -131,4 +131,5 @@ def test_numbers_are_judged_by_how_far_off_they_were(platform: Platform) -> None
 def test_numbers_that_are_as_far_off_as_can_be_are_judged_as_well(platform: Platform) -> None:
     found = judged(platform, [(1.5e308, -1.5e308), (-1.5e308, 1.5e308)])
     assert found["mean_absolute_error"] == pytest.approx(sys.float_info.max)
+    assert found["root_mean_square_error"] == pytest.approx(sys.float_info.max)
     assert found["bias"]["value"] == 0.0

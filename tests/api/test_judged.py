@@ -121,7 +121,7 @@ def test_a_store_that_does_not_answer_is_held_against_nobody(
 
     client.post("/api/v1/predict", json={"model": name, "model_version": "1.0.0", "inputs": {"x": 2, "y": 1}})
     store = app.extensions["coatcheck"].store
-    for does in ("get", "head"):
+    for does in ("get_file", "head"):
         monkeypatch.setattr(store, does, away)
     until(lambda: [asked() for _ in range(40)].count(503) > 5)
     app.extensions["coatcheck"].serving.witness.flush()

@@ -176,13 +176,14 @@ def test_a_csv_holds_tensors_as_json_in_its_cells(
     name, file = publish(made, **says), io.StringIO()
     until(lambda: client.get(f"/api/v1/models/{name}").status_code == 200)
     [column] = inputs[0]
-    cells = [[column], *([json.dumps(row[column], indent=1)] for row in inputs), ["[[1"]]
+    cells = [[column], *([json.dumps(row[column], indent=1)] for row in inputs), ["[[1"], ["[[100000000000000000000]]"]]
     csv.writer(file).writerows(cells)
     job_id = submit(client, upload(file.getvalue().encode(), "text/csv"), model=name)
     work()
-    *rows, bad = output(show(client, job_id))
+    *rows, bad, long = output(show(client, job_id))
     assert [{key: row[key] for key in wanted[0]} for row in rows] == wanted
     assert bad["error"]["details"]["field"] == column
+    assert (long["error"]["details"]["field"], "64 bits" in str(long)) == ("row", True)
 
 
 @pytest.mark.parametrize("what", MODELS)

@@ -12,17 +12,18 @@ from inference import kinds, promise
 from tests.inference.test_keys import LEAST
 
 TEXT, SHORT, LONG = r"(?s).*\S ..1000", "..1000", "0..2147483648"
+NUMBER = "(?:0|[1-9][0-9]{0,8})"
 NUMBERS = "float16|float32|float64|int8|int16|int32|int64|uint8|uint16|uint32|uint64|bool|string"
 FILES = "application/x-ndjson|text/csv|application/gzip|audio/wav|audio/flac|application/pdf|image/png|image/jpeg"
 #: Of a list or a mapping with any names, what is in it is after a dot.
 TABULAR = {
-    "name": r"[a-z][a-z0-9_-]{0,62}\Z!", "version": r"[0-9]{1,9}\.[0-9]{1,9}\.[0-9]{1,9}\Z!", "kind": TEXT,
+    "name": r"[a-z][a-z0-9_-]{0,62}\Z!", "version": rf"{NUMBER}\.{NUMBER}\.{NUMBER}\Z!", "kind": TEXT,
     "summary": f"{TEXT}!", "licence": f"{TEXT}!", "pool": "cpu|gpu", "max_batch": "1..4096", "units": "0..10000",
     "explanation": "0..", "explanation.": "simple|shap", "explain.method": "exact|sampled!",
     "explain.background": TEXT, "explain.groups.": "2..", "explain.groups..": TEXT, "explain.evaluations": "64..8192",
     "explain.units": "0..10000", "fields": "1..!", "fields..name": f"{TEXT}!",
     "fields..type": "string|number|integer|boolean!", "fields..description": SHORT, "fields..default": "?",
-    "fields..min_length": f"{LONG}?", "fields..max_length": f"{LONG}?", "fields..minimum": "..?",
+    "fields..min_length": "0..2147483647?", "fields..max_length": "0..2147483647?", "fields..minimum": "..?",
     "fields..maximum": "..?", "fields..enum": "0..", "fields..enum.": "?", "fields..input": f"{TEXT}?",
     "fields..dtype": f"{NUMBERS}?", "fields..shape": "0..?", "fields..shape.": f"{LONG}?", "labels": "2..",
     "labels.": TEXT, "threshold_field": f"{TEXT}?", "below_threshold": f"{TEXT}?", "tags": "1..", "tags.": TEXT,

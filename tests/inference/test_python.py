@@ -159,6 +159,7 @@ WRONG: list[tuple[dict[str, Any], str, str]] = [
     (tensor("string"), each("dict(t=[True, 'a'])"), "gave t with what is not a text"),
     (tensor("string"), each("dict(t=['\\ud800'])"), "gave t with what is not a text"),
     (tensor("int8"), each("[1]"), "must give t in a mapping for each row, of one shape for all"),
+    (tensor("string"), each("dict(t=[['a'], ['b', 'c']])"), "must give t in a mapping for each row, of one shape"),
     (BOXES, each("[[0, 1, 2, 3, 0.75, 1]]"), "must give a mapping with boxes, scores, labels for each row"),
     (BOXES, each("dict(boxes=[[0, 1, 2, 3]], scores=[0.75])"), "must give a mapping with boxes, scores, labels for"),
     (BOXES, each("dict(boxes=[[0, 1, 2, 3]], scores=[], labels=[])"), "gave 'scores' as float64 [0], but must give fl"),

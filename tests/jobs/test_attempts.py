@@ -231,6 +231,8 @@ def test_a_result_is_kept_in_the_database_up_to_its_limit(
     light = drainer.attempts._lightened(Outcome(held, result))
     assert light.result is not None
     assert isinstance(light.result, Stored) is stored
+    # Of a record all is told.
+    assert not isinstance(light.result, Stored) or platform.store.head(light.result.said_key) is None
 
 
 def test_a_result_is_large_where_all_that_was_said_is_though_little_of_it_is_told(
@@ -238,11 +240,14 @@ def test_a_result_is_large_where_all_that_was_said_is_though_little_of_it_is_tol
 ) -> None:
     new_job(inputs=[{"text": "x"}])
     (held,) = map(Held, took(platform))
-    said = Several([Label("x", 1.0, {"x" * LARGE_BYTES: 1.0})])
-    light = drainer.attempts._lightened(Outcome(held, said)).result
+    said = Several([Label("x", 1.0, {"x" * LARGE_BYTES: 1.0})] * 15)
+    assert drainer.attempts._lightened(Outcome(held, said)).result is said
+    light = drainer.attempts._lightened(Outcome(held, Several([*said.items, said.items[0]]))).result
     assert isinstance(light, Stored)
-    assert json.loads(platform.store.get(light.stored_key)) == {"predictions": [{"prediction": "x", "confidence": 1.0}]}
-    assert light.bytes < LARGE_BYTES < len(platform.store.get(str(light.said_key)))
+    assert json.loads(platform.store.get(light.stored_key)) == {
+        "predictions": [{"prediction": "x", "confidence": 1.0}] * 16
+    }
+    assert light.bytes < LARGE_BYTES < len(platform.store.get(light.said_key))
 
 
 def test_a_label_is_kept_in_the_database_whatever_is_said_beside_it(

@@ -42,7 +42,12 @@ def test_deviations_and_quantiles_are_those_that_others_compute(values: list[flo
 
 @pytest.mark.parametrize(
     ("values", "average", "deviation"),
-    [([1e200, -1e200], 0.0, math.sqrt(2) * 1e200), ([HUGE, HUGE, HUGE / 2], HUGE / 6 * 5, HUGE / 2 / math.sqrt(3))],
+    [
+        ([1e200, -1e200], 0.0, math.sqrt(2) * 1e200),
+        ([HUGE, HUGE, HUGE / 2], HUGE / 6 * 5, HUGE / 2 / math.sqrt(3)),
+        ([HUGE] * 3, HUGE, 0.0),
+        ([HUGE, -HUGE], 0.0, HUGE),
+    ],
 )
 def test_numbers_as_large_as_a_float_can_say_have_measures_as_well(
     values: list[float], average: float, deviation: float
@@ -50,6 +55,12 @@ def test_numbers_as_large_as_a_float_can_say_have_measures_as_well(
     found = measures.mean(values)
     assert found is not None
     assert (found.value, measures.deviation(values)) == pytest.approx((average, deviation))
+
+
+def test_a_root_mean_square_is_that_of_the_books_however_large_or_small() -> None:
+    for size in (1.0, 1e-200, 1e200):
+        assert measures.root_mean_square([3 * size, -4 * size], 2) == pytest.approx(size * math.sqrt(12.5))
+    assert measures.root_mean_square([0.0, 0.0], 1) == 0.0
 
 
 def test_a_difference_is_no_more_than_a_float_can_say() -> None:

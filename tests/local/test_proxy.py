@@ -180,10 +180,10 @@ def test_a_certificate_is_taken_with_its_own_open_key_alone(
     monkeypatch.setenv("COATCHECK_TLS_CERTIFICATE", str(made.certificate))
     monkeypatch.setenv("COATCHECK_TLS_KEY", str(key))
     if wrong is None:
-        assert settings.proxy().tls_key == key
+        assert settings.speaking_tls().tls_key == key
     else:
         with pytest.raises(errors.SettingsInvalid, match="no certificate in PEM and its key without a password: "):
-            settings.proxy()
+            settings.speaking_tls()
 
 
 @pytest.mark.parametrize(
@@ -201,4 +201,4 @@ def test_a_wrong_setting_of_the_door_is_named(
     for name, value in env.items():
         monkeypatch.setenv(name, value)
     with pytest.raises(errors.SettingsInvalid, match=sentence):
-        settings.proxy()
+        settings.speaking_tls()

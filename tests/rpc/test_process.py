@@ -220,11 +220,12 @@ def test_calls_whose_messages_do_not_come_take_nobodys_place(
     assert sum(call.exception() is None for call in calls) >= 5
 
 
-def test_a_call_for_which_there_is_no_thread_is_refused_and_takes_no_place(
-    serve: Serve, key: Key, monkeypatch: pytest.MonkeyPatch
+def test_a_call_for_which_there_is_no_thread_is_refused_and_costs_nothing(
+    serve: Serve, key: Key, platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Api, "threads", server.KEYLESS_THREADS + 1)
-    client = serve().client(key)
+    here = serve()
+    client = here.client(key)
 
     def none(_: object) -> None:
         raise RuntimeError("can't start new thread")
@@ -233,6 +234,8 @@ def test_a_call_for_which_there_is_no_thread_is_refused_and_takes_no_place(
         full.setattr(ThreadPoolExecutor, "_adjust_thread_count", none)
         assert [client.infer().code for _ in range(2)] == [Code.UNAVAILABLE] * 2
     assert client.infer().code is Code.OK
+    here.door.ledger.flush()
+    assert platform.one("SELECT count(*) FROM usage") == (1,)
 
 
 def test_what_needs_no_key_is_answered_while_there_is_no_thread_for_the_rest(
