@@ -27,7 +27,7 @@ from api import exposition
 from core import ids
 from core.audit import Actor
 from core.cached import Cached
-from core.setting_groups import Api
+from core.setting_groups import KEYLESS_THREADS, Api
 from inference import bundle
 from jobs import figures
 from local import certificates
@@ -223,7 +223,7 @@ def test_calls_whose_messages_do_not_come_take_nobodys_place(
 def test_a_call_for_which_there_is_no_thread_is_refused_and_costs_nothing(
     serve: Serve, key: Key, platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(Api, "threads", server.KEYLESS_THREADS + 1)
+    monkeypatch.setattr(Api, "threads", KEYLESS_THREADS + 1)
     here = serve()
     client = here.client(key)
 
