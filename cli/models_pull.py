@@ -26,15 +26,14 @@ def pull(name: str, version: str | None, out: Path | None, as_json: bool) -> Non
 
     Without VERSION that of the stable one. It holds what was published, to the last byte: its digest is the same.
     """
-    with tempfile.TemporaryFile() as packed:
-        with operators.parts() as parts:
-            found = parts.catalog.resolve(name, version)
-            folder = out or Path(f"{name}-{found.version}")
-            if folder.is_dir() and any(folder.iterdir()):
-                raise folders.in_use(folder)
+    with operators.parts() as parts:
+        found = parts.catalog.resolve(name, version)
+        folder = out or Path(f"{name}-{found.version}")
+        if folder.is_dir() and any(folder.iterdir()):
+            raise folders.in_use(folder)
+        with folders.made(folder) as made, tempfile.TemporaryFile(dir=made.parent) as packed:
             parts.store.get_file(bundle_key(found.digest), packed)
-        packed.seek(0)
-        with folders.made(folder) as made:
+            packed.seek(0)
             bundle.unpack(packed, made)
             if bundle.digest(made) != found.digest:
                 raise Failure(f"The stored bundle of {name} {found.version} was changed", code="BUNDLE_INVALID")

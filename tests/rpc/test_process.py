@@ -217,7 +217,8 @@ def test_calls_whose_messages_do_not_come_take_nobodys_place(
     for _ in range(3):
         assert client.infer().code is Code.OK
     come.set()
-    assert sum(call.exception() is None for call in calls) >= 5
+    # As many at once as there are threads for what has a key.
+    assert sum(call.exception() is None for call in calls) >= 8 - KEYLESS_THREADS
 
 
 def test_a_call_for_which_there_is_no_thread_is_refused_and_costs_nothing(
