@@ -98,6 +98,22 @@ def test_rows_that_were_kept_and_rows_that_were_not_are_counted(keeping: FlaskCl
     assert counted() == (4, 3)
 
 
+@pytest.mark.parametrize("kept", [False, True])
+def test_a_list_has_its_bound_also_where_an_input_is_there_twice_or_its_answer_is_kept(
+    platform: Platform, keeping: FlaskClient, folder: Any, monkeypatch: pytest.MonkeyPatch, kept: bool
+) -> None:
+    name = f"m{uuid.uuid4().hex}"
+    made = graphs.doubling(folder / name, name, "float32", "float", [3], "3")
+    platform.catalog.publish(bundle.load(made))
+    monkeypatch.setattr("inference.output.MOST_ELEMENTS", 5)
+    row, batch = {"x": [1, 2, 3]}, f"{PREDICT}/batch"
+    if kept:
+        found(ask(keeping, name, row))
+    twice = ask(keeping, name, [row, row], batch)
+    assert (twice.status_code, twice.get_json()["error"]["code"]) == (413, "BATCH_TOO_LARGE")
+    assert found(ask(keeping, name, [row], batch)) == ["hit"]
+
+
 def test_nothing_is_kept_where_the_platform_keeps_nothing(client: FlaskClient, model: str) -> None:
     assert found(ask(client, model), ask(client, model)) == ["bypass", "bypass"]
     assert runs(model) == 2
