@@ -97,18 +97,14 @@ class Cached:
         if self._cache is None:
             return make(rows)
         keys = [self._key(row) for row in rows]
-        answers: dict[bytes, Said | Fault | None] = {}
-        count = 0
-        for key in keys:
-            # An input that is there twice has two answers.
-            answers[key] = answers.get(key) or self._cache.get(key)
-            count = elements([answers[key]], count)
+        answers: dict[bytes, Said | Fault | None] = {key: self._cache.get(key) for key in keys}
         missing = {key: row for key, row in zip(keys, rows, strict=True) if answers[key] is None}
         for key, said in zip(missing, make(list(missing.values())), strict=True):
             answers[key] = said
             if not isinstance(said, Fault):
                 self._cache.put(key, said)
         made = [said for said in map(answers.__getitem__, keys) if said is not None]
+        # An input that is there twice has two answers.
         elements(made)
         computed = sum(not isinstance(answers[key], Fault) for key in missing)
         answered = sum(not isinstance(said, Fault) for said in made)

@@ -19,7 +19,7 @@ from core import errors
 from core.setting_groups import Storage
 from inference import bundle, model
 from inference.interrupt import Interrupt
-from inference.output import Explanation, Label
+from inference.output import Embedding, Explanation, Label
 from jobs import lease, why
 from jobs.job import Claimed
 from jobs.kinds import predict
@@ -144,6 +144,14 @@ def test_it_is_as_good_as_its_time_allows_and_ends_before_that_is_over(asking: m
     assert said.explained.algorithm == "leverage"
     assert said.explained.evaluations < 8192
     assert said.explained.cut_short
+
+
+def test_what_a_list_is_refused_for_is_the_first_that_was_wrong(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("inference.output.MOST_ELEMENTS", 3)
+    running = predict._Running(held([ROW] * 4), [ROW] * 4)
+    for said in (Embedding([1, 2]), Embedding([3, 4]), errors.ModelError(), Embedding([5])):
+        running.hear(said)
+    assert (type(running.error), running.said, running.open) == (errors.BatchTooLarge, [Embedding([1, 2])], False)
 
 
 def test_a_run_had_better_end_within_four_fifths_of_its_part_of_the_time_that_is_left(
