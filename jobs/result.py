@@ -114,8 +114,8 @@ def dump(result: Result | Fault) -> dict[str, Any]:
 def load(stored: Mapping[str, Any]) -> Any:
     """What `dump` made; raises Unavailable for a form that only a later release knows.
 
-    Of what has no `form` its keys say which it is: a large record as it is told, a large result of releases before
-    0022, and what releases before 0011 stored.
+    Of what has no `form` its keys say which it is: a large result as v1 tells it, where no more was said, and what
+    releases before 0011 stored.
     """
     values = dict(stored)
     name = values.pop("form", None)
