@@ -21,7 +21,7 @@ A key goes into every request, as `Authorization: Bearer cck_…` or `X-API-Key:
 they take, is at `GET /api/v1/models`. Unknown fields and query parameters are refused.
 
 Every answer that is an error has the same body, the schema `Envelope`; what its `code` may be stands with each status,
-and all of it with the schema `Error`. The proxy may answer 400, 405, 408, 413, 414, 429 and 503 to any request. Fields
+and all of it with the schema `Error`. The proxy may answer 400, 405, 413, 414, 429 and 503 to any request. Fields
 and codes may be added to answers; none is taken away in v1.
 """
 #: The sections of the contract, and which blueprints they hold.

@@ -25,7 +25,7 @@ The same routes are at `/api/…` without a version for who sends
 there is, is told so: 406.
 
 Every answer that is an error has the same body, the schema `Problem` (RFC 9457); what its `code` may be stands with
-each status, and its `type` leads to `{PLACE}` in here. The proxy may answer 400, 405, 408, 413, 414, 429 and 503 to any
+each status, and its `type` leads to `{PLACE}` in here. The proxy may answer 400, 405, 413, 414, 429 and 503 to any
 request, in the same shape; at an address that names no version, in v1's. Fields and codes may be added to answers;
 none is taken away in v2.
 """
