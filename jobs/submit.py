@@ -44,8 +44,8 @@ _AGAIN = text("""
 INSERT INTO jobs (id, tenant_id, kind, batches, pool, model, version, route, lane, priority, fair_at, expires_at,
                   max_attempts, timeout_s, key_id, unit_price, cost, inputs, options, metadata, request_id, webhook_url,
                   webhook_events, retry_of)
-SELECT :id, tenant_id, kind, :batches, pool, model, version, route, lane, priority,
-       now() + make_interval(secs => :offset_s), now() + (expires_at - created_at), :max_attempts,
+SELECT :id, tenant_id, kind, CAST(:batches AS boolean) AND right(lane, 6) <> '/alone', pool, model, version, route,
+       lane, priority, now() + make_interval(secs => :offset_s), now() + (expires_at - created_at), :max_attempts,
        timeout_s, :key_id, :unit_price, cost,
        coalesce(CAST(:inputs AS json), inputs), options, metadata, :request_id, webhook_url, webhook_events, jobs.id
 FROM jobs WHERE jobs.id = :old AND tenant_id = :tenant_id AND finished_at IS NOT NULL RETURNING id
@@ -54,6 +54,9 @@ FROM jobs WHERE jobs.id = :old AND tenant_id = :tenant_id AND finished_at IS NOT
 
 #: So many jobs are stored in one transaction, none of which has inputs of more characters: those are stored alone.
 MOST, MOST_CHARACTERS = 64, 1 << 16
+#: A job of more inputs than that, or of more characters, runs by itself, in a lane of such: a claim takes as many jobs
+#: as a batch may have rows, and holds all of them until the last is done.
+MOST_SHARED, MOST_CHARACTERS_SHARED = 32, 1 << 20
 #: How long it is said that nothing can be stored, when nobody tries again.
 NO_ROOM_S = 20.0
 
@@ -247,22 +250,25 @@ class Submitter:
 
 
 def _row(new: NewJob) -> dict[str, Any]:
+    inputs, count = database.dumps(new.inputs), len(new.inputs) if isinstance(new.inputs, list) else 1
+    shares = count <= MOST_SHARED and len(inputs) <= MOST_CHARACTERS_SHARED
+    lane = f"{new.pool}/{new.kind.name}/{new.model}/{new.version}"
     return {
         "id": new.id,
         **_charged(new.caller),
         "kind": new.kind.name,
-        "batches": new.kind.batches,
+        "batches": new.kind.batches and shares,
         "pool": new.pool,
         "model": new.model,
         "version": new.version,
         "route": new.route,
-        "lane": f"{new.pool}/{new.kind.name}/{new.model}/{new.version}",
+        "lane": lane if shares else f"{lane}/alone",
         "priority": new.priority,
         "ttl_s": new.ttl_s,
         "timeout_s": new.timeout_s,
         "cost": new.units,
         "max_attempts": new.max_attempts,
-        "inputs": database.dumps(new.inputs),
+        "inputs": inputs,
         "options": database.dumps(new.options),
         "metadata": database.dumps(new.metadata),
         "request_id": new.request_id,

@@ -30,7 +30,7 @@ class Job(Base):
     model: Mapped[str]
     version: Mapped[str]
     route: Mapped[str | None]  #: why it is this version; unknown of jobs from before there were rules
-    lane: Mapped[str]  #: jobs of one lane may share an ONNX batch
+    lane: Mapped[str]  #: jobs of one lane may share an ONNX batch, or none of them does
     status: Mapped[str] = mapped_column(server_default="pending")
     priority: Mapped[str] = mapped_column(server_default="normal")
     fair_at: Mapped[dt.datetime] = mapped_column(server_default=func.now())  #: the order of everything

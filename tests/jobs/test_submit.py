@@ -11,12 +11,13 @@ from prometheus_client import REGISTRY
 from sqlalchemy import exc, text
 
 from access.keys import Caller
-from core import broker, database, errors
+from core import broker, database, errors, ids
 from core.seal import Seal
-from jobs import submit
+from jobs import queries, settle, submit
 from jobs.fairness import Fairness
 from jobs.job import PRIORITY_OFFSET_S, Priority
 from tests.conftest import Platform
+from tests.hands import take, took
 
 pytestmark = pytest.mark.usefixtures("quiet")
 
@@ -195,3 +196,30 @@ def test_a_database_without_room_is_remembered_for_a_while_or_until_it_stores_so
     monkeypatch.setattr(submit, "NO_ROOM_S", -1.0)
     assert mine.accepts
     engine.dispose()
+
+
+ROOM = 2**20 - len(database.dumps({"text": ""}))
+
+
+@pytest.mark.parametrize(
+    ("inputs", "shares"),
+    [([{}] * 32, True), ([{}] * 33, False), ({"text": "x" * ROOM}, True), ({"text": "x" * (ROOM + 1)}, False)],
+    ids=["as many inputs", "one more", "as many characters", "one more of those"],
+)
+def test_jobs_of_much_are_claimed_one_by_one_also_when_they_are_handed_in_again(
+    platform: Platform, inputs: object, shares: bool
+) -> None:
+    caller, _ = platform.new_tenant()
+    for given in (inputs, {}, inputs):
+        platform.submitter.submit(new(caller, inputs=given))
+    claims = [took(platform) for _ in range(1 if shares else 3)]
+    assert [len(jobs) for jobs in claims] == ([3] if shares else [1, 1, 1])
+    assert take(platform) is None
+    first = claims[0][0]
+    settle.fail(platform.engine, first, errors.InvalidInput("no"))
+    old, again = queries.get(platform.engine, caller.tenant_id, first.id), ids.uuid7()
+    platform.submitter.again(old, again, caller=caller, request_id="req", max_attempts=1)
+    lanes = "SELECT DISTINCT batches, lane FROM jobs WHERE id IN (:old, :new)"
+    assert platform.rows(lanes, old=first.id, new=again) == [
+        (shares, "cpu/predict/sentiment/1.0.0" if shares else "cpu/predict/sentiment/1.0.0/alone")
+    ]
