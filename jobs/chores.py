@@ -78,7 +78,7 @@ def of_jobs(engine: sqlalchemy.Engine, hints: broker.Hints, store: Store, *, max
         Chore("advance", 2, functools.partial(advance, engine, hints)),
         Chore("wake", 2, functools.partial(wake, engine, hints, floors)),
         Chore("forget jobs", 2, lambda: retention.purge(engine, store), retention.LIMIT),
-        Chore("forget uploads", 2, lambda: uploads.purge(engine, store), uploads.LIMIT),
+        Chore("forget uploads", 60, lambda: uploads.purge(engine, store), uploads.LIMIT),
         Chore("forget keys", 2, lambda: idempotency.purge(engine), idempotency.LIMIT),
         Chore("forget models", 60, lambda: removed.purge(engine, store)),
         Chore("forget bundles", 600, lambda: unlisted.purge(engine, store)),

@@ -26,4 +26,7 @@ class Upload(Base):
     expires_at: Mapped[dt.datetime]
     used_at: Mapped[dt.datetime | None]
 
-    __table_args__ = (Index("ix_uploads_created_at", "created_at"), Index("ix_uploads_tenant", "tenant_id"))
+    __table_args__ = (
+        Index("ix_uploads_created_at", "created_at"),
+        Index("ix_uploads_kept", "tenant_id", postgresql_include=["size", "used_at", "expires_at"]),
+    )

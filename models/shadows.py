@@ -6,7 +6,7 @@ import datetime as dt
 import uuid
 from typing import Any
 
-from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index, func
+from sqlalchemy import BigInteger, CheckConstraint, ForeignKey, Identity, Index, func, text
 from sqlalchemy.orm import Mapped, mapped_column
 
 from models.base import Base
@@ -88,5 +88,5 @@ class Feedback(Base):
             " AND (label IS NULL) <> (number IS NULL)",
             name="one",
         ),
-        Index("ix_feedback_model", "model", "version"),
+        Index("ix_feedback_latest", "model", text("at DESC")),
     )

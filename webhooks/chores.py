@@ -43,7 +43,11 @@ DELETE FROM webhook_deliveries WHERE id = ANY (ARRAY(
     ORDER BY finished_at LIMIT :limit FOR UPDATE SKIP LOCKED
   ) AS old LIMIT :limit))
 """)
-_RECOVERED = text("DELETE FROM webhook_troubles WHERE held_until < now() - interval '30 days'")
+_RECOVERED = text("""
+DELETE FROM webhook_troubles WHERE target = ANY (ARRAY(
+  SELECT target FROM webhook_troubles WHERE held_until < now() - interval '30 days'
+  LIMIT :limit FOR UPDATE SKIP LOCKED))
+""")
 
 
 def of_webhooks(engine: sqlalchemy.Engine, hints: broker.Hints, schedule: tuple[float, ...]) -> list[Chore]:
@@ -53,6 +57,8 @@ def of_webhooks(engine: sqlalchemy.Engine, hints: broker.Hints, schedule: tuple[
         Chore("wake senders", 2, lambda: int(outbox.due(engine) and hints.send(broker.WEBHOOKS))),
         Chore("give up deliveries", 2, lambda: give_up(engine, schedule)),
         Chore("forget deliveries", 2, lambda: purge(engine), LIMIT),
+        # They have no index by time.
+        Chore("forget troubles", 600, lambda: recover(engine), LIMIT),
     ]
 
 
@@ -66,6 +72,11 @@ def purge(engine: sqlalchemy.Engine) -> int:
     """One small step of forgetting; returns how many deliveries were forgotten."""
     with engine.begin() as connection:
         gone = connection.execute(_OLD, {"keep_failed_s": KEEP_FAILED_S, "limit": LIMIT}).rowcount
-        connection.execute(_RECOVERED)
         signing_keys.purge(connection)
     return gone
+
+
+def recover(engine: sqlalchemy.Engine) -> int:
+    """Forget the failures of targets that have been left alone for long; at most LIMIT, returns how many."""
+    with engine.begin() as connection:
+        return connection.execute(_RECOVERED, {"limit": LIMIT}).rowcount

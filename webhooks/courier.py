@@ -64,6 +64,7 @@ class Courier:
         self._inbox: queue.SimpleQueue[Done | None] = queue.SimpleQueue()
         self._claimed_at = 0.0
         self._look = True
+        self._wants_thread = False  #: what waits for one is started by whatever is handed in after it
 
     def drain(self) -> int:
         """Send what is due until nothing is; returns how many calls were settled, 0 where the loop runs already."""
@@ -85,6 +86,9 @@ class Courier:
         while self._look or not self._slots.idle or not self._inbox.empty():
             self._claim()
             self._begin()
+            if self._wants_thread:
+                self._wants_thread = False
+                self._start(int)
             settled += self._settle(self._collect())
             stopping, stale = self._asked_to_stop(), time.monotonic() - STALE_S
             self._give_back(lambda item, stale=stale, stopping=stopping: stopping or item.claimed_at < stale)  # type: ignore[misc]
@@ -112,7 +116,14 @@ class Courier:
 
     def _begin(self) -> None:
         for delivery in self._slots.begin():
-            self._senders.submit(self._call, delivery)
+            self._start(self._call, delivery)
+
+    def _start(self, call: Callable[..., object], *given: object) -> None:
+        """Have a thread of the senders do it. While no more of them can be started it waits, as long as that takes."""
+        try:
+            self._senders.submit(call, *given)
+        except RuntimeError:
+            self._wants_thread = True
 
     def _call(self, delivery: Claimed) -> None:
         """Of a sender's thread: call, and go on with whatever there is a place for now."""

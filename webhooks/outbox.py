@@ -30,33 +30,36 @@ TRIP = 5
 MAX_HOLD_S = 60.0
 LIMIT = 500
 
-# The targets are found one after the other through the index, so that a hundred thousand deliveries to one that hangs
-# cost no more than one.
+# The targets, and when the first that waits for each is due, are found one after the other through the index: a hundred
+# thousand deliveries to one that hangs cost no more than one.
 _TARGETS = """
 WITH RECURSIVE targets AS (
-  (SELECT target FROM webhook_deliveries WHERE status = 'pending' ORDER BY target LIMIT 1)
+  (SELECT target, next_at FROM webhook_deliveries WHERE status = 'pending' ORDER BY target, next_at LIMIT 1)
   UNION ALL
-  SELECT (SELECT target FROM webhook_deliveries WHERE status = 'pending' AND target > targets.target
-          ORDER BY target LIMIT 1)
-  FROM targets WHERE targets.target IS NOT NULL
+  SELECT later.target, later.next_at FROM targets CROSS JOIN LATERAL (
+    SELECT target, next_at FROM webhook_deliveries WHERE status = 'pending' AND target > targets.target
+    ORDER BY target, next_at LIMIT 1
+  ) AS later
 )
 """
+# Of a tenant's many origins some are looked at, by chance: their targets begin with its id, an endpoint's is its own.
 _CLAIM = text(f"""
 {_TARGETS}, busy AS (
   SELECT target, count(*) AS calls FROM webhook_deliveries WHERE status = 'sending' GROUP BY target
 ), busy_tenants AS (
   SELECT tenant_id, count(*) AS calls FROM webhook_deliveries WHERE status = 'sending' GROUP BY tenant_id
 ), room AS (
-  SELECT target, greatest(0, CASE WHEN failures >= :trip THEN 1 ELSE :per_target END - coalesce(calls, 0)) AS places
+  SELECT target, greatest(0, CASE WHEN failures >= :trip THEN 1 ELSE :per_target END - coalesce(calls, 0)) AS places,
+    row_number() OVER (PARTITION BY left(target, 36) ORDER BY random()) AS nth
   FROM targets LEFT JOIN busy USING (target) LEFT JOIN webhook_troubles USING (target)
-  WHERE target IS NOT NULL AND (held_until <= now()) IS NOT FALSE
+  WHERE next_at <= now() AND (held_until <= now()) IS NOT FALSE
 ), picked AS (
   SELECT ranked.id FROM (
     SELECT due.*, row_number() OVER (PARTITION BY tenant_id ORDER BY next_at) AS nth FROM room CROSS JOIN LATERAL (
       SELECT id, tenant_id, next_at FROM webhook_deliveries
       WHERE status = 'pending' AND target = room.target AND next_at <= now()
       ORDER BY next_at, sequence LIMIT places FOR UPDATE SKIP LOCKED
-    ) AS due
+    ) AS due WHERE room.nth <= :per_tenant
   ) AS ranked LEFT JOIN busy_tenants USING (tenant_id)
   WHERE nth <= :per_tenant - coalesce(calls, 0) ORDER BY nth, next_at LIMIT :most
 )
@@ -68,6 +71,8 @@ RETURNING mine.id, mine.tenant_id, mine.endpoint_id, mine.target, mine.event, mi
   coalesce(mine.url, (SELECT url FROM webhook_endpoints WHERE id = mine.endpoint_id AND enabled)) AS url
 """)  # noqa: S608
 
+# Or what was said at one address would be written down of the next, which its tenant gives it at this moment.
+_HOLD = text("SELECT FROM webhook_endpoints WHERE id = ANY (:ids) ORDER BY id FOR NO KEY UPDATE")
 _URLS = text("SELECT id, url FROM webhook_endpoints WHERE id = ANY (:ids) AND enabled")
 
 _SETTLE = text("""
@@ -135,8 +140,8 @@ FROM webhook_deliveries WHERE status = 'pending'
 _DUE = text(f"""
 {_TARGETS}
 SELECT EXISTS (
-  SELECT FROM targets LEFT JOIN webhook_troubles USING (target) WHERE (held_until <= now()) IS NOT FALSE AND EXISTS (
-    SELECT FROM webhook_deliveries WHERE status = 'pending' AND target = targets.target AND next_at <= now())
+  SELECT FROM targets LEFT JOIN webhook_troubles USING (target)
+  WHERE next_at <= now() AND (held_until <= now()) IS NOT FALSE
 )
 """)  # noqa: S608
 
@@ -192,6 +197,8 @@ def settle(engine: sqlalchemy.Engine, done: Sequence[Done], *, pause_s: float, d
     endpoint has left meanwhile says nothing of it, and nothing is tried again for one that is off.
     """
     with engine.begin() as connection:
+        failed = [item.delivery.endpoint_id for item in done if item.verdict.ending is not Ending.DELIVERED]
+        connection.execute(_HOLD, {"ids": failed})
         ids = list({item.delivery.endpoint_id for item in done if item.delivery.endpoint_id})
         urls = {row.id: row.url for row in connection.execute(_URLS, {"ids": ids})}
         done = [_unless_off(item, urls) for item in done]

@@ -152,6 +152,22 @@ def test_a_listing_of_a_time_passes_over_no_job_of_others(
     assert passed_over(plan["Plan"]) < part * ENDED / 3, plan
 
 
+def test_the_latest_that_were_judged_of_a_model_are_not_sorted_out_of_all(crowded: sqlalchemy.Connection) -> None:
+    judged = """
+    INSERT INTO feedback (job_id, model, version, at, number, true_number)
+    SELECT id, 'm' || n % 20, 'v' || n % 3, now() - n * interval '1 s', 1, 1
+    FROM (SELECT id, row_number() OVER () AS n FROM jobs) AS numbered
+    """
+    with crowded.begin_nested() as aside:
+        crowded.execute(text("SET LOCAL session_replication_role = replica"))
+        crowded.execute(text(judged))
+        crowded.execute(text("ANALYZE feedback"))
+        explained = text(f"EXPLAIN (ANALYZE, FORMAT JSON) {STATEMENTS['jobs.quality._READ'].text}")
+        [plan] = crowded.execute(explained, {"model": "m7", "most": 100}).scalar_one()
+        aside.rollback()
+    assert sorted_rows(plan["Plan"]) == 0, plan
+
+
 def test_a_claim_sorts_no_backlog_where_statistics_are_of_a_moment_when_nothing_waited(
     crowded: sqlalchemy.Connection,
 ) -> None:

@@ -100,6 +100,24 @@ def test_what_waited_in_a_process_for_too_long_is_given_back_and_not_charged(
     assert len({call.id for call in busy.receiver.calls}) == len(busy.receiver.calls) == OWED
 
 
+def test_what_was_to_be_sent_while_there_was_no_thread_is_sent_by_the_next_that_there_is(
+    tenant: Tenant, receiver: Receiver, platform: Platform, courier: Courier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tenant.endpoint(receiver.url, "job.canceled")
+    owed(platform, tenant, 2)
+    real, tried = ThreadPoolExecutor._adjust_thread_count, []
+
+    def late(pool: ThreadPoolExecutor) -> None:
+        tried.append(pool)
+        if len(tried) == 1:
+            raise RuntimeError("can't start new thread")
+        real(pool)
+
+    monkeypatch.setattr(ThreadPoolExecutor, "_adjust_thread_count", late)
+    assert courier.drain() == 2
+    assert len(receiver.calls) == 2
+
+
 def test_who_is_woken_while_the_loop_runs_leaves_it_to_the_loop(platform: Platform, busy: Busy) -> None:
     with ThreadPoolExecutor(1) as pool:
         assert pool.submit(busy.courier.drain).result(timeout=60) == 0

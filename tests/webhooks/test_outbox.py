@@ -8,9 +8,11 @@ import signal
 import threading
 import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 import standardwebhooks
+from sqlalchemy import text
 
 from core import broker, ids
 from core.settings import Settings
@@ -170,6 +172,22 @@ def test_what_is_said_at_an_address_that_an_endpoint_has_left_says_nothing_of_it
     shown = tenant.show(endpoint)
     assert (shown["enabled"], shown["failures"]) == (True, 0)
     assert platform.one("SELECT count(*) FROM webhook_troubles") == (0,)
+
+
+def test_what_is_said_while_an_endpoint_is_given_another_address_says_nothing_of_it(
+    tenant: Tenant, receiver: Receiver, platform: Platform
+) -> None:
+    endpoint = tenant.endpoint(receiver.url, "job.canceled")
+    owed(platform, tenant, 1)
+    claimed = claim_one(platform)
+    with ThreadPoolExecutor(1) as pool:
+        with platform.admin.begin() as somebody:
+            somebody.execute(text("UPDATE webhook_endpoints SET url = url || '/new'"))
+            settled = pool.submit(settle, platform, claimed, 410)
+            waits = "SELECT FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND query LIKE '%webhook_endpoints%'"
+            until(lambda: platform.rows(waits))
+        assert settled.result(timeout=60) == 1
+    assert tenant.show(endpoint)["enabled"] is True
 
 
 @pytest.mark.parametrize("how", ["deleted", "switched off"])

@@ -13,12 +13,13 @@ import webhooks
 from tests import statements
 from tests.conftest import Platform, truncate
 from tests.jobs.test_plans import ELSE, GIVEN, passed_over
+from webhooks import deliveries
 
 # Straight past the guards: only the shape of the table matters here.
 FILL = """
-INSERT INTO webhook_deliveries (id, tenant_id, endpoint_id, target, event, body, status, attempt, lease_expires_at,
-                                finished_at)
-SELECT gen_random_uuid(), owner, owner, owner::text, 'job.completed', '{}', :state, 1,
+INSERT INTO webhook_deliveries (id, tenant_id, endpoint_id, target, job_id, event, body, status, attempt,
+                                lease_expires_at, finished_at)
+SELECT gen_random_uuid(), owner, owner, owner::text, gen_random_uuid(), 'job.completed', '{}', :state, 1,
        CASE WHEN :state = 'sending' THEN now() END, CASE WHEN :state IN ('delivered', 'failed') THEN now() END
 FROM (SELECT gen_random_uuid() AS owner FROM generate_series(1, 30)) AS owners, generate_series(1, :count)
 """
@@ -55,14 +56,25 @@ def test_no_statement_reads_every_delivery(crowded: sqlalchemy.Connection, name:
         assert f"Seq Scan on {table}" not in plan, plan
 
 
+@pytest.mark.parametrize("name", ["job_id", "status"])
+def test_of_a_long_log_only_what_is_asked_for_is_looked_at(crowded: sqlalchemy.Connection, name: str) -> None:
+    one = crowded.execute(text("SELECT tenant_id, job_id FROM webhook_deliveries WHERE status = 'delivered'")).first()
+    assert one is not None
+    filters = {"job_id": one.job_id} if name == "job_id" else {"status": "failed"}
+    explained = text(f"EXPLAIN (ANALYZE, FORMAT JSON) {deliveries._listing(filters)}")
+    [plan] = crowded.execute(explained, {"tenant_id": one.tenant_id, "limit": 21, **filters}).scalar_one()
+    # Of 600 that the tenant has.
+    assert passed_over(plan["Plan"]) == 0, plan
+
+
 def test_a_target_for_which_nothing_waits_any_more_is_not_looked_at(crowded: sqlalchemy.Connection) -> None:
     statement = STATEMENTS["webhooks.outbox._CLAIM"]
     given = {item: GIVEN.get(item, "1") for item in statement._bindparams}
     with crowded.begin_nested() as aside:
         [plan] = crowded.execute(text(f"EXPLAIN (ANALYZE, FORMAT JSON) {statement.text}"), given).scalar_one()
         aside.rollback()
-    # Of 120 something has been for, for 30 it waits; and the end is found.
-    assert found(plan["Plan"], "Recursive Union") == 31
+    # Of 120 something has been for, for 30 it waits.
+    assert found(plan["Plan"], "Recursive Union") == 30
 
 
 def test_what_is_too_young_to_be_forgotten_is_not_looked_at(crowded: sqlalchemy.Connection) -> None:

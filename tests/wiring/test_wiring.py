@@ -195,9 +195,10 @@ def test_a_part_of_a_command_needs_its_own_settings_and_no_others(
 
 #: How often each chore is done, in seconds.
 EVERY_S = {
-    "rescue": 2, "expire": 2, "advance": 2, "wake": 2, "forget jobs": 2, "forget uploads": 2, "forget keys": 2,
+    "rescue": 2, "expire": 2, "advance": 2, "wake": 2, "forget jobs": 2, "forget uploads": 60, "forget keys": 2,
     "forget models": 60, "forget bundles": 600, "forget canaries": 2, "forget shadows": 2, "forget workers": 60,
     "take back deliveries": 2, "wake senders": 2, "give up deliveries": 2, "forget deliveries": 2,
+    "forget troubles": 600,
     "add up usage": 2, "forget usage": 2, "tell of quotas": 10, "forget blocks": 60, "show jobs": 2,
 }  # fmt: skip
 

@@ -124,6 +124,7 @@ def test_a_chore_of_which_there_is_more_to_do_goes_on_for_half_of_its_time(
 def test_what_comes_as_fast_as_jobs_do_is_done_again_while_there_is_more(platform: Platform) -> None:
     assert {chore.name for chore in every_chore(platform) if chore.step} == {
         "rescue", "expire", "forget jobs", "forget uploads", "forget keys", "forget deliveries",
+        "forget troubles",
     }  # fmt: skip
 
 
