@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import threading
 from collections.abc import Mapping
@@ -43,7 +44,8 @@ class Issuer:
         found = self._keys.get(kid)
         if found is not None:
             if self._is_due(known=True) and not self._asking.locked():
-                threading.Thread(target=self._look, args=(0.0,), name="issuer", daemon=True).start()
+                with contextlib.suppress(RuntimeError):  # there may be no thread more: the next one asks
+                    threading.Thread(target=self._look, args=(0.0,), name="issuer", daemon=True).start()
             return found
         if self._is_due(known=False) and self._waiting.acquire(blocking=False):
             try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import datetime as dt
 import threading
 
@@ -69,6 +70,8 @@ class Used:
     def _begin(self) -> None:
         if self._closed:
             return
-        self._timer = threading.Timer(WRITE_S, self.write)
-        self._timer.daemon = True
-        self._timer.start()
+        timer = threading.Timer(WRITE_S, self.write)
+        timer.daemon = True
+        with contextlib.suppress(RuntimeError):  # there may be no thread more: whoever notes the next one tries again
+            timer.start()
+            self._timer = timer

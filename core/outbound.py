@@ -99,7 +99,8 @@ def written(host: str, port: int) -> list[str]:
 def lookup(host: str, port: int, ends_at: float) -> list[str]:
     """Every address of a host, as numbers, in the order to try them.
 
-    Raises OSError where there is none, TimeoutError at `ends_at` (monotonic), UnicodeError for what is no name.
+    Raises OSError where there is none, or no thread to ask by, TimeoutError at `ends_at` (monotonic), UnicodeError for
+    what is no name.
     """
     if found := written(host, port):
         return found
@@ -108,7 +109,11 @@ def lookup(host: str, port: int, ends_at: float) -> list[str]:
     if not places.acquire(timeout=max(0.0, ends_at - time.monotonic())):
         raise TimeoutError("too many names are being looked up")
     answer: Future[list[str]] = Future()
-    threading.Thread(target=_answer, args=(answer, host, port, places), name="lookup", daemon=True).start()
+    try:
+        threading.Thread(target=_answer, args=(answer, host, port, places), name="lookup", daemon=True).start()
+    except RuntimeError as error:
+        places.release()
+        raise OSError("no thread is left to look a name up") from error
     return answer.result(timeout=max(0.0, ends_at - time.monotonic()))
 
 

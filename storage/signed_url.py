@@ -48,7 +48,7 @@ def check_signature(url: Url, field: str, now: dt.datetime) -> None:
     one = {name: values[0] for name, values in query.items() if len(values) == 1}
     try:
         ends_at = _ends_at(one)
-    except (KeyError, ValueError, OverflowError) as error:
+    except (KeyError, ValueError, OverflowError, OSError) as error:
         raise errors.InvalidInput.field(field, "must be signed, and say in its query until when") from error
     if ends_at < now + dt.timedelta(seconds=SPARE_S):
         issue = f"must be good for at least {SPARE_S} s more; it ends at {ends_at:%Y-%m-%dT%H:%M:%SZ}"
@@ -58,7 +58,7 @@ def check_signature(url: Url, field: str, now: dt.datetime) -> None:
 
 
 def _ends_at(query: dict[str, str]) -> dt.datetime:
-    """Until when a signed query holds; raises KeyError, ValueError, OverflowError where it is not one."""
+    """Until when a signed query holds; raises KeyError, ValueError, OverflowError, OSError where it is not one."""
     for prefix, algorithm in _SIGNATURES.items():
         if query.get(f"{prefix}-Algorithm") == algorithm and query[f"{prefix}-Signature"]:
             signed_at = dt.datetime.strptime(query[f"{prefix}-Date"], "%Y%m%dT%H%M%SZ").replace(tzinfo=dt.UTC)

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 from sqlalchemy import text
 
-from access import derived
+from access import derived, keys
 from access.bounds import UNBOUND
 from access.keys import Keyring
 from core import errors
@@ -39,6 +40,26 @@ def test_two_that_rotate_each_other_s_keys_do_not_wait_for_each_other(platform: 
     assert [ring.verify(token).tenant_id for token in made] == [
         ring.verify(key.token).tenant_id for key in (first, second)
     ]
+
+
+def test_who_ends_a_key_and_who_rotates_it_do_not_wait_for_each_other(platform: Platform) -> None:
+    ring = Keyring(platform.engine)
+    pairs = ((callers.key(platform), callers.key(platform, scopes=("admin",))) for _ in itertools.count())
+    lower, admin = next((lower, admin) for lower, admin in pairs if lower.id < admin.id)
+
+    def rotate() -> str:
+        own = ring.verify(admin.token)
+        return derived.rotate(platform.engine, lower.id, overlap_s=60, own=own, everywhere=True, by=BY)
+
+    with ThreadPoolExecutor(2) as pool:
+        with platform.admin.begin() as connection:
+            connection.exec_driver_sql("SELECT FROM api_keys WHERE id = %(id)s FOR UPDATE", {"id": lower.id})
+            rotated = pool.submit(rotate)
+            until(lambda: waiting(platform, "api_keys") == 1)
+            ended = pool.submit(keys.revoke, platform.engine, lower.id, by=BY)
+            until(lambda: waiting(platform, "api_keys") == 2)
+        assert ring.verify(rotated.result(timeout=30))
+        assert ended.result(timeout=30) is None
 
 
 def test_who_makes_a_key_waits_for_its_own_tenant_and_key_alone(platform: Platform) -> None:

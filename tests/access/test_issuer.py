@@ -11,6 +11,7 @@ from access import issuer as issuers
 from core import errors
 from tests.access.conftest import Clock
 from tests.conftest import until
+from tests.hands import without_threads
 from tests.issuer import Issuer
 
 
@@ -74,6 +75,18 @@ def test_an_issuer_that_failed_is_asked_again_after_a_minute_also_where_the_key_
     # Since it answers, what it says is good for longer.
     clock.now_s += 60
     looked(3)
+
+
+def test_a_key_that_is_known_is_good_also_while_there_is_no_thread_to_ask_about_it(
+    theirs: Issuer, known: issuers.Issuer, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert known.key(theirs.kid)
+    clock.now_s += 600
+    with without_threads(monkeypatch):
+        assert known.key(theirs.kid)
+    assert theirs.asked == 1
+    assert known.key(theirs.kid)
+    until(lambda: theirs.asked == 2 and not known._asking.locked())
 
 
 def test_who_comes_while_somebody_asks_waits_for_a_moment_and_not_for_the_answer(

@@ -14,6 +14,7 @@ from access.used import Used
 from core import database
 from tests import callers, statements
 from tests.conftest import Platform, until
+from tests.hands import without_threads
 
 AT = dt.datetime(2026, 1, 31, 12, 34, 56, tzinfo=dt.UTC)
 MINUTE = AT.replace(second=0)
@@ -117,6 +118,19 @@ def test_what_could_not_be_written_is_tried_again_though_no_key_is_used(
     noted.write()
     noted._engine = platform.engine
     until(lambda: last(platform, key.id) == MINUTE)
+
+
+def test_a_key_is_good_and_its_use_noted_also_while_there_is_no_thread_to_write_it(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(used, "WRITE_S", 0.05)
+    first, second = callers.key(platform), callers.key(platform)
+    noted = Used(platform.engine)
+    with without_threads(monkeypatch):
+        noted.note(first.id, AT)
+    noted.note(second.id, AT)
+    until(lambda: last(platform, second.id) == MINUTE)
+    assert last(platform, first.id) == MINUTE
 
 
 def test_who_is_closed_writes_what_was_noted_and_nothing_afterwards(platform: Platform) -> None:

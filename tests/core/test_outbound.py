@@ -12,6 +12,7 @@ import pytest
 
 from core import outbound
 from core.outbound import Kind, kind
+from tests.hands import without_threads
 
 FORBIDDEN_V4 = [
     "0.0.0.0/8", "10.0.0.0/8", "100.64.0.0/10", "127.0.0.0/8", "169.254.0.0/16", "172.16.0.0/12", "192.0.0.0/24",
@@ -92,6 +93,16 @@ def test_this_machine_is_known_by_every_address_it_has() -> None:
         except OSError:
             pytest.skip("this machine has no other address")
         assert outbound.is_here(probe.getsockname()[0])
+
+
+def test_a_look_up_for_which_there_is_no_thread_fails_as_any_other_and_gives_its_place_back(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(outbound, "_PLACES", threading.BoundedSemaphore(1))
+    for _ in range(2):
+        with without_threads(monkeypatch), pytest.raises(OSError, match="no thread is left"):
+            outbound.lookup("slow.example", 443, time.monotonic() + 20)
+    assert outbound.lookup("localhost", 443, time.monotonic() + 20)
 
 
 def test_a_look_up_that_hangs_ends_in_time_and_gives_its_place_back(monkeypatch: pytest.MonkeyPatch) -> None:

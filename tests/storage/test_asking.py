@@ -174,6 +174,7 @@ def test_who_is_refused_is_told_the_field_that_it_is_about(platform: Platform, s
         "", "Signature=s&Expires=4000000000", "AWSAccessKeyId=k&Expires=4000000000", "AWSAccessKeyId=k&Signature=s",
         "GoogleAccessId=k&Expires=4000000000", "AWSAccessKeyId=k&Signature=s&Expires=4000000000&Expires=1",
         "AWSAccessKeyId=k&Signature=s&Expires=soon", f"AWSAccessKeyId=k&Signature=s&Expires={'9' * 30}",
+        *(f"AWSAccessKeyId=k&Signature=s&Expires={10**digits}" for digits in (13, 16, 17, 18, 19, 21)),
         "X-Amz-Algorithm=AWS4-HMAC-SHA256&X-Amz-Date=20290101T000000Z&X-Amz-Expires=99999999",
         "X-Amz-Algorithm=AWS4-HMAC-SHA512&X-Amz-Signature=s&X-Amz-Date=20290101T000000Z&X-Amz-Expires=99999999",
         "X-Amz-Algorithm=GOOG4-RSA-SHA256&X-Amz-Signature=s&X-Amz-Date=20290101T000000Z&X-Amz-Expires=99999999",
