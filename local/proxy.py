@@ -33,7 +33,6 @@ ERRORS = (
     (405, "METHOD_NOT_ALLOWED", "The method is not allowed here", False),
     (400, "MALFORMED_REQUEST", "The request is not valid HTTP, or its header is too large", False),
     (404, "NOT_FOUND", "There is nothing here", False),
-    (408, "REQUEST_TIMEOUT", "The request did not arrive in time", False),
     (413, "PAYLOAD_TOO_LARGE", "The request body is larger than {max_body_bytes} bytes", False),
     (414, "URI_TOO_LONG", "The address is too long", False),
     (429, "TOO_MANY_REQUESTS", "More than {per_key} requests of this key are open at once", True),

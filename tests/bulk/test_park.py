@@ -10,7 +10,8 @@ import flask.testing
 import pytest
 from sqlalchemy import text
 
-from jobs import queries
+from core import errors
+from jobs import queries, settle
 from jobs.bulk import progress
 from jobs.bulk.plan import Plan, Span
 from jobs.drain import Drainer
@@ -88,6 +89,18 @@ def test_a_chunk_that_is_given_back_while_its_bulk_job_is_canceled_ends_too(plat
             until(lambda: platform.one(waits)[0])
         canceled.result(60)
     assert (status_of(platform, bulk), status_of(platform, one.id)) == ("canceled", "canceled")
+
+
+def test_a_file_is_merged_also_where_its_column_of_attempts_has_its_end(platform: Platform, bulk: UUID) -> None:
+    platform.execute("UPDATE jobs SET max_attempts = :most, attempt = :most - 2", most=2**15 - 1)
+    (held,) = took(platform)
+    progress.park(platform.engine, held, PLAN, units=1)
+    for _ in PLAN.spans:
+        (chunk,) = took(platform)
+        settle.fail(platform.engine, chunk, errors.InvalidInput("no"))
+    assert progress.advance(platform.engine, bulk) == {"cpu"}
+    found = platform.one("SELECT status, max_attempts - attempt FROM jobs WHERE id = :id", id=bulk)
+    assert found == ("pending", 1)
 
 
 @pytest.mark.parametrize("ahead_s", [-3600, 3600], ids=["that has waited long", "far behind its tenant's others"])

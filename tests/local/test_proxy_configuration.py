@@ -133,7 +133,6 @@ REFUSALS: dict[int, tuple[str, str, dict[str, str]]] = {
     401: ("UNAUTHORIZED", "A valid API key is required", {"WWW-Authenticate": "Bearer"}),
     404: ("NOT_FOUND", "There is nothing here", {}),
     405: ("METHOD_NOT_ALLOWED", "The method is not allowed here", {"Allow": "DELETE, GET, HEAD, OPTIONS, PATCH, POST"}),
-    408: ("REQUEST_TIMEOUT", "The request did not arrive in time", {}),
     413: ("PAYLOAD_TOO_LARGE", "The request body is larger than 100000 bytes", {}),
     414: ("URI_TOO_LONG", "The address is too long", {}),
     429: ("TOO_MANY_REQUESTS", "More than 8 requests of this key are open at once", {"Retry-After": "2"}),

@@ -221,22 +221,33 @@ def test_calls_whose_messages_do_not_come_take_nobodys_place(
     assert sum(call.exception() is None for call in calls) >= 8 - KEYLESS_THREADS
 
 
+def none_left(_: object) -> None:
+    """As where a container may have no more threads."""
+    raise RuntimeError("can't start new thread")
+
+
 def test_a_call_for_which_there_is_no_thread_is_refused_and_costs_nothing(
     serve: Serve, key: Key, platform: Platform, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Api, "threads", KEYLESS_THREADS + 1)
     here = serve()
     client = here.client(key)
-
-    def none(_: object) -> None:
-        raise RuntimeError("can't start new thread")
-
     with monkeypatch.context() as full:
-        full.setattr(ThreadPoolExecutor, "_adjust_thread_count", none)
+        full.setattr(ThreadPoolExecutor, "_adjust_thread_count", none_left)
         assert [client.infer().code for _ in range(2)] == [Code.UNAVAILABLE] * 2
     assert client.infer().code is Code.OK
     here.door.ledger.flush()
     assert platform.one("SELECT sum(units) FROM usage") == (1,)
+
+
+def test_a_call_without_a_message_is_refused_also_where_no_thread_can_book_it(
+    client: Client, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with monkeypatch.context() as full:
+        full.setattr(ThreadPoolExecutor, "_adjust_thread_count", none_left)
+        call = client.channel.stream_unary(INFER).future(iter(()), metadata=[*client.metadata.items()], timeout=60)
+        assert isinstance(call.exception(), grpc.RpcError)
+    assert (call.code(), dict(call.trailing_metadata())["x-error-code"]) == (Code.UNAVAILABLE, "BUSY")
 
 
 def test_what_needs_no_key_is_answered_while_there_is_no_thread_for_the_rest(
