@@ -58,11 +58,9 @@ UPDATE api_keys SET revoked_at = now()
 WHERE id = :id AND (CAST(:tenant_id AS uuid) IS NULL OR tenant_id = :tenant_id) AND revoked_at IS NULL
 RETURNING tenant_id
 """)
-# Two that end each other wait, and the later one sees what is left. With the key itself, in the order of all ids: who
-# rotates it holds it and an administrator's in that order too.
-_HOLD = text(f"""
-SELECT id, '{ADMIN}' = ANY (scopes) AND {OPENS} AS administers FROM api_keys
-WHERE id = :id OR '{ADMIN}' = ANY (scopes) AND {OPENS} ORDER BY id FOR NO KEY UPDATE
+# Two that end each other wait, and the later one sees what is left.
+_ADMINS = text(f"""
+SELECT id FROM api_keys WHERE '{ADMIN}' = ANY (scopes) AND {OPENS} ORDER BY id FOR NO KEY UPDATE
 """)  # noqa: S608 - a constant
 _REVOKED = text("""
 SELECT revoked_at, scopes FROM api_keys
@@ -162,8 +160,9 @@ def revoke(
         found = connection.execute(_REVOKED, which).first()
         if found is None:
             raise errors.KeyNotFound
+        # Any other key is no matter of theirs, and who holds it to rotate it may wait for one of them.
         guarded = ADMIN in found.scopes and not last
-        if guarded and [row.id for row in connection.execute(_HOLD, which) if row.administers] == [key_id]:
+        if guarded and connection.execute(_ADMINS).scalars().all() == [key_id]:
             raise errors.KeyConflict(
                 "This is the last key with the scope 'admin', and without one nobody administers by the API: make "
                 "another one first, or end it at the machine with `coatcheck keys revoke`"

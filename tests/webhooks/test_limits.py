@@ -478,6 +478,15 @@ def test_a_trouble_is_forgotten_thirty_days_after_it_was_over(platform: Platform
     assert len(platform.rows("SELECT FROM webhook_troubles")) == left
 
 
+def test_no_more_troubles_are_forgotten_at_once_than_may_be(
+    platform: Platform, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(chores, "LIMIT", 2)
+    for target in "abc":
+        factories.add(platform, models.WebhookTrouble, target=target, held_until=text("now() - interval '1 y'"))
+    assert [chores.recover(platform.engine) for _ in range(3)] == [2, 1, 0]
+
+
 @pytest.mark.parametrize(("off_s", "gone"), [(-60, 0), (60, 1)])
 def test_what_waits_is_given_up_after_its_whole_schedule_and_what_receivers_may_add(
     platform: Platform, tenant: UUID, off_s: int, gone: int
