@@ -3,6 +3,8 @@ whoever waits for it is told."""
 
 from __future__ import annotations
 
+import copy
+import dataclasses
 import functools
 import uuid
 from collections.abc import Callable, Sequence
@@ -58,6 +60,8 @@ class Finisher:
             self.leases.release(held)
 
     def _settle(self, outcomes: Sequence[Outcome]) -> int:
+        # As they stand now: to a heartbeat that comes meanwhile, what has just ended here is lost.
+        outcomes = [dataclasses.replace(item, held=copy.copy(item.held)) for item in outcomes]
         wanted = [item for item in outcomes if not (item.held.canceled or item.held.lost)]
         done = [_done(item, item.result) for item in wanted if item.result is not None]
         ours = self.complete(done)

@@ -11,16 +11,16 @@ from uuid import UUID
 import pytest
 from sqlalchemy import exc
 
-from core import errors
-from jobs import rescue
+from core import errors, metrics
+from jobs import queries, rescue, settle
 from jobs.drain import Drainer
-from jobs.lease import Held
+from jobs.lease import Held, Leases
 from jobs.outcome import Outcome
 from jobs.result import Fault, Several
 from registry.judging import judge
 from registry.judging.witness import Sight
 from tests.conftest import Platform
-from tests.hands import SAID, lose, took
+from tests.hands import SAID, lose, status_of, took, with_tools
 
 pytestmark = pytest.mark.usefixtures("quiet")
 FAILED, REFUSED = Fault({"code": "MODEL_ERROR", "message": ""}), Fault({"code": "INVALID_INPUT", "message": ""})
@@ -72,6 +72,53 @@ def test_of_what_came_too_late_and_of_what_nobody_led_there_nothing_is_said(
     unled = [Held(job) for job in took(platform)]
     assert finisher.finish(unled, [Outcome(item, SAID) for item in unled]) == 1
     assert seen == []
+
+
+#: How an attempt ends by each statement, in the words of metrics and of its row.
+WRITES: Mapping[str, tuple[dict[str, Any], tuple[str, str]]] = {
+    "complete": ({"result": SAID}, ("completed", "completed")),
+    "fail": ({"error": errors.ModelError()}, ("MODEL_ERROR", "failed")),
+}
+
+
+@pytest.mark.parametrize("canceled", [False, True], ids=["ended", "canceled too late"])
+@pytest.mark.parametrize("write", WRITES)
+def test_a_heartbeat_beside_the_end_of_an_attempt_takes_nothing_from_what_is_said_of_it(
+    platform: Platform,
+    drainer: Drainer,
+    new_job: Callable[..., UUID],
+    monkeypatch: pytest.MonkeyPatch,
+    write: str,
+    canceled: bool,
+) -> None:
+    came_to, (word, status) = WRITES[write]
+    mine = new_job(route="stable")
+    leases = Leases(platform.engine, lease_s=60, heartbeat_s=1, grace_s=1, asked_to_stop=lambda: False)
+    [held] = leases.hold(took(platform))
+    written = getattr(settle, write)
+
+    def and_a_heartbeat(*given: Any) -> Any:
+        if canceled:
+            queries.cancel(platform.engine, held.job.tenant_id, mine)
+            leases.beat()
+        ended = written(*given)
+        if not canceled:
+            leases.beat()
+        return ended
+
+    monkeypatch.setattr(settle, write, and_a_heartbeat)
+    seen: list[Sight] = []
+    witness: Any = SimpleNamespace(watches=lambda *_: True, add=seen.append)
+    offered: list[object] = []
+    shadows = SimpleNamespace(offer=lambda *given: offered.append(given[-1]))
+    attempts = with_tools(drainer.attempts, shadows=shadows)
+    finisher = dataclasses.replace(drainer.finisher, leases=leases, witness=witness, attempts=attempts)
+    counted, fenced = metrics.ATTEMPTS.labels("sentiment", word)._value, metrics.FENCED._value
+    before = counted.get(), fenced.get()
+    assert finisher.finish([held], [Outcome(held, **came_to)]) == 1
+    assert (held.canceled, held.lost) == (canceled, not canceled)
+    assert (counted.get(), fenced.get()) == (before[0] + 1, before[1])
+    assert (len(seen), len(offered), status_of(platform, mine)) == (1, 1, status)
 
 
 @pytest.mark.parametrize(("max_losses", "ends"), [(1, True), (9, False)])
