@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import datetime as dt
 import hashlib
 import uuid
 from collections.abc import Mapping
@@ -24,19 +25,18 @@ _MINE = "tenant_id = :tenant_id AND route = :route AND key = :key"
 _INSERT = text("""
 INSERT INTO idempotency_keys (tenant_id, route, key, fingerprint, job_id, reply)
 VALUES (:tenant_id, :route, :key, :fingerprint, :job_id, CAST(:reply AS json))
-ON CONFLICT (tenant_id, route, key) DO NOTHING RETURNING key
+ON CONFLICT (tenant_id, route, key) DO NOTHING RETURNING created_at
 """)
 _SELECT = text(f"SELECT fingerprint, job_id, reply FROM idempotency_keys WHERE {_MINE}")  # noqa: S608 - constants
 _TAKE_OVER = text(f"""
 UPDATE idempotency_keys SET created_at = now(), job_id = :job_id, reply = CAST(:reply AS json)
 WHERE {_MINE} AND job_id IS NULL AND reply IS NULL AND created_at < now() - make_interval(secs => :abandoned_s)
-RETURNING key
+RETURNING created_at
 """)  # noqa: S608
-# An answer that came so late that another request has given one changes nothing: clients were told that.
-_ANSWER = text(f"""
-UPDATE idempotency_keys SET reply = CAST(:reply AS json) WHERE {_MINE} AND job_id IS NULL AND reply IS NULL
-""")  # noqa: S608
-_FORGET = text(f"DELETE FROM idempotency_keys WHERE {_MINE} AND job_id IS NULL AND reply IS NULL")  # noqa: S608
+# Who comes so late that another request has taken the key over changes nothing: that one may still be computing.
+_HELD = f"{_MINE} AND created_at = :since AND job_id IS NULL AND reply IS NULL"
+_ANSWER = text(f"UPDATE idempotency_keys SET reply = CAST(:reply AS json) WHERE {_HELD}")  # noqa: S608
+_FORGET = text(f"DELETE FROM idempotency_keys WHERE {_HELD}")  # noqa: S608
 _PURGE = text("""
 DELETE FROM idempotency_keys WHERE ctid = ANY (ARRAY(
   SELECT ctid FROM idempotency_keys WHERE created_at < now() - make_interval(secs => :keep_s)
@@ -67,6 +67,18 @@ class Earlier:
     reply: Mapping[str, Any] | None
 
 
+@dataclass(frozen=True)
+class Holder:
+    """A request that computes what its key is to stand for; who takes that over holds it since later."""
+
+    key: Key
+    since: dt.datetime
+
+    @property
+    def _where(self) -> dict[str, Any]:
+        return {**self.key._where, "since": self.since}
+
+
 def fingerprint(asked: Any) -> bytes:
     """SHA-256 of a JSON value, the same for any order of its keys."""
     return hashlib.sha256(orjson.dumps(asked, option=orjson.OPT_SORT_KEYS)).digest()
@@ -88,7 +100,7 @@ def claim(
     *,
     job_id: uuid.UUID | None = None,
     reply: Mapping[str, Any] | None = None,
-) -> Earlier | None:
+) -> Earlier | Holder:
     """Take the key within the caller's transaction, or return what it already stands for.
 
     A concurrent holder's transaction is waited for. Raises IdempotencyMismatch, and IdempotencyInProgress while
@@ -96,28 +108,28 @@ def claim(
     """
     values = {**key._where, "fingerprint": key.fingerprint, "job_id": job_id}
     mine = {**values, "reply": database.dumps(reply) if reply else None}
-    if connection.execute(_INSERT, mine).first():
-        return None
+    if new := connection.execute(_INSERT, mine).first():
+        return Holder(key, new.created_at)
     row = connection.execute(_SELECT, key._where).first()
     if row is None:
         raise errors.IdempotencyInProgress
     _same(key, row.fingerprint)
     if row.job_id or row.reply:
         return Earlier(row.job_id, row.reply)
-    if connection.execute(_TAKE_OVER, {**mine, "abandoned_s": ABANDONED_S}).first():
-        return None
+    if taken := connection.execute(_TAKE_OVER, {**mine, "abandoned_s": ABANDONED_S}).first():
+        return Holder(key, taken.created_at)
     raise errors.IdempotencyInProgress
 
 
-def answer(connection: sqlalchemy.Connection, key: Key, reply: Mapping[str, Any]) -> None:
-    """Store the answer of a request that made no job."""
-    connection.execute(_ANSWER, {**key._where, "reply": database.dumps(reply)})
+def answer(connection: sqlalchemy.Connection, holder: Holder, reply: Mapping[str, Any]) -> None:
+    """Store the answer of a request that made no job, if the key is still its own."""
+    connection.execute(_ANSWER, {**holder._where, "reply": database.dumps(reply)})
 
 
-def forget(engine: sqlalchemy.Engine, key: Key) -> None:
-    """The request failed; its key may be used again."""
+def forget(engine: sqlalchemy.Engine, holder: Holder) -> None:
+    """The request failed; its key may be used again, unless another one has it by now."""
     with engine.begin() as connection:
-        connection.execute(_FORGET, key._where)
+        connection.execute(_FORGET, holder._where)
 
 
 def purge(engine: sqlalchemy.Engine) -> int:

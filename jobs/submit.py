@@ -159,7 +159,8 @@ class Submitter:
         """With the key, and what it is told with when it ends; or what the key stands for."""
         new, values = ready.new, self._values([ready])
         with self._engine.begin() as connection:
-            if key is not None and (found := idempotency.claim(connection, key, job_id=new.id, reply=reply)):
+            found = idempotency.claim(connection, key, job_id=new.id, reply=reply) if key else None
+            if isinstance(found, idempotency.Earlier):
                 return found
             if new.webhook_url is not None:
                 signing_keys.ensure(connection, self._seal, (new.caller.tenant_id, None))
@@ -193,7 +194,8 @@ class Submitter:
             values |= {"max_attempts": max_attempts, "request_id": request_id}
             values["inputs"] = database.dumps(inputs) if inputs else None
             with self._engine.begin() as connection:
-                if key is not None and (found := idempotency.claim(connection, key, job_id=new_id, reply=reply)):
+                found = idempotency.claim(connection, key, job_id=new_id, reply=reply) if key else None
+                if isinstance(found, idempotency.Earlier):
                     return found
                 if connection.execute(_AGAIN, values).first() is None:
                     raise old.conflict("retried")

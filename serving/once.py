@@ -56,7 +56,7 @@ def computed(
         return Replied(make())
     with engine.begin() as connection:
         found = idempotency.claim(connection, key)
-    if found is not None:
+    if isinstance(found, idempotency.Earlier):
         if found.reply is None:
             if of_job is None or found.job_id is None:
                 raise errors.IdempotencyInProgress
@@ -65,10 +65,10 @@ def computed(
     try:
         made = make()
     except Exception:
-        idempotency.forget(engine, key)
+        idempotency.forget(engine, found)
         raise
     with engine.begin() as connection:
-        idempotency.answer(connection, key, kept(made))
+        idempotency.answer(connection, found, kept(made))
     return Replied(made)
 
 
@@ -77,11 +77,11 @@ def written(engine: sqlalchemy.Engine, key: Key | None, make: Callable[[sqlalche
     Raises IdempotencyMismatch."""
     with engine.begin() as connection:
         found = idempotency.claim(connection, key) if key else None
-        if found is not None and found.reply is not None:
+        if isinstance(found, idempotency.Earlier) and found.reply is not None:
             return Replied(of_any_release(found.reply), again=True)
         made = make(connection)
-        if key is not None:
-            idempotency.answer(connection, key, made)
+        if isinstance(found, idempotency.Holder):
+            idempotency.answer(connection, found, made)
     return Replied(made)
 
 

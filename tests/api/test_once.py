@@ -164,18 +164,18 @@ def test_a_failed_request_frees_its_own_key_and_never_an_answered_one(platform: 
         idempotency.Key(caller.tenant_id, "predict", name, idempotency.fingerprint({})) for name in ("a", "b", "c")
     )
     with platform.engine.begin() as connection:
-        idempotency.claim(connection, own)
-        idempotency.claim(connection, answered)
-        idempotency.claim(connection, job, job_id=uuid.uuid4())
+        first: Any = idempotency.claim(connection, own)
+        second: Any = idempotency.claim(connection, answered)
+        third: Any = idempotency.claim(connection, job, job_id=uuid.uuid4())
     with platform.engine.begin() as connection:
-        idempotency.answer(connection, answered, reply)
-    for key in (own, answered, job):
-        idempotency.forget(platform.engine, key)
+        idempotency.answer(connection, second, reply)
+    for holder in (first, second, third):
+        idempotency.forget(platform.engine, holder)
     assert idempotency.find(platform.engine, own) is None
     with platform.engine.begin() as connection:
-        assert idempotency.claim(connection, own) is None
+        assert isinstance(idempotency.claim(connection, own), idempotency.Holder)
         for key in (answered, job):
-            assert idempotency.claim(connection, key) is not None
+            assert isinstance(idempotency.claim(connection, key), idempotency.Earlier)
 
 
 @pytest.mark.parametrize("way", ["jobs", "retry", "predict", "predict/batch", "a prediction that is waited for"])

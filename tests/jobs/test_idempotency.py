@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import datetime as dt
 import uuid
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -12,7 +13,7 @@ from sqlalchemy import event, text
 import models
 from core import errors
 from jobs import idempotency
-from jobs.idempotency import Earlier, Key
+from jobs.idempotency import Earlier, Holder, Key
 from tests import factories, statements
 from tests.conftest import Platform
 
@@ -24,9 +25,27 @@ def key() -> Key:
     return Key(uuid.uuid4(), "jobs", "order-1", idempotency.fingerprint({"a": 1, "b": [2]}))
 
 
-def claim(platform: Platform, key: Key, **what: object) -> Earlier | None:
+def claim(platform: Platform, key: Key, **what: object) -> Earlier | Holder:
     with platform.engine.begin() as connection:
         return idempotency.claim(connection, key, **what)  # type: ignore[arg-type]
+
+
+def hold(platform: Platform, key: Key, **what: object) -> Holder:
+    """A claim that must get it."""
+    holder = claim(platform, key, **what)
+    assert isinstance(holder, Holder)
+    return holder
+
+
+def abandon(platform: Platform, holder: Holder) -> Holder:
+    """The same one, a minute after it took its key and was heard of no more."""
+    platform.execute("UPDATE idempotency_keys SET created_at = created_at - interval '61 s'")
+    return dataclasses.replace(holder, since=holder.since - dt.timedelta(seconds=61))
+
+
+def answer(platform: Platform, holder: Holder, reply: dict[str, Any]) -> None:
+    with platform.engine.begin() as connection:
+        idempotency.answer(connection, holder, reply)
 
 
 def test_the_order_of_a_requests_fields_does_not_matter() -> None:
@@ -35,20 +54,20 @@ def test_the_order_of_a_requests_fields_does_not_matter() -> None:
 
 
 def test_of_many_at_once_one_is_the_first_and_all_others_hear_of_it(platform: Platform, key: Key) -> None:
-    def submit(number: int) -> Earlier | None:
+    def submit(number: int) -> Earlier | Holder:
         return claim(platform, key, job_id=uuid.UUID(int=number), reply={"job": number})
 
     with ThreadPoolExecutor(50) as pool:
         found = list(pool.map(submit, range(1, 51)))
-    (first,) = [number for number, earlier in enumerate(found, 1) if earlier is None]
-    assert {earlier.job_id for earlier in found if earlier} == {uuid.UUID(int=first)}
-    assert all(earlier.reply == {"job": first} for earlier in found if earlier)
+    (first,) = [number for number, each in enumerate(found, 1) if isinstance(each, Holder)]
+    heard = Earlier(uuid.UUID(int=first), {"job": first})
+    assert [each for each in found if isinstance(each, Earlier)] == [heard] * 49
 
 
 def test_a_key_of_another_tenant_or_route_is_another_key(platform: Platform, key: Key) -> None:
     claim(platform, key, reply={"mine": True})
     for other in (dataclasses.replace(key, tenant_id=uuid.uuid4()), dataclasses.replace(key, route="predict")):
-        assert claim(platform, other) is None
+        hold(platform, other)
 
 
 def test_the_same_key_for_something_else_is_refused(platform: Platform, key: Key) -> None:
@@ -63,18 +82,16 @@ def test_the_same_key_for_something_else_is_refused(platform: Platform, key: Key
 def test_an_unfinished_request_holds_its_key_until_it_answers_fails_or_is_abandoned(
     platform: Platform, key: Key
 ) -> None:
-    claim(platform, key)
+    first = hold(platform, key)
     with pytest.raises(errors.IdempotencyInProgress):
         claim(platform, key)
-    idempotency.forget(platform.engine, key)
-    assert claim(platform, key) is None
-    platform.execute("UPDATE idempotency_keys SET created_at = now() - interval '61 s'")
-    assert claim(platform, key) is None
+    idempotency.forget(platform.engine, first)
+    abandon(platform, hold(platform, key))
+    successor = hold(platform, key)
     # Whoever took it over has as long as the first one had.
     with pytest.raises(errors.IdempotencyInProgress):
         claim(platform, key)
-    with platform.engine.begin() as connection:
-        idempotency.answer(connection, key, {"body": 1})
+    answer(platform, successor, {"body": 1})
     assert claim(platform, key) == Earlier(None, {"body": 1})
 
 
@@ -86,8 +103,7 @@ def test_an_unfinished_request_holds_its_key_until_it_answers_fails_or_is_abando
 def test_a_key_in_progress_stays_in_progress_while_another_one_was_abandoned(
     platform: Platform, key: Key, other: dict[str, Any]
 ) -> None:
-    claim(platform, dataclasses.replace(key, **other))
-    platform.execute("UPDATE idempotency_keys SET created_at = now() - interval '61 s'")
+    abandon(platform, hold(platform, dataclasses.replace(key, **other)))
     claim(platform, key)
     before = statements.rows(platform)
     with pytest.raises(errors.IdempotencyInProgress):
@@ -99,8 +115,7 @@ def test_a_key_in_progress_stays_in_progress_while_another_one_was_abandoned(
 def test_an_abandoned_key_that_was_answered_after_all_is_taken_over_by_nobody(
     platform: Platform, key: Key, stands_for: dict[str, Any]
 ) -> None:
-    claim(platform, key, **stands_for)
-    platform.execute("UPDATE idempotency_keys SET created_at = now() - interval '61 s'")
+    abandon(platform, hold(platform, key, **stands_for))
     # As one does that read it before the answer came.
     parameters = {**key._where, "abandoned_s": idempotency.ABANDONED_S, "job_id": uuid.uuid4(), "reply": '{"b": 2}'}
     with platform.engine.begin() as connection:
@@ -108,21 +123,29 @@ def test_an_abandoned_key_that_was_answered_after_all_is_taken_over_by_nobody(
 
 
 def test_an_abandoned_key_that_is_taken_over_for_a_job_stands_for_it(platform: Platform, key: Key) -> None:
-    claim(platform, key)
-    platform.execute("UPDATE idempotency_keys SET created_at = now() - interval '61 s'")
+    abandon(platform, hold(platform, key))
     job_id = uuid.uuid4()
-    assert claim(platform, key, job_id=job_id, reply={"a": 1}) is None
+    hold(platform, key, job_id=job_id, reply={"a": 1})
     assert claim(platform, key) == idempotency.Earlier(job_id, {"a": 1})
 
 
-def test_an_answer_that_comes_after_another_requests_changes_nothing(platform: Platform, key: Key) -> None:
-    claim(platform, key)
-    platform.execute("UPDATE idempotency_keys SET created_at = now() - interval '61 s'")
-    assert claim(platform, key) is None
-    with platform.engine.begin() as connection:
-        idempotency.answer(connection, key, {"by": "successor"})
-    with platform.engine.begin() as connection:
-        idempotency.answer(connection, key, {"by": "who stood still for a minute"})
+@pytest.mark.parametrize("answered", [False, True], ids=["while another computes", "after another's answer"])
+@pytest.mark.parametrize("fails", [False, True], ids=["answers", "fails"])
+def test_who_stood_still_for_a_minute_leaves_the_key_to_who_took_it_over(
+    platform: Platform, key: Key, fails: bool, answered: bool
+) -> None:
+    late = abandon(platform, hold(platform, key))
+    successor = hold(platform, key)
+    if answered:
+        answer(platform, successor, {"by": "successor"})
+    if fails:
+        idempotency.forget(platform.engine, late)
+    else:
+        answer(platform, late, {"by": "who stood still"})
+    if not answered:
+        with pytest.raises(errors.IdempotencyInProgress):
+            claim(platform, key)
+        answer(platform, successor, {"by": "successor"})
     assert claim(platform, key) == Earlier(None, {"by": "successor"})
 
 
@@ -134,13 +157,12 @@ def test_nobody_answers_frees_or_takes_over_what_another_request_holds(platform:
         "in the making": {},
     }
     stands_for = known[held]
-    claim(platform, key, **stands_for)
+    since = hold(platform, key, **stands_for).since
     before = statements.rows(platform)
     strangers = dataclasses.replace(key, tenant_id=uuid.uuid4())
     for theirs in (strangers, dataclasses.replace(key, route="predict"), *([key] if stands_for else [])):
-        with platform.engine.begin() as connection:
-            idempotency.answer(connection, theirs, {"by": "nobody"})
-        idempotency.forget(platform.engine, theirs)
+        answer(platform, Holder(theirs, since), {"by": "nobody"})
+        idempotency.forget(platform.engine, Holder(theirs, since))
     with contextlib.suppress(errors.IdempotencyInProgress):
         claim(platform, key)
     assert statements.changed(before, statements.rows(platform)) == {}
@@ -178,14 +200,14 @@ def test_keys_are_forgotten_oldest_first_a_few_at_a_time_and_one_that_is_being_u
 def test_who_meets_a_key_that_is_freed_at_this_moment_does_not_take_it_for_its_own(
     platform: Platform, key: Key
 ) -> None:
-    claim(platform, key)
+    holder = hold(platform, key)
     with platform.engine.begin() as connection:
 
         @event.listens_for(connection, "before_cursor_execute")
         def meanwhile(_connection: object, _cursor: object, statement: str, *_: object) -> None:
             if statement.strip().startswith("SELECT"):
-                idempotency.forget(platform.engine, key)
+                idempotency.forget(platform.engine, holder)
 
         with pytest.raises(errors.IdempotencyInProgress):
             idempotency.claim(connection, key)
-    assert claim(platform, key) is None
+    hold(platform, key)
