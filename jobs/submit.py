@@ -181,7 +181,8 @@ class Submitter:
     ) -> idempotency.Earlier | None:
         """Hand in an ended job once more, as a new job linked to it, with these inputs if they are not the same.
 
-        Raises as `submit`, InvalidInput where the tier does not offer any more what the job has, and JobStateConflict.
+        Raises as `submit`, InvalidInput where the tier does not offer its priority or `expires_in_s` any more, and
+        JobStateConflict.
         """
         caller.tier.check(priority=old.priority, ttl_s=(old.expires_at - old.created_at).total_seconds())
         with self._storing():

@@ -82,7 +82,7 @@ def new(
         metadata=order.metadata,
         request_id=ask.request_id,
         ttl_s=ttl_s,
-        timeout_s=_timeout_s(serving, ask, order),
+        timeout_s=timeout_s(serving, ask, order.timeout_s),
         max_attempts=jobs.max_attempts,
         units=resolved.manifest.cost(options["explain"]) * count,
         priority=Priority(order.priority),
@@ -93,10 +93,10 @@ def new(
     )
 
 
-def _timeout_s(serving: Serving, ask: Ask, order: Order) -> int:
+def timeout_s(serving: Serving, ask: Ask, asked_s: int | None) -> int:
     """What was asked for, or the default; raises InvalidInput above the limit."""
     most = min(serving.settings.queue.max_run_timeout_s, ask.caller.tier.max_run_s)
-    asked_s = order.timeout_s or min(serving.settings.jobs.run_timeout_s, most)
+    asked_s = asked_s or min(serving.settings.jobs.run_timeout_s, most)
     if asked_s > most:
         raise errors.InvalidInput.field("timeout_s", f"must be at most {most}", received=asked_s)
     return asked_s

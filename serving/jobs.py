@@ -44,6 +44,8 @@ def again(serving: Serving, ask: Ask, job_id: uuid.UUID, *, failed_rows: bool = 
     ask.caller.bounds.check_model(old.model)
     if not kinds.find(old.kind).repeats:
         raise errors.JobStateConflict("What was to be published is published anew, by POST /api/models")
+    # It was allowed when the job was made; what is allowed may have changed.
+    accept.timeout_s(serving, ask, old.timeout_s)
     new_id = ids.uuid7(serving.clock.now_s())
     inputs = _failed_rows(serving, old) if failed_rows else None
     inputs = inputs or reseal.copied(serving.engine, serving.seal, old, new_id, tenant_id=tenant_id)
