@@ -59,6 +59,9 @@ def _plan(tools: Tools, held: Held, payload: FileOfRows | FailedRows) -> plan.Pl
     key = places.copy(held.job.id, held.job.attempt)
     if isinstance(payload, FailedRows):
         earlier = progress.chunks(tools.engine, payload.failed_of)
+        # Its files go before its rows do.
+        if not earlier or tools.store.head(earlier[0].payload.key) is None:
+            raise errors.InputChanged("The earlier job whose rows have failed is forgotten: hand in its file anew")
         header = failed_rows.header(tools.store, earlier)
         found = failed_rows.failed(tools.store, manifest, earlier)
         return plan.make_again(tools.store, held, found, header, key=key, max_batch=manifest.max_batch)

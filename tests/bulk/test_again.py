@@ -9,7 +9,7 @@ import flask.testing
 import pytest
 
 from core import errors, ids
-from jobs.bulk import plan
+from jobs.bulk import places, plan
 from jobs.drain import Drainer
 from jobs.job import Claimed
 from tests.bulk.conftest import Run, Send
@@ -51,6 +51,27 @@ def test_only_the_failed_rows_can_be_handed_in_again(
         "No row of this job has failed",
         {"field": "rows", "issue": "0 failed"},
     )
+
+
+@pytest.mark.parametrize("gone", ["its files", "all of it"])
+def test_the_failed_rows_of_a_job_that_is_forgotten_by_now_are_not_said_to_be_none(
+    client: Client, upload: Send, work: Run, platform: Platform, gone: str
+) -> None:
+    first = submit(client, upload(lines([{"text": "Fine"}, {"text": ""}])))
+    work()
+    second = client.post(f"/api/v1/jobs/{first}/retry?rows=failed").json["job_id"]
+    work()
+    assert show(client, second)["rows"] == {"total": 1, "done": 1, "failed": 1}
+    forgotten = ids.parse_job_id(first)
+    platform.store.delete_all(places.folder(forgotten))
+    if gone == "all of it":
+        platform.execute("DELETE FROM jobs WHERE parent_id = :id", id=forgotten)
+        platform.execute("DELETE FROM jobs WHERE id = :id", id=forgotten)
+    third = client.post(f"/api/v1/jobs/{second}/retry").json["job_id"]
+    work()
+    job = show(client, third)
+    assert (job["status"], job["error"]["code"]) == ("failed", "INPUT_CHANGED")
+    assert "is forgotten" in job["error"]["message"]
 
 
 def test_of_a_job_that_was_canceled_before_any_row_was_reached_all_rows_have_no_answer(
