@@ -60,7 +60,7 @@ RETURNING jobs.id, jobs.tenant_id, jobs.kind, attempt, max_attempts, jobs.model,
   options, request_id, key_id,
   webhook_url IS NOT NULL OR EXISTS (SELECT FROM webhook_endpoints WHERE tenant_id = jobs.tenant_id) AS notifies,
   CASE WHEN retry_of IS NULL THEN jobs.route END AS route, jobs.created_at, max_jobs, fair_at,
-  priority, now() AS claimed_at
+  priority, now() AS claimed_at, expires_at
 """)
 
 

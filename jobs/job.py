@@ -142,6 +142,7 @@ class Claimed:
     route: str | None = None  #: why it is this version, where that was decided for this job
     created_at: dt.datetime | None = None
     claimed_at: dt.datetime | None = None
+    expires_at: dt.datetime | None = None
 
     @classmethod
     def from_row(cls, row: Mapping[Any, Any]) -> Claimed:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 import os
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
@@ -10,6 +11,7 @@ from typing import IO, Any
 
 from core import errors
 from inference.manifest import Manifest
+from jobs import retry
 from jobs.bulk import places, rows
 from jobs.bulk.progress import Chunk
 from jobs.lease import Held
@@ -45,7 +47,7 @@ def merge(store: Store, manifest: Manifest, held: Held, chunks: Sequence[Chunk],
         errors_key = _stored(store, places.whole(held.job.id, "errors", held.job.attempt), faults)
         result = Rows(sum(chunk.payload.rows for chunk in chunks), failed, output_key, errors_key)
         if send is not None:
-            refused = _sent(send, output, last=held.job.attempt >= held.job.max_attempts)
+            refused = _sent(send, output, held)
             result = dataclasses.replace(result, sent=refused is None, send_error=refused)
         return Outcome(held, result)
 
@@ -70,7 +72,7 @@ def _stored(store: Store, key: str, file: IO[bytes]) -> str | None:
     return key
 
 
-def _sent(send: Send, output: IO[bytes], *, last: bool) -> dict[str, Any] | None:
+def _sent(send: Send, output: IO[bytes], held: Held) -> dict[str, Any] | None:
     """Why the client's own URL did not take the output, None if it did. It is in our store as well, so its refusal
     fails no job."""
     size = output.seek(0, os.SEEK_END)
@@ -78,7 +80,15 @@ def _sent(send: Send, output: IO[bytes], *, last: bool) -> dict[str, Any] | None
     try:
         send(output, size)
     except errors.CoatcheckError as error:
-        if error.retryable and not last:
+        if error.retryable and not _is_last(held):
             raise
         return {"code": error.code, "message": error.message}
     return None
+
+
+def _is_last(held: Held) -> bool:
+    """Whether no attempt is left, or there may be no time for it: it may wait for long, and take all that it may."""
+    job, now = held.job, held.renewed_at or held.job.claimed_at
+    needed = dt.timedelta(seconds=retry.CAP_S + job.timeout_s)
+    late = now is not None and job.expires_at is not None and job.expires_at - now < needed
+    return late or job.attempt >= job.max_attempts

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import datetime as dt
 import io
 import json
 import time
@@ -260,6 +261,34 @@ def test_an_output_url_that_never_answers_is_said_in_send_error_at_the_last_atte
         return merge.merge(platform.store, manifest, held, [completed(platform, bulk.id)], send).result
 
     if attempt < 2:
+        with pytest.raises(errors.OutputUnavailable):
+            merged()
+        return
+    result = merged()
+    assert (result.sent, result.send_error["code"]) == (False, "OUTPUT_UNAVAILABLE")
+    assert platform.store.get(result.output_key) == b'{"line":1}\n'
+
+
+@pytest.mark.parametrize("renewed", [False, True], ids=["claimed", "renewed"])
+@pytest.mark.parametrize(("left_s", "said"), [(599, True), (600, False)])
+def test_an_output_url_that_does_not_answer_ends_no_job_that_has_no_time_for_another_attempt(
+    platform: Platform, bulk: Claimed, left_s: int, said: bool, renewed: bool
+) -> None:
+    # Which begins within five minutes, and has five.
+    left = dt.timedelta(seconds=left_s)
+    if renewed:
+        held = Held(bulk, renewed_at=bulk.expires_at - left)
+    else:
+        held = Held(dataclasses.replace(bulk, expires_at=bulk.claimed_at + left))
+    manifest = platform.catalog.resolve("sentiment", "1.0.0").manifest
+
+    def away(file: IO[bytes], size: int) -> None:
+        raise errors.OutputUnavailable("output_url answers 503")
+
+    def merged() -> Any:
+        return merge.merge(platform.store, manifest, held, [completed(platform, bulk.id)], away).result
+
+    if not said:
         with pytest.raises(errors.OutputUnavailable):
             merged()
         return
