@@ -11,7 +11,7 @@ from core import errors
 from inference import faults, keys, nodes
 from inference.answers.single import Scores
 from inference.faults import Fault
-from inference.given import Floats
+from inference.given import ROUNDED, Floats
 from inference.keys import Key
 from inference.manifest import Golden, Manifest
 from inference.output import Label, Said
@@ -61,7 +61,8 @@ class Labels(Scores):
         ):
             second = value.reshape(-1, 1)
             # What is no probability is told as it is.
-            return np.concatenate([np.where((second < 0) | (second > 1), second, 1 - second), second], axis=1)
+            beyond = (second < -ROUNDED) | (second > 1 + ROUNDED)
+            return np.concatenate([np.where(beyond, second, 1 - second.clip(0, 1)), second], axis=1)
         if not isinstance(value, list) or not all(isinstance(row, dict) for row in value):
             return value
         by_name = [{str(name): score for name, score in row.items()} for row in value]

@@ -448,6 +448,17 @@ def test_a_score_that_is_no_probability_is_told_as_it_is(tmp_path: Path, score: 
         opened(tmp_path, made, golden=golden)
 
 
+@pytest.mark.parametrize(("score", "label"), [(1.0000001, "b"), (1.0009, "b"), (-1e-7, "a"), (-0.0009, "a")])
+@pytest.mark.parametrize(("keep", "gives"), [(1, "float[N, 1] p"), (0, "float[N] p")])
+def test_of_two_labels_the_right_one_is_certain_where_the_probability_of_the_second_is_rounded_too_far(
+    tmp_path: Path, keep: int, gives: str, score: float, label: str
+) -> None:
+    made = graph(f"p = ReduceSum <keepdims = {keep}> (features, across)", gives=gives)
+    golden = [{"inputs": {"x": 0.25, "y": 0.5}, "prediction": "b", "confidence": 0.75}]
+    said = answer(opened(tmp_path, made, golden=golden), x=score, y=0)
+    assert said == Label(label, 1.0, {"a": float(label == "a"), "b": float(label == "b")})
+
+
 @pytest.mark.parametrize("scale", [1e-5, 1.0, 1e5])
 def test_numbers_that_mix_rows_are_refused_whatever_their_size(tmp_path: Path, scale: float) -> None:
     body = f"""
