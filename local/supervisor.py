@@ -186,7 +186,7 @@ class Supervisor:
                 click.echo(f"  the key {name} of before opens nothing any more, using a new one")
                 del keys[name]
             if name not in keys:
-                keys[name] = self._once("keys", "create", "--tier", "pro", "--name", name, *flags, env=env).strip()
+                keys[name] = self._key("--name", name, *flags, env=env)
         self.state.save()
         flower = f"http://coatcheck:{self.state.secrets['flower']}@127.0.0.1:{self.state.ports['flower']}"
         people = {
@@ -202,6 +202,13 @@ class Supervisor:
         }
         environments.write(self.state.folder, people)
         return people
+
+    def _key(self, *asked: str, env: Mapping[str, str]) -> str:
+        """A new one; its tenant is made as pro, and keeps its own tier where it is there. Raises StartFailed."""
+        try:
+            return self._once("keys", "create", "--tier", "pro", *asked, env=env).strip()
+        except StartFailed:
+            return self._once("keys", "create", *asked, env=env).strip()
 
     def _until_all_answer(self) -> None:
         """Raises StartFailed."""

@@ -13,12 +13,13 @@ from types import SimpleNamespace
 
 import pytest
 
+from access import keys, tenants
 from core import settings
 from local import checkout, child, commands, environments, first_run, health, platform_processes, state
 from local.state import write_private
 from local.supervisor import StartFailed, Supervisor
 from tests.cli.conftest import Answer, serving
-from tests.conftest import until
+from tests.conftest import Platform, until
 
 Stand = Callable[[str], int]
 WAITS = "import signal, time; {how}; print('there', flush=True); time.sleep(600)"
@@ -205,6 +206,16 @@ def test_people_are_told_every_address_and_key_and_a_key_is_made_once_and_again_
     revoked.add((told["COATCHECK_URL"], "key of admin"))
     made._tell({"COATCHECK_SECRET_KEY": "s"}, urls)
     assert ran[2:] == [(*create, "admin", "--admin")]
+
+
+def test_a_tenant_that_has_another_tier_keeps_it_and_a_start_makes_its_keys_all_the_same(
+    made: Supervisor, platform: Platform
+) -> None:
+    with platform.engine.begin() as connection:
+        tenants.ensure(connection, "default", None)
+    tenants.change(platform.engine, "default", tier="free")
+    key = made._key("--name", "api", env=os.environ)
+    assert keys.Keyring(platform.engine).verify(key).tier.name == "free"
 
 
 #: Stands where the command would: says what it was called with and what it knows, and fails if it is told to.
