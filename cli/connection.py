@@ -28,10 +28,14 @@ def pool(url: str, *, kept: int = 1) -> urllib3.PoolManager:
     proxy = proxies.get(target.scheme or "") or proxies.get("all")
     if not proxy or hosts.on_this_machine(host) or urllib.request.proxy_bypass(host):
         return urllib3.PoolManager(maxsize=kept, timeout=TIMEOUT, retries=False)
-    through = parse_url(proxy if "://" in proxy else f"http://{proxy}")
+    try:
+        through = parse_url(proxy if "://" in proxy else f"http://{proxy}")
+    except exceptions.LocationParseError:
+        through = Url()
     if through.scheme not in ("http", "https") or through.host is None:
         raise Failure(
-            f"The proxy for {host} (of {target.scheme}_proxy or all_proxy) must begin with http:// or https://",
+            f"The proxy for {host} (of {target.scheme}_proxy or all_proxy) must be an address that begins with "
+            "http:// or https://",
             code="PROXY",
         )
     headers = make_headers(proxy_basic_auth=through.auth) if through.auth else None

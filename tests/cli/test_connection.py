@@ -19,7 +19,7 @@ from tests.cli.conftest import KEY, Run, serving
 
 JSON = {"Content-Type": "application/json"}
 REFUSED = "the proxy does not let us through (connection refused)"
-NOT_MEANT = "must begin with http:// or https://"
+NOT_MEANT = "must be an address that begins with http:// or https://"
 
 
 @contextlib.contextmanager
@@ -75,6 +75,8 @@ def test_who_speaks_no_tls_is_told_from_who_is_not_trusted(run: Run) -> None:
         ("127.0.0.1:9", "UNREACHABLE", REFUSED),
         ("socks5://me:hush@127.0.0.1:9", "PROXY", NOT_MEANT),
         ("http://", "PROXY", NOT_MEANT),
+        ("http://me:hush@proxy.example:99999", "PROXY", NOT_MEANT),
+        ("me:hu/sh@proxy.example:3128", "PROXY", NOT_MEANT),
     ],
 )
 def test_why_a_proxy_does_not_help_is_told(
@@ -84,6 +86,7 @@ def test_why_a_proxy_does_not_help_is_told(
     found = told(run, "http://coatcheck.example", HTTP_PROXY=proxy)
     assert (found["code"], found["retryable"]) == (code, code == "UNREACHABLE")
     assert found["message"].endswith(said), found["message"]
+    assert "sh@" not in found["message"]
 
 
 def test_a_proxy_is_used_though_nothing_says_how_it_is_spoken_to(run: Run) -> None:
