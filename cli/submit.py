@@ -79,10 +79,9 @@ def submit(
 
 
 def _options(source: Source, form: str | None, fail_fast: bool) -> dict[str, str]:
-    """Of the job; what is answered whole has none."""
-    if source.whole:
-        return {}
-    return {"return_errors": "fail_fast" if fail_fast else "individual", **({"format": form} if form else {})}
+    """Of the job, where they were said; what is answered whole has none, which may be known to the platform alone."""
+    asked = {"return_errors": "fail_fast" if fail_fast else None, "format": form}
+    return {} if source.whole else {name: value for name, value in asked.items() if value}
 
 
 def _beside(source: Source) -> Path:

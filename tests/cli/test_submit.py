@@ -21,16 +21,32 @@ FILE: dict[str, Any] = {
 }  # fmt: skip
 
 
-@pytest.mark.usefixtures("worker")
-def test_a_table_is_answered_whole_by_a_model_that_reads_no_rows(
-    here: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def takes_a_table(here: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> tuple[str, Path]:
+    """A model that takes tables whole, and one of three lines."""
     name = f"p{uuid.uuid4().hex}"
     monkeypatch.syspath_prepend(tmp_path)
     folder = classes.install(tmp_path, name, "Lines", {"golden.csv": b"a\nb\n"}, **FILE)
     assert here("models", "push", str(folder)).code == 0
     table = tmp_path / "table.csv"
     table.write_text("one\ntwo\nthree\n")
+    return name, table
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_table_is_answered_whole_where_the_platform_chooses_such_a_model(
+    here: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, table = takes_a_table(here, tmp_path, monkeypatch)
+    monkeypatch.setattr(here.app.extensions["coatcheck"].catalog, "_default", name)
+    done = here("submit", str(table), "-o", "-")
+    assert (done.code, json.loads(done.out)) == (0, {"lines": 3}), done.err
+
+
+@pytest.mark.usefixtures("worker")
+def test_a_table_is_answered_whole_by_a_model_that_reads_no_rows(
+    here: Here, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name, table = takes_a_table(here, tmp_path, monkeypatch)
     assert here("submit", str(table), "--model", name).code == 0
     assert json.loads((tmp_path / "table.csv.out.json").read_text()) == {"lines": 3}
     (tmp_path / "table.wav").write_bytes(b"RIFF    WAVE")
