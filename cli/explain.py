@@ -13,6 +13,7 @@ from rich.cells import cell_len, set_cell_size
 from cli import asking, output
 from cli.failures import Failure
 from cli.files import Target
+from cli.formats import DASH
 from cli.numbers import Finite
 from cli.remote import Remote
 from cli.text import FilePath
@@ -58,6 +59,9 @@ def explain(
     if strict and tolerance is None:
         raise click.UsageError("--strict is for --tolerance: say one")
     remote = Remote.from_environment()
+    if picture:
+        # What cannot be written is told before anything is asked, not after it.
+        Target(picture).check(DASH)
     seen = asking.seen(remote, name, version)
     inputs = asking.inputs(name, seen, given, file)
     options = {"explain": "shap", "explain_tolerance": tolerance, "explain_strict": strict or None}

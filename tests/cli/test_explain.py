@@ -24,7 +24,7 @@ from inference.explain import heat
 from inference.output import Explanation, Label
 from jobs import settle
 from tests import graphs
-from tests.cli.conftest import Here
+from tests.cli.conftest import KEY, Here, Run
 from tests.conftest import ROOT
 from tests.engines import until
 from tests.hands import took
@@ -106,6 +106,14 @@ def test_a_picture_is_drawn_as_well(here: Here) -> None:
     assert (done.code, "log-odds" in done.out) == (0, True)
     drawn = ElementTree.fromstring(Path(here.folder, "why.svg").read_text())
     assert drawn.tag.endswith("svg")
+
+
+def test_where_a_picture_cannot_go_is_said_before_anybody_is_asked(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cli.remote.PATIENCE_S", 0.0)
+    nowhere = {"COATCHECK_URL": "http://127.0.0.1:9", "COATCHECK_API_KEY": KEY}
+    done = run("explain", "tumor", "--picture", "nowhere/why.svg", **nowhere)
+    assert (done.code, done.out) == (1, "")
+    assert "nowhere/why.svg cannot be written (No such file or directory)" in done.err
 
 
 def test_the_picture_of_a_text_is_the_one_that_the_api_draws(here: Here) -> None:
