@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
 import json
 import platform
+import shutil
 import signal
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 
@@ -21,6 +24,8 @@ from local.environments import only
 from local.state import State, write_private
 
 POSTGRES_MAJOR = "18"
+#: So long making a database may take.
+INITDB_S = 60.0
 
 
 def embedded(state: State, urls: Mapping[str, str], environ: Mapping[str, str]) -> list[Engine]:
@@ -86,24 +91,10 @@ def _postgres(state: State, environ: Mapping[str, str]) -> Engine:
 
     def prepare() -> None:
         version = data / "PG_VERSION"
-        if version.exists():
-            if (found := version.read_text().strip()) != POSTGRES_MAJOR:
-                raise RuntimeError(f"{data} belongs to Postgres {found}, not {POSTGRES_MAJOR}: move it away")
-            return
-        password = state.run / "postgres.password"
-        write_private(password, state.secrets["postgres"])
-        command = (
-            str(binaries / "initdb"), "-D", str(data), "-U", "postgres", "--encoding=UTF8", "--locale=C.UTF-8",
-            "--auth=scram-sha-256", f"--pwfile={password}",
-        )  # fmt: skip
-        initdb = Child(
-            Program("initdb", command, environ, unprivileged=True), state.logs / "postgres.log", state.folder
-        )
-        try:
-            if initdb.wait(60) != 0:
-                raise RuntimeError(f"Postgres could not be set up, see {state.logs / 'postgres.log'}")
-        finally:
-            password.unlink()
+        if not version.exists():
+            _initdb(binaries / "initdb", data, state, environ)
+        elif (found := version.read_text().strip()) != POSTGRES_MAJOR:
+            raise RuntimeError(f"{data} belongs to Postgres {found}, not {POSTGRES_MAJOR}: move it away")
 
     # No unix socket: its path would be too long in a deep folder.
     settings = {
@@ -116,6 +107,30 @@ def _postgres(state: State, environ: Mapping[str, str]) -> Engine:
         stop=signal.SIGINT, grace_s=15, unprivileged=True, answers=lambda: postgres_answers(state.superuser_url),
     )  # fmt: skip
     return Engine("DATABASE_URL", program, prepare, lambda: postgres_ready(state.superuser_url))
+
+
+def _initdb(binary: Path, data: Path, state: State, environ: Mapping[str, str]) -> None:
+    """Make a database, which comes to its place when it is whole: PG_VERSION is written first. Raises RuntimeError."""
+    begun, log = data.with_name("postgres.new"), state.logs / "postgres.log"
+    shutil.rmtree(begun, ignore_errors=True)
+    # Where something else lies in its place, initdb says so.
+    place = data if data.exists() else begun
+    password = state.run / "postgres.password"
+    write_private(password, state.secrets["postgres"])
+    command = (
+        str(binary), "-D", str(place), "-U", "postgres", "--encoding=UTF8", "--locale=C.UTF-8", "--auth=scram-sha-256",
+        f"--pwfile={password}",
+    )  # fmt: skip
+    initdb = Child(Program("initdb", command, environ, unprivileged=True), log, state.folder)
+    try:
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            initdb.wait(INITDB_S)
+    finally:
+        initdb.kill()
+        password.unlink()
+    if initdb.exit_code != 0:
+        raise RuntimeError(f"Postgres could not be set up, see {log}")
+    place.rename(data)
 
 
 def _valkey(state: State, urls: Mapping[str, str], environ: Mapping[str, str]) -> Engine:

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import resource
 import socket
 import struct
 import threading
 import time
 import tomllib
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -168,6 +171,39 @@ def test_a_database_that_cannot_be_made_or_is_another_release_s_is_said_to_be(tm
     with pytest.raises(RuntimeError, match=r"could not be set up, see .*postgres\.log"):
         postgres.prepare()
     assert not list(made.run.glob("*.password"))
+
+
+@contextlib.contextmanager
+def cut_off() -> Iterator[None]:
+    """Who writes the first larger file dies, as by SIGKILL: initdb, which has written PG_VERSION by then."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (4096, before[1]))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, before)
+
+
+@contextlib.contextmanager
+def too_slow() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(engines, "INITDB_S", 0.0)
+        yield
+
+
+@pytest.mark.parametrize("ended", [cut_off, too_slow])
+def test_a_database_whose_making_did_not_come_to_its_end_is_made_anew_by_the_next_start(
+    tmp_path: Path, ended: Callable[[], contextlib.AbstractContextManager[None]]
+) -> None:
+    made = state.load(tmp_path / ".coatcheck")
+    (postgres,) = (item for item in engines.embedded(made, made.urls({}), {}) if item.program.name == "postgres")
+    with ended(), pytest.raises(RuntimeError, match=r"could not be set up, see .*postgres\.log"):
+        postgres.prepare()
+    assert not list(made.run.glob("*.password"))
+    postgres.prepare()
+    # What is written after PG_VERSION.
+    assert (made.data / "postgres" / "global" / "pg_control").exists()
+    assert [path.name for path in made.data.iterdir()] == ["postgres"]
 
 
 @pytest.mark.parametrize(
