@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from local import seaweedfs
+from local import platform_processes, seaweedfs, state
 from local.child import Child, Program
 from tests.conftest import ROOT, until
 from tests.local import stranger
@@ -56,6 +56,18 @@ def listening(pid: int) -> set[tuple[int, bool]]:
     ]
     ends = [row[1].split(":") for row in rows if row[3] == "0A"]
     return {(int(port, 16), address != "0100007F") for address, port in ends}
+
+
+def test_in_compose_nobody_who_is_asked_to_stop_is_killed_sooner_than_under_up(tmp_path: Path) -> None:
+    services = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+    made = state.load(tmp_path / ".coatcheck")
+    env = platform_processes.environment(tmp_path, made, made.urls({}), {})
+    early, late = platform_processes.programs(made, env)
+    for program in (*early, *late):
+        service = services["worker-explain" if program.name == "explain" else program.name]
+        # Docker's own is ten seconds.
+        said = service.get("stop_grace_period", "10s")
+        assert int(said[:-1]) * {"s": 1, "m": 60}[said[-1]] >= program.grace_s, program.name
 
 
 def test_in_compose_only_the_doors_are_published_and_every_service_is_closed() -> None:
