@@ -88,7 +88,7 @@ def _webp_size(data: bytes) -> tuple[int, int]:
 def _plain(image: Image.Image, mode: str, background: int) -> Image.Image:
     """Eight bits a colour, of 16 the upper ones; what is transparent shows the background."""
     if image.mode.startswith("I;16"):
-        return picture.upper(image).convert(mode)
+        return picture.upper(image, background).convert(mode)
     if image.has_transparency_data:
         seen = image.convert("RGBA")
         paper = Image.new("RGB", image.size, (background,) * 3)

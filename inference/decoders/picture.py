@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import IO
 
-from PIL import Image, ImageOps, MpoImagePlugin, TiffImagePlugin, UnidentifiedImageError
+from PIL import Image, ImageChops, ImageOps, MpoImagePlugin, TiffImagePlugin, UnidentifiedImageError
 
 from core import errors
 from inference.decoders import confined, rgb
@@ -110,16 +110,26 @@ def _page(image: Image.Image, number: int, limits: Limits) -> Iterator[bytes]:
 
 def _rgb(strip: Image.Image) -> Image.Image:
     if strip.mode.startswith("I;16"):
-        return upper(strip).convert("RGB")
+        return upper(strip, 255).convert("RGB")
     if strip.has_transparency_data:
         paper = Image.new("RGBA", strip.size, "white")
         return Image.alpha_composite(paper, strip.convert("RGBA")).convert("RGB")
     return strip.convert("RGB")
 
 
-def upper(image: Image.Image) -> Image.Image:
-    """Of 16 bits of gray the upper eight: of two bytes the second, but in one of the modes."""
-    return Image.frombytes("L", image.size, image.tobytes()[image.mode != "I;16B" :: 2])
+def upper(image: Image.Image, background: int) -> Image.Image:
+    """Of 16 bits of gray the upper eight: of two bytes the second, but in one of the modes. A gray that stands for
+    nothing shows the background."""
+    data, place = image.tobytes(), image.mode != "I;16B"
+    high = Image.frombytes("L", image.size, data[place::2])
+    if (nothing := image.info.get("transparency")) is not None:
+        low = Image.frombytes("L", image.size, data[not place :: 2])
+        same = [
+            half.point([255 * (value == byte) for value in range(256)])
+            for half, byte in zip((high, low), divmod(nothing, 256), strict=True)
+        ]
+        high.paste(background, mask=ImageChops.darker(*same))
+    return high
 
 
 if __name__ == "__main__":

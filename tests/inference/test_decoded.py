@@ -56,8 +56,8 @@ def drawing(width: int, height: int) -> Image.Image:
     return Image.fromarray(np.stack((x, y, x * 7 + y * 3), axis=2).astype(np.uint8))
 
 
-def gray(values: list[list[int]], kind: str) -> bytes:
-    return saved(Image.fromarray(np.array(values, kind)), "TIFF" if kind.startswith(">") else "PNG")
+def gray(values: list[list[int]], kind: str, **how: int) -> bytes:
+    return saved(Image.fromarray(np.array(values, kind)), "TIFF" if kind.startswith(">") else "PNG", **how)
 
 
 @pytest.mark.parametrize("count", [1, 2, 3])
@@ -198,10 +198,14 @@ def test_pages_of_a_pdf_are_drawn_in_order(decode: Decode) -> None:
         (gray([[0x1234]], "<u2"), [0x12] * 3),
         (gray([[0x1234]], ">u2"), [0x12] * 3),
         (gray([[0xFF00]], "<u2"), [0xFF] * 3),
+        (gray([[0x1234]], "<u2", transparency=0x1234), [0xFF] * 3),
+        (gray([[0x1235]], "<u2", transparency=0x1234), [0x12] * 3),
+        (gray([[0x1334]], "<u2", transparency=0x1234), [0x13] * 3),
     ],
     ids=[
         "nothing", "ink", "a little ink", "a colour for nothing", "a palette with nothing", "a palette", "bits",
-        "ink of four colours", "16 bits", "16 bits the other way round", "16 bits of white",
+        "ink of four colours", "16 bits", "16 bits the other way round", "16 bits of white", "16 bits for nothing",
+        "16 bits beside those for nothing", "16 bits above those for nothing",
     ],
 )  # fmt: skip
 def test_what_a_pixel_shows_on_white_paper_in_eight_bits(decode: Decode, data: bytes, shows: list[int]) -> None:

@@ -137,6 +137,15 @@ def test_a_colour_that_stands_for_nothing_shows_the_background_too() -> None:
     assert (found[4:] == 9).all()
 
 
+def test_so_does_a_gray_of_sixteen_bits_and_no_gray_that_differs_in_one_of_its_bytes() -> None:
+    deep = np.full((8, 6), 0x1234, np.uint16)
+    deep[:2], deep[2:4] = 0x1235, 0x1334
+    found = one(encoded(Image.fromarray(deep), transparency=0x1234), of(8, 6, background=9))
+    assert (found[:2] == 0x12).all()
+    assert (found[2:4] == 0x13).all()
+    assert (found[4:] == 9).all()
+
+
 @pytest.mark.parametrize("form", ["PNG", "JPEG", "WEBP"])
 @pytest.mark.parametrize("orientation", range(1, 9))
 def test_a_camera_that_was_turned_makes_no_difference(form: str, orientation: int) -> None:
