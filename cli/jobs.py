@@ -54,6 +54,9 @@ def result(job_id: str, out: Path | None, as_json: bool) -> None:
 
     The answers to a file of rows are saved as JOB_ID.jsonl; any other result is printed as JSON. --output says where
     either goes instead.
+
+    Rows that fail are reported among the answers, and once more alone in OUTPUT.errors.jsonl beside them; when no row
+    fails, that file of an earlier run is removed.
     """
     try:
         ids.parse_job_id(job_id)

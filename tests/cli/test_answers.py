@@ -74,6 +74,12 @@ def test_rows_are_answered_beside_their_file_and_the_failed_ones_once_more_alone
     assert done.err.endswith(f"1 row, 0 failed: {out}\n")
 
 
+@pytest.mark.parametrize("name", ["submit", "result"])
+def test_who_may_write_or_remove_a_file_of_failed_rows_says_so(run: Run, name: str) -> None:
+    told = " ".join(run(name, "--help").out.split())
+    assert "alone in OUTPUT.errors.jsonl beside them; when no row fails, that file of an earlier run is removed" in told
+
+
 def test_answers_that_go_to_no_file_have_no_file_of_failed_rows(here: Here, at_work: None) -> None:
     done = submitted(here, MIXED, "-o", "-")
     assert lines(done.out) == [(1, False), (2, True)]
