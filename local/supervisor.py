@@ -207,7 +207,10 @@ class Supervisor:
         """A new one; its tenant is made as pro, and keeps its own tier where it is there. Raises StartFailed."""
         try:
             return self._once("keys", "create", "--tier", "pro", *asked, env=env).strip()
-        except StartFailed:
+        except StartFailed as error:
+            # As TenantConflict says it.
+            if ", not pro" not in str(error):
+                raise
             return self._once("keys", "create", *asked, env=env).strip()
 
     def _until_all_answer(self) -> None:
