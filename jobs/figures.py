@@ -12,7 +12,7 @@ from sqlalchemy import text
 from core import broker, chores, tally
 from jobs import presence
 from jobs.presence import Pool
-from webhooks import outbox
+from webhooks import backlog
 
 # What waits goes through the small indexes of what is open; every pool and tier is there, with zeros.
 _QUEUE = text("""
@@ -55,7 +55,7 @@ class Figures:
 
     queues: Sequence[Queue]
     pools: Mapping[str, Pool]
-    webhooks: outbox.Backlog
+    webhooks: backlog.Backlog
     chores: Sequence[chores.Done]
     counted: Mapping[str, Sequence[Sample]]
 
@@ -66,5 +66,5 @@ def queues(engine: sqlalchemy.Engine) -> list[Queue]:
 
 
 def read(engine: sqlalchemy.Engine) -> Figures:
-    pools, webhooks = presence.pools(engine), outbox.backlog(engine)
+    pools, webhooks = presence.pools(engine), backlog.read(engine)
     return Figures(queues(engine), pools, webhooks, chores.standing(engine), tally.told(engine))

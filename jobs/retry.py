@@ -16,12 +16,17 @@ def delay_s(
 ) -> float | None:
     """Seconds to wait before the next attempt, or None to give up.
 
-    Full jitter: uniform in [0, min(cap, base * 4^(attempt-1))]; `chance` in [0, 1) replaces the random draw.
+    Full jitter: uniform in [0, `longest_s`]; `chance` in [0, 1) replaces the random draw.
     """
     if not error.retryable or attempt >= max_attempts:
         return None
     draw = random.random() if chance is None else chance  # noqa: S311 - jitter, not a secret
-    return float(draw * min(CAP_S, BASE_S * 4 ** (attempt - 1)))
+    return draw * longest_s(attempt)
+
+
+def longest_s(attempt: int) -> float:
+    """No wait behind this attempt is longer: min(cap, base * 4^(attempt-1)) seconds."""
+    return float(min(CAP_S, BASE_S * 4 ** (attempt - 1)))
 
 
 def pause_s() -> float:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import importlib.util
 import json
 import platform
@@ -114,7 +113,7 @@ def _initdb(binary: Path, data: Path, state: State, environ: Mapping[str, str]) 
     begun, log = data.with_name("postgres.new"), state.logs / "postgres.log"
     shutil.rmtree(begun, ignore_errors=True)
     # Where something else lies in its place, initdb says so.
-    place = data if data.exists() else begun
+    place = data if data.exists() and any(data.iterdir()) else begun
     password = state.run / "postgres.password"
     write_private(password, state.secrets["postgres"])
     command = (
@@ -123,13 +122,13 @@ def _initdb(binary: Path, data: Path, state: State, environ: Mapping[str, str]) 
     )  # fmt: skip
     initdb = Child(Program("initdb", command, environ, unprivileged=True), log, state.folder)
     try:
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            initdb.wait(INITDB_S)
+        if initdb.wait(INITDB_S) != 0:
+            raise RuntimeError(f"Postgres could not be set up, see {log}")
+    except subprocess.TimeoutExpired:
+        raise RuntimeError(f"Postgres could not be set up within {INITDB_S:g} s, see {log}") from None
     finally:
         initdb.kill()
         password.unlink()
-    if initdb.exit_code != 0:
-        raise RuntimeError(f"Postgres could not be set up, see {log}")
     place.rename(data)
 
 

@@ -208,8 +208,7 @@ class Supervisor:
         try:
             return self._once("keys", "create", "--tier", "pro", *asked, env=env).strip()
         except StartFailed as error:
-            # As TenantConflict says it.
-            if ", not pro" not in str(error):
+            if ", not pro" not in str(error):  # as TenantConflict says it
                 raise
             return self._once("keys", "create", *asked, env=env).strip()
 

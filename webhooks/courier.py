@@ -64,7 +64,8 @@ class Courier:
         self._inbox: queue.SimpleQueue[Done | None] = queue.SimpleQueue()
         self._claimed_at = 0.0
         self._look = True
-        self._wants_thread = False  #: what waits for one is started by whatever is handed in after it
+        #: So many threads could not be started. What waits for one begins when something is handed in after it.
+        self._late: queue.SimpleQueue[None] = queue.SimpleQueue()
 
     def drain(self) -> int:
         """Send what is due until nothing is; returns how many calls were settled, 0 where the loop runs already."""
@@ -86,9 +87,7 @@ class Courier:
         while self._look or not self._slots.idle or not self._inbox.empty():
             self._claim()
             self._begin()
-            if self._wants_thread:
-                self._wants_thread = False
-                self._start(int)
+            self._start_late()
             settled += self._settle(self._collect())
             stopping, stale = self._asked_to_stop(), time.monotonic() - STALE_S
             self._give_back(lambda item, stale=stale, stopping=stopping: stopping or item.claimed_at < stale)  # type: ignore[misc]
@@ -123,7 +122,12 @@ class Courier:
         try:
             self._senders.submit(call, *given)
         except RuntimeError:
-            self._wants_thread = True
+            self._late.put(None)
+
+    def _start_late(self) -> None:
+        for _ in range(self._late.qsize()):
+            self._late.get()
+            self._start(int)
 
     def _call(self, delivery: Claimed) -> None:
         """Of a sender's thread: call, and go on with whatever there is a place for now."""

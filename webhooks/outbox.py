@@ -42,17 +42,20 @@ WITH RECURSIVE targets AS (
   ) AS later
 )
 """
-# Of a tenant's many origins some are looked at, by chance: their targets begin with its id, an endpoint's is its own.
+# Of a tenant's many origins some are looked at, by chance, and a few deliveries of each: their targets begin with its
+# id, an endpoint's is its own.
 _CLAIM = text(f"""
 {_TARGETS}, busy AS (
   SELECT target, count(*) AS calls FROM webhook_deliveries WHERE status = 'sending' GROUP BY target
 ), busy_tenants AS (
   SELECT tenant_id, count(*) AS calls FROM webhook_deliveries WHERE status = 'sending' GROUP BY tenant_id
 ), room AS (
-  SELECT target, greatest(0, CASE WHEN failures >= :trip THEN 1 ELSE :per_target END - coalesce(calls, 0)) AS places,
-    row_number() OVER (PARTITION BY left(target, 36) ORDER BY random()) AS nth
+  SELECT target, row_number() OVER (theirs ORDER BY random()) AS nth, least(
+    greatest(1, :per_tenant / count(*) OVER theirs),
+    greatest(0, CASE WHEN failures >= :trip THEN 1 ELSE :per_target END - coalesce(calls, 0))) AS places
   FROM targets LEFT JOIN busy USING (target) LEFT JOIN webhook_troubles USING (target)
   WHERE next_at <= now() AND (held_until <= now()) IS NOT FALSE
+  WINDOW theirs AS (PARTITION BY left(target, 36))
 ), picked AS (
   SELECT ranked.id FROM (
     SELECT due.*, row_number() OVER (PARTITION BY tenant_id ORDER BY next_at) AS nth FROM room CROSS JOIN LATERAL (
@@ -131,12 +134,6 @@ _NODE_BORN_AGAIN = text(
     _LOST.format(gone="starts_with(worker, :node || '/') AND NOT starts_with(worker, :incarnation || '/')")
 )
 
-_BACKLOG = text("""
-SELECT count(*) AS pending, coalesce(extract(epoch FROM now() - min(next_at)), 0)::float AS overdue_s,
-  (SELECT count(*) FROM webhook_endpoints WHERE disabled_code IN ('GONE', 'FAILING')) AS disabled
-FROM webhook_deliveries WHERE status = 'pending'
-""")
-
 _DUE = text(f"""
 {_TARGETS}
 SELECT EXISTS (
@@ -181,7 +178,7 @@ class Done:
 
 
 def claim(engine: sqlalchemy.Engine, *, worker: str, most: int) -> list[Claimed]:
-    """Take what is due, a few for each target, the longest waiting first."""
+    """Take what is due, a few for each target, the longest waiting first; of very many of a tenant, some by chance."""
     limits = {"most": most, "trip": TRIP, "per_target": PER_TARGET, "per_tenant": PER_TENANT}
     values = {"worker": worker, "lease_s": LEASE_S, **limits}
     with engine.begin() as connection:
@@ -197,8 +194,8 @@ def settle(engine: sqlalchemy.Engine, done: Sequence[Done], *, pause_s: float, d
     endpoint has left meanwhile says nothing of it, and nothing is tried again for one that is off.
     """
     with engine.begin() as connection:
-        failed = [item.delivery.endpoint_id for item in done if item.verdict.ending is not Ending.DELIVERED]
-        connection.execute(_HOLD, {"ids": failed})
+        if failed := [item.delivery.endpoint_id for item in done if item.verdict.ending is not Ending.DELIVERED]:
+            connection.execute(_HOLD, {"ids": failed})
         ids = list({item.delivery.endpoint_id for item in done if item.delivery.endpoint_id})
         urls = {row.id: row.url for row in connection.execute(_URLS, {"ids": ids})}
         done = [_unless_off(item, urls) for item in done]
@@ -284,17 +281,3 @@ def due(engine: sqlalchemy.Engine) -> bool:
     """Whether anything could be sent now."""
     with engine.connect() as connection:
         return bool(connection.execute(_DUE).scalar_one())
-
-
-@dataclass(frozen=True)
-class Backlog:
-    """What waits, how long the first of it has been due, and how many endpoints the platform has switched off."""
-
-    pending: int
-    overdue_s: float
-    disabled: int
-
-
-def backlog(engine: sqlalchemy.Engine) -> Backlog:
-    with engine.connect() as connection:
-        return Backlog(**connection.execute(_BACKLOG).one()._mapping)

@@ -18,7 +18,7 @@ class Process(Lazy):
 
     @part
     def upkeep(self) -> Upkeep:
-        return Upkeep(self.worker.engine, self.worker.chores)
+        return Upkeep(self.worker.engine, self.worker.chores, asked_to_stop=node.asked_to_stop)
 
 
 #: Tasks are functions that Celery calls, and have nowhere else to keep it.

@@ -6,7 +6,7 @@ from __future__ import annotations
 import contextlib
 import threading
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 import sqlalchemy
@@ -22,8 +22,9 @@ log = structlog.get_logger()
 class Upkeep:
     """The chores of one process."""
 
-    def __init__(self, engine: sqlalchemy.Engine, todo: Sequence[Chore]) -> None:
+    def __init__(self, engine: sqlalchemy.Engine, todo: Sequence[Chore], *, asked_to_stop: Callable[[], bool]) -> None:
         self._engine = engine
+        self._asked_to_stop = asked_to_stop
         self._names = [chore.name for chore in todo]
         self._told = False
         # A tick may come a little early.
@@ -51,7 +52,7 @@ class Upkeep:
     def _do(self, chore: Chore, alone: threading.Lock) -> None:
         with alone:
             try:
-                count = _done(chore)
+                count = self._done(chore)
                 chores.done(self._engine, chore, self._names)
             except (*database.OUTAGES, errors.Unavailable) as error:
                 log.warning("chore_put_off", chore=chore.name, error=str(error).partition("\n")[0][:200])
@@ -65,12 +66,12 @@ class Upkeep:
                 return
             metrics.CHORES.labels(chore.name, "failed").inc()
 
-
-def _done(chore: Chore) -> int:
-    """A step; and as long as there is more to do, others for half of the time: more may come than one can do."""
-    ends_at, count = time.monotonic() + chore.every_s / 2, 0
-    while True:
-        done = chore.run()
-        count += done
-        if chore.step is None or done < chore.step or time.monotonic() >= ends_at:
-            return count
+    def _done(self, chore: Chore) -> int:
+        """A step; and as long as there is more to do, others for half of the time: more may come than one can do. Who
+        is to stop leaves them to others."""
+        ends_at, count = time.monotonic() + chore.every_s / 2, 0
+        while True:
+            done = chore.run()
+            count += done
+            if chore.step is None or done < chore.step or time.monotonic() >= ends_at or self._asked_to_stop():
+                return count

@@ -87,8 +87,8 @@ def _sent(send: Send, output: IO[bytes], held: Held) -> dict[str, Any] | None:
 
 
 def _is_last(held: Held) -> bool:
-    """Whether no attempt is left, or there may be no time for it: it may wait for long, and take all that it may."""
+    """Whether no attempt is left, or there may be no time for it: it may wait as long, and take as long, as it may."""
     job, now = held.job, held.renewed_at or held.job.claimed_at
-    needed = dt.timedelta(seconds=retry.CAP_S + job.timeout_s)
+    needed = dt.timedelta(seconds=retry.longest_s(job.attempt) + job.timeout_s)
     late = now is not None and job.expires_at is not None and job.expires_at - now < needed
     return late or job.attempt >= job.max_attempts

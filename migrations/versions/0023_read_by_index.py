@@ -11,10 +11,11 @@ depends_on = None
 
 
 def upgrade() -> None:
-    op.execute("CREATE INDEX ix_uploads_kept ON uploads (tenant_id) INCLUDE (size, used_at, expires_at)")
-    op.execute("DROP INDEX ix_uploads_tenant")
     op.execute("CREATE INDEX ix_feedback_latest ON feedback (model, at DESC)")
+    op.execute("CREATE INDEX ix_uploads_kept ON uploads (tenant_id) INCLUDE (size, used_at, expires_at)")
+    # Nobody may read a table from here to the end.
     op.execute("DROP INDEX ix_feedback_model")
+    op.execute("DROP INDEX ix_uploads_tenant")
 
 
 def downgrade() -> None:

@@ -23,7 +23,7 @@ from jobs.presence import Pool
 from tests import factories
 from tests.conftest import Platform
 from tests.hands import sign_of_life, took
-from webhooks.outbox import Backlog
+from webhooks.backlog import Backlog
 
 pytestmark = pytest.mark.usefixtures("quiet")
 Told = Callable[[], dict[tuple[str, frozenset[tuple[str, str]]], float]]

@@ -109,7 +109,7 @@ class Here:
         """What does the chores in a worker with this environment."""
         made = self._begun(env)
         self.stack.callback(made.close)
-        upkeep = Upkeep(made.engine, made.chores)
+        upkeep = Upkeep(made.engine, made.chores, asked_to_stop=lambda: False)
         self.stack.callback(upkeep.close)
         return upkeep
 

@@ -100,16 +100,24 @@ def test_what_waited_in_a_process_for_too_long_is_given_back_and_not_charged(
     assert len({call.id for call in busy.receiver.calls}) == len(busy.receiver.calls) == OWED
 
 
-def test_what_was_to_be_sent_while_there_was_no_thread_is_sent_by_the_next_that_there_is(
-    tenant: Tenant, receiver: Receiver, platform: Platform, courier: Courier, monkeypatch: pytest.MonkeyPatch
+def test_what_was_to_be_sent_while_there_was_no_thread_is_sent_all_at_once_when_there_are_some(
+    tenant: Tenant, new_receiver: NewReceiver, platform: Platform, courier: Courier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    tenant.endpoint(receiver.url, "job.canceled")
-    owed(platform, tenant, 2)
+    together = threading.Barrier(2)
+
+    def wait(call: http.server.BaseHTTPRequestHandler, number: int) -> None:
+        together.wait(60)
+        say(200)(call, number)
+
+    receiver = new_receiver(wait)
+    for name in ("one", "two"):
+        tenant.endpoint(f"{receiver.url}/{name}", "job.canceled")
+    owed(platform, tenant, 1)
     real, tried = ThreadPoolExecutor._adjust_thread_count, []
 
     def late(pool: ThreadPoolExecutor) -> None:
         tried.append(pool)
-        if len(tried) == 1:
+        if len(tried) <= 2:
             raise RuntimeError("can't start new thread")
         real(pool)
 

@@ -20,7 +20,7 @@ from core.seal import Seal
 from tests import factories, statements
 from tests.conftest import Platform
 from tests.factories import PAST
-from webhooks import deliveries, endpoints, outbox, signing, signing_keys
+from webhooks import backlog, deliveries, endpoints, signing, signing_keys
 from webhooks.signing import Signing
 
 READING = {name.removeprefix("webhooks.") for name in statements.constants(webhooks)} - set(
@@ -69,8 +69,9 @@ ELSEWHERE = {
     "endpoints._COUNT": "test_limits, of a tenant's endpoints beside another's",
     "signing_keys._ALONE": "a lock: test_limits, of many who rotate at once",
     "signing_keys._HOLD": "test_fences, of a stranger's rotation, and test_endpoints, of one while it is deleted",
+    "outbox._HOLD": "a lock: test_outbox, of an endpoint that is given another address during a call",
     "outbox._URLS": "test_outbox, of an endpoint that was switched off, moved or deleted during a call",
-    "outbox._BACKLOG": "all tenants': test_limits, and tests/api/test_exposition.py",
+    "backlog._BACKLOG": "all tenants': test_limits, and tests/api/test_exposition.py",
     "outbox._DUE": "all tenants': test_outbox",
 }
 
@@ -192,6 +193,6 @@ def test_what_is_owed_counts_what_waits_alone_and_from_when_the_first_of_it_was_
     for status, ago in states:
         given = {"next_at": text(f"now() - interval '{ago} min'"), "status": status}
         deliver(scene.platform, scene.tenant, scene.endpoint, **given)
-    found = outbox.backlog(scene.platform.engine)
+    found = backlog.read(scene.platform.engine)
     assert (found.pending, round(found.overdue_s / 60)) == (len(pending), minutes)
     assert pending or found.overdue_s == 0

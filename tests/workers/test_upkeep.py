@@ -47,7 +47,7 @@ def keep(platform: Platform, hung: Hung) -> Iterator[Callable[[list[Chore]], Upk
     with contextlib.ExitStack() as stack:
 
         def make(todo: list[Chore]) -> Upkeep:
-            made = Upkeep(platform.engine, todo)
+            made = Upkeep(platform.engine, todo, asked_to_stop=hung.let_go.is_set)
             stack.callback(made.close)
             return made
 
@@ -119,6 +119,22 @@ def test_a_chore_of_which_there_is_more_to_do_goes_on_for_half_of_its_time(
     keep([Chore(name, every_s, run, step)]).tick()
     until(lambda: counted(name, "done") == 1)
     assert sum(did) == done
+
+
+def test_who_is_to_stop_does_no_more_of_a_chore_than_it_has_begun(
+    hung: Hung, keep: Callable[[list[Chore]], Upkeep]
+) -> None:
+    did: list[int] = []
+
+    def run() -> int:
+        hung.let_go.set()
+        did.append(3)
+        return 3 if len(did) < 9 else 0
+
+    name = factories.unique("chore")
+    keep([Chore(name, 60, run, 3)]).tick()
+    until(lambda: counted(name, "done") == 1)
+    assert did == [3]
 
 
 def test_what_comes_as_fast_as_jobs_do_is_done_again_while_there_is_more(platform: Platform) -> None:
