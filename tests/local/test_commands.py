@@ -248,6 +248,13 @@ def test_a_command_of_a_start_knows_the_secrets_that_it_needs_and_its_failure_is
         made._once(*words, env=everything)
 
 
+def test_a_key_that_cannot_be_made_for_any_other_reason_is_not_made_of_a_lower_tier(made: Supervisor) -> None:
+    (made.root / "cli").mkdir()
+    (made.root / "cli" / "main.py").write_text(COMMAND)
+    with pytest.raises(StartFailed, match='"--tier", "pro"'):
+        made._key("--name", "fail", env={"PATH": os.environ["PATH"]})
+
+
 def test_the_environment_of_the_processes_is_the_callers_with_what_they_need(tmp_path: Path) -> None:
     made = state.load(tmp_path / ".coatcheck")
     urls = made.urls({})
