@@ -32,10 +32,10 @@ def pool(url: str, *, kept: int = 1) -> urllib3.PoolManager:
         through = parse_url(proxy if "://" in proxy else f"http://{proxy}")
     except exceptions.LocationParseError:
         through = Url()
-    if through.scheme not in ("http", "https") or through.host is None:
+    if through.scheme not in ("http", "https") or not through.host:
         raise Failure(
-            f"The proxy for {host} (of {target.scheme}_proxy or all_proxy) must be an address that begins with "
-            "http:// or https://",
+            f"The proxy for {host} (of {target.scheme}_proxy or all_proxy) must be an address such as "
+            "http://proxy.example:3128",
             code="PROXY",
         )
     headers = make_headers(proxy_basic_auth=through.auth) if through.auth else None

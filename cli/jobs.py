@@ -65,6 +65,9 @@ def result(job_id: str, out: Path | None, as_json: bool) -> None:
     if out == DASH and as_json:
         raise click.UsageError("--json and --output - would both go to standard output")
     remote = Remote.from_environment()
+    if out:
+        # What cannot be written is told before the job is waited for, not after it.
+        Target(out).check(DASH)
     with progress_bar() as progress:
         job = watch(remote, job_id, progress)
     if "rows" in job or out:

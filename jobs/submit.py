@@ -46,7 +46,7 @@ INSERT INTO jobs (id, tenant_id, kind, batches, pool, model, version, route, lan
                   webhook_events, retry_of)
 SELECT :id, tenant_id, kind, CAST(:batches AS boolean) AND right(lane, 6) <> '/alone', pool, model, version, route,
        lane, priority, now() + make_interval(secs => :offset_s), now() + (expires_at - created_at), :max_attempts,
-       timeout_s, :key_id, :unit_price, cost,
+       :timeout_s, :key_id, :unit_price, cost,
        coalesce(CAST(:inputs AS json), inputs), options, metadata, :request_id, webhook_url, webhook_events, jobs.id
 FROM jobs WHERE jobs.id = :old AND tenant_id = :tenant_id AND finished_at IS NOT NULL RETURNING id
 """)
@@ -175,6 +175,7 @@ class Submitter:
         caller: Caller,
         request_id: str,
         max_attempts: int,
+        timeout_s: int,
         inputs: Mapping[str, Any] | None = None,
         key: idempotency.Key | None = None,
         reply: Mapping[str, Any] | None = None,
@@ -192,7 +193,7 @@ class Submitter:
             values = {"id": new_id, "old": old.id, "offset_s": offset_s}
             values["batches"] = place.kind.batches
             values |= _charged(caller)
-            values |= {"max_attempts": max_attempts, "request_id": request_id}
+            values |= {"max_attempts": max_attempts, "timeout_s": timeout_s, "request_id": request_id}
             values["inputs"] = database.dumps(inputs) if inputs else None
             with self._engine.begin() as connection:
                 found = idempotency.claim(connection, key, job_id=new_id, reply=reply) if key else None

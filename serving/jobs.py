@@ -44,8 +44,9 @@ def again(serving: Serving, ask: Ask, job_id: uuid.UUID, *, failed_rows: bool = 
     ask.caller.bounds.check_model(old.model)
     if not kinds.find(old.kind).repeats:
         raise errors.JobStateConflict("What was to be published is published anew, by POST /api/models")
-    # It was allowed when the job was made; what is allowed may have changed.
-    accept.timeout_s(serving, ask, old.timeout_s)
+    # What was allowed when the job was made may not be now; who had the default has that of today.
+    had_default = old.timeout_s == serving.settings.jobs.run_timeout_s
+    timeout_s = accept.timeout_s(serving, ask, None if had_default else old.timeout_s)
     new_id = ids.uuid7(serving.clock.now_s())
     inputs = _failed_rows(serving, old) if failed_rows else None
     inputs = inputs or reseal.copied(serving.engine, serving.seal, old, new_id, tenant_id=tenant_id)
@@ -58,6 +59,7 @@ def again(serving: Serving, ask: Ask, job_id: uuid.UUID, *, failed_rows: bool = 
             caller=ask.caller,
             request_id=ask.request_id,
             max_attempts=serving.settings.jobs.max_attempts,
+            timeout_s=timeout_s,
             inputs=inputs,
             key=ask.key,
             reply=once.kept(ask.key, ticket),

@@ -12,6 +12,7 @@ from flask.testing import FlaskClient
 
 import api
 from access import tiers
+from core import ids
 from tests import callers
 from tests.conftest import Platform, until
 from tests.hands import SAID, clean_up, complete, lose, take, took, work
@@ -174,7 +175,7 @@ def test_who_may_have_no_more_jobs_waiting_hands_none_in_again(app: flask.Flask,
     [
         ({"priority": "high"}, {"priorities": ["normal"]}, "priority"),
         ({"expires_in_s": 61}, {"max_ttl_s": 60}, "expires_in_s"),
-        ({"timeout_s": 301}, {"max_run_s": 300}, "timeout_s"),
+        ({"timeout_s": 301}, {"max_run_s": 10}, "timeout_s"),
     ],
 )
 def test_what_the_tier_does_not_offer_any_more_is_not_had_by_handing_in_again(
@@ -191,8 +192,13 @@ def test_what_the_tier_does_not_offer_any_more_is_not_had_by_handing_in_again(
     answer = client.post(f"{JOBS}/{old}/retry").get_json()
     assert answer["error"]["details"]["field"] == field
     # How long a run may take is the platform's to say as well.
-    assert ("at most 300" if field == "timeout_s" else tier) in answer["error"]["details"]["issue"]
-    assert client.post(f"{JOBS}/{other}/retry").status_code == (422 if field == "expires_in_s" else 202)
+    assert ("at most 10" if field == "timeout_s" else tier) in answer["error"]["details"]["issue"]
+    again = client.post(f"{JOBS}/{other}/retry")
+    assert again.status_code == (422 if field == "expires_in_s" else 202)
+    # Who said nothing of it has as much as it would have now.
+    if field == "timeout_s":
+        new = ids.parse_job_id(again.get_json()["job_id"])
+        assert platform.one("SELECT timeout_s FROM jobs WHERE id = :id", id=new) == (10,)
 
 
 def test_a_job_that_was_not_done_in_time_says_so(client: FlaskClient, platform: Platform) -> None:

@@ -130,7 +130,7 @@ def test_of_a_job_in_which_nothing_is_sealed_the_inputs_are_copied_to_the_byte(p
     old, new = queries.get(platform.engine, caller.tenant_id, made), ids.uuid7()
     seal = Seal(platform.settings.sealing)
     copied = reseal.copied(platform.engine, seal, old, new, tenant_id=caller.tenant_id)
-    platform.submitter.again(old, new, caller=caller, request_id="req", max_attempts=3, inputs=copied)
+    platform.submitter.again(old, new, caller=caller, request_id="req", timeout_s=77, max_attempts=3, inputs=copied)
     assert platform.one("SELECT CAST(inputs AS text) FROM jobs WHERE id = :id", id=new) == (odd,)
 
 

@@ -160,6 +160,14 @@ def test_how_a_job_ended_that_has_no_answer_is_said_with_its_own_error(
     assert files(tmp_path) == set()
 
 
+def test_where_a_result_cannot_go_is_said_before_anybody_is_asked(run: Run, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("cli.remote.PATIENCE_S", 0.0)
+    nowhere = {"COATCHECK_URL": "http://127.0.0.1:9", "COATCHECK_API_KEY": KEY}
+    done = run("result", JOB, "-o", "nowhere/x.json", **nowhere)
+    assert (done.code, done.out) == (1, "")
+    assert "nowhere/x.json cannot be written (No such file or directory)" in done.err
+
+
 @pytest.mark.parametrize("keys", [{"url", "bytes"}, {"url"}, {"bytes"}, set()])
 def test_a_result_lies_in_the_store_where_it_says_its_address_and_size(run: Run, keys: set[str]) -> None:
     def answer(path: str) -> Answer:

@@ -19,7 +19,7 @@ from tests.cli.conftest import KEY, Run, serving
 
 JSON = {"Content-Type": "application/json"}
 REFUSED = "the proxy does not let us through (connection refused)"
-NOT_MEANT = "must be an address that begins with http:// or https://"
+NOT_MEANT = "must be an address such as http://proxy.example:3128"
 
 
 @contextlib.contextmanager
@@ -76,6 +76,7 @@ def test_who_speaks_no_tls_is_told_from_who_is_not_trusted(run: Run) -> None:
         ("socks5://me:hush@127.0.0.1:9", "PROXY", NOT_MEANT),
         ("http://", "PROXY", NOT_MEANT),
         ("http://me:hush@proxy.example:99999", "PROXY", NOT_MEANT),
+        ("http://me:hush@/", "PROXY", NOT_MEANT),
         ("me:hu/sh@proxy.example:3128", "PROXY", NOT_MEANT),
     ],
 )

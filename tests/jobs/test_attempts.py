@@ -282,7 +282,7 @@ def test_a_job_that_is_handed_in_again_costs_as_much_as_the_first_time(platform:
     before = accepted._value.get()
     platform.submitter.again(
         queries.get(platform.engine, tenant, old), again,
-        caller=slow, request_id="req_again", max_attempts=3,
+        caller=slow, request_id="req_again", timeout_s=77, max_attempts=3,
     )  # fmt: skip
     # It is accepted like any other, and woken for.
     assert (accepted._value.get(), platform.hints.send("cpu")) == (before + 1, False)
@@ -304,7 +304,7 @@ def test_an_ended_job_that_is_retried_has_its_whole_time_again(platform: Platfor
         platform.engine, caller.tenant_id, factories.job(platform, caller.tenant_id, **given)["id"]
     )  # fmt: skip
     new = ids.uuid7()
-    platform.submitter.again(old, new, caller=caller, request_id="req_again", max_attempts=3)
+    platform.submitter.again(old, new, caller=caller, request_id="req_again", timeout_s=77, max_attempts=3)
     found = platform.one(
         "SELECT status, attempt, max_attempts, lost_count, progress, error, retry_of, expires_at - created_at ="
         " interval '2 h', expires_at > now() FROM jobs WHERE id = :id",
@@ -321,5 +321,5 @@ def test_whether_a_job_that_is_handed_in_again_may_share_a_claim_is_its_kinds_to
     # As an upgrade may have left it.
     old_id = factories.job(platform, caller.tenant_id, kind=kind, batches=not batches, status="failed")["id"]
     old, new = queries.get(platform.engine, caller.tenant_id, old_id), ids.uuid7()
-    platform.submitter.again(old, new, caller=caller, request_id="req_again", max_attempts=3)
+    platform.submitter.again(old, new, caller=caller, request_id="req_again", timeout_s=77, max_attempts=3)
     assert platform.one("SELECT batches FROM jobs WHERE id = :id", id=new) == (batches,)

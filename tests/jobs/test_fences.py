@@ -80,7 +80,7 @@ def again(scene: Scene) -> None:
     old = queries.get(scene.platform.engine, scene.held.tenant_id, scene.row["id"])
     with contextlib.suppress(errors.JobStateConflict):
         scene.platform.submitter.again(
-            old, ids.uuid7(), caller=factories.caller(scene.asks), request_id="req", max_attempts=4
+            old, ids.uuid7(), caller=factories.caller(scene.asks), request_id="req", timeout_s=77, max_attempts=4
         )
 
 

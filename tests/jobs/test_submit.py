@@ -218,7 +218,7 @@ def test_jobs_of_much_are_claimed_one_by_one_also_when_they_are_handed_in_again(
     first = claims[0][0]
     settle.fail(platform.engine, first, errors.InvalidInput("no"))
     old, again = queries.get(platform.engine, caller.tenant_id, first.id), ids.uuid7()
-    platform.submitter.again(old, again, caller=caller, request_id="req", max_attempts=1)
+    platform.submitter.again(old, again, caller=caller, request_id="req", timeout_s=77, max_attempts=1)
     lanes = "SELECT DISTINCT batches, lane FROM jobs WHERE id IN (:old, :new)"
     assert platform.rows(lanes, old=first.id, new=again) == [
         (shares, "cpu/predict/sentiment/1.0.0" if shares else "cpu/predict/sentiment/1.0.0/alone")

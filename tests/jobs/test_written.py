@@ -206,13 +206,15 @@ def test_a_job_is_stored_as_it_was_handed_in_and_handed_in_again_as_it_was_store
     platform.execute("UPDATE jobs SET status = 'canceled', created_at = created_at - interval '100 s'")
     again, later = ids.uuid7(), factories.caller(tenant, unit_price=Decimal("0.25"))
     old = queries.get(platform.engine, tenant, new.id)
-    platform.submitter.again(old, again, caller=later, request_id="req_2", max_attempts=3, inputs={"x": 2})
+    platform.submitter.again(
+        old, again, caller=later, request_id="req_2", timeout_s=77, max_attempts=3, inputs={"x": 2}
+    )
     other = {"request_id": "req_2", "max_attempts": 3, "inputs": {"x": 2}, "unit_price": Decimal("0.25")}
     # As long as it had at first.
     mine = {"id": again, "tenant_id": tenant, "retry_of": new.id, "expires_at": 3100}
     assert row(platform, again) == {**WAITS, **other, **mine}
     ids_ = ids.uuid7()
-    platform.submitter.again(old, ids_, caller=later, request_id="req_3", max_attempts=3)
+    platform.submitter.again(old, ids_, caller=later, request_id="req_3", timeout_s=77, max_attempts=3)
     assert row(platform, ids_)["inputs"] == {"x": 1}
 
 
