@@ -179,7 +179,9 @@ def test_up_in_the_background_waits_for_its_own_supervisor_and_gives_its_code(
         up.join(0.3)
         assert up.is_alive(), "the file of an earlier one was believed"
     finally:
-        (tmp_path / "go").write_text(code)
+        # At once with what is in it.
+        (tmp_path / "code").write_text(code)
+        (tmp_path / "code").rename(tmp_path / "go")
         up.join(30)
     told = "".join(said) + capfd.readouterr().out
     # In a session of its own, which no Ctrl-C in this one ends.
