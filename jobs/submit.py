@@ -56,7 +56,7 @@ FROM jobs WHERE jobs.id = :old AND tenant_id = :tenant_id AND finished_at IS NOT
 MOST, MOST_CHARACTERS = 64, 1 << 16
 #: A job of more inputs than that, or of more characters, runs by itself, in a lane of such: a claim takes as many jobs
 #: as a batch may have rows, and holds all of them until the last is done.
-MOST_SHARED, MOST_CHARACTERS_SHARED = 32, 1 << 20
+MOST_SHARED, MOST_CHARACTERS_SHARED = 256, 1 << 20
 #: How long it is said that nothing can be stored, when nobody tries again.
 NO_ROOM_S = 20.0
 

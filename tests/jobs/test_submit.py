@@ -203,7 +203,7 @@ ROOM = 2**20 - len(database.dumps({"text": ""}))
 
 @pytest.mark.parametrize(
     ("inputs", "shares"),
-    [([{}] * 32, True), ([{}] * 33, False), ({"text": "x" * ROOM}, True), ({"text": "x" * (ROOM + 1)}, False)],
+    [([{}] * 256, True), ([{}] * 257, False), ({"text": "x" * ROOM}, True), ({"text": "x" * (ROOM + 1)}, False)],
     ids=["as many inputs", "one more", "as many characters", "one more of those"],
 )
 def test_jobs_of_much_are_claimed_one_by_one_also_when_they_are_handed_in_again(
