@@ -112,8 +112,8 @@ def _initdb(binary: Path, data: Path, state: State, environ: Mapping[str, str]) 
     """Make a database, which comes to its place when it is whole: PG_VERSION is written first. Raises RuntimeError."""
     begun, log = data.with_name("postgres.new"), state.logs / "postgres.log"
     shutil.rmtree(begun, ignore_errors=True)
-    # Where something else lies in its place, initdb says so.
-    place = data if data.exists() and any(data.iterdir()) else begun
+    # A folder that is there may be a mount, which nothing can be moved to; where it is not empty, initdb says so.
+    place = data if data.exists() else begun
     password = state.run / "postgres.password"
     write_private(password, state.secrets["postgres"])
     command = (
